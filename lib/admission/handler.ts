@@ -1,0 +1,127 @@
+import { type Copies, createCopies } from '../cloner/copies.ts';
+import { createEnsureBackup, type EnsureBackup } from '../cloner/ensure-backup.ts';
+import type { CloneOutcome, CredentialSource, Credentials, ImageCloner, Logger } from '../ports.ts';
+import { completeReview } from './complete.ts';
+import { type PlannedImage, planReview, type ReviewPlan, type ReviewPolicy } from './plan.ts';
+import type { AdmissionReview } from './review.ts';
+
+export interface AdmissionHandlerDeps {
+  readonly cloner: ImageCloner;
+  readonly policy: ReviewPolicy;
+  /** @default none: anonymous */
+  readonly sourceCredentials?: CredentialSource;
+  /** @default anonymous */
+  readonly backupCredentials?: () => Promise<Credentials | undefined>;
+  /** Shared with whoever has to wait for the copies at the end. @default four at once */
+  readonly copies?: Copies;
+  /** @default false */
+  readonly pinDigests?: boolean;
+  /** @default false */
+  readonly adoptExisting?: boolean;
+  /** @default silent */
+  readonly logger?: Logger;
+  /** Milliseconds, for durations only. */
+  readonly now?: () => number;
+}
+
+export interface ReviewOptions {
+  /** Fires when the API server hangs up: nobody waits any more, but the copy goes on. */
+  readonly signal: AbortSignal;
+  /** How long the answer may take. */
+  readonly budgetMs: number;
+}
+
+/** AdmissionReview in, AdmissionReview out. Rejects with `CloneError` `INVALID_REVIEW` for anything else. */
+export type AdmissionHandler = (body: unknown, options: ReviewOptions) => Promise<AdmissionReview>;
+
+/** The cluster's own controllers are answered within this time. */
+const controllerBudgetMs = 1_000;
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** The use case, start to end: plan, make the backup hold every image, complete. All collaborators are given. */
+export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHandler {
+  const { policy, logger = silent, now = Date.now } = deps;
+  const ensureBackup = createEnsureBackup({
+    cloner: deps.cloner,
+    copies: deps.copies ?? createCopies({ now }),
+    sourceCredentials: deps.sourceCredentials ?? { credentialsFor: () => Promise.resolve([]) },
+    backupCredentials: deps.backupCredentials ?? (() => Promise.resolve(undefined)),
+    pinDigests: deps.pinDigests ?? false,
+    adoptExisting: deps.adoptExisting ?? false,
+    logger,
+    now,
+  });
+
+  return async function review(body, options) {
+    const startedAt = now();
+    const plan = planReview(body, policy);
+    const outcomes = await cloneAll(plan, ensureBackup, options, logger);
+    const answer = completeReview(plan, outcomes);
+    logReview(logger, plan, answer, now() - startedAt);
+    return answer;
+  };
+}
+
+async function cloneAll(
+  plan: ReviewPlan,
+  ensureBackup: EnsureBackup,
+  { signal, budgetMs }: ReviewOptions,
+  logger: Logger,
+): Promise<ReadonlyMap<string, CloneOutcome>> {
+  const isForbidden = plan.refusals.some(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
+  if (plan.images.length === 0 || isForbidden || (!plan.rewrites && plan.request.dryRun)) {
+    return new Map();
+  }
+  const { uid, dryRun } = plan.request;
+  const outcomes = new Map<string, CloneOutcome>();
+  // What is answered before the copy is done goes on behind, so it must not end with the caller's connection.
+  const isDetached = plan.isImpatient || !plan.rewrites;
+  const reason = isDetached ? new AbortController().signal : signal;
+  const all = Promise.all(
+    plan.images.map(async ({ key, source, backup }: PlannedImage) => {
+      outcomes.set(
+        key,
+        await ensureBackup({ source, backup, dryRun, budgetMs, signal: reason, uid }),
+      );
+    }),
+  );
+  if (!isDetached) {
+    await all;
+    return outcomes;
+  }
+  all.catch((error: unknown) => logger.error({ uid, err: error }, 'copy behind an answer failed'));
+  if (plan.rewrites) await settledWithin(all, Math.min(budgetMs, controllerBudgetMs));
+  return new Map(outcomes);
+}
+
+/** Resolves when `work` does, or after `ms`; what goes wrong in `work` is its caller's business. */
+async function settledWithin(work: Promise<unknown>, ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), ms);
+  await Promise.race([work, promise]).finally(() => clearTimeout(timer));
+}
+
+function logReview(logger: Logger, plan: ReviewPlan, answer: AdmissionReview, ms: number): void {
+  const { uid, kind, operation, namespace, name, dryRun } = plan.request;
+  const { allowed, status, patch, warnings } = answer.response;
+  logger.info(
+    {
+      uid,
+      kind: kind.group === '' ? kind.kind : `${kind.group}/${kind.kind}`,
+      operation,
+      object: namespace === '' ? name : `${namespace}/${name}`,
+      dryRun,
+      verdict: verdictOf(allowed, status?.code, patch),
+      ...(status !== undefined && { message: status.message }),
+      ...(warnings !== undefined && { warnings: warnings.length }),
+      ms: Math.round(ms),
+    },
+    'review answered',
+  );
+}
+
+function verdictOf(allowed: boolean, code: number | undefined, patch: string | undefined): string {
+  if (!allowed) return code === 504 ? 'retry' : 'denied';
+  return patch === undefined ? 'untouched' : 'patched';
+}

@@ -1,0 +1,120 @@
+import * as v from 'valibot';
+import { CloneError } from '../errors.ts';
+
+/** What we read of an AdmissionReview; see k8s.io/api `admission/v1`. */
+export interface ReviewRequest {
+  readonly uid: string;
+  readonly kind: { readonly group: string; readonly kind: string };
+  readonly subResource: string;
+  readonly operation: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly username: string;
+  readonly dryRun: boolean;
+  readonly object: unknown;
+  readonly oldObject: unknown;
+}
+
+/** AdmissionReview as it is answered. `patch` is base64; it and `patchType` come together or not at all. */
+export interface AdmissionReview {
+  readonly apiVersion: 'admission.k8s.io/v1';
+  readonly kind: 'AdmissionReview';
+  readonly response: AdmissionResponse;
+}
+
+export interface AdmissionResponse {
+  readonly uid: string;
+  readonly allowed: boolean;
+  readonly status?: AdmissionStatus;
+  readonly patchType?: 'JSONPatch';
+  readonly patch?: string;
+  readonly warnings?: readonly string[];
+  readonly auditAnnotations?: Readonly<Record<string, string>>;
+}
+
+/** The part of `meta/v1` Status that a person sees, or a client obeys. */
+export interface AdmissionStatus {
+  readonly code: number;
+  readonly message: string;
+  readonly reason?: 'Forbidden' | 'Timeout';
+  /** With code 504 every client-go client repeats the same write after that many seconds. */
+  readonly details?: { readonly retryAfterSeconds: number };
+}
+
+const optionalText = v.nullish(v.string('is not a string'), '');
+
+const schema = v.object({
+  apiVersion: v.literal('admission.k8s.io/v1', 'is not admission.k8s.io/v1'),
+  kind: v.literal('AdmissionReview', 'is not AdmissionReview'),
+  request: v.object(
+    {
+      uid: v.pipe(v.string('is not a string'), v.nonEmpty('is empty')),
+      kind: v.object(
+        { group: optionalText, kind: v.string('is not a string') },
+        'is not an object',
+      ),
+      subResource: optionalText,
+      operation: v.string('is not a string'),
+      namespace: optionalText,
+      name: optionalText,
+      userInfo: v.nullish(v.object({ username: optionalText }, 'is not an object')),
+      dryRun: v.nullish(v.boolean('is not a boolean')),
+      object: v.unknown(),
+      oldObject: v.unknown(),
+    },
+    'is not an object',
+  ),
+});
+
+/** Reads the body of a call by the API server. Throws `CloneError` `INVALID_REVIEW`. */
+export function parseReview(body: unknown): ReviewRequest {
+  const { request } = parse(schema, body, '');
+  return {
+    uid: request.uid,
+    kind: request.kind,
+    subResource: request.subResource,
+    operation: request.operation,
+    namespace: request.namespace,
+    name: request.name,
+    username: request.userInfo?.username ?? '',
+    dryRun: request.dryRun ?? false,
+    object: request.object,
+    oldObject: request.oldObject,
+  };
+}
+
+/** Parses with a schema; the error names the first field that is wrong. `path` is where `input` was found. */
+export function parse<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  input: unknown,
+  path: string,
+): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, input);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const place = [path, v.getDotPath(issue)]
+    .filter((part) => part !== null && part !== '')
+    .join('.');
+  const found = place === '' ? 'the body' : place;
+  const problem = issue.received === 'undefined' ? 'is missing' : issue.message;
+  throw new CloneError('INVALID_REVIEW', `not an AdmissionReview: ${found} ${problem}`);
+}
+
+export function allowed(
+  uid: string,
+  extras: Omit<AdmissionResponse, 'uid' | 'allowed'>,
+): AdmissionReview {
+  return respond({ uid, allowed: true, ...extras });
+}
+
+export function denied(
+  uid: string,
+  status: AdmissionStatus,
+  extras: Pick<AdmissionResponse, 'warnings' | 'auditAnnotations'>,
+): AdmissionReview {
+  return respond({ uid, allowed: false, status, ...extras });
+}
+
+function respond(response: AdmissionResponse): AdmissionReview {
+  return { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response };
+}

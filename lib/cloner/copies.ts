@@ -1,0 +1,153 @@
+import { CloneError } from '../errors.ts';
+import type { CopyProgress, CopyResult } from '../ports.ts';
+import { createLimit } from './limit.ts';
+
+/** A copy that somebody started; whoever waits for it shares it with all others who do. */
+export interface Copy {
+  /** The result, or `undefined` when `signal` was first; the copy goes on then. */
+  wait(signal: AbortSignal): Promise<CopyResult | undefined>;
+  /** `undefined` while it waits for its turn. */
+  progress(): { readonly elapsedMs: number; readonly now?: CopyProgress } | undefined;
+}
+
+export interface CopyKey {
+  /** `host/path:tag` that will move. */
+  readonly target: string;
+  readonly sourceDigest: string;
+}
+
+type Work = (
+  signal: AbortSignal,
+  onProgress: (progress: CopyProgress) => void,
+) => Promise<CopyResult>;
+
+/**
+ * All copies of this process. They outlive the reviews that start them: one for each target and source digest,
+ * one after the other for each target, a limited number at once.
+ */
+export interface Copies {
+  start(key: CopyKey, work: Work): Copy;
+  /** Resolves when nothing runs and nothing waits any more. */
+  idle(): Promise<void>;
+  /** Copies that have not begun never will; with `abort`, those that run end too. */
+  stop(options: { readonly abort: boolean }): void;
+}
+
+export interface CopiesOptions {
+  /** @default 4 */
+  readonly maxCopies?: number;
+  readonly now?: () => number;
+}
+
+/** A failure that came after everyone had been answered is told to the next who asks, within this time. */
+const failureMemoryMs = 60_000;
+
+interface Entry extends Copy {
+  readonly done: Promise<CopyResult>;
+  waiters: number;
+  failedAt?: number;
+}
+
+export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = {}): Copies {
+  const entries = new Map<string, Entry>();
+  const lastOfTarget = new Map<string, Promise<unknown>>();
+  const limit = createLimit(maxCopies);
+  const stopping = new AbortController();
+  const aborting = new AbortController();
+
+  function start(key: CopyKey, work: Work): Copy {
+    forgetFailures();
+    const id = `${key.target} ${key.sourceDigest}`;
+    const known = entries.get(id);
+    if (known !== undefined) {
+      if (known.failedAt !== undefined) entries.delete(id);
+      return known;
+    }
+    const entry = begin(key, work);
+    entries.set(id, entry);
+    entry.done.then(
+      () => entries.delete(id),
+      () => {
+        if (entry.waiters > 0) entries.delete(id);
+        else entry.failedAt = now();
+      },
+    );
+    return entry;
+  }
+
+  function begin({ target }: CopyKey, work: Work): Entry {
+    let startedAt: number | undefined;
+    let current: CopyProgress | undefined;
+
+    async function takeTurn(): Promise<CopyResult> {
+      if (stopping.signal.aborted) {
+        throw new CloneError('INTERRUPTED', 'image-cloner is shutting down');
+      }
+      startedAt = now();
+      return await work(aborting.signal, (progress) => {
+        current = progress;
+      });
+    }
+
+    const before = lastOfTarget.get(target) ?? Promise.resolve();
+    const done = before.then(() => limit.run(takeTurn));
+    const settled = done.catch(() => undefined);
+    lastOfTarget.set(target, settled);
+    void settled.then(() => {
+      if (lastOfTarget.get(target) === settled) lastOfTarget.delete(target);
+    });
+
+    const entry: Entry = {
+      done,
+      waiters: 0,
+      async wait(signal) {
+        entry.waiters += 1;
+        try {
+          return await firstOf(done, signal);
+        } finally {
+          entry.waiters -= 1;
+        }
+      },
+      progress: () =>
+        startedAt === undefined
+          ? undefined
+          : { elapsedMs: now() - startedAt, ...(current !== undefined && { now: current }) },
+    };
+    return entry;
+  }
+
+  function forgetFailures(): void {
+    for (const [id, { failedAt }] of entries) {
+      if (failedAt !== undefined && now() - failedAt > failureMemoryMs) entries.delete(id);
+    }
+  }
+
+  async function idle(): Promise<void> {
+    while (lastOfTarget.size > 0) {
+      await Promise.all(lastOfTarget.values());
+    }
+  }
+
+  function stop({ abort }: { readonly abort: boolean }): void {
+    stopping.abort();
+    if (abort) aborting.abort(new CloneError('INTERRUPTED', 'image-cloner is shutting down'));
+  }
+
+  return { start, idle, stop };
+}
+
+/** The promise's result, or `undefined` if `signal` fires first. */
+async function firstOf<Result>(
+  promise: Promise<Result>,
+  signal: AbortSignal,
+): Promise<Result | undefined> {
+  if (signal.aborted) return undefined;
+  const { promise: fired, resolve } = Promise.withResolvers<undefined>();
+  const onAbort = (): void => resolve(undefined);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, fired]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

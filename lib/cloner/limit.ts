@@ -1,0 +1,31 @@
+/** Runs at most a fixed number of tasks at once; the rest wait in the order of their arrival. */
+export interface Limit {
+  run<Result>(task: () => Promise<Result>): Promise<Result>;
+  /** How many tasks wait for their turn. */
+  waiting(): number;
+}
+
+export function createLimit(max: number): Limit {
+  const queue: (() => void)[] = [];
+  let running = 0;
+
+  async function run<Result>(task: () => Promise<Result>): Promise<Result> {
+    if (running >= max) {
+      // The place is handed over, not given back, so nobody can slip in between.
+      await new Promise<void>((resolve) => {
+        queue.push(resolve);
+      });
+    } else {
+      running += 1;
+    }
+    try {
+      return await task();
+    } finally {
+      const next = queue.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  }
+
+  return { run, waiting: () => queue.length };
+}

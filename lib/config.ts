@@ -1,0 +1,295 @@
+import * as v from 'valibot';
+import { CloneError, ConfigError } from './errors.ts';
+import type { Naming } from './image/backup.ts';
+import { type ImagePattern, parseImagePattern } from './image/pattern.ts';
+import { dockerHub, isDomain, isPath } from './image/reference.ts';
+
+/** The user's registry as configured; the namespace may still have to come from the username. */
+export interface BackupRegistry {
+  readonly domain: string;
+  /** The path of `REGISTRY` below its host, often empty. */
+  readonly path: string;
+  readonly namespace?: string;
+}
+
+/** Everything that can be configured, read once from the environment. */
+export interface Config {
+  readonly backup: BackupRegistry;
+  readonly registryAuthDir: string;
+  readonly cloner: 'docker';
+  readonly dockerHost: string;
+  readonly naming: Naming;
+  readonly pinDigests: boolean;
+  readonly onError: 'deny' | 'admit';
+  readonly onDeadline: 'retry' | 'admit';
+  readonly maxClones: number;
+  readonly ignoreImages: readonly ImagePattern[];
+  /** Empty: every registry. */
+  readonly sourceRegistries: readonly string[];
+  readonly sourceAuthFile?: string;
+  readonly backupPullSecret?: string;
+  /** `group/Kind` of controllers whose objects are cloned but not rewritten; `*` is every controller. */
+  readonly cloneOnlyOwners: readonly string[];
+  readonly adoptExisting: boolean;
+  readonly port: number;
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+  readonly logFormat: 'json' | 'pretty';
+}
+
+const text = v.pipe(v.string(), v.trim());
+
+const flag = v.pipe(
+  text,
+  v.picklist(['true', 'false'], 'must be true or false'),
+  v.transform((value) => value === 'true'),
+);
+
+function oneOf<const Options extends readonly string[]>(
+  options: Options,
+): v.GenericSchema<string, Options[number]> {
+  return v.pipe(text, v.picklist(options, `must be ${options.join(' or ')}`));
+}
+
+function wholeNumber(min: number, max: number): v.GenericSchema<string, number> {
+  const message = `must be a whole number from ${min} to ${max}`;
+  return v.pipe(
+    text,
+    v.regex(/^\d{1,9}$/, message),
+    v.transform(Number),
+    v.minValue(min, message),
+    v.maxValue(max, message),
+  );
+}
+
+const list = v.pipe(
+  text,
+  v.transform((value) => value.split(/[\s,]+/).filter((item) => item !== '')),
+);
+
+const registry = v.pipe(
+  text,
+  v.check(
+    (value) => !value.includes('://'),
+    'is a host such as registry.example.com, without a scheme',
+  ),
+  v.transform(splitRegistry),
+  v.check(
+    ({ domain, path }) => isDomain(domain) && (path === '' || isPath(path)),
+    'is not a registry host, such as registry.example.com:5000',
+  ),
+);
+
+const namespace = v.pipe(
+  text,
+  v.check(
+    (value) => isPath(value) && value.length <= 128,
+    'must be a lower-case repository path, such as backups, of at most 128 characters',
+  ),
+);
+
+const hosts = v.pipe(
+  list,
+  v.check((items) => items.every(isDomain), 'must list registry hosts, such as docker.io,quay.io'),
+  v.transform((items) => items.map(toHubAlias)),
+);
+
+const imagePatterns = v.pipe(
+  list,
+  v.rawTransform<string[], readonly ImagePattern[]>(({ dataset, addIssue, NEVER }) => {
+    try {
+      return dataset.value.map(parseImagePattern);
+    } catch (error) {
+      if (!(error instanceof CloneError)) throw error;
+      addIssue({ message: `has an entry that cannot be read: ${error.message}` });
+      return NEVER;
+    }
+  }),
+);
+
+const owners = v.pipe(
+  list,
+  v.check(
+    (items) => items.every((item) => item === '*' || /^[a-z0-9.-]*\/[A-Z][A-Za-z0-9]*$/.test(item)),
+    'must be * or a list of group/Kind, such as apps/ReplicaSet,argoproj.io/Rollout',
+  ),
+);
+
+const objectName = v.pipe(
+  text,
+  v.regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, 'must be the name of a Secret'),
+);
+
+/** One row for each variable; README's table is compared with it by a test. */
+const variables = {
+  REGISTRY: v.optional(registry, ''),
+  REGISTRY_NAMESPACE: v.optional(namespace),
+  REGISTRY_AUTH_DIR: v.optional(text, '/auth'),
+  CLONER: v.optional(
+    v.pipe(
+      text,
+      v.picklist(['docker', 'registry'], 'must be docker or registry'),
+      v.check((value) => value === 'docker', 'registry is not in this version yet; use docker'),
+    ),
+    'docker',
+  ),
+  DOCKER_HOST: v.optional(
+    v.pipe(
+      text,
+      v.regex(
+        /^(unix:\/\/\/.+|tcp:\/\/[^/@?#]+|https?:\/\/[^/@?#]+)$/,
+        'must be unix:///path/to/docker.sock or tcp://host:port',
+      ),
+    ),
+    'unix:///var/run/docker.sock',
+  ),
+  NAMING: v.optional(oneOf(['flat', 'nested']), 'flat'),
+  PIN_DIGESTS: v.optional(flag, 'false'),
+  ON_ERROR: v.optional(oneOf(['deny', 'admit']), 'deny'),
+  ON_DEADLINE: v.optional(oneOf(['retry', 'admit']), 'retry'),
+  MAX_CLONES: v.optional(wholeNumber(1, 64), '4'),
+  IGNORE_IMAGES: v.optional(imagePatterns, ''),
+  SOURCE_REGISTRIES: v.optional(hosts, ''),
+  SOURCE_AUTH_FILE: v.optional(text),
+  BACKUP_PULL_SECRET: v.optional(objectName),
+  CLONE_ONLY_OWNERS: v.optional(owners, '*'),
+  ADOPT_EXISTING: v.optional(flag, 'false'),
+  PORT: v.optional(wholeNumber(1, 65535), '8080'),
+  TLS_CERT_FILE: v.optional(text),
+  TLS_PRIVATE_KEY_FILE: v.optional(text),
+  LOG_LEVEL: v.optional(oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal']), 'info'),
+  LOG_FORMAT: v.optional(oneOf(['json', 'pretty']), 'json'),
+};
+
+const schema = v.object(variables);
+
+/** Decided, but not built yet: to ignore one of these silently would be worse than to refuse it. */
+const later = [
+  'PULL_SECRETS',
+  'INSECURE_REGISTRIES',
+  'REGISTRY_CA_FILE',
+  'MAX_IMAGE_BYTES',
+  'PRIVATE_TO_PUBLIC',
+  'CLUSTER_ID',
+  'TLS_CLIENT_CA_FILE',
+];
+
+/** The variables that `parseConfig` reads, in the order of README's table. */
+export const configVariables: readonly string[] = Object.keys(variables);
+
+/**
+ * Environment → configuration. An empty variable counts as not set.
+ * Throws one `ConfigError` that lists every problem, misspelt variables included.
+ */
+export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(
+    configVariables.flatMap((name) => {
+      const value = env[name];
+      return value === undefined || value.trim() === '' ? [] : [[name, value]];
+    }),
+  );
+  const result = v.safeParse(schema, given);
+  const problems = [
+    ...(result.issues ?? []).map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
+    ...misspelt(env),
+    ...halfTls(given),
+    ...later
+      .filter((name) => (env[name] ?? '') !== '')
+      .map((name) => `${name} is not in this version yet; remove it`),
+  ];
+  if (!result.success || problems.length > 0) throw new ConfigError(problems);
+
+  const o = result.output;
+  return {
+    backup: {
+      ...o.REGISTRY,
+      ...(o.REGISTRY_NAMESPACE !== undefined && { namespace: o.REGISTRY_NAMESPACE }),
+    },
+    registryAuthDir: o.REGISTRY_AUTH_DIR,
+    cloner: 'docker',
+    dockerHost: o.DOCKER_HOST,
+    naming: o.NAMING,
+    pinDigests: o.PIN_DIGESTS,
+    onError: o.ON_ERROR,
+    onDeadline: o.ON_DEADLINE,
+    maxClones: o.MAX_CLONES,
+    ignoreImages: o.IGNORE_IMAGES,
+    sourceRegistries: o.SOURCE_REGISTRIES,
+    ...(o.SOURCE_AUTH_FILE !== undefined && { sourceAuthFile: o.SOURCE_AUTH_FILE }),
+    ...(o.BACKUP_PULL_SECRET !== undefined && { backupPullSecret: o.BACKUP_PULL_SECRET }),
+    cloneOnlyOwners: o.CLONE_ONLY_OWNERS,
+    adoptExisting: o.ADOPT_EXISTING,
+    port: o.PORT,
+    ...(o.TLS_CERT_FILE !== undefined &&
+      o.TLS_PRIVATE_KEY_FILE !== undefined && {
+        tls: { certFile: o.TLS_CERT_FILE, keyFile: o.TLS_PRIVATE_KEY_FILE },
+      }),
+    logLevel: o.LOG_LEVEL,
+    logFormat: o.LOG_FORMAT,
+  };
+}
+
+/**
+ * Where the copies live. The username of the backup's credentials is the namespace unless one is configured.
+ * Throws `ConfigError` when that username cannot be part of an image name (robot accounts, `_json_key`).
+ */
+export function toBackupNamespace(
+  { path, namespace: own }: BackupRegistry,
+  username: string,
+): string {
+  const last = own ?? username;
+  if (own === undefined && !v.is(namespace, last)) {
+    throw new ConfigError([
+      `REGISTRY_NAMESPACE must be set: the username ${JSON.stringify(username)} cannot be part of an image name`,
+    ]);
+  }
+  return path === '' ? last : `${path}/${last}`;
+}
+
+function splitRegistry(value: string): { domain: string; path: string } {
+  const [host = '', ...rest] = value.replace(/\/+$/, '').split('/');
+  return { domain: toHubAlias(host), path: rest.join('/') };
+}
+
+function toHubAlias(host: string): string {
+  return ['', 'docker.io', 'index.docker.io', 'registry-1.docker.io'].includes(host)
+    ? dockerHub
+    : host;
+}
+
+function halfTls(given: Readonly<Record<string, string>>): readonly string[] {
+  const pair = ['TLS_CERT_FILE', 'TLS_PRIVATE_KEY_FILE'];
+  const [missing] = pair.filter((name) => given[name] === undefined);
+  return missing === undefined || pair.every((name) => given[name] === undefined)
+    ? []
+    : [`${missing} must be set too: HTTPS needs the certificate and its key`];
+}
+
+/** A misspelt variable would silently be its default, so what looks like one of ours is an error. */
+function misspelt(env: Readonly<Record<string, string | undefined>>): readonly string[] {
+  return Object.keys(env)
+    .filter((name) => !configVariables.includes(name) && !later.includes(name))
+    .flatMap((name) => {
+      const bare = name.replace(/^IMAGE_CLONER_/, '');
+      const nearest = configVariables
+        .map((known) => ({ known, distance: editDistance(bare, known) }))
+        .filter(({ known, distance }) => distance <= (known.length < 8 ? 1 : 2))
+        .toSorted((a, b) => a.distance - b.distance)[0];
+      if (nearest !== undefined) return [`${name} is not known; did you mean ${nearest.known}?`];
+      return bare === name ? [] : [`${name} is not known`];
+    });
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substituted, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,15 @@
+/** The core's door. These names are stable; no adapter passes through it. */
+export { completeReview } from './admission/complete.ts';
+export {
+  type AdmissionHandler,
+  type AdmissionHandlerDeps,
+  createAdmissionHandler,
+  type ReviewOptions,
+} from './admission/handler.ts';
+export { planReview, type ReviewPlan, type ReviewPolicy } from './admission/plan.ts';
+export type { AdmissionReview } from './admission/review.ts';
+export { type Config, parseConfig } from './config.ts';
+export { CloneError, type CloneErrorCode } from './errors.ts';
+export { type BackupLocation, backupReference, isBackup, type Naming } from './image/backup.ts';
+export { formatReference, parseReference, type Reference } from './image/reference.ts';
+export type * from './ports.ts';

@@ -1,0 +1,106 @@
+import type { CloneError } from './errors.ts';
+import type { Reference, Repository } from './image/reference.ts';
+
+/** The two ends of a copy: where the image comes from, and the user's own registry. */
+export type Side = 'source' | 'backup';
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** How to knock at a registry; without credentials, anonymously. */
+export interface RegistryAccess {
+  readonly side: Side;
+  readonly credentials?: Credentials | undefined;
+}
+
+/** What a registry says an image is, right now. */
+export interface ResolvedImage {
+  readonly digest: string;
+  /** An index lists one manifest for each platform. */
+  readonly isIndex: boolean;
+}
+
+/** How far a copy is. Byte counts are those of the compressed layers that are known so far. */
+export interface CopyProgress {
+  readonly phase: 'pull' | 'push';
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface CopyRequest {
+  /** Names the image by digest: what is copied is what was checked. */
+  readonly source: Reference & { readonly digest: string };
+  readonly sourceAccess: RegistryAccess;
+  readonly target: Repository;
+  readonly targetAccess: RegistryAccess;
+  /** Written first; it may depend on the source's digest only. */
+  readonly firstTag: string;
+  /** Written afterwards, in this order, once the digest in the target is known; readers look at the last one. */
+  readonly moreTags: (digest: string) => readonly string[];
+}
+
+export interface CopyResult {
+  /** The digest that every tag written now holds. */
+  readonly digest: string;
+  /** Bytes that were moved into the target; layers that it already held do not count. */
+  readonly bytes: number;
+}
+
+/**
+ * Looks at images and copies them. Failures are `CloneError`s whose code names the side.
+ * The policy above it never learns which adapter it has.
+ */
+export interface ImageCloner {
+  /** Whether a copy has the digest of its source, all platforms included. */
+  readonly keepsDigest: boolean;
+  /** What `image` is now, or `undefined` where the registry says that there is no such image. Moves no layer. */
+  resolve(
+    image: Reference,
+    access: RegistryAccess,
+    signal: AbortSignal,
+  ): Promise<ResolvedImage | undefined>;
+  /** Makes the target hold the source; resolves only when a kubelet could pull it. */
+  copy(
+    request: CopyRequest,
+    signal: AbortSignal,
+    onProgress: (progress: CopyProgress) => void,
+  ): Promise<CopyResult>;
+}
+
+/** Credentials for an image, in the order in which they are to be tried; anonymous access comes last by itself. */
+export interface CredentialSource {
+  credentialsFor(image: Repository): Promise<readonly Credentials[]>;
+}
+
+type LogFields = Readonly<Record<string, unknown>>;
+
+/** One static message and its fields per line. */
+export interface Logger {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+}
+
+/** What became of one image of a review. */
+export type CloneOutcome =
+  | {
+      readonly status: 'ready';
+      /** What is to be written into the object. */
+      readonly image: Reference;
+      /** `planned`: a dry run that would have copied. `fallback`: the source did not answer, the backup did. */
+      readonly result: 'present' | 'copied' | 'fallback' | 'planned';
+      readonly bytes: number;
+      readonly durationMs: number;
+      readonly warnings: readonly string[];
+    }
+  | { readonly status: 'failed'; readonly error: CloneError }
+  | {
+      /** The copy goes on after the answer. */
+      readonly status: 'pending';
+      /** `43 %, 112 of 260 MiB pulled` */
+      readonly detail: string;
+      readonly retryAfterSeconds: number;
+    };
