@@ -246,6 +246,14 @@ export function toBackupNamespace(
   return path === '' ? last : `${path}/${last}`;
 }
 
+/**
+ * The namespace of a registry that runs in the cluster itself (`registry.tools.svc:5000` → `tools`):
+ * if it needed us to start, neither would.
+ */
+export function namespaceOfService(domain: string): string | undefined {
+  return /^[^.:]+\.([^.:]+)\.svc(?:[.:]|$)/.exec(domain)?.[1];
+}
+
 function splitRegistry(value: string): { domain: string; path: string } {
   const [host = '', ...rest] = value.replace(/\/+$/, '').split('/');
   return { domain: toHubAlias(host), path: rest.join('/') };

@@ -1,17 +1,18 @@
+/** Why a registry did not do what it was asked for. */
+export type RegistryReason =
+  | 'NOT_FOUND'
+  | 'DENIED'
+  | 'RATE_LIMITED'
+  | 'UNAVAILABLE'
+  | 'UNSUPPORTED'
+  | 'REFUSED';
+
 /** Every reason for a failure that we can name. Codes are stable; code branches on them, never on messages. */
 export type CloneErrorCode =
+  | `${'SOURCE' | 'BACKUP'}_${RegistryReason}`
   | 'INVALID_REVIEW'
   | 'INVALID_REFERENCE'
   | 'REGISTRY_NOT_ALLOWED'
-  | 'SOURCE_NOT_FOUND'
-  | 'SOURCE_DENIED'
-  | 'SOURCE_RATE_LIMITED'
-  | 'SOURCE_UNAVAILABLE'
-  | 'SOURCE_UNSUPPORTED'
-  | 'BACKUP_DENIED'
-  | 'BACKUP_RATE_LIMITED'
-  | 'BACKUP_UNAVAILABLE'
-  | 'BACKUP_REFUSED'
   | 'BACKUP_NOT_OURS'
   | 'BACKUP_GENERATION_LOST'
   | 'CLONER_UNAVAILABLE'

@@ -1,5 +1,6 @@
 import { type Copies, createCopies } from '../cloner/copies.ts';
 import { createEnsureBackup, type EnsureBackup } from '../cloner/ensure-backup.ts';
+import { CloneError } from '../errors.ts';
 import type { CloneOutcome, CredentialSource, Credentials, ImageCloner, Logger } from '../ports.ts';
 import { completeReview } from './complete.ts';
 import { type PlannedImage, planReview, type ReviewPlan, type ReviewPolicy } from './plan.ts';
@@ -77,12 +78,12 @@ async function cloneAll(
   const outcomes = new Map<string, CloneOutcome>();
   // What is answered before the copy is done goes on behind, so it must not end with the caller's connection.
   const isDetached = plan.isImpatient || !plan.rewrites;
-  const reason = isDetached ? new AbortController().signal : signal;
+  const waiting = isDetached ? new AbortController().signal : untilHangUp(signal);
   const all = Promise.all(
     plan.images.map(async ({ key, source, backup }: PlannedImage) => {
       outcomes.set(
         key,
-        await ensureBackup({ source, backup, dryRun, budgetMs, signal: reason, uid }),
+        await ensureBackup({ source, backup, dryRun, budgetMs, signal: waiting, uid }),
       );
     }),
   );
@@ -93,6 +94,16 @@ async function cloneAll(
   all.catch((error: unknown) => logger.error({ uid, err: error }, 'copy behind an answer failed'));
   if (plan.rewrites) await settledWithin(all, Math.min(budgetMs, controllerBudgetMs));
   return new Map(outcomes);
+}
+
+/** The caller's hang-up as a reason of ours: whoever asks again finds the copy further on. */
+function untilHangUp(signal: AbortSignal): AbortSignal {
+  const hungUp = new AbortController();
+  const onAbort = (): void =>
+    hungUp.abort(new CloneError('INTERRUPTED', 'the caller did not wait for the answer'));
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  return hungUp.signal;
 }
 
 /** Resolves when `work` does, or after `ms`; what goes wrong in `work` is its caller's business. */

@@ -1,4 +1,4 @@
-import type { Reference } from '../image/reference.ts';
+import { isPinned, type Reference } from '../image/reference.ts';
 import { generationTag, provenanceTag } from '../image/tags.ts';
 import type { ImageCloner, RegistryAccess } from '../ports.ts';
 
@@ -10,6 +10,7 @@ export interface BackupState {
   readonly isOurs: boolean;
 }
 
+/** One tag in the backup, and how to ask for it. */
 export interface BackupQuestion {
   readonly cloner: ImageCloner;
   readonly backup: Reference & { readonly tag: string };
@@ -17,26 +18,19 @@ export interface BackupQuestion {
   readonly signal: AbortSignal;
 }
 
-/** Reads the tag of an image that is not pinned, or the tag made of its digest. */
-export async function readBackup(question: BackupQuestion): Promise<BackupState> {
-  const { tag } = question.backup;
-  const digest = await holds(question, tag);
-  if (digest === undefined) return { isOurs: false };
-  return { digest, isOurs: (await holds(question, generationTag(tag, digest))) === digest };
-}
-
-/** Reads the copy of a source that is pinned by tag and digest: it is kept under its generation tag, `tag` may be elsewhere. */
-export async function readPinnedBackup(
+/** Reads what the backup holds for `source`. */
+export async function readBackup(
   question: BackupQuestion,
-  sourceDigest: string,
+  source: Reference,
 ): Promise<BackupState> {
   const { tag } = question.backup;
-  const digest = question.cloner.keepsDigest
-    ? sourceDigest
-    : await holds(question, provenanceTag(tag, sourceDigest));
+  const digest = isPinned(source)
+    ? await findPinned(question, source.digest)
+    : await holds(question, tag);
   if (digest === undefined) return { isOurs: false };
   const isOurs = (await holds(question, generationTag(tag, digest))) === digest;
-  return isOurs ? { digest, isOurs } : { isOurs };
+  // Of a pinned source only the generation counts: the plain tag may hold another one, and rightly.
+  return isPinned(source) && !isOurs ? { isOurs } : { digest, isOurs };
 }
 
 /** Whether `digest` is what a copy of `sourceDigest` looks like in the backup. */
@@ -56,4 +50,10 @@ export async function holds(
   tag: string,
 ): Promise<string | undefined> {
   return (await cloner.resolve({ domain, path, tag }, access, signal))?.digest;
+}
+
+async function findPinned(question: BackupQuestion, digest: string): Promise<string | undefined> {
+  return question.cloner.keepsDigest
+    ? digest
+    : await holds(question, provenanceTag(question.backup.tag, digest));
 }

@@ -1,6 +1,8 @@
 import { CloneError } from '../errors.ts';
 import type { CopyProgress, CopyResult } from '../ports.ts';
+import { untilAborted } from './deadline.ts';
 import { createLimit } from './limit.ts';
+import { createLocks } from './locks.ts';
 
 /** A copy that somebody started; whoever waits for it shares it with all others who do. */
 export interface Copy {
@@ -50,7 +52,8 @@ interface Entry extends Copy {
 
 export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = {}): Copies {
   const entries = new Map<string, Entry>();
-  const lastOfTarget = new Map<string, Promise<unknown>>();
+  const unsettled = new Set<Promise<unknown>>();
+  const turns = createLocks();
   const limit = createLimit(maxCopies);
   const stopping = new AbortController();
   const aborting = new AbortController();
@@ -89,13 +92,10 @@ export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = 
       });
     }
 
-    const before = lastOfTarget.get(target) ?? Promise.resolve();
-    const done = before.then(() => limit.run(takeTurn));
+    const done = turns.run(target, () => limit.run(takeTurn));
     const settled = done.catch(() => undefined);
-    lastOfTarget.set(target, settled);
-    void settled.then(() => {
-      if (lastOfTarget.get(target) === settled) lastOfTarget.delete(target);
-    });
+    unsettled.add(settled);
+    void settled.then(() => unsettled.delete(settled));
 
     const entry: Entry = {
       done,
@@ -103,7 +103,10 @@ export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = 
       async wait(signal) {
         entry.waiters += 1;
         try {
-          return await firstOf(done, signal);
+          return await untilAborted(done, signal);
+        } catch (error) {
+          if (signal.aborted && error === signal.reason) return undefined;
+          throw error;
         } finally {
           entry.waiters -= 1;
         }
@@ -123,9 +126,7 @@ export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = 
   }
 
   async function idle(): Promise<void> {
-    while (lastOfTarget.size > 0) {
-      await Promise.all(lastOfTarget.values());
-    }
+    while (unsettled.size > 0) await Promise.all(unsettled);
   }
 
   function stop({ abort }: { readonly abort: boolean }): void {
@@ -134,20 +135,4 @@ export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = 
   }
 
   return { start, idle, stop };
-}
-
-/** The promise's result, or `undefined` if `signal` fires first. */
-async function firstOf<Result>(
-  promise: Promise<Result>,
-  signal: AbortSignal,
-): Promise<Result | undefined> {
-  if (signal.aborted) return undefined;
-  const { promise: fired, resolve } = Promise.withResolvers<undefined>();
-  const onAbort = (): void => resolve(undefined);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([promise, fired]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

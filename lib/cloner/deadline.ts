@@ -13,20 +13,28 @@ export async function withDeadline<Result>(
   { ms, error, signal }: Deadline,
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  signal.throwIfAborted();
-  const controller = new AbortController();
-  const { promise: ended, reject } = Promise.withResolvers<never>();
-  const end = (reason: unknown): void => {
-    reject(reason);
-    controller.abort(reason);
-  };
-  const onAbort = (): void => end(signal.reason);
-  const timer = setTimeout(() => end(error()), ms);
-  signal.addEventListener('abort', onAbort, { once: true });
+  const over = new AbortController();
+  const timer = setTimeout(() => over.abort(error()), ms);
+  const within = AbortSignal.any([signal, over.signal]);
   try {
-    return await Promise.race([work(controller.signal), ended]);
+    return await untilAborted(work(within), within);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** The promise's result; rejects with the signal's reason if that is first. */
+export async function untilAborted<Result>(
+  promise: Promise<Result>,
+  signal: AbortSignal,
+): Promise<Result> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
     signal.removeEventListener('abort', onAbort);
   }
 }

@@ -1,0 +1,104 @@
+import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { type AdmissionHandler, CloneError, type Logger } from '../../lib/index.ts';
+
+export interface AppDeps {
+  readonly review: AdmissionHandler;
+  /** Whether reviews are taken: configuration and credentials are loaded, and we are not on our way out. */
+  readonly isReady: () => boolean;
+  readonly logger: Logger;
+}
+
+/** The API server's own limit is 3 MiB for an object; an UPDATE carries two. */
+const maxBodyBytes = 8 * 1024 * 1024;
+const defaultTimeoutMs = 10_000;
+const maxTimeoutMs = 30_000;
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
+
+/** The routes; the server around them is `main.ts`'s. */
+export function createApp({ review, isReady, logger }: AppDeps): Hono {
+  const app = new Hono();
+
+  app.post(
+    '/clone-image',
+    async (c, next) => {
+      const type = c.req.header('content-type') ?? '';
+      if (!/^application\/json\s*(;|$)/i.test(type)) {
+        return c.text('an AdmissionReview is sent as content-type: application/json\n', 415);
+      }
+      return await next();
+    },
+    bodyLimit({
+      maxSize: maxBodyBytes,
+      onError: (c) => c.text('the AdmissionReview is larger than 8 MiB\n', 413),
+    }),
+    async (c) => {
+      const body = parseJson(await c.req.text());
+      const { signal } = c.req.raw;
+      const budgetMs = toBudgetMs(c.req.query('timeout'));
+      try {
+        return c.json(await review(body, { signal, budgetMs }));
+      } catch (error) {
+        if (error instanceof CloneError && error.code === 'INVALID_REVIEW') {
+          return c.text(`${error.message}\n`, 400);
+        }
+        const uid = readUid(body);
+        logger.error({ uid, err: error }, 'a review failed because of a bug');
+        // kubectl shows a text/plain body; of a JSON one it says "unknown".
+        return c.text(`internal error in image-cloner, its log says more about ${uid}\n`, 500);
+      }
+    },
+  );
+  app.all('/clone-image', (c) => {
+    c.header('Allow', 'POST');
+    return c.text('AdmissionReviews are sent by POST\n', 405);
+  });
+
+  app.get('/readyz', (c) => (isReady() ? c.text('OK') : c.text('not ready', 503)));
+  app.get('/livez', (c) => c.text('OK'));
+  app.on(['POST', 'PUT', 'PATCH', 'DELETE'], ['/readyz', '/livez'], (c) => {
+    c.header('Allow', 'GET, HEAD');
+    return c.text('probes are sent by GET\n', 405);
+  });
+
+  app.notFound((c) =>
+    c.text(
+      'not found: AdmissionReviews are sent to /clone-image, probes to /readyz and /livez\n',
+      404,
+    ),
+  );
+
+  app.onError((error, c) => {
+    if (error instanceof CloneError) return c.text(`${error.message}\n`, 400);
+    logger.error({ err: error }, 'a request failed because of a bug');
+    return c.text('internal error in image-cloner, see its log\n', 500);
+  });
+
+  return app;
+}
+
+/** `?timeout=10s`, which the API server puts on the URL, less the time that the answer needs to get back. */
+export function toBudgetMs(timeout: string | undefined): number {
+  const match = /^(\d{1,6}(?:\.\d{1,6})?)(ms|s|m)$/.exec(timeout ?? '');
+  const asked =
+    match === null ? defaultTimeoutMs : Number(match[1]) * (unitMs[match[2] ?? ''] ?? 0);
+  const timeoutMs = Math.min(asked === 0 ? defaultTimeoutMs : asked, maxTimeoutMs);
+  const marginMs = Math.min(1_000, timeoutMs * 0.2);
+  return timeoutMs - marginMs;
+}
+
+/** The uid of a body that made us fail, if it is one that can be shown. */
+function readUid(body: unknown): string {
+  const uid = /"uid":"([\w-]{1,64})"/.exec(JSON.stringify(body));
+  return uid?.[1] ?? 'a review without uid';
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's message would quote the body.
+    throw new CloneError('INVALID_REVIEW', 'not an AdmissionReview: the body is not JSON');
+  }
+}

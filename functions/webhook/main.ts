@@ -1,0 +1,165 @@
+import { readFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
+import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
+import { createLogger } from '../../lib/adapters/log.ts';
+import { type Copies, createCopies } from '../../lib/cloner/copies.ts';
+import { rememberSource } from '../../lib/cloner/remembered-source.ts';
+import {
+  type Config,
+  namespaceOfService,
+  parseConfig,
+  toBackupNamespace,
+} from '../../lib/config.ts';
+import { ConfigError } from '../../lib/errors.ts';
+import {
+  createAdmissionHandler,
+  type ImageCloner,
+  type Logger,
+  type ReviewPolicy,
+} from '../../lib/index.ts';
+import { createApp } from './app.ts';
+import { openServer, readPair, type WebhookServer } from './server.ts';
+
+/** Knative lets a pod live for 600 s after it was told to go, and spends 30 of them before it tells us (knative.md §2.5). */
+const drainMs = 560_000;
+const serviceAccountNamespace = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
+
+// The `debug` package, deep inside dockerode, prints whole requests, credentials included.
+delete process.env['DEBUG'];
+
+try {
+  await main();
+} catch (error) {
+  const problems = error instanceof ConfigError ? error.problems : [toSentence(error)];
+  for (const problem of problems) process.stderr.write(`image-cloner: ${problem}\n`);
+  process.exit(error instanceof ConfigError ? 2 : 1);
+}
+
+async function main(): Promise<void> {
+  const config = parseConfig({ ...process.env, ...readFlags() });
+  const logger = createLogger({
+    level: config.logLevel,
+    format: config.logFormat,
+    write: (line) => process.stdout.write(line),
+  });
+  const [backupCredentials, sourceCredentials, cloner] = await allOrProblems([
+    openRegistryAuth({ dir: config.registryAuthDir, registry: config.backup, logger }),
+    config.sourceAuthFile === undefined
+      ? undefined
+      : openSourceAuthFile({ file: config.sourceAuthFile, logger }),
+    openCloner(config, logger),
+    config.tls === undefined ? undefined : readPair(config.tls),
+  ] as const);
+  const policy = await toPolicy(config, (await backupCredentials()).username);
+  const copies = createCopies({ maxCopies: config.maxClones });
+  const review = createAdmissionHandler({
+    cloner,
+    policy,
+    copies,
+    backupCredentials,
+    ...(sourceCredentials !== undefined && { sourceCredentials }),
+    pinDigests: config.pinDigests,
+    adoptExisting: config.adoptExisting,
+    logger,
+  });
+
+  let isReady = true;
+  const { fetch } = createApp({ review, isReady: () => isReady, logger });
+  const server = await openServer({ fetch, port: config.port, tls: config.tls, logger });
+  const { domain, namespace } = policy.backup;
+  logger.info(
+    { port: server.port, https: config.tls !== undefined, backup: `${domain}/${namespace}` },
+    'ready',
+  );
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (!isReady) process.exit(1);
+      isReady = false;
+      logger.info({ signal }, 'draining');
+      void drain(server, copies, logger);
+    });
+  }
+}
+
+/** Answers what has been asked, finishes the copies that run, and leaves. */
+async function drain(server: WebhookServer, copies: Copies, logger: Logger): Promise<void> {
+  copies.stop({ abort: false });
+  setTimeout(() => copies.stop({ abort: true }), drainMs).unref();
+  await Promise.all([server.close(), copies.idle()]);
+  logger.info({}, 'drained');
+  process.exit(0);
+}
+
+async function openCloner({ dockerHost }: Config, logger: Logger): Promise<ImageCloner> {
+  // The SDK is slow to load: whoever does not use this adapter does not pay for it.
+  const { createDockerCloner, openDaemon } = await import('../../lib/adapters/docker/index.ts');
+  return rememberSource(createDockerCloner({ docker: await openDaemon({ dockerHost, logger }) }));
+}
+
+async function toPolicy(config: Config, username: string): Promise<ReviewPolicy> {
+  const { domain } = config.backup;
+  const registryNamespace = namespaceOfService(domain);
+  const name = process.env['K_SERVICE'];
+  const namespace = await readFile(serviceAccountNamespace, 'utf8').catch(() => undefined);
+  return {
+    backup: {
+      domain,
+      namespace: toBackupNamespace(config.backup, username),
+      naming: config.naming,
+    },
+    onError: config.onError,
+    onDeadline: config.onDeadline,
+    ignoreImages: config.ignoreImages,
+    sourceRegistries: config.sourceRegistries,
+    cloneOnlyOwners: config.cloneOnlyOwners,
+    ...(config.backupPullSecret !== undefined && { backupPullSecret: config.backupPullSecret }),
+    excludedNamespaces: registryNamespace === undefined ? [] : [registryNamespace],
+    ...(name !== undefined &&
+      namespace !== undefined && { ownService: { namespace: namespace.trim(), name } }),
+  };
+}
+
+/** Flags win over the environment; they are the Go original's. */
+function readFlags(): Record<string, string> {
+  const text = { type: 'string' } as const;
+  const usage = 'usage: webhook [--port N] [--tls-cert-file FILE --tls-private-key-file FILE]';
+  try {
+    const { values } = parseArgs({
+      options: { port: text, 'tls-cert-file': text, 'tls-private-key-file': text },
+    });
+    return Object.fromEntries(
+      Object.entries(values).map(([flag, value]) => [
+        flag.toUpperCase().replaceAll('-', '_'),
+        value,
+      ]),
+    );
+  } catch (error) {
+    throw new ConfigError([toSentence(error), usage]);
+  }
+}
+
+/** Everything that is wrong at the start is said at once. */
+async function allOrProblems<const Work extends readonly unknown[]>(
+  work: Work,
+): Promise<{ -readonly [Index in keyof Work]: Awaited<Work[Index]> }> {
+  const settled = await Promise.allSettled(work);
+  const problems = settled.flatMap((result) =>
+    result.status === 'rejected' && result.reason instanceof ConfigError
+      ? result.reason.problems
+      : [],
+  );
+  if (problems.length > 0) throw new ConfigError(problems);
+  return await Promise.all(work);
+}
+
+function toSentence(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE')
+    return 'the port is in use by another process; choose another with PORT or --port';
+  if (code === 'EACCES')
+    return 'we may not listen on that port; choose one above 1023 with PORT or --port';
+  return error.message;
+}

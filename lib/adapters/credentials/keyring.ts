@@ -1,0 +1,77 @@
+import { dockerHub, type Repository } from '../../image/reference.ts';
+import type { Credentials } from '../../ports.ts';
+
+/** Credentials by the keys under which they were stored: hosts, hosts with paths, host patterns. */
+export interface Keyring {
+  /** All that fit, in the order in which the kubelet would try them. */
+  find(image: Repository): readonly Credentials[];
+}
+
+export interface KeyringEntry {
+  readonly key: string;
+  readonly credentials: Credentials;
+}
+
+const hubKey = 'index.docker.io';
+
+/**
+ * The kubelet's rules (Kubernetes `pkg/credentialprovider/keyring.go`): keys in reverse lexical order, every match is tried;
+ * ports equal, as many host labels, each label a glob, path a prefix. Not copied: `localhost/x` falling back to Docker Hub's password.
+ */
+export function createKeyring(entries: readonly KeyringEntry[]): Keyring {
+  const sorted = entries
+    .map(({ key, credentials }) => ({ ...toLocation(key), credentials }))
+    .toSorted((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0));
+
+  return {
+    find({ domain, path }) {
+      const matches = sorted.filter((entry) => isMatch(entry, domain, path));
+      const isHubWithoutMatch = matches.length === 0 && domain === dockerHub;
+      const found = isHubWithoutMatch ? sorted.filter(({ key }) => key === hubKey) : matches;
+      return found.map(({ credentials }) => credentials);
+    },
+  };
+}
+
+interface Location {
+  readonly key: string;
+  readonly host: string;
+  readonly port: string;
+  readonly path: string;
+}
+
+/** `https://index.docker.io/v1/` → `index.docker.io`; `/v1/` and `/v2/` are API versions, not repositories. */
+function toLocation(text: string): Location {
+  const bare = text.replace(/^https?:\/\//, '');
+  const slash = bare.indexOf('/');
+  const authority = slash < 0 ? bare : bare.slice(0, slash);
+  const rest = slash < 0 ? '' : bare.slice(slash);
+  const path = (/^\/v[12]\//.test(rest) ? rest.slice('/v1/'.length - 1) : rest).replace(/^\/$/, '');
+  const [host, port] = splitPort(authority);
+  return { key: `${authority}${path}`, host, port, path };
+}
+
+function isMatch({ host, port, path }: Location, domain: string, imagePath: string): boolean {
+  const [imageHost, imagePort] = splitPort(domain);
+  const [patterns, labels] = [host.split('.'), imageHost.split('.')];
+  return (
+    port === imagePort &&
+    patterns.length === labels.length &&
+    patterns.every((pattern, index) => isGlobMatch(pattern, labels[index] ?? '')) &&
+    `/${imagePath}`.startsWith(path)
+  );
+}
+
+function splitPort(authority: string): readonly [host: string, port: string] {
+  const match = /^(.*?)(?::(\d+))?$/.exec(authority);
+  return [match?.[1] ?? authority, match?.[2] ?? ''];
+}
+
+/** Go's `filepath.Match`, as far as hosts use it: `*` and `?`. */
+function isGlobMatch(pattern: string, label: string): boolean {
+  const expression = pattern
+    .replaceAll(/[^A-Za-z0-9*?-]/g, String.raw`\$&`)
+    .replaceAll(/\*+/g, '.*')
+    .replaceAll('?', '.');
+  return new RegExp(`^${expression}$`).test(label);
+}

@@ -1,0 +1,36 @@
+import { readFile } from 'node:fs/promises';
+import { ConfigError } from '../../errors.ts';
+import type { CredentialSource, Logger } from '../../ports.ts';
+import { parseDockerConfig } from './docker-config.ts';
+import type { Keyring } from './keyring.ts';
+import { createLastGood } from './last-good.ts';
+
+export interface SourceAuthFileOptions {
+  readonly file: string;
+  readonly logger: Logger;
+}
+
+/**
+ * Credentials for source registries from a docker `config.json`, read when they are needed. Rejects with
+ * `ConfigError` when the file cannot be used at the start.
+ */
+export async function openSourceAuthFile({
+  file,
+  logger,
+}: SourceAuthFileOptions): Promise<CredentialSource> {
+  const keyring = await createLastGood<Keyring>({
+    name: file,
+    read: () => readKeyring(file),
+    logger,
+  });
+  return { credentialsFor: async (image) => (await keyring()).find(image) };
+}
+
+async function readKeyring(file: string): Promise<Keyring> {
+  try {
+    return parseDockerConfig(await readFile(file, 'utf8'));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : 'it cannot be read';
+    throw new ConfigError([`SOURCE_AUTH_FILE ${file} cannot be used: ${reason}`]);
+  }
+}

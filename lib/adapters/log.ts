@@ -1,0 +1,52 @@
+import { pino } from 'pino';
+import * as v from 'valibot';
+import type { Logger } from '../ports.ts';
+
+export interface LogOptions {
+  readonly level: string;
+  readonly format: 'json' | 'pretty';
+  readonly write: (line: string) => void;
+}
+
+/** pino in this process, one JSON line per message, causes of errors included. */
+export function createLogger({ level, format, write }: LogOptions): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      formatters: { level: (label) => ({ level: label }) },
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      serializers: { err: serializeError },
+    },
+    { write: format === 'json' ? write : (line) => write(toPretty(line)) },
+  );
+}
+
+const maxTextLength = 4096;
+
+const lineSchema = v.record(v.string(), v.unknown());
+
+/** Only what can hold no secret: a request's headers, which libraries like to hang onto their errors, do. */
+function serializeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return String(error).slice(0, maxTextLength);
+  const { name, message, stack = '', cause } = error;
+  return {
+    type: name,
+    message: message.slice(0, maxTextLength),
+    ...('code' in error && typeof error.code === 'string' && { code: error.code }),
+    stack: stack.slice(0, maxTextLength),
+    ...(cause !== undefined && { cause: serializeError(cause) }),
+  };
+}
+
+/** `12:00:01 info  review answered uid=… verdict=patched`, for people who run it by hand. */
+function toPretty(line: string): string {
+  const { time, level, msg, ...fields } = v.parse(lineSchema, JSON.parse(line));
+  const rest = Object.entries(fields).map(([key, value]) => `${key}=${toText(value)}`);
+  const clock = String(time).slice(11, 19);
+  return `${[clock, String(level).padEnd(5), String(msg), ...rest].join(' ')}\n`;
+}
+
+function toText(value: unknown): string {
+  return typeof value === 'string' && /^[\w./:@-]+$/.test(value) ? value : JSON.stringify(value);
+}

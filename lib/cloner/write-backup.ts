@@ -1,0 +1,105 @@
+import { CloneError } from '../errors.ts';
+import { formatReference, isPinned, type Reference } from '../image/reference.ts';
+import { generationTag, isGenerationTag, provenanceTag } from '../image/tags.ts';
+import type { CopyProgress, CopyResult } from '../ports.ts';
+import { type BackupQuestion, type BackupState, holds } from './backup.ts';
+import type { CheckedSource } from './source.ts';
+
+/** Where to write, and how to tell of it. */
+export interface BackupWrite extends BackupQuestion {
+  readonly onProgress: (progress: CopyProgress) => void;
+}
+
+/**
+ * Copies a source into the backup. Every copy gets its generation tag before the tag that readers look at moves, so that
+ * what a tag held before stays reachable; a process killed in between has moved nothing.
+ */
+export async function writeBackup(
+  write: BackupWrite,
+  source: Reference,
+  checked: CheckedSource,
+  state: BackupState,
+): Promise<CopyResult> {
+  const { cloner, backup, access, signal, onProgress } = write;
+  const { tag } = backup;
+  // Adopted: what somebody else's tag holds is kept before the tag becomes ours.
+  if (state.digest !== undefined && !state.isOurs) await markBackup(write, state.digest);
+  const last = (await movesTag(write, source, checked)) ? [tag] : [];
+  return await cloner.copy(
+    {
+      source: { ...source, digest: checked.digest },
+      sourceAccess: checked.access,
+      target: backup,
+      targetAccess: access,
+      firstTag: cloner.keepsDigest
+        ? generationTag(tag, checked.digest)
+        : provenanceTag(tag, checked.digest),
+      moreTags: (digest) => (cloner.keepsDigest ? last : [generationTag(tag, digest), ...last]),
+    },
+    signal,
+    onProgress,
+  );
+}
+
+/** Gives what the backup already holds its generation tag, so that it is ours and stays reachable. */
+export async function markBackup(write: BackupWrite, digest: string): Promise<CopyResult> {
+  const { cloner, backup, access, signal, onProgress } = write;
+  const { domain, path, tag } = backup;
+  const generation = generationTag(tag, digest);
+  const copied = await cloner.copy(
+    {
+      source: { domain, path, digest },
+      sourceAccess: access,
+      target: backup,
+      targetAccess: access,
+      firstTag: cloner.keepsDigest ? generation : provenanceTag(tag, digest),
+      moreTags: (pushed) => {
+        if (pushed !== digest) {
+          throw new CloneError(
+            'BACKUP_GENERATION_LOST',
+            `${formatReference({ domain, path, tag })} in the backup cannot be kept: the docker daemon would push it with another digest`,
+          );
+        }
+        return cloner.keepsDigest ? [] : [generation];
+      },
+    },
+    signal,
+    onProgress,
+  );
+  return { ...copied, bytes: 0 };
+}
+
+/** Throws where the tag is somebody else's, which is not ours to move unless we are told to, or another tag's generation. */
+export function assertMovable(
+  { domain, path, tag }: BackupQuestion['backup'],
+  state: BackupState,
+  adoptExisting: boolean,
+): void {
+  if (state.digest === undefined) return;
+  const name = formatReference({ domain, path, tag });
+  if (isGenerationTag(tag, state.digest)) {
+    throw new CloneError(
+      'BACKUP_GENERATION_LOST',
+      `${name} in the backup keeps an older generation of another tag and is not overwritten`,
+    );
+  }
+  if (!state.isOurs && !adoptExisting) {
+    throw new CloneError(
+      'BACKUP_NOT_OURS',
+      `${name} exists in the backup but was not written by image-cloner; give the backups a namespace of their own (REGISTRY_NAMESPACE) or set ADOPT_EXISTING=true`,
+    );
+  }
+}
+
+/** A pinned source gets the plain tag only where there is none, and where its own tag is that very digest now. */
+async function movesTag(
+  write: BackupWrite,
+  source: Reference,
+  checked: CheckedSource,
+): Promise<boolean> {
+  if (!isPinned(source)) return true;
+  if ((await holds(write, write.backup.tag)) !== undefined) return false;
+  const { domain, path, tag } = source;
+  const now = await write.cloner.resolve({ domain, path, tag }, checked.access, write.signal);
+  return now?.digest === checked.digest;
+}
