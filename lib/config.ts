@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { CloneError, ConfigError } from './errors.ts';
 import type { Naming } from './image/backup.ts';
 import { type ImagePattern, parseImagePattern } from './image/pattern.ts';
-import { dockerHub, isDomain, isPath } from './image/reference.ts';
+import { dockerHub, isDomain, isDomainLike, isPath } from './image/reference.ts';
 
 /** The user's registry as configured; the namespace may still have to come from the username. */
 export interface BackupRegistry {
@@ -36,6 +36,10 @@ export interface Config {
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
   readonly logFormat: 'json' | 'pretty';
 }
+
+const maxNamespaceLength = 128;
+/** Of 255 for the whole name; what is left is for the image's own. */
+const maxLocationLength = 200;
 
 const text = v.pipe(v.string(), v.trim());
 
@@ -75,7 +79,7 @@ const registry = v.pipe(
   ),
   v.transform(splitRegistry),
   v.check(
-    ({ domain, path }) => isDomain(domain) && (path === '' || isPath(path)),
+    ({ domain, path }) => isRegistry(domain) && (path === '' || isPath(path)),
     'is not a registry host, such as registry.example.com:5000',
   ),
 );
@@ -83,14 +87,18 @@ const registry = v.pipe(
 const namespace = v.pipe(
   text,
   v.check(
-    (value) => isPath(value) && value.length <= 128,
+    isNamespace,
     'must be a lower-case repository path, such as backups, of at most 128 characters',
   ),
 );
 
+function isNamespace(value: string): boolean {
+  return isPath(value) && value.length <= maxNamespaceLength;
+}
+
 const hosts = v.pipe(
   list,
-  v.check((items) => items.every(isDomain), 'must list registry hosts, such as docker.io,quay.io'),
+  v.check((items) => items.every(isRegistry), 'must list registry hosts, such as docker.io,quay.io'),
   v.transform((items) => items.map(toHubAlias)),
 );
 
@@ -114,6 +122,11 @@ const owners = v.pipe(
     'must be * or a list of group/Kind, such as apps/ReplicaSet,argoproj.io/Rollout',
   ),
 );
+
+/** In an image name `registry/x` is a path on Docker Hub: without a dot or a port no host can be told from one. */
+function isRegistry(host: string): boolean {
+  return isDomain(host) && isDomainLike(host);
+}
 
 const objectName = v.pipe(
   text,
@@ -234,16 +247,22 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
  * Throws `ConfigError` when that username cannot be part of an image name (robot accounts, `_json_key`).
  */
 export function toBackupNamespace(
-  { path, namespace: own }: BackupRegistry,
+  { domain, path, namespace: own }: BackupRegistry,
   username: string,
 ): string {
   const last = own ?? username;
-  if (own === undefined && !v.is(namespace, last)) {
+  if (own === undefined && !isNamespace(last)) {
     throw new ConfigError([
       `REGISTRY_NAMESPACE must be set: the username ${JSON.stringify(username)} cannot be part of an image name`,
     ]);
   }
-  return path === '' ? last : `${path}/${last}`;
+  const whole = path === '' ? last : `${path}/${last}`;
+  if (`${domain}/${whole}`.length > maxLocationLength) {
+    throw new ConfigError([
+      `REGISTRY and REGISTRY_NAMESPACE must leave room for the names of images: together they have at most ${maxLocationLength} characters`,
+    ]);
+  }
+  return whole;
 }
 
 /**
@@ -277,6 +296,7 @@ function halfTls(given: Readonly<Record<string, string>>): readonly string[] {
 function misspelt(env: Readonly<Record<string, string | undefined>>): readonly string[] {
   return Object.keys(env)
     .filter((name) => !configVariables.includes(name) && !later.includes(name))
+    .filter((name) => !isServiceLink(name, env[name] ?? ''))
     .flatMap((name) => {
       const bare = name.replace(/^IMAGE_CLONER_/, '');
       const nearest = configVariables
@@ -286,6 +306,13 @@ function misspelt(env: Readonly<Record<string, string | undefined>>): readonly s
       if (nearest !== undefined) return [`${name} is not known; did you mean ${nearest.known}?`];
       return bare === name ? [] : [`${name} is not known`];
     });
+}
+
+/** Kubernetes itself sets `IMAGE_CLONER_PORT=tcp://…` and its like in each pod beside a Service `image-cloner`. */
+function isServiceLink(name: string, value: string): boolean {
+  const isAddress = /_PORT(_\d+_(TCP|UDP|SCTP))?$/.test(name) && /^(tcp|udp|sctp):/.test(value);
+  const isPart = /_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$/;
+  return isAddress || isPart.test(name);
 }
 
 /** Levenshtein's distance. */

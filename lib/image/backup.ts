@@ -38,7 +38,7 @@ export function backupReference(source: Reference, location: BackupLocation): Re
 /** Whether `reference` names something inside the backup, compared by path components, never by prefix of a string. */
 export function isBackup(
   reference: Repository,
-  { domain, namespace }: Pick<BackupLocation, 'domain' | 'namespace'>,
+  { domain, namespace }: BackupLocation,
 ): boolean {
   return reference.domain === domain && reference.path.startsWith(`${namespace}/`);
 }
@@ -74,12 +74,13 @@ function flatParts({ domain, path }: Repository): readonly string[] {
   return parts.length === 2 && parts[0] === 'library' ? parts.slice(1) : parts;
 }
 
-/** Hosts may hold what a path may not: a port's colon, upper case, IPv6's brackets. */
+/** Hosts may hold what a path may not: a port's colon, upper case, IPv6's brackets. Of `[::]` nothing else would be left. */
 function toComponent(part: string): string {
-  return part
+  const component = part
     .toLowerCase()
     .replaceAll(/[^a-z0-9._-]+/g, '-')
     .replaceAll(/^-+|-+$/g, '');
+  return component === '' ? '0' : component;
 }
 
 /** Names that another source could also be mapped to, were they left alone. */

@@ -27,27 +27,49 @@ export function parseImagePattern(text: string): ImagePattern {
   }
   const full = complete(text);
   const namesVersion = full.slice(full.lastIndexOf('/') + 1).search(/[:@]/) >= 0;
-  const pattern = new RegExp(
-    `^${full
-      .split(/(\*\*|\*)/)
-      .map(toExpression)
-      .join('')}$`,
-  );
+  const parts = full.split(/(\*{2,}|\*)/).filter((part) => part !== '');
   return {
     text,
     matches: (image) =>
-      pattern.test(namesVersion ? canonicalReference(image) : canonicalRepository(image)),
+      isMatch(parts, namesVersion ? canonicalReference(image) : canonicalRepository(image)),
   };
 }
 
 function complete(text: string): string {
+  if (text.startsWith('**')) return text;
   const [head = '', ...rest] = text.split('/');
-  if (text.startsWith('**') || (rest.length > 0 && isDomainLike(head))) return text;
-  return rest.length === 0 ? `${dockerHub}/library/${text}` : `${dockerHub}/${text}`;
+  const isHub = head === dockerHub || head === `index.${dockerHub}`;
+  if (rest.length > 0 && isDomainLike(head) && !isHub) return text;
+  const path = isHub && rest.length > 0 ? rest.join('/') : text;
+  const isOfficial = !path.includes('/') && !path.startsWith('**');
+  return `${dockerHub}/${isOfficial ? 'library/' : ''}${path}`;
 }
 
-function toExpression(part: string): string {
-  if (part === '**') return '.*';
-  if (part === '*') return '[^/]*';
-  return part.replaceAll(/[.\-/[\]]/g, String.raw`\$&`);
+/**
+ * Keeps every position that the parts so far can have reached, so that the time is that of the product of both lengths:
+ * a regular expression would try each way to share the name among a hundred asterisks.
+ */
+function isMatch(parts: readonly string[], name: string): boolean {
+  let reached = new Set([0]);
+  for (const part of parts) {
+    reached = part.startsWith('*') ? spread(reached, name, part.length > 1) : step(reached, name, part);
+  }
+  return reached.has(name.length);
+}
+
+/** An asterisk: from each position to all that follow it, the single one up to the next slash. */
+function spread(from: ReadonlySet<number>, name: string, overSlashes: boolean): Set<number> {
+  const reached = new Set<number>();
+  for (let position = 0, open = false; position <= name.length; position += 1) {
+    if (!overSlashes && name[position - 1] === '/') open = false;
+    open ||= from.has(position);
+    if (open) reached.add(position);
+  }
+  return reached;
+}
+
+/** Letters: only from where the name goes on with them. */
+function step(from: ReadonlySet<number>, name: string, letters: string): Set<number> {
+  const goesOn = [...from].filter((position) => name.startsWith(letters, position));
+  return new Set(goesOn.map((position) => position + letters.length));
 }

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createLayerProgress } from '../../../lib/adapters/docker/progress.ts';
+
+describe('createLayerProgress', () => {
+  it('adds up the layers of a pull', () => {
+    const layers = createLayerProgress('pull');
+
+    layers.add(line('Downloading', 'a', 10, 100));
+    layers.add(line('Downloading', 'b', 5, 50));
+    const progress = layers.add(line('Download complete', 'a'));
+
+    assert.deepEqual(progress, { phase: 'pull', doneBytes: 105, totalBytes: 150 });
+  });
+
+  it('never counts more than there is, as a push does with its tar overhead', () => {
+    const progress = createLayerProgress('push').add(line('Pushing', 'a', 307_200, 300_000));
+
+    assert.deepEqual(progress, { phase: 'push', doneBytes: 300_000, totalBytes: 300_000 });
+  });
+
+  it('does not count layers that were there already as moved', () => {
+    const layers = createLayerProgress('push');
+
+    layers.add(line('Layer already exists', 'a'));
+    layers.add(line('Pushing', 'b', 1, 7));
+    layers.add(line('Pushed', 'b'));
+
+    assert.equal(layers.movedBytes(), 7);
+  });
+
+  it('says nothing of lines without bytes', () => {
+    const layers = createLayerProgress('pull');
+
+    assert.equal(layers.add(line('Pulling fs layer', 'a')), undefined);
+    assert.equal(layers.add(line('Download complete', 'never seen')), undefined);
+  });
+});
+
+function line(
+  status: string,
+  id: string,
+  current?: number,
+  total?: number,
+): Parameters<ReturnType<typeof createLayerProgress>['add']>[0] {
+  const progressDetail =
+    current === undefined || total === undefined ? undefined : { current, total };
+  return { status, id, progressDetail };
+}

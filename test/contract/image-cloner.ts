@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { CopyProgress, CopyRequest, Credentials, ImageCloner, Side } from '../../lib/index.ts';
+
+/** Two registries and the cloner between them, as each adapter's test sets them up. */
+export interface ClonerBench {
+  readonly cloner: ImageCloner;
+  /** Host of a registry that anybody may read. */
+  readonly source: string;
+  /** Host of a registry that wants `credentials`. */
+  readonly backup: string;
+  readonly credentials: Credentials;
+  /** A host on which nobody listens. */
+  readonly deadHost: string;
+  /** Puts an image into `source`; returns its digest. */
+  publish(path: string, tag: string): Promise<string>;
+  /** The digest that `backup` holds for a tag. */
+  held(path: string, tag: string): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+/** What every `ImageCloner` promises; the fake, and each adapter on fakes and on real servers, run it. */
+export function describeImageCloner(name: string, open: () => Promise<ClonerBench>): void {
+  describe(`${name} as an ImageCloner`, () => {
+    const { signal } = new AbortController();
+    let bench: ClonerBench;
+    before(async () => {
+      bench = await open();
+    });
+    after(async () => {
+      await bench.close();
+    });
+
+    async function request(path: string, changes: Partial<CopyRequest> = {}): Promise<CopyRequest> {
+      const digest = await bench.publish(path, '1');
+      return {
+        source: { domain: bench.source, path, tag: '1', digest },
+        sourceAccess: { side: 'source' },
+        target: { domain: bench.backup, path: `acme/${path}` },
+        targetAccess: { side: 'backup', credentials: bench.credentials },
+        firstTag: 'first',
+        moreTags: () => ['second', 'last'],
+        ...changes,
+      };
+    }
+
+    it('resolves a tag to the digest that the registry holds', async () => {
+      const digest = await bench.publish('contract/resolve', '1');
+      const image = { domain: bench.source, path: 'contract/resolve', tag: '1' };
+
+      const found = await bench.cloner.resolve(image, { side: 'source' }, signal);
+
+      assert.deepEqual(found, { digest, isIndex: false });
+    });
+
+    it('resolves a digest to itself', async () => {
+      const digest = await bench.publish('contract/resolve', '1');
+      const image = { domain: bench.source, path: 'contract/resolve', digest };
+
+      const found = await bench.cloner.resolve(image, { side: 'source' }, signal);
+
+      assert.equal(found?.digest, digest);
+    });
+
+    const absent = [
+      ['a tag', 'contract/resolve', 'nope'],
+      ['a repository', 'contract/nothing', '1'],
+    ] as const;
+    for (const [what, path, tag] of absent) {
+      it(`resolves ${what} that is not there to undefined`, async () => {
+        await bench.publish('contract/resolve', '1');
+
+        const found = await bench.cloner.resolve(
+          { domain: bench.source, path, tag },
+          { side: 'source' },
+          signal,
+        );
+
+        assert.equal(found, undefined);
+      });
+    }
+
+    const refused: readonly (readonly [string, Credentials | undefined])[] = [
+      ['no credentials', undefined],
+      ['a wrong password', { username: 'acme', password: 'wrong' }],
+    ];
+    for (const [what, credentials] of refused) {
+      for (const side of ['source', 'backup'] satisfies Side[]) {
+        it(`says that the ${side} denies ${what}`, async () => {
+          const image = { domain: bench.backup, path: 'acme/contract', tag: '1' };
+
+          await assert.rejects(bench.cloner.resolve(image, { side, credentials }, signal), {
+            name: 'CloneError',
+            code: side === 'source' ? 'SOURCE_DENIED' : 'BACKUP_DENIED',
+          });
+        });
+      }
+    }
+
+    it('says which side cannot be reached', async () => {
+      const image = { domain: bench.deadHost, path: 'a/b', tag: '1' };
+
+      await assert.rejects(bench.cloner.resolve(image, { side: 'source' }, signal), {
+        code: 'SOURCE_UNAVAILABLE',
+      });
+      await assert.rejects(bench.cloner.resolve(image, { side: 'backup' }, signal), {
+        code: 'BACKUP_UNAVAILABLE',
+      });
+    });
+
+    it('copies an image and writes every tag with the digest that it reports', async () => {
+      const asked = await request('contract/copy');
+      const offered: string[] = [];
+      const moreTags = (digest: string): readonly string[] => {
+        offered.push(digest);
+        return ['second', 'last'];
+      };
+
+      const { digest } = await bench.cloner.copy({ ...asked, moreTags }, signal, () => undefined);
+
+      assert.deepEqual(offered, [digest]);
+      for (const tag of ['first', 'second', 'last']) {
+        assert.equal(await bench.held('acme/contract/copy', tag), digest, tag);
+      }
+      if (bench.cloner.keepsDigest) assert.equal(digest, asked.source.digest);
+    });
+
+    it('copies the same image again to the same digest', async () => {
+      const asked = await request('contract/again');
+      const first = await bench.cloner.copy(asked, signal, () => undefined);
+
+      const second = await bench.cloner.copy(asked, signal, () => undefined);
+
+      assert.equal(second.digest, first.digest);
+      assert.equal(second.bytes, 0);
+    });
+
+    it('copies two images into one repository at the same time', async () => {
+      const one = await request('contract/one', { moreTags: () => ['one'], firstTag: 'f1' });
+      const two = await request('contract/two', { moreTags: () => ['two'], firstTag: 'f2' });
+      const target = { domain: bench.backup, path: 'acme/contract/both' };
+
+      const [first, second] = await Promise.all(
+        [one, two].map((asked) => bench.cloner.copy({ ...asked, target }, signal, () => undefined)),
+      );
+
+      assert.equal(await bench.held('acme/contract/both', 'one'), first?.digest);
+      assert.equal(await bench.held('acme/contract/both', 'two'), second?.digest);
+    });
+
+    it('reports progress in bytes', async () => {
+      const seen: CopyProgress[] = [];
+
+      await bench.cloner.copy(await request('contract/progress'), signal, (progress) => {
+        seen.push(progress);
+      });
+
+      assert.ok(seen.length > 0);
+      for (const { doneBytes, totalBytes } of seen) assert.ok(doneBytes <= totalBytes);
+      assert.ok(seen.some(({ doneBytes }) => doneBytes > 0));
+    });
+
+    it('writes no further tag once moreTags objects, and rejects with its reason', async () => {
+      const asked = await request('contract/objection', {
+        moreTags: () => {
+          throw new RangeError('not this one');
+        },
+      });
+
+      await assert.rejects(
+        bench.cloner.copy(asked, signal, () => undefined),
+        {
+          name: 'RangeError',
+        },
+      );
+      assert.equal(await bench.held('acme/contract/objection', 'last'), undefined);
+    });
+
+    it('says that the source has gone, and writes nothing', async () => {
+      const asked = await request('contract/gone');
+      const source = { ...asked.source, digest: `sha256:${'0'.repeat(64)}` };
+
+      await assert.rejects(
+        bench.cloner.copy({ ...asked, source }, signal, () => undefined),
+        {
+          code: 'SOURCE_NOT_FOUND',
+        },
+      );
+      assert.equal(await bench.held('acme/contract/gone', 'first'), undefined);
+    });
+
+    it('says that the backup denies a wrong password, and writes nothing', async () => {
+      const asked = await request('contract/denied', {
+        targetAccess: { side: 'backup', credentials: { username: 'acme', password: 'wrong' } },
+      });
+
+      await assert.rejects(
+        bench.cloner.copy(asked, signal, () => undefined),
+        {
+          code: 'BACKUP_DENIED',
+        },
+      );
+      assert.equal(await bench.held('acme/contract/denied', 'first'), undefined);
+    });
+
+    it('ends with the reason of its signal, and writes nothing', async () => {
+      const reason = new Error('enough');
+      const asked = await request('contract/aborted');
+
+      await assert.rejects(
+        bench.cloner.copy(asked, AbortSignal.abort(reason), () => undefined),
+        reason,
+      );
+      assert.equal(await bench.held('acme/contract/aborted', 'last'), undefined);
+    });
+  });
+}
