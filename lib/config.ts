@@ -98,7 +98,10 @@ function isNamespace(value: string): boolean {
 
 const hosts = v.pipe(
   list,
-  v.check((items) => items.every(isRegistry), 'must list registry hosts, such as docker.io,quay.io'),
+  v.check(
+    (items) => items.every(isRegistry),
+    'must list registry hosts, such as docker.io,quay.io',
+  ),
   v.transform((items) => items.map(toHubAlias)),
 );
 

@@ -41,29 +41,44 @@ export interface AdmissionStatus {
   readonly details?: { readonly retryAfterSeconds: number };
 }
 
-const optionalText = v.nullish(v.string('is not a string'), '');
-
-const schema = v.object({
-  apiVersion: v.literal('admission.k8s.io/v1', 'is not admission.k8s.io/v1'),
-  kind: v.literal('AdmissionReview', 'is not AdmissionReview'),
-  request: v.object(
-    {
-      uid: v.pipe(v.string('is not a string'), v.nonEmpty('is empty')),
-      kind: v.object(
-        { group: optionalText, kind: v.string('is not a string') },
-        'is not an object',
-      ),
-      subResource: optionalText,
-      operation: v.string('is not a string'),
-      namespace: optionalText,
-      name: optionalText,
-      userInfo: v.nullish(v.object({ username: optionalText }, 'is not an object')),
-      dryRun: v.nullish(v.boolean('is not a boolean')),
-      object: v.optional(v.unknown()),
-      oldObject: v.optional(v.unknown()),
-    },
+/** valibot's `object` and `record` would take a list for one. */
+const plainObject = v.pipe(
+  v.unknown(),
+  v.check(
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
     'is not an object',
   ),
+);
+
+/** An object of which only `entries` are read. */
+export function object<const Entries extends v.ObjectEntries>(
+  entries: Entries,
+): v.GenericSchema<unknown, v.InferOutput<v.ObjectSchema<Entries, undefined>>> {
+  return v.pipe(plainObject, v.object(entries));
+}
+
+/** A map of strings, absent and null being empty. */
+export const stringMap = v.nullish(
+  v.pipe(plainObject, v.record(v.string(), v.string('is not a string'))),
+);
+
+const optionalText = v.nullish(v.string('is not a string'), '');
+
+const schema = object({
+  apiVersion: v.literal('admission.k8s.io/v1', 'is not admission.k8s.io/v1'),
+  kind: v.literal('AdmissionReview', 'is not AdmissionReview'),
+  request: object({
+    uid: v.pipe(v.string('is not a string'), v.nonEmpty('is empty')),
+    kind: object({ group: optionalText, kind: v.string('is not a string') }),
+    subResource: optionalText,
+    operation: v.string('is not a string'),
+    namespace: optionalText,
+    name: optionalText,
+    userInfo: v.nullish(object({ username: optionalText })),
+    dryRun: v.nullish(v.boolean('is not a boolean')),
+    object: v.optional(v.unknown()),
+    oldObject: v.optional(v.unknown()),
+  }),
 });
 
 /** Reads the body of a call by the API server. Throws `CloneError` `INVALID_REVIEW`. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parse, type ReviewRequest } from './review.ts';
+import { object, parse, type ReviewRequest, stringMap } from './review.ts';
 
 /** One place in an object that names an image. */
 export interface ImagePlace {
@@ -44,83 +44,51 @@ const podPaths: ReadonlyMap<string, readonly string[]> = new Map([
   ['serving.knative.dev/Configuration', ['spec', 'template']],
 ]);
 
-const stringMap = v.pipe(
-  v.nullish(v.record(v.string(), v.string('is not a string'), 'is not an object')),
-  v.transform((record) => new Map(Object.entries(record ?? {}))),
-);
-
 const optionalText = v.nullish(v.string('is not a string'));
 
-const container = v.object(
-  {
-    name: optionalText,
-    image: optionalText,
-    imagePullPolicy: optionalText,
-  },
-  'is not an object',
-);
+const container = object({
+  name: optionalText,
+  image: optionalText,
+  imagePullPolicy: optionalText,
+});
 const containers = v.nullish(v.array(container, 'is not a list'));
 
-const volume = v.object(
-  {
-    name: optionalText,
-    image: v.nullish(
-      v.object({ reference: optionalText, pullPolicy: optionalText }, 'is not an object'),
-    ),
-  },
-  'is not an object',
-);
+const volume = object({
+  name: optionalText,
+  image: v.nullish(object({ reference: optionalText, pullPolicy: optionalText })),
+});
 
-const podSchema = v.object(
-  {
-    metadata: v.nullish(v.object({ labels: stringMap }, 'is not an object')),
-    spec: v.nullish(
-      v.object(
-        {
-          containers,
-          initContainers: containers,
-          ephemeralContainers: containers,
-          volumes: v.nullish(v.array(volume, 'is not a list')),
-          imagePullSecrets: v.nullish(
-            v.array(v.object({ name: optionalText }, 'is not an object'), 'is not a list'),
-          ),
-        },
-        'is not an object',
-      ),
-    ),
-  },
-  'is not an object',
-);
+const podSchema = object({
+  metadata: v.nullish(object({ labels: stringMap })),
+  spec: v.nullish(
+    object({
+      containers,
+      initContainers: containers,
+      ephemeralContainers: containers,
+      volumes: v.nullish(v.array(volume, 'is not a list')),
+      imagePullSecrets: v.nullish(v.array(object({ name: optionalText }), 'is not a list')),
+    }),
+  ),
+});
 
-const metadataSchema = v.object(
-  {
-    metadata: v.nullish(
-      v.object(
-        {
-          labels: stringMap,
-          annotations: v.nullish(
-            v.record(v.string(), v.string('is not a string'), 'is not an object'),
-          ),
-          ownerReferences: v.nullish(
-            v.array(
-              v.object(
-                {
-                  apiVersion: v.string('is not a string'),
-                  kind: v.string('is not a string'),
-                  controller: v.nullish(v.boolean('is not a boolean')),
-                },
-                'is not an object',
-              ),
-              'is not a list',
-            ),
-          ),
-        },
-        'is not an object',
+const metadataSchema = object({
+  metadata: v.nullish(
+    object({
+      labels: stringMap,
+      annotations: stringMap,
+      ownerReferences: v.nullish(
+        v.array(
+          object({
+            apiVersion: v.string('is not a string'),
+            kind: v.string('is not a string'),
+            controller: v.nullish(v.boolean('is not a boolean')),
+          }),
+          'is not a list',
+        ),
       ),
-    ),
-  },
-  'is not an object',
-);
+    }),
+  ),
+});
 
 const lists = [
   ['containers', 'container'],
@@ -155,9 +123,9 @@ export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObje
   const podSpec = ['', ...path, 'spec'].join('/');
   const pullSecrets = pod.spec?.imagePullSecrets?.map(({ name }) => name ?? '');
   return {
-    labels: metadata?.labels ?? new Map(),
-    templateLabels: pod.metadata?.labels ?? new Map(),
-    annotations: new Map(Object.entries(metadata?.annotations ?? {})),
+    labels: toMap(metadata?.labels),
+    templateLabels: toMap(pod.metadata?.labels),
+    annotations: toMap(metadata?.annotations),
     annotationParent: isAbsent(metadata)
       ? 'object'
       : isAbsent(metadata.annotations)
@@ -202,6 +170,12 @@ function descend(object: unknown, path: readonly string[]): unknown {
     if (typeof node !== 'object' || Array.isArray(node)) return node;
     return Object.hasOwn(node, key) ? (Reflect.get(node, key) ?? {}) : {};
   }, object);
+}
+
+function toMap(
+  record: Readonly<Record<string, string>> | null | undefined,
+): ReadonlyMap<string, string> {
+  return new Map(Object.entries(record ?? {}));
 }
 
 function isAbsent(value: unknown): value is null | undefined {

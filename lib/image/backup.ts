@@ -36,10 +36,7 @@ export function backupReference(source: Reference, location: BackupLocation): Re
 }
 
 /** Whether `reference` names something inside the backup, compared by path components, never by prefix of a string. */
-export function isBackup(
-  reference: Repository,
-  { domain, namespace }: BackupLocation,
-): boolean {
+export function isBackup(reference: Repository, { domain, namespace }: BackupLocation): boolean {
   return reference.domain === domain && reference.path.startsWith(`${namespace}/`);
 }
 

@@ -52,7 +52,9 @@ function complete(text: string): string {
 function isMatch(parts: readonly string[], name: string): boolean {
   let reached = new Set([0]);
   for (const part of parts) {
-    reached = part.startsWith('*') ? spread(reached, name, part.length > 1) : step(reached, name, part);
+    reached = part.startsWith('*')
+      ? spread(reached, name, part.length > 1)
+      : step(reached, name, part);
   }
   return reached.has(name.length);
 }

@@ -30,7 +30,15 @@ async function readKeyring(file: string): Promise<Keyring> {
   try {
     return parseDockerConfig(await readFile(file, 'utf8'));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : 'it cannot be read';
+    const reason = describe(error);
     throw new ConfigError([`SOURCE_AUTH_FILE ${file} cannot be used: ${reason}`]);
   }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return 'it cannot be read';
+  if (!('code' in error)) return error.message;
+  return error.code === 'ENOENT'
+    ? 'it does not exist'
+    : `it cannot be read (${String(error.code)})`;
 }

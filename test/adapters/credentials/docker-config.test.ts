@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseDockerConfig } from '../../../lib/adapters/credentials/docker-config.ts';
+
+const image = { domain: 'reg.test', path: 'team/app' };
+
+function find(entry: unknown): readonly unknown[] {
+  return parseDockerConfig(JSON.stringify({ auths: { 'reg.test': entry } })).find(image);
+}
+
+describe('parseDockerConfig', () => {
+  const entries = [
+    ['auth', { auth: 'YWNtZTpzZWNyZXQ=' }, [{ username: 'acme', password: 'secret' }]],
+    [
+      'auth without padding',
+      { auth: 'YWNtZTpzZWNyZXQ' },
+      [{ username: 'acme', password: 'secret' }],
+    ],
+    [
+      'a password with colons',
+      { auth: 'YWNtZTphOmI6Yw==' },
+      [{ username: 'acme', password: 'a:b:c' }],
+    ],
+    ['username and password', { username: 'u', password: 'p' }, [{ username: 'u', password: 'p' }]],
+    [
+      'auth before username',
+      { auth: 'YTpi', username: 'u', password: 'p' },
+      [{ username: 'a', password: 'b' }],
+    ],
+    ['an identity token, which the kubelet ignores too', { identitytoken: 't' }, []],
+    ['an empty entry, as credential helpers leave them', {}, []],
+  ] as const;
+  for (const [what, entry, found] of entries) {
+    it(`reads ${what}`, () => {
+      assert.deepEqual(find(entry), found);
+    });
+  }
+
+  const broken = ['', 'not json s3cret', '{"auths":{"reg.test":"s3cret"}}', '{"auths":7}'];
+  for (const text of broken) {
+    it(`refuses ${JSON.stringify(text)} without quoting it`, () => {
+      assert.throws(
+        () => parseDockerConfig(text),
+        (error: unknown) =>
+          error instanceof Error &&
+          error.message === 'it is not a docker config.json with "auths"' &&
+          error.cause === undefined,
+      );
+    });
+  }
+
+  it('is empty without auths', () => {
+    assert.deepEqual(parseDockerConfig('{"credsStore":"desktop"}').find(image), []);
+  });
+});

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { openRegistryAuth } from '../../../lib/adapters/credentials/registry-auth.ts';
+import type { Credentials } from '../../../lib/index.ts';
+import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
+
+describe('openRegistryAuth', () => {
+  let dir: string;
+  let log: MemoryLog;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'auth-'));
+    log = createMemoryLog();
+  });
+  afterEach(async () => {
+    await rm(dir, { recursive: true });
+  });
+
+  function open(domain = 'reg.test'): Promise<() => Promise<Credentials>> {
+    return openRegistryAuth({ dir, registry: { domain, path: 'acme' }, logger: log.logger });
+  }
+
+  async function write(files: Readonly<Record<string, string>>): Promise<void> {
+    for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
+  }
+
+  /** As the kubelet does it: files are links into `..data`, itself a link that is renamed into place. */
+  async function mount(version: string, files: Readonly<Record<string, string>>): Promise<void> {
+    await mkdir(join(dir, version));
+    for (const [name, text] of Object.entries(files)) {
+      await writeFile(join(dir, version, name), text);
+    }
+    await symlink(version, join(dir, '..data_tmp'));
+    await rename(join(dir, '..data_tmp'), join(dir, '..data'));
+  }
+
+  it('reads username and password without their last line end', async () => {
+    await write({ username: 'acme\n', password: ' pa"ss\\+/wörd \r\n' });
+
+    assert.deepEqual(await (await open())(), { username: 'acme', password: ' pa"ss\\+/wörd ' });
+  });
+
+  it('reads .dockerconfigjson, the entry of the backup registry', async () => {
+    const auths = { 'other.test': { auth: 'eDp5' }, 'reg.test': { auth: 'YWNtZTpzZWNyZXQ=' } };
+    await write({ '.dockerconfigjson': JSON.stringify({ auths }) });
+
+    assert.deepEqual(await (await open())(), { username: 'acme', password: 'secret' });
+  });
+
+  it('uses a rotated secret at once, both files of one version', async () => {
+    await mount('..1', { username: 'acme', password: 'old' });
+    const read = await open();
+    assert.deepEqual(await read(), { username: 'acme', password: 'old' });
+
+    await mount('..2', { username: 'acme2', password: 'new' });
+
+    assert.deepEqual(await read(), { username: 'acme2', password: 'new' });
+  });
+
+  it('keeps the last good ones when the files go, and says so once', async () => {
+    await write({ username: 'acme', password: 's3cret' });
+    const read = await open();
+    await rm(join(dir, 'password'));
+
+    const seen = [await read(), await read()];
+
+    assert.deepEqual(seen, [
+      { username: 'acme', password: 's3cret' },
+      { username: 'acme', password: 's3cret' },
+    ]);
+    assert.deepEqual(
+      log.lines.map(({ level, message }) => [level, message]),
+      [['warn', 'credentials cannot be read, the last good ones stay in use']],
+    );
+    assert.ok(!JSON.stringify(log.lines).includes('s3cret'));
+  });
+
+  const problems: readonly (readonly [string, Readonly<Record<string, string>>, string])[] = [
+    ['no username', { password: 'p' }, 'username cannot be used: it does not exist'],
+    ['no password', { username: 'u' }, 'password cannot be used: it does not exist'],
+    [
+      'an empty username',
+      { username: '\n', password: 'p' },
+      'username cannot be used: it is empty',
+    ],
+    [
+      'a .dockerconfigjson that is none',
+      { '.dockerconfigjson': 's3cret' },
+      '.dockerconfigjson cannot be used: it is not a docker config.json with "auths"',
+    ],
+    [
+      'a .dockerconfigjson for others',
+      { '.dockerconfigjson': '{"auths":{"other.test":{"auth":"YTpi"}}}' },
+      '.dockerconfigjson cannot be used: it has no credentials for reg.test',
+    ],
+  ];
+  for (const [what, files, problem] of problems) {
+    it(`refuses to start with ${what}, naming the file`, async () => {
+      await write(files);
+
+      await assert.rejects(open(), {
+        name: 'ConfigError',
+        message: `${join(dir, problem)}; mount the secret registry-auth with username and password there`,
+      });
+    });
+  }
+
+  it('refuses to start where the path is a file, or nothing at all', async () => {
+    await write({ plain: '' });
+    for (const wrong of [join(dir, 'plain'), join(dir, 'nothing')]) {
+      const registry = { domain: 'reg.test', path: '' };
+
+      await assert.rejects(openRegistryAuth({ dir: wrong, registry, logger: log.logger }), {
+        name: 'ConfigError',
+      });
+    }
+  });
+});
