@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Copies, type CopyKey, createCopies } from '../../lib/cloner/copies.ts';
+import { CloneError, type CopyResult } from '../../lib/index.ts';
+
+const { signal: forever } = new AbortController();
+const result: CopyResult = { digest: 'sha256:d', bytes: 7 };
+
+/** Work that ends when the test says so. */
+function createWork(): {
+  readonly started: Promise<undefined>;
+  readonly finish: () => void;
+  readonly fail: (error: Error) => void;
+  readonly work: Parameters<Copies['start']>[1];
+  readonly calls: () => number;
+} {
+  const started = Promise.withResolvers<undefined>();
+  const ended = Promise.withResolvers<CopyResult>();
+  let calls = 0;
+  return {
+    started: started.promise,
+    finish: () => ended.resolve(result),
+    fail: (error) => ended.reject(error),
+    calls: () => calls,
+    work: async (signal) => {
+      calls += 1;
+      started.resolve(undefined);
+      signal.addEventListener('abort', () => ended.reject(signal.reason), { once: true });
+      return await ended.promise;
+    },
+  };
+}
+
+const key = (target: string, sourceDigest = 'sha256:a'): CopyKey => ({ target, sourceDigest });
+
+/** Lets everything run that can run without the outside. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i += 1) await Promise.resolve();
+}
+
+describe('createCopies', () => {
+  it('does one copy for all who want the same', async () => {
+    const copies = createCopies();
+    const { work, finish, calls } = createWork();
+
+    const waits = [1, 2, 3].map(() => copies.start(key('t'), work).wait(forever));
+    finish();
+
+    assert.deepEqual(await Promise.all(waits), [result, result, result]);
+    assert.equal(calls(), 1);
+  });
+
+  it('copies again when the first copy is done', async () => {
+    const copies = createCopies();
+    const { work, finish, calls } = createWork();
+    finish();
+    await copies.start(key('t'), work).wait(forever);
+
+    await copies.start(key('t'), work).wait(forever);
+
+    assert.equal(calls(), 2);
+  });
+
+  it('goes on when nobody waits any more, and whoever asks next joins it', async () => {
+    const copies = createCopies();
+    const { work, finish, calls } = createWork();
+    const first = await copies.start(key('t'), work).wait(AbortSignal.abort());
+    assert.equal(first, undefined);
+
+    const second = copies.start(key('t'), work).wait(forever);
+    finish();
+
+    assert.deepEqual(await second, result);
+    assert.equal(calls(), 1);
+  });
+
+  it('lets another digest for the same tag wait for its turn', async () => {
+    const copies = createCopies();
+    const [one, two] = [createWork(), createWork()];
+    const first = copies.start(key('t', 'sha256:a'), one.work);
+    const second = copies.start(key('t', 'sha256:b'), two.work);
+    await one.started;
+    await settle();
+    assert.equal(two.calls(), 0);
+    assert.equal(second.progress(), undefined);
+
+    one.finish();
+    two.finish();
+
+    assert.deepEqual(await Promise.all([first.wait(forever), second.wait(forever)]), [
+      result,
+      result,
+    ]);
+  });
+
+  it('runs as many at once as it may, the others in the order of their arrival', async () => {
+    const copies = createCopies({ maxCopies: 2 });
+    const works = [createWork(), createWork(), createWork()];
+    for (const [index, { work }] of works.entries()) copies.start(key(`t${index}`), work);
+    await Promise.all([works[0]?.started, works[1]?.started]);
+    await settle();
+    assert.equal(works[2]?.calls(), 0);
+
+    works[0]?.finish();
+
+    await works[2]?.started;
+  });
+
+  it('tells a failure that came after all had been answered to the next who asks, once', async () => {
+    const copies = createCopies();
+    const { work, fail, started } = createWork();
+    await copies.start(key('t'), work).wait(AbortSignal.abort());
+    await started;
+    fail(new CloneError('SOURCE_DENIED', 'denied'));
+    await settle();
+
+    await assert.rejects(copies.start(key('t'), work).wait(forever), { code: 'SOURCE_DENIED' });
+    const next = createWork();
+    next.finish();
+
+    assert.deepEqual(await copies.start(key('t'), next.work).wait(forever), result);
+  });
+
+  it('does not tell a failure twice that somebody waited for', async () => {
+    const copies = createCopies();
+    const failing = createWork();
+    const wait = copies.start(key('t'), failing.work).wait(forever);
+    failing.fail(new CloneError('BACKUP_DENIED', 'denied'));
+    await assert.rejects(wait, { code: 'BACKUP_DENIED' });
+    const next = createWork();
+    next.finish();
+
+    assert.deepEqual(await copies.start(key('t'), next.work).wait(forever), result);
+  });
+
+  it('forgets a failure after a minute', async () => {
+    let time = 0;
+    const copies = createCopies({ now: () => time });
+    const failing = createWork();
+    await copies.start(key('t'), failing.work).wait(AbortSignal.abort());
+    failing.fail(new CloneError('SOURCE_DENIED', 'denied'));
+    await settle();
+    time = 60_001;
+    const next = createWork();
+    next.finish();
+
+    assert.deepEqual(await copies.start(key('t'), next.work).wait(forever), result);
+  });
+
+  it('stopped, finishes what runs and begins nothing more', async () => {
+    const copies = createCopies({ maxCopies: 1 });
+    const [running, waiting] = [createWork(), createWork()];
+    const first = copies.start(key('a'), running.work).wait(forever);
+    const second = copies.start(key('b'), waiting.work).wait(forever);
+    await running.started;
+
+    copies.stop({ abort: false });
+    running.finish();
+
+    assert.deepEqual(await first, result);
+    await assert.rejects(second, { code: 'INTERRUPTED' });
+    await copies.idle();
+    assert.equal(waiting.calls(), 0);
+  });
+
+  it('stopped hard, ends what runs', async () => {
+    const copies = createCopies();
+    const { work, started } = createWork();
+    const wait = copies.start(key('a'), work).wait(forever);
+    await started;
+
+    copies.stop({ abort: true });
+
+    await assert.rejects(wait, { code: 'INTERRUPTED' });
+    await copies.idle();
+  });
+});
