@@ -190,8 +190,14 @@ const later = [
   'TLS_CLIENT_CA_FILE',
 ];
 
-/** The variables that `parseConfig` reads, in the order of README's table. */
-export const configVariables: readonly string[] = Object.keys(variables);
+/** The variables that `parseConfig` reads, in the order of README's table, and what they are when they are not set. */
+export const configVariables: readonly { readonly name: string; readonly default?: string }[] =
+  Object.entries(variables).map(([name, schema]) => {
+    const value = v.getDefault(schema);
+    return { name, ...(typeof value === 'string' && { default: value }) };
+  });
+
+const names = configVariables.map(({ name }) => name);
 
 /**
  * Environment → configuration. An empty variable counts as not set.
@@ -199,7 +205,7 @@ export const configVariables: readonly string[] = Object.keys(variables);
  */
 export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const given = Object.fromEntries(
-    configVariables.flatMap((name) => {
+    names.flatMap((name) => {
       const value = env[name];
       return value === undefined || value.trim() === '' ? [] : [[name, value]];
     }),
@@ -298,11 +304,11 @@ function halfTls(given: Readonly<Record<string, string>>): readonly string[] {
 /** A misspelt variable would silently be its default, so what looks like one of ours is an error. */
 function misspelt(env: Readonly<Record<string, string | undefined>>): readonly string[] {
   return Object.keys(env)
-    .filter((name) => !configVariables.includes(name) && !later.includes(name))
+    .filter((name) => !names.includes(name) && !later.includes(name))
     .filter((name) => !isServiceLink(name, env[name] ?? ''))
     .flatMap((name) => {
       const bare = name.replace(/^IMAGE_CLONER_/, '');
-      const nearest = configVariables
+      const nearest = names
         .map((known) => ({ known, distance: editDistance(bare, known) }))
         .filter(({ known, distance }) => distance <= (known.length < 8 ? 1 : 2))
         .toSorted((a, b) => a.distance - b.distance)[0];

@@ -40,7 +40,11 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
   const forbidden = refused.filter(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
   const unreadable = refused.filter(({ error }) => error.code !== 'REGISTRY_NOT_ALLOWED');
   const failed = [...unreadable, ...plan.images.flatMap((image) => toFailure(image, outcomes))];
-  const pending = plan.images.flatMap((image) => toPending(image, outcomes));
+  // Nothing is copied for an object that may not be, so nothing is said of its other images.
+  const pending =
+    forbidden.length > 0 && outcomes.size === 0
+      ? []
+      : plan.images.flatMap((image) => toPending(image, outcomes));
 
   if (!plan.rewrites) {
     return forbidden.length > 0

@@ -44,13 +44,13 @@ export interface PlannedImage {
 }
 
 /** An image that is refused without asking anybody. */
-export interface Refusal {
+interface Refusal {
   readonly place: ImagePlace;
   readonly error: CloneError;
 }
 
 /** The same write again: the place gets what the stored object already has there. */
-export interface CarriedImage {
+interface CarriedImage {
   readonly place: ImagePlace;
   readonly image: string;
   readonly original: string;
@@ -137,7 +137,8 @@ export function planReview(body: unknown, policy: ReviewPolicy): ReviewPlan {
     warnings: [
       ...verdicts.flatMap((verdict) => verdict.warning ?? []),
       ...(rewrites || images.length === 0 ? [] : [cloneOnlyWarning(workload)]),
-      ...leftBehind(verdicts.flatMap((verdict) => verdict.outside ?? [])),
+      // There nothing but the new ephemeral container can be rewritten.
+      ...(untouched.imagesOnly ? [] : leftBehind(verdicts.flatMap(({ outside }) => outside ?? []))),
     ],
     pullSecrets: planPullSecrets(workload, old, policy),
   };
@@ -222,11 +223,17 @@ function toContext(
   policy: ReviewPolicy,
 ): Context {
   const [now, then] = [workload.annotations, old?.annotations];
+  const oldPlaces = old?.places ?? [];
+  const backfill = now.get(backfillAnnotation);
   return {
-    before: new Map(old?.places.map((place) => [place.id, place])),
+    before: new Map([
+      ...oldPlaces.map((place) => [place.position, place] as const),
+      ...oldPlaces.map((place) => [place.id, place] as const),
+    ]),
     originals: parseOriginalImages(now.get(originalImagesAnnotation)),
     oldOriginals: parseOriginalImages(then?.get(originalImagesAnnotation)),
-    isBackfill: now.get(backfillAnnotation) !== then?.get(backfillAnnotation),
+    // `kubectl replace` drops the annotation, which asks for nothing.
+    isBackfill: backfill !== undefined && backfill !== then?.get(backfillAnnotation),
     rewrites,
     policy,
   };
@@ -248,6 +255,13 @@ function judge(place: ImagePlace, context: Context): PlaceVerdict {
   }
   if (isBackup(reference, policy.backup)) return keep(place, reference, context);
 
+  const backup = backupReference(reference, policy.backup);
+  if (context.rewrites && before !== undefined && !context.isBackfill) {
+    const original = context.oldOriginals.get(place.id);
+    if (isSameWrite(reference, backup, before.image, original)) {
+      return { carried: { place, image: before.image, original: original ?? place.image } };
+    }
+  }
   const ignoredBy = policy.ignoreImages.find((pattern) => pattern.matches(reference));
   if (ignoredBy !== undefined) {
     return isUnchanged
@@ -256,13 +270,6 @@ function judge(place: ImagePlace, context: Context): PlaceVerdict {
   }
   if (isUnchanged) return { outside: place };
 
-  const backup = backupReference(reference, policy.backup);
-  if (context.rewrites && before !== undefined && !context.isBackfill) {
-    const original = context.oldOriginals.get(place.id);
-    if (isSameWrite(reference, backup, before.image, original)) {
-      return { carried: { place, image: before.image, original: original ?? place.image } };
-    }
-  }
   const { sourceRegistries } = policy;
   if (sourceRegistries.length > 0 && !sourceRegistries.includes(reference.domain)) {
     const message = `${formatReference(reference)} may not be used: SOURCE_REGISTRIES does not list ${reference.domain}`;
@@ -282,11 +289,13 @@ function tryParse(image: string): Reference | CloneError {
 
 /** A place that already names the backup keeps its entry in the annotation, unless that entry is of another image. */
 function keep(
-  { id }: ImagePlace,
+  { id, position }: ImagePlace,
   image: Reference,
   { originals, oldOriginals, policy }: Context,
 ): PlaceVerdict {
-  const recorded = originals.get(id) ?? oldOriginals.get(id);
+  const recorded = [originals, oldOriginals]
+    .flatMap((record) => [record.get(id), record.get(position)])
+    .find((text) => text !== undefined);
   if (recorded === undefined) return {};
   const original = tryParse(recorded);
   if (original instanceof CloneError) return {};

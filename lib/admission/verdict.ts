@@ -69,7 +69,9 @@ export function formatObstacle({ places, reason }: Obstacle): string {
 /** One line of at most 120 printable characters. */
 export function toWarning(text: string): string {
   const line = toPrintable(text);
-  return line.length <= maxWarningLength ? line : `${line.slice(0, maxWarningLength - 1)}…`;
+  if (line.length <= maxWarningLength) return line;
+  // The cut may have gone through a character of two halves.
+  return `${line.slice(0, maxWarningLength - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }
 
 /** Names and registries' answers are other people's text; terminals obey control characters. */

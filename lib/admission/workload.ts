@@ -9,6 +9,8 @@ export interface ImagePlace {
   readonly label: string;
   /** `containers/web`: the same place in the old object and in the annotation, whatever its position in the list. */
   readonly id: string;
+  /** `containers/0`: the id of a container without a name, to which Knative gives one later. */
+  readonly position: string;
   readonly image: string;
   /** `imagePullPolicy: Never`: the node is to have the image, nobody pulls it. */
   readonly neverPulled: boolean;
@@ -90,6 +92,9 @@ const metadataSchema = object({
   ),
 });
 
+/** A DNS label. Longer names are refused, but only after admission. */
+const maxNameLength = 63;
+
 const lists = [
   ['containers', 'container'],
   ['initContainers', 'init container'],
@@ -146,21 +151,31 @@ function findPlaces(spec: Partial<PodSpec>, podSpec: string): readonly ImagePlac
   const inContainers = lists.flatMap(([list, label]) =>
     (spec[list] ?? []).map((item, index) => ({
       pointer: `${podSpec}/${list}/${index}/image`,
-      label: `${label} ${JSON.stringify(item.name ?? '')}`,
-      id: `${list}/${item.name ?? index}`,
+      ...identify(list, label, item.name ?? '', index),
       image: item.image ?? '',
       neverPulled: item.imagePullPolicy === 'Never',
     })),
   );
   const inVolumes = (spec.volumes ?? []).map(({ name, image }, index) => ({
     pointer: `${podSpec}/volumes/${index}/image/reference`,
-    label: `volume ${JSON.stringify(name ?? '')}`,
-    id: `volumes/${name ?? index}`,
+    ...identify('volumes', 'volume', name ?? '', index),
     image: image?.reference ?? '',
     neverPulled: image?.pullPolicy === 'Never',
   }));
   // A template may leave the image to be filled in by others.
   return [...inContainers, ...inVolumes].filter(({ image }) => image !== '');
+}
+
+function identify(
+  list: string,
+  label: string,
+  name: string,
+  index: number,
+): Pick<ImagePlace, 'label' | 'id' | 'position'> {
+  const position = `${list}/${index}`;
+  if (name === '') return { label: `${list}[${index}]`, id: position, position };
+  const shown = name.length > maxNameLength ? `${name.slice(0, maxNameLength)}…` : name;
+  return { label: `${label} ${JSON.stringify(shown)}`, id: `${list}/${name}`, position };
 }
 
 /** The object below `path`; whatever is in the way is left to the schema of what was to be found there. */

@@ -32,7 +32,7 @@ export interface EnsureDeps {
   readonly now: () => number;
 }
 
-export interface EnsureRequest {
+interface EnsureRequest {
   readonly source: Reference;
   readonly backup: Reference;
   /** Reads only. */

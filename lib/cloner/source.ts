@@ -8,7 +8,7 @@ export interface CheckedSource extends ResolvedImage {
   readonly access: RegistryAccess;
 }
 
-export interface CheckOptions {
+interface CheckOptions {
   readonly budgetMs: number;
   /** There is a backup to fall back on, so a host that does not answer is not worth waiting for. */
   readonly hasBackup: boolean;

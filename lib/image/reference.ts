@@ -95,7 +95,7 @@ export function formatReference(reference: Reference): string {
 }
 
 /** The short form of a repository: `nginx`, `quay.io/prometheus/node-exporter`. */
-export function formatRepository({ domain, path }: Repository): string {
+function formatRepository({ domain, path }: Repository): string {
   if (domain !== dockerHub) return `${domain}/${path}`;
   const short = path.startsWith('library/') ? path.slice('library/'.length) : path;
   const [head = '', ...rest] = short.split('/');

@@ -16,7 +16,7 @@ const lineSchema = v.object({
 });
 
 /** A failure that the daemon reported in the middle of a 200: the text is all there is. */
-export class StreamError extends Error {
+class StreamError extends Error {
   override readonly name = 'StreamError';
 }
 

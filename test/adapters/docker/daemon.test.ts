@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, it } from 'node:test';
+import nock from 'nock';
+import { createDockerCloner } from '../../../lib/adapters/docker/cloner.ts';
+import { openDaemon } from '../../../lib/adapters/docker/daemon.ts';
+import { createMemoryLog } from '../../support/memory-log.ts';
+
+const { signal } = new AbortController();
+const image = { domain: 'reg.test', path: 'team/app', tag: '1' };
+const digest = `sha256:${'a'.repeat(64)}`;
+
+describe('openDaemon with DOCKER_HOST=tcp://…', () => {
+  const { logger } = createMemoryLog();
+  before(() => {
+    nock.disableNetConnect();
+  });
+  afterEach(() => {
+    assert.deepEqual(nock.pendingMocks(), []);
+    nock.cleanAll();
+  });
+  after(() => {
+    nock.restore();
+  });
+
+  const hosts = [
+    ['tcp://docker.test:2375', 'http://docker.test:2375'],
+    ['tcp://docker.test', 'http://docker.test:2375'],
+    ['https://docker.test', 'https://docker.test:2376'],
+  ] as const;
+  for (const [dockerHost, origin] of hosts) {
+    it(`asks ${origin} where it is ${dockerHost}`, async () => {
+      const auth = { username: 'acme', password: 'é+/', serveraddress: 'reg.test' };
+      const header = Buffer.from(JSON.stringify(auth)).toString('base64').replaceAll('+', '-');
+      nock(origin, { reqheaders: { 'x-registry-auth': header.replaceAll('/', '_') } })
+        .get('/distribution/reg.test/team/app:1/json')
+        .reply(200, { Descriptor: { mediaType: 'x', digest } });
+      const docker = await openDaemon({ dockerHost, logger });
+      const credentials = { username: 'acme', password: 'é+/' };
+
+      const found = await createDockerCloner({ docker }).resolve(
+        image,
+        { side: 'source', credentials },
+        signal,
+      );
+
+      assert.deepEqual(found, { digest, isIndex: false });
+    });
+  }
+
+  it('does not take an answer without a digest for one', async () => {
+    nock('http://docker.test:2375')
+      .get('/distribution/reg.test/team/app:1/json')
+      .reply(200, { Descriptor: { digest: 'sha256:../../evil' } });
+    const docker = await openDaemon({ dockerHost: 'tcp://docker.test', logger });
+
+    await assert.rejects(
+      createDockerCloner({ docker }).resolve(image, { side: 'source' }, signal),
+      {
+        name: 'CloneError',
+        code: 'SOURCE_REFUSED',
+      },
+    );
+  });
+});

@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createApp, toBudgetMs } from '../../functions/webhook/app.ts';
+import { type AdmissionHandler, type AdmissionReview, CloneError } from '../../lib/index.ts';
+import { createMemoryLog } from '../support/memory-log.ts';
+
+const answer: AdmissionReview = {
+  apiVersion: 'admission.k8s.io/v1',
+  kind: 'AdmissionReview',
+  response: { uid: 'u-1', allowed: true },
+};
+
+function post(
+  body: string,
+  options: {
+    readonly review?: AdmissionHandler;
+    readonly type?: string;
+    readonly query?: string;
+  } = {},
+): Promise<Response> {
+  const { review = () => Promise.resolve(answer), type = 'application/json', query = '' } = options;
+  const { logger } = createMemoryLog();
+  const app = createApp({ review, isReady: () => true, logger });
+  const init = { method: 'POST', headers: { 'content-type': type }, body };
+  return Promise.resolve(app.request(`/clone-image${query}`, init));
+}
+
+describe('POST /clone-image', () => {
+  it('answers a review with the handler’s', async () => {
+    const response = await post('{"a":1}', {
+      review: (body) => {
+        assert.deepEqual(body, { a: 1 });
+        return Promise.resolve(answer);
+      },
+    });
+
+    assert.equal(response.status, 200);
+    assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
+    assert.deepEqual(await response.json(), answer);
+  });
+
+  it('takes a content type with parameters, in any case', async () => {
+    assert.equal((await post('{}', { type: 'Application/JSON; charset=utf-8' })).status, 200);
+  });
+
+  it('hands on the deadline of the API server, less a margin', async () => {
+    const budgets: number[] = [];
+    const review: AdmissionHandler = (_, { budgetMs }) => {
+      budgets.push(budgetMs);
+      return Promise.resolve(answer);
+    };
+
+    await post('{}', { review, query: '?timeout=5s' });
+    await post('{}', { review });
+
+    assert.deepEqual(budgets, [4_000, 9_000]);
+  });
+
+  it('tells the handler that the caller hung up', async () => {
+    const caller = new AbortController();
+    const seen = Promise.withResolvers<boolean>();
+    const { logger } = createMemoryLog();
+    const review: AdmissionHandler = (_, { signal }) => {
+      signal.addEventListener('abort', () => seen.resolve(true));
+      caller.abort();
+      return Promise.resolve(answer);
+    };
+    const app = createApp({ review, isReady: () => true, logger });
+    const headers = { 'content-type': 'application/json' };
+    const request = new Request('http://webhook/clone-image', {
+      method: 'POST',
+      headers,
+      body: '{}',
+      signal: caller.signal,
+    });
+
+    await app.request(request);
+
+    assert.equal(await seen.promise, true);
+  });
+
+  const refusals: readonly (readonly [string, string, string, number, string])[] = [
+    [
+      'another content type',
+      '{}',
+      'text/plain',
+      415,
+      'an AdmissionReview is sent as content-type: application/json\n',
+    ],
+    [
+      'a content type that only begins like it',
+      '{}',
+      'application/json-patch+json',
+      415,
+      'an AdmissionReview is sent as content-type: application/json\n',
+    ],
+    [
+      'a body that is not JSON',
+      'secret{',
+      'application/json',
+      400,
+      'not an AdmissionReview: the body is not JSON\n',
+    ],
+    ['no body', '', 'application/json', 400, 'not an AdmissionReview: the body is not JSON\n'],
+    [
+      'a body over 8 MiB',
+      ' '.repeat(8 * 1024 * 1024 + 1),
+      'application/json',
+      413,
+      'the AdmissionReview is larger than 8 MiB\n',
+    ],
+  ];
+  for (const [what, body, type, status, text] of refusals) {
+    it(`refuses ${what} with ${status}`, async () => {
+      const response = await post(body, { type });
+
+      assert.equal(response.status, status);
+      assert.equal(await response.text(), text);
+      assert.match(response.headers.get('content-type') ?? '', /^text\/plain/);
+    });
+  }
+
+  it('takes a body of 8 MiB', async () => {
+    assert.equal((await post(`"${' '.repeat(8 * 1024 * 1024 - 2)}"`)).status, 200);
+  });
+
+  it('answers 400 where the handler says that it is no review', async () => {
+    const review: AdmissionHandler = () =>
+      Promise.reject(new CloneError('INVALID_REVIEW', 'not an AdmissionReview: kind is missing'));
+
+    const response = await post('{}', { review });
+
+    assert.equal(response.status, 400);
+    assert.equal(await response.text(), 'not an AdmissionReview: kind is missing\n');
+  });
+
+  it('answers a bug with 500, one plain line with the uid and nothing of the error', async () => {
+    const review: AdmissionHandler = () => Promise.reject(new TypeError('s3cret'));
+
+    const response = await post('{"request":{"uid":"u-1"}}', { review });
+
+    assert.equal(response.status, 500);
+    assert.match(response.headers.get('content-type') ?? '', /^text\/plain/);
+    assert.equal(
+      await response.text(),
+      'internal error in image-cloner, its log says more about u-1\n',
+    );
+  });
+});
+
+describe('the other routes', () => {
+  const rows: readonly (readonly [string, string, number, string])[] = [
+    ['GET', '/readyz', 200, 'OK'],
+    ['GET', '/livez', 200, 'OK'],
+    ['GET', '/clone-image', 405, 'AdmissionReviews are sent by POST\n'],
+    ['DELETE', '/clone-image', 405, 'AdmissionReviews are sent by POST\n'],
+    ['POST', '/readyz', 405, 'probes are sent by GET\n'],
+    [
+      'GET',
+      '/',
+      404,
+      'not found: AdmissionReviews are sent to /clone-image, probes to /readyz and /livez\n',
+    ],
+  ];
+  for (const [method, path, status, text] of rows) {
+    it(`${method} ${path} is ${status}`, async () => {
+      const { logger } = createMemoryLog();
+      const app = createApp({ review: () => assert.fail(), isReady: () => true, logger });
+
+      const response = await app.request(path, { method });
+
+      assert.equal(response.status, status);
+      assert.equal(await response.text(), text);
+      assert.equal(response.headers.has('allow'), status === 405);
+    });
+  }
+
+  it('GET /readyz is 503 while we are not ready, and /livez is not', async () => {
+    const { logger } = createMemoryLog();
+    const app = createApp({ review: () => assert.fail(), isReady: () => false, logger });
+
+    assert.equal((await app.request('/readyz')).status, 503);
+    assert.equal((await app.request('/livez')).status, 200);
+  });
+});
+
+describe('toBudgetMs', () => {
+  const rows: readonly (readonly [string | undefined, number])[] = [
+    [undefined, 9_000],
+    ['10s', 9_000],
+    ['1s', 800],
+    ['1.5s', 1_200],
+    ['500ms', 400],
+    ['1m', 29_000],
+    ['999999s', 29_000],
+    ['0s', 9_000],
+    ['-5s', 9_000],
+    ['ten', 9_000],
+    ['', 9_000],
+  ];
+  for (const [timeout, budgetMs] of rows) {
+    it(`gives ${budgetMs} ms for timeout=${timeout}`, () => {
+      assert.equal(toBudgetMs(timeout), budgetMs);
+    });
+  }
+});

@@ -1,0 +1,289 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { Agent, request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { TLSSocket } from 'node:tls';
+import { makeCertificate } from '../support/certificate.ts';
+import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.ts';
+
+const password = 's3"cr\\et+/é';
+
+/** The real process, on a fake daemon. */
+describe('functions/webhook/main.ts', () => {
+  let dir: string;
+  let daemon: FakeDaemon;
+  const children: ChildProcess[] = [];
+
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'main-'));
+    daemon = await startFakeDaemon();
+    daemon.registries.set('public.test', { tags: new Map() });
+    daemon.registries.set('backup.test', {
+      tags: new Map(),
+      user: { username: 'acme', password },
+    });
+    await writeFile(join(dir, 'username'), 'acme\n');
+    await writeFile(join(dir, 'password'), `${password}\n`);
+  });
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+  });
+  after(async () => {
+    await daemon.close();
+    await rm(dir, { recursive: true });
+  });
+
+  interface Running {
+    readonly child: ChildProcess;
+    /** stdout and stderr so far. */
+    readonly output: () => string;
+    /** Resolves once the output has the text. */
+    readonly says: (text: string) => Promise<string>;
+    readonly exit: Promise<number | null>;
+  }
+
+  function start(
+    env: Readonly<Record<string, string>> = {},
+    args: readonly string[] = [],
+  ): Running {
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', 'functions/webhook/main.ts', ...args],
+      {
+        env: {
+          PATH: process.env['PATH'],
+          REGISTRY: 'backup.test',
+          REGISTRY_AUTH_DIR: dir,
+          DOCKER_HOST: `unix://${daemon.socketPath}`,
+          PORT: '1',
+          LOG_LEVEL: 'trace',
+          DEBUG: '*',
+          ...env,
+        },
+      },
+    );
+    children.push(child);
+    let output = '';
+    const watchers: (() => void)[] = [];
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        output += chunk.toString();
+        for (const watch of watchers) watch();
+      });
+    }
+    const exit = new Promise<number | null>((resolve) => {
+      child.once('close', resolve);
+    });
+    const says = (text: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const watch = (): void => {
+          if (output.includes(text)) resolve(output);
+        };
+        watchers.push(watch);
+        watch();
+        void exit.then(() => reject(new Error(`it ended without saying ${text}:\n${output}`)));
+      });
+    return { child, output: () => output, says, exit };
+  }
+
+  async function freePort(): Promise<string> {
+    const server = createServer();
+    const { promise, resolve } = Promise.withResolvers<string>();
+    server.listen(0, () => {
+      const address = server.address();
+      resolve(typeof address === 'object' && address !== null ? String(address.port) : '');
+    });
+    const port = await promise;
+    server.close();
+    return port;
+  }
+
+  function review(port: string, image: string): Promise<Response> {
+    const object = { metadata: {}, spec: { containers: [{ name: 'web', image }] } };
+    const body = {
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      request: {
+        uid: 'u',
+        kind: { group: '', version: 'v1', kind: 'Pod' },
+        operation: 'CREATE',
+        object,
+      },
+    };
+    return fetch(`http://127.0.0.1:${port}/clone-image`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  }
+
+  it('clones through the socket, and no log at any level holds the password', async () => {
+    daemon.publish('public.test', 'team/app', '1');
+    const port = await freePort();
+    const { says, output, child, exit } = start({ PORT: port });
+    await says('"ready"');
+
+    const response = await review(port, 'public.test/team/app:1');
+
+    assert.equal(response.status, 200);
+    assert.match(await response.text(), /"allowed":true,"patchType":"JSONPatch"/);
+    assert.ok(daemon.registries.get('backup.test')?.tags.has('acme/public.test__team__app:1'));
+    child.kill('SIGTERM');
+    assert.equal(await exit, 0);
+    const secrets = [password, JSON.stringify(password).slice(1, -1), btoa('acme:')];
+    const header = Buffer.from(JSON.stringify({ username: 'acme', password })).toString('base64');
+    for (const secret of [...secrets, header.slice(0, 24)]) {
+      assert.ok(!output().includes(secret), secret);
+    }
+  });
+
+  it('on SIGTERM answers what was asked, finishes the copy, and exits 0', async () => {
+    daemon.publish('public.test', 'team/slow', '1');
+    const asked = Promise.withResolvers<() => void>();
+    daemon.override(/create\?fromImage=public\.test\/team\/slow/, (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      asked.resolve(() => response.end('{"errorDetail":{"message":"manifest unknown"}}\n'));
+    });
+    const port = await freePort();
+    const { says, child, exit } = start({ PORT: port });
+    await says('"ready"');
+    const answer = review(port, 'public.test/team/slow:1');
+    const finish = await asked.promise;
+
+    child.kill('SIGTERM');
+    await says('"draining"');
+    await assert.rejects(fetch(`http://127.0.0.1:${port}/readyz`));
+    finish();
+
+    assert.match(await (await answer).text(), /does not exist on public\.test/);
+    assert.equal(await exit, 0);
+  });
+
+  it('serves HTTPS by flags, and a new certificate without dropping a connection', async () => {
+    const [certFile, keyFile] = [join(dir, 'tls.crt'), join(dir, 'tls.key')];
+    async function install(serial: string): Promise<void> {
+      const { cert, key } = await makeCertificate(serial);
+      await writeFile(`${keyFile}.new`, key);
+      await writeFile(`${certFile}.new`, cert);
+      await rename(`${keyFile}.new`, keyFile);
+      await rename(`${certFile}.new`, certFile);
+    }
+    await install('01');
+    const port = await freePort();
+    const flags = ['--tls-cert-file', certFile, '--tls-private-key-file', keyFile, '--port', port];
+    const { says } = start({}, flags);
+    await says('"https":true');
+    const kept = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
+    assert.equal(await serialOf(port, kept), '01');
+
+    await install('02');
+    await says('certificate loaded');
+    let fresh = await serialOf(port, new Agent({ rejectUnauthorized: false }));
+    while (fresh !== '02') fresh = await serialOf(port, new Agent({ rejectUnauthorized: false }));
+
+    assert.equal(await serialOf(port, kept), '01');
+    kept.destroy();
+  });
+
+  const failures: readonly {
+    readonly what: string;
+    readonly env: () => Readonly<Record<string, string>>;
+    readonly code: number;
+    readonly says: readonly RegExp[];
+  }[] = [
+    {
+      what: 'a configuration with several mistakes, all said at once',
+      env: () => ({ ON_ERROR: 'maybe', MAX_CLONES: '0', ON_DEADLIN: 'retry' }),
+      code: 2,
+      says: [
+        /^image-cloner: ON_ERROR must be deny or admit$/m,
+        /^image-cloner: MAX_CLONES must be a whole number from 1 to 64$/m,
+        /^image-cloner: ON_DEADLIN is not known; did you mean ON_DEADLINE\?$/m,
+      ],
+    },
+    {
+      what: 'no credentials and no socket, both said',
+      env: () => ({ REGISTRY_AUTH_DIR: join(dir, 'none'), DOCKER_HOST: 'unix:///none.sock' }),
+      code: 2,
+      says: [
+        /none\/username cannot be used: it does not exist; mount the secret registry-auth/,
+        /there is no docker socket at \/none\.sock/,
+      ],
+    },
+    {
+      what: 'a socket that is a file',
+      env: () => ({ DOCKER_HOST: `unix://${join(dir, 'username')}` }),
+      code: 2,
+      says: [/username is not a socket$/m],
+    },
+    {
+      what: 'a certificate that is none',
+      env: () => ({
+        TLS_CERT_FILE: join(dir, 'username'),
+        TLS_PRIVATE_KEY_FILE: join(dir, 'password'),
+      }),
+      code: 2,
+      says: [/are not a certificate and its key in PEM$/m],
+    },
+    {
+      what: 'a username that cannot be a namespace',
+      env: () => ({ REGISTRY_AUTH_DIR: join(dir, 'robot') }),
+      code: 2,
+      says: [/REGISTRY_NAMESPACE must be set: the username "robot\$team"/],
+    },
+  ];
+  before(async () => {
+    const robot = join(dir, 'robot');
+    await mkdir(robot);
+    await writeFile(join(robot, 'username'), 'robot$team');
+    await writeFile(join(robot, 'password'), 'p');
+  });
+  for (const { what, env, code, says } of failures) {
+    it(`does not start with ${what}: exit code ${code}`, async () => {
+      const { exit, output } = start(env());
+
+      assert.equal(await exit, code);
+      for (const pattern of says) assert.match(output(), pattern);
+    });
+  }
+
+  it('says that the port is taken and exits 1', async () => {
+    const server = createServer();
+    const { promise, resolve } = Promise.withResolvers<number>();
+    server.listen(0, () => {
+      const address = server.address();
+      resolve(typeof address === 'object' && address !== null ? address.port : 0);
+    });
+    const port = await promise;
+
+    const { exit, output } = start({ PORT: String(port) });
+
+    assert.equal(await exit, 1);
+    assert.match(output(), /^image-cloner: the port is in use by another process/m);
+    server.close();
+  });
+
+  it('says how it is used when a flag is unknown', async () => {
+    const { exit, output } = start({}, ['--prot', '1']);
+
+    assert.equal(await exit, 2);
+    assert.match(output(), /usage: webhook \[--port N\]/);
+  });
+});
+
+/** The serial number of the certificate that a GET /readyz was answered with. */
+function serialOf(port: string, agent: Agent): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ host: '127.0.0.1', port, path: '/readyz', agent }, (response) => {
+      const { socket } = response;
+      const serialNumber =
+        socket instanceof TLSSocket ? socket.getPeerCertificate().serialNumber : 'plain http';
+      response.resume().on('end', () => resolve(serialNumber));
+    });
+    asked.once('error', reject).end();
+  });
+}

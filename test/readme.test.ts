@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import { configVariables } from '../lib/config.ts';
+
+const readme = await readFile('README.md', 'utf8');
+
+/** Cells of every row that begins with a name in backticks, under the heading. */
+function rowsUnder(heading: string): readonly (readonly string[])[] {
+  const [, after = ''] = readme.split(`\n## ${heading}\n`);
+  const [section = ''] = after.split('\n## ');
+  return section
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) =>
+      line
+        .split('|')
+        .map((cell) => cell.trim().replaceAll('`', ''))
+        .slice(1, -1),
+    );
+}
+
+/** What README says in words. */
+const spoken = new Map([
+  ['Docker Hub', ''],
+  ['the username', undefined],
+  ['all', ''],
+]);
+
+describe('README', () => {
+  it('has the table of the variables that are read, in their order, with their defaults', () => {
+    const table = rowsUnder('Configuration').map(([name = '', shown = '']) => ({
+      name,
+      default: spoken.has(shown) ? spoken.get(shown) : shown,
+    }));
+
+    const read = configVariables.map(({ name, default: value }) => ({ name, default: value }));
+
+    assert.deepEqual(
+      table.map(({ name, default: value }) => [name, value ?? '']),
+      read.map(({ name, default: value }) => [name, value ?? '']),
+    );
+  });
+
+  it('says of every code that a person can meet what to do', async () => {
+    const errors = await readFile('lib/errors.ts', 'utf8');
+    const plain = [...errors.matchAll(/\| '([A-Z]+_[A-Z_]+)'/g)].map(([, code = '']) => code);
+    const reasons = [
+      'NOT_FOUND',
+      'DENIED',
+      'RATE_LIMITED',
+      'UNAVAILABLE',
+      'UNSUPPORTED',
+      'REFUSED',
+    ];
+    const sides = ['SOURCE', 'BACKUP'].flatMap((side) =>
+      reasons.map((reason) => `${side}_${reason}`),
+    );
+    const unseen = new Set(['INVALID_REVIEW', 'INTERRUPTED', ...reasons]);
+    const expected = [...plain.filter((code) => !unseen.has(code)), ...sides];
+
+    const told = rowsUnder('When it says no').flatMap(([codes = '']) => codes.split(', '));
+
+    assert.deepEqual(told.toSorted(), expected.toSorted());
+  });
+
+  it('has no more than 200 lines', () => {
+    assert.ok(readme.split('\n').length <= 200);
+  });
+});

@@ -1,0 +1,12 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RegistryUser } from './docker-registry.ts';
+import { createTempDir } from './janitor.ts';
+
+/** A directory for `REGISTRY_AUTH_DIR`: the files of the secret `registry-auth`, as Kubernetes would mount it. */
+export async function createAuthDir({ name, password }: RegistryUser): Promise<string> {
+  const dir = createTempDir('auth');
+  await writeFile(join(dir, 'username'), name);
+  await writeFile(join(dir, 'password'), password);
+  return dir;
+}

@@ -1,0 +1,25 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+const pollMs = 25;
+
+/**
+ * Asks until there is an answer other than `undefined` or `false`, and resolves with it.
+ * Rejects after `withinMs`, naming what did not happen.
+ */
+export async function eventually<Answer>(
+  what: string,
+  ask: () => Answer | Promise<Answer>,
+  withinMs = 30_000,
+): Promise<Exclude<Awaited<Answer>, undefined | false>> {
+  const end = performance.now() + withinMs;
+  for (;;) {
+    const answer = await ask();
+    if (isAnswer(answer)) return answer;
+    if (performance.now() > end) throw new Error(`not within ${withinMs / 1000} s: ${what}`);
+    await delay(pollMs);
+  }
+}
+
+function isAnswer<Answer>(answer: Answer): answer is Exclude<Answer, undefined | false> {
+  return answer !== undefined && answer !== false;
+}

@@ -1,0 +1,50 @@
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { text } from 'node:stream/consumers';
+
+export interface RequestOptions {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** PEM of the CA that the server's certificate comes from. */
+  readonly ca?: string;
+  readonly socketPath?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** One request on a connection of its own, over http, https with a private CA, or a unix socket. */
+export async function sendRequest(url: string, options: RequestOptions = {}): Promise<Answer> {
+  const { body, ...rest } = options;
+  const send = url.startsWith('https:') ? httpsRequest : httpRequest;
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const outgoing = send(url, { ...rest, agent: false }, (response) => {
+    text(response).then(
+      (received) =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: received }),
+      reject,
+    );
+  });
+  outgoing.on('error', reject);
+  outgoing.end(body);
+  return await promise;
+}
+
+/** The status of a GET, or `undefined` while nobody answers. */
+export async function probe(
+  url: string,
+  options: RequestOptions = {},
+): Promise<number | undefined> {
+  try {
+    const { status } = await sendRequest(url, { ...options, signal: AbortSignal.timeout(2_000) });
+    return status;
+  } catch {
+    // Not listening yet, or not any more: whoever polls asks again.
+    return undefined;
+  }
+}

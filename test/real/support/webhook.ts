@@ -1,0 +1,118 @@
+import { join } from 'node:path';
+import { eventually } from './eventually.ts';
+import { createTempDir } from './janitor.ts';
+import { findFreePort } from './port.ts';
+import { launchProcess, type ProcessEnd, startProcess } from './process.ts';
+import { type Answer, probe, sendRequest } from './request.ts';
+import type { Tls } from './tls.ts';
+
+export interface WebhookOptions {
+  /** All that it sees besides PATH, HOME, PORT and the files of `tls`. */
+  readonly env: Readonly<Record<string, string>>;
+  /** https with these files; plain http without. */
+  readonly tls?: Pick<Tls, 'ca' | 'certFile' | 'keyFile'>;
+  /** Program and arguments, run in the project's folder. @default `npm start`: node --import tsx functions/webhook/main.ts */
+  readonly command?: readonly [string, ...string[]];
+  readonly port?: number;
+}
+
+/** One line of pino's. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+export interface Webhook {
+  /** `https://127.0.0.1:PORT`. */
+  readonly url: string;
+  readonly pid: number;
+  /** Every JSON line on stdout so far. */
+  readonly log: () => readonly LogLine[];
+  /** The first line that fits, as soon as there is one. */
+  readonly waitForLog: (fits: (line: LogLine) => boolean, withinMs?: number) => Promise<LogLine>;
+  /** Everything that is not JSON: sentences for a person. */
+  readonly stderr: () => string;
+  readonly get: (path: string) => Promise<Answer>;
+  /** POSTs a review to `/clone-image`. */
+  readonly review: (body: unknown, timeout?: string) => Promise<Answer>;
+  /** Resolves when it has ended by itself or by `stop`. */
+  readonly waitForEnd: () => Promise<ProcessEnd>;
+  /** @default SIGTERM */
+  readonly stop: (signal?: NodeJS.Signals) => Promise<ProcessEnd>;
+}
+
+const root = join(import.meta.dirname, '../../..');
+const fromSource = [
+  process.execPath,
+  '--import',
+  'tsx',
+  'functions/webhook/main.ts',
+] as const satisfies WebhookOptions['command'];
+
+/** Starts the real webhook and waits until `/readyz` says 200. */
+export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
+  const { tls } = options;
+  const port = options.port ?? (await findFreePort());
+  const url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
+  const ca = tls === undefined ? {} : { ca: tls.ca };
+  const running = await startProcess({
+    ...toProcess(options, port),
+    isReady: async () => (await probe(`${url}/readyz`, ca)) === 200,
+    readyWithinMs: 30_000,
+  });
+
+  const log = (): readonly LogLine[] => running.stdout().split('\n').flatMap(parseLine);
+  return {
+    url,
+    pid: running.pid,
+    waitForEnd: running.waitForEnd,
+    log,
+    waitForLog: (fits, withinMs) =>
+      eventually('the webhook logs the expected line', () => log().find(fits), withinMs),
+    stderr: running.stderr,
+    get: (path) => sendRequest(`${url}${path}`, ca),
+    review: (body, timeout = '10s') =>
+      sendRequest(`${url}/clone-image?timeout=${timeout}`, {
+        ...ca,
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      }),
+    stop: running.stop,
+  };
+}
+
+/** Starts a webhook that is expected to end by itself, for want of a configuration that can work. */
+export async function runWebhook(
+  options: WebhookOptions,
+): Promise<ProcessEnd & { readonly stdout: string; readonly stderr: string }> {
+  const running = launchProcess(toProcess(options, options.port ?? (await findFreePort())));
+  const timer = setTimeout(() => void running.stop('SIGKILL'), 30_000);
+  const end = await running.waitForEnd().finally(() => clearTimeout(timer));
+  return { ...end, stdout: running.stdout(), stderr: running.stderr() };
+}
+
+function toProcess(
+  { env, tls, command = fromSource }: WebhookOptions,
+  port: number,
+): Parameters<typeof launchProcess>[0] {
+  const [program, ...args] = command;
+  return {
+    program,
+    args,
+    cwd: root,
+    dir: createTempDir('webhook'),
+    env: {
+      PORT: String(port),
+      ...(tls !== undefined && { TLS_CERT_FILE: tls.certFile, TLS_PRIVATE_KEY_FILE: tls.keyFile }),
+      ...env,
+    },
+  };
+}
+
+/** The last line may be half written, and not every line has to be a record. */
+function parseLine(line: string): readonly LogLine[] {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? [{ ...value }] : [];
+  } catch {
+    return [];
+  }
+}

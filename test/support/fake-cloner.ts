@@ -1,0 +1,163 @@
+import type { CloneError } from '../../lib/errors.ts';
+import { CloneError as Failure } from '../../lib/errors.ts';
+import {
+  canonicalReference,
+  canonicalRepository,
+  formatReference,
+  parseReference,
+  type Reference,
+  type Repository,
+} from '../../lib/image/reference.ts';
+import type { CopyProgress, CopyRequest, ImageCloner } from '../../lib/ports.ts';
+
+export interface FakeClonerOptions {
+  /** @default true */
+  readonly keepsDigest?: boolean;
+}
+
+/** An `ImageCloner` over registries in memory. It knows only what it was given, and has no image for any other name. */
+export interface FakeCloner extends ImageCloner {
+  /** Makes `image` (`nginx:1.27`, or by digest alone) hold `digest`. */
+  put(image: string, digest: string, options?: { readonly isIndex?: boolean }): void;
+  /** Forgets a repository with all that it holds. */
+  remove(repository: string): void;
+  /** Every tag of a repository and what it holds. */
+  tags(repository: string): Readonly<Record<string, string>>;
+  /** Questions and copies that concern this image, or any of this host, fail until it is told otherwise by `undefined`. */
+  fail(imageOrHost: string, error: CloneError | undefined): void;
+  /** Copies report this and then wait until they are released, or told to end. */
+  hold(progress?: CopyProgress): () => void;
+  /** What was asked, each as `docker.io/library/nginx:1.27`. */
+  readonly asked: readonly string[];
+  /** Copies that were begun, each as `nginx@sha256:… -> acme/nginx`. */
+  readonly begun: readonly string[];
+  /** Tags in the order in which they were written. */
+  readonly written: readonly string[];
+}
+
+/** Every image of the fake has this size. */
+export const imageBytes = 1_000;
+
+interface Stored {
+  readonly tags: Map<string, string>;
+  /** Digest → whether it is an index. */
+  readonly contents: Map<string, boolean>;
+}
+
+export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {}): FakeCloner {
+  const repositories = new Map<string, Stored>();
+  const failures = new Map<string, CloneError>();
+  const asked: string[] = [];
+  const begun: string[] = [];
+  const written: string[] = [];
+  let gate: { readonly open: Promise<void>; readonly progress?: CopyProgress } | undefined;
+
+  function find(repository: Repository): Stored | undefined {
+    return repositories.get(canonicalRepository(repository));
+  }
+
+  function findOrMake(repository: Repository): Stored {
+    const stored = find(repository) ?? { tags: new Map(), contents: new Map() };
+    repositories.set(canonicalRepository(repository), stored);
+    return stored;
+  }
+
+  function assertAnswers(image: Reference): void {
+    const failure = failures.get(image.domain) ?? failures.get(canonicalReference(image));
+    if (failure !== undefined) throw failure;
+  }
+
+  async function passGate(signal: AbortSignal, onProgress: (now: CopyProgress) => void) {
+    if (gate === undefined) return;
+    if (gate.progress !== undefined) onProgress(gate.progress);
+    const aborted = Promise.withResolvers<never>();
+    signal.addEventListener('abort', () => aborted.reject(signal.reason), { once: true });
+    await Promise.race([gate.open, aborted.promise]);
+  }
+
+  async function resolve(image: Reference, _access: unknown, signal: AbortSignal) {
+    signal.throwIfAborted();
+    asked.push(canonicalReference(image));
+    assertAnswers(image);
+    const stored = find(image);
+    const digest = image.digest ?? stored?.tags.get(image.tag ?? 'latest');
+    const isIndex = digest === undefined ? undefined : stored?.contents.get(digest);
+    return await Promise.resolve(
+      digest === undefined || isIndex === undefined ? undefined : { digest, isIndex },
+    );
+  }
+
+  async function copy(
+    { source, target, firstTag, moreTags }: CopyRequest,
+    signal: AbortSignal,
+    onProgress: (now: CopyProgress) => void,
+  ) {
+    const { domain, path } = source;
+    const pinned = { domain, path, digest: source.digest };
+    begun.push(`${formatReference(pinned)} -> ${formatReference({ ...repositoryOf(target) })}`);
+    await passGate(signal, onProgress);
+    signal.throwIfAborted();
+    assertAnswers(source);
+    assertAnswers(target);
+    const isIndex = find(source)?.contents.get(source.digest);
+    if (isIndex === undefined) {
+      throw new Failure('SOURCE_NOT_FOUND', `${formatReference(pinned)} is not in the fake`);
+    }
+    const stored = findOrMake(target);
+    const digest = keepsDigest ? source.digest : pushedDigest(source.digest);
+    const bytes = stored.contents.has(digest) ? 0 : imageBytes;
+    stored.contents.set(digest, keepsDigest && isIndex);
+    write(firstTag);
+    for (const tag of moreTags(digest)) write(tag);
+    return { digest, bytes };
+
+    function write(tag: string): void {
+      stored.tags.set(tag, digest);
+      written.push(formatReference({ ...repositoryOf(target), tag }));
+    }
+  }
+
+  return {
+    keepsDigest,
+    resolve,
+    copy,
+    asked,
+    begun,
+    written,
+    put(image, digest, { isIndex = false } = {}) {
+      const reference = parseReference(image);
+      const stored = findOrMake(reference);
+      stored.contents.set(digest, isIndex);
+      if (reference.digest === undefined) stored.tags.set(reference.tag ?? 'latest', digest);
+    },
+    remove(repository) {
+      repositories.delete(canonicalRepository(parseReference(repository)));
+    },
+    tags(repository) {
+      return Object.fromEntries(find(parseReference(repository))?.tags ?? []);
+    },
+    fail(imageOrHost, error) {
+      const isHost = /^[^/:]+\.[^/:]+(:\d+)?$/.test(imageOrHost);
+      const key = isHost ? imageOrHost : canonicalReference(parseReference(imageOrHost));
+      if (error === undefined) failures.delete(key);
+      else failures.set(key, error);
+    },
+    hold(progress) {
+      const { promise, resolve: release } = Promise.withResolvers<void>();
+      gate = { open: promise, ...(progress !== undefined && { progress }) };
+      return () => {
+        gate = undefined;
+        release();
+      };
+    },
+  };
+}
+
+/** `sha256:aaaa…` becomes `sha256:f0f0aaaa…`; pushed once more it stays what it is. */
+export function pushedDigest(digest: string): string {
+  return digest.replace(/:[0-9a-f]{4}/, ':f0f0');
+}
+
+function repositoryOf({ domain, path }: Repository): Repository {
+  return { domain, path };
+}

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import type { ReviewPolicy } from '../../lib/admission/plan.ts';
+import type { AdmissionReview } from '../../lib/admission/review.ts';
+
+export const uid = '705ab4f5-6393-11e8-b7cc-42010a800002';
+
+export interface ReviewOptions {
+  /** `group/Kind`, the core group being empty: `/Pod`. @default apps/Deployment */
+  readonly kind?: string;
+  /** @default UPDATE where there is an old object, else CREATE */
+  readonly operation?: string;
+  readonly object?: unknown;
+  readonly oldObject?: unknown;
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly username?: string;
+  readonly dryRun?: boolean;
+  readonly subResource?: string;
+}
+
+/** The body of a call by the API server. */
+export function review({
+  kind = 'apps/Deployment',
+  object = null,
+  oldObject = null,
+  operation = oldObject === null ? 'CREATE' : 'UPDATE',
+  namespace = 'default',
+  name = 'web',
+  username = 'kubernetes-admin',
+  dryRun = false,
+  subResource,
+}: ReviewOptions): unknown {
+  const [group = '', kindName = ''] = kind.split('/');
+  return {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: {
+      uid,
+      kind: { group, version: 'v1', kind: kindName },
+      resource: { group, version: 'v1', resource: `${kindName.toLowerCase()}s` },
+      ...(subResource !== undefined && { subResource }),
+      name,
+      namespace,
+      operation,
+      userInfo: { username, groups: ['system:authenticated'] },
+      object,
+      oldObject,
+      dryRun,
+      options: null,
+    },
+  };
+}
+
+/** What every test starts from: backups on Docker Hub for the user `acme`. */
+export function policy(change: Partial<ReviewPolicy> = {}): ReviewPolicy {
+  return {
+    backup: { domain: 'docker.io', namespace: 'acme', naming: 'flat' },
+    onError: 'deny',
+    onDeadline: 'retry',
+    ignoreImages: [],
+    sourceRegistries: [],
+    cloneOnlyOwners: ['*'],
+    excludedNamespaces: [],
+    ...change,
+  };
+}
+
+export interface DeploymentOptions {
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly templateLabels?: Readonly<Record<string, string>>;
+  readonly ownerReferences?: readonly unknown[];
+  /** Besides the containers. */
+  readonly pod?: Readonly<Record<string, unknown>>;
+}
+
+/** A Deployment with these images, by the names of their containers. */
+export function deployment(
+  images: Readonly<Record<string, string>>,
+  { annotations, labels, templateLabels, ownerReferences, pod = {} }: DeploymentOptions = {},
+): unknown {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: {
+      name: 'web',
+      ...(labels !== undefined && { labels }),
+      ...(annotations !== undefined && { annotations }),
+      ...(ownerReferences !== undefined && { ownerReferences }),
+    },
+    spec: {
+      template: {
+        metadata: { labels: { app: 'web', ...templateLabels } },
+        spec: {
+          containers: Object.entries(images).map(([name, image]) => ({ name, image })),
+          ...pod,
+        },
+      },
+    },
+  };
+}
+
+/** The operations of an answer, `undefined` where it has none; patch and patchType come together or not at all. */
+export function patchOf({ response }: AdmissionReview): unknown {
+  assert.equal(response.patch === undefined, response.patchType === undefined);
+  if (response.patch === undefined) return undefined;
+  assert.equal(response.patchType, 'JSONPatch');
+  const text = Buffer.from(response.patch, 'base64').toString('utf8');
+  const operations: unknown = JSON.parse(text);
+  return operations;
+}
+
+/** The guarded replacement of one string. */
+export function replaced(path: string, from: string, to: string): readonly unknown[] {
+  return [
+    { op: 'test', path, value: from },
+    { op: 'replace', path, value: to },
+  ];
+}
+
+/** Where the first container of a Deployment names its image. */
+export const firstImage = '/spec/template/spec/containers/0/image';
