@@ -178,23 +178,23 @@ function toAudit(
   plan: ReviewPlan,
   outcomes: CloneOutcomes,
 ): readonly (readonly [string, string])[] {
-  return plan.images.flatMap(({ key, places }) => {
-    const outcome = outcomes.get(key);
-    if (outcome?.status !== 'ready') return [];
-    const { image, result, bytes, durationMs } = outcome;
-    const done = `${formatReference(image)}, ${result}, ${bytes} bytes, ${Math.round(durationMs)} ms`;
-    return places.map(
-      (place) => [toAuditKey(place.id), `${toPrintable(place.image)} -> ${done}`] as const,
-    );
-  });
+  return plan.images
+    .flatMap(({ key, places }) => {
+      const outcome = outcomes.get(key);
+      if (outcome?.status !== 'ready') return [];
+      const { image, result, bytes, durationMs } = outcome;
+      const done = `${formatReference(image)}, ${result}, ${bytes} bytes, ${Math.round(durationMs)} ms`;
+      return places.map((place) => [place.id, `${toPrintable(place.image)} -> ${done}`] as const);
+    })
+    .map(([id, text], index) => [toAuditKey(id, index), text] as const);
 }
 
 /** The API server drops keys that are no qualified names: 1–63 of `[A-Za-z0-9._-]`, alphanumeric at both ends. */
-function toAuditKey(id: string): string {
-  return id
-    .replaceAll(/[^A-Za-z0-9._-]/g, '.')
-    .slice(0, maxAuditKeyLength)
-    .replace(/[._-]+$/, '');
+function toAuditKey(id: string, index: number): string {
+  const key = id.replaceAll(/[^A-Za-z0-9._-]/g, '.').replace(/[._-]+$/, '');
+  if (key.length <= maxAuditKeyLength) return key;
+  const suffix = `.${index}`;
+  return `${key.slice(0, maxAuditKeyLength - suffix.length)}${suffix}`;
 }
 
 function toExtras(

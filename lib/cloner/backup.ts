@@ -1,4 +1,4 @@
-import { isPinned, type Reference } from '../image/reference.ts';
+import type { Reference } from '../image/reference.ts';
 import { generationTag, provenanceTag } from '../image/tags.ts';
 import type { ImageCloner, RegistryAccess } from '../ports.ts';
 
@@ -24,13 +24,12 @@ export async function readBackup(
   source: Reference,
 ): Promise<BackupState> {
   const { tag } = question.backup;
-  const digest = isPinned(source)
-    ? await findPinned(question, source.digest)
-    : await holds(question, tag);
+  const isPinned = source.digest !== undefined;
+  const digest = isPinned ? await findPinned(question, source.digest) : await holds(question, tag);
   if (digest === undefined) return { isOurs: false };
   const isOurs = (await holds(question, generationTag(tag, digest))) === digest;
   // Of a pinned source only the generation counts: the plain tag may hold another one, and rightly.
-  return isPinned(source) && !isOurs ? { isOurs } : { digest, isOurs };
+  return isPinned && !isOurs ? { isOurs } : { digest, isOurs };
 }
 
 /** Whether `digest` is what a copy of `sourceDigest` looks like in the backup. */

@@ -1,10 +1,5 @@
 import { CloneError } from '../errors.ts';
-import {
-  canonicalReference,
-  formatReference,
-  isPinned,
-  type Reference,
-} from '../image/reference.ts';
+import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
 import type {
   CloneOutcome,
   CopyProgress,
@@ -117,7 +112,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const warnings = platformWarnings(source, checked);
     const isCurrent =
       digest !== undefined &&
-      (isPinned(source) ||
+      (source.digest !== undefined ||
         (await askBackup(errand, (question) => isCopyOf(question, digest, checked.digest))));
     if (isCurrent && (state.isOurs || dryRun)) return { digest, result: 'present', warnings };
     if (!isCurrent) assertMovable(backup, state, deps.adoptExisting);
@@ -159,7 +154,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const { digest, result, bytes = 0 } = found;
     const wantsDigest = deps.pinDigests || source.digest !== undefined;
     const isUnknown = wantsDigest && digest === undefined;
-    const unknown = `dry run: the digest of ${formatReference(source)} is known after the copy only`;
+    const { digest: _digest, ...named } = source;
+    const unknown = `dry run: the copy's digest is not known yet: ${formatReference(named)}`;
     return {
       status: 'ready',
       image: { domain, path, tag, ...(wantsDigest && digest !== undefined && { digest }) },

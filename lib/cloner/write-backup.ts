@@ -1,5 +1,5 @@
 import { CloneError } from '../errors.ts';
-import { formatReference, isPinned, type Reference } from '../image/reference.ts';
+import { formatReference, type Reference } from '../image/reference.ts';
 import { generationTag, isGenerationTag, provenanceTag } from '../image/tags.ts';
 import type { CopyProgress, CopyResult } from '../ports.ts';
 import { type BackupQuestion, type BackupState, holds } from './backup.ts';
@@ -97,9 +97,10 @@ async function movesTag(
   source: Reference,
   checked: CheckedSource,
 ): Promise<boolean> {
-  if (!isPinned(source)) return true;
+  if (source.digest === undefined) return true;
   if ((await holds(write, write.backup.tag)) !== undefined) return false;
   const { domain, path, tag } = source;
+  if (tag === undefined) return true;
   const now = await write.cloner.resolve({ domain, path, tag }, checked.access, write.signal);
   return now?.digest === checked.digest;
 }

@@ -18,7 +18,8 @@ const allowed = /^[A-Za-z0-9._\-/:@*[\]]+$/;
 
 /**
  * A pattern matches a whole image name, never a part of one. It is completed as an image name is (`nginx` means
- * `docker.io/library/nginx`); `*` stands for any characters but `/`, `**` for any at all; without a tag it matches every tag.
+ * `docker.io/library/nginx`); `*` stands for any characters but `/`, `**` for any at all; without a tag it matches every tag,
+ * and a tag matches also where a digest follows.
  * Throws `CloneError` `INVALID_REFERENCE`.
  */
 export function parseImagePattern(text: string): ImagePattern {
@@ -30,8 +31,16 @@ export function parseImagePattern(text: string): ImagePattern {
   const parts = full.split(/(\*{2,}|\*)/).filter((part) => part !== '');
   return {
     text,
-    matches: (image) =>
-      isMatch(parts, namesVersion ? canonicalReference(image) : canonicalRepository(image)),
+    matches: (image) => {
+      const { digest: _digest, ...tagged } = image;
+      const names = namesVersion
+        ? [
+            canonicalReference(image),
+            ...(image.tag === undefined ? [] : [canonicalReference(tagged)]),
+          ]
+        : [canonicalRepository(image)];
+      return names.some((name) => isMatch(parts, name));
+    },
   };
 }
 

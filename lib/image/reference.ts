@@ -82,13 +82,6 @@ export function parseReference(text: string): Reference {
   };
 }
 
-/** Whether the image is named by tag and digest; the digest decides then, and the tag only names the copy. */
-export function isPinned(
-  reference: Reference,
-): reference is Reference & { readonly tag: string; readonly digest: string } {
-  return reference.tag !== undefined && reference.digest !== undefined;
-}
-
 /** The inverse of `parseReference`, in the short form a person writes: `nginx:1.27`, not `docker.io/library/nginx:1.27`. */
 export function formatReference(reference: Reference): string {
   return formatParts(formatRepository(reference), reference.tag, reference.digest);

@@ -1,0 +1,592 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setImmediate as flushed } from 'node:timers/promises';
+import { type AdmissionHandlerDeps, createAdmissionHandler } from '../../lib/admission/handler.ts';
+import type { ReviewPolicy } from '../../lib/admission/plan.ts';
+import type { AdmissionReview } from '../../lib/admission/review.ts';
+import { type Copies, createCopies } from '../../lib/cloner/copies.ts';
+import { CloneError } from '../../lib/errors.ts';
+import {
+  createFakeCloner,
+  type FakeCloner,
+  type FakeClonerOptions,
+} from '../support/fake-cloner.ts';
+import {
+  deployment,
+  firstImage,
+  patchOf,
+  policy,
+  type ReviewOptions,
+  replaced,
+  review,
+} from '../support/reviews.ts';
+
+const A = `sha256:${'a'.repeat(64)}`;
+const B = `sha256:${'b'.repeat(64)}`;
+/** What a docker daemon pushes for A and B. */
+const pushedA = `sha256:f0f0${'a'.repeat(60)}`;
+const pushedB = `sha256:f0f0${'b'.repeat(60)}`;
+
+interface Stage {
+  readonly cloner: FakeCloner;
+  readonly copies: Copies;
+  send(options: ReviewOptions, change?: { signal?: AbortSignal }): Promise<AdmissionReview>;
+}
+
+type Setting = Partial<Omit<AdmissionHandlerDeps, 'policy'>> &
+  FakeClonerOptions & { policy?: Partial<ReviewPolicy> };
+
+/** `nginx:1.27` is A on Docker Hub; the clock stands still. */
+function stage({ keepsDigest = true, policy: change = {}, ...deps }: Setting = {}): Stage {
+  const cloner = createFakeCloner({ keepsDigest });
+  const copies = createCopies({ now: () => 0 });
+  const handler = createAdmissionHandler({
+    cloner,
+    copies,
+    now: () => 0,
+    ...deps,
+    policy: policy(change),
+  });
+  cloner.put('nginx:1.27', A);
+  return {
+    cloner,
+    copies,
+    send: (options, { signal = new AbortController().signal } = {}) =>
+      handler(review(options), { signal, budgetMs: 9_000 }),
+  };
+}
+
+const web = { object: deployment({ web: 'nginx:1.27' }) };
+
+function patched(image: string, original = 'nginx:1.27'): readonly unknown[] {
+  return [
+    ...replaced(firstImage, original, image),
+    {
+      op: 'add',
+      path: '/metadata/annotations',
+      value: { 'image-cloner/original-images': `{"containers/web":"${original}"}` },
+    },
+  ];
+}
+
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await flushed();
+}
+
+for (const keepsDigest of [true, false]) {
+  const copyOf = (digest: string): string =>
+    keepsDigest ? digest : digest.replace(/:..../, ':f0f0');
+
+  describe(`createAdmissionHandler with a cloner that ${keepsDigest ? 'keeps' : 'changes'} digests`, () => {
+    it('copies what is missing, then patches', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+
+      const answer = await send(web);
+
+      assert.equal(answer.response.allowed, true);
+      assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+      assert.deepEqual(answer.response.auditAnnotations, {
+        'containers.web': 'nginx:1.27 -> acme/nginx:1.27, copied, 1000 bytes, 0 ms',
+      });
+      assert.deepEqual(
+        cloner.written,
+        keepsDigest
+          ? ['acme/nginx:1.27.aaaaaaaaaaaa', 'acme/nginx:1.27']
+          : [
+              'acme/nginx:1.27.from.aaaaaaaaaaaa',
+              'acme/nginx:1.27.f0f0aaaaaaaa',
+              'acme/nginx:1.27',
+            ],
+      );
+    });
+
+    it('copies nothing the second time', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+      await send(web);
+
+      const answer = await send(web);
+
+      assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+      assert.equal(cloner.begun.length, 1);
+    });
+
+    it('copies an image once for all containers that have it', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+
+      await send({ object: deployment({ web: 'nginx:1.27', b: 'docker.io/nginx:1.27' }) });
+
+      assert.deepEqual(cloner.begun, [`nginx@${A} -> acme/nginx`]);
+    });
+
+    it('writes nothing in a dry run, and answers as the real write', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+
+      const dry = await send({ ...web, dryRun: true });
+      assert.deepEqual(cloner.begun, []);
+      const real = await send(web);
+
+      assert.deepEqual(patchOf(dry), patched('acme/nginx:1.27'));
+      assert.deepEqual(patchOf(real), patchOf(dry));
+      assert.deepEqual(dry.response.warnings, real.response.warnings);
+    });
+
+    it('falls back on the backup when the image is gone, with a warning', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+      await send(web);
+      cloner.remove('nginx');
+
+      const answer = await send(web);
+
+      assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+      assert.deepEqual(answer.response.warnings, [
+        'using the backup of nginx:1.27: nginx:1.27 does not exist on docker.io',
+      ]);
+    });
+
+    for (const code of ['SOURCE_DENIED', 'SOURCE_RATE_LIMITED', 'SOURCE_UNAVAILABLE'] as const) {
+      it(`falls back on the backup after ${code}`, async () => {
+        const { cloner, send } = stage({ keepsDigest });
+        await send(web);
+        cloner.fail('nginx:1.27', new CloneError(code, 'docker.io did not like it'));
+
+        const answer = await send(web);
+
+        assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+        assert.deepEqual(answer.response.warnings, [
+          'using the backup of nginx:1.27: docker.io did not like it',
+        ]);
+      });
+    }
+
+    it('keeps the old generation when a tag moves', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+      await send(web);
+      cloner.put('nginx:1.27', B);
+
+      await send(web);
+
+      const tags = cloner.tags('acme/nginx');
+      assert.equal(tags['1.27'], copyOf(B));
+      assert.equal(tags[keepsDigest ? '1.27.aaaaaaaaaaaa' : '1.27.f0f0aaaaaaaa'], copyOf(A));
+    });
+
+    it('keeps an image that is pinned by digest alone under a tag made of it', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+
+      const answer = await send({ object: deployment({ web: `nginx@${A}` }) });
+
+      const tag = `sha256.${'a'.repeat(64)}`;
+      assert.deepEqual(patchOf(answer), patched(`acme/nginx:${tag}@${copyOf(A)}`, `nginx@${A}`));
+      assert.equal(cloner.tags('acme/nginx')[tag], copyOf(A));
+    });
+
+    it('gives a pinned image the plain tag where its own tag is that image now', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+
+      const answer = await send({ object: deployment({ web: `nginx:1.27@${A}` }) });
+
+      assert.deepEqual(patchOf(answer), patched(`acme/nginx:1.27@${copyOf(A)}`, `nginx:1.27@${A}`));
+      assert.equal(cloner.tags('acme/nginx')['1.27'], copyOf(A));
+    });
+
+    it('leaves the plain tag of a pinned image alone where the source’s own tag is elsewhere', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+      cloner.put('nginx:1.27', B);
+
+      const answer = await send({ object: deployment({ web: `nginx:1.27@${A}` }) });
+
+      assert.deepEqual(patchOf(answer), patched(`acme/nginx:1.27@${copyOf(A)}`, `nginx:1.27@${A}`));
+      assert.equal(cloner.tags('acme/nginx')['1.27'], undefined);
+    });
+
+    it('serves a pinned image from its generation after the tag has moved and the source is gone', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+      const pinned = { object: deployment({ web: `nginx:1.27@${A}` }) };
+      await send(pinned);
+      cloner.put('nginx:1.27', B);
+      await send(web);
+      cloner.remove('nginx');
+
+      const answer = await send(pinned);
+
+      assert.deepEqual(patchOf(answer), patched(`acme/nginx:1.27@${copyOf(A)}`, `nginx:1.27@${A}`));
+      assert.equal(cloner.tags('acme/nginx')['1.27'], copyOf(B));
+    });
+
+    it('writes every digest with PIN_DIGESTS', async () => {
+      const { send } = stage({ keepsDigest, pinDigests: true });
+
+      assert.deepEqual(patchOf(await send(web)), patched(`acme/nginx:1.27@${copyOf(A)}`));
+      assert.deepEqual(patchOf(await send(web)), patched(`acme/nginx:1.27@${copyOf(A)}`));
+    });
+  });
+}
+
+describe('createAdmissionHandler', () => {
+  it('denies where the image is gone and there is no backup', async () => {
+    const { send } = stage();
+
+    const { response } = await send({ object: deployment({ web: 'nginx:9.99' }) });
+
+    assert.deepEqual(response.status, {
+      code: 403,
+      reason: 'Forbidden',
+      message: 'container "web": nginx:9.99 does not exist on docker.io',
+    });
+  });
+
+  it('denies and names the backup when that is down', async () => {
+    const { cloner, send } = stage({
+      policy: { backup: { domain: 'registry.corp', namespace: 'acme', naming: 'flat' } },
+    });
+    const message = 'the backup registry registry.corp does not answer';
+    cloner.fail('registry.corp', new CloneError('BACKUP_UNAVAILABLE', message));
+
+    const { response } = await send(web);
+
+    assert.equal(response.status?.code, 403);
+    assert.equal(response.status?.message, `container "web": ${message}`);
+  });
+
+  it('admits unchanged when the backup is down under ON_ERROR=admit', async () => {
+    const { cloner, send } = stage({
+      policy: {
+        onError: 'admit',
+        backup: { domain: 'registry.corp', namespace: 'acme', naming: 'flat' },
+      },
+    });
+    cloner.fail('registry.corp', new CloneError('BACKUP_DENIED', 'registry.corp refuses us'));
+
+    const answer = await send(web);
+
+    assert.equal(answer.response.allowed, true);
+    assert.equal(patchOf(answer), undefined);
+    assert.deepEqual(answer.response.warnings, [
+      'not backed up, container "web": registry.corp refuses us',
+    ]);
+  });
+
+  const notOurs =
+    'container "web": acme/nginx:1.27 exists in the backup but was not written by image-cloner; give the backups a namespace of their own (REGISTRY_NAMESPACE) or set ADOPT_EXISTING=true';
+
+  for (const dryRun of [false, true]) {
+    it(`neither overwrites nor uses what is not ours${dryRun ? ', in a dry run either' : ''}`, async () => {
+      const { cloner, send } = stage();
+      cloner.put('acme/nginx:1.27', B);
+
+      const { response } = await send({ ...web, dryRun });
+
+      assert.equal(response.status?.message, notOurs);
+      assert.deepEqual(cloner.tags('acme/nginx'), { '1.27': B });
+    });
+  }
+
+  it('does not fall back on what is not ours', async () => {
+    const { cloner, send } = stage();
+    cloner.put('acme/nginx:1.27', B);
+    cloner.remove('nginx');
+
+    const { response } = await send(web);
+
+    assert.equal(
+      response.status?.message,
+      'container "web": nginx:1.27 does not exist on docker.io; acme/nginx:1.27 in the backup was not written by image-cloner and is not used',
+    );
+  });
+
+  it('does not believe a generation tag that holds something else', async () => {
+    const { cloner, send } = stage();
+    cloner.put('acme/nginx:1.27', B);
+    cloner.put('acme/nginx:1.27.bbbbbbbbbbbb', A);
+
+    assert.equal((await send(web)).response.status?.message, notOurs);
+  });
+
+  it('makes the same digest ours by its generation tag', async () => {
+    const { cloner, send } = stage();
+    cloner.put('acme/nginx:1.27', A);
+
+    const answer = await send(web);
+
+    assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+    assert.deepEqual(cloner.written, ['acme/nginx:1.27.aaaaaaaaaaaa']);
+  });
+
+  it('keeps what it adopts under a generation tag', async () => {
+    const { cloner, send } = stage({ adoptExisting: true });
+    cloner.put('acme/nginx:1.27', B);
+
+    const answer = await send(web);
+
+    assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+    assert.deepEqual(cloner.written, [
+      'acme/nginx:1.27.bbbbbbbbbbbb',
+      'acme/nginx:1.27.aaaaaaaaaaaa',
+      'acme/nginx:1.27',
+    ]);
+    assert.equal(cloner.tags('acme/nginx')['1.27.bbbbbbbbbbbb'], B);
+  });
+
+  it('rather denies than lose what a docker daemon cannot keep', async () => {
+    const { cloner, send } = stage({ keepsDigest: false, adoptExisting: true });
+    cloner.put('acme/nginx:1.27', B);
+
+    const { response } = await send(web);
+
+    assert.equal(response.allowed, false);
+    assert.match(response.status?.message ?? '', /acme\/nginx:1\.27 in the backup cannot be kept/);
+    assert.equal(cloner.tags('acme/nginx')['1.27'], B);
+  });
+
+  it('adopts where a docker daemon pushes the same digest again', async () => {
+    const { cloner, send } = stage({ keepsDigest: false, adoptExisting: true });
+    cloner.put('acme/nginx:1.27', pushedB);
+
+    const answer = await send(web);
+
+    assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+    assert.equal(cloner.tags('acme/nginx')['1.27.f0f0bbbbbbbb'], pushedB);
+    assert.equal(cloner.tags('acme/nginx')['1.27'], pushedA);
+  });
+
+  it('does not fall back on another digest for an image that is pinned by digest alone', async () => {
+    const { cloner, send } = stage();
+    const tag = `sha256.${'a'.repeat(64)}`;
+    // Whoever publishes nginx can give B a tag that reads as the digest of A.
+    cloner.put(`nginx:${tag}`, B);
+    await send({ object: deployment({ web: `nginx:${tag}` }) });
+    cloner.remove('nginx');
+
+    const { response } = await send({ object: deployment({ web: `nginx@${A}` }) });
+
+    assert.equal(response.allowed, false);
+  });
+
+  it('does not let a tag of the source overwrite a generation', async () => {
+    const { cloner, send } = stage({ adoptExisting: true });
+    await send(web);
+    cloner.put('nginx:1.27.aaaaaaaaaaaa', B);
+
+    const { response } = await send({ object: deployment({ web: 'nginx:1.27.aaaaaaaaaaaa' }) });
+
+    assert.equal(response.allowed, false);
+    assert.equal(cloner.tags('acme/nginx')['1.27.aaaaaaaaaaaa'], A);
+  });
+
+  it('says where a dry run cannot know the digest', async () => {
+    const { send } = stage({ keepsDigest: false });
+
+    const answer = await send({ object: deployment({ web: `nginx:1.27@${A}` }), dryRun: true });
+
+    assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27', `nginx:1.27@${A}`));
+    assert.deepEqual(answer.response.warnings, [
+      "dry run: the copy's digest is not known yet: nginx:1.27",
+    ]);
+  });
+
+  it('asks no registry where nothing needs a copy', async () => {
+    const { cloner, send } = stage();
+    const oldObject = deployment({ web: 'acme/nginx:1.27' });
+
+    await send({ object: deployment({ web: 'acme/nginx:1.27' }) });
+    await send({ ...web, oldObject: web.object });
+    await send({ ...web, oldObject });
+    await send({ operation: 'DELETE', oldObject });
+
+    assert.deepEqual(cloner.asked, []);
+  });
+
+  it('copies nothing for an object whose registry is not listed', async () => {
+    const { cloner, send } = stage({ policy: { sourceRegistries: ['docker.io'] } });
+
+    await send({ object: deployment({ web: 'nginx:1.27', log: 'quay.io/x/y' }) });
+
+    assert.deepEqual(cloner.asked, []);
+  });
+
+  it('denies for one image, and the other one is copied all the same', async () => {
+    const { cloner, send } = stage();
+
+    const { response } = await send({ object: deployment({ web: 'nginx:1.27', log: 'gone:1' }) });
+
+    assert.equal(response.status?.message, 'container "log": gone:1 does not exist on docker.io');
+    assert.equal(cloner.tags('acme/nginx')['1.27'], A);
+  });
+
+  it('rejects what is no review', async () => {
+    const { cloner, copies } = stage();
+    const handler = createAdmissionHandler({ cloner, copies, policy: policy() });
+
+    await assert.rejects(handler({}, { signal: new AbortController().signal, budgetMs: 1 }), {
+      name: 'CloneError',
+      code: 'INVALID_REVIEW',
+    });
+  });
+
+  it('rejects when there is a bug, instead of calling it an outage', async () => {
+    const { cloner } = stage();
+    const broken = { ...cloner, resolve: () => Promise.reject(new TypeError('bug')) };
+    const handler = createAdmissionHandler({ cloner: broken, policy: policy() });
+
+    await assert.rejects(
+      handler(review(web), { signal: new AbortController().signal, budgetMs: 1_000 }),
+      { name: 'TypeError', message: 'bug' },
+    );
+  });
+});
+
+describe('createAdmissionHandler when the copy takes longer', () => {
+  const progress = { phase: 'pull', doneBytes: 112 * 2 ** 20, totalBytes: 260 * 2 ** 20 } as const;
+  const stillCopying = 'container "web": still copying nginx:1.27: 43 %, 112 of 260 MiB pulled';
+
+  it('says how far it is when the budget is spent, and finds it done the next time', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner, copies, send } = stage();
+    const release = cloner.hold(progress);
+
+    const answering = send(web);
+    await settle();
+    t.mock.timers.tick(9_000);
+    const { response } = await answering;
+    release();
+    await copies.idle();
+    const next = await send(web);
+
+    assert.equal(response.allowed, false);
+    assert.equal(response.status?.code, 504);
+    assert.equal(response.status?.reason, 'Timeout');
+    assert.equal(response.status?.message, stillCopying);
+    const seconds = response.status?.details?.retryAfterSeconds ?? 0;
+    assert(seconds >= 1 && seconds <= 10, `${seconds} s`);
+    assert.deepEqual(patchOf(next), patched('acme/nginx:1.27'));
+    assert.equal(cloner.begun.length, 1);
+  });
+
+  it('joins the running copy', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner, send } = stage();
+    const release = cloner.hold(progress);
+    const first = send(web);
+    await settle();
+    t.mock.timers.tick(9_000);
+    await first;
+
+    const second = send(web);
+    await settle();
+    release();
+
+    assert.deepEqual(patchOf(await second), patched('acme/nginx:1.27'));
+    assert.equal(cloner.begun.length, 1);
+  });
+
+  it('makes one copy for 20 reviews at once', async () => {
+    const { cloner, send } = stage();
+    const release = cloner.hold();
+
+    const answers = Array.from({ length: 20 }, () => send(web));
+    await settle();
+    release();
+
+    for (const answer of await Promise.all(answers)) {
+      assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+    }
+    assert.equal(cloner.begun.length, 1);
+  });
+
+  it('goes on copying when the caller hangs up', async () => {
+    const { cloner, copies, send } = stage();
+    const release = cloner.hold();
+    const caller = new AbortController();
+
+    const answering = send(web, { signal: caller.signal });
+    await settle();
+    caller.abort();
+    await answering;
+    release();
+    await copies.idle();
+
+    assert.equal(cloner.tags('acme/nginx')['1.27'], A);
+  });
+
+  it('answers the cluster’s own controllers within a second, with the same message', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner, copies, send } = stage();
+    const release = cloner.hold(progress);
+
+    const answering = send({ ...web, username: 'system:kube-controller-manager' });
+    await settle();
+    t.mock.timers.tick(1_000);
+    const { response } = await answering;
+    release();
+    await copies.idle();
+
+    assert.equal(response.status?.code, 403);
+    assert.match(response.status?.message ?? '', /^container "web": still copying nginx:1\.27/);
+    assert.equal(cloner.tags('acme/nginx')['1.27'], A);
+  });
+
+  it('admits under ON_DEADLINE=admit, and the copy goes on', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner, copies, send } = stage({ policy: { onDeadline: 'admit' } });
+    const release = cloner.hold(progress);
+
+    const answering = send(web);
+    await settle();
+    t.mock.timers.tick(9_000);
+    const answer = await answering;
+    release();
+    await copies.idle();
+
+    assert.equal(answer.response.allowed, true);
+    assert.equal(patchOf(answer), undefined);
+    assert.equal(cloner.tags('acme/nginx')['1.27'], A);
+  });
+
+  it('answers at once for an object that a controller owns, and copies behind', async () => {
+    const { cloner, copies, send } = stage();
+    const release = cloner.hold();
+    const ownerReferences = [{ apiVersion: 'cnpg.io/v1', kind: 'Cluster', controller: true }];
+    const caller = new AbortController();
+
+    const object = deployment({ web: 'nginx:1.27' }, { ownerReferences });
+    const answer = await send({ object }, { signal: caller.signal });
+    caller.abort();
+    await settle();
+    release();
+    await copies.idle();
+
+    assert.equal(answer.response.allowed, true);
+    assert.equal(patchOf(answer), undefined);
+    assert.equal(cloner.tags('acme/nginx')['1.27'], A);
+  });
+
+  it('waits two seconds at most for a source that does not answer where there is a backup', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner } = stage();
+    const silent = Promise.withResolvers<never>().promise;
+    const handler = createAdmissionHandler({
+      cloner: {
+        ...cloner,
+        resolve: (image, access, signal) =>
+          access.side === 'source' ? silent : cloner.resolve(image, access, signal),
+      },
+      policy: policy(),
+      now: () => 0,
+    });
+    cloner.put('acme/nginx:1.27', A);
+    cloner.put('acme/nginx:1.27.aaaaaaaaaaaa', A);
+
+    const answering = handler(review(web), {
+      signal: new AbortController().signal,
+      budgetMs: 9_000,
+    });
+    await settle();
+    t.mock.timers.tick(2_000);
+    const answer = await answering;
+
+    assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+    assert.deepEqual(answer.response.warnings, [
+      'using the backup of nginx:1.27: docker.io did not say within 2 s whether nginx:1.27 exists',
+    ]);
+  });
+});

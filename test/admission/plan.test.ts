@@ -1,0 +1,636 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { planReview, type ReviewPlan, type ReviewPolicy } from '../../lib/admission/plan.ts';
+import { parseImagePattern } from '../../lib/image/pattern.ts';
+import { formatReference } from '../../lib/image/reference.ts';
+import {
+  type DeploymentOptions,
+  deployment,
+  policy,
+  type ReviewOptions,
+  review,
+} from '../support/reviews.ts';
+
+const D = `sha256:${'d'.repeat(64)}`;
+const E = `sha256:${'e'.repeat(64)}`;
+const original = 'image-cloner/original-images';
+
+function plan(options: ReviewOptions, change: Partial<ReviewPolicy> = {}): ReviewPlan {
+  return planReview(review(options), policy(change));
+}
+
+/** What is to be cloned: source, backup, places. */
+function clones({ images }: ReviewPlan): readonly unknown[] {
+  return images.map(({ source, backup, places }) => [
+    formatReference(source),
+    formatReference(backup),
+    places.map(({ id }) => id),
+  ]);
+}
+
+function carried({ carried }: ReviewPlan): readonly unknown[] {
+  return carried.map(({ place, image, original }) => [place.id, image, original]);
+}
+
+function assertNothing(found: ReviewPlan): void {
+  assert.deepEqual(clones(found), []);
+  assert.deepEqual(found.carried, []);
+  assert.deepEqual(found.refusals, []);
+  assert.deepEqual(found.warnings, []);
+}
+
+/** The annotation that says what `containers/web` was. */
+function recorded(text: string): DeploymentOptions {
+  return { annotations: { [original]: `{"containers/web":"${text}"}` } };
+}
+
+function service(container: unknown, annotations: Readonly<Record<string, string>> = {}): unknown {
+  const spec = { template: { spec: { containers: [container] } } };
+  return { metadata: { name: 'web', annotations }, spec };
+}
+
+function debugged(ephemeralContainers: readonly unknown[]): unknown {
+  const containers = [{ name: 'web', image: 'acme/nginx:1' }];
+  return { spec: { containers, ephemeralContainers } };
+}
+
+function secrets(names: readonly string[]): DeploymentOptions {
+  return { pod: { imagePullSecrets: names.map((name) => ({ name })) } };
+}
+
+/** The plan for an object of one `group/Kind` that another one controls. */
+function planOwned(kind: string, owner: string, change: Partial<ReviewPolicy>): ReviewPlan {
+  const [group, ownerKind] = owner.split('/');
+  const apiVersion = group === '' ? 'v1' : `${group}/v1`;
+  const pod = { containers: [{ name: 'web', image: 'nginx:1.27' }] };
+  const ownerReferences = [{ apiVersion, kind: ownerKind, name: 'x', uid: 'y', controller: true }];
+  const spec = kind === '/Pod' ? pod : { template: { spec: pod } };
+  return plan({ kind, object: { metadata: { ownerReferences }, spec } }, change);
+}
+
+describe('planReview of a CREATE', () => {
+  it('clones one image once, wherever and however it is written', () => {
+    const object = deployment(
+      { web: 'nginx:1.27', side: 'docker.io/library/nginx:1.27', log: 'quay.io/fluent/bit:3' },
+      { pod: { initContainers: [{ name: 'init', image: 'index.docker.io/library/nginx:1.27' }] } },
+    );
+
+    assert.deepEqual(clones(plan({ object })), [
+      [
+        'nginx:1.27',
+        'acme/nginx:1.27',
+        ['containers/web', 'containers/side', 'initContainers/init'],
+      ],
+      ['quay.io/fluent/bit:3', 'acme/quay.io__fluent__bit:3', ['containers/log']],
+    ]);
+  });
+
+  it('does nothing for images of the backup', () => {
+    assertNothing(plan({ object: deployment({ web: 'acme/nginx:1.27', b: `acme/x@${D}` }) }));
+  });
+
+  it('is not fooled by names that only begin like the backup', () => {
+    const object = deployment({ a: 'acme2/nginx:1', b: 'evil.io/acme/nginx:1' });
+
+    assert.deepEqual(
+      plan({ object }).images.map(({ source }) => formatReference(source)),
+      ['acme2/nginx:1', 'evil.io/acme/nginx:1'],
+    );
+  });
+
+  it('refuses what is no image name, and still clones the rest', () => {
+    const found = plan({ object: deployment({ web: 'Nginx', log: 'fluent' }) });
+
+    assert.deepEqual(
+      found.refusals.map(({ place, error }) => [place.id, error.code]),
+      [['containers/web', 'INVALID_REFERENCE']],
+    );
+    assert.deepEqual(clones(found), [['fluent', 'acme/fluent:latest', ['containers/log']]]);
+  });
+
+  it('refuses registries that SOURCE_REGISTRIES does not list, naming the rule', () => {
+    const object = deployment({ a: 'nginx:1', b: 'quay.io/x/y:1', c: 'docker.io.evil/x:1' });
+
+    const found = plan({ object }, { sourceRegistries: ['docker.io'] });
+
+    assert.deepEqual(
+      found.refusals.map(({ error }) => [error.code, error.message]),
+      [
+        [
+          'REGISTRY_NOT_ALLOWED',
+          'quay.io/x/y:1 may not be used: SOURCE_REGISTRIES does not list quay.io',
+        ],
+        [
+          'REGISTRY_NOT_ALLOWED',
+          'docker.io.evil/x:1 may not be used: SOURCE_REGISTRIES does not list docker.io.evil',
+        ],
+      ],
+    );
+    assert.deepEqual(clones(found), [['nginx:1', 'acme/nginx:1', ['containers/a']]]);
+  });
+
+  it('leaves alone what IGNORE_IMAGES matches, with a warning', () => {
+    const ignoreImages = [parseImagePattern('quay.io/**')];
+    const object = deployment({ web: 'quay.io/x/y:1' });
+
+    const found = plan({ object }, { ignoreImages, sourceRegistries: ['docker.io'] });
+
+    assert.deepEqual(found.warnings, ['container "web": left alone, IGNORE_IMAGES has quay.io/**']);
+    assertNothing({ ...found, warnings: [] });
+  });
+
+  it('leaves alone what is never pulled, with a warning', () => {
+    const spec = { containers: [{ name: 'web', image: 'nginx', imagePullPolicy: 'Never' }] };
+
+    const found = plan({ kind: '/Pod', object: { spec } });
+
+    assert.deepEqual(found.warnings, [
+      'container "web": imagePullPolicy Never, so its image is left alone',
+    ]);
+    assertNothing({ ...found, warnings: [] });
+  });
+
+  const web = { web: 'nginx:1.27' };
+  const untouched: readonly (readonly [string, ReviewOptions, Partial<ReviewPolicy>?])[] = [
+    [
+      'an object labelled disabled',
+      { object: deployment(web, { labels: { 'image-cloner': 'disabled' } }) },
+    ],
+    [
+      'a pod template labelled disabled',
+      { object: deployment(web, { templateLabels: { 'image-cloner': 'disabled' } }) },
+    ],
+    [
+      'a mirror pod',
+      {
+        kind: '/Pod',
+        object: {
+          metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } },
+          spec: { containers: [{ name: 'etcd', image: 'registry.k8s.io/etcd:3' }] },
+        },
+      },
+    ],
+    [
+      'an excluded namespace',
+      { object: deployment(web), namespace: 'registry' },
+      { excludedNamespaces: ['kube-system', 'registry'] },
+    ],
+    [
+      'our own Knative Service',
+      {
+        kind: 'serving.knative.dev/Service',
+        name: 'image-cloner',
+        namespace: 'ours',
+        object: deployment(web),
+      },
+      { ownService: { namespace: 'ours', name: 'image-cloner' } },
+    ],
+    [
+      'a Deployment of our own Knative Service',
+      {
+        name: 'image-cloner-00001-deployment',
+        namespace: 'ours',
+        object: deployment(web, { labels: { 'serving.knative.dev/service': 'image-cloner' } }),
+      },
+      { ownService: { namespace: 'ours', name: 'image-cloner' } },
+    ],
+    ['a DELETE', { operation: 'DELETE', oldObject: deployment(web) }],
+    ['a CONNECT', { operation: 'CONNECT', kind: '/Pod', subResource: 'exec', object: {} }],
+    ['another kind', { kind: '/ConfigMap', object: { data: {} } }],
+    ['a custom resource', { kind: 'argoproj.io/Rollout', object: deployment(web) }],
+    ['deployments/scale', { kind: 'autoscaling/Scale', subResource: 'scale', object: {} }],
+    [
+      'deployments/status',
+      { subResource: 'status', object: deployment(web), oldObject: deployment(web) },
+    ],
+  ];
+  for (const [name, options, change] of untouched) {
+    it(`does nothing for ${name}`, () => {
+      assertNothing(plan(options, change));
+    });
+  }
+
+  const touched: readonly (readonly [string, ReviewOptions, Partial<ReviewPolicy>?])[] = [
+    [
+      'the label image-cloner: enabled',
+      { object: deployment(web, { labels: { 'image-cloner': 'enabled' } }) },
+    ],
+    [
+      'a Service of our name elsewhere',
+      {
+        kind: 'serving.knative.dev/Service',
+        name: 'image-cloner',
+        namespace: 'theirs',
+        object: deployment(web),
+      },
+      { ownService: { namespace: 'ours', name: 'image-cloner' } },
+    ],
+    [
+      'a Deployment of our name',
+      { name: 'image-cloner', namespace: 'ours', object: deployment(web) },
+      { ownService: { namespace: 'ours', name: 'image-cloner' } },
+    ],
+    [
+      'a namespace that begins like an excluded one',
+      { object: deployment(web), namespace: 'registry2' },
+      { excludedNamespaces: ['registry'] },
+    ],
+  ];
+  for (const [name, options, change] of touched) {
+    it(`clones in spite of ${name}`, () => {
+      assert.deepEqual(clones(plan(options, change)), [
+        ['nginx:1.27', 'acme/nginx:1.27', ['containers/web']],
+      ]);
+    });
+  }
+
+  it('plans 10 000 containers', { timeout: 20_000 }, () => {
+    const images = Object.fromEntries(
+      Array.from({ length: 10_000 }, (_, i) => [`c${i}`, `quay.io/x/y:${i % 100}`] as const),
+    );
+
+    const { images: planned } = plan({ object: deployment(images), oldObject: deployment({}) });
+
+    assert.equal(planned.length, 100);
+    assert.equal(planned[7]?.places.length, 100);
+  });
+
+  const bodies: readonly (readonly [name: string, body: unknown, problem: string])[] = [
+    ['null', null, 'the body is not an object'],
+    ['a list', [], 'the body is not an object'],
+    ['a string', 'x', 'the body is not an object'],
+    ['{}', {}, 'apiVersion is missing'],
+    [
+      'v1beta1',
+      { apiVersion: 'admission.k8s.io/v1beta1' },
+      'apiVersion is not admission.k8s.io/v1',
+    ],
+    [
+      'another kind',
+      { apiVersion: 'admission.k8s.io/v1', kind: 'Pod' },
+      'kind is not AdmissionReview',
+    ],
+    [
+      'no request',
+      { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' },
+      'request is missing',
+    ],
+    ...(
+      [
+        [{ uid: '' }, 'request.uid is empty'],
+        [{ uid: 7 }, 'request.uid is not a string'],
+        [{ uid: 'u' }, 'request.kind is missing'],
+        [{ uid: 'u', kind: { kind: {} } }, 'request.kind.kind is not a string'],
+        [{ uid: 'u', kind: { kind: 'Pod' } }, 'request.operation is missing'],
+        [
+          { uid: 'u', kind: { kind: 'Pod' }, operation: 'CREATE', dryRun: 'yes' },
+          'request.dryRun is not a boolean',
+        ],
+        [{ uid: 'u', kind: { kind: 'Pod' }, operation: 'CREATE' }, 'request.object is missing'],
+        [
+          { uid: 'u', kind: { kind: 'Pod' }, operation: 'UPDATE', object: {} },
+          'request.oldObject is missing',
+        ],
+      ] as const
+    ).map(
+      ([request, problem]) =>
+        [
+          JSON.stringify(request),
+          { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request },
+          problem,
+        ] as const,
+    ),
+  ];
+  for (const [name, body, problem] of bodies) {
+    it(`refuses ${name} as no review: ${problem}`, () => {
+      assert.throws(() => planReview(body, policy()), {
+        name: 'CloneError',
+        code: 'INVALID_REVIEW',
+        message: `not an AdmissionReview: ${problem}`,
+      });
+    });
+  }
+});
+
+describe('planReview of an UPDATE', () => {
+  it('does nothing where no image changes', () => {
+    const object = deployment({ web: 'acme/nginx:1.27' }, recorded('nginx:1.27'));
+
+    assertNothing(plan({ object, oldObject: object }));
+  });
+
+  it('warns of unchanged images outside the backup, and leaves them', () => {
+    const object = deployment({ web: 'nginx:1.27', log: 'fluent' });
+
+    const found = plan({ object, oldObject: object });
+
+    assert.deepEqual(found.warnings, [
+      'container "web" and 1 more: unchanged and outside the backup, "just backfill" moves it',
+    ]);
+    assertNothing({ ...found, warnings: [] });
+  });
+
+  it('does not refuse an unchanged image that would be refused now', () => {
+    const object = deployment({ a: 'Nginx', b: 'quay.io/x/y' });
+
+    const { refusals } = plan({ object, oldObject: object }, { sourceRegistries: ['docker.io'] });
+
+    assert.deepEqual(refusals, []);
+  });
+
+  it('clones only what changed', () => {
+    const found = plan({
+      object: deployment({ web: 'nginx:1.28', log: 'fluent' }),
+      oldObject: deployment({ web: 'nginx:1.27', log: 'fluent' }),
+    });
+
+    assert.deepEqual(clones(found), [['nginx:1.28', 'acme/nginx:1.28', ['containers/web']]]);
+  });
+
+  it('clones what is new, wherever it stands in the list', () => {
+    const found = plan({
+      object: deployment({ init: 'busybox', web: 'acme/nginx:1.27' }, recorded('nginx:1.27')),
+      oldObject: deployment({ web: 'acme/nginx:1.27' }, recorded('nginx:1.27')),
+    });
+
+    assert.deepEqual(clones(found), [['busybox', 'acme/busybox:latest', ['containers/init']]]);
+    assert.deepEqual([...found.keptOriginals], [['containers/web', 'nginx:1.27']]);
+  });
+
+  const carries: readonly (readonly [
+    name: string,
+    now: string,
+    then: string,
+    record: string | undefined,
+    expected: readonly unknown[],
+  ])[] = [
+    [
+      'the same image',
+      'nginx:1.27',
+      'acme/nginx:1.27',
+      'nginx:1.27',
+      ['acme/nginx:1.27', 'nginx:1.27'],
+    ],
+    [
+      'the same image with no record',
+      'nginx:1.27',
+      'acme/nginx:1.27',
+      undefined,
+      ['acme/nginx:1.27', 'nginx:1.27'],
+    ],
+    ['the implied tag', 'nginx', 'acme/nginx:latest', 'nginx', ['acme/nginx:latest', 'nginx']],
+    [
+      'another spelling',
+      'docker.io/library/nginx:1.27',
+      'acme/nginx:1.27',
+      'nginx:1.27',
+      ['acme/nginx:1.27', 'nginx:1.27'],
+    ],
+    [
+      'an image that we pinned',
+      'nginx:1.27',
+      `acme/nginx:1.27@${E}`,
+      'nginx:1.27',
+      [`acme/nginx:1.27@${E}`, 'nginx:1.27'],
+    ],
+    [
+      'a pinned image with that digest on record',
+      `nginx:1.27@${D}`,
+      `acme/nginx:1.27@${E}`,
+      `nginx:1.27@${D}`,
+      [`acme/nginx:1.27@${E}`, `nginx:1.27@${D}`],
+    ],
+  ];
+  for (const [name, now, then, record, expected] of carries) {
+    it(`carries over from the old object: ${name}`, () => {
+      const oldObject = deployment({ web: then }, record === undefined ? {} : recorded(record));
+
+      const found = plan({ object: deployment({ web: now }), oldObject });
+
+      assert.deepEqual(carried(found), [['containers/web', ...expected]]);
+      assertNothing({ ...found, carried: [] });
+    });
+  }
+
+  const noCarries: readonly (readonly [
+    name: string,
+    now: string,
+    then: string,
+    record?: string,
+  ])[] = [
+    ['another tag', 'nginx:1.28', 'acme/nginx:1.27', 'nginx:1.27'],
+    ['another repository', 'nginx:1.27', 'acme/bitnami__nginx:1.27', 'bitnami/nginx:1.27'],
+    ['another backup', 'nginx:1.27', 'other/nginx:1.27', 'nginx:1.27'],
+    ['another digest on record', `nginx:1.27@${D}`, `acme/nginx:1.27@${E}`, `nginx:1.27@${E}`],
+    ['a digest now, none on record', `nginx:1.27@${D}`, 'acme/nginx:1.27', 'nginx:1.27'],
+    ['a digest now and no record', `nginx:1.27@${D}`, `acme/nginx:1.27@${D}`],
+    ['a digest on record, none now', 'nginx:1.27', `acme/nginx:1.27@${D}`, `nginx:1.27@${D}`],
+    ['a record that is no image', 'nginx:1.27', 'acme/nginx:1.27', 'Nginx'],
+  ];
+  for (const [name, now, then, record] of noCarries) {
+    it(`clones, and carries nothing over: ${name}`, () => {
+      const oldObject = deployment({ web: then }, record === undefined ? {} : recorded(record));
+
+      const found = plan({ object: deployment({ web: now }), oldObject });
+
+      assert.deepEqual(found.carried, []);
+      assert.equal(found.images.length, 1);
+    });
+  }
+
+  it('carries over without asking any policy, which may have changed since', () => {
+    const found = plan(
+      {
+        object: deployment({ web: 'nginx:1.27' }),
+        oldObject: deployment({ web: 'acme/nginx:1.27' }, recorded('nginx:1.27')),
+      },
+      { sourceRegistries: ['quay.io'], ignoreImages: [parseImagePattern('**')] },
+    );
+
+    assert.deepEqual(carried(found), [['containers/web', 'acme/nginx:1.27', 'nginx:1.27']]);
+    assertNothing({ ...found, carried: [] });
+  });
+
+  it('carries over for a container that Knative has named in the meantime', () => {
+    const found = plan({
+      kind: 'serving.knative.dev/Service',
+      object: service({ image: 'nginx:1.27' }),
+      oldObject: service(
+        { name: 'user-container', image: 'acme/nginx:1.27' },
+        { [original]: '{"containers/0":"nginx:1.27"}' },
+      ),
+    });
+
+    assert.deepEqual(carried(found), [['containers/0', 'acme/nginx:1.27', 'nginx:1.27']]);
+    assertNothing({ ...found, carried: [] });
+  });
+
+  it('keeps the record of an image that stays, from the old object if need be', () => {
+    const object = deployment({ web: 'acme/nginx:1.27', log: 'fluent' });
+    const oldObject = deployment({ web: 'acme/nginx:1.27' }, recorded('nginx:1.27'));
+
+    const { keptOriginals } = plan({ object, oldObject });
+
+    assert.deepEqual([...keptOriginals], [['containers/web', 'nginx:1.27']]);
+  });
+
+  it('drops a record that is of another image', () => {
+    const object = deployment({ web: 'acme/redis:7', log: 'fluent' }, recorded('nginx:1.27'));
+
+    assert.deepEqual([...plan({ object, oldObject: object }).keptOriginals], []);
+  });
+
+  const backfill = { annotations: { 'image-cloner/backfill': '2026-11-24' } };
+
+  it('looks at every image where the backfill annotation changed', () => {
+    const found = plan({
+      object: deployment({ web: 'nginx:1.27', log: 'acme/fluent:1' }, backfill),
+      oldObject: deployment({ web: 'nginx:1.27', log: 'acme/fluent:1' }),
+    });
+
+    assert.deepEqual(clones(found), [['nginx:1.27', 'acme/nginx:1.27', ['containers/web']]]);
+    assert.deepEqual(found.warnings, []);
+  });
+
+  it('looks at none where it stayed', () => {
+    const object = deployment({ web: 'nginx:1.27' }, backfill);
+
+    assert.deepEqual(clones(plan({ object, oldObject: object })), []);
+  });
+
+  it('carries over where kubectl replace dropped it with everything else', () => {
+    const found = plan({
+      object: deployment({ web: 'nginx:1.27' }),
+      oldObject: deployment({ web: 'acme/nginx:1.27' }, backfill),
+    });
+
+    assert.deepEqual(carried(found), [['containers/web', 'acme/nginx:1.27', 'nginx:1.27']]);
+  });
+
+  it('looks at new ephemeral containers only, and patches images only', () => {
+    const found = plan({
+      kind: '/Pod',
+      subResource: 'ephemeralcontainers',
+      object: debugged([{ name: 'debug', image: 'busybox' }]),
+      oldObject: debugged([]),
+    });
+
+    assert.deepEqual(clones(found), [
+      ['busybox', 'acme/busybox:latest', ['ephemeralContainers/debug']],
+    ]);
+    assert.equal(found.imagesOnly, true);
+  });
+});
+
+describe('planReview of an object with a controller', () => {
+  const cases: readonly (readonly [
+    kind: string,
+    owner: string,
+    cloneOnlyOwners: readonly string[],
+    rewrites: boolean,
+  ])[] = [
+    ['/Pod', 'apps/ReplicaSet', ['*'], true],
+    ['/Pod', '/ReplicationController', ['*'], true],
+    ['/Pod', 'apps/DaemonSet', ['*'], true],
+    ['/Pod', 'apps/StatefulSet', ['*'], true],
+    ['/Pod', 'batch/Job', ['*'], true],
+    ['batch/Job', 'batch/CronJob', ['*'], true],
+    ['/Pod', 'postgresql.cnpg.io/Cluster', ['*'], false],
+    ['/Pod', 'evil.io/ReplicaSet', ['*'], false],
+    ['/Pod', '/Node', ['*'], false],
+    ['apps/ReplicaSet', 'apps/Deployment', ['*'], false],
+    ['apps/ReplicaSet', 'argoproj.io/Rollout', ['*'], false],
+    ['apps/Deployment', 'serving.knative.dev/Revision', ['*'], false],
+    ['serving.knative.dev/Configuration', 'serving.knative.dev/Service', ['*'], false],
+    ['apps/StatefulSet', 'monitoring.coreos.com/Prometheus', ['*'], false],
+    ['apps/Deployment', 'batch/CronJob', ['*'], false],
+    // CLONE_ONLY_OWNERS narrows the rule, but not where it would never end.
+    ['/Pod', 'postgresql.cnpg.io/Cluster', ['argoproj.io/Rollout'], true],
+    ['/Pod', 'postgresql.cnpg.io/Cluster', ['postgresql.cnpg.io/Cluster'], false],
+    ['apps/ReplicaSet', 'argoproj.io/Rollout', ['argoproj.io/Rollout'], false],
+    ['apps/ReplicaSet', 'argoproj.io/Rollout', ['apps/Deployment'], true],
+    ['apps/ReplicaSet', 'apps/Deployment', ['argoproj.io/Rollout'], false],
+    ['serving.knative.dev/Configuration', 'serving.knative.dev/Service', ['x/Y'], false],
+    ['apps/Deployment', 'serving.knative.dev/Revision', ['x/Y'], false],
+    // To list a built-in controller changes nothing for what it makes.
+    ['/Pod', 'apps/ReplicaSet', ['apps/ReplicaSet'], true],
+  ];
+  for (const [kind, owner, cloneOnlyOwners, rewrites] of cases) {
+    const what = rewrites ? 'rewrites' : 'only clones for';
+    it(`${what} a ${kind} of a ${owner} with CLONE_ONLY_OWNERS=${cloneOnlyOwners.join(',')}`, () => {
+      const found = planOwned(kind, owner, { cloneOnlyOwners });
+
+      assert.equal(found.rewrites, rewrites);
+      assert.equal(found.images.length, 1);
+      assert.deepEqual(
+        found.warnings,
+        rewrites
+          ? []
+          : [
+              `images are copied, but this object is left as it is: ${owner.split('/')[1] ?? ''} controls it`,
+            ],
+      );
+    });
+  }
+});
+
+describe('planReview of a write by one of the cluster’s own controllers', () => {
+  const cases = [
+    ['system:kube-controller-manager', true],
+    ['system:serviceaccount:kube-system:replicaset-controller', true],
+    ['system:serviceaccount:knative-serving:controller', true],
+    ['kubernetes-admin', false],
+    ['system:serviceaccount:default:kube-system', false],
+    ['system:serviceaccount:kube-system2:x', false],
+    ['evil:system:serviceaccount:kube-system:x', false],
+    ['', false],
+  ] as const;
+  for (const [username, expected] of cases) {
+    it(`is ${expected ? '' : 'not '}impatient for ${JSON.stringify(username)}`, () => {
+      assert.equal(plan({ object: deployment({}), username }).isImpatient, expected);
+    });
+  }
+});
+
+describe('planReview with BACKUP_PULL_SECRET', () => {
+  const cases: readonly (readonly [
+    name: string,
+    now: readonly string[] | undefined,
+    then: readonly string[] | undefined,
+    expected: ReviewPlan['pullSecrets'],
+  ])[] = [
+    ['where the pod names none', undefined, undefined, { whenCloned: ['backup'], whenCarried: [] }],
+    [
+      'where the pod names others',
+      ['mine'],
+      undefined,
+      { whenCloned: ['backup'], whenCarried: [] },
+    ],
+    ['not where it is there', ['mine', 'backup'], undefined, { whenCloned: [], whenCarried: [] }],
+    [
+      'where the old object had it',
+      ['mine'],
+      ['mine', 'backup'],
+      { whenCloned: ['backup'], whenCarried: ['backup'] },
+    ],
+    [
+      'where the old object had it not',
+      ['mine'],
+      ['mine'],
+      { whenCloned: ['backup'], whenCarried: [] },
+    ],
+  ];
+  for (const [name, now, then, expected] of cases) {
+    it(`appends it ${name}`, () => {
+      const object = deployment({ web: 'nginx' }, now && secrets(now));
+      const oldObject = then && deployment({ web: 'acme/nginx:latest' }, secrets(then));
+
+      const { pullSecrets } = plan(
+        { object, oldObject: oldObject ?? null },
+        { backupPullSecret: 'backup' },
+      );
+
+      assert.deepEqual(pullSecrets, expected);
+    });
+  }
+});
