@@ -1,0 +1,53 @@
+/** `rules[]` of a webhook configuration. */
+export interface WebhookRule {
+  readonly apiGroups: readonly string[];
+  readonly apiVersions: readonly string[];
+  readonly operations: readonly string[];
+  readonly resources: readonly string[];
+  readonly scope: 'Namespaced';
+}
+
+/** What `WORKLOADS` may list, with the API group; rules are written in this order. */
+const groups: ReadonlyMap<string, string> = new Map([
+  ['pods', ''],
+  ['podtemplates', ''],
+  ['replicationcontrollers', ''],
+  ['deployments', 'apps'],
+  ['daemonsets', 'apps'],
+  ['statefulsets', 'apps'],
+  ['replicasets', 'apps'],
+  ['cronjobs', 'batch'],
+  ['jobs', 'batch'],
+  ['services.serving.knative.dev', 'serving.knative.dev'],
+  ['configurations.serving.knative.dev', 'serving.knative.dev'],
+]);
+
+/** Every workload that can be asked for. */
+export const knownWorkloads: readonly string[] = [...groups.keys()];
+
+/** One rule for each API group; whoever asks for pods gets `kubectl debug` too. */
+export function toRules(workloads: readonly string[]): readonly WebhookRule[] {
+  const wanted = [...groups].filter(([workload]) => workloads.includes(workload));
+  const byGroup = Map.groupBy(wanted, ([, group]) => group);
+  const rules = [...byGroup].map(([group, entries]) =>
+    toRule(
+      group,
+      ['CREATE', 'UPDATE'],
+      entries.map(([workload]) => toResource(workload, group)),
+    ),
+  );
+  const ephemeral = toRule('', ['UPDATE'], ['pods/ephemeralcontainers']);
+  return workloads.includes('pods') ? [ephemeral, ...rules] : rules;
+}
+
+function toRule(
+  group: string,
+  operations: readonly string[],
+  resources: readonly string[],
+): WebhookRule {
+  return { apiGroups: [group], apiVersions: ['v1'], operations, resources, scope: 'Namespaced' };
+}
+
+function toResource(workload: string, group: string): string {
+  return workload.endsWith(`.${group}`) ? workload.slice(0, -group.length - 1) : workload;
+}

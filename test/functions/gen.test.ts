@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { parse } from 'yaml';
+
+describe('functions/gen/main.ts', () => {
+  let dir: string;
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'gen-'));
+  });
+  afterEach(async () => {
+    await rm(dir, { recursive: true });
+  });
+
+  interface Outcome {
+    readonly code: number;
+    readonly stdout: string;
+    readonly stderr: string;
+  }
+
+  async function gen(env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+    const { promise, resolve } = Promise.withResolvers<Outcome>();
+    execFile(
+      process.execPath,
+      ['--import', 'tsx', 'functions/gen/main.ts'],
+      { env: { PATH: process.env['PATH'], OUT_DIR: dir, ...env } },
+      (error, stdout, stderr) =>
+        resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+    );
+    return await promise;
+  }
+
+  async function read(name: string): Promise<string> {
+    return await readFile(join(dir, name), 'utf8');
+  }
+
+  async function modes(): Promise<Readonly<Record<string, string>>> {
+    const names = (await readdir(dir)).toSorted();
+    const entries = names.map(async (name) => {
+      const { mode } = await stat(join(dir, name));
+      return [name, (mode & 0o777).toString(8)] as const;
+    });
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  it('writes certificates, Secret and webhook configuration that belong together', async () => {
+    const { code, stderr } = await gen({ REGISTRY_NAMESPACE: 'acme' });
+
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+    assert.deepEqual(await modes(), {
+      'ca.crt': '644',
+      'tls-secret.yaml': '600',
+      'tls.crt': '644',
+      'tls.key': '600',
+      'webhook.yaml': '644',
+    });
+    const [ca, certificate, key] = await Promise.all(['ca.crt', 'tls.crt', 'tls.key'].map(read));
+    assert.ok(ca !== undefined && certificate !== undefined && key !== undefined);
+    const leaf = new X509Certificate(certificate);
+    assert.equal(leaf.checkIssued(new X509Certificate(ca)), true);
+    assert.equal(leaf.checkPrivateKey(createPrivateKey(key)), true);
+    assert.equal(
+      leaf.checkHost('image-cloner.kourier-system.svc'),
+      'image-cloner.kourier-system.svc',
+    );
+
+    const secret: unknown = parse(await read('tls-secret.yaml'));
+    assert.deepEqual(secret, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      type: 'kubernetes.io/tls',
+      metadata: {
+        name: 'image-cloner-tls',
+        namespace: 'image-cloner',
+        labels: { 'networking.internal.knative.dev/certificate-uid': 'any' },
+      },
+      data: {
+        'tls.crt': Buffer.from(certificate).toString('base64'),
+        'tls.key': Buffer.from(key).toString('base64'),
+      },
+    });
+    const webhook = await read('webhook.yaml');
+    assert.partialDeepStrictEqual(parse(webhook), {
+      kind: 'MutatingWebhookConfiguration',
+      metadata: { name: 'image-cloner' },
+      webhooks: [
+        {
+          clientConfig: { caBundle: Buffer.from(ca).toString('base64') },
+          matchConditions: [{ name: 'images-may-have-changed' }, { name: 'image-outside-backup' }],
+        },
+      ],
+    });
+    // A reviewer reads the expressions as they are: no folding, no escapes.
+    assert.match(webhook, /^ {10}request\.operation != 'UPDATE' \|\|$/m);
+  });
+
+  it('says what it wrote, what comes next and how to get rid of the webhook', async () => {
+    const { stdout } = await gen({ NAME: 'copier', WEBHOOK_URL: 'https://127.0.0.1:8443' });
+
+    assert.equal(
+      stdout,
+      `Written:
+  ${dir}/ca.crt           the CA, ten years
+  ${dir}/tls.crt          the certificate for 127.0.0.1, one year
+  ${dir}/tls.key          its key
+  ${dir}/tls-secret.yaml  both as the Secret copier-tls in image-cloner
+  ${dir}/webhook.yaml     what makes the API server call the webhook
+
+Next:
+  kubectl apply -f ${dir}/tls-secret.yaml
+  then see that https://127.0.0.1:8443 answers https with that certificate; last, because from then on it is asked:
+  kubectl apply -f ${dir}/webhook.yaml
+  kubectl label namespace NAMESPACE image-cloner=enabled
+
+To take the webhook out again, whatever happens:
+  kubectl delete mutatingwebhookconfiguration copier
+`,
+    );
+    assert.match(
+      await read('webhook.yaml'),
+      /^# .*kubectl delete mutatingwebhookconfiguration copier\n/,
+    );
+  });
+
+  it("warns of a Service that would be Knative's own", async () => {
+    const { code, stdout } = await gen({ SERVICE_NAMESPACE: 'image-cloner' });
+
+    assert.equal(code, 0);
+    assert.match(stdout, /^Mind: Knative keeps a Service of its own for image-cloner in image-/m);
+  });
+
+  it('replaces everything when it is run again, and leaves other files alone', async () => {
+    await gen();
+    const before = await read('tls.key');
+    await writeFile(join(dir, 'README.md'), 'kept');
+
+    const { code } = await gen();
+
+    assert.equal(code, 0);
+    assert.notEqual(await read('tls.key'), before);
+    const leaf = new X509Certificate(await read('tls.crt'));
+    assert.equal(leaf.checkIssued(new X509Certificate(await read('ca.crt'))), true);
+    assert.deepEqual(await modes(), {
+      'README.md': '644',
+      'ca.crt': '644',
+      'tls-secret.yaml': '600',
+      'tls.crt': '644',
+      'tls.key': '600',
+      'webhook.yaml': '644',
+    });
+  });
+
+  it("keeps the CA's key on request only, and never that of an older CA", async () => {
+    await gen({ KEEP_CA_KEY: 'true' });
+    assert.equal((await modes())['ca.key'], '600');
+    const ca = new X509Certificate(await read('ca.crt'));
+    assert.equal(ca.checkPrivateKey(createPrivateKey(await read('ca.key'))), true);
+
+    await gen();
+    assert.equal((await modes())['ca.key'], undefined);
+  });
+
+  it('ends with 2 and one line for each problem, and writes nothing', async () => {
+    const outcome = await gen({ TIMEOUT_SECONDS: '60', FAILURE_POLICY: 'Maybe' });
+
+    assert.deepEqual(outcome, {
+      code: 2,
+      stdout: '',
+      stderr:
+        'gen: FAILURE_POLICY must be Fail or Ignore\ngen: TIMEOUT_SECONDS must be a whole number from 1 to 30\n',
+    });
+    assert.deepEqual(await readdir(dir), []);
+  });
+
+  it('ends with 1 where it cannot write, and leaves nothing half done', async () => {
+    // A folder in the way of the last file.
+    await mkdir(join(dir, 'webhook.yaml'));
+
+    const { code, stdout, stderr } = await gen();
+
+    assert.equal(code, 1);
+    assert.equal(stdout, '');
+    assert.match(stderr, /^gen: .*webhook\.yaml.*\n$/);
+    assert.deepEqual(
+      (await readdir(dir)).filter((name) => name.endsWith('.tmp')),
+      [],
+    );
+  });
+});

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { toMatchConditions } from '../../lib/install/match-conditions.ts';
+
+// What these expressions do is proven on a real API server: test/real/gen.real.ts.
+
+describe('toMatchConditions', () => {
+  it('sends an UPDATE only where the pod, its template or the backfill annotation changed', () => {
+    assert.deepEqual(toMatchConditions(undefined), [
+      {
+        name: 'images-may-have-changed',
+        expression: `request.operation != 'UPDATE' ||
+request.kind.kind == 'Pod' && object.?spec != oldObject.?spec ||
+object.?spec.?template != oldObject.?spec.?template ||
+object.?spec.?jobTemplate != oldObject.?spec.?jobTemplate ||
+object.?template != oldObject.?template ||
+object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?annotations[?'image-cloner/backfill']`,
+      },
+    ]);
+  });
+
+  it('sends only what has an image outside the backup, where that is known', () => {
+    const conditions = toMatchConditions({ domain: 'registry.corp:5000', namespace: 'team/acme' });
+
+    assert.equal(conditions.length, 2);
+    assert.deepEqual(conditions[1], {
+      name: 'image-outside-backup',
+      expression: `[?object.?spec, ?object.?spec.?template.?spec, ?object.?spec.?jobTemplate.?spec.?template.?spec, ?object.?template.?spec].exists(pod,
+  [?pod.?containers, ?pod.?initContainers, ?pod.?ephemeralContainers].exists(items, type(items) == list && items.exists(item,
+    [?item.?image].exists(image, type(image) == string && image != '' && !image.startsWith('registry.corp:5000/team/acme/')))) ||
+  [?pod.?volumes].exists(items, type(items) == list && items.exists(item,
+    [?item.?image.?reference].exists(image, type(image) == string && image != '' && !image.startsWith('registry.corp:5000/team/acme/')))))`,
+    });
+  });
+
+  const onDockerHub = [
+    { namespace: 'acme', prefixes: ['acme/', 'docker.io/acme/', 'index.docker.io/acme/'] },
+    // `acme.corp/x` is read as a registry of that name.
+    { namespace: 'acme.corp', prefixes: ['docker.io/acme.corp/', 'index.docker.io/acme.corp/'] },
+    { namespace: 'localhost', prefixes: ['docker.io/localhost/', 'index.docker.io/localhost/'] },
+  ];
+  for (const { namespace, prefixes } of onDockerHub) {
+    it(`knows every spelling of ${namespace} on Docker Hub`, () => {
+      const [, outside] = toMatchConditions({ domain: 'docker.io', namespace });
+
+      const found = [...(outside?.expression ?? '').matchAll(/startsWith\('([^']*)'\)/g)];
+      assert.deepEqual(
+        found.map(([, prefix]) => prefix),
+        // Once for containers, once for volumes.
+        [...prefixes, ...prefixes],
+      );
+    });
+  }
+});

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
+
+const defaults: InstallSettings = {
+  name: 'image-cloner',
+  namespace: 'image-cloner',
+  service: { name: 'image-cloner', namespace: 'kourier-system' },
+  path: '/clone-image',
+  workloads: ['deployments', 'daemonsets', 'statefulsets', 'cronjobs', 'jobs'],
+  failurePolicy: 'Fail',
+  timeoutSeconds: 10,
+  hosts: ['image-cloner.kourier-system.svc', 'image-cloner.kourier-system.svc.cluster.local'],
+  outDir: 'certs',
+  keepCaKey: false,
+};
+
+describe('parseSettings', () => {
+  it('has a default for everything', () => {
+    assert.deepEqual(parseSettings({}), defaults);
+  });
+
+  it('takes an empty variable for one that is not set', () => {
+    assert.deepEqual(parseSettings({ NAME: '', WORKLOADS: ' ', WEBHOOK_URL: '' }), defaults);
+  });
+
+  it('reads every variable', () => {
+    const settings = parseSettings({
+      NAME: 'copier',
+      NAMESPACE: 'tools',
+      SERVICE_NAME: 'copier-webhook',
+      SERVICE_NAMESPACE: 'istio-system',
+      WEBHOOK_PATH: '/hooks/clone',
+      WORKLOADS: ' pods, services.serving.knative.dev\njobs',
+      FAILURE_POLICY: 'Ignore',
+      TIMEOUT_SECONDS: '15',
+      REGISTRY: 'registry.tools.svc:5000/mirror/',
+      REGISTRY_NAMESPACE: 'acme',
+      OUT_DIR: '/tmp/out',
+      KEEP_CA_KEY: 'true',
+    });
+
+    assert.deepEqual(settings, {
+      name: 'copier',
+      namespace: 'tools',
+      service: { name: 'copier-webhook', namespace: 'istio-system' },
+      path: '/hooks/clone',
+      workloads: ['pods', 'services.serving.knative.dev', 'jobs'],
+      failurePolicy: 'Ignore',
+      timeoutSeconds: 15,
+      backup: { domain: 'registry.tools.svc:5000', namespace: 'mirror/acme' },
+      registryNamespace: 'tools',
+      hosts: ['copier-webhook.istio-system.svc', 'copier-webhook.istio-system.svc.cluster.local'],
+      outDir: '/tmp/out',
+      keepCaKey: true,
+    });
+  });
+
+  it('names the Service like the installation', () => {
+    assert.deepEqual(parseSettings({ NAME: 'copier' }).service, {
+      name: 'copier',
+      namespace: 'kourier-system',
+    });
+  });
+
+  it('knows no backup as long as nobody says its namespace', () => {
+    const { backup, registryNamespace } = parseSettings({ REGISTRY: 'registry.tools.svc:5000' });
+
+    assert.equal(backup, undefined);
+    assert.equal(registryNamespace, 'tools');
+  });
+
+  it('takes Docker Hub for the registry where only its namespace is given', () => {
+    assert.deepEqual(parseSettings({ REGISTRY_NAMESPACE: 'acme' }).backup, {
+      domain: 'docker.io',
+      namespace: 'acme',
+    });
+  });
+
+  const urls = [
+    { given: 'https://127.0.0.1:8443', url: 'https://127.0.0.1:8443', host: '127.0.0.1' },
+    { given: 'https://[::1]:8443/', url: 'https://[::1]:8443', host: '::1' },
+    {
+      given: 'https://Hooks.Example.com:443',
+      url: 'https://hooks.example.com',
+      host: 'hooks.example.com',
+    },
+  ];
+  for (const { given, url, host } of urls) {
+    it(`makes the certificate for ${host} where the webhook is ${given}`, () => {
+      const settings = parseSettings({ WEBHOOK_URL: given });
+
+      assert.equal(settings.url, url);
+      assert.deepEqual(settings.hosts, [host]);
+    });
+  }
+
+  const refusedUrls = [
+    'http://127.0.0.1:8443',
+    '127.0.0.1:8443',
+    'https://',
+    'https://me@host.example',
+    'https://host.example/path',
+    'https://host.example?x',
+    'https://host.example/#x',
+  ];
+  for (const given of refusedUrls) {
+    it(`refuses the URL ${given}`, () => {
+      assert.throws(() => parseSettings({ WEBHOOK_URL: given }), {
+        name: 'ConfigError',
+        problems: ['WEBHOOK_URL must be https://host:port and no more; WEBHOOK_PATH is appended'],
+      });
+    });
+  }
+
+  const refusedPaths = ['clone-image', '/', '//x', '/x/', '/Clone', '/clone_image', '/x?y'];
+  for (const given of refusedPaths) {
+    it(`refuses the path ${given}, as the API server would`, () => {
+      assert.throws(() => parseSettings({ WEBHOOK_PATH: given }), {
+        name: 'ConfigError',
+        problems: [
+          'WEBHOOK_PATH must be a path such as /clone-image: a-z, 0-9, - and . between slashes',
+        ],
+      });
+    });
+  }
+
+  it('lists every problem at once', () => {
+    const env = {
+      NAME: '1st',
+      NAMESPACE: 'Tools',
+      SERVICE_NAME: 'a.b',
+      SERVICE_NAMESPACE: '-x',
+      WEBHOOK_URL: 'http://host',
+      WEBHOOK_PATH: 'x',
+      WORKLOADS: 'deployment',
+      FAILURE_POLICY: 'fail',
+      TIMEOUT_SECONDS: '31',
+      KEEP_CA_KEY: 'yes',
+      REGISTRY: 'https://registry.corp',
+      REGISTRY_NAMESPACE: 'Acme',
+    };
+
+    assert.throws(() => parseSettings(env), {
+      name: 'ConfigError',
+      problems: [
+        'NAME must be the name of a Service: a-z, 0-9 and -, a letter first, at most 63 characters',
+        'NAMESPACE must be the name of a namespace: a-z, 0-9 and -, at most 63 characters',
+        'SERVICE_NAME must be the name of a Service: a-z, 0-9 and -, a letter first, at most 63 characters',
+        'SERVICE_NAMESPACE must be the name of a namespace: a-z, 0-9 and -, at most 63 characters',
+        'WEBHOOK_URL must be https://host:port and no more; WEBHOOK_PATH is appended',
+        'WEBHOOK_PATH must be a path such as /clone-image: a-z, 0-9, - and . between slashes',
+        'WORKLOADS must be a list of some of pods, podtemplates, replicationcontrollers, deployments, daemonsets, statefulsets, replicasets, cronjobs, jobs, services.serving.knative.dev, configurations.serving.knative.dev',
+        'FAILURE_POLICY must be Fail or Ignore',
+        'TIMEOUT_SECONDS must be a whole number from 1 to 30',
+        'KEEP_CA_KEY must be true or false',
+        'REGISTRY is a host such as registry.example.com, without a scheme',
+        'REGISTRY_NAMESPACE must be a lower-case repository path, such as backups, of at most 128 characters',
+      ],
+    });
+  });
+
+  it('lists the problems of the registry beside good settings too', () => {
+    assert.throws(() => parseSettings({ REGISTRY_NAMESPACE: 'Acme' }), {
+      name: 'ConfigError',
+      problems: [
+        'REGISTRY_NAMESPACE must be a lower-case repository path, such as backups, of at most 128 characters',
+      ],
+    });
+  });
+});

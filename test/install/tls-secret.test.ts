@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { toTlsSecret } from '../../lib/install/tls-secret.ts';
+
+describe('toTlsSecret', () => {
+  it('is a Secret of the type that a DomainMapping takes', () => {
+    const secret = toTlsSecret(
+      { name: 'copier', namespace: 'tools' },
+      { certificate: 'the certificate', key: 'the key' },
+    );
+
+    assert.deepEqual(secret, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      type: 'kubernetes.io/tls',
+      metadata: {
+        name: 'copier-tls',
+        namespace: 'tools',
+        labels: { 'networking.internal.knative.dev/certificate-uid': 'any' },
+      },
+      data: { 'tls.crt': 'dGhlIGNlcnRpZmljYXRl', 'tls.key': 'dGhlIGtleQ==' },
+    });
+  });
+});

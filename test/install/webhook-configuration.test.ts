@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseSettings } from '../../lib/install/settings.ts';
+import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
+
+describe('toWebhookConfiguration', () => {
+  it('makes the whole configuration from the defaults', () => {
+    assert.deepEqual(toWebhookConfiguration(parseSettings({}), 'the CA in PEM\n'), {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'MutatingWebhookConfiguration',
+      metadata: { name: 'image-cloner' },
+      webhooks: [
+        {
+          name: 'image-cloner.kourier-system.svc',
+          admissionReviewVersions: ['v1'],
+          sideEffects: 'NoneOnDryRun',
+          timeoutSeconds: 10,
+          failurePolicy: 'Fail',
+          reinvocationPolicy: 'IfNeeded',
+          matchPolicy: 'Equivalent',
+          namespaceSelector: {
+            matchLabels: { 'image-cloner': 'enabled' },
+            matchExpressions: [
+              {
+                key: 'kubernetes.io/metadata.name',
+                operator: 'NotIn',
+                values: ['image-cloner', 'knative-serving', 'kourier-system', 'kube-system'],
+              },
+            ],
+          },
+          objectSelector: {
+            matchExpressions: [{ key: 'image-cloner', operator: 'NotIn', values: ['disabled'] }],
+          },
+          rules: [
+            {
+              apiGroups: ['apps'],
+              apiVersions: ['v1'],
+              operations: ['CREATE', 'UPDATE'],
+              resources: ['deployments', 'daemonsets', 'statefulsets'],
+              scope: 'Namespaced',
+            },
+            {
+              apiGroups: ['batch'],
+              apiVersions: ['v1'],
+              operations: ['CREATE', 'UPDATE'],
+              resources: ['cronjobs', 'jobs'],
+              scope: 'Namespaced',
+            },
+          ],
+          matchConditions: [
+            {
+              name: 'images-may-have-changed',
+              expression: `request.operation != 'UPDATE' ||
+request.kind.kind == 'Pod' && object.?spec != oldObject.?spec ||
+object.?spec.?template != oldObject.?spec.?template ||
+object.?spec.?jobTemplate != oldObject.?spec.?jobTemplate ||
+object.?template != oldObject.?template ||
+object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?annotations[?'image-cloner/backfill']`,
+            },
+          ],
+          clientConfig: {
+            service: {
+              namespace: 'kourier-system',
+              name: 'image-cloner',
+              port: 443,
+              path: '/clone-image',
+            },
+            caBundle: 'dGhlIENBIGluIFBFTQo=',
+          },
+        },
+      ],
+    });
+  });
+
+  it('has a rule for each API group of every workload, and one for kubectl debug', () => {
+    const settings = parseSettings({
+      WORKLOADS:
+        'services.serving.knative.dev jobs deployments pods configurations.serving.knative.dev replicationcontrollers podtemplates replicasets deployments',
+    });
+
+    const { rules } = toWebhookConfiguration(settings, '').webhooks[0];
+
+    const common = { apiVersions: ['v1'], scope: 'Namespaced' };
+    const operations = ['CREATE', 'UPDATE'];
+    assert.deepEqual(rules, [
+      {
+        ...common,
+        apiGroups: [''],
+        operations: ['UPDATE'],
+        resources: ['pods/ephemeralcontainers'],
+      },
+      {
+        ...common,
+        apiGroups: [''],
+        operations,
+        resources: ['pods', 'podtemplates', 'replicationcontrollers'],
+      },
+      { ...common, apiGroups: ['apps'], operations, resources: ['deployments', 'replicasets'] },
+      { ...common, apiGroups: ['batch'], operations, resources: ['jobs'] },
+      {
+        ...common,
+        apiGroups: ['serving.knative.dev'],
+        operations,
+        resources: ['services', 'configurations'],
+      },
+    ]);
+  });
+
+  it('calls a webhook outside the cluster by its URL', () => {
+    const settings = parseSettings({ WEBHOOK_URL: 'https://127.0.0.1:8443', WEBHOOK_PATH: '/x' });
+
+    const { clientConfig, name } = toWebhookConfiguration(settings, 'x').webhooks[0];
+
+    assert.deepEqual(clientConfig, { url: 'https://127.0.0.1:8443/x', caBundle: 'eA==' });
+    assert.equal(name, 'image-cloner.kourier-system.svc');
+  });
+
+  it('is never asked about the namespaces that it needs itself', () => {
+    const settings = parseSettings({
+      NAMESPACE: 'tools',
+      SERVICE_NAMESPACE: 'istio-system',
+      REGISTRY: 'registry.backups.svc.cluster.local:5000',
+    });
+
+    const { namespaceSelector } = toWebhookConfiguration(settings, '').webhooks[0];
+
+    assert.deepEqual(namespaceSelector.matchExpressions, [
+      {
+        key: 'kubernetes.io/metadata.name',
+        operator: 'NotIn',
+        values: [
+          'backups',
+          'istio-system',
+          'knative-serving',
+          'kourier-system',
+          'kube-system',
+          'tools',
+        ],
+      },
+    ]);
+  });
+
+  it('asks for images outside the backup only where its namespace is known', () => {
+    assert.deepEqual(conditions({ REGISTRY: 'registry.corp:5000' }), ['images-may-have-changed']);
+    assert.deepEqual(conditions({ REGISTRY: 'registry.corp:5000', REGISTRY_NAMESPACE: 'acme' }), [
+      'images-may-have-changed',
+      'image-outside-backup',
+    ]);
+  });
+});
+
+function conditions(env: Readonly<Record<string, string>>): readonly string[] {
+  const { matchConditions } = toWebhookConfiguration(parseSettings(env), '').webhooks[0];
+  return matchConditions.map(({ name }) => name);
+}
