@@ -16,7 +16,7 @@ export interface BackupRegistry {
 export interface Config {
   readonly backup: BackupRegistry;
   readonly registryAuthDir: string;
-  readonly cloner: 'docker';
+  readonly cloner: 'docker' | 'registry';
   readonly dockerHost: string;
   readonly naming: Naming;
   readonly pinDigests: boolean;
@@ -31,6 +31,10 @@ export interface Config {
   /** `group/Kind` of controllers whose objects are cloned but not rewritten; `*` is every controller. */
   readonly cloneOnlyOwners: readonly string[];
   readonly adoptExisting: boolean;
+  /** Registries that are spoken to in plain http, by the registry cloner. */
+  readonly insecureRegistries: readonly string[];
+  readonly registryCaFile?: string;
+  readonly maxImageBytes?: number;
   readonly port: number;
   readonly tls?: { readonly certFile: string; readonly keyFile: string };
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
@@ -59,7 +63,7 @@ function wholeNumber(min: number, max: number): v.GenericSchema<string, number> 
   const message = `must be a whole number from ${min} to ${max}`;
   return v.pipe(
     text,
-    v.regex(/^\d{1,9}$/, message),
+    v.regex(/^\d{1,16}$/, message),
     v.transform(Number),
     v.minValue(min, message),
     v.maxValue(max, message),
@@ -141,14 +145,7 @@ const variables = {
   REGISTRY: v.optional(registry, ''),
   REGISTRY_NAMESPACE: v.optional(namespace),
   REGISTRY_AUTH_DIR: v.optional(text, '/auth'),
-  CLONER: v.optional(
-    v.pipe(
-      text,
-      v.picklist(['docker', 'registry'], 'must be docker or registry'),
-      v.check((value) => value === 'docker', 'registry is not in this version yet; use docker'),
-    ),
-    'docker',
-  ),
+  CLONER: v.optional(oneOf(['docker', 'registry']), 'docker'),
   DOCKER_HOST: v.optional(
     v.pipe(
       text,
@@ -170,6 +167,9 @@ const variables = {
   BACKUP_PULL_SECRET: v.optional(objectName),
   CLONE_ONLY_OWNERS: v.optional(owners, '*'),
   ADOPT_EXISTING: v.optional(flag, 'false'),
+  INSECURE_REGISTRIES: v.optional(hosts, ''),
+  REGISTRY_CA_FILE: v.optional(text),
+  MAX_IMAGE_BYTES: v.optional(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
   PORT: v.optional(wholeNumber(1, 65535), '8080'),
   TLS_CERT_FILE: v.optional(text),
   TLS_PRIVATE_KEY_FILE: v.optional(text),
@@ -180,15 +180,7 @@ const variables = {
 const schema = v.object(variables);
 
 /** Decided, but not built yet: to ignore one of these silently would be worse than to refuse it. */
-const later = [
-  'PULL_SECRETS',
-  'INSECURE_REGISTRIES',
-  'REGISTRY_CA_FILE',
-  'MAX_IMAGE_BYTES',
-  'PRIVATE_TO_PUBLIC',
-  'CLUSTER_ID',
-  'TLS_CLIENT_CA_FILE',
-];
+const later = ['PULL_SECRETS', 'PRIVATE_TO_PUBLIC', 'CLUSTER_ID', 'TLS_CLIENT_CA_FILE'];
 
 /** The variables that `parseConfig` reads, in the order of README's table, and what they are when they are not set. */
 export const configVariables: readonly { readonly name: string; readonly default?: string }[] =
@@ -228,7 +220,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       ...(o.REGISTRY_NAMESPACE !== undefined && { namespace: o.REGISTRY_NAMESPACE }),
     },
     registryAuthDir: o.REGISTRY_AUTH_DIR,
-    cloner: 'docker',
+    cloner: o.CLONER,
     dockerHost: o.DOCKER_HOST,
     naming: o.NAMING,
     pinDigests: o.PIN_DIGESTS,
@@ -241,6 +233,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     ...(o.BACKUP_PULL_SECRET !== undefined && { backupPullSecret: o.BACKUP_PULL_SECRET }),
     cloneOnlyOwners: o.CLONE_ONLY_OWNERS,
     adoptExisting: o.ADOPT_EXISTING,
+    insecureRegistries: o.INSECURE_REGISTRIES,
+    ...(o.REGISTRY_CA_FILE !== undefined && { registryCaFile: o.REGISTRY_CA_FILE }),
+    ...(o.MAX_IMAGE_BYTES !== undefined && { maxImageBytes: o.MAX_IMAGE_BYTES }),
     port: o.PORT,
     ...(o.TLS_CERT_FILE !== undefined &&
       o.TLS_PRIVATE_KEY_FILE !== undefined && {

@@ -24,7 +24,7 @@ export interface ResolvedImage {
 
 /** How far a copy is. Byte counts are those of the compressed layers that are known so far. */
 export interface CopyProgress {
-  readonly phase: 'pull' | 'push';
+  readonly phase: 'pull' | 'push' | 'copy';
   readonly doneBytes: number;
   readonly totalBytes: number;
 }
@@ -46,6 +46,8 @@ export interface CopyResult {
   readonly digest: string;
   /** Bytes that were moved into the target; layers that it already held do not count. */
   readonly bytes: number;
+  /** What a person should know of a copy that succeeded. */
+  readonly warnings?: readonly string[];
 }
 
 /**

@@ -29,6 +29,7 @@ const defaults: Config = {
   sourceRegistries: [],
   cloneOnlyOwners: ['*'],
   adoptExisting: false,
+  insecureRegistries: [],
   port: 8080,
   logLevel: 'info',
   logFormat: 'json',

@@ -92,10 +92,37 @@ async function drain(server: WebhookServer, copies: Copies, logger: Logger): Pro
   process.exit(0);
 }
 
-async function openCloner({ dockerHost }: Config, logger: Logger): Promise<ImageCloner> {
-  // The SDK is slow to load: whoever does not use this adapter does not pay for it.
+/** SDKs are slow to load: only the one that is used is. */
+async function openCloner(config: Config, logger: Logger): Promise<ImageCloner> {
+  if (config.cloner === 'registry') return await openRegistry(config);
+  const { dockerHost } = config;
   const { createDockerCloner, openDaemon } = await import('../../lib/adapters/docker/index.ts');
   return rememberSource(createDockerCloner({ docker: await openDaemon({ dockerHost, logger }) }));
+}
+
+async function openRegistry(config: Config): Promise<ImageCloner> {
+  const { openRegistryCloner } = await import('../../lib/adapters/registry/index.ts');
+  const { backup, insecureRegistries, sourceRegistries, registryCaFile, maxImageBytes } = config;
+  return await openRegistryCloner({
+    configuredHosts: [backup.domain, ...sourceRegistries],
+    insecureRegistries,
+    caFile: registryCaFile,
+    maxImageBytes,
+    insideCluster: process.env['KUBERNETES_SERVICE_HOST'] !== undefined,
+    proxy: readProxy(),
+  });
+}
+
+/** The variables that every HTTP client reads. */
+function readProxy(): { https: string; http: string; no: string } | undefined {
+  const https = readVariable('HTTPS_PROXY');
+  const http = readVariable('HTTP_PROXY');
+  return https === '' && http === '' ? undefined : { https, http, no: readVariable('NO_PROXY') };
+}
+
+/** In either case, as everybody takes them. */
+function readVariable(name: string): string {
+  return process.env[name] ?? process.env[name.toLowerCase()] ?? '';
 }
 
 async function toPolicy(config: Config, username: string): Promise<ReviewPolicy> {

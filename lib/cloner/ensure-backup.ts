@@ -134,7 +134,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     try {
       const copied = await waitFor(copy, errand);
       if (copied === undefined) return { status: 'pending', ...describeProgress(copy) };
-      return { ...copied, result: isCurrent ? 'present' : 'copied', warnings };
+      const all = [...warnings, ...(copied.warnings ?? [])];
+      return { ...copied, result: isCurrent ? 'present' : 'copied', warnings: all };
     } catch (error) {
       if (!isCurrent || !isUnmarkable(error)) throw error;
       const name = formatReference(backup);

@@ -6,6 +6,13 @@ const maxRetrySeconds = 10;
 /** Where nothing is known yet. */
 const unknownRetrySeconds = 5;
 
+/** A daemon pulls and then pushes; each is taken for one half of the work. */
+const phases = {
+  pull: { verb: ' pulled', share: 0.5, before: 0 },
+  push: { verb: ' pushed', share: 0.5, before: 0.5 },
+  copy: { verb: '', share: 1, before: 0 },
+} as const;
+
 /** How far a copy is, for a person and for the client that comes back. */
 export function describeProgress(copy: Copy): {
   readonly detail: string;
@@ -21,13 +28,12 @@ export function describeProgress(copy: Copy): {
   }
   const fraction = Math.min(1, now.doneBytes / now.totalBytes);
   const percent = Math.floor(fraction * 100);
-  const verb = now.phase === 'pull' ? 'pulled' : 'pushed';
-  // A copy is a pull and then a push; each is taken for one half of the work.
-  const overall = (now.phase === 'pull' ? 0 : 0.5) + fraction / 2;
+  const { verb, share, before } = phases[now.phase];
+  const overall = before + fraction * share;
   const remainingSeconds =
     overall === 0 ? unknownRetrySeconds : ((elapsedMs / overall) * (1 - overall)) / 1000;
   return {
-    detail: `${percent} %, ${toMebibytes(now.doneBytes)} of ${toMebibytes(now.totalBytes)} MiB ${verb}`,
+    detail: `${percent} %, ${toMebibytes(now.doneBytes)} of ${toMebibytes(now.totalBytes)} MiB${verb}`,
     retryAfterSeconds: Math.min(
       maxRetrySeconds,
       Math.max(minRetrySeconds, Math.ceil(remainingSeconds)),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { AppsV1Api, KubeConfig } from '@kubernetes/client-node';
 import * as v from 'valibot';
 import { type ApiServer, startApiServer } from './support/api-server.ts';
 import { createAuthDir } from './support/auth-dir.ts';
@@ -186,6 +187,34 @@ describe('a Deployment applied to a real API server', () => {
 
     assert.equal(code, 0, stderr);
     assert.equal(await storedImage('web'), `${backup.host}/acme/nginx:1.28`);
+  });
+
+  it('is stored so for other clients and kinds too', async () => {
+    await pushImage(source, 'library/setup:1');
+    const config = new KubeConfig();
+    config.loadFromFile(apiServer.kubeconfig);
+    const selector = { app: 'agent' };
+
+    const { spec } = await config.makeApiClient(AppsV1Api).createNamespacedDaemonSet({
+      namespace,
+      body: {
+        metadata: { name: 'agent' },
+        spec: {
+          selector: { matchLabels: selector },
+          template: {
+            metadata: { labels: selector },
+            spec: {
+              initContainers: [{ name: 'setup', image: 'setup:1' }],
+              containers: [{ name: 'agent', image: 'nginx:1.27' }],
+            },
+          },
+        },
+      },
+    });
+
+    const { initContainers, containers } = spec?.template.spec ?? {};
+    assert.equal(initContainers?.[0]?.image, `${backup.host}/acme/setup:1`);
+    assert.equal(containers?.[0]?.image, `${backup.host}/acme/nginx:1.27`);
   });
 
   it('copies nothing on a server-side dry run, and shows what would be stored', async () => {

@@ -1,0 +1,37 @@
+/** One challenge of a `WWW-Authenticate` header (RFC 9110 §11.6.1): scheme in lower case, parameter names too. */
+export interface Challenge {
+  readonly scheme: string;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+const token = String.raw`[!#$%&'*+\-.^_\`|~0-9A-Za-z]+`;
+const parameter = new RegExp(`^\\s*(${token})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${token}))`);
+const scheme = new RegExp(`^\\s*(${token})(?=\\s|,|$)`);
+const maxHeaderLength = 8192;
+
+/** Reads all challenges of all headers; several may stand in one, separated by the same commas as their parameters. */
+export function parseChallenges(headers: readonly string[]): readonly Challenge[] {
+  return headers.flatMap(parseHeader);
+}
+
+function parseHeader(header: string): readonly Challenge[] {
+  const challenges: { readonly scheme: string; readonly parameters: Map<string, string> }[] = [];
+  let rest = header.slice(0, maxHeaderLength);
+  while (rest.trim() !== '') {
+    const found = parameter.exec(rest);
+    const current = challenges.at(-1);
+    if (found !== null && current !== undefined) {
+      const [text, name = '', quoted, plain = ''] = found;
+      const value = quoted === undefined ? plain : quoted.replaceAll(/\\(.)/g, '$1');
+      current.parameters.set(name.toLowerCase(), value);
+      rest = rest.slice(text.length).replace(/^\s*,/, '');
+      continue;
+    }
+    const named = scheme.exec(rest);
+    if (named === null) return challenges;
+    const [text, name = ''] = named;
+    challenges.push({ scheme: name.toLowerCase(), parameters: new Map() });
+    rest = rest.slice(text.length).replace(/^\s*,/, '');
+  }
+  return challenges;
+}

@@ -1,0 +1,83 @@
+import { CloneError } from '../../errors.ts';
+import type { RepositoryClient, ServedManifest } from './client.ts';
+import { RegistryError } from './failure.ts';
+import { type Descriptor, type Layer, parseManifest } from './manifest.ts';
+
+/** All of an image that the target lacks, children before parents. */
+export interface ImageGraph {
+  /** The last one is the root. */
+  readonly manifests: readonly ServedManifest[];
+  /** Each digest once, the largest first. */
+  readonly blobs: readonly Layer[];
+  /** Bytes of all blobs, whether the target has them or not. */
+  readonly totalBytes: number;
+}
+
+const maxDepth = 4;
+const maxManifests = 1_000;
+/** Of all manifests together: they are held until the blobs are there. */
+const maxTotalManifestBytes = 64 * 1024 * 1024;
+
+/** Reads an image from its root down; subtrees that the target holds are left out. Throws `RegistryError` `UNSUPPORTED`. */
+export async function readGraph(
+  root: ServedManifest,
+  source: RepositoryClient,
+  target: RepositoryClient,
+  signal: AbortSignal,
+): Promise<ImageGraph> {
+  const manifests = new Map<string, ServedManifest>();
+  const blobs = new Map<string, Layer>();
+  let manifestBytes = 0;
+
+  async function visit(node: ServedManifest, depth: number): Promise<void> {
+    if (depth > maxDepth) throw unsupported(`its indexes are nested more than ${maxDepth} deep`);
+    manifestBytes += node.bytes.length;
+    if (manifestBytes > maxTotalManifestBytes) throw unsupported('its manifests are too large');
+    const manifest = parseManifest(node.bytes, node.mediaType);
+    if (manifest.kind === 'image') {
+      addBlob({ ...manifest.config, isForeign: false });
+      for (const layer of manifest.layers) addBlob(layer);
+    } else {
+      for (const child of manifest.manifests) await visitChild(child, depth + 1);
+    }
+    manifests.set(node.digest, node);
+    if (manifests.size > maxManifests)
+      throw unsupported(`it has more than ${maxManifests} manifests`);
+  }
+
+  async function visitChild(child: Descriptor, depth: number): Promise<void> {
+    if (manifests.has(child.digest)) return;
+    if ((await target.headManifest(child.digest, signal)) !== undefined) return;
+    const served = await source.getManifest(child.digest, signal);
+    if (served === undefined) {
+      throw new CloneError(
+        'SOURCE_UNSUPPORTED',
+        `the image is not whole: its registry does not have its part ${child.digest}`,
+      );
+    }
+    if (served.bytes.length !== child.size) {
+      throw unsupported(`its part ${child.digest} is not as long as the index says`);
+    }
+    await visit(served, depth);
+  }
+
+  function addBlob(layer: Layer): void {
+    const known = blobs.get(layer.digest);
+    if (known !== undefined && known.size !== layer.size) {
+      throw unsupported(`it says of ${layer.digest} that it has two different sizes`);
+    }
+    blobs.set(layer.digest, layer);
+  }
+
+  await visit(root, 0);
+  const sorted = [...blobs.values()].toSorted((a, b) => b.size - a.size);
+  return {
+    manifests: [...manifests.values()],
+    blobs: sorted,
+    totalBytes: sorted.reduce((sum, { size }) => sum + size, 0),
+  };
+}
+
+function unsupported(message: string): RegistryError {
+  return new RegistryError('UNSUPPORTED', message);
+}

@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto';
+import * as v from 'valibot';
+import { isDigest } from '../../image/reference.ts';
+import { RegistryError } from './failure.ts';
+
+/** A pointer to a manifest or blob: OCI image-spec `descriptor.md`. */
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** A layer that its owner does not let others redistribute (`…foreign…`, `…nondistributable…`). */
+export interface Layer extends Descriptor {
+  readonly isForeign: boolean;
+}
+
+/** What is read of a manifest; its bytes are never written anew. */
+export type Manifest =
+  | { readonly kind: 'index'; readonly manifests: readonly Descriptor[] }
+  | { readonly kind: 'image'; readonly config: Descriptor; readonly layers: readonly Layer[] };
+
+/** Wanted everywhere, best first: without the right one distribution 2.8 says 404, or converts. */
+export const manifestTypes = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+] as const;
+
+const indexTypes: readonly string[] = manifestTypes.slice(0, 2);
+const imageTypes: readonly string[] = manifestTypes.slice(2);
+
+/** Asked for last, only to be told that the image is one. */
+export const schema1Types = [
+  'application/vnd.docker.distribution.manifest.v1+prettyjws',
+  'application/vnd.docker.distribution.manifest.v1+json',
+] as const;
+
+/** Readers everywhere stop at 4 MiB. */
+export const maxManifestBytes = 4 * 1024 * 1024;
+const maxEntries = 1_000;
+
+const descriptor = v.object({
+  mediaType: v.optional(v.pipe(v.string(), v.maxLength(255)), ''),
+  // Checked before it is put into any URL: `..` in a digest was CVE-2024-3727 elsewhere.
+  digest: v.pipe(v.string(), v.check(isDigest, 'is not a digest')),
+  size: v.pipe(v.number(), v.safeInteger('is not a size'), v.minValue(0, 'is not a size')),
+});
+
+const descriptors = v.pipe(
+  v.array(descriptor),
+  v.maxLength(maxEntries, `has more than ${maxEntries} entries`),
+);
+
+const common = { schemaVersion: v.literal(2, 'is not 2'), mediaType: v.optional(v.string()) };
+
+const indexSchema = v.object({
+  ...common,
+  manifests: descriptors,
+  layers: v.optional(v.undefined('stands beside manifests')),
+  config: v.optional(v.undefined('stands beside manifests')),
+});
+
+const imageSchema = v.object({
+  ...common,
+  config: descriptor,
+  layers: descriptors,
+  manifests: v.optional(v.undefined('stands beside layers')),
+});
+
+/** Whether the media type is that of an index. */
+export function isIndexType(mediaType: string): boolean {
+  return indexTypes.includes(mediaType);
+}
+
+/** Throws `RegistryError` `UNSUPPORTED` for the format of before 2015. */
+export function assertNotSchema1(mediaType: string): void {
+  if (!schema1Types.some((old) => mediaType.startsWith(old))) return;
+  throw unsupported('it is in the old schema 1 format, which nodes no longer run; push it anew');
+}
+
+/**
+ * Reads the bytes of a manifest that was served as `mediaType`. A body that claims another type, or is index and image at once
+ * (CVE-2021-41190), is refused. Throws `RegistryError` `UNSUPPORTED`.
+ */
+export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
+  const type = mediaType.split(';')[0]?.trim() ?? '';
+  assertNotSchema1(type);
+  if (!isIndexType(type) && !imageTypes.includes(type)) {
+    throw unsupported(`its media type ${JSON.stringify(type)} is not an image's`);
+  }
+  const body = parseJson(bytes);
+  const result = isIndexType(type)
+    ? v.safeParse(indexSchema, body)
+    : v.safeParse(imageSchema, body);
+  if (!result.success) {
+    const [issue] = result.issues;
+    throw unsupported(`its manifest is broken: ${v.getDotPath(issue) ?? 'it'} ${issue.message}`);
+  }
+  const { output } = result;
+  if (output.mediaType !== undefined && output.mediaType !== type) {
+    throw unsupported('its manifest says that it is of another type than the registry does');
+  }
+  if ('config' in output && output.config !== undefined) {
+    const layers = output.layers.map((layer) => ({
+      ...layer,
+      isForeign: isForeign(layer.mediaType),
+    }));
+    return { kind: 'image', config: output.config, layers };
+  }
+  return { kind: 'index', manifests: output.manifests ?? [] };
+}
+
+/** The digest of some bytes, in the algorithm of another digest. */
+export function digestOf(bytes: Uint8Array, like = 'sha256:'): string {
+  const algorithm = like.slice(0, like.indexOf(':'));
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+}
+
+function isForeign(mediaType: string): boolean {
+  return mediaType.includes('.foreign.') || mediaType.includes('.nondistributable.');
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    throw unsupported('its manifest is not JSON');
+  }
+}
+
+function unsupported(message: string): RegistryError {
+  return new RegistryError('UNSUPPORTED', message);
+}

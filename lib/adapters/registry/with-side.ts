@@ -1,0 +1,33 @@
+import type { RepositoryClient } from './client.ts';
+import { type Attempt, toCloneError } from './failure.ts';
+
+/** The same client, whose failures say which side they are on. */
+export function withSide(
+  client: RepositoryClient,
+  attempt: Attempt,
+  signal: AbortSignal,
+): RepositoryClient {
+  function sided<Parameters extends readonly unknown[], Result>(
+    verb: (...parameters: Parameters) => Promise<Result>,
+  ): (...parameters: Parameters) => Promise<Result> {
+    return async (...parameters) => {
+      try {
+        return await verb(...parameters);
+      } catch (error) {
+        signal.throwIfAborted();
+        throw toCloneError(error, attempt);
+      }
+    };
+  }
+  return {
+    headManifest: sided(client.headManifest),
+    getManifest: sided(client.getManifest),
+    putManifest: sided(client.putManifest),
+    hasBlob: sided(client.hasBlob),
+    openBlob: sided(client.openBlob),
+    startUpload: sided(client.startUpload),
+    finishUpload: sided(client.finishUpload),
+    cancelUpload: client.cancelUpload,
+    getReferrers: sided(client.getReferrers),
+  };
+}
