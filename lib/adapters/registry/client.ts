@@ -18,7 +18,7 @@ export interface ServedManifest {
   readonly digest: string;
 }
 
-export interface UploadSession {
+interface UploadSession {
   readonly location: URL;
 }
 
