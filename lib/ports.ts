@@ -1,4 +1,4 @@
-import type { CloneError } from './errors.ts';
+import type { CloneError, CloneErrorCode } from './errors.ts';
 import type { Reference, Repository } from './image/reference.ts';
 
 /** The two ends of a copy: where the image comes from, and the user's own registry. */
@@ -74,6 +74,30 @@ export interface ImageCloner {
 /** Credentials for an image, in the order in which they are to be tried; anonymous access comes last by itself. */
 export interface CredentialSource {
   credentialsFor(image: Repository): Promise<readonly Credentials[]>;
+}
+
+/** What is counted; the adapter decides how it is called and shown. */
+export interface Observer {
+  reviewed(event: ReviewEvent): void;
+  cloned(event: CloneEvent): void;
+  /** Whether the backup registry gave a usable answer just now. */
+  backupAnswered(isUp: boolean): void;
+}
+
+export interface ReviewEvent {
+  readonly kind: string;
+  readonly operation: string;
+  readonly verdict: 'untouched' | 'patched' | 'denied' | 'retry' | 'error';
+  readonly seconds: number;
+}
+
+/** One copy, however many reviews waited for it; or one review that needed none, or could have none. */
+export interface CloneEvent {
+  readonly result: 'copied' | 'present' | 'fallback' | 'failed';
+  /** The error's code; empty where there is none. */
+  readonly reason: CloneErrorCode | '';
+  readonly seconds: number;
+  readonly bytes: number;
 }
 
 type LogFields = Readonly<Record<string, unknown>>;

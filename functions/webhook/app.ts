@@ -6,6 +6,8 @@ export interface AppDeps {
   readonly review: AdmissionHandler;
   /** Whether reviews are taken: configuration and credentials are loaded, and we are not on our way out. */
   readonly isReady: () => boolean;
+  /** For `GET /metrics`. */
+  readonly metrics: { readonly render: () => Promise<string>; readonly contentType: string };
   readonly logger: Logger;
 }
 
@@ -17,7 +19,7 @@ const maxTimeoutMs = 30_000;
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 
 /** The routes; the server around them is `main.ts`'s. */
-export function createApp({ review, isReady, logger }: AppDeps): Hono {
+export function createApp({ review, isReady, metrics, logger }: AppDeps): Hono {
   const app = new Hono();
 
   app.post(
@@ -57,7 +59,11 @@ export function createApp({ review, isReady, logger }: AppDeps): Hono {
 
   app.get('/readyz', (c) => (isReady() ? c.text('OK') : c.text('not ready', 503)));
   app.get('/livez', (c) => c.text('OK'));
-  app.on(['POST', 'PUT', 'PATCH', 'DELETE'], ['/readyz', '/livez'], (c) => {
+  app.get('/metrics', async (c) => {
+    c.header('Content-Type', metrics.contentType);
+    return c.body(await metrics.render());
+  });
+  app.on(['POST', 'PUT', 'PATCH', 'DELETE'], ['/readyz', '/livez', '/metrics'], (c) => {
     c.header('Allow', 'GET, HEAD');
     return c.text('probes are sent by GET\n', 405);
   });

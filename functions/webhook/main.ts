@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
 import { createLogger } from '../../lib/adapters/log.ts';
+import { createMetrics, type Metrics } from '../../lib/adapters/metrics.ts';
 import { type Copies, createCopies } from '../../lib/cloner/copies.ts';
 import { rememberSource } from '../../lib/cloner/remembered-source.ts';
 import {
@@ -43,16 +44,17 @@ async function main(): Promise<void> {
     format: config.logFormat,
     write: (line) => process.stdout.write(line),
   });
+  const copies = createCopies({ maxCopies: config.maxClones });
+  const metrics = createMetrics({ adapter: config.cloner, copies: () => copies.counts() });
   const [backupCredentials, sourceCredentials, cloner] = await allOrProblems([
     openRegistryAuth({ dir: config.registryAuthDir, registry: config.backup, logger }),
     config.sourceAuthFile === undefined
       ? undefined
       : openSourceAuthFile({ file: config.sourceAuthFile, logger }),
-    openCloner(config, logger),
+    openCloner(config, logger, metrics),
     config.tls === undefined ? undefined : readPair(config.tls),
   ] as const);
   const policy = await toPolicy(config, (await backupCredentials()).username);
-  const copies = createCopies({ maxCopies: config.maxClones });
   const review = createAdmissionHandler({
     cloner,
     policy,
@@ -62,10 +64,11 @@ async function main(): Promise<void> {
     pinDigests: config.pinDigests,
     adoptExisting: config.adoptExisting,
     logger,
+    observer: metrics,
   });
 
   let isReady = true;
-  const { fetch } = createApp({ review, isReady: () => isReady, logger });
+  const { fetch } = createApp({ review, isReady: () => isReady, metrics, logger });
   const server = await openServer({ fetch, port: config.port, tls: config.tls, logger });
   const { domain, namespace } = policy.backup;
   logger.info(
@@ -93,14 +96,14 @@ async function drain(server: WebhookServer, copies: Copies, logger: Logger): Pro
 }
 
 /** SDKs are slow to load: only the one that is used is. */
-async function openCloner(config: Config, logger: Logger): Promise<ImageCloner> {
-  if (config.cloner === 'registry') return await openRegistry(config);
+async function openCloner(config: Config, logger: Logger, metrics: Metrics): Promise<ImageCloner> {
+  if (config.cloner === 'registry') return await openRegistry(config, metrics);
   const { dockerHost } = config;
   const { createDockerCloner, openDaemon } = await import('../../lib/adapters/docker/index.ts');
   return rememberSource(createDockerCloner({ docker: await openDaemon({ dockerHost, logger }) }));
 }
 
-async function openRegistry(config: Config): Promise<ImageCloner> {
+async function openRegistry(config: Config, metrics: Metrics): Promise<ImageCloner> {
   const { openRegistryCloner } = await import('../../lib/adapters/registry/index.ts');
   const { backup, insecureRegistries, sourceRegistries, registryCaFile, maxImageBytes } = config;
   return await openRegistryCloner({
@@ -110,6 +113,7 @@ async function openRegistry(config: Config): Promise<ImageCloner> {
     maxImageBytes,
     insideCluster: process.env['KUBERNETES_SERVICE_HOST'] !== undefined,
     proxy: readProxy(),
+    onAnswer: (answer) => metrics.answered(answer),
   });
 }
 

@@ -1,7 +1,15 @@
 import { type Copies, createCopies } from '../cloner/copies.ts';
 import { createEnsureBackup, type EnsureBackup } from '../cloner/ensure-backup.ts';
 import { CloneError } from '../errors.ts';
-import type { CloneOutcome, CredentialSource, Credentials, ImageCloner, Logger } from '../ports.ts';
+import type {
+  CloneOutcome,
+  CredentialSource,
+  Credentials,
+  ImageCloner,
+  Logger,
+  Observer,
+  ReviewEvent,
+} from '../ports.ts';
 import { completeReview } from './complete.ts';
 import { type PlannedImage, planReview, type ReviewPlan, type ReviewPolicy } from './plan.ts';
 import type { AdmissionReview } from './review.ts';
@@ -21,6 +29,8 @@ export interface AdmissionHandlerDeps {
   readonly adoptExisting?: boolean;
   /** @default silent */
   readonly logger?: Logger;
+  /** @default nobody counts */
+  readonly observer?: Observer;
   /** Milliseconds, for durations only. */
   readonly now?: () => number;
 }
@@ -38,11 +48,12 @@ export type AdmissionHandler = (body: unknown, options: ReviewOptions) => Promis
 /** The cluster's own controllers are answered within this time. */
 const controllerBudgetMs = 1_000;
 
+const blind: Observer = { reviewed() {}, cloned() {}, backupAnswered() {} };
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** The use case, start to end: plan, make the backup hold every image, complete. All collaborators are given. */
 export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHandler {
-  const { policy, logger = silent, now = Date.now } = deps;
+  const { policy, logger = silent, observer = blind, now = Date.now } = deps;
   const ensureBackup = createEnsureBackup({
     cloner: deps.cloner,
     copies: deps.copies ?? createCopies({ now }),
@@ -51,16 +62,32 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
     pinDigests: deps.pinDigests ?? false,
     adoptExisting: deps.adoptExisting ?? false,
     logger,
+    observer,
     now,
   });
 
   return async function review(body, options) {
     const startedAt = now();
     const plan = planReview(body, policy);
-    const outcomes = await cloneAll(plan, ensureBackup, options, logger);
-    const answer = completeReview(plan, outcomes);
-    logReview(logger, plan, answer, now() - startedAt);
-    return answer;
+    const { kind, operation } = plan.request;
+    const count = (verdict: ReviewEvent['verdict']): void =>
+      observer.reviewed({
+        kind: kind.kind,
+        operation,
+        verdict,
+        seconds: (now() - startedAt) / 1000,
+      });
+    try {
+      const outcomes = await cloneAll(plan, ensureBackup, options, logger);
+      const answer = completeReview(plan, outcomes);
+      const verdict = verdictOf(answer);
+      logReview(logger, plan, answer, verdict, now() - startedAt);
+      count(verdict);
+      return answer;
+    } catch (error) {
+      count('error');
+      throw error;
+    }
   };
 }
 
@@ -113,9 +140,15 @@ async function settledWithin(work: Promise<unknown>, ms: number): Promise<void> 
   await Promise.race([work, promise]).finally(() => clearTimeout(timer));
 }
 
-function logReview(logger: Logger, plan: ReviewPlan, answer: AdmissionReview, ms: number): void {
+function logReview(
+  logger: Logger,
+  plan: ReviewPlan,
+  { response }: AdmissionReview,
+  verdict: ReviewEvent['verdict'],
+  ms: number,
+): void {
   const { uid, kind, operation, namespace, name, dryRun } = plan.request;
-  const { allowed, status, patch, warnings } = answer.response;
+  const { status, warnings } = response;
   logger.info(
     {
       uid,
@@ -123,7 +156,7 @@ function logReview(logger: Logger, plan: ReviewPlan, answer: AdmissionReview, ms
       operation,
       object: namespace === '' ? name : `${namespace}/${name}`,
       dryRun,
-      verdict: verdictOf(allowed, status?.code, patch),
+      verdict,
       ...(status !== undefined && { message: status.message }),
       ...(warnings !== undefined && { warnings: warnings.length }),
       ms: Math.round(ms),
@@ -132,7 +165,7 @@ function logReview(logger: Logger, plan: ReviewPlan, answer: AdmissionReview, ms
   );
 }
 
-function verdictOf(allowed: boolean, code: number | undefined, patch: string | undefined): string {
-  if (!allowed) return code === 504 ? 'retry' : 'denied';
-  return patch === undefined ? 'untouched' : 'patched';
+function verdictOf({ response }: AdmissionReview): ReviewEvent['verdict'] {
+  if (!response.allowed) return response.status?.code === 504 ? 'retry' : 'denied';
+  return response.patch === undefined ? 'untouched' : 'patched';
 }

@@ -29,6 +29,7 @@ type Work = (
  */
 export interface Copies {
   start(key: CopyKey, work: Work): Copy;
+  counts(): { readonly running: number; readonly waiting: number };
   /** Resolves when nothing runs and nothing waits any more. */
   idle(): Promise<void>;
   /** Copies that have not begun never will; with `abort`, those that run end too. */
@@ -53,6 +54,7 @@ interface Entry extends Copy {
 export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = {}): Copies {
   const entries = new Map<string, Entry>();
   const unsettled = new Set<Promise<unknown>>();
+  let running = 0;
   const turns = createLocks();
   const limit = createLimit(maxCopies);
   const stopping = new AbortController();
@@ -87,9 +89,14 @@ export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = 
         throw new CloneError('INTERRUPTED', 'image-cloner is shutting down');
       }
       startedAt = now();
-      return await work(aborting.signal, (progress) => {
-        current = progress;
-      });
+      running += 1;
+      try {
+        return await work(aborting.signal, (progress) => {
+          current = progress;
+        });
+      } finally {
+        running -= 1;
+      }
     }
 
     const done = turns.run(target, () => limit.run(takeTurn));
@@ -134,5 +141,10 @@ export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = 
     if (abort) aborting.abort(new CloneError('INTERRUPTED', 'image-cloner is shutting down'));
   }
 
-  return { start, idle, stop };
+  const counts = (): ReturnType<Copies['counts']> => ({
+    running,
+    waiting: unsettled.size - running,
+  });
+
+  return { start, counts, idle, stop };
 }

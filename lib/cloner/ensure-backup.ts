@@ -3,10 +3,12 @@ import { canonicalReference, formatReference, type Reference } from '../image/re
 import type {
   CloneOutcome,
   CopyProgress,
+  CopyResult,
   CredentialSource,
   Credentials,
   ImageCloner,
   Logger,
+  Observer,
 } from '../ports.ts';
 import { type BackupQuestion, type BackupState, isCopyOf, readBackup } from './backup.ts';
 import type { Copies, Copy } from './copies.ts';
@@ -23,6 +25,7 @@ export interface EnsureDeps {
   readonly pinDigests: boolean;
   readonly adoptExisting: boolean;
   readonly logger: Logger;
+  readonly observer: Observer;
   /** Milliseconds, for durations only. */
   readonly now: () => number;
 }
@@ -66,7 +69,9 @@ const progressLogMs = 1_000;
  * copy what is missing, fall back to the backup when the source is gone.
  */
 export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
-  const { cloner, copies, logger, now } = deps;
+  const { cloner, copies, logger, observer, now } = deps;
+  /** Failures of copies, which many reviews may meet, but which happened once. */
+  const counted = new WeakSet<CloneError>();
   const checkSource = createSourceCheck({ cloner, credentials: deps.sourceCredentials, now });
 
   return async function ensureBackup(request) {
@@ -78,6 +83,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       return 'status' in found ? found : toReady(errand, found, now() - startedAt);
     });
     logOutcome(request, outcome, now() - startedAt);
+    countOutcome(outcome, now() - startedAt);
     return outcome;
   };
 
@@ -129,7 +135,9 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
         log(progress);
       };
       const write = { cloner, backup, access: errand.access, signal, onProgress };
-      return isCurrent ? markBackup(write, digest) : writeBackup(write, source, checked, state);
+      return counting(() =>
+        isCurrent ? markBackup(write, digest) : writeBackup(write, source, checked, state),
+      );
     });
     try {
       const copied = await waitFor(copy, errand);
@@ -147,6 +155,37 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
           `${name} was put there by others: not used when the source is gone`,
         ],
       };
+    }
+  }
+
+  /** Counts a copy once, however many reviews wait for it, and also if none does any more. */
+  async function counting(copy: () => Promise<CopyResult>): Promise<CopyResult> {
+    const startedAt = now();
+    try {
+      const copied = await copy();
+      const seconds = (now() - startedAt) / 1000;
+      observer.cloned({ result: 'copied', reason: '', seconds, bytes: copied.bytes });
+      return copied;
+    } catch (error) {
+      if (error instanceof CloneError) {
+        const seconds = (now() - startedAt) / 1000;
+        observer.cloned({ result: 'failed', reason: error.code, seconds, bytes: 0 });
+        counted.add(error);
+      }
+      throw error;
+    }
+  }
+
+  function countOutcome(outcome: CloneOutcome, ms: number): void {
+    const seconds = ms / 1000;
+    if (
+      outcome.status === 'ready' &&
+      (outcome.result === 'present' || outcome.result === 'fallback')
+    ) {
+      observer.cloned({ result: outcome.result, reason: '', seconds, bytes: 0 });
+    }
+    if (outcome.status === 'failed' && !counted.has(outcome.error)) {
+      observer.cloned({ result: 'failed', reason: outcome.error.code, seconds, bytes: 0 });
     }
   }
 
@@ -182,9 +221,16 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
         'BACKUP_UNAVAILABLE',
         `the backup registry ${backup.domain} did not answer in time`,
       );
-    return await withDeadline({ ms: remainingMs(), error, signal }, (within) =>
-      ask({ cloner, backup, access, signal: within }),
-    );
+    try {
+      const answer = await withDeadline({ ms: remainingMs(), error, signal }, (within) =>
+        ask({ cloner, backup, access, signal: within }),
+      );
+      observer.backupAnswered(true);
+      return answer;
+    } catch (failure) {
+      if (isBackupsFault(failure)) observer.backupAnswered(false);
+      throw failure;
+    }
   }
 
   function progressLog({ uid, source }: Errand): (progress: CopyProgress) => void {

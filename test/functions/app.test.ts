@@ -4,6 +4,11 @@ import { createApp, toBudgetMs } from '../../functions/webhook/app.ts';
 import { type AdmissionHandler, type AdmissionReview, CloneError } from '../../lib/index.ts';
 import { createMemoryLog } from '../support/memory-log.ts';
 
+const metrics = {
+  render: () => Promise.resolve('m 1\n'),
+  contentType: 'text/plain; version=0.0.4',
+};
+
 const answer: AdmissionReview = {
   apiVersion: 'admission.k8s.io/v1',
   kind: 'AdmissionReview',
@@ -20,7 +25,7 @@ function post(
 ): Promise<Response> {
   const { review = () => Promise.resolve(answer), type = 'application/json', query = '' } = options;
   const { logger } = createMemoryLog();
-  const app = createApp({ review, isReady: () => true, logger });
+  const app = createApp({ review, isReady: () => true, logger, metrics });
   const init = { method: 'POST', headers: { 'content-type': type }, body };
   return Promise.resolve(app.request(`/clone-image${query}`, init));
 }
@@ -65,7 +70,7 @@ describe('POST /clone-image', () => {
       caller.abort();
       return Promise.resolve(answer);
     };
-    const app = createApp({ review, isReady: () => true, logger });
+    const app = createApp({ review, isReady: () => true, logger, metrics });
     const headers = { 'content-type': 'application/json' };
     const request = new Request('http://webhook/clone-image', {
       method: 'POST',
@@ -152,6 +157,8 @@ describe('the other routes', () => {
   const rows: readonly (readonly [string, string, number, string])[] = [
     ['GET', '/readyz', 200, 'OK'],
     ['GET', '/livez', 200, 'OK'],
+    ['GET', '/metrics', 200, 'm 1\n'],
+    ['POST', '/metrics', 405, 'probes are sent by GET\n'],
     ['GET', '/clone-image', 405, 'AdmissionReviews are sent by POST\n'],
     ['DELETE', '/clone-image', 405, 'AdmissionReviews are sent by POST\n'],
     ['POST', '/readyz', 405, 'probes are sent by GET\n'],
@@ -165,7 +172,7 @@ describe('the other routes', () => {
   for (const [method, path, status, text] of rows) {
     it(`${method} ${path} is ${status}`, async () => {
       const { logger } = createMemoryLog();
-      const app = createApp({ review: () => assert.fail(), isReady: () => true, logger });
+      const app = createApp({ review: () => assert.fail(), isReady: () => true, logger, metrics });
 
       const response = await app.request(path, { method });
 
@@ -177,7 +184,7 @@ describe('the other routes', () => {
 
   it('GET /readyz is 503 while we are not ready, and /livez is not', async () => {
     const { logger } = createMemoryLog();
-    const app = createApp({ review: () => assert.fail(), isReady: () => false, logger });
+    const app = createApp({ review: () => assert.fail(), isReady: () => false, logger, metrics });
 
     assert.equal((await app.request('/readyz')).status, 503);
     assert.equal((await app.request('/livez')).status, 200);

@@ -5,7 +5,7 @@ import { ConfigError } from '../../errors.ts';
 import type { ImageCloner } from '../../ports.ts';
 import { createRegistryCloner } from './cloner.ts';
 import { createFindEndpoint } from './endpoint.ts';
-import { createHttp, type HttpOptions } from './http.ts';
+import { createHttp, type HttpAnswer, type HttpOptions, headerOf } from './http.ts';
 
 export interface RegistrySettings {
   /** Registries, beside those that are spoken to in plain http, that may be anywhere, private addresses included. */
@@ -15,6 +15,13 @@ export interface RegistrySettings {
   readonly maxImageBytes: number | undefined;
   readonly insideCluster: boolean;
   readonly proxy: HttpOptions['proxy'];
+  /** Called for each answer of a registry; `remaining` is what it said is left of its rate limit. */
+  readonly onAnswer: (answer: {
+    readonly host: string;
+    readonly method: string;
+    readonly status: number;
+    readonly remaining: number | undefined;
+  }) => void;
 }
 
 /** The registry adapter with its connections. Rejects with `ConfigError` when `REGISTRY_CA_FILE` cannot be used. */
@@ -30,8 +37,16 @@ export async function openRegistryCloner(settings: RegistrySettings): Promise<Im
     http,
     findEndpoint: createFindEndpoint({ http, insecureRegistries, insideCluster }),
     sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+    onAnswer: ({ url, method, status, headers }) =>
+      settings.onAnswer({ host: url.host, method, status, remaining: readRemaining(headers) }),
     ...(maxImageBytes !== undefined && { maxImageBytes }),
   });
+}
+
+/** Docker Hub's `ratelimit-remaining: 99;w=21600`. */
+function readRemaining(headers: HttpAnswer['headers']): number | undefined {
+  const match = /^(\d{1,9})(;|$)/.exec(headerOf({ headers }, 'ratelimit-remaining') ?? '');
+  return match === null ? undefined : Number(match[1]);
 }
 
 async function readCa(file: string): Promise<string> {

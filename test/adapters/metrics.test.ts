@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createMetrics } from '../../lib/adapters/metrics.ts';
+
+function create(): ReturnType<typeof createMetrics> {
+  return createMetrics({ adapter: 'registry', copies: () => ({ running: 3, waiting: 7 }) });
+}
+
+/** Our lines that are no comments, without the histograms' buckets. */
+async function lines(metrics: ReturnType<typeof createMetrics>): Promise<readonly string[]> {
+  const text = await metrics.render();
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith('image_cloner_') && !line.includes('_bucket'));
+}
+
+describe('createMetrics', () => {
+  it('counts reviews, copies and answers under the documented names', async () => {
+    const metrics = create();
+
+    metrics.reviewed({ kind: 'Deployment', operation: 'CREATE', verdict: 'patched', seconds: 0.5 });
+    metrics.cloned({ result: 'copied', reason: '', seconds: 2, bytes: 1000 });
+    metrics.cloned({ result: 'present', reason: '', seconds: 9, bytes: 0 });
+    metrics.cloned({ result: 'failed', reason: 'SOURCE_DENIED', seconds: 1, bytes: 0 });
+    metrics.answered({ host: 'reg.test', method: 'HEAD', status: 200, remaining: 99 });
+    metrics.backupAnswered(true);
+
+    assert.deepEqual((await lines(metrics)).toSorted(), [
+      'image_cloner_backup_up 1',
+      'image_cloner_clone_seconds_count 1',
+      'image_cloner_clone_seconds_sum 2',
+      'image_cloner_clones_in_flight 3',
+      'image_cloner_clones_total{adapter="registry",result="copied",reason=""} 1',
+      'image_cloner_clones_total{adapter="registry",result="failed",reason="SOURCE_DENIED"} 1',
+      'image_cloner_clones_total{adapter="registry",result="present",reason=""} 1',
+      'image_cloner_clones_waiting 7',
+      'image_cloner_copied_bytes_total 1000',
+      'image_cloner_rate_limit_remaining{host="reg.test"} 99',
+      'image_cloner_registry_requests_total{host="reg.test",method="HEAD",status="200"} 1',
+      'image_cloner_review_seconds_count 1',
+      'image_cloner_review_seconds_sum 0.5',
+      'image_cloner_reviews_total{kind="Deployment",operation="CREATE",verdict="patched"} 1',
+    ]);
+  });
+
+  it('has the defaults of the process', async () => {
+    assert.match(await create().render(), /^process_resident_memory_bytes /m);
+  });
+
+  it('stays small however many hosts, kinds and operations are invented', async () => {
+    const metrics = create();
+
+    for (let index = 0; index < 5_000; index += 1) {
+      const text = `invented-${index}`;
+      metrics.reviewed({ kind: text, operation: text, verdict: 'untouched', seconds: 0 });
+      metrics.answered({ host: text, method: text, status: 200, remaining: index });
+    }
+
+    const all = await lines(metrics);
+    assert.ok(all.length < 150, String(all.length));
+    assert.ok(
+      all.includes(
+        'image_cloner_reviews_total{kind="other",operation="other",verdict="untouched"} 5000',
+      ),
+    );
+    assert.ok(
+      all.includes(
+        'image_cloner_registry_requests_total{host="other",method="other",status="200"} 4950',
+      ),
+    );
+  });
+});
