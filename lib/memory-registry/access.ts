@@ -1,0 +1,58 @@
+import type { Exchange } from './exchange.ts';
+
+export type Action = 'pull' | 'push' | 'delete' | '*';
+
+/** A right that a request needs, or a token gives. */
+export interface Access {
+  readonly type: 'repository' | 'registry';
+  readonly name: string;
+  readonly actions: readonly Action[];
+}
+
+/** What a request needs, as distribution sees it (registry/handlers/app.go `appendAccessRecords`). */
+export function requiredAccess({ method, target, url }: Exchange): readonly Access[] {
+  if (target.kind === 'catalog') return [{ type: 'registry', name: 'catalog', actions: ['*'] }];
+  if (!('repository' in target)) return [];
+  const own = toRepository(target.repository, toActions(method));
+  const from = target.kind === 'uploads' ? url.searchParams.get('from') : null;
+  return from === null ? [own] : [own, toRepository(from, ['pull'])];
+}
+
+/** Cancelling an upload is a DELETE, too: whoever may push may not do it. */
+function toActions(method: string): readonly Action[] {
+  if (method === 'GET' || method === 'HEAD') return ['pull'];
+  return method === 'DELETE' ? ['delete'] : ['pull', 'push'];
+}
+
+function toRepository(name: string, actions: readonly Action[]): Access {
+  return { type: 'repository', name, actions };
+}
+
+/** `repository:library/nginx:pull,push`. */
+export function formatScope({ type, name, actions }: Access): string {
+  return `${type}:${name}:${actions.join(',')}`;
+}
+
+/** Reads scopes that are separated by spaces; what is none of ours is left out, as if it were refused. */
+export function parseScopes(text: string): readonly Access[] {
+  return text.split(' ').flatMap((scope): Access[] => {
+    const [, type = '', name = '', actions = ''] =
+      /^(repository|registry)(?:\([^)]*\))?:(.+):([^:]*)$/.exec(scope) ?? [];
+    if (type !== 'repository' && type !== 'registry') return [];
+    return [{ type, name, actions: actions.split(',').filter(isAction) }];
+  });
+}
+
+/** Whether what was granted covers what is needed. */
+export function covers(granted: readonly Access[], needed: Access): boolean {
+  return needed.actions.every((action) =>
+    granted.some(
+      ({ type, name, actions }) =>
+        type === needed.type && name === needed.name && actions.includes(action),
+    ),
+  );
+}
+
+function isAction(text: string): text is Action {
+  return ['pull', 'push', 'delete', '*'].includes(text);
+}

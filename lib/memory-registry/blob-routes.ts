@@ -1,0 +1,89 @@
+import { isDigest } from '../image/reference.ts';
+import type { Bytes } from './digest.ts';
+import type { Exchange } from './exchange.ts';
+import { fail, failRoute } from './failure.ts';
+import type { Store, StoredBlob } from './store.ts';
+
+interface Place {
+  readonly repository: string;
+  readonly digest: string;
+}
+
+/** `/v2/NAME/blobs/DIGEST`. */
+export function serveBlob(store: Store, exchange: Exchange, place: Place): Response {
+  const { repository, digest } = place;
+  if (!isDigest(digest)) return fail('DIGEST_INVALID');
+  switch (exchange.method) {
+    case 'GET':
+    case 'HEAD': {
+      const blob = store.blob(repository, digest);
+      return blob === undefined
+        ? fail('BLOB_UNKNOWN', { details: [digest] })
+        : readBlob(exchange.headers, blob);
+    }
+    case 'DELETE':
+      return store.deleteBlob(repository, digest)
+        ? new Response(null, { status: 202, headers: { 'docker-content-digest': digest } })
+        : fail('BLOB_UNKNOWN', { details: [digest] });
+    default:
+      return failRoute(405, { allow: 'DELETE, GET, HEAD' });
+  }
+}
+
+function readBlob(headers: Headers, { digest, size, chunks }: StoredBlob): Response {
+  const etag = `"${digest}"`;
+  const common = {
+    'accept-ranges': 'bytes',
+    'cache-control': 'max-age=31536000',
+    'content-type': 'application/octet-stream',
+    'docker-content-digest': digest,
+    etag,
+  };
+  if (headers.get('if-none-match') === etag)
+    return new Response(null, { status: 304, headers: common });
+  const range = parseRange(headers.get('range'), size);
+  if (range === 'unsatisfiable') {
+    // Go's file server answers this, before distribution has a say.
+    return new Response('invalid range: failed to overlap\n', {
+      status: 416,
+      headers: { 'content-range': `bytes */${size}`, 'content-type': 'text/plain' },
+    });
+  }
+  const { start, end } = range ?? { start: 0, end: size };
+  const body = ReadableStream.from(slice(chunks, start, end));
+  return new Response(body, {
+    status: range === undefined ? 200 : 206,
+    headers: {
+      ...common,
+      'content-length': String(end - start),
+      ...(range && { 'content-range': `bytes ${start}-${end - 1}/${size}` }),
+    },
+  });
+}
+
+interface Range {
+  readonly start: number;
+  /** Exclusive. */
+  readonly end: number;
+}
+
+/** One range; several at once, or something else, may be ignored (RFC 9110 §14.2). */
+function parseRange(header: string | null, size: number): Range | 'unsatisfiable' | undefined {
+  const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
+  if (first === '' && last === '') return undefined;
+  const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === '' || last === '' ? size : Math.min(size, Number(last) + 1);
+  return start < end ? { start, end } : 'unsatisfiable';
+}
+
+/** The bytes from `start` to before `end`, copied nowhere. */
+function* slice(chunks: readonly Bytes[], start: number, end: number): Generator<Bytes> {
+  let offset = 0;
+  for (const chunk of chunks) {
+    const from = Math.max(0, start - offset);
+    const to = Math.min(chunk.length, end - offset);
+    offset += chunk.length;
+    if (from < to) yield chunk.subarray(from, to);
+    if (offset >= end) return;
+  }
+}

@@ -1,0 +1,57 @@
+import { respondJson } from './json-response.ts';
+
+/** The codes of distribution 2.8.2 (registry/api/v2/errors.go, registry/api/errcode/register.go) with their statuses and words. */
+const failures = {
+  BLOB_UNKNOWN: [404, 'blob unknown to registry'],
+  BLOB_UPLOAD_INVALID: [404, 'blob upload invalid'],
+  BLOB_UPLOAD_UNKNOWN: [404, 'blob upload unknown to registry'],
+  DENIED: [403, 'requested access to the resource is denied'],
+  DIGEST_INVALID: [400, 'provided digest did not match uploaded content'],
+  MANIFEST_BLOB_UNKNOWN: [400, 'blob unknown to registry'],
+  MANIFEST_INVALID: [400, 'manifest invalid'],
+  MANIFEST_UNKNOWN: [404, 'manifest unknown'],
+  NAME_UNKNOWN: [404, 'repository name not known to registry'],
+  RANGE_INVALID: [416, 'invalid content range'],
+  SIZE_INVALID: [400, 'provided length did not match content length'],
+  TOOMANYREQUESTS: [429, 'too many requests'],
+  UNAUTHORIZED: [401, 'authentication required'],
+  UNAVAILABLE: [503, 'service unavailable'],
+  UNKNOWN: [500, 'unknown error'],
+  UNSUPPORTED: [405, 'The operation is unsupported.'],
+} as const satisfies Record<string, readonly [number, string]>;
+
+export type FailureCode = keyof typeof failures;
+
+export interface FailureOptions {
+  /** @default the code's own */
+  readonly status?: number;
+  /** @default the code's own */
+  readonly message?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** One error for each. @default one error without a detail */
+  readonly details?: readonly unknown[];
+}
+
+/** `{"errors":[{code,message,detail}]}`, the specification's form of an error. */
+export function fail(code: FailureCode, options: FailureOptions = {}): Response {
+  const [ownStatus, ownMessage] = failures[code];
+  const { status = ownStatus, message = ownMessage, headers = {}, details = [undefined] } = options;
+  const errors = details.map((detail) => ({ code, message, detail }));
+  return respondJson({ errors }, { status, headers });
+}
+
+/** What is not under `/v2/` at all, or cannot be a name there: the router of distribution answers this, not its API. */
+export function failRoute(
+  status: 404 | 405,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  const text = status === 404 ? '404 page not found\n' : 'Method Not Allowed\n';
+  return new Response(text, {
+    status,
+    headers: {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': String(text.length),
+      ...headers,
+    },
+  });
+}

@@ -1,0 +1,218 @@
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { type Bytes, toDigest, toJsonBytes } from './digest.ts';
+import { type Descriptor, manifestTypes } from './manifest.ts';
+import { createNoise, createTar } from './tar.ts';
+
+type Format = 'oci' | 'docker';
+
+/** A descriptor with all that may stand beside its three fields in an index. */
+interface ImageDescriptor extends Descriptor {
+  readonly platform?: Platform;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly artifactType?: string;
+}
+
+interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant?: string;
+}
+
+/** A manifest and everything below it, ready to be stored or pushed. */
+export interface Image {
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly bytes: Bytes;
+  /** What an index says of it. */
+  readonly descriptor: ImageDescriptor;
+  /** Config and layers; none for an index. */
+  readonly blobs: readonly ImageBlob[];
+  /** The manifests that an index lists. */
+  readonly children: readonly Image[];
+}
+
+interface ImageBlob extends Descriptor {
+  readonly bytes: Bytes;
+}
+
+export interface ImageOptions {
+  /** A layer of one file with so many bytes that do not compress, or a blob as it is. @default one layer of 1024 bytes */
+  readonly layers?: readonly (number | Bytes)[];
+  /** `linux/arm/v7`. @default linux/amd64 */
+  readonly platform?: string;
+  /** @default oci */
+  readonly mediaTypes?: Format;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Other bytes for layers given by number. @default 'image' */
+  readonly seed?: string;
+  /** The whole config. @default that of a container image for the platform */
+  readonly config?: { readonly mediaType: string; readonly bytes: Bytes };
+  /** @default the format's tar+gzip */
+  readonly layerMediaType?: string;
+  readonly artifactType?: string;
+  /** What it refers to. */
+  readonly subject?: Descriptor;
+}
+
+const blobTypes = {
+  oci: {
+    config: 'application/vnd.oci.image.config.v1+json',
+    layer: 'application/vnd.oci.image.layer.v1.tar+gzip',
+  },
+  docker: {
+    config: 'application/vnd.docker.container.image.v1+json',
+    layer: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
+  },
+} as const satisfies Record<Format, object>;
+
+/** The two bytes `{}` that stand for a config where there is none (image-spec "Guidance for an Empty Descriptor"). */
+export const emptyConfig = {
+  mediaType: 'application/vnd.oci.empty.v1+json',
+  bytes: toJsonBytes({}),
+} as const;
+
+/** An image for one platform, or any other artifact. The same options give the same bytes. */
+export function makeImage(options: ImageOptions = {}): Image {
+  const { mediaTypes = 'oci', platform = 'linux/amd64', layers = [1024] } = options;
+  const { annotations, artifactType, subject, seed = 'image' } = options;
+  const types = blobTypes[mediaTypes];
+  const contents = layers.map((layer, index) =>
+    typeof layer === 'number' ? toLayer(layer, `${seed} ${platform} ${index}`) : layer,
+  );
+  const config = toBlob(
+    options.config ?? { mediaType: types.config, bytes: toConfig(platform, contents, seed) },
+  );
+  const mediaType = options.layerMediaType ?? types.layer;
+  const layerBlobs = contents.map((bytes) => toBlob({ mediaType, bytes }));
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: manifestTypes[mediaTypes].manifest,
+    artifactType,
+    config: toDescriptor(config),
+    layers: layerBlobs.map(toDescriptor),
+    subject: subject && toDescriptor(subject),
+    annotations,
+  };
+  const image = toImage(manifest, { platform: toPlatform(platform) }, [config, ...layerBlobs], []);
+  return artifactType === undefined ? image : describe(image, { artifactType });
+}
+
+export interface IndexOptions {
+  /** @default oci */
+  readonly mediaTypes?: Format;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** One for each child, as buildkit writes them: platform `unknown/unknown`. @default false */
+  readonly attestations?: boolean;
+}
+
+/** An index of images, or of indexes. */
+export function makeIndex(
+  images: readonly Image[],
+  { mediaTypes = 'oci', annotations, attestations = false }: IndexOptions = {},
+): Image {
+  const children = attestations ? [...images, ...images.map(makeAttestation)] : images;
+  const index = {
+    schemaVersion: 2,
+    mediaType: manifestTypes[mediaTypes].index,
+    manifests: children.map(({ descriptor }) => descriptor),
+    annotations,
+  };
+  return toImage(index, {}, [], children);
+}
+
+/** An artifact of OCI 1.1 that is about `subject`: an SBOM, a signature bundle. */
+export function makeReferrer(
+  subject: Image,
+  options: { readonly artifactType: string; readonly content?: Bytes } & Pick<
+    ImageOptions,
+    'annotations'
+  >,
+): Image {
+  const { artifactType, content = toJsonBytes({ about: subject.digest }), annotations } = options;
+  return makeImage({
+    layers: [content],
+    layerMediaType: artifactType,
+    artifactType,
+    config: emptyConfig,
+    subject: subject.descriptor,
+    ...(annotations && { annotations }),
+  });
+}
+
+/** What cosign signs with: an image that only its tag connects with what it signs. */
+export function makeSignature(signed: Image): { readonly tag: string; readonly image: Image } {
+  const payload = toJsonBytes({ critical: { image: { 'docker-manifest-digest': signed.digest } } });
+  const image = makeImage({
+    layers: [payload],
+    layerMediaType: 'application/vnd.dev.cosign.simplesigning.v1+json',
+  });
+  return { tag: `${referrersTag(signed.digest)}.sig`, image };
+}
+
+/** The tag that lists referrers where a registry has no API for them (distribution-spec "Referrers Tag Schema"). */
+export function referrersTag(digest: string): string {
+  return digest.replace(':', '-');
+}
+
+function makeAttestation({ digest }: Image): Image {
+  const image = makeImage({
+    layers: [toJsonBytes({ _type: 'https://in-toto.io/Statement/v0.1', subject: [{ digest }] })],
+    layerMediaType: 'application/vnd.in-toto+json',
+    platform: 'unknown/unknown',
+  });
+  return describe(image, {
+    annotations: {
+      'vnd.docker.reference.digest': digest,
+      'vnd.docker.reference.type': 'attestation-manifest',
+    },
+  });
+}
+
+function toImage(
+  manifest: { readonly mediaType: string },
+  more: Pick<ImageDescriptor, 'platform'>,
+  blobs: readonly ImageBlob[],
+  children: readonly Image[],
+): Image {
+  const { mediaType } = manifest;
+  const bytes = toJsonBytes(manifest);
+  const digest = toDigest(bytes);
+  const descriptor = { mediaType, digest, size: bytes.length, ...more };
+  return { digest, mediaType, bytes, descriptor, blobs, children };
+}
+
+function describe(image: Image, more: Partial<ImageDescriptor>): Image {
+  return { ...image, descriptor: { ...image.descriptor, ...more } };
+}
+
+function toBlob({ mediaType, bytes }: Pick<ImageBlob, 'mediaType' | 'bytes'>): ImageBlob {
+  return { mediaType, bytes, digest: toDigest(bytes), size: bytes.length };
+}
+
+function toDescriptor({ mediaType, digest, size }: Descriptor): Descriptor {
+  return { mediaType, digest, size };
+}
+
+function toPlatform(platform: string): Platform {
+  const [os = '', architecture = '', variant] = platform.split('/');
+  return { architecture, os, ...(variant !== undefined && { variant }) };
+}
+
+function toLayer(bytes: number, seed: string): Bytes {
+  return gzipSync(createTar('data', createNoise(seed, bytes)), { level: 1 });
+}
+
+function toConfig(platform: string, layers: readonly Bytes[], seed: string): Bytes {
+  return toJsonBytes({
+    ...toPlatform(platform),
+    config: { Labels: { seed } },
+    rootfs: { type: 'layers', diff_ids: layers.map(toDiffId) },
+    history: layers.map(() => ({ created: '2026-01-01T00:00:00Z', created_by: 'image-cloner' })),
+  });
+}
+
+/** The digest of a layer before it was compressed. */
+function toDiffId(layer: Bytes): string {
+  const isGzip = layer[0] === 0x1f && layer[1] === 0x8b;
+  return toDigest(isGzip ? gunzipSync(layer) : layer);
+}

@@ -1,0 +1,105 @@
+import type { Middleware } from './exchange.ts';
+import type { TargetKind } from './target.ts';
+
+/** One request that came, whatever became of it. */
+interface RequestRecord {
+  readonly method: string;
+  /** With its query. */
+  readonly path: string;
+  readonly kind: TargetKind;
+  readonly repository?: string;
+  readonly headers: Headers;
+  /** Absent while there is no answer, and where none was sent. */
+  readonly status?: number;
+  /** Bytes of the body that were read. */
+  readonly bytesIn: number;
+  /** Bytes of the body that were sent. */
+  readonly bytesOut: number;
+}
+
+interface RequestFilter {
+  readonly method?: string;
+  readonly kind?: TargetKind;
+  readonly repository?: string;
+}
+
+export interface RequestLog {
+  /** In the order they came; those that fit the filter. */
+  readonly list: (filter?: RequestFilter) => readonly RequestRecord[];
+  readonly count: (filter?: RequestFilter) => number;
+  /** How many of each: `{ 'GET blob': 3, 'PUT manifest': 1 }`. */
+  readonly tally: () => Readonly<Record<string, number>>;
+  readonly bytesIn: () => number;
+  readonly bytesOut: () => number;
+  readonly forget: () => void;
+}
+
+/** A log, and the middleware that writes it. */
+export function createRequestLog(): { readonly log: RequestLog; readonly record: Middleware } {
+  const records: { -readonly [Key in keyof RequestRecord]: RequestRecord[Key] }[] = [];
+
+  const record: Middleware = async (exchange, next) => {
+    const { method, url, target, headers, body } = exchange;
+    const entry: (typeof records)[number] = {
+      method,
+      path: `${url.pathname}${url.search}`,
+      kind: target.kind,
+      ...('repository' in target && { repository: target.repository }),
+      headers: new Headers(headers),
+      bytesIn: 0,
+      bytesOut: 0,
+    };
+    records.push(entry);
+    const counted = count(body, (bytes) => {
+      entry.bytesIn += bytes;
+    });
+    const response = await next({ ...exchange, body: counted });
+    if (response === exchange.wire?.answered) {
+      const sent = exchange.wire.sent();
+      if (sent !== undefined) Object.assign(entry, { status: sent.status, bytesOut: sent.bytes });
+      return response;
+    }
+    entry.status = response.status;
+    if (response.body === null || method === 'HEAD') return response;
+    const sent = count(response.body, (bytes) => {
+      entry.bytesOut += bytes;
+    });
+    return new Response(ReadableStream.from(sent), response);
+  };
+
+  const list: RequestLog['list'] = ({ method, kind, repository } = {}) =>
+    records.filter(
+      (entry) =>
+        (method === undefined || entry.method === method) &&
+        (kind === undefined || entry.kind === kind) &&
+        (repository === undefined || entry.repository === repository),
+    );
+  return {
+    log: {
+      list,
+      count: (filter) => list(filter).length,
+      tally: () => {
+        const names = records.map(({ method, kind }) => `${method} ${kind}`).toSorted();
+        return Object.fromEntries(
+          names.map((name) => [name, names.filter((other) => other === name).length]),
+        );
+      },
+      bytesIn: () => records.reduce((sum, entry) => sum + entry.bytesIn, 0),
+      bytesOut: () => records.reduce((sum, entry) => sum + entry.bytesOut, 0),
+      forget: () => {
+        records.length = 0;
+      },
+    },
+    record,
+  };
+}
+
+async function* count<Chunk extends Uint8Array>(
+  body: AsyncIterable<Chunk>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Chunk> {
+  for await (const chunk of body) {
+    onBytes(chunk.length);
+    yield chunk;
+  }
+}

@@ -1,0 +1,144 @@
+import type { Middleware } from './exchange.ts';
+import { connectionLost } from './request-faults.ts';
+
+type Chunks = AsyncIterable<Uint8Array>;
+
+/** Headers with other values; `undefined` takes one away: `changeHeaders({ 'docker-content-digest': undefined })`. */
+export function changeHeaders(changes: Readonly<Record<string, string | undefined>>): Middleware {
+  return async (exchange, next) => {
+    const response = await next(exchange);
+    const headers = new Headers(response.headers);
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === undefined) headers.delete(name);
+      else headers.set(name, value);
+    }
+    return withHeaders(response, headers);
+  };
+}
+
+/** Another `Location`: relative, on another host, http. @param rewrite what is sent, given the true one */
+export function changeLocation(rewrite: (location: URL) => string): Middleware {
+  return async (exchange, next) => {
+    const response = await next(exchange);
+    const location = response.headers.get('location');
+    if (location === null) return response;
+    const headers = new Headers(response.headers);
+    headers.set('location', rewrite(new URL(location)));
+    return withHeaders(response, headers);
+  };
+}
+
+/** The body ends after so many bytes, and the connection with it. */
+export function cutBody(afterBytes: number): Middleware {
+  return async (exchange, next) => {
+    const response = await next(exchange);
+    if (response.body === null) return response;
+    const { wire } = exchange;
+    if (wire === undefined) return withBody(response, failAfter(response.body, afterBytes));
+    await wire.sendAndClose(response.status, response.headers, limit(response.body, afterBytes));
+    return wire.answered;
+  };
+}
+
+/** A `Content-Length` that is not the body's; the connection ends with the body, wherever that is. */
+export function lieAboutLength(length: number): Middleware {
+  return async (exchange, next) => {
+    const response = await next(exchange);
+    const headers = new Headers(response.headers);
+    headers.set('content-length', String(length));
+    const { wire, method } = exchange;
+    if (wire === undefined || response.body === null || method === 'HEAD') {
+      return withHeaders(response, headers);
+    }
+    await wire.sendAndClose(response.status, headers, response.body);
+    return wire.answered;
+  };
+}
+
+/** One bit of the byte at this offset is another; the length is the same. */
+export function corruptBody(at = 0): Middleware {
+  return async (exchange, next) => {
+    const response = await next(exchange);
+    return response.body === null ? response : withBody(response, flip(response.body, at));
+  };
+}
+
+export interface Trickle {
+  readonly fault: Middleware;
+  /** Lets so many more bytes of the bodies go. */
+  readonly release: (bytes: number) => void;
+  /** Lets everything go, now and later. */
+  readonly releaseAll: () => void;
+}
+
+/** The head is sent at once, and of the body only what the test lets go. */
+export function createTrickle(): Trickle {
+  let allowed = 0;
+  let more = Promise.withResolvers<undefined>();
+  const release = (bytes: number): void => {
+    allowed += bytes;
+    more.resolve(undefined);
+    more = Promise.withResolvers();
+  };
+  const take = async (most: number): Promise<number> => {
+    if (allowed === 0) {
+      await more.promise;
+      return await take(most);
+    }
+    const taken = Math.min(allowed, most);
+    allowed -= taken;
+    return taken;
+  };
+  async function* drip(body: Chunks): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      let rest = chunk;
+      while (rest.length > 0) {
+        const taken = await take(rest.length);
+        yield rest.subarray(0, taken);
+        rest = rest.subarray(taken);
+      }
+    }
+  }
+  return {
+    fault: async (exchange, next) => {
+      const response = await next(exchange);
+      return response.body === null ? response : withBody(response, drip(response.body));
+    },
+    release,
+    releaseAll: () => release(Number.POSITIVE_INFINITY),
+  };
+}
+
+async function* limit(body: Chunks, bytes: number): AsyncGenerator<Uint8Array> {
+  let left = bytes;
+  for await (const chunk of body) {
+    if (left > 0) yield chunk.subarray(0, left);
+    left -= chunk.length;
+    if (left <= 0) return;
+  }
+}
+
+async function* failAfter(body: Chunks, bytes: number): AsyncGenerator<Uint8Array> {
+  yield* limit(body, bytes);
+  throw connectionLost();
+}
+
+async function* flip(body: Chunks, at: number): AsyncGenerator<Uint8Array> {
+  let offset = 0;
+  for await (const chunk of body) {
+    const index = at - offset;
+    offset += chunk.length;
+    // What is stored stays as it is.
+    yield index >= 0 && index < chunk.length
+      ? chunk.with(index, (chunk.at(index) ?? 0) ^ 1)
+      : chunk;
+  }
+}
+
+function withHeaders({ body, status }: Response, headers: Headers): Response {
+  return new Response(body, { status, headers });
+}
+
+function withBody({ status, headers }: Response, body: Chunks): Response {
+  return new Response(ReadableStream.from(body), { status, headers });
+}

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import * as v from 'valibot';
+import {
+  createMemoryRegistry,
+  emptyConfig,
+  makeImage,
+  makeIndex,
+  makeReferrer,
+  makeSignature,
+  referrersTag,
+  seed,
+} from '../../lib/memory-registry/index.ts';
+import { digests, toBytes } from './sample.ts';
+
+const descriptor = v.looseObject({ mediaType: v.string(), digest: v.string(), size: v.number() });
+const imageSchema = v.object({
+  config: descriptor,
+  layers: v.array(descriptor),
+  subject: v.optional(descriptor),
+});
+const indexSchema = v.object({
+  manifests: v.array(
+    v.object({
+      digest: v.string(),
+      platform: v.optional(v.record(v.string(), v.string()), {}),
+      annotations: v.optional(v.record(v.string(), v.string()), {}),
+    }),
+  ),
+});
+
+function parse(bytes: Uint8Array): unknown {
+  return JSON.parse(new TextDecoder().decode(bytes));
+}
+
+describe('makeImage', () => {
+  it('makes the same bytes of the same options, and others of another seed', () => {
+    assert.equal(makeImage().digest, makeImage().digest);
+    assert.notEqual(makeImage().digest, makeImage({ seed: 'other' }).digest);
+  });
+
+  it('makes a layer of so many bytes, and takes a blob as it is', () => {
+    const { bytes, blobs } = makeImage({ layers: [100_000, toBytes('hello'), toBytes('')] });
+
+    const { config, layers } = v.parse(imageSchema, parse(bytes));
+    const [, made] = blobs;
+    assert.equal(config.digest, blobs[0]?.digest);
+    assert.deepEqual(
+      layers.slice(1).map(({ digest, size }) => ({ digest, size })),
+      [
+        { digest: digests.layer, size: 5 },
+        { digest: digests.empty, size: 0 },
+      ],
+    );
+    assert.equal(made?.size, layers[0]?.size);
+    assert.ok(gunzipSync(made?.bytes ?? '').length >= 100_000);
+  });
+
+  it('has docker’s media types on demand', () => {
+    const { mediaType, blobs } = makeImage({ mediaTypes: 'docker' });
+
+    assert.equal(mediaType, 'application/vnd.docker.distribution.manifest.v2+json');
+    assert.deepEqual(
+      blobs.map(({ mediaType }) => mediaType),
+      [
+        'application/vnd.docker.container.image.v1+json',
+        'application/vnd.docker.image.rootfs.diff.tar.gzip',
+      ],
+    );
+  });
+
+  it('takes a config of two bytes', () => {
+    const { blobs } = makeImage({ config: emptyConfig });
+
+    assert.deepEqual([blobs[0]?.digest, blobs[0]?.size], [digests.config, 2]);
+  });
+});
+
+describe('makeIndex', () => {
+  it('lists platforms, and attestations as buildkit does', () => {
+    const amd = makeImage();
+    const arm = makeImage({ platform: 'linux/arm/v7' });
+
+    const { bytes, children } = makeIndex([amd, arm], { attestations: true });
+
+    const { manifests } = v.parse(indexSchema, parse(bytes));
+    const unknown = { architecture: 'unknown', os: 'unknown' };
+    const type = { 'vnd.docker.reference.type': 'attestation-manifest' };
+    assert.deepEqual(
+      manifests.map(({ platform, annotations }) => ({ platform, annotations })),
+      [
+        { platform: { architecture: 'amd64', os: 'linux' }, annotations: {} },
+        { platform: { architecture: 'arm', os: 'linux', variant: 'v7' }, annotations: {} },
+        { platform: unknown, annotations: { ...type, 'vnd.docker.reference.digest': amd.digest } },
+        { platform: unknown, annotations: { ...type, 'vnd.docker.reference.digest': arm.digest } },
+      ],
+    );
+    assert.deepEqual(
+      children.map(({ digest }) => digest),
+      manifests.map(({ digest }) => digest),
+    );
+  });
+});
+
+describe('what refers to an image', () => {
+  const image = makeImage();
+
+  it('is a tag of cosign’s', () => {
+    assert.equal(makeSignature(image).tag, `sha256-${image.digest.slice(7)}.sig`);
+    assert.equal(referrersTag(image.digest), `sha256-${image.digest.slice(7)}`);
+  });
+
+  it('is a manifest with a subject', () => {
+    const { bytes, descriptor } = makeReferrer(image, { artifactType: 'text/x.sbom' });
+
+    const { subject } = v.parse(imageSchema, parse(bytes));
+    assert.deepEqual(subject, {
+      mediaType: image.mediaType,
+      digest: image.digest,
+      size: image.bytes.length,
+    });
+    assert.equal(descriptor.artifactType, 'text/x.sbom');
+  });
+});
+
+describe('seed', () => {
+  it('stores an image with all below it, indexes in indexes too', () => {
+    const { store, ...registry } = createMemoryRegistry();
+    const inner = makeIndex([makeImage({ layers: [toBytes('hello')] })]);
+    const outer = makeIndex([inner, makeImage({ platform: 'linux/arm64' })]);
+
+    seed({ ...registry, store }, 'library/nginx:1.27', outer);
+
+    assert.equal(store.manifest('library/nginx', '1.27')?.digest, outer.digest);
+    assert.equal(store.manifests('library/nginx').length, 4);
+    assert.ok(store.blobs('library/nginx').includes(digests.layer));
+  });
+
+  it('stores an image without a tag', () => {
+    const registry = createMemoryRegistry();
+
+    const { digest } = seed(registry, 'app', makeImage());
+
+    assert.deepEqual(registry.store.tags('app'), []);
+    assert.deepEqual(registry.store.manifests('app'), [digest]);
+  });
+});

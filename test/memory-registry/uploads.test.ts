@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { beginUpload, codeOf, createSample, digests, withDigest } from './sample.ts';
+
+const octets = { 'content-type': 'application/octet-stream' };
+
+describe('an upload', () => {
+  it('begins with an absolute Location whose query belongs to it', async () => {
+    const { app, store } = createSample();
+
+    const response = await app.request('http://reg.test:5000/v2/app/blobs/uploads/', {
+      method: 'POST',
+    });
+
+    const uuid = response.headers.get('docker-upload-uuid');
+    assert.equal(response.status, 202);
+    assert.equal(response.headers.get('range'), '0-0');
+    assert.ok(
+      response.headers
+        .get('location')
+        ?.startsWith(`http://reg.test:5000/v2/app/blobs/uploads/${uuid}?_state=`),
+    );
+    assert.deepEqual(
+      store.uploads.list().map(({ repository, size }) => ({ repository, size })),
+      [{ repository: 'app', size: 0 }],
+    );
+  });
+
+  const bodies = [
+    { title: 'a body', body: 'abc', digest: digests.abc },
+    { title: 'an empty body', body: '', digest: digests.empty },
+    {
+      title: 'a sha512 digest',
+      body: 'abc',
+      digest:
+        'sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f',
+    },
+  ];
+  for (const { title, body, digest } of bodies) {
+    it(`ends with a PUT with ${title}`, async () => {
+      const registry = createSample();
+      const location = await beginUpload(registry);
+
+      const response = await registry.app.request(withDigest(location, digest), {
+        method: 'PUT',
+        body,
+      });
+
+      assert.equal(response.status, 201);
+      assert.equal(response.headers.get('docker-content-digest'), digest);
+      assert.equal(response.headers.get('location'), `http://localhost/v2/app/blobs/${digest}`);
+      assert.deepEqual(registry.store.uploads.list(), []);
+      const stored = await registry.app.request(`/v2/app/blobs/${digest}`);
+      assert.equal(await stored.text(), body);
+    });
+  }
+
+  it('comes in chunks, each with a new Location', async () => {
+    const registry = createSample();
+    const first = await registry.app.request(await beginUpload(registry), {
+      method: 'PATCH',
+      headers: { ...octets, 'content-range': '0-0', 'content-length': '1' },
+      body: 'a',
+    });
+    const second = await registry.app.request(first.headers.get('location') ?? '', {
+      method: 'PATCH',
+      headers: { ...octets, 'content-range': '1-2' },
+      body: 'bc',
+    });
+    const location = new URL(second.headers.get('location') ?? '');
+    const status = await registry.app.request(location);
+    const end = await registry.app.request(withDigest(location, digests.abc), { method: 'PUT' });
+
+    assert.deepEqual([first.status, first.headers.get('range')], [202, '0-0']);
+    assert.deepEqual([second.status, second.headers.get('range')], [202, '0-2']);
+    assert.deepEqual([status.status, status.headers.get('range')], [204, '0-2']);
+    assert.equal(end.status, 201);
+  });
+
+  const refused = [
+    {
+      title: 'a chunk out of order',
+      headers: { 'content-range': '5-7' },
+      status: 416,
+      code: 'RANGE_INVALID',
+    },
+    {
+      title: 'a range with its unit',
+      headers: { 'content-range': 'bytes 0-2' },
+      status: 416,
+      code: 'RANGE_INVALID',
+    },
+    {
+      title: 'a range of another length',
+      headers: { 'content-range': '0-9', 'content-length': '3' },
+      status: 400,
+      code: 'SIZE_INVALID',
+    },
+    {
+      title: 'a chunk of text',
+      headers: { 'content-type': 'text/plain' },
+      status: 500,
+      code: 'UNKNOWN',
+    },
+  ];
+  for (const { title, headers, status, code } of refused) {
+    it(`refuses ${title} and stays as it was`, async () => {
+      const registry = createSample();
+
+      const response = await registry.app.request(await beginUpload(registry), {
+        method: 'PATCH',
+        headers: { ...octets, ...headers },
+        body: 'abc',
+      });
+
+      assert.equal(response.status, status);
+      assert.equal(await codeOf(response), code);
+      assert.equal(registry.store.uploads.list().at(0)?.size, 0);
+    });
+  }
+
+  it('is gone when the digest is not that of its bytes', async () => {
+    const registry = createSample();
+    const location = await beginUpload(registry);
+
+    const wrong = await registry.app.request(withDigest(location, digests.abc), {
+      method: 'PUT',
+      body: 'abd',
+    });
+    const again = await registry.app.request(withDigest(location, digests.abc), {
+      method: 'PUT',
+      body: 'abc',
+    });
+
+    assert.deepEqual([wrong.status, await codeOf(wrong)], [400, 'DIGEST_INVALID']);
+    assert.deepEqual([again.status, await codeOf(again)], [404, 'BLOB_UPLOAD_UNKNOWN']);
+    assert.deepEqual(registry.store.blobs('app'), [digests.config, digests.layer]);
+  });
+
+  it('stays open when no digest is said', async () => {
+    const registry = createSample();
+
+    const response = await registry.app.request(await beginUpload(registry), { method: 'PUT' });
+
+    assert.deepEqual([response.status, await codeOf(response)], [400, 'DIGEST_INVALID']);
+    assert.equal(registry.store.uploads.list().length, 1);
+  });
+
+  it('refuses a state that is lost, mangled, old or of another repository', async () => {
+    const registry = createSample();
+    const location = await beginUpload(registry);
+    await registry.app.request(location, { method: 'PATCH', headers: octets, body: 'abc' });
+    const mangled = new URL(location);
+    mangled.searchParams.set('_state', location.searchParams.get('_state')?.slice(3) ?? '');
+
+    for (const url of [
+      location.href,
+      mangled.href,
+      `${location.origin}${location.pathname}`,
+      location.href.replace('/app/', '/other/'),
+    ]) {
+      const response = await registry.app.request(url);
+      assert.deepEqual([response.status, await codeOf(response)], [404, 'BLOB_UPLOAD_INVALID']);
+    }
+    assert.equal(registry.store.uploads.list().length, 1);
+  });
+
+  it('can be cancelled', async () => {
+    const registry = createSample();
+    const location = await beginUpload(registry);
+
+    const cancelled = await registry.app.request(location, { method: 'DELETE' });
+    const status = await registry.app.request(location);
+
+    assert.equal(cancelled.status, 204);
+    assert.deepEqual([status.status, await codeOf(status)], [404, 'BLOB_UPLOAD_UNKNOWN']);
+    assert.deepEqual(registry.store.uploads.list(), []);
+  });
+});
