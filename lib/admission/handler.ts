@@ -94,7 +94,7 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
 async function cloneAll(
   plan: ReviewPlan,
   ensureBackup: EnsureBackup,
-  { signal, budgetMs }: ReviewOptions,
+  options: ReviewOptions,
   logger: Logger,
 ): Promise<ReadonlyMap<string, CloneOutcome>> {
   const isForbidden = plan.refusals.some(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
@@ -105,7 +105,8 @@ async function cloneAll(
   const outcomes = new Map<string, CloneOutcome>();
   // What is answered before the copy is done goes on behind, so it must not end with the caller's connection.
   const isDetached = plan.isImpatient || !plan.rewrites;
-  const waiting = isDetached ? new AbortController().signal : untilHangUp(signal);
+  const { budgetMs } = options;
+  const waiting = isDetached ? new AbortController().signal : untilHangUp(options.signal);
   const all = Promise.all(
     plan.images.map(async ({ key, source, backup }: PlannedImage) => {
       outcomes.set(
