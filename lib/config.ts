@@ -27,6 +27,8 @@ export interface Config {
   /** Empty: every registry. */
   readonly sourceRegistries: readonly string[];
   readonly sourceAuthFile?: string;
+  /** Whether workloads' own pull secrets are read. */
+  readonly pullSecrets: boolean;
   readonly backupPullSecret?: string;
   /** `group/Kind` of controllers whose objects are cloned but not rewritten; `*` is every controller. */
   readonly cloneOnlyOwners: readonly string[];
@@ -164,6 +166,7 @@ const variables = {
   IGNORE_IMAGES: v.optional(imagePatterns, ''),
   SOURCE_REGISTRIES: v.optional(hosts, ''),
   SOURCE_AUTH_FILE: v.optional(text),
+  PULL_SECRETS: v.optional(flag, 'false'),
   BACKUP_PULL_SECRET: v.optional(objectName),
   CLONE_ONLY_OWNERS: v.optional(owners, '*'),
   ADOPT_EXISTING: v.optional(flag, 'false'),
@@ -180,7 +183,7 @@ const variables = {
 const schema = v.object(variables);
 
 /** Decided, but not built yet: to ignore one of these silently would be worse than to refuse it. */
-const later = ['PULL_SECRETS', 'PRIVATE_TO_PUBLIC', 'CLUSTER_ID', 'TLS_CLIENT_CA_FILE'];
+const later = ['PRIVATE_TO_PUBLIC', 'CLUSTER_ID', 'TLS_CLIENT_CA_FILE'];
 
 /** The variables that `parseConfig` reads, in the order of README's table, and what they are when they are not set. */
 export const configVariables: readonly { readonly name: string; readonly default?: string }[] =
@@ -207,8 +210,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     ...(result.issues ?? []).map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
     ...misspelt(env),
     ...halfTls(given),
+    ...pullSecretsWithDocker(given),
     ...later
-      .filter((name) => (env[name] ?? '') !== '')
+      .filter((name) => (env[name] ?? '').trim() !== '')
       .map((name) => `${name} is not in this version yet; remove it`),
   ];
   if (!result.success || problems.length > 0) throw new ConfigError(problems);
@@ -230,6 +234,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     ignoreImages: o.IGNORE_IMAGES,
     sourceRegistries: o.SOURCE_REGISTRIES,
     ...(o.SOURCE_AUTH_FILE !== undefined && { sourceAuthFile: o.SOURCE_AUTH_FILE }),
+    pullSecrets: o.PULL_SECRETS,
     ...(o.BACKUP_PULL_SECRET !== undefined && { backupPullSecret: o.BACKUP_PULL_SECRET }),
     cloneOnlyOwners: o.CLONE_ONLY_OWNERS,
     adoptExisting: o.ADOPT_EXISTING,
@@ -294,6 +299,14 @@ function halfTls(given: Readonly<Record<string, string>>): readonly string[] {
   return missing === undefined || pair.every((name) => given[name] === undefined)
     ? []
     : [`${missing} must be set too: HTTPS needs the certificate and its key`];
+}
+
+/** A docker daemon hands a password to whatever token server a registry names. */
+function pullSecretsWithDocker(given: Readonly<Record<string, string>>): readonly string[] {
+  const isWanted = given['PULL_SECRETS']?.trim() === 'true';
+  return isWanted && given['CLONER']?.trim() !== 'registry'
+    ? ['PULL_SECRETS needs CLONER=registry: a docker daemon cannot be trusted with them']
+    : [];
 }
 
 /** A misspelt variable would silently be its default, so what looks like one of ours is an error. */

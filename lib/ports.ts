@@ -76,6 +76,40 @@ export interface CredentialSource {
   credentialsFor(image: Repository): Promise<readonly Credentials[]>;
 }
 
+/** Which pull secrets a pod is given. */
+export interface PullSecretRefs {
+  readonly namespace: string;
+  /** The pod's own `imagePullSecrets`; only where it names none, its ServiceAccount's count. */
+  readonly names: readonly string[];
+  /** @default `default`, as in Kubernetes */
+  readonly serviceAccount?: string | undefined;
+}
+
+export interface WorkloadKeyring {
+  /** What all secrets that could be read hold, in the kubelet's order. */
+  readonly keyring: { find(image: Repository): readonly Credentials[] };
+  /** What a person should know where that was not enough, at most 120 characters each. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * The secrets with which a workload pulls its images, read from its own namespace and no other, and remembered briefly.
+ * Whatever the cluster answers, asking succeeds; only the signal's own reason is thrown.
+ */
+export interface WorkloadSecrets {
+  keyring(of: PullSecretRefs, signal: AbortSignal): Promise<WorkloadKeyring>;
+  /** The names on a ServiceAccount; `undefined` where nobody can tell: it may not be read, does not exist, or the API server is silent. */
+  serviceAccountSecrets(
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<readonly string[] | undefined>;
+  /** `undefined` where nobody can tell. */
+  hasSecret(namespace: string, name: string, signal: AbortSignal): Promise<boolean | undefined>;
+  /** After a registry refused what was found, or found nothing to try: the namespace is asked anew, once a second at most. */
+  forget(namespace: string): void;
+}
+
 /** What is counted; the adapter decides how it is called and shown. */
 export interface Observer {
   reviewed(event: ReviewEvent): void;

@@ -30,6 +30,7 @@ const defaults: Config = {
   cloneOnlyOwners: ['*'],
   adoptExisting: false,
   insecureRegistries: [],
+  pullSecrets: false,
   port: 8080,
   logLevel: 'info',
   logFormat: 'json',
@@ -325,6 +326,16 @@ describe('toBackupNamespace', () => {
       name: 'ConfigError',
       message:
         'REGISTRY and REGISTRY_NAMESPACE must leave room for the names of images: together they have at most 200 characters',
+    });
+  });
+});
+
+describe('parseConfig with PULL_SECRETS', () => {
+  it('takes it with the registry cloner only', () => {
+    assert.equal(parseConfig({ PULL_SECRETS: 'true', CLONER: 'registry' }).pullSecrets, true);
+    assert.throws(() => parseConfig({ PULL_SECRETS: 'true' }), {
+      name: 'ConfigError',
+      message: 'PULL_SECRETS needs CLONER=registry: a docker daemon cannot be trusted with them',
     });
   });
 });

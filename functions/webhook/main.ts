@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
 import { createLogger } from '../../lib/adapters/log.ts';
@@ -18,12 +19,14 @@ import {
   type ImageCloner,
   type Logger,
   type ReviewPolicy,
+  type WorkloadSecrets,
 } from '../../lib/index.ts';
 import { createApp } from './app.ts';
 import { openServer, readPair, type WebhookServer } from './server.ts';
 
 /** Knative lets a pod live for 600 s after it was told to go, and spends 30 of them before it tells us (knative.md §2.5). */
 const drainMs = 560_000;
+const insideCluster = process.env['KUBERNETES_SERVICE_HOST'] !== undefined;
 const serviceAccountNamespace = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
 // The `debug` package, deep inside dockerode, prints whole requests, credentials included.
@@ -46,11 +49,12 @@ async function main(): Promise<void> {
   });
   const copies = createCopies({ maxCopies: config.maxClones });
   const metrics = createMetrics({ adapter: config.cloner, copies: () => copies.counts() });
-  const [backupCredentials, sourceCredentials, cloner] = await allOrProblems([
+  const [backupCredentials, sourceCredentials, workloadSecrets, cloner] = await allOrProblems([
     openRegistryAuth({ dir: config.registryAuthDir, registry: config.backup, logger }),
     config.sourceAuthFile === undefined
       ? undefined
       : openSourceAuthFile({ file: config.sourceAuthFile, logger }),
+    config.pullSecrets ? openPullSecrets(logger) : undefined,
     openCloner(config, logger, metrics),
     config.tls === undefined ? undefined : readPair(config.tls),
   ] as const);
@@ -61,6 +65,7 @@ async function main(): Promise<void> {
     copies,
     backupCredentials,
     ...(sourceCredentials !== undefined && { sourceCredentials }),
+    ...(workloadSecrets !== undefined && { workloadSecrets }),
     pinDigests: config.pinDigests,
     adoptExisting: config.adoptExisting,
     logger,
@@ -95,6 +100,13 @@ async function drain(server: WebhookServer, copies: Copies, logger: Logger): Pro
   process.exit(0);
 }
 
+async function openPullSecrets(logger: Logger): Promise<WorkloadSecrets> {
+  const { openNamespaceReader } = await import('../../lib/adapters/kubernetes/index.ts');
+  const kubeconfigFile = process.env['KUBECONFIG'];
+  const reader = await openNamespaceReader({ kubeconfigFile, insideCluster, logger });
+  return createPullSecrets({ reader, logger });
+}
+
 /** SDKs are slow to load: only the one that is used is. */
 async function openCloner(config: Config, logger: Logger, metrics: Metrics): Promise<ImageCloner> {
   if (config.cloner === 'registry') return await openRegistry(config, metrics);
@@ -111,7 +123,7 @@ async function openRegistry(config: Config, metrics: Metrics): Promise<ImageClon
     insecureRegistries,
     caFile: registryCaFile,
     maxImageBytes,
-    insideCluster: process.env['KUBERNETES_SERVICE_HOST'] !== undefined,
+    insideCluster,
     proxy: readProxy(),
     onAnswer: (answer) => metrics.answered(answer),
   });

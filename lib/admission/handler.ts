@@ -9,9 +9,11 @@ import type {
   Logger,
   Observer,
   ReviewEvent,
+  WorkloadSecrets,
 } from '../ports.ts';
-import { completeReview } from './complete.ts';
+import { type CloneOutcomes, completeReview } from './complete.ts';
 import { type PlannedImage, planReview, type ReviewPlan, type ReviewPolicy } from './plan.ts';
+import { completePullSecrets } from './pull-secrets.ts';
 import type { AdmissionReview } from './review.ts';
 
 export interface AdmissionHandlerDeps {
@@ -19,6 +21,8 @@ export interface AdmissionHandlerDeps {
   readonly policy: ReviewPolicy;
   /** @default none: anonymous */
   readonly sourceCredentials?: CredentialSource;
+  /** Pull secrets of the workloads themselves. @default they are not read */
+  readonly workloadSecrets?: WorkloadSecrets;
   /** @default anonymous */
   readonly backupCredentials?: () => Promise<Credentials | undefined>;
   /** Shared with whoever has to wait for the copies at the end. @default four at once */
@@ -47,6 +51,8 @@ export type AdmissionHandler = (body: unknown, options: ReviewOptions) => Promis
 
 /** The cluster's own controllers are answered within this time. */
 const controllerBudgetMs = 1_000;
+/** For names that are appended: the port has a shorter patience of its own. */
+const pullSecretsBudgetMs = 5_000;
 
 const blind: Observer = { reviewed() {}, cloned() {}, backupAnswered() {} };
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
@@ -58,6 +64,7 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
     cloner: deps.cloner,
     copies: deps.copies ?? createCopies({ now }),
     sourceCredentials: deps.sourceCredentials ?? { credentialsFor: () => Promise.resolve([]) },
+    workloadSecrets: deps.workloadSecrets,
     backupCredentials: deps.backupCredentials ?? (() => Promise.resolve(undefined)),
     pinDigests: deps.pinDigests ?? false,
     adoptExisting: deps.adoptExisting ?? false,
@@ -79,7 +86,8 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
       });
     try {
       const outcomes = await cloneAll(plan, ensureBackup, options, logger);
-      const answer = completeReview(plan, outcomes);
+      const complete = await withPullSecrets(plan, outcomes, deps.workloadSecrets);
+      const answer = completeReview(complete, outcomes);
       const verdict = verdictOf(answer);
       logReview(logger, plan, answer, verdict, now() - startedAt);
       count(verdict);
@@ -96,7 +104,7 @@ async function cloneAll(
   ensureBackup: EnsureBackup,
   options: ReviewOptions,
   logger: Logger,
-): Promise<ReadonlyMap<string, CloneOutcome>> {
+): Promise<CloneOutcomes> {
   const isForbidden = plan.refusals.some(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
   if (plan.images.length === 0 || isForbidden || (!plan.rewrites && plan.request.dryRun)) {
     return new Map();
@@ -109,9 +117,10 @@ async function cloneAll(
   const waiting = isDetached ? new AbortController().signal : untilHangUp(options.signal);
   const all = Promise.all(
     plan.images.map(async ({ key, source, backup }: PlannedImage) => {
+      const { pod } = plan;
       outcomes.set(
         key,
-        await ensureBackup({ source, backup, dryRun, budgetMs, signal: waiting, uid }),
+        await ensureBackup({ source, backup, pod, dryRun, budgetMs, signal: waiting, uid }),
       );
     }),
   );
@@ -122,6 +131,17 @@ async function cloneAll(
   all.catch((error: unknown) => logger.error({ uid, err: error }, 'copy behind an answer failed'));
   if (plan.rewrites) await settledWithin(all, Math.min(budgetMs, controllerBudgetMs));
   return new Map(outcomes);
+}
+
+/** The cluster is asked only where something will be appended. */
+async function withPullSecrets(
+  plan: ReviewPlan,
+  outcomes: CloneOutcomes,
+  secrets: WorkloadSecrets | undefined,
+): Promise<ReviewPlan> {
+  const isCloned = [...outcomes.values()].some(({ status }) => status === 'ready');
+  if (secrets === undefined || !plan.rewrites || !isCloned) return plan;
+  return await completePullSecrets(plan, secrets, AbortSignal.timeout(pullSecretsBudgetMs));
 }
 
 /** The caller's hang-up as a reason of ours: whoever asks again finds the copy further on. */

@@ -7,7 +7,9 @@ import {
   parseReference,
   type Reference,
 } from '../image/reference.ts';
+import type { PullSecretRefs } from '../ports.ts';
 import { originalImagesAnnotation, parseOriginalImages } from './original-images.ts';
+import { noPullSecrets, type PlannedPullSecrets, planPullSecrets } from './pull-secrets.ts';
 import { parseReview, type ReviewRequest } from './review.ts';
 import {
   type ImagePlace,
@@ -73,10 +75,9 @@ export interface ReviewPlan {
   readonly imagesOnly: boolean;
   readonly workload?: Workload;
   /** To be appended to the pod's `imagePullSecrets`. */
-  readonly pullSecrets: {
-    readonly whenCloned: readonly string[];
-    readonly whenCarried: readonly string[];
-  };
+  readonly pullSecrets: PlannedPullSecrets;
+  /** Whose pull secrets may open the sources. */
+  readonly pod?: PullSecretRefs;
   readonly onError: 'deny' | 'admit';
   readonly onDeadline: 'retry' | 'admit';
 }
@@ -141,6 +142,11 @@ export function planReview(body: unknown, policy: ReviewPolicy): ReviewPlan {
       ...(untouched.imagesOnly ? [] : leftBehind(verdicts.flatMap(({ outside }) => outside ?? []))),
     ],
     pullSecrets: planPullSecrets(workload, old, policy),
+    pod: {
+      namespace: request.namespace,
+      names: workload.pullSecrets ?? [],
+      serviceAccount: workload.serviceAccount,
+    },
   };
 }
 
@@ -156,7 +162,7 @@ function toUntouched(request: ReviewRequest, policy: ReviewPolicy): ReviewPlan {
     rewrites: true,
     isImpatient: isClusterController(request.username),
     imagesOnly: isEphemeral(request),
-    pullSecrets: { whenCloned: [], whenCarried: [] },
+    pullSecrets: noPullSecrets,
     onError: policy.onError,
     onDeadline: policy.onDeadline,
   };
@@ -345,18 +351,4 @@ function leftBehind(places: readonly ImagePlace[]): readonly string[] {
   if (first === undefined) return [];
   const more = rest.length === 0 ? '' : ` and ${rest.length} more`;
   return [`${first.label}${more}: unchanged and outside the backup, "just backfill" moves it`];
-}
-
-function planPullSecrets(
-  workload: Workload,
-  old: Workload | undefined,
-  { backupPullSecret: name }: ReviewPolicy,
-): ReviewPlan['pullSecrets'] {
-  if (name === undefined || workload.pullSecrets?.includes(name) === true) {
-    return { whenCloned: [], whenCarried: [] };
-  }
-  return {
-    whenCloned: [name],
-    whenCarried: old?.pullSecrets?.includes(name) === true ? [name] : [],
-  };
 }

@@ -27,6 +27,8 @@ export interface Workload {
   readonly places: readonly ImagePlace[];
   /** JSON pointer of the pod's spec. */
   readonly podSpec: string;
+  /** Absent where the pod takes its namespace's `default`. */
+  readonly serviceAccount?: string;
   /** Names in `imagePullSecrets`; absent where the field is absent or null. */
   readonly pullSecrets?: readonly string[];
 }
@@ -68,6 +70,8 @@ const podSchema = object({
       initContainers: containers,
       ephemeralContainers: containers,
       volumes: v.nullish(v.array(volume, 'is not a list')),
+      serviceAccountName: optionalText,
+      serviceAccount: optionalText,
       imagePullSecrets: v.nullish(v.array(object({ name: optionalText }), 'is not a list')),
     }),
   ),
@@ -126,6 +130,8 @@ export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObje
   const pod = parse(podSchema, descend(request[field], path), [found, ...path].join('.'));
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);
   const podSpec = ['', ...path, 'spec'].join('/');
+  // `serviceAccount` is the name that the field had before 1.0, and still has for some.
+  const serviceAccount = pod.spec?.serviceAccountName || pod.spec?.serviceAccount;
   const pullSecrets = pod.spec?.imagePullSecrets?.map(({ name }) => name ?? '');
   return {
     labels: toMap(metadata?.labels),
@@ -141,6 +147,7 @@ export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObje
     }),
     places: findPlaces(pod.spec ?? {}, podSpec),
     podSpec,
+    ...(serviceAccount && { serviceAccount }),
     ...(pullSecrets !== undefined && { pullSecrets }),
   };
 }

@@ -9,6 +9,8 @@ import type {
   ImageCloner,
   Logger,
   Observer,
+  PullSecretRefs,
+  WorkloadSecrets,
 } from '../ports.ts';
 import { type BackupQuestion, type BackupState, isCopyOf, readBackup } from './backup.ts';
 import type { Copies, Copy } from './copies.ts';
@@ -21,6 +23,7 @@ export interface EnsureDeps {
   readonly cloner: ImageCloner;
   readonly copies: Copies;
   readonly sourceCredentials: CredentialSource;
+  readonly workloadSecrets?: WorkloadSecrets | undefined;
   readonly backupCredentials: () => Promise<Credentials | undefined>;
   readonly pinDigests: boolean;
   readonly adoptExisting: boolean;
@@ -33,6 +36,8 @@ export interface EnsureDeps {
 interface EnsureRequest {
   readonly source: Reference;
   readonly backup: Reference;
+  /** Whose pull secrets may open the source. */
+  readonly pod?: PullSecretRefs | undefined;
   /** Reads only. */
   readonly dryRun: boolean;
   /** How long registries may take to answer, and how long is waited for a copy. */
@@ -72,7 +77,12 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   const { cloner, copies, logger, observer, now } = deps;
   /** Failures of copies, which many reviews may meet, but which happened once. */
   const counted = new WeakSet<CloneError>();
-  const checkSource = createSourceCheck({ cloner, credentials: deps.sourceCredentials, now });
+  const checkSource = createSourceCheck({
+    cloner,
+    credentials: deps.sourceCredentials,
+    workloadSecrets: deps.workloadSecrets,
+    now,
+  });
 
   return async function ensureBackup(request) {
     const startedAt = now();
@@ -100,11 +110,11 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
 
   /** The source first; whatever is wrong with it, what we have is used. */
   async function find(errand: Errand): Promise<Found | CloneOutcome> {
-    const { source, signal, state } = errand;
+    const { source, pod, signal, state } = errand;
     try {
       const budgetMs = errand.remainingMs();
       const hasBackup = state.digest !== undefined && state.isOurs;
-      return await bring(errand, await checkSource(source, { budgetMs, hasBackup, signal }));
+      return await bring(errand, await checkSource(source, { budgetMs, hasBackup, pod, signal }));
     } catch (error) {
       if (isBackupsFault(error)) throw error;
       return fallBack(errand, error);

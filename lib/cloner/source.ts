@@ -1,6 +1,13 @@
 import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
-import type { CredentialSource, ImageCloner, RegistryAccess, ResolvedImage } from '../ports.ts';
+import type {
+  CredentialSource,
+  ImageCloner,
+  PullSecretRefs,
+  RegistryAccess,
+  ResolvedImage,
+  WorkloadSecrets,
+} from '../ports.ts';
 import { withDeadline } from './deadline.ts';
 
 /** A source image that exists now, and the access that showed it. */
@@ -12,6 +19,8 @@ interface CheckOptions {
   readonly budgetMs: number;
   /** There is a backup to fall back on, so a host that does not answer is not worth waiting for. */
   readonly hasBackup: boolean;
+  /** Whose pull secrets may open the source. */
+  readonly pod?: PullSecretRefs | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -21,6 +30,7 @@ export type CheckSource = (source: Reference, options: CheckOptions) => Promise<
 export interface SourceDeps {
   readonly cloner: ImageCloner;
   readonly credentials: CredentialSource;
+  readonly workloadSecrets?: WorkloadSecrets | undefined;
   readonly now: () => number;
 }
 
@@ -31,10 +41,15 @@ const shortPatienceMs = 250;
 const suspicionMs = 30_000;
 const maxSuspects = 1_000;
 
-export function createSourceCheck({ cloner, credentials, now }: SourceDeps): CheckSource {
+export function createSourceCheck({
+  cloner,
+  credentials,
+  workloadSecrets,
+  now,
+}: SourceDeps): CheckSource {
   const suspectUntil = new Map<string, number>();
 
-  return async function checkSource(source, { budgetMs, hasBackup, signal }) {
+  return async function checkSource(source, { budgetMs, hasBackup, pod, signal }) {
     const { domain } = source;
     const isSuspect = (suspectUntil.get(domain) ?? 0) > now();
     const patience = isSuspect ? shortPatienceMs : patienceMs;
@@ -45,7 +60,9 @@ export function createSourceCheck({ cloner, credentials, now }: SourceDeps): Che
         `${domain} did not say within ${formatSeconds(ms)} whether ${formatReference(source)} exists`,
       );
     try {
-      const checked = await withDeadline({ ms, error, signal }, (within) => tryAll(source, within));
+      const checked = await withDeadline({ ms, error, signal }, (within) =>
+        tryAll(source, pod, within),
+      );
       suspectUntil.delete(domain);
       return checked;
     } catch (failure) {
@@ -55,12 +72,20 @@ export function createSourceCheck({ cloner, credentials, now }: SourceDeps): Che
   };
 
   /** Every credential that fits, as the kubelet does, and nobody's at last: wrong ones fail even for public images. */
-  async function tryAll(source: Reference, signal: AbortSignal): Promise<CheckedSource> {
-    const keyring = await credentials.credentialsFor(source);
-    let denial: unknown;
+  async function tryAll(
+    source: Reference,
+    pod: PullSecretRefs | undefined,
+    signal: AbortSignal,
+  ): Promise<CheckedSource> {
+    const own = pod === undefined ? undefined : await workloadSecrets?.keyring(pod, signal);
+    const keyring = [
+      ...(own?.keyring.find(source) ?? []),
+      ...(await credentials.credentialsFor(source)),
+    ];
+    let denial: CloneError | undefined;
     let isAbsent = false;
-    for (const own of [...keyring, undefined]) {
-      const access: RegistryAccess = { side: 'source', credentials: own };
+    for (const tried of [...keyring, undefined]) {
+      const access: RegistryAccess = { side: 'source', credentials: tried };
       try {
         const found = await cloner.resolve(source, access, signal);
         if (found !== undefined) return { ...found, access };
@@ -70,7 +95,8 @@ export function createSourceCheck({ cloner, credentials, now }: SourceDeps): Che
         denial ??= error;
       }
     }
-    if (!isAbsent) throw denial;
+    if (denial !== undefined && pod !== undefined) workloadSecrets?.forget(pod.namespace);
+    if (denial !== undefined && !isAbsent) throw explained(denial, own?.warnings ?? []);
     throw new CloneError(
       'SOURCE_NOT_FOUND',
       `${formatReference(source)} does not exist on ${source.domain}`,
@@ -84,6 +110,13 @@ export function createSourceCheck({ cloner, credentials, now }: SourceDeps): Che
     const [oldest] = suspectUntil.keys();
     if (suspectUntil.size > maxSuspects && oldest !== undefined) suspectUntil.delete(oldest);
   }
+}
+
+/** Why there was nothing better to try is of interest only now: public images need no secret. */
+function explained(denial: CloneError, warnings: readonly string[]): CloneError {
+  if (warnings.length === 0) return denial;
+  const message = [denial.message, ...warnings].join('; ');
+  return new CloneError(denial.code, message, { cause: denial.cause });
 }
 
 function isOutage(error: unknown): boolean {

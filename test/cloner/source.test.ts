@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type CheckSource, createSourceCheck } from '../../lib/cloner/source.ts';
-import { CloneError, type Credentials, type ImageCloner } from '../../lib/index.ts';
+import {
+  CloneError,
+  type Credentials,
+  type ImageCloner,
+  type WorkloadSecrets,
+} from '../../lib/index.ts';
 
 const image = { domain: 'reg.test', path: 'team/app', tag: '1' };
 const { signal } = new AbortController();
@@ -11,12 +16,17 @@ type Resolve = ImageCloner['resolve'];
 
 function createCheck(
   resolve: Resolve,
-  options: { readonly keyring?: readonly Credentials[]; readonly now?: () => number } = {},
+  options: {
+    readonly keyring?: readonly Credentials[];
+    readonly workloadSecrets?: WorkloadSecrets;
+    readonly now?: () => number;
+  } = {},
 ): CheckSource {
   const { keyring = [], now = () => 0 } = options;
   return createSourceCheck({
     cloner: { keepsDigest: true, resolve, copy: () => assert.fail('a check copies nothing') },
     credentials: { credentialsFor: () => Promise.resolve(keyring) },
+    workloadSecrets: options.workloadSecrets,
     now,
   });
 }
@@ -150,5 +160,59 @@ describe('createSourceCheck', () => {
     t.mock.timers.tick(2_000);
 
     await assert.rejects(third, { message: /within 2 s/ });
+  });
+
+  describe('with the pull secrets of a workload', () => {
+    const pod = { namespace: 'shop', names: ['pull'] };
+
+    function createSecrets(): WorkloadSecrets & { readonly forgotten: readonly string[] } {
+      const forgotten: string[] = [];
+      const unused = (): never => assert.fail('not asked here');
+      return {
+        forgotten,
+        keyring: async (of) => {
+          assert.deepEqual(of, pod);
+          const find = (): readonly Credentials[] => [{ username: 'own', password: 'p' }];
+          return { keyring: { find }, warnings: ['run "just pull-secret shop"'] };
+        },
+        forget: (namespace) => forgotten.push(namespace),
+        serviceAccountSecrets: unused,
+        hasSecret: unused,
+      };
+    }
+
+    it('tries them first, and SOURCE_AUTH_FILE after them', async () => {
+      const tried: (string | undefined)[] = [];
+      const check = createCheck(
+        async (_, { credentials }) => {
+          tried.push(credentials?.username);
+          return credentials === undefined ? { digest: 'sha256:d', isIndex: false } : denied();
+        },
+        { keyring, workloadSecrets: createSecrets() },
+      );
+
+      await check(image, { ...ask, pod });
+
+      assert.deepEqual(tried, ['own', 'a', 'b', undefined]);
+    });
+
+    it('says why there were no better ones only when nothing opened the image', async () => {
+      const workloadSecrets = createSecrets();
+      const check = createCheck(async () => denied(), { workloadSecrets });
+
+      await assert.rejects(check(image, { ...ask, pod }), {
+        code: 'SOURCE_DENIED',
+        message: 'denied; run "just pull-secret shop"',
+      });
+      assert.deepEqual(workloadSecrets.forgotten, ['shop']);
+    });
+
+    it('asks the cluster for nothing where there is no workload', async () => {
+      const check = createCheck(async () => ({ digest: 'sha256:d', isIndex: false }), {
+        workloadSecrets: { ...createSecrets(), keyring: () => assert.fail('asked') },
+      });
+
+      assert.equal((await check(image, ask)).digest, 'sha256:d');
+    });
   });
 });

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { Credentials } from '../../ports.ts';
-import { createKeyring, type Keyring } from './keyring.ts';
+import { createKeyring, type Keyring, type KeyringEntry } from './keyring.ts';
 
 const entrySchema = v.object({
   auth: v.nullish(v.string()),
@@ -8,36 +8,54 @@ const entrySchema = v.object({
   password: v.nullish(v.string()),
 });
 
-const configSchema = v.object({ auths: v.nullish(v.record(v.string(), entrySchema)) });
+const entriesSchema = v.record(v.string(), v.nullish(entrySchema));
+
+const configSchema = v.object({ auths: v.nullish(entriesSchema) });
 
 /**
  * Reads a docker `config.json` (`auths` with `auth` or `username` and `password`), as the kubelet does.
  * Throws an `Error` that does not quote the text: it holds passwords.
  */
 export function parseDockerConfig(text: string): Keyring {
-  const { auths } = parseConfigText(text);
-  return createKeyring(
-    Object.entries(auths ?? {}).flatMap(([key, entry]) => {
-      const credentials = toCredentials(entry);
-      return credentials === undefined ? [] : [{ key, credentials }];
-    }),
-  );
+  return createKeyring(parseDockerConfigJson(text));
 }
 
-function parseConfigText(text: string): v.InferOutput<typeof configSchema> {
+/** As `parseDockerConfig`, for who makes one keyring of several files. */
+export function parseDockerConfigJson(text: string): readonly KeyringEntry[] {
+  const { auths } = parseText(configSchema, text, 'it is not a docker config.json with "auths"');
+  return toEntries(auths ?? {});
+}
+
+/** Reads docker's format from before `config.json`: the entries alone, without `auths` around them. */
+export function parseDockercfg(text: string): readonly KeyringEntry[] {
+  return toEntries(parseText(entriesSchema, text, 'it is not a .dockercfg'));
+}
+
+function parseText<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  text: string,
+  problem: string,
+): v.InferOutput<Schema> {
   try {
-    return v.parse(configSchema, JSON.parse(text));
+    return v.parse(schema, JSON.parse(text));
   } catch {
     // JSON.parse quotes its input in the message, so it must not become a cause.
-    throw new Error('it is not a docker config.json with "auths"');
+    throw new Error(problem);
   }
+}
+
+function toEntries(entries: v.InferOutput<typeof entriesSchema>): readonly KeyringEntry[] {
+  return Object.entries(entries).flatMap(([key, entry]) => {
+    const credentials = toCredentials(entry ?? {});
+    return credentials === undefined ? [] : [{ key, credentials }];
+  });
 }
 
 function toCredentials({
   auth,
   username,
   password,
-}: v.InferOutput<typeof entrySchema>): Credentials | undefined {
+}: Partial<v.InferOutput<typeof entrySchema>>): Credentials | undefined {
   if (typeof auth === 'string' && auth !== '') {
     const text = Buffer.from(auth, 'base64').toString('utf8').replaceAll(/\0+$/g, '');
     const colon = text.indexOf(':');

@@ -67,11 +67,33 @@ function splitPort(authority: string): readonly [host: string, port: string] {
   return [match?.[1] ?? authority, match?.[2] ?? ''];
 }
 
-/** Go's `filepath.Match`, as far as hosts use it: `*` and `?`. */
+/** DNS allows no more: a longer label is no host's, and not worth the time. */
+const maxLabelLength = 63;
+
+/**
+ * Go's `filepath.Match`, as far as hosts use it: `*` and `?`. By hand, since whoever may write a pull secret writes the
+ * pattern, and a regular expression with a few stars can take for ever.
+ */
 function isGlobMatch(pattern: string, label: string): boolean {
-  const expression = pattern
-    .replaceAll(/[^A-Za-z0-9*?-]/g, String.raw`\$&`)
-    .replaceAll(/\*+/g, '.*')
-    .replaceAll('?', '.');
-  return new RegExp(`^${expression}$`).test(label);
+  if (label.length > maxLabelLength) return pattern === label;
+  let [at, read] = [0, 0];
+  let star: { readonly at: number; readonly read: number } | undefined;
+  while (read < label.length) {
+    const wanted = pattern[at];
+    if (wanted === '*') {
+      star = { at, read };
+      at += 1;
+    } else if (wanted === '?' || wanted === label[read]) {
+      at += 1;
+      read += 1;
+    } else if (star !== undefined) {
+      // The last star takes one character more; those before it never need to.
+      star = { at: star.at, read: star.read + 1 };
+      [at, read] = [star.at + 1, star.read];
+    } else {
+      return false;
+    }
+  }
+  while (pattern[at] === '*') at += 1;
+  return at === pattern.length;
 }

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseDockerConfig } from '../../../lib/adapters/credentials/docker-config.ts';
+import {
+  parseDockerConfig,
+  parseDockercfg,
+} from '../../../lib/adapters/credentials/docker-config.ts';
 
 const image = { domain: 'reg.test', path: 'team/app' };
 
@@ -29,6 +32,7 @@ describe('parseDockerConfig', () => {
     ],
     ['an identity token, which the kubelet ignores too', { identitytoken: 't' }, []],
     ['an empty entry, as credential helpers leave them', {}, []],
+    ['null for an entry', null, []],
   ] as const;
   for (const [what, entry, found] of entries) {
     it(`reads ${what}`, () => {
@@ -51,5 +55,29 @@ describe('parseDockerConfig', () => {
 
   it('is empty without auths', () => {
     assert.deepEqual(parseDockerConfig('{"credsStore":"desktop"}').find(image), []);
+  });
+});
+
+describe('parseDockercfg', () => {
+  it('reads entries without a wrapper', () => {
+    const text = JSON.stringify({ 'reg.test': { auth: 'YWNtZTpzZWNyZXQ=', email: 'a@b.test' } });
+
+    assert.deepEqual(parseDockercfg(text), [
+      { key: 'reg.test', credentials: { username: 'acme', password: 'secret' } },
+    ]);
+  });
+
+  it('finds nothing in a file of the newer format', () => {
+    assert.deepEqual(parseDockercfg('{"auths":{"reg.test":{"auth":"YTpi"}}}'), []);
+  });
+
+  it('refuses what is no JSON without quoting it', () => {
+    assert.throws(
+      () => parseDockercfg('not json s3cret'),
+      (error: unknown) =>
+        error instanceof Error &&
+        error.message === 'it is not a .dockercfg' &&
+        error.cause === undefined,
+    );
   });
 });

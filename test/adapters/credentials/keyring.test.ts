@@ -85,6 +85,18 @@ const rows: readonly Row[] = [
     image: ['reg.test.evil.example', 'x'],
     found: [],
   },
+  {
+    behaviour: 'has stars and question marks within a label',
+    keys: ['a*c*e-?.reg.test', 'a*c*e-??.reg.test', '**.reg.test', 'x*.reg.test'],
+    image: ['abcce-1.reg.test', 'x'],
+    found: ['a*c*e-?.reg.test', '**.reg.test'],
+  },
+  {
+    behaviour: 'is not kept busy by a key full of stars',
+    keys: [`${'*a'.repeat(30)}*b.reg.test`],
+    image: [`${'a'.repeat(63)}.reg.test`, 'x'],
+    found: [],
+  },
 ];
 
 describe('createKeyring', () => {

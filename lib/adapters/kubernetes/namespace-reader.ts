@@ -1,0 +1,89 @@
+import { ApiException, type ConfigurationOptions, type CoreV1Api } from '@kubernetes/client-node';
+import { untilAborted } from '../../cloner/deadline.ts';
+import type { Logger } from '../../ports.ts';
+import { createKeptConnections } from './kept-connections.ts';
+
+/** What the API server says of one object; `unavailable` stands for every answer that is none. */
+export type Lookup<Found> =
+  | { readonly status: 'found'; readonly found: Found }
+  | { readonly status: 'absent' | 'forbidden' | 'unavailable' };
+
+export interface Secret {
+  readonly type: string;
+  /** Values are base64. */
+  readonly data: Readonly<Record<string, string>>;
+}
+
+/** Reads single objects of one namespace. Never rejects: who may not read, or gets no answer, has a status for it. */
+export interface NamespaceReader {
+  readSecret(namespace: string, name: string, signal: AbortSignal): Promise<Lookup<Secret>>;
+  /** The names under its `imagePullSecrets`. */
+  readPullSecretNames(
+    namespace: string,
+    serviceAccount: string,
+    signal: AbortSignal,
+  ): Promise<Lookup<readonly string[]>>;
+}
+
+export interface NamespaceReaderDeps {
+  /** Narrowed to what is used: RBAC allows no more. */
+  readonly api: Pick<CoreV1Api, 'readNamespacedSecret' | 'readNamespacedServiceAccount'>;
+  readonly logger: Logger;
+}
+
+const namespacePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const namePattern =
+  /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+
+export function createNamespaceReader({ api, logger }: NamespaceReaderDeps): NamespaceReader {
+  const begin = createKeptConnections();
+
+  async function look<Found>(
+    kind: 'Secret' | 'ServiceAccount',
+    { namespace, name }: { readonly namespace: string; readonly name: string },
+    signal: AbortSignal,
+    read: (options: ConfigurationOptions) => Promise<Found>,
+  ): Promise<Lookup<Found>> {
+    // Names come from reviews, and the SDK would put a name like `..` into its URL.
+    if (!namespacePattern.test(namespace) || !namePattern.test(name)) return { status: 'absent' };
+    const { options, abandonConnection } = begin(signal);
+    try {
+      return { status: 'found', found: await untilAborted(read(options), signal) };
+    } catch (error) {
+      const status = error instanceof ApiException ? error.code : undefined;
+      if (status === 404) return { status: 'absent' };
+      if (status === 403) return { status: 'forbidden' };
+      if (status === undefined) abandonConnection();
+      // The SDK's errors quote what was answered, which may be a secret: they reach neither the log nor anybody else.
+      logger.warn(
+        { kind, namespace, name, problem: toProblem(error, signal) },
+        'the API server was asked in vain',
+      );
+      return { status: 'unavailable' };
+    }
+  }
+
+  return {
+    readSecret: (namespace, name, signal) =>
+      look('Secret', { namespace, name }, signal, async (options) => {
+        const { type, data } = await api.readNamespacedSecret({ namespace, name }, options);
+        return { type: type ?? '', data: data ?? {} };
+      }),
+    readPullSecretNames: (namespace, name, signal) =>
+      look('ServiceAccount', { namespace, name }, signal, async (options) => {
+        const account = await api.readNamespacedServiceAccount({ namespace, name }, options);
+        const names = (account.imagePullSecrets ?? []).map((secret) => secret.name ?? '');
+        return names.filter((secret) => secret !== '');
+      }),
+  };
+}
+
+/** `HTTP 500`, `no answer in time`, `ECONNREFUSED`: never a word of the answer itself. */
+function toProblem(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return 'no answer in time';
+  if (error instanceof ApiException) return `HTTP ${error.code}`;
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && typeof cause.code === 'string') return cause.code;
+  }
+  return error instanceof SyntaxError ? 'an answer that is not JSON' : 'no usable answer';
+}

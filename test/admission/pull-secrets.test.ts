@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { planReview, type ReviewPlan } from '../../lib/admission/plan.ts';
+import { completePullSecrets } from '../../lib/admission/pull-secrets.ts';
+import type { WorkloadSecrets } from '../../lib/index.ts';
+import { policy, review } from '../support/reviews.ts';
+
+const { signal } = new AbortController();
+
+function plan(podSpec: object, kind = 'apps/Deployment'): ReviewPlan {
+  const spec = { containers: [{ name: 'web', image: 'nginx:1.27' }], ...podSpec };
+  const object =
+    kind === '/Pod' ? { metadata: {}, spec } : { metadata: {}, spec: { template: { spec } } };
+  const body = review({ kind, namespace: 'shop', object });
+  return planReview(body, policy({ backupPullSecret: 'backup' }));
+}
+
+function cluster(
+  accounts: Readonly<Record<string, readonly string[]>>,
+  hasBackup: boolean | undefined = true,
+): WorkloadSecrets {
+  return {
+    keyring: () => assert.fail('no image is opened here'),
+    forget: () => assert.fail('nothing is forgotten here'),
+    serviceAccountSecrets: async (namespace, name) => {
+      assert.equal(namespace, 'shop');
+      return accounts[name];
+    },
+    hasSecret: async (namespace, name) => {
+      assert.deepEqual([namespace, name], ['shop', 'backup']);
+      return hasBackup;
+    },
+  };
+}
+
+async function appended(
+  planned: ReviewPlan,
+  secrets: WorkloadSecrets,
+): Promise<{ readonly names: readonly string[]; readonly warnings: readonly string[] }> {
+  const { pullSecrets, warnings } = await completePullSecrets(planned, secrets, signal);
+  return { names: pullSecrets.whenCloned, warnings };
+}
+
+describe('completePullSecrets', () => {
+  it('appends the ServiceAccount’s with ours where the template names none', async () => {
+    const secrets = cluster({ default: ['of-default'], robot: ['one', 'two'] });
+
+    assert.deepEqual(await appended(plan({}), secrets), {
+      names: ['of-default', 'backup'],
+      warnings: [],
+    });
+    const robot = { serviceAccountName: 'robot' };
+    assert.deepEqual((await appended(plan(robot), secrets)).names, ['one', 'two', 'backup']);
+    const old = { serviceAccount: 'robot' };
+    assert.deepEqual((await appended(plan(old), secrets)).names, ['one', 'two', 'backup']);
+  });
+
+  it('leaves the ServiceAccount’s out where the template names some itself', async () => {
+    const named = plan({ imagePullSecrets: [{ name: 'mine' }] });
+
+    assert.deepEqual((await appended(named, cluster({}))).names, ['backup']);
+  });
+
+  it('leaves them out for pods, which have them already', async () => {
+    assert.deepEqual((await appended(plan({}, '/Pod'), cluster({}))).names, ['backup']);
+  });
+
+  it('names ours once where the ServiceAccount has it', async () => {
+    const secrets = cluster({ default: ['backup', 'other'] });
+
+    assert.deepEqual((await appended(plan({}), secrets)).names, ['other', 'backup']);
+  });
+
+  it('says so where the ServiceAccount’s are unknown, or ours is missing', async () => {
+    assert.deepEqual(await appended(plan({}), cluster({}, false)), {
+      names: ['backup'],
+      warnings: [
+        'pull secrets of ServiceAccount default are unknown, and off now that backup is named',
+        'pull secret backup does not exist: run "just pull-secret shop"',
+      ],
+    });
+  });
+
+  it('claims nothing where the cluster does not tell', async () => {
+    const { warnings } = await appended(plan({}), cluster({ default: [] }, undefined));
+
+    assert.deepEqual(warnings, []);
+  });
+});
+
+describe('planReview of a template whose ServiceAccount’s secrets were appended', () => {
+  it('appends them again when the same manifest is applied again', () => {
+    const spec = { containers: [{ name: 'web', image: 'nginx:1.27' }] };
+    const stored = {
+      containers: [{ name: 'web', image: 'acme/nginx:1.27' }],
+      imagePullSecrets: [{ name: 'of-default' }, { name: 'backup' }],
+    };
+    const body = review({
+      object: { metadata: {}, spec: { template: { spec } } },
+      oldObject: { metadata: {}, spec: { template: { spec: stored } } },
+    });
+
+    const { pullSecrets } = planReview(body, policy({ backupPullSecret: 'backup' }));
+
+    assert.deepEqual(pullSecrets.whenCarried, ['of-default', 'backup']);
+  });
+});
