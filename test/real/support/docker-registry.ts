@@ -22,6 +22,8 @@ export interface RegistryOptions {
   readonly dir?: string;
   /** @default a free one */
   readonly port?: number;
+  /** Where it listens. @default loopback */
+  readonly address?: string;
 }
 
 /** One line of the registry's access log. */
@@ -65,10 +67,10 @@ export const manifestTypes = [
 const ownUserAgent = 'image-cloner-test';
 const tagsSchema = v.object({ tags: v.nullish(v.array(v.string())) });
 
-/** A real docker-registry (distribution 2.8) on a loopback port, plain http. */
+/** A real docker-registry (distribution 2.8), plain http. */
 export async function startRegistry(options: RegistryOptions = {}): Promise<Registry> {
-  const { users = [], dir = createTempDir('registry'), port = await findFreePort() } = options;
-  const host = `127.0.0.1:${port}`;
+  const { users = [], dir = createTempDir('registry'), address = '127.0.0.1' } = options;
+  const host = `${address}:${options.port ?? (await findFreePort())}`;
   const configFile = join(dir, 'config.json');
   const config = {
     version: '0.1',

@@ -1,0 +1,137 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import * as v from 'valibot';
+import { createCertificateChain } from '../../lib/install/certificate.ts';
+import {
+  createMemoryRegistry,
+  type MemoryRegistry,
+  on,
+  type ServedRegistry,
+  serveMemoryRegistry,
+} from '../../lib/memory-registry/index.ts';
+
+/** All that the story needs: two registries, and the real webhook between them. */
+export interface Stage {
+  readonly source: { readonly registry: MemoryRegistry; readonly served: ServedRegistry };
+  readonly backup: { readonly registry: MemoryRegistry; readonly served: ServedRegistry };
+  /** `https://127.0.0.1:PORT/clone-image` */
+  readonly url: string;
+  readonly ca: string;
+  /** Files that can be shown: the CA. */
+  readonly dir: string;
+  readonly close: () => Promise<void>;
+}
+
+export interface StageOptions {
+  /** One line of the webhook's log. */
+  readonly onLog: (line: Readonly<Record<string, unknown>>) => void;
+}
+
+const user = { username: 'demo', password: 'demo' };
+const chunkPauseMs = 45;
+const lineSchema = v.record(v.string(), v.unknown());
+
+export async function openStage({ onLog }: StageOptions): Promise<Stage> {
+  const dir = await mkdtemp(join(tmpdir(), 'image-cloner-demo-'));
+  const [source, backup] = [
+    createMemoryRegistry(),
+    createMemoryRegistry({ auth: { scheme: 'basic', users: { [user.username]: user.password } } }),
+  ];
+  const [servedSource, servedBackup] = [
+    await serveMemoryRegistry({ registry: source }),
+    await serveMemoryRegistry({ registry: backup }),
+  ];
+  // As from far away: otherwise there would be no progress to see.
+  source.faults.add(on('GET', 'blob'), async (exchange, next) => slowDown(await next(exchange)));
+
+  const { ca, certificate, key } = await createCertificateChain({
+    hosts: ['127.0.0.1'],
+    now: new Date(),
+  });
+  const files = {
+    'ca.crt': ca,
+    'tls.crt': certificate,
+    'tls.key': key,
+    username: user.username,
+    password: user.password,
+  };
+  for (const [name, text] of Object.entries(files)) {
+    await writeFile(join(dir, name), text, { mode: 0o600 });
+  }
+  const port = await findFreePort();
+  const webhook = spawn(process.execPath, ['--import', 'tsx', 'functions/webhook/main.ts'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      PATH: process.env['PATH'],
+      CLONER: 'registry',
+      REGISTRY: servedBackup.host,
+      REGISTRY_NAMESPACE: 'backups',
+      REGISTRY_AUTH_DIR: dir,
+      PORT: String(port),
+      TLS_CERT_FILE: join(dir, 'tls.crt'),
+      TLS_PRIVATE_KEY_FILE: join(dir, 'tls.key'),
+    },
+  });
+  const ended = Promise.withResolvers<number | null>();
+  webhook.once('close', (code) => ended.resolve(code));
+  const ready = Promise.withResolvers<undefined>();
+  void ended.promise.then((code) => ready.reject(new Error(`the webhook ended with ${code}`)));
+  createInterface({ input: webhook.stdout }).on('line', (text) => {
+    const line = v.parse(lineSchema, JSON.parse(text));
+    if (line['msg'] === 'ready') ready.resolve(undefined);
+    onLog(line);
+  });
+  await ready.promise;
+
+  return {
+    source: { registry: source, served: servedSource },
+    backup: { registry: backup, served: servedBackup },
+    url: `https://127.0.0.1:${port}/clone-image`,
+    ca,
+    dir,
+    async close() {
+      webhook.kill('SIGTERM');
+      await ended.promise;
+      await Promise.all([servedSource.close(), servedBackup.close()]);
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+/** The same answer, with a pause before each piece of it. */
+function slowDown(response: Response): Response {
+  if (response.body === null) return response;
+  const { body } = response;
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      if (!(chunk instanceof Uint8Array)) continue;
+      const size = 64 * 1024;
+      for (let at = 0; at < chunk.length; at += size) {
+        const { promise, resolve } = Promise.withResolvers<undefined>();
+        setTimeout(() => resolve(undefined), chunkPauseMs);
+        await promise;
+        yield chunk.subarray(at, at + size);
+      }
+    }
+  }
+  return new Response(ReadableStream.from(pieces()), {
+    status: response.status,
+    headers: response.headers,
+  });
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer();
+  const { promise, resolve } = Promise.withResolvers<number>();
+  server.listen(0, '127.0.0.1', () => {
+    const address = server.address();
+    resolve(typeof address === 'object' && address !== null ? address.port : 0);
+  });
+  const port = await promise;
+  server.close();
+  return port;
+}
