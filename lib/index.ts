@@ -6,7 +6,8 @@ export {
   createAdmissionHandler,
   type ReviewOptions,
 } from './admission/handler.ts';
-export { planReview, type ReviewPlan, type ReviewPolicy } from './admission/plan.ts';
+export { planReview, type ReviewPlan } from './admission/plan.ts';
+export type { ReviewPolicy } from './admission/policy.ts';
 export type { AdmissionReview } from './admission/review.ts';
 export { type Config, parseConfig } from './config.ts';
 export { CloneError, type CloneErrorCode } from './errors.ts';

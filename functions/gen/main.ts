@@ -114,7 +114,7 @@ function toReport(settings: InstallSettings, files: readonly OutputFile[]): stri
   ].join('\n');
 }
 
-/** The Route of a Knative Service fails where somebody else has made a Service of its name (knative.md §2.1). */
+/** The Route of a Knative Service fails where somebody else has made a Service of its name. */
 function isRoutesOwn({ url, service, name, namespace }: InstallSettings): boolean {
   return url === undefined && service.name === name && service.namespace === namespace;
 }

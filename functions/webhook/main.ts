@@ -24,7 +24,7 @@ import {
 import { createApp } from './app.ts';
 import { openServer, readPair, type WebhookServer } from './server.ts';
 
-/** Knative lets a pod live for 600 s after it was told to go, and spends 30 of them before it tells us (knative.md §2.5). */
+/** Knative lets a pod live for 600 s after it was told to go, and spends 30 of them before it tells us. */
 const drainMs = 560_000;
 const insideCluster = process.env['KUBERNETES_SERVICE_HOST'] !== undefined;
 const serviceAccountNamespace = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';

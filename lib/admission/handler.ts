@@ -12,8 +12,9 @@ import type {
   WorkloadSecrets,
 } from '../ports.ts';
 import { type CloneOutcomes, completeReview } from './complete.ts';
-import { type PlannedImage, planReview, type ReviewPlan, type ReviewPolicy } from './plan.ts';
-import { completePullSecrets } from './pull-secrets.ts';
+import { completePullSecrets } from './complete-pull-secrets.ts';
+import { type PlannedImage, planReview, type ReviewPlan } from './plan.ts';
+import type { ReviewPolicy } from './policy.ts';
 import type { AdmissionReview } from './review.ts';
 
 export interface AdmissionHandlerDeps {

@@ -1,4 +1,4 @@
-import { backfillAnnotation } from '../admission/plan.ts';
+import { backfillAnnotation } from '../admission/judge.ts';
 import { dockerHub, isDomainLike } from '../image/reference.ts';
 
 /** `matchConditions[]` of a webhook configuration. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { completeReview } from '../../lib/admission/complete.ts';
-import { planReview, type ReviewPolicy } from '../../lib/admission/plan.ts';
+import { planReview } from '../../lib/admission/plan.ts';
+import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import type { AdmissionReview } from '../../lib/admission/review.ts';
 import { CloneError, type CloneErrorCode } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/image/reference.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as flushed } from 'node:timers/promises';
 import { createAdmissionHandler } from '../../lib/admission/handler.ts';
-import type { ReviewPolicy } from '../../lib/admission/plan.ts';
+import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import type { AdmissionReview } from '../../lib/admission/review.ts';
 import { createCopies } from '../../lib/cloner/copies.ts';
 import { toBackupNamespace } from '../../lib/config.ts';

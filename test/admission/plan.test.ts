@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { planReview, type ReviewPlan, type ReviewPolicy } from '../../lib/admission/plan.ts';
+import { planReview, type ReviewPlan } from '../../lib/admission/plan.ts';
+import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import { parseImagePattern } from '../../lib/image/pattern.ts';
 import { formatReference } from '../../lib/image/reference.ts';
 import {

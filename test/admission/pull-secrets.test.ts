@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { completePullSecrets } from '../../lib/admission/complete-pull-secrets.ts';
 import { planReview, type ReviewPlan } from '../../lib/admission/plan.ts';
-import { completePullSecrets } from '../../lib/admission/pull-secrets.ts';
 import type { WorkloadSecrets } from '../../lib/index.ts';
 import { policy, review } from '../support/reviews.ts';
 

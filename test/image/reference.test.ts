@@ -8,7 +8,7 @@ const hex = (digit: string, length: number): string => digit.repeat(length);
 const D = `sha256:${hex('0', 64)}`;
 const invalid = { name: 'CloneError', code: 'INVALID_REFERENCE' } as const;
 
-/** Rows of registry.md §1.2: what distribution/reference answers. */
+/** What distribution/reference answers. */
 const accepted: readonly (readonly [row: number, input: string, expected: Reference])[] = [
   [1, 'ubuntu', { domain: 'docker.io', path: 'library/ubuntu' }],
   [2, 'ubuntu:22.04', { domain: 'docker.io', path: 'library/ubuntu', tag: '22.04' }],

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { ReviewPolicy } from '../../lib/admission/plan.ts';
+import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import type { AdmissionReview } from '../../lib/admission/review.ts';
 
 export const uid = '705ab4f5-6393-11e8-b7cc-42010a800002';
