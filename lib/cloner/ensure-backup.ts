@@ -3,7 +3,6 @@ import { canonicalReference, formatReference, type Reference } from '../image/re
 import type {
   CloneOutcome,
   CopyProgress,
-  CopyResult,
   CredentialSource,
   Credentials,
   ImageCloner,
@@ -16,6 +15,7 @@ import { type BackupQuestion, type BackupState, isCopyOf, readBackup } from './b
 import type { Copies, Copy } from './copies.ts';
 import { withDeadline } from './deadline.ts';
 import { describeProgress } from './progress.ts';
+import { createReport } from './report.ts';
 import { type CheckedSource, createSourceCheck } from './source.ts';
 import { assertMovable, markBackup, writeBackup } from './write-backup.ts';
 
@@ -67,16 +67,13 @@ interface Found {
   readonly warnings: readonly string[];
 }
 
-const progressLogMs = 1_000;
-
 /**
  * The policy between a review and the adapters, written once for all of them: look into the backup, ask the source,
  * copy what is missing, fall back to the backup when the source is gone.
  */
 export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
-  const { cloner, copies, logger, observer, now } = deps;
-  /** Failures of copies, which many reviews may meet, but which happened once. */
-  const counted = new WeakSet<CloneError>();
+  const { cloner, copies, observer, now } = deps;
+  const report = createReport(deps);
   const checkSource = createSourceCheck({
     cloner,
     credentials: deps.sourceCredentials,
@@ -92,8 +89,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       const found = await find(errand);
       return 'status' in found ? found : toReady(errand, found, now() - startedAt);
     });
-    logOutcome(request, outcome, now() - startedAt);
-    countOutcome(outcome, now() - startedAt);
+    report.outcome(request, outcome, now() - startedAt);
     return outcome;
   };
 
@@ -138,14 +134,14 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     }
     const { domain, path, tag } = backup;
     const target = canonicalReference({ domain, path, tag });
-    const log = progressLog(errand);
-    const copy = copies.start({ target, sourceDigest: checked.digest }, (signal, report) => {
+    const log = report.progress(errand);
+    const copy = copies.start({ target, sourceDigest: checked.digest }, (signal, share) => {
       const onProgress = (progress: CopyProgress): void => {
-        report(progress);
+        share(progress);
         log(progress);
       };
       const write = { cloner, backup, access: errand.access, signal, onProgress };
-      return counting(() =>
+      return report.copy(() =>
         isCurrent ? markBackup(write, digest) : writeBackup(write, source, checked, state),
       );
     });
@@ -165,37 +161,6 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
           `${name} was put there by others: not used when the source is gone`,
         ],
       };
-    }
-  }
-
-  /** Counts a copy once, however many reviews wait for it, and also if none does any more. */
-  async function counting(copy: () => Promise<CopyResult>): Promise<CopyResult> {
-    const startedAt = now();
-    try {
-      const copied = await copy();
-      const seconds = (now() - startedAt) / 1000;
-      observer.cloned({ result: 'copied', reason: '', seconds, bytes: copied.bytes });
-      return copied;
-    } catch (error) {
-      if (error instanceof CloneError) {
-        const seconds = (now() - startedAt) / 1000;
-        observer.cloned({ result: 'failed', reason: error.code, seconds, bytes: 0 });
-        counted.add(error);
-      }
-      throw error;
-    }
-  }
-
-  function countOutcome(outcome: CloneOutcome, ms: number): void {
-    const seconds = ms / 1000;
-    if (
-      outcome.status === 'ready' &&
-      (outcome.result === 'present' || outcome.result === 'fallback')
-    ) {
-      observer.cloned({ result: outcome.result, reason: '', seconds, bytes: 0 });
-    }
-    if (outcome.status === 'failed' && !counted.has(outcome.error)) {
-      observer.cloned({ result: 'failed', reason: outcome.error.code, seconds, bytes: 0 });
     }
   }
 
@@ -240,41 +205,6 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     } catch (failure) {
       if (isBackupsFault(failure)) observer.backupAnswered(false);
       throw failure;
-    }
-  }
-
-  function progressLog({ uid, source }: Errand): (progress: CopyProgress) => void {
-    let nextAt = now() + progressLogMs;
-    return ({ phase, doneBytes, totalBytes }) => {
-      if (now() < nextAt) return;
-      nextAt = now() + progressLogMs;
-      logger.info(
-        { uid, source: canonicalReference(source), phase, doneBytes, totalBytes },
-        'copying',
-      );
-    };
-  }
-
-  function logOutcome(request: EnsureRequest, outcome: CloneOutcome, ms: number): void {
-    const fields = {
-      uid: request.uid,
-      source: canonicalReference(request.source),
-      backup: formatReference(request.backup),
-      ms: Math.round(ms),
-    };
-    switch (outcome.status) {
-      case 'ready': {
-        const { result, bytes, image } = outcome;
-        logger.info({ ...fields, result, bytes, digest: image.digest }, 'image is in the backup');
-        return;
-      }
-      case 'pending':
-        logger.info({ ...fields, detail: outcome.detail }, 'image is still being copied');
-        return;
-      case 'failed': {
-        const { code, message, cause } = outcome.error;
-        logger.warn({ ...fields, code, reason: message, err: cause }, 'image has no backup');
-      }
     }
   }
 }

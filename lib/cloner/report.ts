@@ -1,0 +1,93 @@
+import { CloneError } from '../errors.ts';
+import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
+import type { CloneOutcome, CopyProgress, CopyResult, Logger, Observer } from '../ports.ts';
+
+/** Of what the log tells, and for which review. */
+export interface ReportSubject {
+  readonly uid: string;
+  readonly source: Reference;
+  readonly backup: Reference;
+}
+
+/** Tells the log and the counters what becomes of images. */
+export interface Report {
+  /** A line once a second while a copy runs. */
+  progress(subject: ReportSubject): (progress: CopyProgress) => void;
+  /** Counts a copy once, however many reviews wait for it, and also if none does any more. */
+  copy(work: () => Promise<CopyResult>): Promise<CopyResult>;
+  /** A line for each image of a review. */
+  outcome(subject: ReportSubject, outcome: CloneOutcome, ms: number): void;
+}
+
+export interface ReportDeps {
+  readonly logger: Logger;
+  readonly observer: Observer;
+  /** Milliseconds, for durations only. */
+  readonly now: () => number;
+}
+
+const progressLogMs = 1_000;
+
+export function createReport({ logger, observer, now }: ReportDeps): Report {
+  /** Failures of copies, which many reviews may meet, but which happened once. */
+  const counted = new WeakSet<CloneError>();
+
+  function progress({ uid, source }: ReportSubject): (progress: CopyProgress) => void {
+    let nextAt = now() + progressLogMs;
+    return ({ phase, doneBytes, totalBytes }) => {
+      if (now() < nextAt) return;
+      nextAt = now() + progressLogMs;
+      const fields = { uid, source: canonicalReference(source), phase, doneBytes, totalBytes };
+      logger.info(fields, 'copying');
+    };
+  }
+
+  async function copy(work: () => Promise<CopyResult>): Promise<CopyResult> {
+    const startedAt = now();
+    try {
+      const copied = await work();
+      const seconds = (now() - startedAt) / 1000;
+      observer.cloned({ result: 'copied', reason: '', seconds, bytes: copied.bytes });
+      return copied;
+    } catch (error) {
+      if (error instanceof CloneError) {
+        const seconds = (now() - startedAt) / 1000;
+        observer.cloned({ result: 'failed', reason: error.code, seconds, bytes: 0 });
+        counted.add(error);
+      }
+      throw error;
+    }
+  }
+
+  function outcome({ uid, source, backup }: ReportSubject, what: CloneOutcome, ms: number): void {
+    const seconds = ms / 1000;
+    const fields = {
+      uid,
+      source: canonicalReference(source),
+      backup: formatReference(backup),
+      ms: Math.round(ms),
+    };
+    switch (what.status) {
+      case 'ready': {
+        const { result, bytes, image } = what;
+        logger.info({ ...fields, result, bytes, digest: image.digest }, 'image is in the backup');
+        if (result === 'present' || result === 'fallback') {
+          observer.cloned({ result, reason: '', seconds, bytes: 0 });
+        }
+        return;
+      }
+      case 'pending':
+        logger.info({ ...fields, detail: what.detail }, 'image is still being copied');
+        return;
+      case 'failed': {
+        const { code, message, cause } = what.error;
+        logger.warn({ ...fields, code, reason: message, err: cause }, 'image has no backup');
+        if (!counted.has(what.error)) {
+          observer.cloned({ result: 'failed', reason: code, seconds, bytes: 0 });
+        }
+      }
+    }
+  }
+
+  return { progress, copy, outcome };
+}
