@@ -3,7 +3,13 @@ set minimum-version := "1.57.0"
 # The Node that `npm ci` brought.
 export PATH := justfile_directory() / "node_modules/.bin:" + env("PATH")
 
-image := env("IMAGE", "image-cloner:v1")
+# What these and README's other variables are set to in the environment wins.
+# IMAGE must name a registry that the nodes can pull from; CLONER is docker or registry, GATEWAY is kourier, contour or istio.
+export IMAGE := env("IMAGE", "image-cloner:v1")
+export CLONER := env("CLONER", "docker")
+export GATEWAY := env("GATEWAY", "kourier")
+gateway_namespace := if GATEWAY == "contour" { "contour-external" } else if GATEWAY == "istio" { "istio-system" } else { "kourier-system" }
+export SERVICE_NAMESPACE := env("SERVICE_NAMESPACE", gateway_namespace)
 
 # list recipes
 help:
@@ -55,7 +61,39 @@ record-reviews:
 bundle:
     npm run build
 
+# container image; BASE names another base image with a Node
+[group("image")]
+build: bundle
+    docker build --build-arg BASE --tag {{ quote(IMAGE) }} .
+
 # certificates, TLS secret and webhook configuration, into certs/
 [group("cluster")]
 gen:
     npm run gen
+
+# put everything into the cluster; the webhook is registered last, when the API server can call it
+[group("cluster")]
+deploy:
+    node --import tsx functions/deploy/main.ts deploy
+
+# how each part is doing; not 0 where one is not well
+[group("cluster")]
+status:
+    node --import tsx functions/deploy/main.ts status
+
+# take out what deploy put in, the webhook first; copies and workloads stay
+[confirm("Take image-cloner out of this cluster?")]
+[group("cluster")]
+undeploy:
+    node --import tsx functions/deploy/main.ts undeploy
+
+# let a namespace pull from the backup, and let the webhook read that namespace's pull secrets: REGISTRY_AUTH_DIR holds username and password, BACKUP_PULL_SECRET names the secret
+[group("cluster")]
+pull-secret NAMESPACE:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    kubectl --namespace '{{ NAMESPACE }}' apply --filename knative/pull-secrets.yaml
+    if [[ -n ${BACKUP_PULL_SECRET:-} ]]; then
+      # By pipes only: what stands in an argument list is for everybody on this machine to read.
+      node --import tsx functions/pull-secret/main.ts | kubectl --namespace '{{ NAMESPACE }}' apply --filename -
+    fi

@@ -3,7 +3,7 @@ import { canonicalReference, formatReference, type Reference } from '../image/re
 import type { CloneOutcome, CopyProgress, CopyResult, Logger, Observer } from '../ports.ts';
 
 /** Of what the log tells, and for which review. */
-export interface ReportSubject {
+interface ReportSubject {
   readonly uid: string;
   readonly source: Reference;
   readonly backup: Reference;

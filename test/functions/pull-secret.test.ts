@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
+import { parse } from 'yaml';
+
+const run = promisify(execFile);
+
+describe('functions/pull-secret/main.ts', () => {
+  let dir: string;
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'pull-secret-'));
+    await writeFile(join(dir, 'username'), 'acme\n');
+    await writeFile(join(dir, 'password'), 'pä"ss:1\n');
+  });
+  after(async () => {
+    await rm(dir, { recursive: true });
+  });
+
+  function write(env: Readonly<Record<string, string>>): ReturnType<typeof run> {
+    const args = ['--import', 'tsx', 'functions/pull-secret/main.ts'];
+    return run(process.execPath, args, {
+      env: { PATH: process.env['PATH'], REGISTRY_AUTH_DIR: dir, ...env },
+    });
+  }
+
+  const registries = [
+    ['reg.test:5000/team', 'reg.test:5000'],
+    ['docker.io', 'https://index.docker.io/v1/'],
+  ] as const;
+  for (const [registry, key] of registries) {
+    it(`writes a pull secret for ${registry}`, async () => {
+      const { stdout } = await write({ REGISTRY: registry, BACKUP_PULL_SECRET: 'backup' });
+
+      assert.deepEqual(parse(String(stdout)), {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: 'backup' },
+        type: 'kubernetes.io/dockerconfigjson',
+        stringData: {
+          // base64 of acme:pä"ss:1
+          '.dockerconfigjson': `{"auths":{"${key}":{"auth":"YWNtZTpww6Qic3M6MQ=="}}}`,
+        },
+      });
+    });
+  }
+
+  it('says what is missing and exits 2', async () => {
+    await assert.rejects(write({ REGISTRY: 'reg.test' }), {
+      code: 2,
+      stderr: 'pull-secret: BACKUP_PULL_SECRET must be set: it is the name of the secret\n',
+    });
+  });
+});

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { after, before, describe, it } from 'node:test';
+import { createApp } from '../../functions/webhook/app.ts';
+import { openServer, readPair, type WebhookServer } from '../../functions/webhook/server.ts';
+import { ConfigError } from '../../lib/errors.ts';
+import { createMemoryLog } from '../support/memory-log.ts';
+
+const eightMiB = 8 * 1024 * 1024;
+
+describe('the app on a real server', () => {
+  const { logger, lines } = createMemoryLog();
+  let server: WebhookServer;
+  let received: unknown;
+
+  before(async () => {
+    const { fetch } = createApp({
+      review: (body) => {
+        received = body;
+        const response = { uid: 'u-1', allowed: true };
+        return Promise.resolve({
+          apiVersion: 'admission.k8s.io/v1',
+          kind: 'AdmissionReview',
+          response,
+        });
+      },
+      isReady: () => true,
+      metrics: { render: () => Promise.resolve(''), contentType: 'text/plain' },
+      logger,
+    });
+    server = await openServer({ fetch, port: 0, tls: undefined, logger });
+  });
+  after(async () => {
+    await server.close();
+  });
+
+  /** Sends the bytes on a connection of their own and resolves with all that comes back. */
+  async function send(headers: readonly string[], body: string, end = false): Promise<string> {
+    const socket = connect(server.port, '127.0.0.1');
+    await once(socket, 'connect');
+    const lines = ['POST /clone-image HTTP/1.1', 'host: w', 'connection: close', ...headers];
+    socket.write(`${lines.join('\r\n')}\r\ncontent-type: application/json\r\n\r\n${body}`);
+    if (end) socket.destroy();
+    return end ? '' : await text(socket);
+  }
+
+  const chunked = (body: string): string => `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+
+  for (const length of [7, eightMiB]) {
+    it(`takes a body of ${length} bytes that does not say how long it is`, async () => {
+      const body = `{"a":1${' '.repeat(length - 7)}}`;
+
+      const answer = await send(['transfer-encoding: chunked'], chunked(body));
+
+      assert.match(answer, /^HTTP\/1\.1 200 /);
+      assert.deepEqual(received, { a: 1 });
+    });
+  }
+
+  it('refuses one that turns out to be longer than 8 MiB', async () => {
+    const body = ' '.repeat(eightMiB + 1);
+
+    const answer = await send(['transfer-encoding: chunked'], chunked(body));
+
+    assert.match(answer, /^HTTP\/1\.1 413 [^]*the AdmissionReview is larger than 8 MiB\n$/);
+  });
+
+  it('does not call it a bug when the caller goes away before its body has arrived', async () => {
+    await send(['content-length: 100'], '{"a"', true);
+    await send(['transfer-encoding: chunked'], '5\r\n{"a"', true);
+    assert.match(await send(['content-length: 2'], '{}'), /^HTTP\/1\.1 200 /);
+
+    assert.deepEqual(lines('error'), []);
+  });
+});
+
+describe('readPair', () => {
+  it('names every file that cannot be read', async () => {
+    await assert.rejects(
+      readPair({ certFile: '/nonexistent/tls.crt', keyFile: '/nonexistent/tls.key' }),
+      (error) =>
+        error instanceof ConfigError &&
+        error.problems.length === 2 &&
+        /tls\.crt cannot be read/.test(error.problems[0] ?? '') &&
+        /tls\.key cannot be read/.test(error.problems[1] ?? ''),
+    );
+  });
+});

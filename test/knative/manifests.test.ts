@@ -1,0 +1,308 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import * as v from 'valibot';
+import { type Document, parse, parseAllDocuments, parseDocument } from 'yaml';
+import { createApp } from '../../functions/webhook/app.ts';
+import { configVariables, parseConfig } from '../../lib/config.ts';
+import { parseSettings } from '../../lib/install/settings.ts';
+import { toTlsSecret } from '../../lib/install/tls-secret.ts';
+import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
+import { createMemoryLog } from '../support/memory-log.ts';
+
+const variants = ['docker', 'registry'] as const;
+const gateways = ['kourier', 'contour', 'istio'] as const;
+
+const patchSchema = v.array(
+  v.object({
+    op: v.picklist(['add', 'replace', 'remove']),
+    path: v.string(),
+    value: v.optional(v.unknown()),
+  }),
+);
+const probeSchema = v.object({ httpGet: v.strictObject({ path: v.string() }) });
+const serviceSchema = v.object({
+  metadata: v.object({ name: v.string(), namespace: v.string() }),
+  spec: v.object({
+    template: v.object({
+      metadata: v.object({
+        labels: v.record(v.string(), v.string()),
+        annotations: v.record(v.string(), v.string()),
+      }),
+      spec: v.object({
+        serviceAccountName: v.string(),
+        timeoutSeconds: v.number(),
+        responseStartTimeoutSeconds: v.number(),
+        containers: v.strictTuple([
+          v.object({
+            ports: v.strictTuple([v.object({ name: v.string(), containerPort: v.number() })]),
+            env: v.array(v.object({ name: v.string(), value: v.string() })),
+            readinessProbe: v.strictObject(probeSchema.entries),
+            livenessProbe: probeSchema,
+            securityContext: v.object({
+              runAsUser: v.number(),
+              runAsGroup: v.number(),
+              runAsNonRoot: v.boolean(),
+              allowPrivilegeEscalation: v.literal(false),
+              readOnlyRootFilesystem: v.literal(true),
+              capabilities: v.strictObject({ drop: v.tuple([v.literal('ALL')]) }),
+              seccompProfile: v.strictObject({ type: v.literal('RuntimeDefault') }),
+            }),
+            volumeMounts: v.array(
+              v.object({ name: v.string(), mountPath: v.string(), readOnly: v.literal(true) }),
+            ),
+          }),
+        ]),
+        volumes: v.array(
+          v.object({
+            name: v.string(),
+            secret: v.optional(v.object({ secretName: v.string() })),
+            hostPath: v.optional(v.object({ path: v.string(), type: v.literal('Socket') })),
+          }),
+        ),
+      }),
+    }),
+  }),
+});
+type Service = v.InferOutput<typeof serviceSchema>;
+
+/** Knative's own; setting them is refused. */
+const reservedEnv = ['PORT', 'K_SERVICE', 'K_REVISION', 'K_CONFIGURATION'];
+const reservedPorts = [8008, 8012, 8013, 8022, 9090, 9091];
+/** The latter three before Knative 1.13. */
+const reservedMounts = ['/', '/dev', '/dev/log', '/tmp', '/var', '/var/log'];
+/** Knative waits that long for requests before it sends SIGTERM, and the grace period runs meanwhile. */
+const beforeTermMs = 30_000;
+
+const settings = parseSettings({});
+const webhook = toWebhookConfiguration(settings, 'CA').webhooks[0];
+
+async function readText(...path: readonly string[]): Promise<string> {
+  return await readFile(join('knative', ...path), 'utf8');
+}
+
+/** As `kubectl kustomize knative/VARIANT` makes it. */
+async function readService(variant: string): Promise<Service> {
+  const service = parseDocument(await readText('base', 'service.yaml'));
+  const patch = v.parse(patchSchema, parse(await readText(variant, 'patch.yaml')));
+  for (const { op, path, value } of patch) {
+    const keys = path.slice(1).split('/');
+    const exists = service.hasIn(keys);
+    if (op === 'remove') assert.ok(service.deleteIn(keys), path);
+    else if (keys.at(-1) === '-') service.addIn(keys.slice(0, -1), value);
+    else if (op === 'replace' && !exists) assert.fail(`nothing to replace at ${path}`);
+    else service.setIn(keys, value);
+  }
+  return v.parse(serviceSchema, service.toJS());
+}
+
+async function readContainer(
+  variant: string,
+): Promise<Service['spec']['template']['spec']['containers'][0]> {
+  return (await readService(variant)).spec.template.spec.containers[0];
+}
+
+async function readAll(...path: readonly string[]): Promise<readonly Document[]> {
+  return parseAllDocuments(await readText(...path));
+}
+
+function ofKind(objects: readonly Document[], kind: string): Document {
+  const found = objects.find((object) => object.get('kind') === kind);
+  assert.ok(found, `a ${kind}`);
+  return found;
+}
+
+for (const variant of variants) {
+  describe(`knative/${variant}`, () => {
+    it('listens where the webhook does, on one port that is not Knative’s', async () => {
+      const { ports } = await readContainer(variant);
+
+      assert.equal(ports[0].containerPort, parseConfig({}).port);
+      assert.equal(reservedPorts.includes(ports[0].containerPort), false);
+      // `h2c` would make Knative speak HTTP/2 to us.
+      assert.equal(ports[0].name, 'http1');
+    });
+
+    it('probes paths that are routed', async () => {
+      const { readinessProbe, livenessProbe } = await readContainer(variant);
+      const { logger } = createMemoryLog();
+      const review = (): never => assert.fail('not asked');
+      const metrics = { render: async () => '', contentType: 'text/plain' };
+      const { routes } = createApp({ review, isReady: () => true, metrics, logger });
+      const gets = routes.filter(({ method }) => method === 'GET').map(({ path }) => path);
+
+      for (const { httpGet } of [readinessProbe, livenessProbe]) {
+        assert.ok(gets.includes(httpGet.path), httpGet.path);
+      }
+    });
+
+    it('leaves the copies that run as much time as they are promised', async () => {
+      const { timeoutSeconds, responseStartTimeoutSeconds } = (await readService(variant)).spec
+        .template.spec;
+      const main = await readFile('functions/webhook/main.ts', 'utf8');
+      const drainMs = Number(/drainMs = ([\d_]+)/.exec(main)?.[1]?.replaceAll('_', ''));
+
+      assert.ok(timeoutSeconds <= 600, 'Knative allows no more');
+      assert.ok(responseStartTimeoutSeconds <= timeoutSeconds);
+      assert.ok(drainMs <= timeoutSeconds * 1_000 - beforeTermMs, `${drainMs} ms of draining`);
+    });
+
+    it('sets variables that the webhook knows and Knative does not', async () => {
+      const { env } = await readContainer(variant);
+      const known = configVariables.map(({ name }) => name);
+
+      assert.deepEqual(env, [{ name: 'CLONER', value: variant }]);
+      for (const { name } of env) {
+        assert.ok(known.includes(name), name);
+        assert.equal(reservedEnv.includes(name), false, name);
+      }
+    });
+
+    it('mounts every volume once, read-only, where Knative allows it', async () => {
+      const { volumes } = (await readService(variant)).spec.template.spec;
+      const { volumeMounts } = await readContainer(variant);
+
+      assert.deepEqual(
+        volumeMounts.map(({ name }) => name).toSorted(),
+        volumes.map(({ name }) => name).toSorted(),
+      );
+      for (const { mountPath } of volumeMounts) {
+        assert.equal(reservedMounts.includes(mountPath), false, mountPath);
+      }
+      const auth = volumes.find(({ secret }) => secret?.secretName === 'registry-auth');
+      const mount = volumeMounts.find(({ name }) => name === auth?.name);
+      assert.equal(mount?.mountPath, parseConfig({}).registryAuthDir);
+    });
+
+    it('is left alone by the webhook, by its namespace and by its label', async () => {
+      const { metadata, spec } = await readService(variant);
+      const [byName] = webhook.namespaceSelector.matchExpressions;
+      const [byLabel] = webhook.objectSelector.matchExpressions;
+
+      assert.ok(byName?.values.includes(metadata.namespace));
+      assert.ok(byLabel?.values.includes(spec.template.metadata.labels[byLabel.key] ?? ''));
+    });
+
+    it('is called what gen calls it', async () => {
+      const { metadata, spec } = await readService(variant);
+      const objects = await readAll('namespace.yaml');
+      const account = ofKind(objects, 'ServiceAccount');
+
+      assert.equal(metadata.name, settings.name);
+      assert.equal(metadata.namespace, settings.namespace);
+      assert.equal(ofKind(objects, 'Namespace').getIn(['metadata', 'name']), settings.namespace);
+      assert.equal(account.getIn(['metadata', 'name']), spec.template.spec.serviceAccountName);
+      assert.equal(account.getIn(['metadata', 'namespace']), settings.namespace);
+    });
+
+    it('is one pod, always', async () => {
+      const { annotations } = (await readService(variant)).spec.template.metadata;
+
+      assert.equal(annotations['autoscaling.knative.dev/min-scale'], '1');
+      assert.equal(annotations['autoscaling.knative.dev/max-scale'], '1');
+    });
+  });
+}
+
+describe('knative/registry', () => {
+  it('has no privilege, no host path, and the user of the image', async () => {
+    const { securityContext } = await readContainer('registry');
+    const { volumes } = (await readService('registry')).spec.template.spec;
+    const dockerfile = await readFile('Dockerfile', 'utf8');
+
+    assert.equal(securityContext.runAsNonRoot, true);
+    assert.ok(volumes.every(({ hostPath }) => hostPath === undefined));
+    const { runAsUser, runAsGroup } = securityContext;
+    assert.match(dockerfile, new RegExp(`^USER ${runAsUser}:${runAsGroup}$`, 'm'));
+  });
+});
+
+describe('knative/docker', () => {
+  it('mounts the socket where the webhook looks for it', async () => {
+    const { volumes } = (await readService('docker')).spec.template.spec;
+    const { volumeMounts } = await readContainer('docker');
+    const socket = volumes.find(({ hostPath }) => hostPath !== undefined);
+    const mount = volumeMounts.find(({ name }) => name === socket?.name);
+
+    assert.equal(`unix://${mount?.mountPath}`, parseConfig({}).dockerHost);
+  });
+});
+
+for (const gateway of gateways) {
+  describe(`knative/gateway/${gateway}.yaml`, () => {
+    it('gives the Service one https name, and gen makes certificate and webhook for it', async () => {
+      const objects = await readAll('gateway', `${gateway}.yaml`);
+      const service = ofKind(objects, 'Service');
+      const mapping = ofKind(objects, 'DomainMapping');
+      const claim = ofKind(objects, 'ClusterDomainClaim');
+      const namespace = String(service.getIn(['metadata', 'namespace']));
+      const made = parseSettings({ SERVICE_NAMESPACE: namespace });
+      const { clientConfig, namespaceSelector } = toWebhookConfiguration(made, 'CA').webhooks[0];
+      const name = `${String(service.getIn(['metadata', 'name']))}.${namespace}.svc`;
+
+      assert.equal(mapping.getIn(['metadata', 'name']), name);
+      assert.equal(claim.getIn(['metadata', 'name']), name);
+      assert.equal(made.hosts[0], name);
+      assert.ok('service' in clientConfig);
+      assert.deepEqual(clientConfig.service, {
+        name: service.getIn(['metadata', 'name']),
+        namespace,
+        port: service.getIn(['spec', 'ports', 0, 'port']),
+        path: '/clone-image',
+      });
+      assert.ok(namespaceSelector.matchExpressions[0]?.values.includes(namespace));
+    });
+
+    it('maps it to the Knative Service, with the Secret of gen, in the namespace of both', async () => {
+      const objects = await readAll('gateway', `${gateway}.yaml`);
+      const mapping = ofKind(objects, 'DomainMapping');
+      const { metadata } = toTlsSecret(settings, { certificate: '', key: '' });
+
+      assert.equal(mapping.getIn(['spec', 'ref', 'name']), settings.name);
+      assert.equal(mapping.getIn(['spec', 'tls', 'secretName']), metadata.name);
+      assert.equal(mapping.getIn(['metadata', 'namespace']), metadata.namespace);
+      const claim = ofKind(objects, 'ClusterDomainClaim');
+      assert.equal(claim.getIn(['spec', 'namespace']), metadata.namespace);
+    });
+
+    it('has a Service that every API server can dial, and that Knative leaves alone', async () => {
+      const service = ofKind(await readAll('gateway', `${gateway}.yaml`), 'Service');
+
+      assert.equal(service.hasIn(['spec', 'type']), false);
+      assert.equal(service.hasIn(['spec', 'clusterIP']), false);
+      assert.equal(service.hasIn(['metadata', 'labels']), false);
+    });
+
+    it('is in the namespace that the justfile gives to gen', async () => {
+      const service = ofKind(await readAll('gateway', `${gateway}.yaml`), 'Service');
+      const namespace = String(service.getIn(['metadata', 'namespace']));
+      const justfile = await readFile('justfile', 'utf8');
+      const line = /^gateway_namespace := .*$/m.exec(justfile)?.[0] ?? '';
+
+      const chosen =
+        new RegExp(`"${gateway}" \\{ "([^"]*)" \\}`).exec(line) ??
+        /else \{ "([^"]*)" \}$/.exec(line);
+      assert.equal(chosen?.[1], namespace);
+    });
+  });
+}
+
+describe('Dockerfile', () => {
+  it('starts the bundle’s webhook on the port of the manifests', async () => {
+    const dockerfile = await readFile('Dockerfile', 'utf8');
+    const { ports } = await readContainer('registry');
+
+    assert.match(dockerfile, /^COPY dist \/app$/m);
+    assert.match(dockerfile, /^ENTRYPOINT \["node", "\/app\/webhook\.js"\]$/m);
+    assert.match(dockerfile, new RegExp(`^EXPOSE ${ports[0].containerPort}$`, 'm'));
+  });
+});
+
+describe('knative/gateway', () => {
+  it('has no file that no test knows', async () => {
+    const files = await readdir('knative/gateway');
+
+    assert.deepEqual(files.toSorted(), gateways.map((name) => `${name}.yaml`).toSorted());
+  });
+});
