@@ -1,5 +1,4 @@
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import {
   type AdmissionHandler,
   CloneError,
@@ -11,6 +10,8 @@ export interface AppDeps {
   readonly review: AdmissionHandler;
   /** Whether reviews are taken: configuration and credentials are loaded, and we are not on our way out. */
   readonly isReady: () => boolean;
+  /** What is down, in one sentence. It is told and changes nothing: an outage is answered review by review. @default nothing */
+  readonly outage?: () => string | undefined;
   /** For `GET /metrics`. */
   readonly metrics: { readonly render: () => Promise<string>; readonly contentType: string };
   readonly logger: Logger;
@@ -25,10 +26,9 @@ const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 
 const tooLarge = (c: Context): Response =>
   c.text('the AdmissionReview is larger than 8 MiB\n', 413);
-const limitStream = bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge });
 
 /** The routes; the server around them is `main.ts`'s. */
-export function createApp({ review, isReady, metrics, logger }: AppDeps): Hono {
+export function createApp({ review, isReady, outage, metrics, logger }: AppDeps): Hono {
   const app = new Hono();
 
   app.post(
@@ -40,16 +40,10 @@ export function createApp({ review, isReady, metrics, logger }: AppDeps): Hono {
       }
       return await next();
     },
-    async (c, next) => {
-      // The API server says how long its body is, and hono's own limit would look into the stream all the same:
-      // for that @hono/node-server makes web streams of Node's, which costs more than all the rest of a review.
-      const length = c.req.header('content-length');
-      const isKnown = length !== undefined && c.req.header('transfer-encoding') === undefined;
-      if (!isKnown) return await limitStream(c, next);
-      return Number(length) > maxBodyBytes ? tooLarge(c) : await next();
-    },
     async (c) => {
-      const body = parseJson(await c.req.text());
+      const text = await readBody(c);
+      if (text === undefined) return tooLarge(c);
+      const body = parseJson(text);
       const options: ReviewOptions = {
         // Asked for only where somebody waits: @hono/node-server makes a whole `Request` of it.
         get signal() {
@@ -75,7 +69,10 @@ export function createApp({ review, isReady, metrics, logger }: AppDeps): Hono {
     return c.text('AdmissionReviews are sent by POST\n', 405);
   });
 
-  app.get('/readyz', (c) => (isReady() ? c.text('OK') : c.text('not ready', 503)));
+  app.get('/readyz', (c) => {
+    if (!isReady()) return c.text('not ready', 503);
+    return c.text(['OK', outage?.() ?? []].flat().join('\n'));
+  });
   app.get('/livez', (c) => c.text('OK'));
   app.get('/metrics', async (c) => {
     c.header('Content-Type', metrics.contentType);
@@ -116,6 +113,33 @@ export function toBudgetMs(timeout: string | undefined): number {
 function readUid(body: unknown): string {
   const uid = /"uid":"([\w-]{1,64})"/.exec(JSON.stringify(body));
   return uid?.[1] ?? 'a review without uid';
+}
+
+/** The body's text, or `undefined` where there is too much of it. */
+async function readBody({ req }: Context): Promise<string | undefined> {
+  const length = req.header('content-length');
+  try {
+    // The API server says how long its body is. To count what does not, @hono/node-server makes web streams of Node's,
+    // which costs more than all the rest of a review.
+    if (length === undefined || req.header('transfer-encoding') !== undefined) {
+      return await readStream(req.raw.body);
+    }
+    return Number(length) > maxBodyBytes ? undefined : await req.text();
+  } catch {
+    throw new CloneError('INVALID_REVIEW', 'not an AdmissionReview: the body was cut off');
+  }
+}
+
+async function readStream(stream: ReadableStream<Uint8Array> | null): Promise<string | undefined> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  // To cancel the stream would be to close the connection, and nobody could read why.
+  for await (const chunk of stream?.values({ preventCancel: true }) ?? []) {
+    size += chunk.length;
+    if (size > maxBodyBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
 }
 
 function parseJson(text: string): unknown {

@@ -59,6 +59,8 @@ async function main(): Promise<void> {
     config.tls === undefined ? undefined : readPair(config.tls),
   ] as const);
   const policy = await toPolicy(config, (await backupCredentials()).username);
+  let isBackupUp = true;
+  const { domain, namespace } = policy.backup;
   const review = createAdmissionHandler({
     cloner,
     policy,
@@ -69,13 +71,27 @@ async function main(): Promise<void> {
     pinDigests: config.pinDigests,
     adoptExisting: config.adoptExisting,
     logger,
-    observer: metrics,
+    observer: {
+      ...metrics,
+      backupAnswered(isUp) {
+        isBackupUp = isUp;
+        metrics.backupAnswered(isUp);
+      },
+    },
   });
 
   let isReady = true;
-  const { fetch } = createApp({ review, isReady: () => isReady, metrics, logger });
+  const { fetch } = createApp({
+    review,
+    isReady: () => isReady,
+    outage: () =>
+      isBackupUp
+        ? undefined
+        : `the backup registry ${domain} gave no usable answer when it was last asked`,
+    metrics,
+    logger,
+  });
   const server = await openServer({ fetch, port: config.port, tls: config.tls, logger });
-  const { domain, namespace } = policy.backup;
   logger.info(
     { port: server.port, https: config.tls !== undefined, backup: `${domain}/${namespace}` },
     'ready',

@@ -172,7 +172,12 @@ describe('the other routes', () => {
   for (const [method, path, status, text] of rows) {
     it(`${method} ${path} is ${status}`, async () => {
       const { logger } = createMemoryLog();
-      const app = createApp({ review: () => assert.fail(), isReady: () => true, logger, metrics });
+      const app = createApp({
+        review: () => assert.fail(),
+        isReady: () => true,
+        logger,
+        metrics,
+      });
 
       const response = await app.request(path, { method });
 
@@ -182,9 +187,30 @@ describe('the other routes', () => {
     });
   }
 
+  it('GET /readyz tells of an outage and stays OK, or the endpoint would vanish with the registry', async () => {
+    const { logger } = createMemoryLog();
+    const app = createApp({
+      review: () => assert.fail(),
+      isReady: () => true,
+      outage: () => 'the backup registry is down',
+      metrics,
+      logger,
+    });
+
+    const response = await app.request('/readyz');
+
+    assert.equal(response.status, 200);
+    assert.equal(await response.text(), 'OK\nthe backup registry is down');
+  });
+
   it('GET /readyz is 503 while we are not ready, and /livez is not', async () => {
     const { logger } = createMemoryLog();
-    const app = createApp({ review: () => assert.fail(), isReady: () => false, logger, metrics });
+    const app = createApp({
+      review: () => assert.fail(),
+      isReady: () => false,
+      logger,
+      metrics,
+    });
 
     assert.equal((await app.request('/readyz')).status, 503);
     assert.equal((await app.request('/livez')).status, 200);
