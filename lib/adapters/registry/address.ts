@@ -7,7 +7,7 @@ const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
-/** Link-local (cloud metadata lives there), unspecified, multicast, and AWS's metadata address in IPv6. */
+/** Link-local (cloud metadata lives there), unspecified, multicast and reserved, and metadata addresses that are none of these. */
 const forbidden = new BlockList();
 forbidden.addSubnet('169.254.0.0', 16, 'ipv4');
 forbidden.addSubnet('0.0.0.0', 8, 'ipv4');
@@ -15,20 +15,27 @@ forbidden.addSubnet('224.0.0.0', 3, 'ipv4');
 forbidden.addAddress('::', 'ipv6');
 forbidden.addSubnet('fe80::', 10, 'ipv6');
 forbidden.addSubnet('ff00::', 8, 'ipv6');
-forbidden.addAddress('fd00:ec2::254', 'ipv6');
-// Alibaba's metadata address is the one that is neither link-local nor private.
+// Alibaba, Oracle (the old one), Azure's wire server; Amazon and Google in IPv6.
 forbidden.addAddress('100.100.100.200', 'ipv4');
+forbidden.addAddress('192.0.0.192', 'ipv4');
+forbidden.addAddress('168.63.129.16', 'ipv4');
+forbidden.addAddress('fd00:ec2::254', 'ipv6');
+forbidden.addAddress('fd20:ce::254', 'ipv6');
 
 const privates = new BlockList();
 privates.addSubnet('10.0.0.0', 8, 'ipv4');
 privates.addSubnet('172.16.0.0', 12, 'ipv4');
 privates.addSubnet('192.168.0.0', 16, 'ipv4');
 privates.addSubnet('100.64.0.0', 10, 'ipv4');
+privates.addSubnet('198.18.0.0', 15, 'ipv4');
 privates.addSubnet('fc00::', 7, 'ipv6');
+privates.addSubnet('fec0::', 10, 'ipv6');
+// NAT64 of somebody's own network may lead anywhere in it (RFC 8215).
+privates.addSubnet('64:ff9b:1::', 48, 'ipv6');
 
 /** Sorts an address; IPv4 inside IPv6 counts as the IPv4 address that it is. */
 export function kindOfAddress(address: string): AddressKind {
-  const plain = unmap(address);
+  const plain = toPlain(address);
   const family = isIP(plain) === 6 ? 'ipv6' : 'ipv4';
   if (isIP(plain) === 0 || forbidden.check(plain, family)) return 'forbidden';
   if (loopback.check(plain, family)) return 'loopback';
@@ -41,14 +48,31 @@ export function literalAddress(hostname: string): string | undefined {
   return isIP(bare) === 0 ? undefined : bare;
 }
 
-/** `::ffff:7f00:1` and `64:ff9b::7f00:1` (NAT64) → `127.0.0.1`. */
-function unmap(address: string): string {
-  const match = /^(?:::ffff:|64:ff9b::)(?:([\d.]+)|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/i.exec(
-    address,
-  );
-  if (match === null) return address;
-  const [, dotted, high = '', low = ''] = match;
-  if (dotted !== undefined) return dotted;
-  const [a, b] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
-  return [a >> 8, a & 255, b >> 8, b & 255].join('.');
+/** Without a zone, and as IPv4 where it is one in disguise. */
+function toPlain(address: string): string {
+  const bare = address.replace(/%.*$/, '');
+  if (isIP(bare) !== 6 || loopback.check(bare, 'ipv6')) return bare;
+  const groups = groupsOf(bare);
+  const embedded = embeddings.find(({ prefix }) => prefix.every((group, i) => groups[i] === group));
+  if (embedded === undefined) return bare;
+  const [high = 0, low = 0] = groups.slice(embedded.at, embedded.at + 2);
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+}
+
+/** `::ffff:127.0.0.1`, NAT64's `64:ff9b::127.0.0.1`, the deprecated `::127.0.0.1`, and 6to4's `2002:7f00:1::`. */
+const embeddings: readonly { readonly prefix: readonly number[]; readonly at: number }[] = [
+  { prefix: [0, 0, 0, 0, 0, 0xffff], at: 6 },
+  { prefix: [0x64, 0xff9b, 0, 0, 0, 0], at: 6 },
+  { prefix: [0, 0, 0, 0, 0, 0], at: 6 },
+  { prefix: [0x2002], at: 1 },
+];
+
+/** The eight groups of an IPv6 address, however it is written. */
+function groupsOf(address: string): readonly number[] {
+  const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  const [left = [], right = []] = canonical
+    .split('::')
+    .map((half) => half.split(':').filter((group) => group !== ''));
+  const zeros = Array.from({ length: 8 - left.length - right.length }, () => '0');
+  return [...left, ...zeros, ...right].map((group) => Number.parseInt(group, 16));
 }

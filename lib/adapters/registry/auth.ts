@@ -1,10 +1,12 @@
 import { Buffer } from 'node:buffer';
-import * as v from 'valibot';
 import { untilAborted } from '../../cloner/deadline.ts';
 import type { Credentials } from '../../ports.ts';
+import { type HttpAnswer, headerOf, readBody } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { RegistryError, toRegistryError } from './failure.ts';
-import { type Http, type HttpAnswer, headerOf, readBody } from './http.ts';
+import type { Http } from './http.ts';
+import { isOwnRealm, parseRealm } from './realm.ts';
+import { parseToken, type Token } from './token.ts';
 
 /** What a request needs to do, in the words of the token protocol: `repository:library/nginx:pull`. */
 export type Scope = string;
@@ -13,58 +15,44 @@ export type Scope = string;
 export interface Authorizer {
   /** Header for a request that needs `scopes`, as far as a challenge was seen before. */
   authorization(scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined>;
-  /** Learns from a 401. Resolves with `false` where trying once more cannot help. */
-  learn(answer: HttpAnswer, scopes: readonly Scope[], used: string | undefined): Promise<boolean>;
+  /** Learns from a 401 to a request that was sent with `used`. Returns `false` where trying once more cannot help. */
+  learn(
+    challenge: Pick<HttpAnswer, 'headers'>,
+    scopes: readonly Scope[],
+    used: string | undefined,
+  ): boolean;
+  /** Why a 401 may be final: credentials that we have and did not send. */
+  withheld(): RegistryError | undefined;
 }
 
 export interface AuthorizerOptions {
   readonly http: Http;
   readonly registry: URL;
   readonly credentials: Credentials | undefined;
-  /** Hosts, beside the registry's own site, whose token servers may see the credentials. */
-  readonly trustedRealms: readonly string[];
   readonly now: () => number;
   /** The registry is the user's own: its password is sent before it asks, which saves a request each time we start. */
   readonly isConfigured: boolean;
 }
 
-interface Token {
-  readonly value: string;
-  readonly expiresAt: number;
-}
-
-/** `expiresAt` is absent while the token is being fetched. */
+/** The last two are absent while the token is being fetched. */
 interface Entry {
   readonly fetched: Promise<Token>;
+  header?: string;
   expiresAt?: number;
 }
 
-type Scheme =
-  | { readonly kind: 'unknown' }
-  | { readonly kind: 'basic' }
-  | { readonly kind: 'bearer'; readonly realm: URL; readonly service: string | undefined };
+interface Bearer {
+  readonly kind: 'bearer';
+  readonly realm: URL;
+  readonly service: string | undefined;
+}
 
-const tokenSchema = v.pipe(
-  v.object({
-    token: v.optional(v.string()),
-    access_token: v.optional(v.string()),
-    expires_in: v.optional(v.number()),
-  }),
-  v.transform(({ token, access_token, expires_in }) => ({
-    value: access_token ?? token ?? '',
-    seconds: expires_in ?? 60,
-  })),
-);
+type Scheme = { readonly kind: 'unknown' | 'basic' } | Bearer;
 
 const maxTokenBytes = 128 * 1024;
-/** The specification's default, and its floor. */
-const minTokenSeconds = 60;
-/** A token is not begun to be used in the last tenth of its life. */
-const usableShare = 0.9;
 const maxTokens = 500;
 const fetchTimeoutMs = 30_000;
-/** What may stand in a header; anything else would split it. */
-const headerText = /^[\x21-\x7e]+$/;
+const step = 'authenticating';
 
 /** Answers Basic and Bearer challenges (distribution `spec/auth/token.md`). */
 export function createAuthorizer(options: AuthorizerOptions): Authorizer {
@@ -87,139 +75,131 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       case 'basic':
         return basic;
       case 'bearer':
-        return `Bearer ${await tokenFor(scheme, scopes, signal)}`;
+        return toHeader(await tokenFor(scheme, scopes, signal));
     }
   }
 
-  async function learn(
-    answer: HttpAnswer,
+  function learn(
+    challenge: Pick<HttpAnswer, 'headers'>,
     scopes: readonly Scope[],
     used: string | undefined,
-  ): Promise<boolean> {
-    const before = scheme;
-    scheme = pickScheme(challengesOf(answer));
-    if (scheme.kind === 'unknown') return false;
-    if (scheme.kind === 'basic') return basic !== undefined && used !== basic;
-    if (before.kind === 'bearer' && used !== undefined) {
+  ): boolean {
+    const picked = pickScheme(challengesOf(challenge));
+    if (picked === undefined) return false;
+    scheme = picked;
+    if (scheme.kind !== 'bearer') return basic !== undefined && used !== basic;
+    const key = keyOf(scheme, scopes);
+    if (tokens.get(key)?.header === used && used !== undefined) {
       // It may have expired, or have been issued before a permission was: one fresh one, and no more.
-      return tokens.delete(keyOf(scopes));
+      tokens.delete(key);
     }
     return true;
   }
 
-  function pickScheme(challenges: readonly Challenge[]): Scheme {
-    for (const { scheme: name, parameters } of challenges) {
-      const realm = parameters.get('realm');
-      if (name === 'bearer' && realm !== undefined) {
-        return { kind: 'bearer', realm: toRealm(realm), service: parameters.get('service') };
-      }
-      if (name === 'basic') return { kind: 'basic' };
-    }
-    return { kind: 'unknown' };
+  function withheld(): RegistryError | undefined {
+    if (basic === undefined || scheme.kind !== 'bearer') return undefined;
+    return isOwnRealm(scheme.realm, registry) ? undefined : foreign(scheme.realm);
   }
 
-  /** Relative in practice; plain http only where the registry itself is. */
-  function toRealm(text: string): URL {
-    const realm = URL.canParse(text, registry) ? new URL(text, registry) : undefined;
-    const isPlain = realm?.protocol === 'http:' && registry.protocol === 'http:';
-    if (realm === undefined || !(realm.protocol === 'https:' || isPlain) || realm.username !== '') {
-      throw new RegistryError('REFUSED', 'authenticating: its token server has no usable address');
-    }
-    return realm;
+  /** Bearer, unless its token server may not see the password that Basic would take; what neither is, is left out. */
+  function pickScheme(challenges: readonly Challenge[]): Scheme | undefined {
+    const offered = challenges.find(({ scheme, parameters }) => {
+      return scheme === 'bearer' && parameters.has('realm');
+    });
+    const hasBasic = challenges.some(({ scheme }) => scheme === 'basic');
+    if (offered === undefined) return hasBasic ? { kind: 'basic' } : undefined;
+    const { parameters } = offered;
+    const realm = parseRealm(parameters.get('realm') ?? '', registry);
+    if (hasBasic && basic !== undefined && !isOwnRealm(realm, registry)) return { kind: 'basic' };
+    return { kind: 'bearer', realm, service: parameters.get('service') };
   }
 
   /** One fetch in flight per scope, however many wait for it. */
   async function tokenFor(
-    bearer: Extract<Scheme, { kind: 'bearer' }>,
+    bearer: Bearer,
     scopes: readonly Scope[],
     signal: AbortSignal,
-  ): Promise<string> {
-    const key = keyOf(scopes);
+  ): Promise<Token> {
+    const key = keyOf(bearer, scopes);
     const known = tokens.get(key);
     if (known !== undefined && (known.expiresAt ?? Number.POSITIVE_INFINITY) > now()) {
-      return (await untilAborted(known.fetched, signal)).value;
+      return await untilAborted(known.fetched, signal);
     }
-    // Its own time limit: others wait for it too, and the first who asked may be the first to leave.
-    const fetched = fetchToken(bearer, scopes, AbortSignal.timeout(fetchTimeoutMs));
-    const entry: Entry = { fetched };
+    const entry: Entry = { fetched: fetchToken(bearer, scopes) };
     tokens.delete(key);
     tokens.set(key, entry);
     const [oldest] = tokens.keys();
     if (tokens.size > maxTokens && oldest !== undefined) tokens.delete(oldest);
-    fetched.then(
-      ({ expiresAt }) => {
-        entry.expiresAt = expiresAt;
+    entry.fetched.then(
+      (token) => {
+        entry.header = toHeader(token);
+        entry.expiresAt = now() + token.usableMs;
       },
       () => {
         if (tokens.get(key) === entry) tokens.delete(key);
       },
     );
-    return (await untilAborted(fetched, signal)).value;
+    return await untilAborted(entry.fetched, signal);
   }
 
-  async function fetchToken(
-    { realm, service }: Extract<Scheme, { kind: 'bearer' }>,
-    scopes: readonly Scope[],
-    signal: AbortSignal,
-  ): Promise<Token> {
-    const url = new URL(realm);
-    if (service !== undefined) url.searchParams.set('service', service);
+  async function fetchToken(bearer: Bearer, scopes: readonly Scope[]): Promise<Token> {
+    const url = new URL(bearer.realm);
+    if (bearer.service !== undefined) url.searchParams.set('service', bearer.service);
     for (const scope of scopes) url.searchParams.append('scope', scope);
-    const mayKnow = basic !== undefined && isTrusted(realm);
-    const step = 'authenticating';
-    const answer = await http.send({
-      method: 'GET',
-      url,
-      ...(mayKnow && { headers: { authorization: basic } }),
-      signal,
-      step,
-      sentBy: registry,
-    });
-    const text = new TextDecoder().decode(await readBody(answer, maxTokenBytes, step));
-    if (answer.status !== 200)
-      throw toRegistryError(step, answer.status, text, headerOf(answer, 'retry-after'));
-    const { value, seconds } = parseToken(text);
-    const lifeMs = Math.max(minTokenSeconds, seconds) * 1000;
-    return { value, expiresAt: now() + lifeMs * usableShare };
+    const mayKnow = basic !== undefined && isOwnRealm(bearer.realm, registry);
+    // Its own time limit: others wait for it too, and the first who asked may be the first to leave.
+    const signal = AbortSignal.timeout(fetchTimeoutMs);
+    try {
+      const answer = await http.send({
+        method: 'GET',
+        url,
+        ...(mayKnow && { headers: { authorization: basic } }),
+        signal,
+        step,
+        sentBy: registry,
+      });
+      const text = new TextDecoder().decode(await readBody(answer, maxTokenBytes, step));
+      if (answer.status === 200) return parseToken(text);
+      const retryAfter = headerOf(answer, 'retry-after');
+      throw toRegistryError(step, { status: answer.status, text, retryAfter, now: now() });
+    } catch (error) {
+      if (signal.aborted) throw silent(error);
+      // A token server that is not there says nothing of the image.
+      if (error instanceof RegistryError && error.reason === 'NOT_FOUND') throw absent(error);
+      throw error;
+    }
   }
 
-  /** Whoever writes a manifest chooses the registry, and the registry the realm: credentials go to its own site only. */
-  function isTrusted(realm: URL): boolean {
-    return (
-      realm.host === registry.host ||
-      isSameSite(realm.hostname, registry.hostname) ||
-      options.trustedRealms.includes(realm.hostname)
-    );
-  }
-
-  return { authorization, learn };
+  return { authorization, learn, withheld };
 }
 
-function challengesOf(answer: HttpAnswer): readonly Challenge[] {
-  const header = answer.headers['www-authenticate'];
+function challengesOf({ headers }: Pick<HttpAnswer, 'headers'>): readonly Challenge[] {
+  const header = headers['www-authenticate'];
   return parseChallenges(header === undefined ? [] : [header].flat());
 }
 
-function keyOf(scopes: readonly Scope[]): string {
-  return scopes.toSorted().join(' ');
+function keyOf({ realm, service }: Bearer, scopes: readonly Scope[]): string {
+  return [realm.href, service, ...scopes.toSorted()].join(' ');
 }
 
-/** `auth.example.com` and `example.com` for `registry.example.com`; never for addresses, or for what whole countries share. */
-function isSameSite(realm: string, registry: string): boolean {
-  if (/^[\d.]+$|^\[/.test(realm) || /^[\d.]+$|^\[/.test(registry)) return false;
-  const site = registry.slice(registry.indexOf('.') + 1);
-  const isShared = !site.includes('.') || /^(co|com|net|org|gov|edu|ac)\.[a-z]{2}$/.test(site);
-  return !isShared && (realm === site || realm.endsWith(`.${site}`));
+function toHeader({ value }: Token): string {
+  return `Bearer ${value}`;
 }
 
-function parseToken(text: string): { readonly value: string; readonly seconds: number } {
-  const unreadable = new RegistryError('REFUSED', 'authenticating: its token server sent no token');
-  try {
-    const token = v.parse(tokenSchema, JSON.parse(text));
-    if (!headerText.test(token.value)) throw unreadable;
-    return token;
-  } catch {
-    // Never a cause: it would quote the token.
-    throw unreadable;
-  }
+function foreign({ hostname }: URL): RegistryError {
+  return new RegistryError(
+    'DENIED',
+    `${step}: its token server ${hostname} belongs to another site, which gets no password from us`,
+  );
+}
+
+function silent(cause: unknown): RegistryError {
+  const message = `${step}: its token server did not answer in time`;
+  return new RegistryError('UNAVAILABLE', message, { cause, isTransient: true });
+}
+
+function absent(cause: RegistryError): RegistryError {
+  return new RegistryError('REFUSED', `${step}: its token server is not where it should be`, {
+    cause,
+  });
 }

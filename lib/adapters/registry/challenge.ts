@@ -5,8 +5,9 @@ export interface Challenge {
 }
 
 const token = String.raw`[!#$%&'*+\-.^_\`|~0-9A-Za-z]+`;
-const parameter = new RegExp(`^\\s*(${token})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${token}))`);
-const scheme = new RegExp(`^\\s*(${token})(?=\\s|,|$)`);
+const parameter = new RegExp(`^(${token})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${token}))`);
+/** With what some schemes have instead of parameters: `Negotiate oYG1MIGy==`. */
+const scheme = new RegExp(`^(${token})(?=\\s|,|$)(?:\\s+[\\w.~+/-]+=*(?=\\s*(?:,|$)))?`);
 const maxHeaderLength = 8192;
 
 /** Reads all challenges of all headers; several may stand in one, separated by the same commas as their parameters. */
@@ -16,22 +17,27 @@ export function parseChallenges(headers: readonly string[]): readonly Challenge[
 
 function parseHeader(header: string): readonly Challenge[] {
   const challenges: { readonly scheme: string; readonly parameters: Map<string, string> }[] = [];
-  let rest = header.slice(0, maxHeaderLength);
-  while (rest.trim() !== '') {
+  let rest = skipSeparators(header.slice(0, maxHeaderLength));
+  while (rest !== '') {
     const found = parameter.exec(rest);
     const current = challenges.at(-1);
     if (found !== null && current !== undefined) {
       const [text, name = '', quoted, plain = ''] = found;
       const value = quoted === undefined ? plain : quoted.replaceAll(/\\(.)/g, '$1');
       current.parameters.set(name.toLowerCase(), value);
-      rest = rest.slice(text.length).replace(/^\s*,/, '');
+      rest = skipSeparators(rest.slice(text.length));
       continue;
     }
     const named = scheme.exec(rest);
+    // What cannot be read ends the header; what came before it counts.
     if (named === null) return challenges;
     const [text, name = ''] = named;
     challenges.push({ scheme: name.toLowerCase(), parameters: new Map() });
-    rest = rest.slice(text.length).replace(/^\s*,/, '');
+    rest = skipSeparators(rest.slice(text.length));
   }
   return challenges;
+}
+
+function skipSeparators(text: string): string {
+  return text.replace(/^[\s,]+/, '');
 }

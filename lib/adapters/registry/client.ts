@@ -1,25 +1,36 @@
 import { isDigest } from '../../image/reference.ts';
+import { drop, headerOf, readBody } from './answer.ts';
 import type { Scope } from './auth.ts';
+import { type OpenBlob, openBlobOf } from './blob-range.ts';
 import { RegistryError } from './failure.ts';
-import { drop, headerOf, readBody } from './http.ts';
+import { withGrace } from './grace.ts';
 import {
   type Descriptor,
   digestOf,
   manifestTypes,
   maxManifestBytes,
+  parseMediaType,
   schema1Types,
 } from './manifest.ts';
 import type { Answered, RegistryRequest, Send } from './transport.ts';
+import { parseUploadLocation, withDigest } from './upload-location.ts';
 
 /** A manifest as it was served, to the byte. */
 export interface ServedManifest {
   readonly bytes: Uint8Array;
+  /** Without parameters. */
   readonly mediaType: string;
   readonly digest: string;
 }
 
-interface UploadSession {
+export interface UploadSession {
   readonly location: URL;
+}
+
+/** A blob of another repository in the same registry. */
+interface MountSource {
+  readonly path: string;
+  readonly digest: string;
 }
 
 /** The verbs of the distribution API (distribution-spec), for one repository of one registry. */
@@ -36,25 +47,26 @@ export interface RepositoryClient {
     manifest: ServedManifest,
     signal: AbortSignal,
   ): Promise<{ readonly hasSubject: boolean }>;
+  /** Whether it need not be written: a registry that does not say is written to, and decides. */
+  hasManifest(digest: string, signal: AbortSignal): Promise<boolean>;
+  /** As `hasManifest`. */
   hasBlob(digest: string, signal: AbortSignal): Promise<boolean>;
   /** The blob from `offset` on. */
-  openBlob(
-    descriptor: Descriptor,
-    offset: number,
-    signal: AbortSignal,
-  ): Promise<AsyncIterable<Uint8Array>>;
-  /** `mounted`: the blob is there now, without a byte having moved. */
-  startUpload(
-    from: { readonly path: string; readonly digest: string } | undefined,
-    signal: AbortSignal,
-  ): Promise<UploadSession | 'mounted'>;
+  readonly openBlob: OpenBlob;
+  /** `mounted`: the blob is there now, without a byte having moved; else the registry wants it uploaded. */
+  mountBlob(from: MountSource, signal: AbortSignal): Promise<UploadSession | 'mounted'>;
+  startUpload(signal: AbortSignal): Promise<UploadSession>;
+  /** `body` is called once, when the bytes are wanted. */
   finishUpload(
     session: UploadSession,
     descriptor: Descriptor,
     body: () => AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<void>;
-  /** Best effort: a session that is left open lives for a week. */
+  /**
+   * Best effort: a session that is left open lives for a week. distribution 2.8 deletes none whose bytes it has begun to read,
+   * since the state in its location is out of date then.
+   */
   cancelUpload(session: UploadSession): Promise<void>;
   /** Manifests that say that they are about `digest`; `undefined` where the registry has no such API. */
   getReferrers(digest: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
@@ -62,26 +74,25 @@ export interface RepositoryClient {
 
 const accept = [...manifestTypes, ...schema1Types].join(', ');
 const indexType = 'application/vnd.oci.image.index.v1+json';
+const cancelTimeoutMs = 5_000;
 
 export function createRepositoryClient(send: Send, registry: URL, path: string): RepositoryClient {
   const pull: readonly Scope[] = [`repository:${path}:pull`];
   const push: readonly Scope[] = [`repository:${path}:pull,push`];
+  // For distribution a cancelled upload is something deleted; who may not do that is given the rest.
+  const cancel: readonly Scope[] = [`repository:${path}:pull,push,delete`];
 
   const at = (rest: string): URL => new URL(`/v2/${path}/${rest}`, registry);
 
   async function ask(
-    method: 'GET' | 'HEAD',
-    rest: string,
-    step: string,
+    request: Pick<RegistryRequest, 'method' | 'headers' | 'step'> & { readonly rest: string },
+    absent: readonly number[],
     signal: AbortSignal,
-    headers: Readonly<Record<string, string>> = {},
   ): Promise<Answered | undefined> {
-    const expect = [200, 206, 404];
-    const answer = await send(
-      { method, url: at(rest), headers, scopes: pull, expect, step },
-      signal,
-    );
-    if (answer.status !== 404) return answer;
+    const { rest, ...asked } = request;
+    const expect = [200, 206, ...absent];
+    const answer = await send({ ...asked, url: at(rest), scopes: pull, expect }, signal);
+    if (!absent.includes(answer.status)) return answer;
     await drop(answer);
     return undefined;
   }
@@ -91,7 +102,13 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     signal: AbortSignal,
   ): Promise<Omit<ServedManifest, 'bytes'> | undefined> {
     const step = 'looking it up';
-    const answer = await ask('HEAD', `manifests/${reference}`, step, signal, { accept });
+    const request = {
+      method: 'HEAD',
+      rest: `manifests/${reference}`,
+      headers: { accept },
+      step,
+    } as const;
+    const answer = await ask(request, [404], signal);
     if (answer === undefined) return undefined;
     await drop(answer);
     const digest = headerOf(answer, 'docker-content-digest');
@@ -99,7 +116,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     if (digest === undefined) return await getManifest(reference, signal);
     if (!isDigest(digest)) throw new RegistryError('REFUSED', `${step}: its digest cannot be read`);
     if (isDigest(reference) && digest !== reference) throw otherDigest(step);
-    return { digest, mediaType: headerOf(answer, 'content-type') ?? '' };
+    return { digest, mediaType: parseMediaType(headerOf(answer, 'content-type')) };
   }
 
   async function getManifest(
@@ -107,98 +124,109 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     signal: AbortSignal,
   ): Promise<ServedManifest | undefined> {
     const step = 'reading its manifest';
-    const answer = await ask('GET', `manifests/${reference}`, step, signal, { accept });
+    const request = {
+      method: 'GET',
+      rest: `manifests/${reference}`,
+      headers: { accept },
+      step,
+    } as const;
+    const answer = await ask(request, [404], signal);
     if (answer === undefined) return undefined;
     const bytes = await readBody(answer, maxManifestBytes, step);
     const wanted = isDigest(reference) ? reference : headerOf(answer, 'docker-content-digest');
     const digest = digestOf(bytes, wanted !== undefined && isDigest(wanted) ? wanted : 'sha256:');
     if (wanted !== undefined && wanted !== digest) throw otherDigest(step);
-    return { bytes, digest, mediaType: headerOf(answer, 'content-type') ?? '' };
+    return { bytes, digest, mediaType: parseMediaType(headerOf(answer, 'content-type')) };
   }
 
   async function putManifest(
     reference: string,
-    { bytes, mediaType }: ServedManifest,
+    { bytes, mediaType, digest }: ServedManifest,
     signal: AbortSignal,
   ): Promise<{ readonly hasSubject: boolean }> {
-    const headers = { 'content-type': mediaType };
-    const answer = await write(
-      'PUT',
-      at(`manifests/${reference}`),
-      [201, 202],
-      'writing the manifest',
-      signal,
+    const answer = await send(
       {
-        headers,
+        method: 'PUT',
+        url: at(`manifests/${reference}`),
+        headers: { 'content-type': mediaType },
         body: bytes,
+        scopes: push,
+        expect: [201, 202],
+        step: 'writing the manifest',
       },
+      signal,
     );
     await drop(answer);
+    const stored = headerOf(answer, 'docker-content-digest');
+    // It may name what it stored by another algorithm, but not something else by the same.
+    if (stored !== undefined && stored !== digest && stored !== digestOf(bytes)) {
+      const message = 'writing the manifest: it stored something else than it was given';
+      throw new RegistryError('REFUSED', message);
+    }
     return { hasSubject: headerOf(answer, 'oci-subject') !== undefined };
   }
 
-  async function write(
-    method: 'POST' | 'PUT' | 'DELETE',
-    url: URL,
-    expect: readonly number[],
-    step: string,
-    signal: AbortSignal,
-    rest: Pick<RegistryRequest, 'headers' | 'body'> = {},
-    scopes = push,
-  ): Promise<Answered> {
-    return await send({ method, url, expect, step, scopes, ...rest }, signal);
+  async function hasManifest(digest: string, signal: AbortSignal): Promise<boolean> {
+    const step = 'looking for a part';
+    const request = {
+      method: 'HEAD',
+      rest: `manifests/${digest}`,
+      headers: { accept },
+      step,
+    } as const;
+    return await isHeld(request, digest, signal);
   }
 
   async function hasBlob(digest: string, signal: AbortSignal): Promise<boolean> {
-    const answer = await ask('HEAD', `blobs/${digest}`, 'looking for a layer', signal);
+    const step = 'looking for a layer';
+    return await isHeld({ method: 'HEAD', rest: `blobs/${digest}`, step }, digest, signal);
+  }
+
+  async function isHeld(
+    request: Parameters<typeof ask>[0],
+    digest: string,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    // Artifactory says 403 of what is not there, and others do not know HEAD.
+    const answer = await ask(request, [403, 404, 405], signal);
     if (answer === undefined) return false;
     await drop(answer);
-    return true;
+    const held = headerOf(answer, 'docker-content-digest');
+    const [algorithm] = digest.split(':');
+    return held === undefined || held === digest || !held.startsWith(`${algorithm}:`);
   }
 
-  async function openBlob(
-    { digest, size }: Descriptor,
-    offset: number,
-    signal: AbortSignal,
-  ): Promise<AsyncIterable<Uint8Array>> {
-    const step = 'reading a layer';
-    const headers = offset === 0 ? {} : { range: `bytes=${offset}-` };
-    const answer = await ask('GET', `blobs/${digest}`, step, signal, headers);
-    if (answer === undefined)
-      throw new RegistryError('NOT_FOUND', `${step}: ${digest} is not there`);
-    const length = headerOf(answer, 'content-length');
-    const isWhole = answer.status === 200;
-    const expected = isWhole ? size : size - offset;
-    if (length !== undefined && Number(length) !== expected) {
-      answer.body.destroy();
-      throw new RegistryError('REFUSED', `${step}: it is not as long as the manifest says`);
-    }
-    return isWhole && offset > 0 ? skip(answer.body, offset) : answer.body;
-  }
-
-  async function startUpload(
-    from: { readonly path: string; readonly digest: string } | undefined,
+  async function mountBlob(
+    { digest, path: from }: MountSource,
     signal: AbortSignal,
   ): Promise<UploadSession | 'mounted'> {
     const url = at('blobs/uploads/');
-    if (from !== undefined) {
-      url.searchParams.set('mount', from.digest);
-      url.searchParams.set('from', from.path);
-    }
-    const scopes = from === undefined ? push : [...push, `repository:${from.path}:pull`];
-    const headers = { 'content-length': '0' };
-    const answer = await write(
-      'POST',
-      url,
-      [201, 202],
-      'starting an upload',
+    url.searchParams.set('mount', digest);
+    url.searchParams.set('from', from);
+    const scopes = [...push, `repository:${from}:pull`];
+    const answer = await post(
+      { url, scopes, expect: [201, 202], step: 'mounting a layer' },
       signal,
-      { headers },
-      scopes,
+    );
+    return answer.status === 201 ? 'mounted' : toSession(answer);
+  }
+
+  async function startUpload(signal: AbortSignal): Promise<UploadSession> {
+    const url = at('blobs/uploads/');
+    const step = 'starting an upload';
+    return toSession(await post({ url, scopes: push, expect: [202], step }, signal));
+  }
+
+  async function post(
+    request: Pick<RegistryRequest, 'url' | 'scopes' | 'expect' | 'step'>,
+    signal: AbortSignal,
+  ): Promise<Answered> {
+    const headers = { 'content-length': '0' };
+    const answer = await withGrace(signal, cancelTimeoutMs, (late) =>
+      send({ ...request, method: 'POST', headers }, late),
     );
     await drop(answer);
-    if (answer.status === 201) return 'mounted';
-    return { location: toLocation(headerOf(answer, 'location'), answer.url) };
+    return answer;
   }
 
   async function finishUpload(
@@ -207,17 +235,19 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     body: () => AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<void> {
-    const url = new URL(location);
-    url.searchParams.set('digest', digest);
-    const headers = {
-      'content-length': String(size),
-      'content-type': 'application/octet-stream',
-    };
-    const answer = await write('PUT', url, [201, 204], 'writing a layer', signal, {
-      headers,
-      // An empty stream with a length of 0 is a request without a body.
-      body: size === 0 ? new Uint8Array() : body,
-    });
+    const answer = await send(
+      {
+        method: 'PUT',
+        url: withDigest(location, digest),
+        headers: { 'content-length': String(size), 'content-type': 'application/octet-stream' },
+        // An empty stream with a length of 0 is a request without a body.
+        body: size === 0 ? () => new Uint8Array() : body,
+        scopes: push,
+        expect: [201, 204],
+        step: 'writing a layer',
+      },
+      signal,
+    );
     await drop(answer);
   }
 
@@ -225,7 +255,12 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     const step = 'giving up an upload';
     const expect = [200, 202, 204, 404];
     try {
-      await drop(await write('DELETE', location, expect, step, AbortSignal.timeout(5_000)));
+      await drop(
+        await send(
+          { method: 'DELETE', url: location, scopes: cancel, expect, step },
+          AbortSignal.timeout(cancelTimeoutMs),
+        ),
+      );
     } catch {
       // The registry purges what is left; the failure that brought us here is the one to tell.
     }
@@ -236,18 +271,28 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     signal: AbortSignal,
   ): Promise<ServedManifest | undefined> {
     const step = 'looking for signatures';
-    const answer = await ask('GET', `referrers/${digest}`, step, signal, { accept: indexType });
+    const headers = { accept: indexType };
+    // Whoever does not know the question has his own way of saying so.
+    const absent = [400, 404, 405, 406, 501];
+    const answer = await ask(
+      { method: 'GET', rest: `referrers/${digest}`, headers, step },
+      absent,
+      signal,
+    );
     if (answer === undefined) return undefined;
     const bytes = await readBody(answer, maxManifestBytes, step);
-    return { bytes, digest: digestOf(bytes), mediaType: headerOf(answer, 'content-type') ?? '' };
+    const mediaType = parseMediaType(headerOf(answer, 'content-type'));
+    return { bytes, digest: digestOf(bytes), mediaType };
   }
 
   return {
     headManifest,
     getManifest,
     putManifest,
+    hasManifest,
     hasBlob,
-    openBlob,
+    openBlob: openBlobOf(ask),
+    mountBlob,
     startUpload,
     finishUpload,
     cancelUpload,
@@ -255,29 +300,8 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
   };
 }
 
-/** Relative, absolute, with a query that must survive; http from behind a proxy that told the registry nothing of https. */
-function toLocation(text: string | undefined, from: URL): URL {
-  if (text === undefined || !URL.canParse(text, from)) {
-    throw new RegistryError('REFUSED', 'starting an upload: it did not say where to');
-  }
-  const location = new URL(text, from);
-  if (location.hostname === from.hostname && from.protocol === 'https:') {
-    location.protocol = 'https:';
-    if (location.port === '' || location.port === '80') location.port = from.port;
-  }
-  return location;
-}
-
-async function* skip(body: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
-  let left = bytes;
-  for await (const chunk of body) {
-    if (left >= chunk.length) {
-      left -= chunk.length;
-      continue;
-    }
-    yield chunk.subarray(left);
-    left = 0;
-  }
+function toSession(answer: Answered): UploadSession {
+  return { location: parseUploadLocation(headerOf(answer, 'location'), answer.url) };
 }
 
 function otherDigest(step: string): RegistryError {

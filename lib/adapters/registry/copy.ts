@@ -1,32 +1,41 @@
 import { createLimit } from '../../cloner/limit.ts';
+import { CloneError } from '../../errors.ts';
+import type { Backoff } from './backoff.ts';
 import { copyBlob } from './blob.ts';
 import type { RepositoryClient, ServedManifest } from './client.ts';
 import { RegistryError } from './failure.ts';
 import { type ImageGraph, readGraph } from './graph.ts';
 import type { Layer } from './manifest.ts';
+import type { UploadOnce } from './upload-once.ts';
 
 /** The two ends of a copy, and what is particular about this one. */
 export interface ImageCopy {
   readonly source: RepositoryClient;
   readonly target: RepositoryClient;
-  /** Makes one upload of all that run for the same repository and digest at the same time. */
-  readonly once: (digest: string, upload: () => Promise<number>) => Promise<number>;
+  /** By digest, for the target's repository. */
+  readonly once: UploadOnce;
   /** Path of the source where both are one registry: blobs are mounted then. */
   readonly mountFrom: string | undefined;
   readonly maxImageBytes: number;
   readonly toSourceError: (error: unknown) => unknown;
+  readonly backoff: Backoff;
   readonly signal: AbortSignal;
   readonly onProgress: (doneBytes: number, totalBytes: number) => void;
+}
+
+/** What a copy came to. */
+export interface CopiedImage {
+  /** That were moved. */
+  readonly bytes: number;
+  /** Layers that nobody may redistribute, and that the source did not have either. */
+  readonly leftOut: number;
 }
 
 /** As dockerd and oras do; on one machine more buy nothing, on a network they hide latency. */
 const parallelBlobs = 3;
 
-/**
- * Copies everything below `root` and `root` itself, without a tag: blobs first, then manifests, children before parents.
- * Resolves with the bytes that were moved.
- */
-export async function copyImage(root: ServedManifest, copy: ImageCopy): Promise<number> {
+/** Copies everything below `root` and `root` itself, without a tag: blobs first, then manifests, children before parents. */
+export async function copyImage(root: ServedManifest, copy: ImageCopy): Promise<CopiedImage> {
   const graph = await readGraph(root, copy.source, copy.target, copy.signal);
   if (graph.totalBytes > copy.maxImageBytes) {
     throw new RegistryError(
@@ -34,19 +43,28 @@ export async function copyImage(root: ServedManifest, copy: ImageCopy): Promise<
       `it has ${graph.totalBytes} bytes, and MAX_IMAGE_BYTES is ${copy.maxImageBytes}`,
     );
   }
-  const moved = await copyBlobs(graph, copy);
-  for (const manifest of graph.manifests) {
-    await copy.target.putManifest(manifest.digest, manifest, copy.signal);
+  const copied = await copyBlobs(graph, copy);
+  try {
+    for (const manifest of graph.manifests) {
+      await copy.target.putManifest(manifest.digest, manifest, copy.signal);
+    }
+  } catch (error) {
+    copy.signal.throwIfAborted();
+    throw isRefusal(error) && graph.blobs.some(({ isForeign }) => isForeign)
+      ? foreign(error)
+      : error;
   }
-  return moved;
+  return copied;
 }
 
-async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Promise<number> {
+async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Promise<CopiedImage> {
   // The first that fails ends the others: nobody waits for what cannot become an image any more.
   const failed = new AbortController();
   const signal = AbortSignal.any([copy.signal, failed.signal]);
   const limit = createLimit(parallelBlobs);
   let doneBytes = 0;
+  copy.onProgress(doneBytes, totalBytes);
+  let leftOut = 0;
   const report = (bytes: number): void => {
     doneBytes += bytes;
     copy.onProgress(doneBytes, totalBytes);
@@ -59,32 +77,46 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
       counted += bytes;
       report(bytes);
     };
-    const moved = await copy.once(blob.digest, () =>
+    const moved = await copy.once(blob.digest, signal, () =>
       copyBlob({ ...copy, descriptor: blob, signal, onBytes }),
     );
     report(blob.size - counted);
     return moved;
   }
 
-  const all = blobs.map((blob) =>
-    limit
-      .run(() => bring(blob))
-      .catch((error: unknown) => {
-        if (blob.isForeign && isMissing(error)) return 0;
+  async function bringOrLeaveOut(blob: Layer): Promise<number> {
+    try {
+      return await bring(blob);
+    } catch (error) {
+      if (!blob.isForeign || !isMissing(error)) {
         failed.abort(error);
         throw error;
-      }),
-  );
+      }
+      leftOut += 1;
+      return 0;
+    }
+  }
+
+  const all = blobs.map((blob) => limit.run(() => bringOrLeaveOut(blob)));
   const results = await Promise.allSettled(all);
   copy.signal.throwIfAborted();
   if (failed.signal.aborted) throw failed.signal.reason;
-  return results.reduce(
-    (sum, result) => sum + (result.status === 'fulfilled' ? result.value : 0),
-    0,
-  );
+  const moved = results.map((result) => (result.status === 'fulfilled' ? result.value : 0));
+  return { bytes: moved.reduce((sum, bytes) => sum + bytes, 0), leftOut };
 }
 
 /** A layer that its owner lets nobody redistribute may be missing everywhere; nodes fetch it from its own address. */
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'SOURCE_NOT_FOUND';
+  return error instanceof CloneError && error.code === 'SOURCE_NOT_FOUND';
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof CloneError && error.code === 'BACKUP_REFUSED';
+}
+
+/** distribution 2.8, as it comes, takes no manifest whose layers have addresses of their own, even if it has the layers. */
+function foreign(cause: unknown): RegistryError {
+  const message =
+    'it has layers that may not be redistributed (Windows), and the backup registry takes no such images';
+  return new RegistryError('UNSUPPORTED', message, { cause });
 }

@@ -1,5 +1,6 @@
 import { dockerHub } from '../../image/reference.ts';
 import { kindOfAddress, literalAddress } from './address.ts';
+import { drop } from './answer.ts';
 import { RegistryError } from './failure.ts';
 import type { Http } from './http.ts';
 
@@ -26,34 +27,46 @@ export function createFindEndpoint({
   insideCluster,
 }: EndpointOptions): FindEndpoint {
   const remembered = new Map<string, URL>();
+  const insecure = new Set(insecureRegistries);
 
   return async function findEndpoint(domain, signal) {
     if (domain === dockerHub) return new URL(`https://${hubHost}`);
-    if (insecureRegistries.includes(domain)) return new URL(`http://${domain}`);
-    const secure = new URL(`https://${domain}`);
+    const secure = toBase(domain);
+    if (insecure.has(domain)) return toPlain(domain);
     if (insideCluster || !isLoopback(secure.hostname)) return secure;
-    const known = remembered.get(domain) ?? (await probe(secure, signal));
-    if (remembered.size < maxRemembered) remembered.set(domain, known);
-    return known;
+    const known = remembered.get(domain);
+    if (known !== undefined) return known;
+    const { base, isCertain } = await probe(domain, signal);
+    if (isCertain && remembered.size < maxRemembered) remembered.set(domain, base);
+    return base;
   };
 
-  async function probe(secure: URL, signal: AbortSignal): Promise<URL> {
+  /** A registry that is down has not said what it speaks. */
+  async function probe(
+    domain: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly base: URL; readonly isCertain: boolean }> {
+    const secure = toBase(domain);
+    const url = new URL('/v2/', secure);
     try {
-      const answer = await http.send({
-        method: 'HEAD',
-        url: new URL('/v2/', secure),
-        signal,
-        step: 'connecting',
-      });
-      await answer.body.dump();
-      return secure;
+      await drop(await http.send({ method: 'HEAD', url, signal, step: 'connecting' }));
+      return { base: secure, isCertain: true };
     } catch (error) {
-      if (!(error instanceof RegistryError) || isTrustProblem(error)) throw error;
-      const plain = new URL(secure);
-      plain.protocol = 'http:';
-      return plain;
+      // It speaks https, but we do not trust it: to go on in plain http would be to hand it the password.
+      if (!(error instanceof RegistryError) || error.problem === 'untrusted') throw error;
+      return { base: toPlain(domain), isCertain: error.problem === 'not-https' };
     }
   }
+}
+
+/** The grammar of image names has room for ports and addresses that do not exist. */
+function toBase(domain: string): URL {
+  if (URL.canParse(`https://${domain}`)) return new URL(`https://${domain}`);
+  throw new RegistryError('UNSUPPORTED', `${domain} is no address of a registry`);
+}
+
+function toPlain(domain: string): URL {
+  return new URL(`http://${domain}`);
 }
 
 function isLoopback(hostname: string): boolean {
@@ -61,9 +74,4 @@ function isLoopback(hostname: string): boolean {
   return literal === undefined
     ? /(^|\.)localhost$/.test(hostname)
     : kindOfAddress(literal) === 'loopback';
-}
-
-/** It speaks https, but we do not trust it: to go on in plain http would be to hand it the password. */
-function isTrustProblem(error: RegistryError): boolean {
-  return error.message.includes('certificate');
 }

@@ -2,6 +2,11 @@ import * as v from 'valibot';
 import { CloneError, type RegistryReason } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import type { Side } from '../../ports.ts';
+import {
+  type ConnectionProblem,
+  connectionProblemOf,
+  connectionWords,
+} from './connection-problem.ts';
 
 /** A registry's answer that is not the one we need, or the lack of any. Which side it is, is known further out. */
 export class RegistryError extends Error {
@@ -13,6 +18,8 @@ export class RegistryError extends Error {
   readonly retryAfterMs: number | undefined;
   /** Absent where there was no answer. */
   readonly status: number | undefined;
+  /** Present where there was no answer. */
+  readonly problem: ConnectionProblem | undefined;
 
   constructor(
     reason: RegistryReason,
@@ -22,6 +29,7 @@ export class RegistryError extends Error {
       readonly isTransient?: boolean;
       readonly retryAfterMs?: number | undefined;
       readonly status?: number;
+      readonly problem?: ConnectionProblem;
     } = {},
   ) {
     super(message, { cause: options.cause });
@@ -29,6 +37,7 @@ export class RegistryError extends Error {
     this.isTransient = options.isTransient ?? false;
     this.retryAfterMs = options.retryAfterMs;
     this.status = options.status;
+    this.problem = options.problem;
   }
 }
 
@@ -38,9 +47,23 @@ export interface Attempt {
   readonly image: Reference;
 }
 
+/** An answer that is no success. */
+export interface Refusal {
+  readonly status: number;
+  /** Its body, as far as it was read. */
+  readonly text: string;
+  /** The header `Retry-After`. */
+  readonly retryAfter?: string | undefined;
+  /** Milliseconds since 1970, for a `Retry-After` that is a date. */
+  readonly now: number;
+}
+
 const errorsSchema = v.object({
   errors: v.array(
-    v.object({ code: v.optional(v.string(), ''), message: v.optional(v.string(), '') }),
+    v.object({
+      code: v.fallback(v.string(), ''),
+      message: v.fallback(v.string(), ''),
+    }),
   ),
 });
 
@@ -48,60 +71,85 @@ const transientStatuses = new Set([
   408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524,
 ]);
 
-/** Codes of the distribution specification that say more than the status. */
-const reasonsByCode: Readonly<Record<string, RegistryReason>> = {
-  DENIED: 'DENIED',
-  UNAUTHORIZED: 'DENIED',
-  NAME_UNKNOWN: 'NOT_FOUND',
-  MANIFEST_UNKNOWN: 'NOT_FOUND',
-  BLOB_UNKNOWN: 'NOT_FOUND',
-  TOOMANYREQUESTS: 'RATE_LIMITED',
-};
+/** Codes of the distribution specification say more than the status that they come with. */
+const reasonsByCode: ReadonlyMap<string, RegistryReason> = new Map([
+  ['DENIED', 'DENIED'],
+  ['UNAUTHORIZED', 'DENIED'],
+  ['NAME_UNKNOWN', 'NOT_FOUND'],
+  ['MANIFEST_UNKNOWN', 'NOT_FOUND'],
+  ['BLOB_UNKNOWN', 'NOT_FOUND'],
+  ['TOOMANYREQUESTS', 'RATE_LIMITED'],
+  ['UNAVAILABLE', 'UNAVAILABLE'],
+  ['BLOB_UPLOAD_INVALID', 'REFUSED'],
+  ['BLOB_UPLOAD_UNKNOWN', 'REFUSED'],
+  ['DIGEST_INVALID', 'REFUSED'],
+  ['MANIFEST_BLOB_UNKNOWN', 'REFUSED'],
+  ['MANIFEST_INVALID', 'REFUSED'],
+  ['NAME_INVALID', 'REFUSED'],
+  ['SIZE_INVALID', 'REFUSED'],
+  ['TAG_INVALID', 'REFUSED'],
+  ['UNSUPPORTED', 'REFUSED'],
+]);
 
-/** Translates an answer that is no success. `text` is its body, cut. */
-export function toRegistryError(
-  step: string,
-  status: number,
-  text: string,
-  retryAfter?: string,
-): RegistryError {
+/** The last two: the session is gone, and a new one may do. */
+const transientCodes = [
+  'TOOMANYREQUESTS',
+  'UNAVAILABLE',
+  'BLOB_UPLOAD_INVALID',
+  'BLOB_UPLOAD_UNKNOWN',
+];
+
+/** Where the number alone tells nobody what to do. */
+const statusWords: ReadonlyMap<number, string> = new Map([
+  [413, 'it takes nothing that large (413); is there a limit in front of it?'],
+  [507, 'it has no space left (507)'],
+]);
+
+const maxMessageLength = 200;
+
+/** Translates an answer that is no success. */
+export function toRegistryError(step: string, refusal: Refusal): RegistryError {
+  const { status, text, retryAfter, now } = refusal;
   const { code, message } = readErrors(text);
-  const reason = reasonsByCode[code] ?? reasonOf(status);
   const said = message === '' ? `it answered ${status}` : message;
-  return new RegistryError(reason, `${step}: ${said}`, {
-    status,
-    isTransient: transientStatuses.has(status),
-    retryAfterMs: parseRetryAfter(retryAfter),
-  });
+  return new RegistryError(
+    reasonsByCode.get(code) ?? reasonOf(status),
+    `${step}: ${statusWords.get(status) ?? said}`,
+    {
+      status,
+      isTransient: reasonsByCode.has(code)
+        ? transientCodes.includes(code)
+        : transientStatuses.has(status),
+      retryAfterMs: parseRetryAfter(retryAfter, now),
+    },
+  );
 }
 
-/** Translates a connection that failed. System errors and undici's have a `code`. */
+/** Translates a connection that failed. */
 export function toConnectionError(step: string, error: unknown): RegistryError | CloneError {
   // A body that fails while it is sent is the other side's failure, and has been translated already.
   if (error instanceof RegistryError || error instanceof CloneError) return error;
-  const code = codeOf(error);
-  const known = connectionProblems.find(([pattern]) => pattern.test(code))?.[1];
-  return new RegistryError('UNAVAILABLE', `${step}: ${known ?? 'the connection failed'}`, {
+  const { problem, isPassing } = connectionProblemOf(error);
+  return new RegistryError('UNAVAILABLE', `${step}: ${connectionWords[problem]}`, {
     cause: error,
-    isTransient: !/CERT|SIGNATURE|TLS|ENOTFOUND/.test(code),
+    isTransient: isPassing,
+    problem,
   });
 }
-
-const connectionProblems: readonly (readonly [RegExp, string])[] = [
-  [/ENOTFOUND|EAI_AGAIN/, 'its name does not resolve'],
-  [/ECONNREFUSED/, 'connection refused'],
-  [/ECONNRESET|EPIPE|UND_ERR_SOCKET|UND_ERR_RES|UND_ERR_REQ/, 'the connection was cut'],
-  [/TIMEOUT|ETIMEDOUT/, 'it did not answer in time'],
-  [/CERT|SIGNATURE|SELF_SIGNED|ALTNAME/, 'its certificate is not trusted (REGISTRY_CA_FILE)'],
-  [/EPROTO|SSL|TLS/, 'it does not speak https (INSECURE_REGISTRIES)'],
-  [/EHOSTUNREACH|ENETUNREACH/, 'there is no route to it'],
-];
 
 /** The same failure for the one who waits: which side, which image. */
 export function toCloneError(error: unknown, { side, image }: Attempt): unknown {
   if (!(error instanceof RegistryError)) return error;
   const code = `${side === 'source' ? 'SOURCE' : 'BACKUP'}_${error.reason}` as const;
   return new CloneError(code, describe(error, { side, image }), { cause: error });
+}
+
+/** Whether the same may go better later, whoever has translated it. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof RegistryError) return error.isTransient;
+  return error instanceof CloneError
+    ? isTransient(error.cause)
+    : connectionProblemOf(error).isPassing;
 }
 
 function describe({ reason, message }: RegistryError, { side, image }: Attempt): string {
@@ -111,11 +159,11 @@ function describe({ reason, message }: RegistryError, { side, image }: Attempt):
     case 'NOT_FOUND':
       return side === 'source'
         ? `${name} does not exist on ${image.domain} (${message})`
-        : `${registry} does not know ${name} (${message})`;
+        : `${registry} does not know ${name} (${message}); some want a repository to be created first`;
     case 'DENIED':
       return side === 'source'
         ? `${image.domain} does not let us read ${name}: it is private, or does not exist`
-        : `${registry} refuses the credentials of registry-auth for ${name}`;
+        : `${registry} refuses the credentials of registry-auth for ${name} (${message})`;
     case 'RATE_LIMITED':
       return `${registry} limits how often it may be asked and refused ${name}; try again later${side === 'source' ? ', or log in with SOURCE_AUTH_FILE' : ''}`;
     case 'UNAVAILABLE':
@@ -133,30 +181,39 @@ function reasonOf(status: number): RegistryReason {
   if (status === 429) return 'RATE_LIMITED';
   if (status === 401 || status === 403) return 'DENIED';
   if (status === 404) return 'NOT_FOUND';
-  return status >= 500 && status !== 507 ? 'UNAVAILABLE' : 'REFUSED';
+  return transientStatuses.has(status) || (status > 500 && status !== 507)
+    ? 'UNAVAILABLE'
+    : 'REFUSED';
 }
 
 /** Registries answer with JSON, proxies before them with HTML; only the first is worth showing. */
 function readErrors(text: string): { readonly code: string; readonly message: string } {
   try {
-    const [first] = v.parse(errorsSchema, JSON.parse(text)).errors;
-    return { code: first?.code ?? '', message: (first?.message ?? '').slice(0, 200) };
+    const { errors } = v.parse(errorsSchema, JSON.parse(text));
+    // Distribution hides some behind a first one that says UNKNOWN.
+    const telling = errors.find(({ code }) => reasonsByCode.has(code)) ?? errors[0];
+    return { code: telling?.code ?? '', message: toSentence(telling?.message ?? '') };
   } catch {
     // Whatever it is, it is not the specification's error body.
     return { code: '', message: '' };
   }
 }
 
-/** Seconds, or a date. */
-function parseRetryAfter(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  if (/^\d{1,6}$/.test(value)) return Number(value) * 1000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+/** What others wrote: on one line, short, and without what a URL or a header may hold that is secret. */
+function toSentence(text: string): string {
+  return text
+    .replaceAll(/[\p{Cc}\p{Cf}\s]+/gu, ' ')
+    .replaceAll(/(https?:\/\/)(?:[^\s/@]*@)?([^\s?#]*)[^\s]*/gi, '$1$2')
+    .replaceAll(/\b(Basic|Bearer) [\w.~+/=-]{8,}/gi, '$1 …')
+    .trim()
+    .slice(0, maxMessageLength)
+    .toWellFormed();
 }
 
-function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return '';
-  const own = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return own === '' && error.cause !== undefined ? codeOf(error.cause) : own;
+/** Seconds, or a date. */
+function parseRetryAfter(value: string | undefined, now: number): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }

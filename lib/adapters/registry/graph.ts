@@ -1,7 +1,13 @@
-import { CloneError } from '../../errors.ts';
 import type { RepositoryClient, ServedManifest } from './client.ts';
 import { RegistryError } from './failure.ts';
-import { type Descriptor, type Layer, parseManifest } from './manifest.ts';
+import {
+  type Descriptor,
+  digestOf,
+  isManifestType,
+  type Layer,
+  parseManifest,
+  quote,
+} from './manifest.ts';
 
 /** All of an image that the target lacks, children before parents. */
 export interface ImageGraph {
@@ -14,7 +20,9 @@ export interface ImageGraph {
 }
 
 const maxDepth = 4;
+/** Those that the target holds count, too: somebody has to ask for each. */
 const maxManifests = 1_000;
+const maxBlobs = 10_000;
 /** Of all manifests together: they are held until the blobs are there. */
 const maxTotalManifestBytes = 64 * 1024 * 1024;
 
@@ -27,6 +35,7 @@ export async function readGraph(
 ): Promise<ImageGraph> {
   const manifests = new Map<string, ServedManifest>();
   const blobs = new Map<string, Layer>();
+  const seen = new Set<string>();
   let manifestBytes = 0;
 
   async function visit(node: ServedManifest, depth: number): Promise<void> {
@@ -41,32 +50,38 @@ export async function readGraph(
       for (const child of manifest.manifests) await visitChild(child, depth + 1);
     }
     manifests.set(node.digest, node);
-    if (manifests.size > maxManifests)
-      throw unsupported(`it has more than ${maxManifests} manifests`);
   }
 
   async function visitChild(child: Descriptor, depth: number): Promise<void> {
-    if (manifests.has(child.digest)) return;
-    if ((await target.headManifest(child.digest, signal)) !== undefined) return;
-    const served = await source.getManifest(child.digest, signal);
-    if (served === undefined) {
-      throw new CloneError(
-        'SOURCE_UNSUPPORTED',
-        `the image is not whole: its registry does not have its part ${child.digest}`,
-      );
+    const { digest, mediaType, size } = child;
+    if (seen.has(digest)) return;
+    seen.add(digest);
+    if (seen.size >= maxManifests) throw unsupported(`it has more than ${maxManifests} manifests`);
+    if (mediaType !== '' && !isManifestType(mediaType)) {
+      throw unsupported(`its part ${digest} is no image, but ${quote(mediaType)}`);
     }
-    if (served.bytes.length !== child.size) {
-      throw unsupported(`its part ${child.digest} is not as long as the index says`);
+    if (await target.hasManifest(digest, signal)) return;
+    const served = await source.getManifest(digest, signal);
+    if (served === undefined) {
+      throw unsupported(`it is not whole: its registry does not have its part ${digest}`);
+    }
+    if (served.bytes.length !== size) {
+      throw unsupported(`its part ${digest} is not as long as the index says`);
     }
     await visit(served, depth);
   }
 
   function addBlob(layer: Layer): void {
-    const known = blobs.get(layer.digest);
-    if (known !== undefined && known.size !== layer.size) {
-      throw unsupported(`it says of ${layer.digest} that it has two different sizes`);
+    const { digest, size, isForeign } = layer;
+    const known = blobs.get(digest);
+    if (known !== undefined && known.size !== size) {
+      throw unsupported(`it says of ${digest} that it has two different sizes`);
     }
-    blobs.set(layer.digest, layer);
+    if (size === 0 && digest !== digestOf(new Uint8Array(), digest)) {
+      throw unsupported(`it says of ${digest} that it is empty, which it is not`);
+    }
+    blobs.set(digest, { ...layer, isForeign: isForeign && (known?.isForeign ?? true) });
+    if (blobs.size > maxBlobs) throw unsupported(`it has more than ${maxBlobs} layers`);
   }
 
   await visit(root, 0);

@@ -42,42 +42,68 @@ export const schema1Types = [
 export const maxManifestBytes = 4 * 1024 * 1024;
 const maxEntries = 1_000;
 
-const descriptor = v.object({
-  mediaType: v.optional(v.pipe(v.string(), v.maxLength(255)), ''),
+function objectOf<const Entries extends v.ObjectEntries>(
+  entries: Entries,
+): v.ObjectSchema<Entries, string> {
+  return v.object(entries, 'is missing');
+}
+
+const descriptor = objectOf({
+  mediaType: v.optional(v.pipe(v.string('is not a text'), v.maxLength(255, 'is too long')), ''),
   // Checked before it is put into any URL: `..` in a digest was CVE-2024-3727 elsewhere.
-  digest: v.pipe(v.string(), v.check(isDigest, 'is not a digest')),
-  size: v.pipe(v.number(), v.safeInteger('is not a size'), v.minValue(0, 'is not a size')),
+  digest: v.pipe(v.string('is not a digest'), v.check(isDigest, 'is not a digest')),
+  size: v.pipe(
+    v.number('is not a size'),
+    v.safeInteger('is not a size'),
+    v.minValue(0, 'is not a size'),
+  ),
 });
 
 const descriptors = v.pipe(
-  v.array(descriptor),
+  v.array(descriptor, 'is not a list'),
   v.maxLength(maxEntries, `has more than ${maxEntries} entries`),
 );
 
-const common = { schemaVersion: v.literal(2, 'is not 2'), mediaType: v.optional(v.string()) };
+const common = {
+  schemaVersion: v.literal(2, 'is not 2'),
+  mediaType: v.optional(v.string('is not a text')),
+  // Of schema 1, where it says something else of the same image.
+  fsLayers: v.optional(v.undefined('stands beside what is newer')),
+};
 
-const indexSchema = v.object({
+const indexSchema = objectOf({
   ...common,
   manifests: descriptors,
   layers: v.optional(v.undefined('stands beside manifests')),
   config: v.optional(v.undefined('stands beside manifests')),
 });
 
-const imageSchema = v.object({
+const imageSchema = objectOf({
   ...common,
   config: descriptor,
-  layers: descriptors,
+  // Go writes null for a list without entries.
+  layers: v.nullish(descriptors, []),
   manifests: v.optional(v.undefined('stands beside layers')),
 });
+
+/** A `Content-Type` without its parameters; empty where there is none. */
+export function parseMediaType(header: string | undefined): string {
+  return header?.split(';')[0]?.trim().toLowerCase() ?? '';
+}
 
 /** Whether the media type is that of an index. */
 export function isIndexType(mediaType: string): boolean {
   return indexTypes.includes(mediaType);
 }
 
+/** Whether the media type is that of an index or an image. */
+export function isManifestType(mediaType: string): boolean {
+  return isIndexType(mediaType) || imageTypes.includes(mediaType);
+}
+
 /** Throws `RegistryError` `UNSUPPORTED` for the format of before 2015. */
 export function assertNotSchema1(mediaType: string): void {
-  if (!schema1Types.some((old) => mediaType.startsWith(old))) return;
+  if (!schema1Types.some((old) => old === mediaType)) return;
   throw unsupported('it is in the old schema 1 format, which nodes no longer run; push it anew');
 }
 
@@ -86,25 +112,27 @@ export function assertNotSchema1(mediaType: string): void {
  * (CVE-2021-41190), is refused. Throws `RegistryError` `UNSUPPORTED`.
  */
 export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
-  const type = mediaType.split(';')[0]?.trim() ?? '';
-  assertNotSchema1(type);
-  if (!isIndexType(type) && !imageTypes.includes(type)) {
-    throw unsupported(`its media type ${JSON.stringify(type)} is not an image's`);
+  assertNotSchema1(mediaType);
+  if (!isManifestType(mediaType)) {
+    throw unsupported(`its media type ${quote(mediaType)} is not an image's`);
   }
   const body = parseJson(bytes);
-  const result = isIndexType(type)
+  const result = isIndexType(mediaType)
     ? v.safeParse(indexSchema, body)
     : v.safeParse(imageSchema, body);
   if (!result.success) {
     const [issue] = result.issues;
-    throw unsupported(`its manifest is broken: ${v.getDotPath(issue) ?? 'it'} ${issue.message}`);
+    const where = v.getDotPath(issue);
+    throw unsupported(
+      `its manifest is broken: ${where === null ? 'it is no object' : `${where} ${issue.message}`}`,
+    );
   }
   const { output } = result;
-  if (output.mediaType !== undefined && output.mediaType !== type) {
+  if (output.mediaType !== undefined && output.mediaType !== mediaType) {
     throw unsupported('its manifest says that it is of another type than the registry does');
   }
   if ('config' in output && output.config !== undefined) {
-    const layers = output.layers.map((layer) => ({
+    const layers = (output.layers ?? []).map((layer) => ({
       ...layer,
       isForeign: isForeign(layer.mediaType),
     }));
@@ -121,6 +149,11 @@ export function digestOf(bytes: Uint8Array, like = 'sha256:'): string {
 
 function isForeign(mediaType: string): boolean {
   return mediaType.includes('.foreign.') || mediaType.includes('.nondistributable.');
+}
+
+/** Others' text, for a sentence. */
+export function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 100));
 }
 
 function parseJson(bytes: Uint8Array): unknown {

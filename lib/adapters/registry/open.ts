@@ -1,11 +1,13 @@
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createSecureContext, rootCertificates } from 'node:tls';
+import { rootCertificates } from 'node:tls';
 import { ConfigError } from '../../errors.ts';
 import type { ImageCloner } from '../../ports.ts';
+import { type HttpAnswer, headerOf } from './answer.ts';
 import { createRegistryCloner } from './cloner.ts';
 import { createFindEndpoint } from './endpoint.ts';
-import { createHttp, type HttpAnswer, type HttpOptions, headerOf } from './http.ts';
+import { createHttp, type Http, type HttpOptions } from './http.ts';
 
 export interface RegistrySettings {
   /** Registries, beside those that are spoken to in plain http, that may be anywhere, private addresses included. */
@@ -24,10 +26,10 @@ export interface RegistrySettings {
   }) => void;
 }
 
-/** The registry adapter with its connections. Rejects with `ConfigError` when `REGISTRY_CA_FILE` cannot be used. */
+/** The registry adapter with its connections. Rejects with `ConfigError` when `REGISTRY_CA_FILE` or the proxy cannot be used. */
 export async function openRegistryCloner(settings: RegistrySettings): Promise<ImageCloner> {
   const { caFile, insecureRegistries, insideCluster, maxImageBytes, proxy } = settings;
-  const http = createHttp({
+  const http = openHttp({
     configuredHosts: [...settings.configuredHosts, ...insecureRegistries],
     insideCluster,
     ...(caFile !== undefined && { ca: [...rootCertificates, await readCa(caFile)] }),
@@ -49,12 +51,25 @@ function readRemaining(headers: HttpAnswer['headers']): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
+/** Of what can be wrong here, the proxy's address is all that a user writes. */
+function openHttp(options: HttpOptions): Http {
+  try {
+    return createHttp(options);
+  } catch {
+    // Never a cause: the address may hold a password.
+    throw new ConfigError([
+      'HTTPS_PROXY and HTTP_PROXY must be addresses, such as http://proxy.example.com:3128',
+    ]);
+  }
+}
+
 async function readCa(file: string): Promise<string> {
   try {
     const pem = await readFile(file, 'utf8');
-    if (!pem.includes('BEGIN CERTIFICATE')) throw new Error('no certificate');
-    createSecureContext({ ca: pem });
-    return pem;
+    const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g);
+    if (blocks === null) throw new Error('no certificate');
+    // TLS would leave out, without a word, what it cannot read.
+    return blocks.map((block) => new X509Certificate(block).toString()).join('');
   } catch {
     // The path is all that a person needs; OpenSSL's words help nobody.
     throw new ConfigError([

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { CloneError } from '../../errors.ts';
 import type { ServedManifest } from './client.ts';
 import { copyImage, type ImageCopy } from './copy.ts';
 import { digestOf, parseManifest } from './manifest.ts';
@@ -47,16 +48,25 @@ export async function copyReferrers(
 const quiet = { onProgress: (): void => undefined };
 
 async function copyTag(tag: string, copy: ImageCopy): Promise<void> {
-  const manifest = await copy.source.getManifest(tag, copy.signal);
+  const manifest = await findTag(tag, copy);
   if (manifest === undefined) return;
   await copyImage(manifest, { ...copy, ...quiet });
   await copy.target.putManifest(tag, manifest, copy.signal);
 }
 
+/** In a repository that we may read, some say 403 of a tag that is not there. */
+async function findTag(tag: string, copy: ImageCopy): Promise<ServedManifest | undefined> {
+  try {
+    return await copy.source.getManifest(tag, copy.signal);
+  } catch (error) {
+    if (error instanceof CloneError && error.code === 'SOURCE_DENIED') return undefined;
+    throw error;
+  }
+}
+
 async function copyAttached(digest: string, fallbackTag: string, copy: ImageCopy): Promise<void> {
   const { source, target, signal } = copy;
-  const served =
-    (await source.getReferrers(digest, signal)) ?? (await source.getManifest(fallbackTag, signal));
+  const served = (await source.getReferrers(digest, signal)) ?? (await findTag(fallbackTag, copy));
   if (served === undefined) return;
   const { manifests } = parseIndex(served);
   let needsFallback = false;

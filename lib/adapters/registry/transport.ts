@@ -1,13 +1,18 @@
+import { drop, type HttpAnswer, headerOf, readBody } from './answer.ts';
 import type { Authorizer, Scope } from './auth.ts';
+import { type BackoffOptions, createBackoff } from './backoff.ts';
 import { RegistryError, toRegistryError } from './failure.ts';
-import { drop, type Http, type HttpAnswer, type HttpRequest, headerOf, readBody } from './http.ts';
+import type { Http, HttpRequest } from './http.ts';
+import type { Quiet } from './quiet.ts';
+import { redirectOf } from './redirect.ts';
 
 /** A request to one registry, and what it needs to be allowed to do. */
 export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | 'signal'> {
   readonly scopes: readonly Scope[];
   /** Statuses that are an answer; every other one is thrown. */
   readonly expect: readonly number[];
-  readonly body?: Uint8Array | string | (() => AsyncIterable<Uint8Array>);
+  /** As a function it can be sent once only: neither a challenge nor a failure makes it be sent again. */
+  readonly body?: Uint8Array | (() => Uint8Array | AsyncIterable<Uint8Array>);
 }
 
 /** Sends requests with redirects, credentials and repetition. Throws `RegistryError`. */
@@ -18,17 +23,16 @@ export interface Answered extends HttpAnswer {
   readonly url: URL;
 }
 
-export interface TransportOptions {
+export interface TransportOptions extends BackoffOptions {
   readonly http: Http;
   readonly registry: URL;
   readonly authorizer: Authorizer;
+  readonly quiet: Quiet;
   /** How often a request is sent at most. */
   readonly maxAttempts: number;
   /** A registry that asks for a longer pause is not asked again. */
   readonly maxRetryAfterMs: number;
-  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** 0 to 1. */
-  readonly random: () => number;
+  readonly now: () => number;
   readonly onAnswer?: (answer: {
     readonly url: URL;
     readonly method: string;
@@ -39,30 +43,37 @@ export interface TransportOptions {
 
 const maxRedirects = 5;
 const maxErrorBytes = 64 * 1024;
-const firstPauseMs = 250;
-const maxPauseMs = 10_000;
 
 export function createTransport(options: TransportOptions): Send {
-  const { http, registry, authorizer, maxAttempts, maxRetryAfterMs, sleep, random } = options;
+  const { http, registry, authorizer, quiet, maxAttempts, maxRetryAfterMs, sleep, now } = options;
+  const backoff = createBackoff(options);
 
   return async function send(asked, signal) {
     for (let attempt = 1; ; attempt += 1) {
+      await keepQuiet(asked, signal);
       try {
         return await sendOnce(asked, signal);
       } catch (error) {
+        if (!(error instanceof RegistryError) || !error.isTransient) throw error;
+        const { reason, retryAfterMs } = error;
+        if (reason === 'RATE_LIMITED') quiet.keep(retryAfterMs ?? 0);
         // A stream that has begun cannot be sent again; its owner starts over.
-        const isLast = attempt >= maxAttempts || typeof asked.body === 'function';
-        if (!(error instanceof RegistryError) || !error.isTransient || isLast) throw error;
-        if ((error.retryAfterMs ?? 0) > maxRetryAfterMs) throw error;
-        await sleep(pauseMs(attempt, error.retryAfterMs), signal);
+        if (attempt >= maxAttempts || typeof asked.body === 'function') throw error;
+        if ((retryAfterMs ?? 0) > maxRetryAfterMs) throw error;
+        if ((retryAfterMs ?? 0) === 0) await backoff(attempt, signal);
+        else if (reason !== 'RATE_LIMITED') await sleep(retryAfterMs ?? 0, signal);
       }
     }
   };
 
-  /** Full jitter: those who failed together do not come back together. */
-  function pauseMs(attempt: number, retryAfterMs: number | undefined): number {
-    if (retryAfterMs !== undefined) return retryAfterMs;
-    return random() * Math.min(maxPauseMs, firstPauseMs * 2 ** attempt);
+  /** A limit is on all requests, not on the one that was told of it. */
+  async function keepQuiet({ step }: RegistryRequest, signal: AbortSignal): Promise<void> {
+    const ms = quiet.remainingMs();
+    if (ms > maxRetryAfterMs) {
+      const message = `${step}: it wants to be left alone for ${Math.ceil(ms / 1000)} s`;
+      throw new RegistryError('RATE_LIMITED', message, { retryAfterMs: ms });
+    }
+    if (ms > 0) await sleep(ms, signal);
   }
 
   async function sendOnce(asked: RegistryRequest, signal: AbortSignal): Promise<Answered> {
@@ -73,8 +84,15 @@ export function createTransport(options: TransportOptions): Send {
         ? await answerChallenge(asked, first, used, signal)
         : first;
     if (asked.expect.includes(answer.status)) return answer;
-    const text = new TextDecoder().decode(await readError(answer, asked));
-    throw toRegistryError(asked.step, answer.status, text, headerOf(answer, 'retry-after'));
+    const text = await readError(answer, asked);
+    const withheld = answer.status === 401 ? authorizer.withheld() : undefined;
+    if (withheld !== undefined) throw withheld;
+    throw toRegistryError(asked.step, {
+      status: answer.status,
+      text,
+      retryAfter: headerOf(answer, 'retry-after') ?? headerOf(answer, 'x-retry-after'),
+      now: now(),
+    });
   }
 
   async function answerChallenge(
@@ -84,8 +102,8 @@ export function createTransport(options: TransportOptions): Send {
     signal: AbortSignal,
   ): Promise<Answered> {
     // A challenge from the place that we were redirected to is not the registry's.
-    const isRegistrys = challenge.url.origin === registry.origin;
-    if (!isRegistrys || !(await authorizer.learn(challenge, asked.scopes, used))) return challenge;
+    if (challenge.url.origin !== registry.origin) return challenge;
+    if (!authorizer.learn(challenge, asked.scopes, used)) return challenge;
     await drop(challenge);
     return await follow(asked, await authorizationFor(asked, signal), signal);
   }
@@ -106,8 +124,9 @@ export function createTransport(options: TransportOptions): Send {
   ): Promise<Answered> {
     let { url } = asked;
     let sentBy = url.origin === registry.origin ? undefined : registry;
+    // Lost with the first step to another origin, and not found again on a step back: others chose that address.
+    let isOwn = sentBy === undefined;
     for (let hop = 0; ; hop += 1) {
-      const isOwn = url.origin === registry.origin;
       const body = typeof asked.body === 'function' ? asked.body() : asked.body;
       const answer = await http.send({
         method: asked.method,
@@ -121,55 +140,31 @@ export function createTransport(options: TransportOptions): Send {
         step: asked.step,
         ...(sentBy !== undefined && { sentBy }),
       });
-      options.onAnswer?.({
-        url,
-        method: asked.method,
-        status: answer.status,
-        headers: answer.headers,
-      });
+      const { status, headers } = answer;
+      options.onAnswer?.({ url, method: asked.method, status, headers });
       const next = redirectOf(answer, url, asked);
       if (next === undefined) return { ...answer, url };
       await drop(answer);
       if (hop >= maxRedirects) {
-        throw new RegistryError(
-          'REFUSED',
-          `${asked.step}: it redirects more than ${maxRedirects} times`,
-        );
+        const message = `${asked.step}: it redirects more than ${maxRedirects} times`;
+        throw new RegistryError('REFUSED', message);
       }
       sentBy = url;
+      isOwn = isOwn && next.origin === registry.origin;
       url = next;
     }
   }
 }
 
-/** Only reads are followed, and never from https to http. */
-function redirectOf(
-  answer: HttpAnswer,
-  from: URL,
-  { method, step }: RegistryRequest,
-): URL | undefined {
-  const location = headerOf(answer, 'location');
-  const isRedirect = [301, 302, 303, 307, 308].includes(answer.status) && location !== undefined;
-  if (!isRedirect || (method !== 'GET' && method !== 'HEAD')) return undefined;
-  if (!URL.canParse(location, from)) {
-    throw new RegistryError('REFUSED', `${step}: it redirects to an address that cannot be read`);
-  }
-  const next = new URL(location, from);
-  if (from.protocol === 'https:' && next.protocol !== 'https:') {
-    throw new RegistryError('REFUSED', `${step}: it redirects from https to plain http`);
-  }
-  return next;
-}
-
-async function readError(answer: Answered, { method, step }: RegistryRequest): Promise<Uint8Array> {
+async function readError(answer: Answered, { method, step }: RegistryRequest): Promise<string> {
   if (method === 'HEAD') {
     await drop(answer);
-    return new Uint8Array();
+    return '';
   }
   try {
-    return await readBody(answer, maxErrorBytes, step);
+    return new TextDecoder().decode(await readBody(answer, maxErrorBytes, step));
   } catch {
     // Whatever the body was, the status says enough.
-    return new Uint8Array();
+    return '';
   }
 }

@@ -1,0 +1,63 @@
+import type { Repository } from '../../image/reference.ts';
+import type { RegistryAccess } from '../../ports.ts';
+import { type Authorizer, createAuthorizer } from './auth.ts';
+import { createRepositoryClient, type RepositoryClient } from './client.ts';
+import type { FindEndpoint } from './endpoint.ts';
+import type { Http } from './http.ts';
+import { createQuiet, type Quiet } from './quiet.ts';
+import { createTransport, type TransportOptions } from './transport.ts';
+
+export interface ConnectionsOptions
+  extends Pick<TransportOptions, 'sleep' | 'random' | 'now' | 'onAnswer'> {
+  readonly http: Http;
+  readonly findEndpoint: FindEndpoint;
+}
+
+/** How long one is ready to wait for a registry. */
+type Patience = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs'>;
+
+/** What is known of one client of one registry; all its repositories share it. */
+interface Connection {
+  readonly registry: URL;
+  readonly authorizer: Authorizer;
+  readonly quiet: Quiet;
+}
+
+/** Opens clients for repositories. Rejects with `RegistryError`. */
+export type OpenRepository = (
+  repository: Repository,
+  access: RegistryAccess,
+  patience: Patience,
+  signal: AbortSignal,
+) => Promise<RepositoryClient>;
+
+/** Hosts are invented by whoever writes a manifest: the one that was not used for longest is forgotten. */
+const maxConnections = 500;
+
+export function createConnections(options: ConnectionsOptions): OpenRepository {
+  const { http, findEndpoint, now } = options;
+  const connections = new Map<string, Connection>();
+
+  return async function openRepository({ domain, path }, access, patience, signal) {
+    const { side, credentials } = access;
+    const key = JSON.stringify([domain, side, credentials?.username, credentials?.password]);
+    const registry = connections.get(key)?.registry ?? (await findEndpoint(domain, signal));
+    const connection = connections.get(key) ?? {
+      registry,
+      authorizer: createAuthorizer({
+        http,
+        registry,
+        credentials,
+        now,
+        isConfigured: side === 'backup',
+      }),
+      quiet: createQuiet(now),
+    };
+    connections.delete(key);
+    connections.set(key, connection);
+    const [oldest] = connections.keys();
+    if (connections.size > maxConnections && oldest !== undefined) connections.delete(oldest);
+    const send = createTransport({ ...options, ...connection, ...patience });
+    return createRepositoryClient(send, registry, path);
+  };
+}

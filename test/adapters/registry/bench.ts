@@ -1,0 +1,123 @@
+import { createRegistryCloner } from '../../../lib/adapters/registry/cloner.ts';
+import { createFindEndpoint } from '../../../lib/adapters/registry/endpoint.ts';
+import { createHttp } from '../../../lib/adapters/registry/http.ts';
+import type { CopyRequest, CopyResult, ImageCloner } from '../../../lib/index.ts';
+import {
+  createMemoryRegistry,
+  type MemoryRegistry,
+  type MemoryRegistryOptions,
+  type ServedRegistry,
+  serveMemoryRegistry,
+} from '../../../lib/memory-registry/index.ts';
+
+/** A memory registry that is served. */
+export type Served = MemoryRegistry & ServedRegistry;
+
+/** Two registries and our cloner between them; it never sleeps. */
+export interface Bench {
+  readonly source: Served;
+  readonly backup: Served;
+  readonly cloner: ImageCloner;
+  /** What it would have slept. */
+  readonly pauses: number[];
+  /** Copies `source/PATH@digest` to `backup/acme/PATH`, under `first` and then `last`. */
+  copy(path: string, digest: string, options?: CopyOptions): Promise<CopyResult>;
+  close(): Promise<void>;
+}
+
+interface CopyOptions extends Partial<CopyRequest> {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: Parameters<ImageCloner['copy']>[2];
+}
+
+interface BenchOptions {
+  readonly source?: MemoryRegistryOptions;
+  readonly backup?: MemoryRegistryOptions;
+  readonly maxImageBytes?: number;
+}
+
+export async function openBench(options: BenchOptions = {}): Promise<Bench> {
+  const [source, backup] = await Promise.all([serve(options.source), serve(options.backup)]);
+  const insecureRegistries = [source.host, backup.host];
+  const settings = { insecureRegistries, insideCluster: false };
+  const http = createHttp({ ...settings, configuredHosts: insecureRegistries });
+  const pauses: number[] = [];
+  const cloner = createRegistryCloner({
+    http,
+    findEndpoint: createFindEndpoint({ ...settings, http }),
+    random: () => 0.5,
+    sleep: (ms, signal) => {
+      signal.throwIfAborted();
+      pauses.push(ms);
+      return Promise.resolve();
+    },
+    ...(options.maxImageBytes !== undefined && { maxImageBytes: options.maxImageBytes }),
+  });
+  return {
+    source,
+    backup,
+    cloner,
+    pauses,
+    copy: (path, digest, { signal, onProgress, ...changes } = {}) =>
+      cloner.copy(
+        {
+          source: { domain: source.host, path, tag: '1', digest },
+          sourceAccess: { side: 'source' },
+          target: { domain: backup.host, path: `acme/${path}` },
+          targetAccess: { side: 'backup' },
+          firstTag: 'first',
+          moreTags: () => ['last'],
+          ...changes,
+        },
+        signal ?? new AbortController().signal,
+        onProgress ?? ((): void => undefined),
+      ),
+    close: async () => {
+      await http.close();
+      await Promise.all([source.close(), backup.close()]);
+    },
+  };
+}
+
+async function serve(options: MemoryRegistryOptions = {}): Promise<Served> {
+  const registry = createMemoryRegistry(options);
+  return { ...registry, ...(await serveMemoryRegistry({ registry })) };
+}
+
+/** Everything that is below a manifest in a registry, read from its store: `manifest DIGEST` and `blob DIGEST` → bytes in hex. */
+export function walk(
+  { store }: Pick<MemoryRegistry, 'store'>,
+  repository: string,
+  reference: string,
+): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const visit = (digest: string): void => {
+    const manifest = store.manifest(repository, digest);
+    if (manifest === undefined) throw new Error(`manifest ${digest} is missing`);
+    found.set(`manifest ${manifest.digest} ${manifest.mediaType}`, toHex([manifest.bytes]));
+    for (const child of manifest.content.children) visit(child);
+    for (const wanted of manifest.content.blobs) {
+      const blob = store.blob(repository, wanted);
+      if (blob === undefined) throw new Error(`blob ${wanted} is missing`);
+      found.set(`blob ${wanted}`, toHex(blob.chunks));
+    }
+  };
+  visit(reference);
+  return found;
+}
+
+/**
+ * Upload sessions that nobody gave up. Distribution cannot delete one whose bytes it has begun to read, since its `_state` is
+ * out of date then; of those it is enough that we tried.
+ */
+export function forgottenUploads({ store, requests }: MemoryRegistry): readonly string[] {
+  const deleted = requests.list({ method: 'DELETE', kind: 'upload' }).map(({ path }) => path);
+  return store.uploads
+    .list()
+    .filter(({ uuid, size }) => size === 0 || !deleted.some((path) => path.includes(uuid)))
+    .map(({ uuid, size }) => `${uuid} with ${size} bytes`);
+}
+
+function toHex(chunks: readonly Uint8Array[]): string {
+  return Buffer.concat(chunks).toString('hex');
+}

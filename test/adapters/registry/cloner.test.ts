@@ -1,0 +1,359 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import { createCopies } from '../../../lib/cloner/copies.ts';
+import { createEnsureBackup, type EnsureBackup } from '../../../lib/cloner/ensure-backup.ts';
+import type { CloneOutcome, RegistryAccess, ResolvedImage } from '../../../lib/index.ts';
+import {
+  answer,
+  changeHeaders,
+  makeImage,
+  makeIndex,
+  on,
+  redirect,
+  seed,
+} from '../../../lib/memory-registry/index.ts';
+import { createMemoryLog } from '../../support/memory-log.ts';
+import { type Bench, forgottenUploads, openBench, type Served, walk } from './bench.ts';
+
+const { signal } = new AbortController();
+const image = makeImage();
+const index = makeIndex([image, makeImage({ platform: 'linux/arm64' })]);
+const credentials = { username: 'acme', password: 'secret' };
+const users = { acme: 'secret' };
+
+let bench: Bench | undefined;
+async function open(...options: Parameters<typeof openBench>): Promise<Bench> {
+  bench = await openBench(...options);
+  return bench;
+}
+afterEach(async () => {
+  await bench?.close();
+  bench = undefined;
+});
+
+async function resolve(
+  { cloner }: Bench,
+  { host }: Served,
+  access: RegistryAccess = { side: 'source' },
+  tag = '1',
+): Promise<ResolvedImage | undefined> {
+  return await cloner.resolve({ domain: host, path: 'app', tag }, access, signal);
+}
+
+describe('createRegistryCloner, resolve', () => {
+  it('tells an index from an image, whatever parameters its type has', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', index);
+    bench.source.faults.add(
+      on('HEAD', 'manifest'),
+      changeHeaders({ 'content-type': `${index.mediaType}; charset=utf-8` }),
+    );
+
+    assert.deepEqual(await resolve(bench, bench.source), { digest: index.digest, isIndex: true });
+  });
+
+  it('asks once', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+
+    await resolve(bench, bench.source);
+
+    assert.deepEqual(bench.source.requests.tally(), { 'HEAD manifest': 1 });
+  });
+
+  for (const status of [401, 403, 405]) {
+    it(`asks with GET where HEAD is answered with ${status}`, async () => {
+      const bench = await open();
+      seed(bench.source, 'app:1', index);
+      bench.source.faults.add(on('HEAD', 'manifest'), answer(status));
+
+      assert.deepEqual(await resolve(bench, bench.source), { digest: index.digest, isIndex: true });
+    });
+  }
+
+  it('reads the manifest where HEAD does not say its digest', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.source.faults.add(() => true, changeHeaders({ 'docker-content-digest': undefined }));
+
+    assert.deepEqual(await resolve(bench, bench.source), { digest: image.digest, isIndex: false });
+  });
+
+  it('takes 403 for an absent tag in the backup, and for a denial at the source', async () => {
+    const bench = await open();
+    bench.source.faults.add(() => true, answer(403));
+
+    assert.equal(await resolve(bench, bench.source, { side: 'backup' }), undefined);
+    await assert.rejects(resolve(bench, bench.source), {
+      code: 'SOURCE_DENIED',
+      message: `${bench.source.host} does not let us read ${bench.source.host}/app:1: it is private, or does not exist`,
+    });
+  });
+
+  it('says what schema 1 is', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.source.faults.add(
+      on('HEAD', 'manifest'),
+      changeHeaders({
+        'content-type': 'application/vnd.docker.distribution.manifest.v1+prettyjws; charset=utf-8',
+      }),
+    );
+
+    await assert.rejects(resolve(bench, bench.source), {
+      code: 'SOURCE_UNSUPPORTED',
+      message: `${bench.source.host}/app:1 cannot be copied: it is in the old schema 1 format, which nodes no longer run; push it anew`,
+    });
+  });
+
+  for (const scheme of ['basic', 'bearer'] as const) {
+    it(`denies a wrong password at a public image with ${scheme}, so that nobody's is tried next`, async () => {
+      const bench = await open({ source: { auth: { scheme, users, isPublic: () => true } } });
+      seed(bench.source, 'app:1', image);
+      const wrong = { username: 'acme', password: 'wrong' };
+
+      // Our own server leaves public images open to Basic: what is refused is the password.
+      await assert.rejects(resolve(bench, bench.source, { side: 'backup', credentials: wrong }), {
+        code: 'BACKUP_DENIED',
+      });
+      assert.equal((await resolve(bench, bench.source))?.digest, image.digest);
+    });
+  }
+
+  it('asks twice at most, and never waits for longer than half a second', async () => {
+    const bench = await open();
+    const down = bench.source.faults.add(() => true, answer(503));
+
+    await assert.rejects(resolve(bench, bench.source), {
+      code: 'SOURCE_UNAVAILABLE',
+      message: `${bench.source.host} cannot be reached for ${bench.source.host}/app:1: looking it up: it answered 503`,
+    });
+    assert.equal(down.hits(), 2);
+    assert.deepEqual(bench.pauses, [250]);
+  });
+
+  it('does not wait for the end of a rate limit', async () => {
+    const bench = await open();
+    const limit = bench.source.faults.add(
+      () => true,
+      answer(429, { headers: { 'retry-after': '30' } }),
+    );
+
+    for (const _ of [1, 2]) {
+      await assert.rejects(resolve(bench, bench.source), { code: 'SOURCE_RATE_LIMITED' });
+    }
+    assert.equal(limit.hits(), 1);
+    assert.deepEqual(bench.pauses, []);
+  });
+
+  for (const domain of ['127.0.0.1:99999', '1.2.3.4.5:1', '[:::]']) {
+    it(`says of ${domain} that it is no address`, async () => {
+      const bench = await open();
+
+      await assert.rejects(
+        bench.cloner.resolve({ domain, path: 'a/b', tag: '1' }, { side: 'source' }, signal),
+        {
+          name: 'CloneError',
+          code: 'SOURCE_UNSUPPORTED',
+          message: `${domain}/a/b:1 cannot be copied: ${domain} is no address of a registry`,
+        },
+      );
+    });
+  }
+
+  it('calls no place that a redirect leads to inside the cloud', async () => {
+    const bench = await open();
+    bench.source.faults.add(
+      () => true,
+      redirect(() => 'http://169.254.169.254/latest/meta-data/'),
+    );
+
+    await assert.rejects(resolve(bench, bench.source), {
+      code: 'SOURCE_REFUSED',
+      message: `${bench.source.host} did not serve ${bench.source.host}/app:1: looking it up: it leads to an address that image-cloner does not call`,
+    });
+  });
+});
+
+describe('createRegistryCloner, copy', () => {
+  it('gives each side its own password, and no other request either', async () => {
+    const other = { username: 'reader', password: 'other' };
+    const bench = await open({
+      source: { auth: { scheme: 'basic', users: { reader: 'other' } } },
+      backup: { auth: { scheme: 'bearer', users } },
+    });
+    seed(bench.source, 'app:1', index);
+
+    await bench.copy('app', index.digest, {
+      sourceAccess: { side: 'source', credentials: other },
+      targetAccess: { side: 'backup', credentials },
+    });
+
+    const seen = ({ requests }: Served, kind?: 'token'): readonly (string | null)[] => [
+      ...new Set(
+        requests.list(kind && { kind }).map(({ headers }) => headers.get('authorization')),
+      ),
+    ];
+    // `reader:other` and `acme:secret`.
+    assert.deepEqual(seen(bench.source), [null, 'Basic cmVhZGVyOm90aGVy']);
+    assert.deepEqual(seen(bench.backup, 'token'), ['Basic YWNtZTpzZWNyZXQ=']);
+    assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
+  });
+
+  it('fetches a fresh token when all have expired in the middle', async () => {
+    const bench = await open({
+      source: { auth: { scheme: 'bearer', users, isPublic: () => true } },
+      backup: { auth: { scheme: 'bearer', users } },
+    });
+    seed(bench.source, 'app:1', index);
+    const expire = bench.backup.faults.add(
+      on('HEAD', 'blob'),
+      async (exchange, next) => {
+        bench.source.tokens?.expire();
+        bench.backup.tokens?.expire();
+        return await next(exchange);
+      },
+      { times: 1 },
+    );
+
+    await bench.copy('app', index.digest, { targetAccess: { side: 'backup', credentials } });
+
+    assert.equal(expire.hits(), 1);
+    assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
+  });
+
+  it('gives sessions up where a token for that must allow deletion', async () => {
+    const bench = await open({ backup: { auth: { scheme: 'bearer', users } } });
+    seed(bench.source, 'app:1', image);
+    bench.backup.faults.add(on('PUT', 'upload'), answer(400));
+
+    await assert.rejects(
+      bench.copy('app', image.digest, { targetAccess: { side: 'backup', credentials } }),
+      { code: 'BACKUP_REFUSED' },
+    );
+    assert.deepEqual(bench.backup.store.uploads.list(), []);
+    assert.deepEqual(forgottenUploads(bench.backup), []);
+  });
+
+  for (const [what, held, code] of [
+    ['is right already', image, undefined],
+    ['holds another image', makeImage({ seed: 'other' }), 'BACKUP_REFUSED'],
+  ] as const) {
+    it(`${code === undefined ? 'is content' : 'says why'} where a tag that cannot be moved ${what}`, async () => {
+      const bench = await open();
+      seed(bench.source, 'app:1', image);
+      seed(bench.backup, 'acme/app:first', held);
+      const body = '{"errors":[{"code":"TAG_INVALID","message":"the tag is immutable"}]}';
+      bench.backup.faults.add(
+        ({ method, path }) => method === 'PUT' && path.endsWith('/manifests/first'),
+        answer(400, { body }),
+      );
+
+      const copying = bench.copy('app', image.digest);
+
+      if (code === undefined) {
+        await copying;
+        assert.equal(bench.backup.store.manifest('acme/app', 'last')?.digest, image.digest);
+        return;
+      }
+      await assert.rejects(copying, {
+        code,
+        message: `the backup registry ${bench.backup.host} did not take ${bench.backup.host}/acme/app:first: writing the manifest: the tag is immutable`,
+      });
+      assert.deepEqual(bench.backup.store.tags('acme/app'), ['first']);
+    });
+  }
+
+  it('waits for the end of a rate limit', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.source.faults.add(
+      on('GET', 'manifest'),
+      answer(429, { headers: { 'retry-after': '30' } }),
+      { times: 1 },
+    );
+
+    await bench.copy('app', image.digest);
+
+    assert.ok(bench.pauses.length > 0);
+    assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
+  });
+
+  it('says which side went away', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    await bench.backup.goAway();
+
+    await assert.rejects(bench.copy('app', image.digest), {
+      code: 'BACKUP_UNAVAILABLE',
+      message:
+        /^the backup registry 127\.0\.0\.1:\d+ cannot be reached for .*: connection refused$/,
+    });
+    await bench.backup.comeBack();
+    await bench.copy('app', image.digest);
+    await bench.source.goAway();
+    await assert.rejects(bench.copy('app', image.digest), { code: 'SOURCE_UNAVAILABLE' });
+  });
+});
+
+describe('createRegistryCloner under the policy', () => {
+  function policy({ cloner }: Bench): EnsureBackup {
+    return createEnsureBackup({
+      cloner,
+      copies: createCopies(),
+      sourceCredentials: { credentialsFor: () => Promise.resolve([]) },
+      backupCredentials: () => Promise.resolve(credentials),
+      pinDigests: false,
+      adoptExisting: false,
+      logger: createMemoryLog().logger,
+      observer: {
+        reviewed: () => undefined,
+        cloned: () => undefined,
+        backupAnswered: () => undefined,
+      },
+      now: () => 0,
+    });
+  }
+
+  async function ask(bench: Bench, ensure: EnsureBackup): Promise<CloneOutcome> {
+    return await ensure({
+      source: { domain: bench.source.host, path: 'app', tag: '1' },
+      backup: { domain: bench.backup.host, path: 'acme/app', tag: '1' },
+      dryRun: false,
+      budgetMs: 30_000,
+      signal,
+      uid: 'test',
+    });
+  }
+
+  it('asks four times at most, and writes nothing, when nothing changed', async () => {
+    const bench = await open({
+      source: { auth: { scheme: 'bearer', users, isPublic: () => true } },
+      backup: { auth: { scheme: 'basic', users } },
+    });
+    seed(bench.source, 'app:1', index);
+    const ensure = policy(bench);
+    const first = await ask(bench, ensure);
+    assert.ok(first.status === 'ready' && first.result === 'copied', JSON.stringify(first));
+    bench.source.requests.forget();
+    bench.backup.requests.forget();
+
+    const second = await ask(bench, ensure);
+
+    assert.ok(second.status === 'ready' && second.result === 'present');
+    assert.deepEqual(bench.source.requests.tally(), { 'HEAD manifest': 1 });
+    assert.deepEqual(bench.backup.requests.tally(), { 'HEAD manifest': 2 });
+  });
+
+  it('asks no more than that when it begins anew', async () => {
+    const bench = await open({ backup: { auth: { scheme: 'basic', users } } });
+    seed(bench.source, 'app:1', index);
+    await ask(bench, policy(bench));
+    bench.source.requests.forget();
+    bench.backup.requests.forget();
+
+    await ask(bench, policy(bench));
+
+    assert.equal(bench.source.requests.count() + bench.backup.requests.count(), 3);
+  });
+});

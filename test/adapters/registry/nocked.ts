@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before } from 'node:test';
+import nock from 'nock';
+import { createAuthorizer } from '../../../lib/adapters/registry/auth.ts';
+import {
+  createRepositoryClient,
+  type RepositoryClient,
+} from '../../../lib/adapters/registry/client.ts';
+import { createHttp } from '../../../lib/adapters/registry/http.ts';
+import { createQuiet } from '../../../lib/adapters/registry/quiet.ts';
+import { createTransport, type Send } from '../../../lib/adapters/registry/transport.ts';
+import type { Credentials } from '../../../lib/index.ts';
+
+/** No network in this file; each test must ask for all that it announced. */
+export function useNock(): void {
+  before(() => {
+    if (!nock.isActive()) nock.activate();
+    nock.disableNetConnect();
+  });
+  afterEach(() => {
+    const pending = nock.pendingMocks();
+    nock.cleanAll();
+    assert.deepEqual(pending, []);
+  });
+  after(() => {
+    nock.restore();
+  });
+}
+
+export interface KnockOptions {
+  readonly registry?: string;
+  readonly credentials?: Credentials;
+  readonly isConfigured?: boolean;
+  readonly configuredHosts?: readonly string[];
+  readonly insideCluster?: boolean;
+  readonly maxAttempts?: number;
+  readonly maxRetryAfterMs?: number;
+}
+
+/** One client of one registry, with a clock that only its sleep and the test move. */
+export interface Knock {
+  readonly send: Send;
+  readonly client: RepositoryClient;
+  readonly pauses: number[];
+  readonly answers: string[];
+  readonly clock: { now: number };
+}
+
+export function openKnock(options: KnockOptions = {}): Knock {
+  const { credentials, isConfigured = false, maxAttempts = 3, maxRetryAfterMs = 5_000 } = options;
+  const registry = new URL(options.registry ?? 'https://reg.test');
+  const { configuredHosts = [], insideCluster = true } = options;
+  const http = createHttp({ configuredHosts, insideCluster });
+  const clock = { now: Date.UTC(2026, 10, 24) };
+  const now = (): number => clock.now;
+  const pauses: number[] = [];
+  const answers: string[] = [];
+  const send = createTransport({
+    http,
+    registry,
+    authorizer: createAuthorizer({ http, registry, credentials, now, isConfigured }),
+    quiet: createQuiet(now),
+    maxAttempts,
+    maxRetryAfterMs,
+    now,
+    random: () => 1,
+    sleep: (ms) => {
+      pauses.push(ms);
+      clock.now += ms;
+      return Promise.resolve();
+    },
+    onAnswer: ({ method, url, status }) => answers.push(`${method} ${url.host} ${status}`),
+  });
+  return {
+    send,
+    client: createRepositoryClient(send, registry, 'team/app'),
+    pauses,
+    answers,
+    clock,
+  };
+}
+
+/** What a registry says of a manifest. */
+export const served = {
+  digest: `sha256:${'a'.repeat(64)}`,
+  headers: {
+    'docker-content-digest': `sha256:${'a'.repeat(64)}`,
+    'content-type': 'application/vnd.oci.image.manifest.v1+json',
+  },
+} as const;
+
+export const acme: Credentials = { username: 'acme', password: 's"e\\c:r+/é' };
+/** `acme:s"e\c:r+/é` in base64. */
+export const acmeBasic = 'Basic YWNtZTpzImVcYzpyKy/DqQ==';
+
+export function bearer(realm: string, more = ''): Record<string, string> {
+  return { 'www-authenticate': `Bearer realm="${realm}",service="reg"${more}` };
+}
