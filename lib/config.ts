@@ -132,10 +132,25 @@ const owners = v.pipe(
   ),
 );
 
-/** In an image name `registry/x` is a path on Docker Hub: without a dot or a port no host can be told from one. */
+/**
+ * In an image name `registry/x` is a path on Docker Hub: without a dot or a port no host can be told from one.
+ * Names have room for ports and addresses that do not exist.
+ */
 function isRegistry(host: string): boolean {
-  return isDomain(host) && isDomainLike(host);
+  return isDomain(host) && isDomainLike(host) && URL.canParse(`https://${host}`);
 }
+
+const dockerHost = v.pipe(
+  text,
+  v.check(
+    (value) =>
+      /^(unix:\/\/\/.+|tcp:\/\/[^/@?#]+|https?:\/\/[^/@?#]+)$/.test(value) &&
+      URL.canParse(value) &&
+      // A percent sign in a path is a sign of an escape, also where none was meant.
+      !/%(?![0-9a-f]{2})/i.test(value),
+    'must be unix:///path/to/docker.sock or tcp://host:port',
+  ),
+);
 
 const objectName = v.pipe(
   text,
@@ -148,16 +163,7 @@ const variables = {
   REGISTRY_NAMESPACE: v.optional(namespace),
   REGISTRY_AUTH_DIR: v.optional(text, '/auth'),
   CLONER: v.optional(oneOf(['docker', 'registry']), 'docker'),
-  DOCKER_HOST: v.optional(
-    v.pipe(
-      text,
-      v.regex(
-        /^(unix:\/\/\/.+|tcp:\/\/[^/@?#]+|https?:\/\/[^/@?#]+)$/,
-        'must be unix:///path/to/docker.sock or tcp://host:port',
-      ),
-    ),
-    'unix:///var/run/docker.sock',
-  ),
+  DOCKER_HOST: v.optional(dockerHost, 'unix:///var/run/docker.sock'),
   NAMING: v.optional(oneOf(['flat', 'nested']), 'flat'),
   PIN_DIGESTS: v.optional(flag, 'false'),
   ON_ERROR: v.optional(oneOf(['deny', 'admit']), 'deny'),

@@ -12,6 +12,7 @@ export type CloneErrorCode =
   | `${'SOURCE' | 'BACKUP'}_${RegistryReason}`
   | 'INVALID_REVIEW'
   | 'INVALID_REFERENCE'
+  | 'TOO_MANY_IMAGES'
   | 'REGISTRY_NOT_ALLOWED'
   | 'BACKUP_NOT_OURS'
   | 'BACKUP_GENERATION_LOST'

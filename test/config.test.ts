@@ -170,6 +170,8 @@ describe('parseConfig', () => {
     ['REGISTRY', 'quay.io:port', noHost],
     ['REGISTRY', 'user@quay.io', noHost],
     ['REGISTRY', 'ex_ample.com', noHost],
+    ['REGISTRY', 'quay.io:99999', noHost],
+    ['REGISTRY', '1.2.3.999', noHost],
     ['REGISTRY', 'quay.io//a', noHost],
     // acme/nginx would be an image on Docker Hub, so a host without a dot or a port can never be pulled from.
     ['REGISTRY', 'acme', noHost],
@@ -182,6 +184,9 @@ describe('parseConfig', () => {
     ['CLONER', 'podman', 'CLONER must be docker or registry'],
     ['DOCKER_HOST', '/var/run/docker.sock', noDocker],
     ['DOCKER_HOST', 'ssh://host', noDocker],
+    ['DOCKER_HOST', 'tcp://a:b:c', noDocker],
+    ['DOCKER_HOST', 'tcp://host:99999', noDocker],
+    ['DOCKER_HOST', 'unix:///run/%zz.sock', noDocker],
     ['NAMING', 'deep', 'NAMING must be flat or nested'],
     ['PIN_DIGESTS', 'yes', 'PIN_DIGESTS must be true or false'],
     ['PIN_DIGESTS', '1', 'PIN_DIGESTS must be true or false'],

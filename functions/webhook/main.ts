@@ -29,6 +29,9 @@ const drainMs = 560_000;
 const insideCluster = process.env['KUBERNETES_SERVICE_HOST'] !== undefined;
 const serviceAccountNamespace = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
+const usage =
+  'usage: webhook [--port N] [--tls-cert-file FILE --tls-private-key-file FILE]; everything else comes from the environment, see README';
+
 // The `debug` package, deep inside dockerode, prints whole requests, credentials included.
 delete process.env['DEBUG'];
 
@@ -41,7 +44,7 @@ try {
 }
 
 async function main(): Promise<void> {
-  const config = parseConfig({ ...process.env, ...readFlags() });
+  const config = readConfig();
   const logger = createLogger({
     level: config.logLevel,
     format: config.logFormat,
@@ -180,22 +183,47 @@ async function toPolicy(config: Config, username: string): Promise<ReviewPolicy>
   };
 }
 
-/** Flags win over the environment; they are the Go original's. */
-function readFlags(): Record<string, string> {
-  const text = { type: 'string' } as const;
-  const usage = 'usage: webhook [--port N] [--tls-cert-file FILE --tls-private-key-file FILE]';
+/** Flags win over the environment; what is wrong with either is said together. */
+function readConfig(): Config {
+  const { flags, problems } = readFlags();
   try {
-    const { values } = parseArgs({
-      options: { port: text, 'tls-cert-file': text, 'tls-private-key-file': text },
-    });
-    return Object.fromEntries(
+    const config = parseConfig({ ...process.env, ...flags });
+    if (problems.length > 0) throw new ConfigError([]);
+    return config;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new ConfigError([...problems, ...error.problems]);
+  }
+}
+
+/** They are the Go original's. */
+function readFlags(): {
+  readonly flags: Readonly<Record<string, string>>;
+  readonly problems: readonly string[];
+} {
+  const text = { type: 'string' } as const;
+  try {
+    const { help, ...values } = parseArgs({
+      options: {
+        port: text,
+        'tls-cert-file': text,
+        'tls-private-key-file': text,
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values;
+    if (help === true) {
+      process.stdout.write(`${usage}\n`);
+      process.exit(0);
+    }
+    const flags: Readonly<Record<string, string>> = Object.fromEntries(
       Object.entries(values).map(([flag, value]) => [
         flag.toUpperCase().replaceAll('-', '_'),
         value,
       ]),
     );
+    return { flags, problems: [] };
   } catch (error) {
-    throw new ConfigError([toSentence(error), usage]);
+    return { flags: {}, problems: [toSentence(error), usage] };
   }
 }
 

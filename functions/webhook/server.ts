@@ -95,7 +95,17 @@ export async function readPair({
   certFile,
   keyFile,
 }: TlsFiles): Promise<{ readonly cert: string; readonly key: string }> {
-  const pair = { cert: await readPem(certFile), key: await readPem(keyFile) };
+  const read = await Promise.allSettled([readPem(certFile), readPem(keyFile)]);
+  const problems = read.flatMap((result) =>
+    result.status === 'rejected' && result.reason instanceof ConfigError
+      ? result.reason.problems
+      : [],
+  );
+  if (problems.length > 0) throw new ConfigError(problems);
+  const [cert = '', key = ''] = read.map((result) =>
+    result.status === 'fulfilled' ? result.value : undefined,
+  );
+  const pair = { cert, key };
   try {
     createSecureContext(pair);
   } catch {

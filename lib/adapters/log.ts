@@ -18,13 +18,21 @@ export function createLogger({ level, format, write }: LogOptions): Logger {
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       serializers: { err: serializeError },
     },
-    { write: format === 'json' ? write : (line) => write(toPretty(line)) },
+    { write: (line) => write(toPlain(format === 'json' ? line : toPretty(line))) },
   );
 }
 
 const maxTextLength = 4096;
 
 const lineSchema = v.record(v.string(), v.unknown());
+
+/** JSON escapes the control characters of ASCII only; terminals obey others as well, and registries choose the text. */
+function toPlain(line: string): string {
+  return line.replaceAll(
+    /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
 
 /** Only what can hold no secret: a request's headers, which libraries like to hang onto their errors, do. */
 function serializeError(error: unknown): unknown {

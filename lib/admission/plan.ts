@@ -1,3 +1,4 @@
+import { CloneError } from '../errors.ts';
 import type { Reference } from '../image/reference.ts';
 import type { PullSecretRefs } from '../ports.ts';
 import { isCloneOnly, isClusterController, isExempt } from './exemption.ts';
@@ -46,6 +47,8 @@ export interface ReviewPlan {
   readonly onDeadline: 'retry' | 'admit';
 }
 
+const maxImages = 200;
+
 /**
  * Review + policy → what to clone and what to patch. Pure: no registry, clock or environment.
  * Throws `CloneError` `INVALID_REVIEW` for a body that no API server sends.
@@ -64,14 +67,17 @@ export function planReview(body: unknown, policy: ReviewPolicy): ReviewPlan {
   const rewrites = !isCloneOnly(workload, request, policy);
   const context = toJudgeContext(workload, old, rewrites, policy);
   const verdicts = workload.places.map((place) => judge(place, context));
-  const images = groupImages(verdicts.flatMap((verdict) => verdict.clone ?? []));
+  const wishes = verdicts.flatMap((verdict) => verdict.clone ?? []);
+  const grouped = groupImages(wishes);
+  const tooMany = refuseTooMany(grouped);
+  const images = tooMany.length > 0 ? [] : grouped;
   return {
     ...untouched,
     workload,
     rewrites,
     images,
     carried: verdicts.flatMap((verdict) => verdict.carried ?? []),
-    refusals: verdicts.flatMap((verdict) => verdict.refusal ?? []),
+    refusals: [...verdicts.flatMap((verdict) => verdict.refusal ?? []), ...tooMany],
     keptOriginals: new Map(verdicts.flatMap((verdict) => verdict.kept ?? [])),
     warnings: [
       ...verdicts.flatMap((verdict) => verdict.warning ?? []),
@@ -114,6 +120,14 @@ function groupImages(clones: readonly CloneWish[]): readonly PlannedImage[] {
     const { key, source, backup } = first;
     return [{ key, source, backup, places: group.map(({ place }) => place) }];
   });
+}
+
+/** Each image is a few questions to registries: what nobody deploys must not keep us from all others. */
+function refuseTooMany(images: readonly PlannedImage[]): readonly Refusal[] {
+  const [place] = images.flatMap(({ places }) => places).slice(0, 1);
+  if (place === undefined || images.length <= maxImages) return [];
+  const message = `with it the object names ${images.length} different images, and ${maxImages} are copied for one object at most`;
+  return [{ place, error: new CloneError('TOO_MANY_IMAGES', message) }];
 }
 
 function cloneOnlyWarning({ controller }: Workload): string {

@@ -14,6 +14,7 @@ export interface Obstacle {
 const statusCodes = {
   INVALID_REVIEW: 422,
   INVALID_REFERENCE: 422,
+  TOO_MANY_IMAGES: 422,
   REGISTRY_NOT_ALLOWED: 403,
   SOURCE_NOT_FOUND: 403,
   SOURCE_DENIED: 403,
@@ -52,7 +53,10 @@ export function toDenial(obstacles: readonly Obstacle[]): AdmissionStatus {
  * up to ten times (kubernetes/apiserver `responsewriters`, client-go `rest/with_retry.go`).
  */
 export function toRetry(obstacles: readonly Obstacle[]): AdmissionStatus {
-  const seconds = Math.max(1, ...obstacles.map(({ retryAfterSeconds }) => retryAfterSeconds ?? 1));
+  const seconds = obstacles.reduce(
+    (most, { retryAfterSeconds = 1 }) => Math.max(most, retryAfterSeconds),
+    1,
+  );
   return {
     code: 504,
     reason: 'Timeout',

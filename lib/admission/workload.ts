@@ -179,8 +179,8 @@ function identify(
   name: string,
   index: number,
 ): Pick<ImagePlace, 'label' | 'id' | 'position'> {
-  const position = `${list}/${index}`;
-  if (name === '') return { label: `${list}[${index}]`, id: position, position };
+  const position = `${list}[${index}]`;
+  if (name === '') return { label: position, id: position, position };
   const shown = name.length > maxNameLength ? `${name.slice(0, maxNameLength)}…` : name;
   return { label: `${label} ${JSON.stringify(shown)}`, id: `${list}/${name}`, position };
 }

@@ -458,11 +458,11 @@ describe('planReview of an UPDATE', () => {
       object: service({ image: 'nginx:1.27' }),
       oldObject: service(
         { name: 'user-container', image: 'acme/nginx:1.27' },
-        { [original]: '{"containers/0":"nginx:1.27"}' },
+        { [original]: '{"containers[0]":"nginx:1.27"}' },
       ),
     });
 
-    assert.deepEqual(carried(found), [['containers/0', 'acme/nginx:1.27', 'nginx:1.27']]);
+    assert.deepEqual(carried(found), [['containers[0]', 'acme/nginx:1.27', 'nginx:1.27']]);
     assertNothing({ ...found, carried: [] });
   });
 
@@ -634,4 +634,50 @@ describe('planReview with BACKUP_PULL_SECRET', () => {
       assert.deepEqual(pullSecrets, expected);
     });
   }
+});
+
+describe('planReview of an object that names very many images', () => {
+  it('refuses more than two hundred different ones, and asks nobody about any', () => {
+    const containers = (count: number): object[] =>
+      Array.from({ length: count }, (_, index) => ({
+        name: `c${index}`,
+        image: `reg.test/a:${index}`,
+      }));
+    const plan = (count: number): ReturnType<typeof planReview> =>
+      planReview(
+        review({ kind: '/Pod', object: { metadata: {}, spec: { containers: containers(count) } } }),
+        policy(),
+      );
+
+    assert.equal(plan(200).images.length, 200);
+    assert.equal(plan(201).images.length, 0);
+    assert.deepEqual(
+      plan(201).refusals.map(({ error }) => [error.code, error.message]),
+      [
+        [
+          'TOO_MANY_IMAGES',
+          'with it the object names 201 different images, and 200 are copied for one object at most',
+        ],
+      ],
+    );
+  });
+
+  it('does not take a container named "0" for the first one', () => {
+    const object = (...containers: object[]): object => ({ metadata: {}, spec: { containers } });
+    const web = (image: string): object => ({ name: 'web', image });
+
+    const { images } = planReview(
+      review({
+        kind: '/Pod',
+        oldObject: object(web('app:1')),
+        object: object(web('app:2'), { name: '0', image: 'app:1' }),
+      }),
+      policy(),
+    );
+
+    assert.deepEqual(
+      images.map(({ key }) => key),
+      ['docker.io/library/app:2', 'docker.io/library/app:1'],
+    );
+  });
 });

@@ -96,9 +96,9 @@ describe('parseWorkload', () => {
     assert.deepEqual(
       places.map(({ label, id }) => [label, id]),
       [
-        ['containers[0]', 'containers/0'],
-        ['containers[1]', 'containers/1'],
-        ['containers[2]', 'containers/2'],
+        ['containers[0]', 'containers[0]'],
+        ['containers[1]', 'containers[1]'],
+        ['containers[2]', 'containers[2]'],
       ],
     );
   });

@@ -267,11 +267,19 @@ describe('functions/webhook/main.ts', () => {
     server.close();
   });
 
-  it('says how it is used when a flag is unknown', async () => {
-    const { exit, output } = start({}, ['--prot', '1']);
+  it('says how it is used when a flag is unknown, and what else is wrong', async () => {
+    const { exit, output } = start({ ON_ERROR: 'maybe' }, ['--prot', '1']);
 
     assert.equal(await exit, 2);
-    assert.match(output(), /usage: webhook \[--port N\]/);
+    assert.match(output(), /^image-cloner: usage: webhook \[--port N\]/m);
+    assert.match(output(), /^image-cloner: ON_ERROR must be deny or admit$/m);
+  });
+
+  it('says how it is used when it is asked', async () => {
+    const { exit, output } = start({}, ['--help']);
+
+    assert.equal(await exit, 0);
+    assert.match(output(), /^usage: webhook \[--port N\]/);
   });
 });
 

@@ -33,10 +33,14 @@ async function readAuth(
   const base = await realpath(join(dir, '..data')).catch(() => dir);
   const config = await readIfThere(join(base, '.dockerconfigjson'));
   if (config !== undefined) return fromConfig(join(dir, '.dockerconfigjson'), config, registry);
-  return {
-    username: await readValue(base, dir, 'username'),
-    password: await readValue(base, dir, 'password'),
-  };
+  const [username, password] = await Promise.allSettled([
+    readValue(base, dir, 'username'),
+    readValue(base, dir, 'password'),
+  ]);
+  if (username.status === 'fulfilled' && password.status === 'fulfilled') {
+    return { username: username.value, password: password.value };
+  }
+  throw allProblems([username, password]);
 }
 
 function fromConfig(
@@ -69,6 +73,17 @@ async function readIfThere(file: string): Promise<string | undefined> {
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw unusable(file, code === 'EACCES' ? 'we may not read it' : 'it cannot be read');
   }
+}
+
+/** One error that names every file; anything but a problem with a file is thrown as it is. */
+function allProblems(results: readonly PromiseSettledResult<unknown>[]): unknown {
+  const reasons = results.flatMap((result) =>
+    result.status === 'rejected' ? [result.reason as unknown] : [],
+  );
+  const problems = reasons.flatMap((reason) =>
+    reason instanceof ConfigError ? reason.problems : [],
+  );
+  return problems.length === 0 ? reasons[0] : new ConfigError(problems);
 }
 
 function unusable(file: string, problem: string): ConfigError {

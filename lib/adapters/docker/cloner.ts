@@ -103,12 +103,14 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
 
       const { domain, path } = target;
       const access = { ...targetAccess, signal, onProgress };
-      const first = await pushAs(id, { domain, path, tag: firstTag }, access);
-      for (const tag of moreTags(first.digest)) {
-        const next = await pushAs(id, { domain, path, tag }, access);
-        if (next.digest !== first.digest) throw otherDigest({ domain, path, tag });
-      }
-      return first;
+      // The first name stays until the last is pushed: with a repository's last tag the daemon drops its digests too,
+      // and an image that was pulled from there by digest would be gone.
+      return await pushAs(id, { domain, path, tag: firstTag }, access, async ({ digest }) => {
+        for (const tag of moreTags(digest)) {
+          const next = await pushAs(id, { domain, path, tag }, access);
+          if (next.digest !== digest) throw otherDigest({ domain, path, tag });
+        }
+      });
     } finally {
       if (!wasThere) await untag(name);
     }
@@ -137,11 +139,12 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
     });
   }
 
-  /** Gives the local image its name in the backup for as long as the push takes. */
+  /** Gives the local image its name in the backup for as long as the push takes, and what is done after it. */
   async function pushAs(
     id: string,
     target: Reference & { readonly tag: string },
     { side, credentials, signal, onProgress }: RegistryAccess & PushContext,
+    afterwards?: (pushed: CopyResult) => Promise<void>,
   ): Promise<CopyResult> {
     const name = toName(target);
     return await locks.run(name, async () => {
@@ -164,20 +167,19 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
             if (said !== undefined && isDigest(said)) digest = said;
           });
         });
+        if (digest === undefined) {
+          throw toCloneError(
+            new Error('unexpected EOF: the daemon ended the push without a result'),
+            { side, image: target },
+          );
+        }
+        const pushed = { digest, bytes: layers.movedBytes() };
+        await afterwards?.(pushed);
+        return pushed;
       } finally {
         if (before === undefined) await untag(name);
         else if (before !== id) await setTag(before, target);
       }
-      if (digest === undefined) {
-        throw toCloneError(
-          new Error('unexpected EOF: the daemon ended the push without a result'),
-          {
-            side,
-            image: target,
-          },
-        );
-      }
-      return { digest, bytes: layers.movedBytes() };
     });
   }
 

@@ -34,7 +34,11 @@ export async function openDaemon({ dockerHost, logger }: DaemonOptions): Promise
 }
 
 async function checkSocket(path: string, logger: Logger): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
+  const found = await stat(path).catch((error: unknown) => {
+    // A directory on the way to it may be closed to us.
+    if (isForbidden(codeOf(error))) throw notAllowed(path);
+    return undefined;
+  });
   if (found === undefined) {
     throw new ConfigError([
       `DOCKER_HOST: there is no docker socket at ${path}; mount it, or set DOCKER_HOST`,
@@ -42,9 +46,7 @@ async function checkSocket(path: string, logger: Logger): Promise<void> {
   }
   if (!found.isSocket()) throw new ConfigError([`DOCKER_HOST: ${path} is not a socket`]);
   const code = await tryConnect(path);
-  if (code === 'EACCES' || code === 'EPERM') {
-    throw new ConfigError([`DOCKER_HOST: we may not use ${path}; run as its owner or group`]);
-  }
+  if (isForbidden(code)) throw notAllowed(path);
   if (code !== undefined)
     logger.warn({ socket: path, code }, 'the docker daemon does not answer yet');
 }
@@ -53,8 +55,20 @@ async function tryConnect(path: string): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const socket = connect(path);
   socket.once('connect', () => resolve(undefined));
-  socket.once('error', (error) => resolve('code' in error ? String(error.code) : 'unknown'));
+  socket.once('error', (error) => resolve(codeOf(error)));
   const code = await promise;
   socket.destroy();
   return code;
+}
+
+function notAllowed(path: string): ConfigError {
+  return new ConfigError([`DOCKER_HOST: we may not use ${path}; run as its owner or group`]);
+}
+
+function isForbidden(code: string | undefined): boolean {
+  return code === 'EACCES' || code === 'EPERM';
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
 }

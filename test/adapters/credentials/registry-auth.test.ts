@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openRegistryAuth } from '../../../lib/adapters/credentials/registry-auth.ts';
+import { ConfigError } from '../../../lib/errors.ts';
 import type { Credentials } from '../../../lib/index.ts';
 import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
 
@@ -106,6 +107,16 @@ describe('openRegistryAuth', () => {
       });
     });
   }
+
+  it('names both files where both are missing', async () => {
+    await assert.rejects(open(), (error) => {
+      assert.ok(error instanceof ConfigError);
+      assert.equal(error.problems.length, 2);
+      assert.match(error.problems[0] ?? '', /username cannot be used: it does not exist/);
+      assert.match(error.problems[1] ?? '', /password cannot be used: it does not exist/);
+      return true;
+    });
+  });
 
   it('refuses to start where the path is a file, or nothing at all', async () => {
     await write({ plain: '' });

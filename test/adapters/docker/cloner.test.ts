@@ -72,6 +72,27 @@ describe('createDockerCloner', () => {
     assert.equal(daemon.local.get('backup.test/acme/app:1.from.x'), undefined);
   });
 
+  it('gives what the backup holds already more tags there', async () => {
+    const { digest } = await cloner.copy(request, signal, ignore);
+    const marked = await cloner.copy(
+      {
+        ...request,
+        source: { ...request.target, digest },
+        sourceAccess: request.targetAccess,
+        firstTag: '1.from.y',
+        moreTags: () => ['1.gen'],
+      },
+      signal,
+      ignore,
+    );
+
+    const held = daemon.registries.get('backup.test')?.tags;
+    assert.equal(marked.digest, digest);
+    assert.equal(held?.get('acme/app:1.from.y'), digest);
+    assert.equal(held.get('acme/app:1.gen'), digest);
+    assert.deepEqual([...daemon.local], []);
+  });
+
   it('pulls by the digest that was checked, even when the tag has moved', async () => {
     daemon.publish('public.test', 'team/app', 'pin', { content: 'team/app:1' });
     daemon.publish('public.test', 'team/app', '1', { content: 'moved' });

@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { getuid } from 'node:process';
 import { after, afterEach, before, describe, it } from 'node:test';
 import nock from 'nock';
 import { createDockerCloner } from '../../../lib/adapters/docker/cloner.ts';
@@ -60,5 +64,23 @@ describe('openDaemon with DOCKER_HOST=tcp://…', () => {
         code: 'SOURCE_REFUSED',
       },
     );
+  });
+});
+
+describe('openDaemon with DOCKER_HOST=unix://…', () => {
+  // Root may go everywhere.
+  it('says so where the way to the socket is closed to us', {
+    skip: getuid?.() === 0,
+  }, async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'daemon-'));
+    await chmod(dir, 0o000);
+    const { logger } = createMemoryLog();
+
+    await assert.rejects(openDaemon({ dockerHost: `unix://${dir}/docker.sock`, logger }), {
+      name: 'ConfigError',
+      message: `DOCKER_HOST: we may not use ${dir}/docker.sock; run as its owner or group`,
+    });
+
+    await rm(dir, { recursive: true });
   });
 });

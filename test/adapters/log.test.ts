@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createLogger } from '../../lib/adapters/log.ts';
+
+function logged(format: 'json' | 'pretty', fields: Readonly<Record<string, unknown>>): string {
+  let text = '';
+  const write = (line: string): void => {
+    text += line;
+  };
+  createLogger({ level: 'info', format, write }).info(fields, 'review answered');
+  return text;
+}
+
+describe('createLogger', () => {
+  it('writes one JSON object a line', () => {
+    const line: unknown = JSON.parse(logged('json', { uid: 'u', ms: 7 }));
+
+    assert.ok(typeof line === 'object' && line !== null && 'time' in line);
+    assert.deepEqual(
+      { ...line, time: '' },
+      { level: 'info', time: '', uid: 'u', ms: 7, msg: 'review answered' },
+    );
+  });
+
+  it('writes a line that people can read', () => {
+    const line = logged('pretty', { uid: 'u-1', text: 'two words' });
+
+    assert.match(line, /^\d\d:\d\d:\d\d info {2}review answered uid=u-1 text="two words"\n$/);
+  });
+
+  for (const format of ['json', 'pretty'] as const) {
+    it(`lets no character through to a terminal that obeys it (${format})`, () => {
+      const line = logged(format, { reason: 'a\u001b[31m\u009b31m\u202egnp\u2028b' });
+
+      // oxlint-disable-next-line no-control-regex -- that is what is looked for
+      assert.doesNotMatch(line.trimEnd(), /[\u0000-\u001f\u007f-\u009f\u2028\u202e]/);
+      assert.match(line, /\\u009b31m\\u202egnp/);
+    });
+  }
+
+  it('keeps of an error what cannot hold a request, and its causes', () => {
+    const cause = Object.assign(new Error('inner'), { code: 'ECONNRESET', headers: 's3cret' });
+    const line = logged('json', { err: new Error('outer', { cause }) });
+
+    assert.match(line, /"message":"outer"/);
+    assert.match(line, /"cause":\{"type":"Error","message":"inner","code":"ECONNRESET"/);
+    assert.doesNotMatch(line, /s3cret/);
+  });
+});
