@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
 import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
@@ -31,6 +32,10 @@ const serviceAccountNamespace = '/var/run/secrets/kubernetes.io/serviceaccount/n
 
 const usage =
   'usage: webhook [--port N] [--tls-cert-file FILE --tls-private-key-file FILE]; everything else comes from the environment, see README';
+
+// A copy makes nothing but short-lived buffers; V8 would let tens of megabytes of them pile up before it looks.
+setFlagsFromString('--max-semi-space-size=4');
+setFlagsFromString('--semi-space-growth-factor=1');
 
 // The `debug` package, deep inside dockerode, prints whole requests, credentials included.
 delete process.env['DEBUG'];
