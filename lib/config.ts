@@ -33,6 +33,9 @@ export interface Config {
   /** `group/Kind` of controllers whose objects are cloned but not rewritten; `*` is every controller. */
   readonly cloneOnlyOwners: readonly string[];
   readonly adoptExisting: boolean;
+  readonly privateToPublic: 'deny' | 'allow';
+  /** Tells clusters that share a backup from each other. */
+  readonly clusterId?: string;
   /** Registries that are spoken to in plain http, by the registry cloner. */
   readonly insecureRegistries: readonly string[];
   readonly registryCaFile?: string;
@@ -157,6 +160,11 @@ const objectName = v.pipe(
   v.regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, 'must be the name of a Secret'),
 );
 
+const clusterId = v.pipe(
+  text,
+  v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'must be a name of letters, digits, ., _ and -'),
+);
+
 /** One row for each variable; README's table is compared with it by a test. */
 const variables = {
   REGISTRY: v.optional(registry, ''),
@@ -176,6 +184,8 @@ const variables = {
   BACKUP_PULL_SECRET: v.optional(objectName),
   CLONE_ONLY_OWNERS: v.optional(owners, '*'),
   ADOPT_EXISTING: v.optional(flag, 'false'),
+  PRIVATE_TO_PUBLIC: v.optional(oneOf(['deny', 'allow']), 'deny'),
+  CLUSTER_ID: v.optional(clusterId),
   INSECURE_REGISTRIES: v.optional(hosts, ''),
   REGISTRY_CA_FILE: v.optional(text),
   MAX_IMAGE_BYTES: v.optional(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
@@ -189,7 +199,7 @@ const variables = {
 const schema = v.object(variables);
 
 /** Decided, but not built yet: to ignore one of these silently would be worse than to refuse it. */
-const later = ['PRIVATE_TO_PUBLIC', 'CLUSTER_ID', 'TLS_CLIENT_CA_FILE'];
+const later = ['TLS_CLIENT_CA_FILE'];
 
 /** The variables that `parseConfig` reads, in the order of README's table, and what they are when they are not set. */
 export const configVariables: readonly { readonly name: string; readonly default?: string }[] =
@@ -244,6 +254,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     ...(o.BACKUP_PULL_SECRET !== undefined && { backupPullSecret: o.BACKUP_PULL_SECRET }),
     cloneOnlyOwners: o.CLONE_ONLY_OWNERS,
     adoptExisting: o.ADOPT_EXISTING,
+    privateToPublic: o.PRIVATE_TO_PUBLIC,
+    ...(o.CLUSTER_ID !== undefined && { clusterId: o.CLUSTER_ID }),
     insecureRegistries: o.INSECURE_REGISTRIES,
     ...(o.REGISTRY_CA_FILE !== undefined && { registryCaFile: o.REGISTRY_CA_FILE }),
     ...(o.MAX_IMAGE_BYTES !== undefined && { maxImageBytes: o.MAX_IMAGE_BYTES }),

@@ -69,6 +69,13 @@ export interface ImageCloner {
     signal: AbortSignal,
     onProgress: (progress: CopyProgress) => void,
   ): Promise<CopyResult>;
+  /** Writes tags that mean something by their names alone. Only an adapter that speaks to registries itself can. */
+  mark?(
+    target: Repository,
+    tags: readonly string[],
+    access: RegistryAccess,
+    signal: AbortSignal,
+  ): Promise<void>;
 }
 
 /** Credentials for an image, in the order in which they are to be tried; anonymous access comes last by itself. */

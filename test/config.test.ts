@@ -29,6 +29,7 @@ const defaults: Config = {
   sourceRegistries: [],
   cloneOnlyOwners: ['*'],
   adoptExisting: false,
+  privateToPublic: 'deny',
   insecureRegistries: [],
   pullSecrets: false,
   port: 8080,

@@ -62,7 +62,7 @@ async function main(): Promise<void> {
     config.sourceAuthFile === undefined
       ? undefined
       : openSourceAuthFile({ file: config.sourceAuthFile, logger }),
-    config.pullSecrets ? openPullSecrets(logger) : undefined,
+    config.pullSecrets ? openPullSecrets(config, logger) : undefined,
     openCloner(config, logger, metrics),
     config.tls === undefined ? undefined : readPair(config.tls),
   ] as const);
@@ -78,6 +78,8 @@ async function main(): Promise<void> {
     ...(workloadSecrets !== undefined && { workloadSecrets }),
     pinDigests: config.pinDigests,
     adoptExisting: config.adoptExisting,
+    privateToPublic: config.privateToPublic,
+    ...(config.clusterId !== undefined && { clusterId: config.clusterId }),
     logger,
     observer: {
       ...metrics,
@@ -124,7 +126,13 @@ async function drain(server: WebhookServer, copies: Copies, logger: Logger): Pro
   process.exit(0);
 }
 
-async function openPullSecrets(logger: Logger): Promise<WorkloadSecrets> {
+async function openPullSecrets({ clusterId }: Config, logger: Logger): Promise<WorkloadSecrets> {
+  if (clusterId === undefined) {
+    logger.warn(
+      {},
+      'CLUSTER_ID is not set: if another cluster shares this backup, namespaces of one name share their private copies',
+    );
+  }
   const { openNamespaceReader } = await import('../../lib/adapters/kubernetes/index.ts');
   const kubeconfigFile = process.env['KUBECONFIG'];
   const reader = await openNamespaceReader({ kubeconfigFile, insideCluster, logger });

@@ -32,6 +32,10 @@ export interface AdmissionHandlerDeps {
   readonly pinDigests?: boolean;
   /** @default false */
   readonly adoptExisting?: boolean;
+  /** `CLUSTER_ID`: tells clusters that share a backup from each other. @default one for all that have none */
+  readonly clusterId?: string;
+  /** Whether private images may go to a backup that anybody can read. @default deny */
+  readonly privateToPublic?: 'deny' | 'allow';
   /** @default silent */
   readonly logger?: Logger;
   /** @default nobody counts */
@@ -69,6 +73,8 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
     backupCredentials: deps.backupCredentials ?? (() => Promise.resolve(undefined)),
     pinDigests: deps.pinDigests ?? false,
     adoptExisting: deps.adoptExisting ?? false,
+    clusterId: deps.clusterId ?? '',
+    privateToPublic: deps.privateToPublic ?? 'deny',
     logger,
     observer,
     now,

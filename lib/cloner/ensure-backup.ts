@@ -14,6 +14,7 @@ import type {
 import { type BackupQuestion, type BackupState, isCopyOf, readBackup } from './backup.ts';
 import type { Copies, Copy } from './copies.ts';
 import { withDeadline } from './deadline.ts';
+import { createPrivacy } from './privacy.ts';
 import { describeProgress } from './progress.ts';
 import { createReport } from './report.ts';
 import { type CheckedSource, createSourceCheck } from './source.ts';
@@ -27,6 +28,10 @@ export interface EnsureDeps {
   readonly backupCredentials: () => Promise<Credentials | undefined>;
   readonly pinDigests: boolean;
   readonly adoptExisting: boolean;
+  /** Tells clusters that share a backup from each other. */
+  readonly clusterId: string;
+  /** Whether private images may go to a backup that anybody can read. */
+  readonly privateToPublic: 'deny' | 'allow';
   readonly logger: Logger;
   readonly observer: Observer;
   /** Milliseconds, for durations only. */
@@ -80,6 +85,12 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     workloadSecrets: deps.workloadSecrets,
     now,
   });
+  const privacy = createPrivacy({
+    cloner,
+    isEnabled: deps.workloadSecrets !== undefined,
+    cluster: deps.clusterId,
+    toPublic: deps.privateToPublic,
+  });
 
   return async function ensureBackup(request) {
     const startedAt = now();
@@ -113,7 +124,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       return await bring(errand, await checkSource(source, { budgetMs, hasBackup, pod, signal }));
     } catch (error) {
       if (isBackupsFault(error)) throw error;
-      return fallBack(errand, error);
+      return await fallBack(errand, error);
     }
   }
 
@@ -122,11 +133,16 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const { source, backup, state, dryRun } = errand;
     const { digest } = state;
     const warnings = platformWarnings(source, checked);
+    const opened = { source, checked, namespace: errand.pod?.namespace };
+    const admit = (question: BackupQuestion): Promise<void> => privacy.admit(question, opened);
     const isCurrent =
       digest !== undefined &&
       (source.digest !== undefined ||
         (await askBackup(errand, (question) => isCopyOf(question, digest, checked.digest))));
-    if (isCurrent && (state.isOurs || dryRun)) return { digest, result: 'present', warnings };
+    if (isCurrent && (state.isOurs || dryRun)) {
+      if (!dryRun) await askBackup(errand, admit);
+      return { digest, result: 'present', warnings };
+    }
     if (!isCurrent) assertMovable(backup, state, deps.adoptExisting);
     if (dryRun) {
       const known = cloner.keepsDigest ? { digest: checked.digest } : {};
@@ -141,13 +157,17 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
         log(progress);
       };
       const write = { cloner, backup, access: errand.access, signal, onProgress };
-      return report.copy(() =>
-        isCurrent ? markBackup(write, digest) : writeBackup(write, source, checked, state),
-      );
+      return report.copy(async () => {
+        if (isCurrent) return await markBackup(write, digest);
+        await privacy.beforeCopy(write, opened);
+        return await writeBackup(write, source, checked, state);
+      });
     });
     try {
       const copied = await waitFor(copy, errand);
       if (copied === undefined) return { status: 'pending', ...describeProgress(copy) };
+      // Whoever waited for another namespace's copy has opened the image too.
+      await askBackup(errand, admit);
       const all = [...warnings, ...(copied.warnings ?? [])];
       return { ...copied, result: isCurrent ? 'present' : 'copied', warnings: all };
     } catch (error) {
@@ -162,6 +182,22 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
         ],
       };
     }
+  }
+
+  async function fallBack(errand: Errand, error: unknown): Promise<Found> {
+    const { source, backup, state, pod } = errand;
+    const { digest } = state;
+    if (!(error instanceof CloneError) || digest === undefined) throw error;
+    if (!state.isOurs) {
+      const { domain, path, tag } = backup;
+      const name = formatReference({ domain, path, tag });
+      const message = `${error.message}; ${name} in the backup was not written by image-cloner and is not used`;
+      throw new CloneError(error.code, message, { cause: error });
+    }
+    const fallback = { digest, namespace: pod?.namespace };
+    await askBackup(errand, (question) => privacy.assertServed(question, fallback, error));
+    const warning = `using the backup of ${formatReference(source)}: ${error.message}`;
+    return { digest, result: 'fallback', warnings: [warning] };
   }
 
   function toReady({ source, backup }: Errand, found: Found, durationMs: number): CloneOutcome {
@@ -207,18 +243,6 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       throw failure;
     }
   }
-}
-
-function fallBack({ source, backup, state }: Errand, error: unknown): Found {
-  if (!(error instanceof CloneError) || state.digest === undefined) throw error;
-  if (!state.isOurs) {
-    const { domain, path, tag } = backup;
-    const name = formatReference({ domain, path, tag });
-    const message = `${error.message}; ${name} in the backup was not written by image-cloner and is not used`;
-    throw new CloneError(error.code, message, { cause: error });
-  }
-  const warning = `using the backup of ${formatReference(source)}: ${error.message}`;
-  return { digest: state.digest, result: 'fallback', warnings: [warning] };
 }
 
 async function waitFor(

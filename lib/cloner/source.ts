@@ -2,6 +2,7 @@ import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import type {
   CredentialSource,
+  Credentials,
   ImageCloner,
   PullSecretRefs,
   RegistryAccess,
@@ -13,6 +14,8 @@ import { withDeadline } from './deadline.ts';
 /** A source image that exists now, and the access that showed it. */
 export interface CheckedSource extends ResolvedImage {
   readonly access: RegistryAccess;
+  /** Whose credentials they were: the workload's own pull secret, ours (`SOURCE_AUTH_FILE`), or none. */
+  readonly openedBy: 'workload' | 'operator' | 'anybody';
 }
 
 interface CheckOptions {
@@ -78,17 +81,17 @@ export function createSourceCheck({
     signal: AbortSignal,
   ): Promise<CheckedSource> {
     const own = pod === undefined ? undefined : await workloadSecrets?.keyring(pod, signal);
-    const keyring = [
-      ...(own?.keyring.find(source) ?? []),
-      ...(await credentials.credentialsFor(source)),
+    const attempts = [
+      ...(own?.keyring.find(source) ?? []).map((own) => toAttempt(own, 'workload')),
+      ...(await credentials.credentialsFor(source)).map((ours) => toAttempt(ours, 'operator')),
+      toAttempt(undefined, 'anybody'),
     ];
     let denial: CloneError | undefined;
     let isAbsent = false;
-    for (const tried of [...keyring, undefined]) {
-      const access: RegistryAccess = { side: 'source', credentials: tried };
+    for (const { access, openedBy } of attempts) {
       try {
         const found = await cloner.resolve(source, access, signal);
-        if (found !== undefined) return { ...found, access };
+        if (found !== undefined) return { ...found, access, openedBy };
         isAbsent = true;
       } catch (error) {
         if (!(error instanceof CloneError) || error.code !== 'SOURCE_DENIED') throw error;
@@ -110,6 +113,13 @@ export function createSourceCheck({
     const [oldest] = suspectUntil.keys();
     if (suspectUntil.size > maxSuspects && oldest !== undefined) suspectUntil.delete(oldest);
   }
+}
+
+function toAttempt(
+  credentials: Credentials | undefined,
+  openedBy: CheckedSource['openedBy'],
+): Pick<CheckedSource, 'access' | 'openedBy'> {
+  return { access: { side: 'source', credentials }, openedBy };
 }
 
 /** Why there was nothing better to try is of interest only now: public images need no secret. */

@@ -56,6 +56,7 @@ describe('createSourceCheck', () => {
       digest: 'sha256:d',
       isIndex: false,
       access: { side: 'source', credentials: undefined },
+      openedBy: 'anybody',
     });
   });
 

@@ -19,6 +19,7 @@ import { type ConnectionsOptions, createConnections } from './connections.ts';
 import { copyImage, type ImageCopy } from './copy.ts';
 import { RegistryError, toCloneError } from './failure.ts';
 import { assertNotSchema1, isIndexType } from './manifest.ts';
+import { writeMarkers } from './marker.ts';
 import { copyReferrers } from './referrers.ts';
 import { createUploadOnce } from './upload-once.ts';
 import { withSide } from './with-side.ts';
@@ -122,7 +123,17 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     }
   }
 
-  return { keepsDigest: true, resolve, copy };
+  async function mark(
+    target: Repository,
+    tags: readonly string[],
+    access: RegistryAccess,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { domain, path } = target;
+    await writeMarkers(await open({ domain, path }, access, signal), tags, signal);
+  }
+
+  return { keepsDigest: true, resolve, copy, mark };
 }
 
 /** Where tags cannot be moved, one that is right already is as good as written. */

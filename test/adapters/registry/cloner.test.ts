@@ -305,6 +305,8 @@ describe('createRegistryCloner under the policy', () => {
       backupCredentials: () => Promise.resolve(credentials),
       pinDigests: false,
       adoptExisting: false,
+      clusterId: '',
+      privateToPublic: 'deny',
       logger: createMemoryLog().logger,
       observer: {
         reviewed: () => undefined,

@@ -1,0 +1,46 @@
+import type { RepositoryClient } from './client.ts';
+import { type Descriptor, digestOf, manifestTypes } from './manifest.ts';
+
+/** What nobody needs to read has this for its config and its one layer (image-spec `manifest.md`, "Guidance for an Empty Descriptor"). */
+const emptyBytes = new TextEncoder().encode('{}');
+const empty: Descriptor = {
+  mediaType: 'application/vnd.oci.empty.v1+json',
+  digest: digestOf(emptyBytes),
+  size: emptyBytes.length,
+};
+const imageType = manifestTypes[2];
+const artifactType = 'application/vnd.image-cloner.marker.v1+json';
+
+/** Writes tags that mean something by their names alone, in this order. */
+export async function writeMarkers(
+  target: RepositoryClient,
+  tags: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (!(await target.hasBlob(empty.digest, signal))) {
+    const session = await target.startUpload(signal);
+    await target.finishUpload(session, empty, () => once(emptyBytes), signal);
+  }
+  for (const tag of tags) {
+    const bytes = toManifest(tag);
+    const manifest = { bytes, mediaType: imageType, digest: digestOf(bytes) };
+    await target.putManifest(tag, manifest, signal);
+  }
+}
+
+/** A manifest of its own for each tag: many registries delete by digest, and so would delete all that share one. */
+function toManifest(tag: string): Uint8Array {
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: imageType,
+    artifactType,
+    config: empty,
+    layers: [empty],
+    annotations: { 'image-cloner/marker': tag },
+  };
+  return new TextEncoder().encode(JSON.stringify(manifest));
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(bytes);
+}
