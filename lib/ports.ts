@@ -32,6 +32,8 @@ export interface CopyProgress {
 export interface CopyRequest {
   /** Names the image by digest: what is copied is what was checked. */
   readonly source: Reference & { readonly digest: string };
+  /** Looks below what the target seems to hold, too: it has lost parts. @default false */
+  readonly isMending?: boolean;
   readonly sourceAccess: RegistryAccess;
   readonly target: Repository;
   readonly targetAccess: RegistryAccess;
@@ -69,6 +71,15 @@ export interface ImageCloner {
     signal: AbortSignal,
     onProgress: (progress: CopyProgress) => void,
   ): Promise<CopyResult>;
+  /**
+   * Whether a registry has everything below a digest that it has. Rejects where it does not say. Absent where nobody can find out
+   * without pulling.
+   */
+  isWhole?(
+    image: Repository & { readonly digest: string },
+    access: RegistryAccess,
+    signal: AbortSignal,
+  ): Promise<boolean>;
   /** Writes tags that mean something by their names alone. Only an adapter that speaks to registries itself can. */
   mark?(
     target: Repository,

@@ -42,6 +42,8 @@ export interface AdmissionHandlerDeps {
   readonly observer?: Observer;
   /** Milliseconds, for durations only. */
   readonly now?: () => number;
+  /** Runs what nobody waits for. @default two seconds later */
+  readonly soon?: (work: () => Promise<void>) => void;
 }
 
 export interface ReviewOptions {
@@ -78,6 +80,7 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
     logger,
     observer,
     now,
+    ...(deps.soon !== undefined && { soon: deps.soon }),
   });
 
   return async function review(body, options) {

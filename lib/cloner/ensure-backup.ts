@@ -1,5 +1,6 @@
 import { CloneError } from '../errors.ts';
 import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
+import { generationTag } from '../image/tags.ts';
 import type {
   CloneOutcome,
   CopyProgress,
@@ -14,6 +15,7 @@ import type {
 import { type BackupQuestion, type BackupState, isCopyOf, readBackup } from './backup.ts';
 import type { Copies, Copy } from './copies.ts';
 import { withDeadline } from './deadline.ts';
+import { createPatrol, type PatrolDeps } from './patrol.ts';
 import { createPrivacy } from './privacy.ts';
 import { describeProgress } from './progress.ts';
 import { createReport } from './report.ts';
@@ -36,6 +38,8 @@ export interface EnsureDeps {
   readonly observer: Observer;
   /** Milliseconds, for durations only. */
   readonly now: () => number;
+  /** Runs what nobody waits for, see `createPatrol`. */
+  readonly soon?: PatrolDeps['soon'];
 }
 
 interface EnsureRequest {
@@ -92,6 +96,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     toPublic: deps.privateToPublic,
   });
 
+  const patrol = createPatrol({ cloner, logger: deps.logger, now, soon: deps.soon });
+
   return async function ensureBackup(request) {
     const startedAt = now();
     const remainingMs = (): number => Math.max(0, request.budgetMs - (now() - startedAt));
@@ -140,7 +146,10 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       (source.digest !== undefined ||
         (await askBackup(errand, (question) => isCopyOf(question, digest, checked.digest))));
     if (isCurrent && (state.isOurs || dryRun)) {
-      if (!dryRun) await askBackup(errand, admit);
+      if (!dryRun) {
+        await askBackup(errand, admit);
+        patrol.lookLater(toQuestion(errand, cloner), digest, () => mend(errand, checked, digest));
+      }
       return { digest, result: 'present', warnings };
     }
     if (!isCurrent) assertMovable(backup, state, deps.adoptExisting);
@@ -184,6 +193,33 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     }
   }
 
+  /** Copies again what the backup has lost, from where it has just been seen. */
+  async function mend(errand: Errand, checked: CheckedSource, digest: string): Promise<void> {
+    const { source, backup, access, uid } = errand;
+    if (checked.digest !== digest) return;
+    const { domain, path, tag } = backup;
+    const key = { target: canonicalReference({ domain, path, tag }), sourceDigest: digest };
+    const copy = copies.start(key, (signal, onProgress) =>
+      report.copy(() =>
+        cloner.copy(
+          {
+            source: { ...source, digest },
+            sourceAccess: checked.access,
+            isMending: true,
+            target: backup,
+            targetAccess: access,
+            firstTag: generationTag(tag, digest),
+            moreTags: () => [],
+          },
+          signal,
+          onProgress,
+        ),
+      ),
+    );
+    const copied = await copy.wait(new AbortController().signal);
+    deps.logger.info({ uid, backup: formatReference(backup), ...copied }, 'the backup is mended');
+  }
+
   async function fallBack(errand: Errand, error: unknown): Promise<Found> {
     const { source, backup, state, pod } = errand;
     const { digest } = state;
@@ -196,6 +232,10 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     }
     const fallback = { digest, namespace: pod?.namespace };
     await askBackup(errand, (question) => privacy.assertServed(question, fallback, error));
+    if (!(await patrol.isUsable(toQuestion(errand, cloner), digest))) {
+      const message = `${error.message}; its backup is not whole any more: the backup registry has lost parts of it`;
+      throw new CloneError(error.code, message, { cause: error });
+    }
     const warning = `using the backup of ${formatReference(source)}: ${error.message}`;
     return { digest, result: 'fallback', warnings: [warning] };
   }
@@ -243,6 +283,11 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       throw failure;
     }
   }
+}
+
+/** Of somebody who does not wait. */
+function toQuestion({ backup, access }: Errand, cloner: ImageCloner): BackupQuestion {
+  return { cloner, backup, access, signal: new AbortController().signal };
 }
 
 async function waitFor(

@@ -85,7 +85,11 @@ describe('an image that only a pull secret opens', () => {
 
   async function giveSecret(namespace: string): Promise<void> {
     await apiServer.mustKubectl([
-      ...['create', 'secret', 'docker-registry', 'pull', `--namespace=${namespace}`],
+      'create',
+      'secret',
+      'docker-registry',
+      'pull',
+      `--namespace=${namespace}`,
       `--docker-server=${source.host}`,
       `--docker-username=${reader.name}`,
       `--docker-password=${reader.password}`,

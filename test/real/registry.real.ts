@@ -6,9 +6,10 @@ import { after, before, describe, it } from 'node:test';
 import { parseAnswer } from '../../functions/demo/answer.ts';
 import { createAuthDir } from './support/auth-dir.ts';
 import { type DockerDaemon, startDockerDaemon } from './support/docker-daemon.ts';
-import { type Registry, startRegistry } from './support/docker-registry.ts';
+import { manifestTypes, type Registry, startRegistry } from './support/docker-registry.ts';
 import { type Gate, isBlobGet, startGate } from './support/gate.ts';
 import { pushImage } from './support/images.ts';
+import { createTempDir } from './support/janitor.ts';
 import { runOrThrow } from './support/program.ts';
 import { startWebhook, type Webhook } from './support/webhook.ts';
 
@@ -25,11 +26,13 @@ describe('CLONER=registry between real registries', () => {
   let authDir: string;
   let dir: string;
 
+  const backupDir = createTempDir('backup');
+
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'registry-real-'));
     [source, backup, daemon, authDir] = await Promise.all([
       startRegistry(),
-      startRegistry({ users: [user] }),
+      startRegistry({ users: [user], dir: backupDir }),
       startDockerDaemon(),
       createAuthDir(user),
     ]);
@@ -261,6 +264,30 @@ describe('CLONER=registry between real registries', () => {
     assert.equal((await ended).code, 0);
     await validate(image);
     webhook = await start();
+  });
+
+  it('mends a backup whose garbage was collected at the wrong time', async () => {
+    const digest = await pushImage(source, 'holes/app:1', {
+      platforms: ['linux/amd64', 'linux/arm64'],
+    });
+    const { at } = await review(`${source.host}/holes/app:1`);
+    const held = await backup.request(`${at[0]}/manifests/${digest}`, {
+      headers: { accept: manifestTypes },
+    });
+    const [, child = ''] = /"digest":"(sha256:[0-9a-f]{64})"/.exec(await held.text()) ?? [];
+    const manifest = await backup.request(`${at[0]}/manifests/${child}`, {
+      headers: { accept: manifestTypes },
+    });
+    const [, hex = ''] =
+      /"layers":.*"digest":"sha256:([0-9a-f]{64})"/.exec(await manifest.text()) ?? [];
+    const blobs = join(backupDir, 'data/docker/registry/v2/blobs/sha256');
+    await rm(join(blobs, hex.slice(0, 2), hex), { recursive: true });
+
+    const { allowed, image } = await review(`${source.host}/holes/app:1`);
+
+    assert.equal(allowed, true);
+    await webhook.waitForLog(({ msg }) => msg === 'the backup is mended');
+    await validate(image);
   });
 
   it('falls back on the backup when the source is gone', async () => {

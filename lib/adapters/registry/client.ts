@@ -51,6 +51,8 @@ export interface RepositoryClient {
   hasManifest(digest: string, signal: AbortSignal): Promise<boolean>;
   /** As `hasManifest`. */
   hasBlob(digest: string, signal: AbortSignal): Promise<boolean>;
+  /** Whether it is certainly not there. Rejects where the registry does not say. */
+  lacksBlob(digest: string, signal: AbortSignal): Promise<boolean>;
   /** The blob from `offset` on. */
   readonly openBlob: OpenBlob;
   /** `mounted`: the blob is there now, without a byte having moved; else the registry wants it uploaded. */
@@ -182,6 +184,14 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     return await isHeld({ method: 'HEAD', rest: `blobs/${digest}`, step }, digest, signal);
   }
 
+  async function lacksBlob(digest: string, signal: AbortSignal): Promise<boolean> {
+    const step = 'looking for a layer';
+    const answer = await ask({ method: 'HEAD', rest: `blobs/${digest}`, step }, [404], signal);
+    if (answer === undefined) return true;
+    await drop(answer);
+    return false;
+  }
+
   async function isHeld(
     request: Parameters<typeof ask>[0],
     digest: string,
@@ -291,6 +301,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     putManifest,
     hasManifest,
     hasBlob,
+    lacksBlob,
     openBlob: openBlobOf(ask),
     mountBlob,
     startUpload,

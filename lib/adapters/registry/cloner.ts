@@ -22,6 +22,7 @@ import { assertNotSchema1, isIndexType } from './manifest.ts';
 import { writeMarkers } from './marker.ts';
 import { copyReferrers } from './referrers.ts';
 import { createUploadOnce } from './upload-once.ts';
+import { isWhole } from './wholeness.ts';
 import { withSide } from './with-side.ts';
 
 export interface RegistryClonerOptions extends Omit<ConnectionsOptions, 'random' | 'now'> {
@@ -75,6 +76,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     onProgress: (progress: CopyProgress) => void,
   ): Promise<CopyResult> {
     const { source, target, sourceAccess, targetAccess, firstTag, moreTags } = request;
+    const { isMending = false } = request;
     const name = formatReference(source);
     const toSourceError = (error: unknown): unknown =>
       toCloneError(error, { side: sourceAccess.side, image: source });
@@ -92,6 +94,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
         uploadOnce(`${canonicalRepository(target)}@${digest}`, waiting, upload),
       mountFrom: source.domain === target.domain ? source.path : undefined,
       maxImageBytes,
+      isMending,
       toSourceError,
       backoff,
       signal,
@@ -123,6 +126,14 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     }
   }
 
+  async function isWholeThere(
+    { digest, ...repository }: Repository & { readonly digest: string },
+    access: RegistryAccess,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    return await isWhole(await open({ ...repository, digest }, access, signal), digest, signal);
+  }
+
   async function mark(
     target: Repository,
     tags: readonly string[],
@@ -133,7 +144,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     await writeMarkers(await open({ domain, path }, access, signal), tags, signal);
   }
 
-  return { keepsDigest: true, resolve, copy, mark };
+  return { keepsDigest: true, resolve, copy, isWhole: isWholeThere, mark };
 }
 
 /** Where tags cannot be moved, one that is right already is as good as written. */

@@ -17,6 +17,8 @@ export interface ImageCopy {
   /** Path of the source where both are one registry: blobs are mounted then. */
   readonly mountFrom: string | undefined;
   readonly maxImageBytes: number;
+  /** The target may have manifests without what is below them. */
+  readonly isMending: boolean;
   readonly toSourceError: (error: unknown) => unknown;
   readonly backoff: Backoff;
   readonly signal: AbortSignal;
@@ -36,7 +38,7 @@ const parallelBlobs = 3;
 
 /** Copies everything below `root` and `root` itself, without a tag: blobs first, then manifests, children before parents. */
 export async function copyImage(root: ServedManifest, copy: ImageCopy): Promise<CopiedImage> {
-  const graph = await readGraph(root, copy.source, copy.target, copy.signal);
+  const graph = await readGraph(root, copy);
   if (graph.totalBytes > copy.maxImageBytes) {
     throw new RegistryError(
       'UNSUPPORTED',

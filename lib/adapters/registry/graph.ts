@@ -26,12 +26,19 @@ const maxBlobs = 10_000;
 /** Of all manifests together: they are held until the blobs are there. */
 const maxTotalManifestBytes = 64 * 1024 * 1024;
 
+/** The two ends between which an image is read. */
+export interface GraphEnds {
+  readonly source: RepositoryClient;
+  readonly target: RepositoryClient;
+  /** The target may have manifests without what is below them. */
+  readonly isMending: boolean;
+  readonly signal: AbortSignal;
+}
+
 /** Reads an image from its root down; subtrees that the target holds are left out. Throws `RegistryError` `UNSUPPORTED`. */
 export async function readGraph(
   root: ServedManifest,
-  source: RepositoryClient,
-  target: RepositoryClient,
-  signal: AbortSignal,
+  { source, target, isMending, signal }: GraphEnds,
 ): Promise<ImageGraph> {
   const manifests = new Map<string, ServedManifest>();
   const blobs = new Map<string, Layer>();
@@ -60,7 +67,7 @@ export async function readGraph(
     if (mediaType !== '' && !isManifestType(mediaType)) {
       throw unsupported(`its part ${digest} is no image, but ${quote(mediaType)}`);
     }
-    if (await target.hasManifest(digest, signal)) return;
+    if (!isMending && (await target.hasManifest(digest, signal))) return;
     const served = await source.getManifest(digest, signal);
     if (served === undefined) {
       throw unsupported(`it is not whole: its registry does not have its part ${digest}`);

@@ -25,6 +25,7 @@ export function withSide(
     putManifest: sided(client.putManifest),
     hasManifest: sided(client.hasManifest),
     hasBlob: sided(client.hasBlob),
+    lacksBlob: sided(client.lacksBlob),
     openBlob: sided(client.openBlob),
     mountBlob: sided(client.mountBlob),
     startUpload: sided(client.startUpload),

@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import {
+  type AdmissionHandler,
+  type AdmissionReview,
+  createAdmissionHandler,
+} from '../../lib/index.ts';
+import { answer, type Image, makeImage, makeIndex, seed } from '../../lib/memory-registry/index.ts';
+import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';
+import { createMemoryLog, type MemoryLog } from '../support/memory-log.ts';
+import { deployment, policy, review } from '../support/reviews.ts';
+
+const image = makeImage({ layers: [2_000, 3_000] });
+const index = makeIndex([image, makeImage({ platform: 'linux/arm64' })]);
+
+let bench: Bench | undefined;
+afterEach(async () => {
+  await bench?.close();
+  bench = undefined;
+});
+
+interface Stage extends Bench {
+  readonly handler: AdmissionHandler;
+  readonly log: MemoryLog;
+  readonly clock: { now: number };
+  /** Runs what was put off. */
+  readonly settle: () => Promise<number>;
+}
+
+async function openStage(what: Image = index): Promise<Stage> {
+  bench = await openBench();
+  seed(bench.source, 'app:1', what);
+  const later: (() => Promise<void>)[] = [];
+  const clock = { now: 0 };
+  const log = createMemoryLog();
+  const handler = createAdmissionHandler({
+    cloner: bench.cloner,
+    policy: policy({ backup: { domain: bench.backup.host, namespace: 'acme', naming: 'flat' } }),
+    logger: log.logger,
+    now: () => clock.now,
+    soon: (work) => later.push(work),
+  });
+  const settle = async (): Promise<number> => {
+    const due = later.splice(0);
+    for (const work of due) await work();
+    return due.length;
+  };
+  return { ...bench, handler, log, clock, settle };
+}
+
+async function send({ handler, source }: Stage): Promise<AdmissionReview['response']> {
+  const object = deployment({ web: `${source.host}/app:1` });
+  const options = { signal: new AbortController().signal, budgetMs: 20_000 };
+  return (await handler(review({ object }), options)).response;
+}
+
+function repositoryOf({ backup }: Bench): string {
+  const [repository = ''] = backup.store.repositories();
+  return repository;
+}
+
+/** As a garbage collection at the wrong time does. */
+function lose({ backup }: Bench, of: Image, which: number): void {
+  const digest = of.blobs[which]?.digest ?? '';
+  assert.equal(backup.store.deleteBlob(repositoryOf(bench ?? assert.fail()), digest), true);
+}
+
+function assertIsWhole(stage: Stage, of: Image): void {
+  const repository = repositoryOf(stage);
+  assert.deepEqual(walk(stage.backup, repository, of.digest), walk(stage.source, 'app', of.digest));
+}
+
+describe('a backup that has lost a layer', () => {
+  it('is noticed behind the next answer and copied again', async () => {
+    const stage = await openStage();
+    await send(stage);
+    lose(stage, image, 1);
+
+    const { allowed } = await send(stage);
+    await stage.settle();
+
+    assert.equal(allowed, true);
+    assertIsWhole(stage, index);
+    assert.deepEqual(
+      stage.log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message),
+      ['the backup has lost parts of an image: it is copied again'],
+    );
+  });
+
+  it('is noticed where a manifest of one platform is lost', async () => {
+    const stage = await openStage();
+    await send(stage);
+    stage.backup.store.deleteManifest(repositoryOf(stage), image.digest);
+
+    await send(stage);
+    await stage.settle();
+
+    assertIsWhole(stage, index);
+  });
+
+  it('is not used when the source is gone, and the reason is said', async () => {
+    const stage = await openStage(image);
+    await send(stage);
+    lose(stage, image, 0);
+    await stage.source.goAway();
+
+    const { allowed, status } = await send(stage);
+
+    assert.equal(allowed, false);
+    assert.match(
+      status?.message ?? '',
+      /its backup is not whole any more: the backup registry has lost parts of it$/,
+    );
+  });
+
+  it('is asked for nothing more when the answer is given', async () => {
+    const stage = await openStage();
+    await send(stage);
+    stage.backup.requests.forget();
+
+    await send(stage);
+
+    assert.deepEqual(stage.backup.requests.tally(), { 'HEAD manifest': 2 });
+  });
+
+  it('is looked at once in ten minutes', async () => {
+    const stage = await openStage();
+    await send(stage);
+    const looks: number[] = [];
+
+    for (const minute of [0, 1, 9.9, 10, 11]) {
+      stage.clock.now = minute * 60_000;
+      await send(stage);
+      looks.push(await stage.settle());
+    }
+
+    assert.deepEqual(looks, [1, 0, 0, 1, 0]);
+  });
+
+  it('is looked at again by the next review where it could not be mended', async () => {
+    const stage = await openStage();
+    await send(stage);
+    lose(stage, image, 1);
+    await send(stage);
+    const fault = stage.source.faults.add(({ kind }) => kind === 'blob', answer(404));
+    await stage.settle();
+    fault.end();
+
+    await send(stage);
+    await stage.settle();
+
+    assertIsWhole(stage, index);
+  });
+});
+
+describe('a backup that cannot be asked for its layers', () => {
+  for (const status of [403, 405, 500]) {
+    it(`is trusted where it says ${status}`, async () => {
+      const stage = await openStage(image);
+      await send(stage);
+      stage.backup.faults.add(
+        ({ method, kind }) => method === 'HEAD' && kind === 'blob',
+        answer(status),
+      );
+      await stage.source.goAway();
+
+      const { allowed, warnings } = await send(stage);
+
+      assert.equal(allowed, true);
+      assert.match(warnings?.join() ?? '', /using the backup of/);
+    });
+  }
+});
