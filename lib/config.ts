@@ -3,6 +3,7 @@ import { CloneError, ConfigError } from './errors.ts';
 import type { Naming } from './image/backup.ts';
 import { type ImagePattern, parseImagePattern } from './image/pattern.ts';
 import { dockerHub, isDomain, isDomainLike, isPath } from './image/reference.ts';
+import { findTlsProblems, type TlsSettings } from './tls.ts';
 
 /** The user's registry as configured; the namespace may still have to come from the username. */
 export interface BackupRegistry {
@@ -41,7 +42,7 @@ export interface Config {
   readonly registryCaFile?: string;
   readonly maxImageBytes?: number;
   readonly port: number;
-  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  readonly tls?: TlsSettings;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
   readonly logFormat: 'json' | 'pretty';
 }
@@ -192,14 +193,13 @@ const variables = {
   PORT: v.optional(wholeNumber(1, 65535), '8080'),
   TLS_CERT_FILE: v.optional(text),
   TLS_PRIVATE_KEY_FILE: v.optional(text),
+  TLS_PORT: v.optional(wholeNumber(1, 65535)),
+  TLS_CLIENT_CA_FILE: v.optional(text),
   LOG_LEVEL: v.optional(oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal']), 'info'),
   LOG_FORMAT: v.optional(oneOf(['json', 'pretty']), 'json'),
 };
 
 const schema = v.object(variables);
-
-/** Decided, but not built yet: to ignore one of these silently would be worse than to refuse it. */
-const later = ['TLS_CLIENT_CA_FILE'];
 
 /** The variables that `parseConfig` reads, in the order of README's table, and what they are when they are not set. */
 export const configVariables: readonly { readonly name: string; readonly default?: string }[] =
@@ -210,30 +210,48 @@ export const configVariables: readonly { readonly name: string; readonly default
 
 const names = configVariables.map(({ name }) => name);
 
-/**
- * Environment → configuration. An empty variable counts as not set.
- * Throws one `ConfigError` that lists every problem, misspelt variables included.
- */
-export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
+/** An environment as far as it could be read. */
+export interface ConfigReading {
+  /** Where a variable is wrong, its default stands here. */
+  readonly config: Config;
+  /** One sentence for each thing to mend, misspelt variables included. */
+  readonly problems: readonly string[];
+  /** Whether these variables are as meant, so that what they name is worth a look. */
+  readonly isRight: (...names: readonly (keyof typeof variables)[]) => boolean;
+}
+
+/** Environment → configuration, mistakes and all. An empty variable counts as not set. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): ConfigReading {
   const given = Object.fromEntries(
     names.flatMap((name) => {
       const value = env[name];
       return value === undefined || value.trim() === '' ? [] : [[name, value]];
     }),
   );
-  const result = v.safeParse(schema, given);
-  const problems = [
-    ...(result.issues ?? []).map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
-    ...misspelt(env),
-    ...halfTls(given),
-    ...pullSecretsWithDocker(given),
-    ...later
-      .filter((name) => (env[name] ?? '').trim() !== '')
-      .map((name) => `${name} is not in this version yet; remove it`),
-  ];
-  if (!result.success || problems.length > 0) throw new ConfigError(problems);
+  const { issues = [] } = v.safeParse(schema, given);
+  const wrong = new Set(issues.map((issue) => v.getDotPath(issue)));
+  const right = Object.entries(given).filter(([name]) => !wrong.has(name));
+  const output = v.parse(schema, Object.fromEntries(right));
+  return {
+    config: toConfig(output),
+    isRight: (...all) => all.every((name) => !wrong.has(name)),
+    problems: [
+      ...issues.map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
+      ...misspelt(env),
+      ...findTlsProblems(given, output.PORT, output.TLS_PORT),
+      ...pullSecretsWithDocker(given),
+    ],
+  };
+}
 
-  const o = result.output;
+/** Environment → configuration. Throws one `ConfigError` that lists every problem. */
+export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const { config, problems } = readConfig(env);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+function toConfig(o: v.InferOutput<typeof schema>): Config {
   return {
     backup: {
       ...o.REGISTRY,
@@ -262,7 +280,12 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     port: o.PORT,
     ...(o.TLS_CERT_FILE !== undefined &&
       o.TLS_PRIVATE_KEY_FILE !== undefined && {
-        tls: { certFile: o.TLS_CERT_FILE, keyFile: o.TLS_PRIVATE_KEY_FILE },
+        tls: {
+          certFile: o.TLS_CERT_FILE,
+          keyFile: o.TLS_PRIVATE_KEY_FILE,
+          ...(o.TLS_CLIENT_CA_FILE !== undefined && { clientCaFile: o.TLS_CLIENT_CA_FILE }),
+          ...(o.TLS_PORT !== undefined && { port: o.TLS_PORT }),
+        },
       }),
     logLevel: o.LOG_LEVEL,
     logFormat: o.LOG_FORMAT,
@@ -311,14 +334,6 @@ function toHubAlias(host: string): string {
     : host;
 }
 
-function halfTls(given: Readonly<Record<string, string>>): readonly string[] {
-  const pair = ['TLS_CERT_FILE', 'TLS_PRIVATE_KEY_FILE'];
-  const [missing] = pair.filter((name) => given[name] === undefined);
-  return missing === undefined || pair.every((name) => given[name] === undefined)
-    ? []
-    : [`${missing} must be set too: HTTPS needs the certificate and its key`];
-}
-
 /** A docker daemon hands a password to whatever token server a registry names. */
 function pullSecretsWithDocker(given: Readonly<Record<string, string>>): readonly string[] {
   const isWanted = given['PULL_SECRETS']?.trim() === 'true';
@@ -330,7 +345,7 @@ function pullSecretsWithDocker(given: Readonly<Record<string, string>>): readonl
 /** A misspelt variable would silently be its default, so what looks like one of ours is an error. */
 function misspelt(env: Readonly<Record<string, string | undefined>>): readonly string[] {
   return Object.keys(env)
-    .filter((name) => !names.includes(name) && !later.includes(name))
+    .filter((name) => !names.includes(name))
     .filter((name) => !isServiceLink(name, env[name] ?? ''))
     .flatMap((name) => {
       const bare = name.replace(/^IMAGE_CLONER_/, '');

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Config, configVariables, parseConfig, toBackupNamespace } from '../lib/config.ts';
+import {
+  type Config,
+  configVariables,
+  parseConfig,
+  readConfig,
+  toBackupNamespace,
+} from '../lib/config.ts';
 import { parseReference } from '../lib/image/reference.ts';
 
 function problems(env: Record<string, string>): readonly string[] {
@@ -157,6 +163,33 @@ describe('parseConfig', () => {
     });
   });
 
+  it('reads what HTTPS may have besides', () => {
+    const env = {
+      TLS_CERT_FILE: '/tls/tls.crt',
+      TLS_PRIVATE_KEY_FILE: '/tls/tls.key',
+      TLS_PORT: '8443',
+      TLS_CLIENT_CA_FILE: '/tls/clients.crt',
+    };
+
+    assert.deepEqual(parseConfig(env).tls, {
+      certFile: '/tls/tls.crt',
+      keyFile: '/tls/tls.key',
+      port: 8443,
+      clientCaFile: '/tls/clients.crt',
+    });
+  });
+
+  it('answers HTTPS and plain http on one port with one sentence', () => {
+    const env = { TLS_CERT_FILE: '/tls.crt', TLS_PRIVATE_KEY_FILE: '/tls.key', TLS_PORT: '8080' };
+    const same = 'TLS_PORT must differ from PORT: 8080 cannot be both HTTPS and plain http';
+
+    assert.deepEqual(problems(env), [same]);
+    assert.deepEqual(problems({ ...env, TLS_PORT: '8443', PORT: '8443' }), [
+      'TLS_PORT must differ from PORT: 8443 cannot be both HTTPS and plain http',
+    ]);
+    assert.deepEqual(problems({ ...env, PORT: '8081' }), []);
+  });
+
   const noHost = 'REGISTRY is not a registry host, such as registry.example.com:5000';
   const noScheme = 'REGISTRY is a host such as registry.example.com, without a scheme';
   const noNamespace =
@@ -223,6 +256,12 @@ describe('parseConfig', () => {
       '/tls/tls.key',
       'TLS_CERT_FILE must be set too: HTTPS needs the certificate and its key',
     ],
+    ['TLS_PORT', '8443', 'TLS_PORT needs TLS_CERT_FILE and TLS_PRIVATE_KEY_FILE'],
+    [
+      'TLS_CLIENT_CA_FILE',
+      '/tls/clients.crt',
+      'TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_PRIVATE_KEY_FILE',
+    ],
     ['LOG_LEVEL', 'verbose', 'LOG_LEVEL must be trace or debug or info or warn or error or fatal'],
     ['LOG_FORMAT', 'text', 'LOG_FORMAT must be json or pretty'],
     // Misspelt, and so without effect:
@@ -274,6 +313,18 @@ describe('parseConfig', () => {
 
     assert.equal(found.length, 2);
     assert.doesNotMatch(found.join('\n'), /hunter2/);
+  });
+});
+
+describe('readConfig', () => {
+  it('reads what is right beside what is wrong', () => {
+    const { config, problems, isRight } = readConfig({ CLONER: 'podman', SOURCE_AUTH_FILE: '/a' });
+
+    assert.deepEqual(problems, ['CLONER must be docker or registry']);
+    assert.deepEqual(config, { ...defaults, sourceAuthFile: '/a' });
+    assert.equal(isRight('CLONER'), false);
+    assert.equal(isRight('DOCKER_HOST', 'CLONER'), false);
+    assert.equal(isRight('DOCKER_HOST', 'SOURCE_AUTH_FILE'), true);
   });
 });
 

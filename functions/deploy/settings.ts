@@ -29,7 +29,7 @@ const variables = v.object({
 });
 
 /** Of this machine, or settled by the manifests. */
-const notForPods = new Set(['CLONER', 'DOCKER_HOST', 'PORT']);
+const notForPods = new Set(['CLONER', 'DOCKER_HOST', 'PORT', 'TLS_PORT']);
 
 /**
  * Environment → settings. Throws one `ConfigError` that lists every problem, those with which the webhook would not start included.

@@ -1,20 +1,11 @@
-import { type Context, Hono } from 'hono';
-import {
-  type AdmissionHandler,
-  CloneError,
-  type Logger,
-  type ReviewOptions,
-} from '../../lib/index.ts';
+import type { Context, Hono } from 'hono';
+import { type AdmissionHandler, CloneError, type ReviewOptions } from '../../lib/index.ts';
+import { type ConnectionEnv, createProbes, type ProbeDeps } from './probes.ts';
 
-export interface AppDeps {
+export interface AppDeps extends ProbeDeps {
   readonly review: AdmissionHandler;
-  /** Whether reviews are taken: configuration and credentials are loaded, and we are not on our way out. */
-  readonly isReady: () => boolean;
-  /** What is down, in one sentence. It is told and changes nothing: an outage is answered review by review. @default nothing */
-  readonly outage?: () => string | undefined;
-  /** For `GET /metrics`. */
-  readonly metrics: { readonly render: () => Promise<string>; readonly contentType: string };
-  readonly logger: Logger;
+  /** Whether reviews are taken only from who shows a certificate of `TLS_CLIENT_CA_FILE`. @default false */
+  readonly demandsCertificate?: boolean;
 }
 
 /** The API server's own limit is 3 MiB for an object; an UPDATE carries two. */
@@ -27,13 +18,21 @@ const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 const tooLarge = (c: Context): Response =>
   c.text('the AdmissionReview is larger than 8 MiB\n', 413);
 
-/** The routes; the server around them is `main.ts`'s. */
-export function createApp({ review, isReady, outage, metrics, logger }: AppDeps): Hono {
-  const app = new Hono();
+/** The routes; the server around them is `server.ts`. */
+export function createApp(deps: AppDeps): Hono<ConnectionEnv> {
+  const { review, demandsCertificate = false, logger } = deps;
+  const app = createProbes(deps);
 
   app.post(
     '/clone-image',
     async (c, next) => {
+      if (demandsCertificate && !c.env.hasTrustedCertificate()) {
+        // Of a 403 the API server repeats the body, of a 401 it does not.
+        return c.text(
+          'AdmissionReviews are taken only with a client certificate of the CA in TLS_CLIENT_CA_FILE\n',
+          403,
+        );
+      }
       const type = c.req.header('content-type') ?? '';
       if (!/^application\/json\s*(;|$)/i.test(type)) {
         return c.text('an AdmissionReview is sent as content-type: application/json\n', 415);
@@ -69,33 +68,17 @@ export function createApp({ review, isReady, outage, metrics, logger }: AppDeps)
     return c.text('AdmissionReviews are sent by POST\n', 405);
   });
 
-  app.get('/readyz', (c) => {
-    if (!isReady()) return c.text('not ready', 503);
-    return c.text(['OK', outage?.() ?? []].flat().join('\n'));
-  });
-  app.get('/livez', (c) => c.text('OK'));
-  app.get('/metrics', async (c) => {
-    c.header('Content-Type', metrics.contentType);
-    return c.body(await metrics.render());
-  });
-  app.on(['POST', 'PUT', 'PATCH', 'DELETE'], ['/readyz', '/livez', '/metrics'], (c) => {
-    c.header('Allow', 'GET, HEAD');
-    return c.text('probes are sent by GET\n', 405);
-  });
+  return app;
+}
 
-  app.notFound((c) =>
-    c.text(
-      'not found: AdmissionReviews are sent to /clone-image, probes to /readyz and /livez\n',
-      404,
-    ),
+/** The plain http port beside an HTTPS one: probes, and where reviews go instead. */
+export function createProbeApp(
+  deps: ProbeDeps & { readonly reviewPort: number },
+): Hono<ConnectionEnv> {
+  const app = createProbes(deps);
+  app.all('/clone-image', (c) =>
+    c.text(`AdmissionReviews are taken by https, on port ${deps.reviewPort}\n`, 403),
   );
-
-  app.onError((error, c) => {
-    if (error instanceof CloneError) return c.text(`${error.message}\n`, 400);
-    logger.error({ err: error }, 'a request failed because of a bug');
-    return c.text('internal error in image-cloner, see its log\n', 500);
-  });
-
   return app;
 }
 

@@ -1,27 +1,21 @@
-import { unwatchFile, watchFile } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import { createSecureContext } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
-import { ConfigError } from '../../lib/errors.ts';
-import type { Logger } from '../../lib/index.ts';
-
-export interface TlsFiles {
-  readonly certFile: string;
-  readonly keyFile: string;
-}
+import type { Certificates } from './certificates.ts';
+import type { Connection } from './probes.ts';
 
 export interface ServerOptions {
-  readonly fetch: (request: Request) => Response | Promise<Response>;
+  readonly fetch: (request: Request, connection: Connection) => Response | Promise<Response>;
   readonly port: number;
-  /** HTTPS where given; the files are read again when they change. */
-  readonly tls: TlsFiles | undefined;
-  readonly logger: Logger;
+  /** HTTPS where given. */
+  readonly certificates?: Certificates | undefined;
 }
 
 export interface WebhookServer {
   readonly port: number;
+  /** Established connections keep what they began with; new ones get this. */
+  renew(certificates: Certificates): void;
   /** Takes no new connection; resolves when the last request is answered. */
   close(): Promise<void>;
 }
@@ -32,19 +26,30 @@ const limits = {
   headersTimeout: 10_000,
   requestTimeout: 30_000,
 };
-/** Secrets are swapped by the kubelet within a minute; a second more does not matter. */
-const certificatePollMs = 1_000;
 
-/** Opens the one port. Rejects with `ConfigError` for certificates that cannot be used, with the system's error for the port. */
+/** Opens one port. Rejects with the system's error when it cannot be had. */
 export async function openServer({
   fetch,
   port,
-  tls,
-  logger,
+  certificates,
 }: ServerOptions): Promise<WebhookServer> {
-  const listener = getRequestListener(fetch, { overrideGlobalObjects: false });
+  const listener = getRequestListener(
+    (request, { incoming }) => {
+      const { socket } = incoming;
+      return fetch(request, { hasTrustedCertificate: () => hasTrustedCertificate(socket) });
+    },
+    { overrideGlobalObjects: false },
+  );
   const secured =
-    tls === undefined ? undefined : createTlsServer({ ...limits, ...(await readPair(tls)) });
+    certificates === undefined
+      ? undefined
+      : createTlsServer({
+          ...limits,
+          ...certificates,
+          // The kubelet's probes have no certificate, so it is for the routes to demand one.
+          requestCert: certificates.ca !== undefined,
+          rejectUnauthorized: false,
+        });
   const server = secured ?? createServer(limits);
   let isClosing = false;
   server.on('request', (incoming, outgoing) => {
@@ -54,14 +59,12 @@ export async function openServer({
     void listener(incoming, outgoing);
   });
   await listen(server, port);
-  const stopWatching =
-    tls === undefined || secured === undefined ? undefined : watchPair(secured, tls, logger);
 
   return {
     port: portOf(server),
+    renew: (renewed) => secured?.setSecureContext(renewed),
     async close() {
       isClosing = true;
-      stopWatching?.();
       const { promise, resolve } = Promise.withResolvers<undefined>();
       server.close(() => resolve(undefined));
       await promise;
@@ -69,59 +72,13 @@ export async function openServer({
   };
 }
 
-/** Established connections keep the certificate that they began with; new ones get the new one. */
-function watchPair(server: TlsServer, tls: TlsFiles, logger: Logger): () => void {
-  const reload = (): void => {
-    readPair(tls).then(
-      (pair) => {
-        server.setSecureContext(pair);
-        logger.info({ file: tls.certFile }, 'certificate loaded');
-      },
-      (error: unknown) =>
-        logger.warn({ err: error }, 'certificate cannot be loaded, the last good one stays in use'),
-    );
-  };
-  const files = [tls.certFile, tls.keyFile];
-  for (const file of files) {
-    watchFile(file, { interval: certificatePollMs, persistent: false }, reload);
-  }
-  return () => {
-    for (const file of files) unwatchFile(file, reload);
-  };
-}
-
-/** Reads and tries the pair, so that a half-written or mismatched one never replaces a good one. */
-export async function readPair({
-  certFile,
-  keyFile,
-}: TlsFiles): Promise<{ readonly cert: string; readonly key: string }> {
-  const read = await Promise.allSettled([readPem(certFile), readPem(keyFile)]);
-  const problems = read.flatMap((result) =>
-    result.status === 'rejected' && result.reason instanceof ConfigError
-      ? result.reason.problems
-      : [],
+/** Older Nodes (20 does) take a resumed session of TLS 1.3 for authorized, also where nobody ever showed a certificate. */
+function hasTrustedCertificate(socket: IncomingMessage['socket']): boolean {
+  return (
+    socket instanceof TLSSocket &&
+    socket.authorized &&
+    socket.getPeerX509Certificate() !== undefined
   );
-  if (problems.length > 0) throw new ConfigError(problems);
-  const [cert = '', key = ''] = read.map((result) =>
-    result.status === 'fulfilled' ? result.value : undefined,
-  );
-  const pair = { cert, key };
-  try {
-    createSecureContext(pair);
-  } catch {
-    // OpenSSL's words say less than this does.
-    throw new ConfigError([`${certFile} and ${keyFile} are not a certificate and its key in PEM`]);
-  }
-  return pair;
-}
-
-async function readPem(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    throw new ConfigError([`${file} cannot be read (${code}); it is needed for HTTPS`]);
-  }
 }
 
 async function listen(server: Server | TlsServer, port: number): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createApp, toBudgetMs } from '../../functions/webhook/app.ts';
+import { createApp, createProbeApp, toBudgetMs } from '../../functions/webhook/app.ts';
 import { type AdmissionHandler, type AdmissionReview, CloneError } from '../../lib/index.ts';
 import { createMemoryLog } from '../support/memory-log.ts';
 
@@ -215,6 +215,34 @@ describe('the other routes', () => {
     assert.equal((await app.request('/readyz')).status, 503);
     assert.equal((await app.request('/livez')).status, 200);
   });
+});
+
+describe('the plain http port beside TLS_PORT', () => {
+  const rows: readonly (readonly [string, string, number, string])[] = [
+    ['GET', '/readyz', 200, 'OK'],
+    ['GET', '/livez', 200, 'OK'],
+    ['GET', '/metrics', 200, 'm 1\n'],
+    ['POST', '/readyz', 405, 'probes are sent by GET\n'],
+    ['POST', '/clone-image', 403, 'AdmissionReviews are taken by https, on port 8443\n'],
+    ['GET', '/clone-image', 403, 'AdmissionReviews are taken by https, on port 8443\n'],
+    [
+      'GET',
+      '/',
+      404,
+      'not found: AdmissionReviews are sent to /clone-image, probes to /readyz and /livez\n',
+    ],
+  ];
+  for (const [method, path, status, text] of rows) {
+    it(`${method} ${path} is ${status}`, async () => {
+      const { logger } = createMemoryLog();
+      const app = createProbeApp({ isReady: () => true, logger, metrics, reviewPort: 8443 });
+
+      const response = await app.request(path, { method });
+
+      assert.equal(response.status, status);
+      assert.equal(await response.text(), text);
+    });
+  }
 });
 
 describe('toBudgetMs', () => {

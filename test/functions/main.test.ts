@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { Agent, request } from 'node:https';
+import { Agent, type AgentOptions, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { TLSSocket } from 'node:tls';
-import { makeCertificate } from '../support/certificate.ts';
+import { makeCertificate, makeClientCa } from '../support/certificate.ts';
 import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.ts';
 
 const password = 's3"cr\\et+/é';
@@ -189,6 +189,58 @@ describe('functions/webhook/main.ts', () => {
     kept.destroy();
   });
 
+  it('serves plain http for probes beside TLS_PORT, and both ports drain', async () => {
+    const [port, tlsPort] = [await freePort(), await freePort()];
+    const files = await installPair('both', '01');
+    const { says, child, exit } = start({ ...files, PORT: port, TLS_PORT: tlsPort });
+    await says('"ready"');
+
+    const refused = await review(port, 'public.test/team/app:1');
+    assert.equal(refused.status, 403);
+    assert.equal(await refused.text(), `AdmissionReviews are taken by https, on port ${tlsPort}\n`);
+    assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200);
+    const agent = new Agent({ rejectUnauthorized: false });
+    assert.equal(await serialOf(tlsPort, agent), '01');
+
+    child.kill('SIGTERM');
+    assert.equal(await exit, 0);
+  });
+
+  it('keeps the last good CA of TLS_CLIENT_CA_FILE when the file is broken later', async () => {
+    const port = await freePort();
+    const clients = await makeClientCa();
+    const clientCaFile = join(dir, 'client-ca.crt');
+    await writeFile(clientCaFile, clients.ca);
+    const files = await installPair('clients', '01');
+    const { says } = start({ ...files, PORT: port, TLS_CLIENT_CA_FILE: clientCaFile });
+    await says('"ready"');
+    const stranger = { rejectUnauthorized: false };
+    const known = { ...stranger, ...(await clients.issue()) };
+    assert.deepEqual([await statusOf(port, stranger), await statusOf(port, known)], [403, 400]);
+
+    await writeFile(clientCaFile, 'nothing');
+    await says('certificate cannot be loaded, the last good one stays in use');
+    assert.deepEqual([await statusOf(port, stranger), await statusOf(port, known)], [403, 400]);
+
+    const next = await makeClientCa();
+    await writeFile(clientCaFile, next.ca);
+    await says('certificate loaded');
+    const renewed = { ...stranger, ...(await next.issue()) };
+    assert.deepEqual([await statusOf(port, known), await statusOf(port, renewed)], [403, 400]);
+  });
+
+  /** A pair of files, as the variables that name them. */
+  async function installPair(
+    name: string,
+    serial: string,
+  ): Promise<{ TLS_CERT_FILE: string; TLS_PRIVATE_KEY_FILE: string }> {
+    const { cert, key } = await makeCertificate(serial);
+    const [certFile, keyFile] = [join(dir, `${name}.crt`), join(dir, `${name}.key`)];
+    await writeFile(certFile, cert);
+    await writeFile(keyFile, key);
+    return { TLS_CERT_FILE: certFile, TLS_PRIVATE_KEY_FILE: keyFile };
+  }
+
   const failures: readonly {
     readonly what: string;
     readonly env: () => Readonly<Record<string, string>>;
@@ -213,6 +265,35 @@ describe('functions/webhook/main.ts', () => {
         /none\/username cannot be used: it does not exist; mount the secret registry-auth/,
         /there is no docker socket at \/none\.sock/,
       ],
+    },
+    {
+      what: 'wrong variables, and files and a socket that are not there: all said at once',
+      env: () => ({
+        ON_ERROR: 'maybe',
+        TLS_PORT: '1',
+        REGISTRY_AUTH_DIR: join(dir, 'none'),
+        SOURCE_AUTH_FILE: join(dir, 'none.json'),
+        DOCKER_HOST: 'unix:///none.sock',
+        TLS_CERT_FILE: join(dir, 'none.crt'),
+        TLS_PRIVATE_KEY_FILE: join(dir, 'none.key'),
+        TLS_CLIENT_CA_FILE: join(dir, 'username'),
+      }),
+      code: 2,
+      says: [
+        /^image-cloner: ON_ERROR must be deny or admit$/m,
+        /^image-cloner: TLS_PORT must differ from PORT: 1 cannot be both HTTPS and plain http$/m,
+        /^image-cloner: \S+none\/username cannot be used: it does not exist/m,
+        /^image-cloner: SOURCE_AUTH_FILE \S+none\.json cannot be used: it does not exist$/m,
+        /^image-cloner: DOCKER_HOST: there is no docker socket at \/none\.sock/m,
+        /^image-cloner: \S+none\.crt cannot be read \(ENOENT\); it is needed for HTTPS$/m,
+        /^image-cloner: TLS_CLIENT_CA_FILE \S+username is not a readable file of certificates in PEM$/m,
+      ],
+    },
+    {
+      what: 'a wrong CLONER, without a word of the socket that it may not need',
+      env: () => ({ CLONER: 'podman', DOCKER_HOST: 'unix:///none.sock' }),
+      code: 2,
+      says: [/^image-cloner: CLONER must be docker or registry\n$/],
     },
     {
       what: 'a socket that is a file',
@@ -263,7 +344,10 @@ describe('functions/webhook/main.ts', () => {
     const { exit, output } = start({ PORT: String(port) });
 
     assert.equal(await exit, 1);
-    assert.match(output(), /^image-cloner: the port is in use by another process/m);
+    assert.match(
+      output(),
+      /^image-cloner: port \d+ is in use by another process; choose another with PORT/m,
+    );
     server.close();
   });
 
@@ -293,5 +377,18 @@ function serialOf(port: string, agent: Agent): Promise<string> {
       response.resume().on('end', () => resolve(serialNumber));
     });
     asked.once('error', reject).end();
+  });
+}
+
+/** What a POST of something that is no review is answered with, on a connection of its own. */
+function statusOf(port: string, options: AgentOptions): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' };
+    const agent = new Agent(options);
+    const where = { host: '127.0.0.1', port, path: '/clone-image', method: 'POST', headers, agent };
+    const asked = request(where, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode));
+    });
+    asked.once('error', reject).end('{}');
   });
 }

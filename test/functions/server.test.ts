@@ -4,8 +4,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { createApp } from '../../functions/webhook/app.ts';
-import { openServer, readPair, type WebhookServer } from '../../functions/webhook/server.ts';
-import { ConfigError } from '../../lib/errors.ts';
+import { openServer, type WebhookServer } from '../../functions/webhook/server.ts';
 import { createMemoryLog } from '../support/memory-log.ts';
 
 const eightMiB = 8 * 1024 * 1024;
@@ -30,7 +29,7 @@ describe('the app on a real server', () => {
       metrics: { render: () => Promise.resolve(''), contentType: 'text/plain' },
       logger,
     });
-    server = await openServer({ fetch, port: 0, tls: undefined, logger });
+    server = await openServer({ fetch, port: 0 });
   });
   after(async () => {
     await server.close();
@@ -75,19 +74,6 @@ describe('the app on a real server', () => {
     assert.deepEqual(
       lines.filter(({ level }) => level === 'error'),
       [],
-    );
-  });
-});
-
-describe('readPair', () => {
-  it('names every file that cannot be read', async () => {
-    await assert.rejects(
-      readPair({ certFile: '/nonexistent/tls.crt', keyFile: '/nonexistent/tls.key' }),
-      (error) =>
-        error instanceof ConfigError &&
-        error.problems.length === 2 &&
-        /tls\.crt cannot be read/.test(error.problems[0] ?? '') &&
-        /tls\.key cannot be read/.test(error.problems[1] ?? ''),
     );
   });
 });

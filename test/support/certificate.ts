@@ -1,23 +1,83 @@
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 
+export interface CertificateAndKey {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface ClientCa {
+  /** In PEM. */
+  readonly ca: string;
+  /** A client's certificate and key, signed by it. */
+  issue(): Promise<CertificateAndKey>;
+}
+
+type KeyPair = Readonly<Record<'publicKey' | 'privateKey', CryptoKey>>;
+
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const hourMs = 3_600_000;
+
 /** A throw-away self-signed certificate for 127.0.0.1 and its key, in PEM. */
 export async function makeCertificate(
   serialNumber: string,
-): Promise<{ readonly cert: string; readonly key: string }> {
-  x509.cryptoProvider.set(globalThis.crypto);
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  notAfter = new Date(Date.now() + hourMs),
+): Promise<CertificateAndKey> {
+  const keys = await makeKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber,
     name: 'CN=127.0.0.1',
     notBefore: new Date(Date.now() - 60_000),
-    notAfter: new Date(Date.now() + 3_600_000),
+    notAfter,
     keys,
     signingAlgorithm: algorithm,
     extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }])],
   });
-  const pkcs8 = await crypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return await toPem(certificate, keys);
+}
+
+/** A CA for clients, as the one that signs the API server's. */
+export async function makeClientCa(): Promise<ClientCa> {
+  const caKeys = await makeKeys();
+  const valid = {
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: new Date(Date.now() + hourMs),
+  };
+  const ca = await x509.X509CertificateGenerator.createSelfSigned({
+    ...valid,
+    name: 'CN=clients',
+    keys: caKeys,
+    signingAlgorithm: algorithm,
+    extensions: [new x509.BasicConstraintsExtension(true, 0, true)],
+  });
+  return {
+    ca: ca.toString('pem'),
+    async issue() {
+      const keys = await makeKeys();
+      const certificate = await x509.X509CertificateGenerator.create({
+        ...valid,
+        subject: 'CN=kube-apiserver',
+        issuer: ca.subject,
+        publicKey: keys.publicKey,
+        signingKey: caKeys.privateKey,
+        signingAlgorithm: algorithm,
+        extensions: [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])],
+      });
+      return await toPem(certificate, keys);
+    },
+  };
+}
+
+function makeKeys(): Promise<KeyPair> {
+  x509.cryptoProvider.set(globalThis.crypto);
+  return crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+}
+
+async function toPem(
+  certificate: x509.X509Certificate,
+  { privateKey }: KeyPair,
+): Promise<CertificateAndKey> {
+  const pkcs8 = await crypto.subtle.exportKey('pkcs8', privateKey);
   return {
     cert: certificate.toString('pem'),
     key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY'),

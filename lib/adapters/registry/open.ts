@@ -1,9 +1,8 @@
-import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rootCertificates } from 'node:tls';
 import { ConfigError } from '../../errors.ts';
 import type { ImageCloner } from '../../ports.ts';
+import { readCaFile } from '../ca-file.ts';
 import { type HttpAnswer, headerOf } from './answer.ts';
 import { createRegistryCloner } from './cloner.ts';
 import { createFindEndpoint } from './endpoint.ts';
@@ -32,7 +31,9 @@ export async function openRegistryCloner(settings: RegistrySettings): Promise<Im
   const http = openHttp({
     configuredHosts: [...settings.configuredHosts, ...insecureRegistries],
     insideCluster,
-    ...(caFile !== undefined && { ca: [...rootCertificates, await readCa(caFile)] }),
+    ...(caFile !== undefined && {
+      ca: [...rootCertificates, await readCaFile('REGISTRY_CA_FILE', caFile)],
+    }),
     ...(proxy !== undefined && { proxy }),
   });
   return createRegistryCloner({
@@ -59,21 +60,6 @@ function openHttp(options: HttpOptions): Http {
     // Never a cause: the address may hold a password.
     throw new ConfigError([
       'HTTPS_PROXY and HTTP_PROXY must be addresses, such as http://proxy.example.com:3128',
-    ]);
-  }
-}
-
-async function readCa(file: string): Promise<string> {
-  try {
-    const pem = await readFile(file, 'utf8');
-    const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g);
-    if (blocks === null) throw new Error('no certificate');
-    // TLS would leave out, without a word, what it cannot read.
-    return blocks.map((block) => new X509Certificate(block).toString()).join('');
-  } catch {
-    // The path is all that a person needs; OpenSSL's words help nobody.
-    throw new ConfigError([
-      `REGISTRY_CA_FILE ${file} is not a readable file of certificates in PEM`,
     ]);
   }
 }

@@ -1,0 +1,104 @@
+import { unwatchFile, watchFile } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import { readCaFile } from '../../lib/adapters/ca-file.ts';
+import { ConfigError } from '../../lib/errors.ts';
+import type { Config, Logger } from '../../lib/index.ts';
+
+export type TlsFiles = Pick<NonNullable<Config['tls']>, 'certFile' | 'keyFile' | 'clientCaFile'>;
+
+/** What TLS is served with, in PEM. */
+export interface Certificates {
+  readonly cert: string;
+  readonly key: string;
+  /** Whose client certificates are good for reviews. Absent: nobody is asked for one. */
+  readonly ca?: string;
+}
+
+export interface WatchOptions {
+  readonly files: TlsFiles;
+  /** What is in use already. */
+  readonly loaded: Certificates;
+  readonly onChange: (certificates: Certificates) => void;
+  readonly logger: Logger;
+}
+
+/** Secrets are swapped by the kubelet within a minute; a second more does not matter. */
+const pollMs = 1_000;
+
+/** Reads and tries all files, so that a half-written or mismatched pair never replaces a good one. Rejects with `ConfigError`. */
+export async function readCertificates(files: TlsFiles): Promise<Certificates> {
+  const { certFile, keyFile, clientCaFile } = files;
+  const [cert, key, ca] = await Promise.allSettled([
+    readPem(certFile),
+    readPem(keyFile),
+    clientCaFile === undefined ? undefined : readCaFile('TLS_CLIENT_CA_FILE', clientCaFile),
+  ]);
+  const pair =
+    cert.status === 'fulfilled' && key.status === 'fulfilled'
+      ? { cert: cert.value, key: key.value }
+      : undefined;
+  const problems = [
+    ...[cert, key, ca].flatMap(toProblems),
+    ...(pair === undefined || isPair(pair)
+      ? []
+      : [`${certFile} and ${keyFile} are not a certificate and its key in PEM`]),
+  ];
+  if (pair === undefined || problems.length > 0) throw new ConfigError(problems);
+  return {
+    ...pair,
+    ...(ca.status === 'fulfilled' && ca.value !== undefined && { ca: ca.value }),
+  };
+}
+
+/** Reads the files again when they change; what cannot be used leaves the last good ones in use. Returns how to stop. */
+export function watchCertificates({ files, loaded, onChange, logger }: WatchOptions): () => void {
+  let current = loaded;
+  const reload = (): void => {
+    readCertificates(files).then(
+      (read) => {
+        // Files of one Secret change together, and each of them tells.
+        if (isSame(read, current)) return;
+        current = read;
+        onChange(read);
+        logger.info({ file: files.certFile }, 'certificate loaded');
+      },
+      (error: unknown) =>
+        logger.warn({ err: error }, 'certificate cannot be loaded, the last good one stays in use'),
+    );
+  };
+  const paths = [files.certFile, files.keyFile, files.clientCaFile ?? []].flat();
+  for (const path of paths) watchFile(path, { interval: pollMs, persistent: false }, reload);
+  return () => {
+    for (const path of paths) unwatchFile(path, reload);
+  };
+}
+
+function isPair(pair: { readonly cert: string; readonly key: string }): boolean {
+  try {
+    createSecureContext(pair);
+    return true;
+  } catch {
+    // OpenSSL's words say less than our own do.
+    return false;
+  }
+}
+
+function isSame(a: Certificates, b: Certificates): boolean {
+  return a.cert === b.cert && a.key === b.key && a.ca === b.ca;
+}
+
+async function readPem(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    throw new ConfigError([`${file} cannot be read (${code}); it is needed for HTTPS`]);
+  }
+}
+
+function toProblems(result: PromiseSettledResult<unknown>): readonly string[] {
+  return result.status === 'rejected' && result.reason instanceof ConfigError
+    ? result.reason.problems
+    : [];
+}

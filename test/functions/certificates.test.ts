@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { readCertificates } from '../../functions/webhook/certificates.ts';
+import { makeCertificate, makeClientCa } from '../support/certificate.ts';
+
+describe('readCertificates', () => {
+  let dir: string;
+  const file = (name: string): string => join(dir, name);
+
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'certificates-'));
+    const { cert, key } = await makeCertificate('01');
+    const other = await makeCertificate('02');
+    const { ca } = await makeClientCa();
+    const { ca: second } = await makeClientCa();
+    await writeFile(file('tls.crt'), cert);
+    await writeFile(file('tls.key'), key);
+    await writeFile(file('other.key'), other.key);
+    await writeFile(file('ca.crt'), `of our clients\n${ca}\n${second}`);
+    await writeFile(file('cut.crt'), `${ca}\n${second.replace('MII', 'XXX')}`);
+    await writeFile(file('empty'), '');
+  });
+  after(async () => {
+    await rm(dir, { recursive: true });
+  });
+
+  it('reads the pair', async () => {
+    const read = await readCertificates({ certFile: file('tls.crt'), keyFile: file('tls.key') });
+
+    assert.deepEqual(Object.keys(read), ['cert', 'key']);
+  });
+
+  it('reads every CA in the file of the clients’', async () => {
+    const { ca = '' } = await readCertificates({
+      certFile: file('tls.crt'),
+      keyFile: file('tls.key'),
+      clientCaFile: file('ca.crt'),
+    });
+
+    assert.equal(ca.match(/BEGIN CERTIFICATE/g)?.length, 2);
+  });
+
+  const refused: readonly {
+    readonly what: string;
+    readonly names: readonly [cert: string, key: string, ca?: string];
+    readonly problems: readonly RegExp[];
+  }[] = [
+    {
+      what: 'files that do not exist, all of them named',
+      names: ['none.crt', 'none.key', 'none.ca'],
+      problems: [
+        /none\.crt cannot be read \(ENOENT\); it is needed for HTTPS$/,
+        /none\.key cannot be read \(ENOENT\); it is needed for HTTPS$/,
+        /^TLS_CLIENT_CA_FILE \S+none\.ca is not a readable file of certificates in PEM$/,
+      ],
+    },
+    {
+      what: 'the key of another certificate',
+      names: ['tls.crt', 'other.key'],
+      problems: [/tls\.crt and \S+other\.key are not a certificate and its key in PEM$/],
+    },
+    {
+      what: 'an empty file of CAs, which would trust nobody',
+      names: ['tls.crt', 'tls.key', 'empty'],
+      problems: [/^TLS_CLIENT_CA_FILE \S+empty is not a readable file of certificates in PEM$/],
+    },
+    {
+      what: 'CAs of which one is broken, which TLS would leave out without a word',
+      names: ['tls.crt', 'tls.key', 'cut.crt'],
+      problems: [/^TLS_CLIENT_CA_FILE \S+cut\.crt is not a readable file of certificates in PEM$/],
+    },
+  ];
+  for (const { what, names, problems } of refused) {
+    it(`refuses ${what}`, async () => {
+      const [cert, key, ca] = names;
+      const files = {
+        certFile: file(cert),
+        keyFile: file(key),
+        ...(ca !== undefined && { clientCaFile: file(ca) }),
+      };
+
+      await assert.rejects(readCertificates(files), (error) => {
+        assert.ok(error instanceof Error && 'problems' in error && Array.isArray(error.problems));
+        assert.equal(error.name, 'ConfigError');
+        assert.equal(error.problems.length, problems.length);
+        for (const [index, pattern] of problems.entries()) {
+          assert.match(String(error.problems[index]), pattern);
+        }
+        return true;
+      });
+    });
+  }
+});
