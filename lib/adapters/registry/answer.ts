@@ -9,18 +9,29 @@ export interface HttpAnswer {
   readonly body: Dispatcher.ResponseData['body'];
 }
 
-/** Reads a body of at most `maxBytes`; a longer one is refused and the connection dropped. */
+/** Manifests, tokens and errors are small: whoever sends one for longer keeps us busy on purpose. */
+const maxReadMs = 120_000;
+
+/**
+ * Reads a body of at most `maxBytes`; a longer one is refused and the connection dropped, and so is one that trickles.
+ * `elapsed` is a clock that only goes forward, in milliseconds.
+ */
 export async function readBody(
-  { body }: Pick<HttpAnswer, 'body'>,
+  { body }: { readonly body: AsyncIterable<unknown> },
   maxBytes: number,
   step: string,
+  elapsed: () => number = () => performance.now(),
 ): Promise<Uint8Array> {
+  const end = elapsed() + maxReadMs;
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
     for await (const chunk of body) {
       if (!(chunk instanceof Uint8Array)) continue;
       length += chunk.length;
+      if (elapsed() > end) {
+        throw new RegistryError('UNAVAILABLE', `${step}: it sends the answer too slowly`);
+      }
       if (length > maxBytes) {
         throw new RegistryError(
           'UNSUPPORTED',

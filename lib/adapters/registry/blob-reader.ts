@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isTransient, RegistryError, toConnectionError } from './failure.ts';
 import type { Descriptor } from './manifest.ts';
+import { createPace } from './pace.ts';
 
 export interface BlobReaderOptions {
   readonly descriptor: Pick<Descriptor, 'digest' | 'size'>;
@@ -10,6 +11,8 @@ export interface BlobReaderOptions {
   readonly pause: (attempt: number) => Promise<void>;
   /** What is thrown where the source is at fault: no other failure passes here. */
   readonly toError: (error: unknown) => unknown;
+  /** Milliseconds of a clock that only goes forward. @default the process's */
+  readonly elapsed?: () => number;
 }
 
 /** Without so much progress in between, a connection that breaks again is one failure more. */
@@ -29,13 +32,19 @@ export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint
   let length = 0;
   let resumes = 0;
   let resumedAt = 0;
+  const { elapsed = () => performance.now() } = options;
+  const source = createPace(() => tooSlow('reading a layer: it sends'));
+  const target = createPace(() => tooSlow('writing a layer: it takes'));
 
   /** Only reading is resumed: a failure of the one who takes the chunks ends the generator at its `yield`. */
   async function read(): Promise<Uint8Array> {
     for (;;) {
       try {
+        // Opening is not counted: it may have been told to come back later.
         stream ??= (await open(length))[Symbol.asyncIterator]();
+        const since = elapsed();
         const next = await stream.next();
+        source.waited(elapsed() - since, next.done === true ? 0 : next.value.length);
         if (next.done !== true) return next.value;
         throw cut();
       } catch (error) {
@@ -61,7 +70,9 @@ export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint
         throw toError(broken('it does not have its digest'));
       }
       onBytes(chunk.length);
+      const since = elapsed();
       yield chunk;
+      target.waited(elapsed() - since, chunk.length);
     }
   } finally {
     await stream?.return?.();
@@ -70,6 +81,10 @@ export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint
 
 function broken(message: string): RegistryError {
   return new RegistryError('REFUSED', `reading a layer: ${message}`);
+}
+
+function tooSlow(who: string): RegistryError {
+  return new RegistryError('UNAVAILABLE', `${who} less than 256 KiB in a minute`);
 }
 
 function cut(): RegistryError {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readBlob } from '../../../lib/adapters/registry/blob-reader.ts';
 import { RegistryError } from '../../../lib/adapters/registry/failure.ts';
+import { digestOf } from '../../../lib/adapters/registry/manifest.ts';
 
 /** sha256 of `hello`. */
 const digest = 'sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';
@@ -67,6 +68,62 @@ async function failureOf({ chunks }: Bench): Promise<readonly [string, unknown]>
   }
   throw new Error('it came to a good end');
 }
+
+/** Each chunk takes so long to come, and so long to be taken. */
+async function paced(
+  sizes: readonly number[],
+  { comesMs = 0, takenMs = 0 }: { readonly comesMs?: number; readonly takenMs?: number },
+): Promise<number> {
+  const chunks = sizes.map((size) => Buffer.alloc(size));
+  const all = Buffer.concat(chunks);
+  const clock = { now: 0 };
+  async function* serve(): AsyncGenerator<Uint8Array> {
+    for (const chunk of chunks) {
+      clock.now += comesMs;
+      yield await Promise.resolve(chunk);
+    }
+  }
+  const reader = readBlob({
+    descriptor: { digest: digestOf(all), size: all.length },
+    open: () => Promise.resolve(serve()),
+    pause: () => Promise.resolve(),
+    onBytes: () => undefined,
+    toError: (error) => new Error('source', { cause: error }),
+    elapsed: () => clock.now,
+  });
+  let taken = 0;
+  for await (const chunk of reader) {
+    taken += chunk.length;
+    clock.now += takenMs;
+  }
+  return taken;
+}
+
+const kibibyte = 1024;
+
+describe('readBlob with somebody slow', () => {
+  it('waits for a line of 5 KiB/s', async () => {
+    const sizes = Array.from({ length: 40 }, () => 50 * kibibyte);
+
+    assert.equal(await paced(sizes, { comesMs: 10_000 }), 2_000 * kibibyte);
+    assert.equal(await paced(sizes, { takenMs: 10_000 }), 2_000 * kibibyte);
+  });
+
+  it('gives up a source that sends a byte now and then', async () => {
+    await assert.rejects(paced([1, 1, 1, 1], { comesMs: 29_000 }), (error: unknown) => {
+      assert.ok(error instanceof Error && error.cause instanceof RegistryError);
+      assert.equal(error.cause.message, 'reading a layer: it sends less than 256 KiB in a minute');
+      return true;
+    });
+  });
+
+  it('gives up a backup that takes a byte now and then, and does not blame the source', async () => {
+    await assert.rejects(paced([1, 1, 1, 1], { takenMs: 29_000 }), {
+      name: 'RegistryError',
+      message: 'writing a layer: it takes less than 256 KiB in a minute',
+    });
+  });
+});
 
 describe('readBlob', () => {
   it('hands on what has its size and digest', async () => {
