@@ -95,6 +95,8 @@ export function createMetrics({ adapter, copies }: MetricsOptions): Metrics {
     help: '1 where the backup registry gave a usable answer when it was last asked.',
     registers,
   });
+  // It begins with 0, which would be an alarm in every process that has not asked yet.
+  backupUp.remove();
   const inFlight = new Gauge({
     name: 'image_cloner_clones_in_flight',
     help: 'Copies that run.',

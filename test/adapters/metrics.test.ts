@@ -43,6 +43,15 @@ describe('createMetrics', () => {
     ]);
   });
 
+  it('says nothing of a backup that was not asked yet', async () => {
+    const metrics = create();
+
+    assert.ok(!(await lines(metrics)).some((line) => line.includes('backup_up')));
+
+    metrics.backupAnswered(false);
+    assert.ok((await lines(metrics)).includes('image_cloner_backup_up 0'));
+  });
+
   it('has the defaults of the process', async () => {
     assert.match(await create().render(), /^process_resident_memory_bytes /m);
   });

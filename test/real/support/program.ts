@@ -27,6 +27,7 @@ const whereToGet: ReadonlyMap<string, string> = new Map([
   ['dockerd', 'install Docker Engine (Debian: docker.io)'],
   ['docker', "install Docker's client (Debian: docker.io)"],
   ['docker-registry', 'install distribution (Debian: docker-registry)'],
+  ['promtool', 'install Prometheus (Debian: prometheus)'],
   ['htpasswd', "install Apache's tools (Debian: apache2-utils)"],
 ]);
 
