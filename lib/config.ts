@@ -24,6 +24,7 @@ export interface Config {
   readonly onError: 'deny' | 'admit';
   readonly onDeadline: 'retry' | 'admit';
   readonly maxClones: number;
+  readonly maxWaiting: number;
   readonly ignoreImages: readonly ImagePattern[];
   /** Empty: every registry. */
   readonly sourceRegistries: readonly string[];
@@ -178,6 +179,7 @@ const variables = {
   ON_ERROR: v.optional(oneOf(['deny', 'admit']), 'deny'),
   ON_DEADLINE: v.optional(oneOf(['retry', 'admit']), 'retry'),
   MAX_CLONES: v.optional(wholeNumber(1, 64), '4'),
+  MAX_WAITING: v.optional(wholeNumber(1, 10_000), '1000'),
   IGNORE_IMAGES: v.optional(imagePatterns, ''),
   SOURCE_REGISTRIES: v.optional(hosts, ''),
   SOURCE_AUTH_FILE: v.optional(text),
@@ -265,6 +267,7 @@ function toConfig(o: v.InferOutput<typeof schema>): Config {
     onError: o.ON_ERROR,
     onDeadline: o.ON_DEADLINE,
     maxClones: o.MAX_CLONES,
+    maxWaiting: o.MAX_WAITING,
     ignoreImages: o.IGNORE_IMAGES,
     sourceRegistries: o.SOURCE_REGISTRIES,
     ...(o.SOURCE_AUTH_FILE !== undefined && { sourceAuthFile: o.SOURCE_AUTH_FILE }),

@@ -18,16 +18,24 @@ export type CloneErrorCode =
   | 'BACKUP_PUBLIC'
   | 'BACKUP_GENERATION_LOST'
   | 'CLONER_UNAVAILABLE'
+  | 'LINE_FULL'
   | 'INTERRUPTED';
 
 /** A failure that a person can be told about; the message is a lower-case clause for a terminal, `cause` is for the log. */
 export class CloneError extends Error {
   override readonly name = 'CloneError';
   readonly code: CloneErrorCode;
+  /** How long it is no use to try again, as far as that is known. */
+  readonly retryAfterMs?: number;
 
-  constructor(code: CloneErrorCode, message: string, options?: { readonly cause?: unknown }) {
+  constructor(
+    code: CloneErrorCode,
+    message: string,
+    options?: { readonly cause?: unknown; readonly retryAfterMs?: number | undefined },
+  ) {
     super(message, options);
     this.code = code;
+    if (options?.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
   }
 }
 

@@ -27,6 +27,8 @@ export interface CopyProgress {
   readonly phase: 'pull' | 'push' | 'copy';
   readonly doneBytes: number;
   readonly totalBytes: number;
+  /** Of `doneBytes`, what really had to be moved; the rest was there already. @default all of them */
+  readonly movedBytes?: number;
 }
 
 export interface CopyRequest {
@@ -176,9 +178,11 @@ export type CloneOutcome =
     }
   | { readonly status: 'failed'; readonly error: CloneError }
   | {
-      /** The copy goes on after the answer. */
+      /** The copy goes on after the answer, or begins after it. */
       readonly status: 'pending';
-      /** `43 %, 112 of 260 MiB pulled` */
+      /** @default copying */
+      readonly stage?: 'copying' | 'waiting';
+      /** `43 %, 112 of 260 MiB, about 13 s to go at 11 MiB/s` */
       readonly detail: string;
       readonly retryAfterSeconds: number;
     };

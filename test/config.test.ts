@@ -31,6 +31,7 @@ const defaults: Config = {
   onError: 'deny',
   onDeadline: 'retry',
   maxClones: 4,
+  maxWaiting: 1_000,
   ignoreImages: [],
   sourceRegistries: [],
   cloneOnlyOwners: ['*'],

@@ -13,6 +13,9 @@ import { openParts } from './parts.ts';
 /** Knative lets a pod live for 600 s after it was told to go, and spends 30 of them before it tells us. */
 const drainMs = 560_000;
 
+/** A wall clock may jump, and durations with it. */
+const now = (): number => performance.now();
+
 // A copy makes nothing but short-lived buffers; V8 would let tens of megabytes of them pile up before it looks.
 setFlagsFromString('--max-semi-space-size=4');
 setFlagsFromString('--semi-space-growth-factor=1');
@@ -42,7 +45,8 @@ async function main(): Promise<void> {
     format: config.logFormat,
     write: (line) => process.stdout.write(line),
   });
-  const copies = createCopies({ maxCopies: config.maxClones });
+  const { maxClones: maxCopies, maxWaiting } = config;
+  const copies = createCopies({ maxCopies, maxWaiting, now });
   const metrics = createMetrics({ adapter: config.cloner, copies: () => copies.counts() });
   const parts = await openParts({
     reading: { ...reading, problems: [...flags.problems, ...reading.problems] },
@@ -57,6 +61,7 @@ async function main(): Promise<void> {
     cloner: parts.cloner,
     policy: parts.policy,
     copies,
+    now,
     backupCredentials: parts.backupCredentials,
     ...(parts.sourceCredentials !== undefined && { sourceCredentials: parts.sourceCredentials }),
     ...(parts.workloadSecrets !== undefined && { workloadSecrets: parts.workloadSecrets }),

@@ -89,10 +89,14 @@ function toPending(image: PlannedImage, outcomes: CloneOutcomes): readonly Obsta
   const outcome = outcomes.get(image.key);
   if (outcome !== undefined && outcome.status !== 'pending') return [];
   const detail = outcome === undefined ? '' : `: ${outcome.detail}`;
+  const name = formatReference(image.source);
   return [
     {
       places: image.places,
-      reason: `still copying ${formatReference(image.source)}${detail}`,
+      reason:
+        outcome?.stage === 'waiting'
+          ? `${name} waits to be copied${detail}`
+          : `still copying ${name}${detail}`,
       retryAfterSeconds: outcome?.retryAfterSeconds ?? 1,
     },
   ];

@@ -34,6 +34,14 @@ export function isClusterController(username: string): boolean {
   );
 }
 
+/**
+ * Whoever repeats a write by himself until it succeeds: GitOps and operators by their ServiceAccounts, the cluster's own parts.
+ * `system:admin` is a person in some distributions.
+ */
+export function isController(username: string): boolean {
+  return /^system:(serviceaccount:|node:|kube-|apiserver$)/.test(username);
+}
+
 /** Objects that are left alone as a whole: opted out, mirror pods, and what we ourselves are made of. */
 export function isExempt(
   workload: Workload,

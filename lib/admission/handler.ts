@@ -13,6 +13,7 @@ import type {
 } from '../ports.ts';
 import { type CloneOutcomes, completeReview } from './complete.ts';
 import { completePullSecrets } from './complete-pull-secrets.ts';
+import { isController } from './exemption.ts';
 import { type PlannedImage, planReview, type ReviewPlan } from './plan.ts';
 import type { ReviewPolicy } from './policy.ts';
 import type { AdmissionReview } from './review.ts';
@@ -119,7 +120,8 @@ async function cloneAll(
   if (plan.images.length === 0 || isForbidden || (!plan.rewrites && plan.request.dryRun)) {
     return new Map();
   }
-  const { uid, dryRun } = plan.request;
+  const { uid, dryRun, namespace, username } = plan.request;
+  const isPerson = !isController(username);
   const outcomes = new Map<string, CloneOutcome>();
   // What is answered before the copy is done goes on behind, so it must not end with the caller's connection.
   const isDetached = plan.isImpatient || !plan.rewrites;
@@ -128,10 +130,8 @@ async function cloneAll(
   const all = Promise.all(
     plan.images.map(async ({ key, source, backup }: PlannedImage) => {
       const { pod } = plan;
-      outcomes.set(
-        key,
-        await ensureBackup({ source, backup, pod, dryRun, budgetMs, signal: waiting, uid }),
-      );
+      const request = { source, backup, pod, namespace, isPerson, dryRun, budgetMs, uid };
+      outcomes.set(key, await ensureBackup({ ...request, signal: waiting }));
     }),
   );
   if (!isDetached) {

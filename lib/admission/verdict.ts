@@ -32,6 +32,7 @@ const statusCodes = {
   BACKUP_PUBLIC: 403,
   BACKUP_GENERATION_LOST: 403,
   CLONER_UNAVAILABLE: 403,
+  LINE_FULL: 403,
   INTERRUPTED: 403,
 } as const satisfies Record<CloneErrorCode, number>;
 

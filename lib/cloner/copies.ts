@@ -1,21 +1,36 @@
 import { CloneError } from '../errors.ts';
 import type { CopyProgress, CopyResult } from '../ports.ts';
 import { untilAborted } from './deadline.ts';
-import { createLimit } from './limit.ts';
-import { createLocks } from './locks.ts';
+import { createFailureMemory } from './failure-memory.ts';
+import { createLine } from './line.ts';
+import { type CopyReading, createMeter, type Meter } from './meter.ts';
 
 /** A copy that somebody started; whoever waits for it shares it with all others who do. */
 export interface Copy {
   /** The result, or `undefined` when `signal` was first; the copy goes on then. */
   wait(signal: AbortSignal): Promise<CopyResult | undefined>;
   /** `undefined` while it waits for its turn. */
-  progress(): { readonly elapsedMs: number; readonly now?: CopyProgress } | undefined;
+  progress(): CopyReading | undefined;
+  /** Its place in the line; `undefined` once it has begun. */
+  place(): CopyPlace | undefined;
+}
+
+/** Of a copy that has not begun. */
+export interface CopyPlace {
+  /** How many begin before it. */
+  readonly ahead: number;
+  /** Until its turn comes, as far as the copies that run can tell. */
+  readonly expectedMs?: number;
 }
 
 export interface CopyKey {
   /** `host/path:tag` that will move. */
   readonly target: string;
   readonly sourceDigest: string;
+  /** Whose turn it takes. @default nobody's in particular */
+  readonly namespace?: string;
+  /** Has it tried although it failed a moment ago. @default true */
+  readonly isPerson?: boolean;
 }
 
 type Work = (
@@ -25,9 +40,10 @@ type Work = (
 
 /**
  * All copies of this process. They outlive the reviews that start them: one for each target and source digest,
- * one after the other for each target, a limited number at once.
+ * one after the other for each target, a limited number at once, namespaces in turn.
  */
 export interface Copies {
+  /** Throws `CloneError` where it cannot even wait: the line is full, it failed a moment ago, or we are leaving. */
   start(key: CopyKey, work: Work): Copy;
   counts(): { readonly running: number; readonly waiting: number };
   /** Resolves when nothing runs and nothing waits any more. */
@@ -39,40 +55,55 @@ export interface Copies {
 export interface CopiesOptions {
   /** @default 4 */
   readonly maxCopies?: number;
+  /** @default 1000 */
+  readonly maxWaiting?: number;
+  /** Milliseconds, for durations only. */
   readonly now?: () => number;
 }
 
 /** A failure that came after everyone had been answered is told to the next who asks, within this time. */
-const failureMemoryMs = 60_000;
+const untoldMs = 60_000;
 
 interface Entry extends Copy {
   readonly done: Promise<CopyResult>;
+  readonly share: (namespace: string) => void;
   waiters: number;
   failedAt?: number;
 }
 
-export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = {}): Copies {
+export function createCopies({
+  maxCopies = 4,
+  maxWaiting = 1_000,
+  now = Date.now,
+}: CopiesOptions = {}): Copies {
   const entries = new Map<string, Entry>();
   const unsettled = new Set<Promise<unknown>>();
-  let running = 0;
-  const turns = createLocks();
-  const limit = createLimit(maxCopies);
-  const stopping = new AbortController();
+  const meters = new Set<Meter>();
+  const line = createLine({ maxRunning: maxCopies, maxWaiting });
+  const failures = createFailureMemory({ now, personsPauseMs: 0 });
   const aborting = new AbortController();
 
   function start(key: CopyKey, work: Work): Copy {
-    forgetFailures();
-    const id = `${key.target} ${key.sourceDigest}`;
+    const { target, sourceDigest, namespace = '', isPerson = true } = key;
+    forgetUntold();
+    const id = `${target} ${sourceDigest}`;
     const known = entries.get(id);
     if (known !== undefined) {
       if (known.failedAt !== undefined) entries.delete(id);
+      else known.share(namespace);
       return known;
     }
-    const entry = begin(key, work);
+    const failure = failures.recall(id, isPerson);
+    if (failure !== undefined) throw failure;
+    const entry = begin(target, namespace, work);
     entries.set(id, entry);
     entry.done.then(
-      () => entries.delete(id),
       () => {
+        failures.forget(id);
+        entries.delete(id);
+      },
+      (error: unknown) => {
+        if (isLasting(error)) failures.remember(id, error);
         if (entry.waiters > 0) entries.delete(id);
         else entry.failedAt = now();
       },
@@ -80,32 +111,28 @@ export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = 
     return entry;
   }
 
-  function begin({ target }: CopyKey, work: Work): Entry {
-    let startedAt: number | undefined;
-    let current: CopyProgress | undefined;
+  function begin(target: string, namespace: string, work: Work): Entry {
+    let meter: Meter | undefined;
 
-    async function takeTurn(): Promise<CopyResult> {
-      if (stopping.signal.aborted) {
-        throw new CloneError('INTERRUPTED', 'image-cloner is shutting down');
-      }
-      startedAt = now();
-      running += 1;
+    async function run(): Promise<CopyResult> {
+      const own = createMeter(now);
+      meter = own;
+      meters.add(own);
       try {
-        return await work(aborting.signal, (progress) => {
-          current = progress;
-        });
+        return await work(aborting.signal, (progress) => own.note(progress));
       } finally {
-        running -= 1;
+        meters.delete(own);
       }
     }
 
-    const done = turns.run(target, () => limit.run(takeTurn));
+    const { done, ahead, share } = line.join({ target, namespace }, run);
     const settled = done.catch(() => undefined);
     unsettled.add(settled);
     void settled.then(() => unsettled.delete(settled));
 
     const entry: Entry = {
       done,
+      share,
       waiters: 0,
       async wait(signal) {
         entry.waiters += 1;
@@ -118,17 +145,26 @@ export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = 
           entry.waiters -= 1;
         }
       },
-      progress: () =>
-        startedAt === undefined
-          ? undefined
-          : { elapsedMs: now() - startedAt, ...(current !== undefined && { now: current }) },
+      progress: () => meter?.read(),
+      place() {
+        const before = ahead();
+        if (before === undefined) return undefined;
+        const expectedMs = expectTurn(before);
+        return { ahead: before, ...(expectedMs !== undefined && { expectedMs }) };
+      },
     };
     return entry;
   }
 
-  function forgetFailures(): void {
+  /** Each copy that ends makes room for one; how long those take that have not begun nobody knows. */
+  function expectTurn(ahead: number): number | undefined {
+    const left = [...meters].flatMap((meter) => meter.read().remainingMs ?? []);
+    return left.toSorted((a, b) => a - b)[ahead];
+  }
+
+  function forgetUntold(): void {
     for (const [id, { failedAt }] of entries) {
-      if (failedAt !== undefined && now() - failedAt > failureMemoryMs) entries.delete(id);
+      if (failedAt !== undefined && now() - failedAt > untoldMs) entries.delete(id);
     }
   }
 
@@ -137,14 +173,16 @@ export function createCopies({ maxCopies = 4, now = Date.now }: CopiesOptions = 
   }
 
   function stop({ abort }: { readonly abort: boolean }): void {
-    stopping.abort();
-    if (abort) aborting.abort(new CloneError('INTERRUPTED', 'image-cloner is shutting down'));
+    const reason = new CloneError('INTERRUPTED', 'image-cloner is shutting down');
+    line.close(reason);
+    if (abort) aborting.abort(reason);
   }
 
-  const counts = (): ReturnType<Copies['counts']> => ({
-    running,
-    waiting: unsettled.size - running,
-  });
+  return { start, counts: line.counts, idle, stop };
+}
 
-  return { start, counts, idle, stop };
+/** What somebody else than the one who asks has to mend, and not at once. */
+function isLasting(error: unknown): error is CloneError {
+  const passing = ['INTERRUPTED', 'LINE_FULL', 'BACKUP_DENIED'];
+  return error instanceof CloneError && !passing.includes(error.code);
 }

@@ -51,6 +51,10 @@ interface EnsureRequest {
   readonly dryRun: boolean;
   /** How long registries may take to answer, and how long is waited for a copy. */
   readonly budgetMs: number;
+  /** Whose turn a copy takes. @default nobody's in particular */
+  readonly namespace?: string;
+  /** A controller repeats itself, so what failed a moment ago is not tried for it again. @default true */
+  readonly isPerson?: boolean;
   /** Ends the waiting, never the copy. */
   readonly signal: AbortSignal;
   /** For the log. */
@@ -136,7 +140,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
 
   /** The source is there: copy it unless the backup holds it already. */
   async function bring(errand: Errand, checked: CheckedSource): Promise<Found | CloneOutcome> {
-    const { source, backup, state, dryRun } = errand;
+    const { source, backup, state, dryRun, namespace = '', isPerson = true } = errand;
     const { digest } = state;
     const warnings = platformWarnings(source, checked);
     const opened = { source, checked, namespace: errand.pod?.namespace };
@@ -160,7 +164,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const { domain, path, tag } = backup;
     const target = canonicalReference({ domain, path, tag });
     const log = report.progress(errand);
-    const copy = copies.start({ target, sourceDigest: checked.digest }, (signal, share) => {
+    const key = { target, sourceDigest: checked.digest, namespace, isPerson };
+    const work: Parameters<Copies['start']>[1] = (signal, share) => {
       const onProgress = (progress: CopyProgress): void => {
         share(progress);
         log(progress);
@@ -171,8 +176,9 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
         await privacy.beforeCopy(write, opened);
         return await writeBackup(write, source, checked, state);
       });
-    });
+    };
     try {
+      const copy = copies.start(key, work);
       const copied = await waitFor(copy, errand);
       if (copied === undefined) return { status: 'pending', ...describeProgress(copy) };
       // Whoever waited for another namespace's copy has opened the image too.
@@ -195,10 +201,11 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
 
   /** Copies again what the backup has lost, from where it has just been seen. */
   async function mend(errand: Errand, checked: CheckedSource, digest: string): Promise<void> {
-    const { source, backup, access, uid } = errand;
+    const { source, backup, access, uid, namespace = '' } = errand;
     if (checked.digest !== digest) return;
     const { domain, path, tag } = backup;
-    const key = { target: canonicalReference({ domain, path, tag }), sourceDigest: digest };
+    const target = canonicalReference({ domain, path, tag });
+    const key = { target, sourceDigest: digest, namespace };
     const copy = copies.start(key, (signal, onProgress) =>
       report.copy(() =>
         cloner.copy(
@@ -309,19 +316,25 @@ async function orFailure(work: () => Promise<CloneOutcome>): Promise<CloneOutcom
     return await work();
   } catch (error) {
     if (!(error instanceof CloneError)) throw error;
-    // The copy was not begun, or not finished, because we are leaving: whoever comes after us does it.
-    return error.code === 'INTERRUPTED'
-      ? { status: 'pending', detail: error.message, retryAfterSeconds: 5 }
+    return isPassing(error)
+      ? {
+          status: 'pending',
+          stage: 'waiting',
+          detail: error.message,
+          retryAfterSeconds: Math.ceil((error.retryAfterMs ?? 5_000) / 1000),
+        }
       : { status: 'failed', error };
   }
 }
 
+/** The copy was not begun: we are leaving, and whoever comes after us does it, or too many wait. */
+function isPassing({ code }: CloneError): boolean {
+  return code === 'INTERRUPTED' || code === 'LINE_FULL';
+}
+
 /** What the source has nothing to do with: a backup that could not be written, or could not be asked, is not fallen back on. */
 function isBackupsFault(error: unknown): boolean {
-  return (
-    error instanceof CloneError &&
-    (error.code.startsWith('BACKUP_') || error.code === 'INTERRUPTED')
-  );
+  return error instanceof CloneError && (error.code.startsWith('BACKUP_') || isPassing(error));
 }
 
 /** The image is right, but a docker daemon cannot give it a second tag without making it another image. */

@@ -1,44 +1,85 @@
-import type { Copy } from './copies.ts';
+import type { CopyProgress } from '../ports.ts';
+import type { Copy, CopyPlace } from './copies.ts';
+import { formatWait } from './duration.ts';
+import type { CopyReading } from './meter.ts';
+
+/** For a person, and for the client that comes back by itself. */
+export interface ProgressReport {
+  /** Whether bytes move, or it waits for its turn. */
+  readonly stage: 'copying' | 'waiting';
+  readonly detail: string;
+  readonly retryAfterSeconds: number;
+}
 
 const mebibyte = 1024 * 1024;
 const minRetrySeconds = 1;
 const maxRetrySeconds = 10;
 /** Where nothing is known yet. */
 const unknownRetrySeconds = 5;
+/** All bytes are there; registries take their time to put the last ones away. */
+const finishingRetrySeconds = 2;
+/** A shorter pause of a connection is none. */
+const stalledMs = 5_000;
 
-/** A daemon pulls and then pushes; each is taken for one half of the work. */
-const phases = {
-  pull: { verb: ' pulled', share: 0.5, before: 0 },
-  push: { verb: ' pushed', share: 0.5, before: 0.5 },
-  copy: { verb: '', share: 1, before: 0 },
-} as const;
+const verbs = { pull: ' pulled', push: ' pushed', copy: '' } as const;
+const ordinals = ['next', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth'];
 
-/** How far a copy is, for a person and for the client that comes back. */
-export function describeProgress(copy: Copy): {
-  readonly detail: string;
-  readonly retryAfterSeconds: number;
-} {
-  const progress = copy.progress();
-  if (progress === undefined) {
-    return { detail: 'waiting for its turn', retryAfterSeconds: unknownRetrySeconds };
+/** How far a copy is. The client waits as long as the copy will still take, and looks again after 10 s at most. */
+export function describeProgress(copy: Copy): ProgressReport {
+  const place = copy.place();
+  if (place !== undefined) return describePlace(place);
+  const reading = copy.progress();
+  const stage = 'copying';
+  if (reading?.now === undefined || reading.now.totalBytes === 0) {
+    return { stage, detail: 'started', retryAfterSeconds: unknownRetrySeconds };
   }
-  const { elapsedMs, now } = progress;
-  if (now === undefined || now.totalBytes === 0) {
-    return { detail: 'started', retryAfterSeconds: unknownRetrySeconds };
-  }
-  const fraction = Math.min(1, now.doneBytes / now.totalBytes);
-  const percent = Math.floor(fraction * 100);
-  const { verb, share, before } = phases[now.phase];
-  const overall = before + fraction * share;
-  const remainingSeconds =
-    overall === 0 ? unknownRetrySeconds : ((elapsedMs / overall) * (1 - overall)) / 1000;
+  const { text, retryAfterSeconds } = describeRest(reading, reading.now);
+  return { stage, detail: `${formatAmount(reading.now)}${text}`, retryAfterSeconds };
+}
+
+function describePlace({ ahead, expectedMs }: CopyPlace): ProgressReport {
+  const place = ordinals[ahead];
+  const before = ahead === 0 ? '' : `, ${ahead} ${ahead === 1 ? 'copy' : 'copies'} before it`;
   return {
-    detail: `${percent} %, ${toMebibytes(now.doneBytes)} of ${toMebibytes(now.totalBytes)} MiB${verb}`,
-    retryAfterSeconds: Math.min(
-      maxRetrySeconds,
-      Math.max(minRetrySeconds, Math.ceil(remainingSeconds)),
-    ),
+    stage: 'waiting',
+    detail: `${place === undefined ? `number ${ahead + 1}` : place} in line${before}`,
+    retryAfterSeconds: toRetrySeconds(expectedMs),
   };
+}
+
+/** `43 %, 112 of 260 MiB pulled`; never 100 %, since it would be done then. */
+function formatAmount({ phase, doneBytes, totalBytes }: CopyProgress): string {
+  const percent = Math.min(99, Math.floor((doneBytes / totalBytes) * 100));
+  return `${percent} %, ${toMebibytes(doneBytes)} of ${toMebibytes(totalBytes)} MiB${verbs[phase]}`;
+}
+
+/** What is to come, and by what that is known. */
+function describeRest(
+  { bytesPerSecond, remainingMs, idleMs }: CopyReading,
+  { phase, doneBytes, totalBytes }: CopyProgress,
+): { readonly text: string; readonly retryAfterSeconds: number } {
+  if (phase !== 'pull' && doneBytes >= totalBytes) {
+    return { text: ', being completed', retryAfterSeconds: finishingRetrySeconds };
+  }
+  if (idleMs >= stalledMs) {
+    return {
+      text: `, nothing moved for ${formatWait(idleMs)}`,
+      retryAfterSeconds: maxRetrySeconds,
+    };
+  }
+  if (bytesPerSecond === undefined || remainingMs === undefined) {
+    return { text: '', retryAfterSeconds: unknownRetrySeconds };
+  }
+  const rate = `${toMebibytes(bytesPerSecond)} MiB/s`;
+  return {
+    text: `, about ${formatWait(remainingMs)} to go at ${rate}`,
+    retryAfterSeconds: toRetrySeconds(remainingMs),
+  };
+}
+
+function toRetrySeconds(ms: number | undefined): number {
+  if (ms === undefined) return unknownRetrySeconds;
+  return Math.min(maxRetrySeconds, Math.max(minRetrySeconds, Math.ceil(ms / 1000)));
 }
 
 function toMebibytes(bytes: number): string {

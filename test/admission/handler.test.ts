@@ -590,3 +590,89 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     ]);
   });
 });
+
+describe('createAdmissionHandler when there is more to copy than turns', () => {
+  const images = (...names: readonly string[]): ReviewOptions => ({
+    object: deployment(Object.fromEntries(names.map((name) => [name, `${name}:1`]))),
+  });
+
+  function crowd({ maxWaiting = 1_000 } = {}): Stage {
+    const copies = createCopies({ maxCopies: 1, maxWaiting, now: () => 0 });
+    const staged = stage({ copies });
+    for (const [index, name] of ['a', 'b', 'c', 'd', 'e'].entries()) {
+      staged.cloner.put(`${name}:1`, `sha256:${String(index).repeat(64)}`);
+    }
+    return { ...staged, copies };
+  }
+
+  it('says which place in the line an image has', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner, copies, send } = crowd();
+    const release = cloner.hold({ phase: 'copy', doneBytes: 43, totalBytes: 100 });
+
+    const answering = send(images('a', 'b', 'c'));
+    await settle();
+    t.mock.timers.tick(9_000);
+    const { status } = (await answering).response;
+    release();
+    await copies.idle();
+
+    assert.deepEqual(status, {
+      code: 504,
+      reason: 'Timeout',
+      message:
+        'container "a": still copying a:1: 43 %, 0.0 of 0.0 MiB; container "b": b:1 waits to be copied: next in line; container "c": c:1 waits to be copied: second in line, 1 copy before it',
+      details: { retryAfterSeconds: 5 },
+    });
+  });
+
+  it('says that the line is full, and lets another namespace in', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner, copies, send } = crowd({ maxWaiting: 2 });
+    const release = cloner.hold();
+    const first = send({ ...images('a', 'b', 'c'), namespace: 'crowd' });
+    await settle();
+
+    const full = await send({ ...images('d'), namespace: 'crowd' });
+    const other = send({ ...images('e'), namespace: 'shop' });
+    await settle();
+    t.mock.timers.tick(9_000);
+    const { response } = await other;
+    release();
+    await copies.idle();
+    await first;
+
+    assert.deepEqual(full.response.status, {
+      code: 504,
+      reason: 'Timeout',
+      message:
+        'container "d": d:1 waits to be copied: the line is full: 2 copies wait for their turn (MAX_WAITING), 2 of them for namespace crowd',
+      details: { retryAfterSeconds: 10 },
+    });
+    assert.equal(
+      response.status?.message,
+      'container "e": e:1 waits to be copied: second in line, 1 copy before it',
+    );
+    assert.equal(cloner.tags('acme/e')['1'], `sha256:${'4'.repeat(64)}`);
+  });
+
+  it('admits what waits under ON_DEADLINE=admit, and says when the backup will be used', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const copies = createCopies({ maxCopies: 1, now: () => 0 });
+    const { cloner, send } = stage({ copies, policy: { onDeadline: 'admit' } });
+    cloner.put('a:1', B);
+    const release = cloner.hold();
+    const answering = send({ object: deployment({ web: 'nginx:1.27', log: 'a:1' }) });
+    await settle();
+    t.mock.timers.tick(9_000);
+    const { response } = await answering;
+    release();
+    await copies.idle();
+
+    assert.equal(response.allowed, true);
+    assert.deepEqual(response.warnings, [
+      'backup used from the next image change, or by "just backfill": container "web": still copying nginx:1.27: started',
+      'backup used from the next image change, or by "just backfill": container "log": a:1 waits to be copied: next in line',
+    ]);
+  });
+});

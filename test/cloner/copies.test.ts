@@ -175,3 +175,105 @@ describe('createCopies', () => {
     await copies.idle();
   });
 });
+
+describe('createCopies for many', () => {
+  it('lets namespaces take turns, and says which place one has', async () => {
+    const copies = createCopies({ maxCopies: 1 });
+    const works = ['a', 'b', 'c', 'd'].map((target) => ({ target, ...createWork() }));
+    const places = works.map(({ target, work }) =>
+      copies.start({ ...key(target), namespace: target === 'd' ? 'shop' : 'crowd' }, work).place(),
+    );
+
+    assert.deepEqual(places, [undefined, { ahead: 0 }, { ahead: 1 }, { ahead: 1 }]);
+    works[0]?.finish();
+    await works[1]?.started;
+    works[1]?.finish();
+    await works[3]?.started;
+    assert.equal(works[2]?.calls(), 0);
+    assert.deepEqual(copies.counts(), { running: 1, waiting: 1 });
+  });
+
+  it('expects a turn when the copies that run are done', async () => {
+    let time = 0;
+    const copies = createCopies({ maxCopies: 2, now: () => time });
+    const running = [100, 400].map((totalBytes, index) => {
+      const { work, started } = createWork();
+      copies.start(key(`r${index}`), (signal, share) => {
+        share({ phase: 'copy', doneBytes: 0, totalBytes });
+        const ended = work(signal, share);
+        time = 1_000;
+        share({ phase: 'copy', doneBytes: 50, totalBytes });
+        return ended;
+      });
+      return started;
+    });
+    await Promise.all(running);
+    const waits = ['x', 'y', 'z'].map((target) => copies.start(key(target), createWork().work));
+    time = 2_000;
+
+    const expected = waits.map((copy) => copy.place()?.expectedMs);
+
+    // At 25 bytes a second: 50 are left of the first; the second began a second later, at 50 a second: 350 are left.
+    assert.deepEqual(expected, [2_000, 7_000, undefined]);
+  });
+
+  it('is still there for the next client when one has given up', async () => {
+    const copies = createCopies();
+    const { work, finish, calls } = createWork();
+    for (let retry = 0; retry < 11; retry += 1) {
+      assert.equal(await copies.start(key('t'), work).wait(AbortSignal.abort()), undefined);
+    }
+    finish();
+    await copies.idle();
+
+    assert.equal(calls(), 1);
+  });
+
+  it('does not try again for a controller what failed a moment ago', async () => {
+    let time = 0;
+    const copies = createCopies({ now: () => time });
+    const failing = createWork();
+    const wait = copies.start(key('t'), failing.work).wait(forever);
+    failing.fail(new CloneError('SOURCE_REFUSED', 'quay.io did not serve x/y:1'));
+    await assert.rejects(wait, { code: 'SOURCE_REFUSED' });
+    const next = createWork();
+    next.finish();
+    const controllers = { ...key('t'), isPerson: false };
+
+    time = 1_500;
+    assert.throws(() => copies.start(controllers, next.work), {
+      code: 'SOURCE_REFUSED',
+      message: 'quay.io did not serve x/y:1; tried 2 s ago, again in 1 s',
+    });
+    assert.equal(next.calls(), 0);
+    time = 2_000;
+
+    assert.deepEqual(await copies.start(controllers, next.work).wait(forever), result);
+  });
+
+  it('tries again at once for a person', async () => {
+    const copies = createCopies();
+    const failing = createWork();
+    const wait = copies.start(key('t'), failing.work).wait(forever);
+    failing.fail(new CloneError('SOURCE_REFUSED', 'no'));
+    await assert.rejects(wait, { code: 'SOURCE_REFUSED' });
+    const next = createWork();
+    next.finish();
+
+    assert.deepEqual(await copies.start(key('t'), next.work).wait(forever), result);
+  });
+
+  it('tries again at once where only the password was wrong', async () => {
+    const copies = createCopies();
+    const failing = createWork();
+    const wait = copies.start(key('t'), failing.work).wait(forever);
+    failing.fail(new CloneError('BACKUP_DENIED', 'no'));
+    await assert.rejects(wait, { code: 'BACKUP_DENIED' });
+    const next = createWork();
+    next.finish();
+
+    const again = copies.start({ ...key('t'), isPerson: false }, next.work);
+
+    assert.deepEqual(await again.wait(forever), result);
+  });
+});

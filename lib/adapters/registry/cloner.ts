@@ -98,7 +98,8 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
       toSourceError,
       backoff,
       signal,
-      onProgress: (doneBytes, totalBytes) => onProgress({ phase: 'copy', doneBytes, totalBytes }),
+      onProgress: (doneBytes, totalBytes, movedBytes) =>
+        onProgress({ phase: 'copy', doneBytes, totalBytes, movedBytes }),
     };
     const { bytes, leftOut } = await orSourceError(() => copyImage(root, imageCopy), toSourceError);
     for (const tag of [firstTag, ...moreTags(root.digest)]) await writeTag(to, tag, root, signal);

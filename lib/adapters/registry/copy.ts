@@ -22,7 +22,8 @@ export interface ImageCopy {
   readonly toSourceError: (error: unknown) => unknown;
   readonly backoff: Backoff;
   readonly signal: AbortSignal;
-  readonly onProgress: (doneBytes: number, totalBytes: number) => void;
+  /** Of what is done, blobs that were there already were not moved. */
+  readonly onProgress: (doneBytes: number, totalBytes: number, movedBytes: number) => void;
 }
 
 /** What a copy came to. */
@@ -65,11 +66,13 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
   const signal = AbortSignal.any([copy.signal, failed.signal]);
   const limit = createLimit(parallelBlobs);
   let doneBytes = 0;
-  copy.onProgress(doneBytes, totalBytes);
+  let movedBytes = 0;
+  copy.onProgress(doneBytes, totalBytes, movedBytes);
   let leftOut = 0;
-  const report = (bytes: number): void => {
+  const report = (bytes: number, moved: number): void => {
     doneBytes += bytes;
-    copy.onProgress(doneBytes, totalBytes);
+    movedBytes += moved;
+    copy.onProgress(doneBytes, totalBytes, movedBytes);
   };
 
   async function bring(blob: Layer): Promise<number> {
@@ -77,12 +80,12 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
     let counted = 0;
     const onBytes = (bytes: number): void => {
       counted += bytes;
-      report(bytes);
+      report(bytes, bytes);
     };
     const moved = await copy.once(blob.digest, signal, () =>
       copyBlob({ ...copy, descriptor: blob, signal, onBytes }),
     );
-    report(blob.size - counted);
+    report(blob.size - counted, 0);
     return moved;
   }
 

@@ -1,0 +1,47 @@
+/** How fast something moves, from what it did in the last seconds. */
+export interface Rate {
+  /** The sum so far; it may fall, when an attempt is taken back. */
+  note(bytes: number): void;
+  /** `undefined` until there is something to go by. */
+  perSecond(): number | undefined;
+  /** Since it last grew. */
+  idleMs(): number;
+}
+
+const windowMs = 10_000;
+/** Bounds what is remembered: the notes of a copy come hundreds to the second. */
+const sampleMs = 250;
+/** The first bytes of a connection say nothing. */
+const minSpanMs = 500;
+
+export function createRate(now: () => number): Rate {
+  let samples = [{ at: now(), bytes: 0 }];
+  let latest = 0;
+  let grewAt = now();
+
+  function prune(): void {
+    const edge = now() - windowMs;
+    // The last one that is older than the window is where the window begins.
+    const first = samples.findLastIndex(({ at }) => at <= edge);
+    if (first > 0) samples = samples.slice(first);
+  }
+
+  return {
+    note(bytes) {
+      if (bytes > latest) grewAt = now();
+      latest = bytes;
+      const last = samples.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
+      if (now() - last < sampleMs) return;
+      prune();
+      samples.push({ at: now(), bytes });
+    },
+    perSecond() {
+      prune();
+      const [base] = samples;
+      const spanMs = base === undefined ? 0 : now() - base.at;
+      if (base === undefined || spanMs < minSpanMs) return undefined;
+      return (Math.max(0, latest - base.bytes) / spanMs) * 1000;
+    },
+    idleMs: () => Math.max(0, now() - grewAt),
+  };
+}

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createFailureMemory } from '../../lib/cloner/failure-memory.ts';
+import { CloneError } from '../../lib/index.ts';
+
+const gone = new CloneError('SOURCE_NOT_FOUND', 'nginx:9 does not exist on docker.io');
+
+describe('createFailureMemory', () => {
+  it('answers a controller for 2 s, 4 s, 8 s … and 5 minutes at most', () => {
+    let time = 0;
+    const memory = createFailureMemory({ now: () => time });
+    const pauses: number[] = [];
+    for (let round = 0; round < 10; round += 1) {
+      memory.remember('nginx', gone);
+      const since = time;
+      while (memory.recall('nginx', false) !== undefined) time += 1_000;
+      pauses.push((time - since) / 1_000);
+    }
+
+    assert.deepEqual(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+  });
+
+  it('says what was wrong, when that was, and when it is tried again', () => {
+    let time = 0;
+    const memory = createFailureMemory({ now: () => time });
+    for (let round = 0; round < 4; round += 1) memory.remember('nginx', gone);
+    time = 12_000;
+
+    const answer = memory.recall('nginx', false);
+
+    assert.equal(answer?.code, 'SOURCE_NOT_FOUND');
+    assert.equal(
+      answer.message,
+      'nginx:9 does not exist on docker.io; tried 12 s ago, again in 4 s',
+    );
+    assert.equal(answer.retryAfterMs, 4_000);
+  });
+
+  it('tries anew for a person, but not for the haste of a client', () => {
+    let time = 0;
+    const memory = createFailureMemory({ now: () => time });
+    for (let round = 0; round < 4; round += 1) memory.remember('nginx', gone);
+
+    assert.equal(memory.recall('nginx', true)?.message, 'nginx:9 does not exist on docker.io');
+    time = 1_000;
+
+    assert.equal(memory.recall('nginx', true), undefined);
+    assert.notEqual(memory.recall('nginx', false), undefined);
+  });
+
+  it('forgets when it went well, and begins with two seconds again', () => {
+    const memory = createFailureMemory({ now: () => 0 });
+    memory.remember('nginx', gone);
+    memory.remember('nginx', gone);
+    memory.forget('nginx');
+    assert.equal(memory.recall('nginx', false), undefined);
+
+    memory.remember('nginx', gone);
+
+    assert.match(memory.recall('nginx', false)?.message ?? '', /again in 2 s$/);
+  });
+
+  it('begins with two seconds again where nobody has asked for long', () => {
+    let time = 0;
+    const memory = createFailureMemory({ now: () => time });
+    memory.remember('nginx', gone);
+    memory.remember('nginx', gone);
+    time = 600_000;
+
+    memory.remember('nginx', gone);
+
+    assert.match(memory.recall('nginx', false)?.message ?? '', /again in 2 s$/);
+  });
+
+  it('makes nobody wait longer when the clock goes back', () => {
+    let time = 1_000_000;
+    const memory = createFailureMemory({ now: () => time });
+    memory.remember('nginx', gone);
+    time = 0;
+
+    assert.equal(memory.recall('nginx', false), undefined);
+  });
+
+  it('holds no more than it may: the oldest is forgotten', () => {
+    const memory = createFailureMemory({ now: () => 0, maxEntries: 2 });
+    for (const key of ['a', 'b', 'c']) memory.remember(key, gone);
+
+    const held = ['a', 'b', 'c'].filter((key) => memory.recall(key, false) !== undefined);
+
+    assert.deepEqual(held, ['b', 'c']);
+  });
+});

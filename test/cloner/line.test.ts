@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { createLine, type Line, type Ticket } from '../../lib/cloner/line.ts';
+import { CloneError } from '../../lib/index.ts';
+
+interface Stage {
+  readonly line: Line;
+  /** Names of tasks in the order in which they began. */
+  readonly begun: readonly string[];
+  join(namespace: string, name: string, target?: string): Ticket<string>;
+  /** Ends the oldest task that runs. */
+  end(name?: string): Promise<void>;
+}
+
+function stage({ maxRunning = 1, maxWaiting = 1_000 } = {}): Stage {
+  const line = createLine({ maxRunning, maxWaiting });
+  const begun: string[] = [];
+  const running = new Map<string, (name: string) => void>();
+  return {
+    line,
+    begun,
+    join(namespace, name, target = name) {
+      const ticket = line.join({ target, namespace }, async () => {
+        begun.push(name);
+        const { promise, resolve } = Promise.withResolvers<string>();
+        running.set(name, resolve);
+        return await promise;
+      });
+      ticket.done.catch(() => undefined);
+      return ticket;
+    },
+    async end(name) {
+      await settle();
+      const [oldest] = running.keys();
+      const ended = name ?? oldest ?? '';
+      running.get(ended)?.(ended);
+      running.delete(ended);
+      await settle();
+    },
+  };
+}
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 10; i += 1) await Promise.resolve();
+}
+
+describe('createLine', () => {
+  it('lets namespaces take turns, whatever they have waiting', async () => {
+    const { begun, join, end } = stage();
+    for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
+    for (const name of ['b1', 'b2']) join('b', name);
+    join('c', 'c1');
+
+    for (let turn = 0; turn < 7; turn += 1) await end();
+
+    assert.deepEqual(begun, ['a1', 'a2', 'b1', 'c1', 'a3', 'b2', 'a4']);
+  });
+
+  it('says how many begin before one', async () => {
+    const { join, end } = stage();
+    join('a', 'a1');
+    const [a2, a3, b1] = [join('a', 'a2'), join('a', 'a3'), join('b', 'b1')];
+    await settle();
+
+    assert.deepEqual([a2.ahead(), a3.ahead(), b1.ahead()], [0, 2, 1]);
+    await end();
+    assert.deepEqual([a2.ahead(), a3.ahead(), b1.ahead()], [undefined, 1, 0]);
+  });
+
+  it('takes what two namespaces wait for at the turn of the first of them', async () => {
+    const { begun, join, end } = stage();
+    for (const name of ['a1', 'a2', 'a3']) join('a', name);
+    const shared = join('a', 'shared');
+    assert.equal(shared.ahead(), 2);
+
+    shared.share('b');
+
+    assert.equal(shared.ahead(), 1);
+    for (let turn = 0; turn < 3; turn += 1) await end();
+    assert.deepEqual(begun, ['a1', 'a2', 'shared', 'a3']);
+  });
+
+  it('runs one at a time of each target, in their order, and lets others pass meanwhile', async () => {
+    const { begun, join, end } = stage({ maxRunning: 2 });
+    join('a', 'first', 't');
+    join('a', 'second', 't');
+    join('a', 'third', 't');
+    join('a', 'other');
+    await settle();
+    assert.deepEqual(begun, ['first', 'other']);
+
+    await end('other');
+    assert.deepEqual(begun, ['first', 'other']);
+    await end('first');
+
+    assert.deepEqual(begun, ['first', 'other', 'second']);
+  });
+
+  const full = (namespace: string, size: number): object => ({
+    name: 'CloneError',
+    code: 'LINE_FULL',
+    message: `the line is full: 3 copies wait for their turn (MAX_WAITING), ${size} of them for namespace ${namespace}`,
+    retryAfterMs: 10_000,
+  });
+
+  it('tells whoever has the most that the line is full', async () => {
+    const { join, line } = stage({ maxWaiting: 3 });
+    for (const name of ['a0', 'a1', 'a2', 'a3']) join('a', name);
+
+    assert.throws(() => join('a', 'a4'), full('a', 3));
+    assert.deepEqual(line.counts(), { running: 1, waiting: 3 });
+  });
+
+  it('has the longest namespace make room for one that has less', async () => {
+    const { begun, join, line, end } = stage({ maxWaiting: 3 });
+    const [, , , youngest] = ['a0', 'a1', 'a2', 'a3'].map((name) => join('a', name));
+    await settle();
+
+    join('b', 'b1');
+
+    await assert.rejects(youngest?.done ?? assert.fail(), full('a', 3));
+    assert.deepEqual(line.counts(), { running: 1, waiting: 3 });
+    // Both have their share now, and nobody loses it to the other.
+    assert.throws(() => join('b', 'b2'), full('b', 1));
+    for (let turn = 0; turn < 4; turn += 1) await end();
+    assert.deepEqual(begun, ['a0', 'a1', 'b1', 'a2']);
+  });
+
+  it('sends nobody away whom others wait with', async () => {
+    const { join } = stage({ maxWaiting: 2 });
+    join('a', 'a0');
+    const [alone, shared] = [join('a', 'a1'), join('a', 'a2')];
+    shared.share('b');
+
+    join('c', 'c1');
+
+    await assert.rejects(alone.done, { code: 'LINE_FULL' });
+    assert.equal(shared.ahead(), 0);
+  });
+
+  it('takes who can begin at once also where the line is full', async () => {
+    const { begun, join } = stage({ maxRunning: 2, maxWaiting: 1 });
+    join('a', 'first', 't');
+    join('a', 'second', 't');
+
+    join('a', 'other');
+
+    await settle();
+    assert.deepEqual(begun, ['first', 'other']);
+  });
+
+  it('closed, sends away who waits and who comes, and lets those end that run', async () => {
+    const { join, line, end } = stage();
+    const reason = new CloneError('INTERRUPTED', 'image-cloner is shutting down');
+    const [running, waiting] = [join('a', 'a1'), join('a', 'a2')];
+    await settle();
+
+    line.close(reason);
+
+    await assert.rejects(waiting.done, reason);
+    assert.throws(() => join('a', 'a3'), reason);
+    await end();
+    assert.equal(await running.done, 'a1');
+    assert.deepEqual(line.counts(), { running: 0, waiting: 0 });
+  });
+
+  it('goes on after a task that fails', async () => {
+    const { join, line, begun } = stage();
+    const failing = line.join({ target: 't', namespace: 'a' }, () =>
+      Promise.reject(new Error('no')),
+    );
+    join('a', 'a1', 't');
+
+    await assert.rejects(failing.done, { message: 'no' });
+
+    await settle();
+    assert.deepEqual(begun, ['a1']);
+  });
+
+  const arrivals = fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 60 });
+
+  it('lets no namespace wait for more than one turn of each other one', async () => {
+    await fc.assert(
+      fc.asyncProperty(arrivals, fc.integer({ min: 1, max: 4 }), async (namespaces, maxRunning) => {
+        const { begun, join, end } = stage({ maxRunning });
+        for (const [index, namespace] of namespaces.entries())
+          join(namespace, `${namespace}${index}`);
+        await settle();
+        for (const _ of namespaces) await end();
+
+        const order = begun.map((name) => name.slice(0, 1));
+        assert.equal(order.length, namespaces.length);
+        // What began at once had no turns to take.
+        const turns = order.slice(maxRunning);
+        for (const waiting of new Set(turns)) {
+          const own = turns.flatMap((name, index) => (name === waiting ? [index] : []));
+          for (const [nth, index] of own.entries()) {
+            const since = nth === 0 ? -1 : (own[nth - 1] ?? 0);
+            const others = turns.slice(since + 1, index);
+            assert.equal(new Set(others).size, others.length, `${waiting} in ${turns.join('')}`);
+          }
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('foretells every place exactly as long as nobody comes or is let pass', async () => {
+    await fc.assert(
+      fc.asyncProperty(arrivals, async (namespaces) => {
+        const { begun, join, end } = stage();
+        const tickets = namespaces.map((namespace, index) =>
+          join(namespace, `${namespace}${index}`),
+        );
+        const foretold = tickets.map((ticket) => (ticket.ahead() ?? -1) + 1);
+        await settle();
+        for (const _ of namespaces) await end();
+
+        const places = namespaces.map((name, index) => begun.indexOf(`${name}${index}`));
+        assert.deepEqual(foretold, places);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('gives every namespace its share of a full line, in whatever order they come', async () => {
+    fc.assert(
+      fc.property(arrivals, (namespaces) => {
+        const { join } = stage({ maxWaiting: 8 });
+        const tickets: { namespace: string; ticket: Ticket<string> }[] = [];
+        join('z', 'z');
+        for (const [index, namespace] of namespaces.entries()) {
+          try {
+            tickets.push({ namespace, ticket: join(namespace, `${namespace}${index}`) });
+          } catch {
+            // It had its share.
+          }
+        }
+        const wanted = Map.groupBy(namespaces, (namespace) => namespace);
+        const held = Map.groupBy(
+          tickets.filter(({ ticket }) => ticket.ahead() !== undefined),
+          ({ namespace }) => namespace,
+        );
+        const most = Math.max(...[...held.values()].map(({ length }) => length));
+        for (const [namespace, { length }] of wanted) {
+          const got = held.get(namespace)?.length ?? 0;
+          assert(got === length || got >= most - 1, `${namespace} has ${got} beside ${most}`);
+        }
+      }),
+    );
+  });
+});
