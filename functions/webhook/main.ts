@@ -9,9 +9,12 @@ import { createApp, createProbeApp } from './app.ts';
 import { readFlags, usage } from './flags.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import { openParts } from './parts.ts';
+import { openReplica } from './replicas.ts';
 
 /** Knative lets a pod live for 600 s after it was told to go, and spends 30 of them before it tells us. */
 const drainMs = 560_000;
+/** The Kubernetes SDK takes long to load: not while Knative asks every 50 ms whether we are ready. */
+const watchAfterMs = 2_000;
 
 /** A wall clock may jump, and durations with it. */
 const now = (): number => performance.now();
@@ -46,7 +49,9 @@ async function main(): Promise<void> {
     write: (line) => process.stdout.write(line),
   });
   const { maxClones: maxCopies, maxWaiting } = config;
-  const copies = createCopies({ maxCopies, maxWaiting, now });
+  const ownCopies = createCopies({ maxCopies, maxWaiting, now });
+  const replica = openReplica({ copies: ownCopies, env: process.env, logger });
+  const copies = replica ?? ownCopies;
   const metrics = createMetrics({ adapter: config.cloner, copies: () => copies.counts() });
   const parts = await openParts({
     reading: { ...reading, problems: [...flags.problems, ...reading.problems] },
@@ -106,6 +111,7 @@ async function main(): Promise<void> {
     },
     'ready',
   );
+  setTimeout(() => void replica?.watch(), watchAfterMs).unref();
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {

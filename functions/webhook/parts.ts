@@ -33,7 +33,8 @@ export interface PartsOptions {
   readonly metrics: Metrics;
 }
 
-const serviceAccountNamespace = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
+/** Where a pod finds the name of its namespace. */
+export const serviceAccountNamespace = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
 /**
  * Opens the files, the socket and the adapter. Rejects with one `ConfigError` that lists what is wrong with the variables and with all

@@ -1,6 +1,6 @@
 import type { Reference } from '../image/reference.ts';
 import { generationTag, provenanceTag } from '../image/tags.ts';
-import type { ImageCloner, RegistryAccess } from '../ports.ts';
+import type { CopyResult, ImageCloner, RegistryAccess } from '../ports.ts';
 
 /** What the backup holds for one source, and whether we wrote it. */
 export interface BackupState {
@@ -41,6 +41,19 @@ export async function isCopyOf(
   if (digest === sourceDigest) return true;
   if (question.cloner.keepsDigest) return false;
   return (await holds(question, provenanceTag(question.backup.tag, sourceDigest))) === digest;
+}
+
+/** The copy of `sourceDigest`, where the backup holds it by now and it was written by us. */
+export async function findCopy(
+  question: BackupQuestion,
+  source: Reference,
+  sourceDigest: string,
+): Promise<CopyResult | undefined> {
+  const { digest, isOurs } = await readBackup(question, source);
+  if (digest === undefined || !isOurs) return undefined;
+  // What is pinned was found by its digest.
+  const isThere = source.digest !== undefined || (await isCopyOf(question, digest, sourceDigest));
+  return isThere ? { digest, bytes: 0, isElsewhere: true } : undefined;
 }
 
 /** The digest that a tag of the backup's repository holds now. */

@@ -1,9 +1,9 @@
 import { CloneError } from '../errors.ts';
-import type { CopyProgress, CopyResult } from '../ports.ts';
+import type { CopyProgress, CopyReading, CopyResult } from '../ports.ts';
 import { untilAborted } from './deadline.ts';
 import { createFailureMemory } from './failure-memory.ts';
 import { createLine } from './line.ts';
-import { type CopyReading, createMeter, type Meter } from './meter.ts';
+import { createMeter, type Meter } from './meter.ts';
 
 /** A copy that somebody started; whoever waits for it shares it with all others who do. */
 export interface Copy {
@@ -33,18 +33,24 @@ export interface CopyKey {
   readonly isPerson?: boolean;
 }
 
-type Work = (
+export type Work = (
   signal: AbortSignal,
   onProgress: (progress: CopyProgress) => void,
 ) => Promise<CopyResult>;
+
+/** Looks whether somebody else has made the copy meanwhile. */
+export type Find = (signal: AbortSignal) => Promise<CopyResult | undefined>;
 
 /**
  * All copies of this process. They outlive the reviews that start them: one for each target and source digest,
  * one after the other for each target, a limited number at once, namespaces in turn.
  */
 export interface Copies {
-  /** Throws `CloneError` where it cannot even wait: the line is full, it failed a moment ago, or we are leaving. */
-  start(key: CopyKey, work: Work): Copy;
+  /**
+   * Throws `CloneError` where it cannot even wait: the line is full, it failed a moment ago, or we are leaving.
+   * `find` is for who shares copies with other processes.
+   */
+  start(key: CopyKey, work: Work, find?: Find): Copy;
   counts(): { readonly running: number; readonly waiting: number };
   /** Resolves when nothing runs and nothing waits any more. */
   idle(): Promise<void>;

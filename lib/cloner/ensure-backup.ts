@@ -12,8 +12,8 @@ import type {
   PullSecretRefs,
   WorkloadSecrets,
 } from '../ports.ts';
-import { type BackupQuestion, type BackupState, isCopyOf, readBackup } from './backup.ts';
-import type { Copies, Copy } from './copies.ts';
+import { type BackupQuestion, type BackupState, findCopy, isCopyOf, readBackup } from './backup.ts';
+import type { Copies, Copy, Find, Work } from './copies.ts';
 import { withDeadline } from './deadline.ts';
 import { createPatrol, type PatrolDeps } from './patrol.ts';
 import { createPrivacy } from './privacy.ts';
@@ -41,6 +41,9 @@ export interface EnsureDeps {
   /** Runs what nobody waits for, see `createPatrol`. */
   readonly soon?: PatrolDeps['soon'];
 }
+
+/** How long the backup may take to say whether another replica has made a copy; no review may be left that waits. */
+const maxFindMs = 30_000;
 
 interface EnsureRequest {
   readonly source: Reference;
@@ -165,7 +168,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const target = canonicalReference({ domain, path, tag });
     const log = report.progress(errand);
     const key = { target, sourceDigest: checked.digest, namespace, isPerson };
-    const work: Parameters<Copies['start']>[1] = (signal, share) => {
+    const work: Work = (signal, share) => {
       const onProgress = (progress: CopyProgress): void => {
         share(progress);
         log(progress);
@@ -177,14 +180,19 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
         return await writeBackup(write, source, checked, state);
       });
     };
+    const find: Find = (signal) =>
+      askBackup({ ...errand, signal, remainingMs: () => maxFindMs }, (question) =>
+        findCopy(question, source, checked.digest),
+      );
     try {
-      const copy = copies.start(key, work);
+      const copy = copies.start(key, work, find);
       const copied = await waitFor(copy, errand);
       if (copied === undefined) return { status: 'pending', ...describeProgress(copy) };
       // Whoever waited for another namespace's copy has opened the image too.
       await askBackup(errand, admit);
       const all = [...warnings, ...(copied.warnings ?? [])];
-      return { ...copied, result: isCurrent ? 'present' : 'copied', warnings: all };
+      const wasThere = isCurrent || copied.isElsewhere === true;
+      return { ...copied, result: wasThere ? 'present' : 'copied', warnings: all };
     } catch (error) {
       if (!isCurrent || !isUnmarkable(error)) throw error;
       const name = formatReference(backup);

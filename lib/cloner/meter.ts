@@ -1,18 +1,5 @@
-import type { CopyProgress } from '../ports.ts';
+import type { CopyProgress, CopyReading } from '../ports.ts';
 import { createRate } from './rate.ts';
-
-/** How far a running copy is, and what can be told of the rest. */
-export interface CopyReading {
-  readonly elapsedMs: number;
-  /** Absent until the size is known. Neither falls within one phase. */
-  readonly now?: CopyProgress;
-  /** Of the last seconds. */
-  readonly bytesPerSecond?: number;
-  /** What is left at that rate, a push that is to come included. */
-  readonly remainingMs?: number;
-  /** For so long nothing has moved. */
-  readonly idleMs: number;
-}
 
 /** Watches one copy. */
 export interface Meter {

@@ -1,7 +1,6 @@
-import type { CopyProgress } from '../ports.ts';
+import type { CopyProgress, CopyReading } from '../ports.ts';
 import type { Copy, CopyPlace } from './copies.ts';
 import { formatWait } from './duration.ts';
-import type { CopyReading } from './meter.ts';
 
 /** For a person, and for the client that comes back by itself. */
 export interface ProgressReport {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Copy, CopyPlace } from '../../lib/cloner/copies.ts';
-import type { CopyReading } from '../../lib/cloner/meter.ts';
 import { describeProgress } from '../../lib/cloner/progress.ts';
+import type { CopyReading } from '../../lib/index.ts';
 
 const mib = 1024 * 1024;
 

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { connect } from 'node:tls';
 import * as v from 'valibot';
 import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
 import { openNamespaceReader } from '../../lib/adapters/kubernetes/index.ts';
@@ -15,6 +14,7 @@ import { type Registry, startRegistry } from './support/docker-registry.ts';
 import { eventually } from './support/eventually.ts';
 import { pushImage } from './support/images.ts';
 import { createTempDir } from './support/janitor.ts';
+import { writeKubeconfig } from './support/kubeconfig.ts';
 
 const roleFile = 'knative/pull-secrets.yaml';
 const us = 'system:serviceaccount:image-cloner:image-cloner';
@@ -76,7 +76,7 @@ describe('pull secrets of a real API server', () => {
       '-n',
       'image-cloner',
     ]);
-    kubeconfigFile = await writeKubeconfig('config', token.trim());
+    kubeconfigFile = await configure('config', token.trim());
   });
   after(async () => {
     await Promise.all([server.stop(), registry.stop(), backup.stop()]);
@@ -133,21 +133,8 @@ describe('pull secrets of a real API server', () => {
     await server.mustKubectl(['patch', 'serviceaccount', 'default', '-n', namespace, '-p', patch]);
   }
 
-  /** As a pod has it: a token, and a CA that is really checked. */
-  async function writeKubeconfig(name: string, token: string): Promise<string> {
-    const file = join(dir, name);
-    const ca = await readCa(server.url);
-    const config = {
-      'current-context': 'test',
-      contexts: [{ name: 'test', context: { cluster: 'test', user: 'us' } }],
-      users: [{ name: 'us', user: { token } }],
-      clusters: [
-        { name: 'test', cluster: { server: server.url, 'certificate-authority-data': ca } },
-      ],
-    };
-    await writeFile(file, JSON.stringify(config));
-    return file;
-  }
+  const configure = (name: string, token: string): Promise<string> =>
+    writeKubeconfig({ file: join(dir, name), url: server.url, token });
 
   async function credentialsOf(
     namespace: string,
@@ -325,7 +312,7 @@ describe('pull secrets of a real API server', () => {
       found: [],
       warnings: ['its pull secrets could not be read: the API server did not answer'],
     };
-    secrets = await open(await writeKubeconfig('stale', 'n0t-a-token'));
+    secrets = await open(await configure('stale', 'n0t-a-token'));
     assert.deepEqual(await credentialsOf('a', ['pod-pull']), silence);
 
     secrets = await open(kubeconfigFile);
@@ -351,21 +338,4 @@ async function readAudit(file: string): Promise<readonly string[]> {
     const { verb, requestURI, responseStatus } = v.parse(eventSchema, JSON.parse(line));
     return `${responseStatus.code} ${verb} ${requestURI}`;
   });
-}
-
-/** The last certificate of the server's chain, as base64 of PEM: what a pod is given as ca.crt. */
-async function readCa(url: string): Promise<string> {
-  const { hostname, port } = new URL(url);
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false }, () => {
-    let certificate = socket.getPeerCertificate(true);
-    while (certificate.issuerCertificate.fingerprint256 !== certificate.fingerprint256)
-      certificate = certificate.issuerCertificate;
-    resolve(certificate.raw);
-    socket.destroy();
-  });
-  socket.on('error', reject);
-  const body = (await promise).toString('base64');
-  const pem = `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`;
-  return Buffer.from(pem).toString('base64');
 }

@@ -1,2 +1,2 @@
 /** Imported dynamically, so that the Kubernetes SDK (half a second) is loaded by nobody who does not use it. */
-export { openNamespaceReader } from './open.ts';
+export { openLeaseStore, openNamespaceReader } from './open.ts';

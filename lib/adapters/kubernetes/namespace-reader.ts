@@ -2,6 +2,7 @@ import { ApiException, type ConfigurationOptions, type CoreV1Api } from '@kubern
 import { untilAborted } from '../../cloner/deadline.ts';
 import type { Logger } from '../../ports.ts';
 import { createKeptConnections } from './kept-connections.ts';
+import { toProblem } from './problem.ts';
 
 /** What the API server says of one object; `unavailable` stands for every answer that is none. */
 export type Lookup<Found> =
@@ -76,14 +77,4 @@ export function createNamespaceReader({ api, logger }: NamespaceReaderDeps): Nam
         return names.filter((secret) => secret !== '');
       }),
   };
-}
-
-/** `HTTP 500`, `no answer in time`, `ECONNREFUSED`: never a word of the answer itself. */
-function toProblem(error: unknown, signal: AbortSignal): string {
-  if (signal.aborted) return 'no answer in time';
-  if (error instanceof ApiException) return `HTTP ${error.code}`;
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ('code' in cause && typeof cause.code === 'string') return cause.code;
-  }
-  return error instanceof SyntaxError ? 'an answer that is not JSON' : 'no usable answer';
 }

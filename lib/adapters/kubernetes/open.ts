@@ -1,6 +1,13 @@
-import { CoreV1Api, HttpMethod, KubeConfig, RequestContext } from '@kubernetes/client-node';
+import {
+  CoordinationV1Api,
+  CoreV1Api,
+  HttpMethod,
+  KubeConfig,
+  RequestContext,
+} from '@kubernetes/client-node';
 import { ConfigError } from '../../errors.ts';
-import type { Logger } from '../../ports.ts';
+import type { LeaseStore, Logger } from '../../ports.ts';
+import { createLeaseStore } from './lease-store.ts';
 import { createNamespaceReader, type NamespaceReader } from './namespace-reader.ts';
 
 export interface ClusterSettings {
@@ -14,34 +21,58 @@ export interface ClusterSettings {
  * Reads with the pod's own ServiceAccount, or with a kubeconfig. Rejects with `ConfigError` when neither can ever work;
  * the API server itself is not asked, it may be down for now.
  */
-export async function openNamespaceReader({
-  kubeconfigFile,
-  insideCluster,
-  logger,
-}: ClusterSettings): Promise<NamespaceReader> {
-  const config = new KubeConfig();
-  if (kubeconfigFile !== undefined) await load(config, kubeconfigFile);
-  else if (insideCluster) await loadOwn(config);
-  else throw unusable('it needs a cluster: run the webhook inside one, or set KUBECONFIG');
-  return createNamespaceReader({ api: config.makeApiClient(CoreV1Api), logger });
+export async function openNamespaceReader(settings: ClusterSettings): Promise<NamespaceReader> {
+  const config = await loadConfig(settings, 'PULL_SECRETS=true cannot work');
+  return createNamespaceReader({ api: config.makeApiClient(CoreV1Api), logger: settings.logger });
 }
 
-async function load(config: KubeConfig, file: string): Promise<void> {
+export interface LeaseSettings extends ClusterSettings {
+  /** Where the pod is; a kubeconfig has its own. */
+  readonly namespace: string | undefined;
+}
+
+/** The Leases of our own namespace. Rejects and waits as `openNamespaceReader` does. */
+export async function openLeaseStore(settings: LeaseSettings): Promise<LeaseStore> {
+  const needed = 'replicas cannot share copies';
+  const config = await loadConfig(settings, needed);
+  const ofContext = config.getContextObject(config.getCurrentContext())?.namespace;
+  const namespace = settings.kubeconfigFile === undefined ? settings.namespace : ofContext;
+  if (namespace === undefined) throw unusable(needed, 'nobody says which namespace is ours');
+  const api = config.makeApiClient(CoordinationV1Api);
+  return createLeaseStore({ api, namespace, logger: settings.logger });
+}
+
+async function loadConfig(
+  { kubeconfigFile, insideCluster }: ClusterSettings,
+  needed: string,
+): Promise<KubeConfig> {
+  const config = new KubeConfig();
+  if (kubeconfigFile !== undefined) await load(config, kubeconfigFile, needed);
+  else if (insideCluster) await loadOwn(config, needed);
+  else throw unusable(needed, 'it needs a cluster: run the webhook inside one, or set KUBECONFIG');
+  return config;
+}
+
+async function load(config: KubeConfig, file: string, needed: string): Promise<void> {
   try {
     config.loadFromFile(file);
     await assertUsable(config);
   } catch {
     // The reasons of a YAML parser quote the file, and that holds tokens.
-    throw unusable(`KUBECONFIG ${file} is not a file with a current context that can be used`);
+    throw unusable(
+      needed,
+      `KUBECONFIG ${file} is not a file with a current context that can be used`,
+    );
   }
 }
 
-async function loadOwn(config: KubeConfig): Promise<void> {
+async function loadOwn(config: KubeConfig, needed: string): Promise<void> {
   try {
     config.loadFromCluster();
     await assertUsable(config);
   } catch {
     throw unusable(
+      needed,
       'the pod has no token of its ServiceAccount; leave out automountServiceAccountToken: false',
     );
   }
@@ -53,6 +84,6 @@ async function assertUsable(config: KubeConfig): Promise<void> {
   await config.applySecurityAuthentication(new RequestContext(server, HttpMethod.GET));
 }
 
-function unusable(problem: string): ConfigError {
-  return new ConfigError([`PULL_SECRETS=true cannot work: ${problem}`]);
+function unusable(needed: string, problem: string): ConfigError {
+  return new ConfigError([`${needed}: ${problem}`]);
 }

@@ -1,0 +1,14 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Clock } from '../ports.ts';
+
+/** The machine's own: no date that is set, and no other machine, has a part in it. Sleepers keep no process from its end. */
+export const monotonicClock: Clock = {
+  now: () => performance.now(),
+  async sleep(ms, signal) {
+    try {
+      await pause(ms, undefined, { signal, ref: false });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  },
+};
