@@ -345,6 +345,9 @@ function pullSecretsWithDocker(given: Readonly<Record<string, string>>): readonl
     : [];
 }
 
+/** What is near these belongs to others: a cluster's environment has `CLUSTER_IP` and `CLUSTER_DIR`. */
+const commonNames: ReadonlySet<string> = new Set(['CLUSTER_ID']);
+
 /** A misspelt variable would silently be its default, so what looks like one of ours is an error. */
 function misspelt(env: Readonly<Record<string, string | undefined>>): readonly string[] {
   return Object.keys(env)
@@ -353,8 +356,9 @@ function misspelt(env: Readonly<Record<string, string | undefined>>): readonly s
     .flatMap((name) => {
       const bare = name.replace(/^IMAGE_CLONER_/, '');
       const nearest = names
+        .filter((known) => !commonNames.has(known))
         .map((known) => ({ known, distance: editDistance(bare, known) }))
-        .filter(({ known, distance }) => distance <= (known.length < 8 ? 1 : 2))
+        .filter(({ known, distance }) => distance <= (known.length < 12 ? 1 : 2))
         .toSorted((a, b) => a.distance - b.distance)[0];
       if (nearest !== undefined) return [`${name} is not known; did you mean ${nearest.known}?`];
       return bare === name ? [] : [`${name} is not known`];

@@ -309,6 +309,12 @@ describe('parseConfig', () => {
     ]);
   });
 
+  for (const name of ['CLUSTER_DIR', 'CLUSTER_IP', 'REGISTRY_PATH', 'LOG_FILE', 'NODE_PORT']) {
+    it(`leaves ${name} to whoever it belongs to`, () => {
+      assert.deepEqual(problems({ [name]: 'x' }), []);
+    });
+  }
+
   it('never repeats a value, which could be a secret', () => {
     const found = problems({ REGISTRY: 'https://user:hunter2@quay.io', DOCKER_HOST: 'hunter2' });
 
