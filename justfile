@@ -87,6 +87,12 @@ status:
 undeploy:
     node --import tsx functions/deploy/main.ts undeploy
 
+# what runs already, in opted-in namespaces: a table; with --apply it is copied, and the webhook rewrites it
+[group("cluster")]
+[positional-arguments]
+backfill *ARGS:
+    node --import tsx functions/backfill/main.ts "$@"
+
 # let a namespace pull from the backup, and let the webhook read that namespace's pull secrets: REGISTRY_AUTH_DIR holds username and password, BACKUP_PULL_SECRET names the secret
 [group("cluster")]
 pull-secret NAMESPACE:

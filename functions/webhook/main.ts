@@ -8,7 +8,7 @@ import { createAdmissionHandler, type Logger } from '../../lib/index.ts';
 import { createApp, createProbeApp } from './app.ts';
 import { readFlags, usage } from './flags.ts';
 import { type Listeners, openListeners } from './listeners.ts';
-import { openParts } from './parts.ts';
+import { openParts, toCloning } from './parts.ts';
 import { openReplica } from './replicas.ts';
 
 /** Knative lets a pod live for 600 s after it was told to go, and spends 30 of them before it tells us. */
@@ -63,17 +63,10 @@ async function main(): Promise<void> {
   const { domain, namespace } = parts.policy.backup;
   let isBackupUp = true;
   const review = createAdmissionHandler({
-    cloner: parts.cloner,
+    ...toCloning(parts, config),
     policy: parts.policy,
     copies,
     now,
-    backupCredentials: parts.backupCredentials,
-    ...(parts.sourceCredentials !== undefined && { sourceCredentials: parts.sourceCredentials }),
-    ...(parts.workloadSecrets !== undefined && { workloadSecrets: parts.workloadSecrets }),
-    pinDigests: config.pinDigests,
-    adoptExisting: config.adoptExisting,
-    privateToPublic: config.privateToPublic,
-    ...(config.clusterId !== undefined && { clusterId: config.clusterId }),
     logger,
     observer: {
       ...metrics,
@@ -100,7 +93,6 @@ async function main(): Promise<void> {
     certificates: parts.certificates,
     app: createApp({ ...probes, review, demandsCertificate: tls?.clientCaFile !== undefined }),
     probeApp: createProbeApp({ ...probes, reviewPort: tls?.port ?? port }),
-    metrics,
     logger,
   });
   logger.info(

@@ -7,6 +7,8 @@ import { rememberSource } from '../../lib/cloner/remembered-source.ts';
 import { type ConfigReading, namespaceOfService, toBackupNamespace } from '../../lib/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import type {
+  AdmissionHandlerDeps,
+  Config,
   CredentialSource,
   Credentials,
   ImageCloner,
@@ -57,6 +59,23 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
     problems,
   );
   return { ...backup, sourceCredentials, workloadSecrets, cloner, certificates };
+}
+
+/** How images are copied: of the parts, and as configured. For every entrance that copies. */
+export function toCloning(
+  { cloner, backupCredentials, sourceCredentials, workloadSecrets }: Parts,
+  { pinDigests, adoptExisting, privateToPublic, clusterId }: Config,
+): Omit<AdmissionHandlerDeps, 'policy'> {
+  return {
+    cloner,
+    backupCredentials,
+    ...(sourceCredentials !== undefined && { sourceCredentials }),
+    ...(workloadSecrets !== undefined && { workloadSecrets }),
+    pinDigests,
+    adoptExisting,
+    privateToPublic,
+    ...(clusterId !== undefined && { clusterId }),
+  };
 }
 
 async function openBackup(

@@ -68,21 +68,7 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 /** The use case, start to end: plan, make the backup hold every image, complete. All collaborators are given. */
 export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHandler {
   const { policy, logger = silent, observer = blind, now = Date.now } = deps;
-  const ensureBackup = createEnsureBackup({
-    cloner: deps.cloner,
-    copies: deps.copies ?? createCopies({ now }),
-    sourceCredentials: deps.sourceCredentials ?? { credentialsFor: () => Promise.resolve([]) },
-    workloadSecrets: deps.workloadSecrets,
-    backupCredentials: deps.backupCredentials ?? (() => Promise.resolve(undefined)),
-    pinDigests: deps.pinDigests ?? false,
-    adoptExisting: deps.adoptExisting ?? false,
-    clusterId: deps.clusterId ?? '',
-    privateToPublic: deps.privateToPublic ?? 'deny',
-    logger,
-    observer,
-    now,
-    ...(deps.soon !== undefined && { soon: deps.soon }),
-  });
+  const ensureBackup = toEnsureBackup(deps);
 
   return async function review(body, options) {
     const startedAt = now();
@@ -108,6 +94,26 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
       throw error;
     }
   };
+}
+
+/** What stands between a plan and the adapters, as the handler has it: for the entrances that plan by themselves. */
+export function toEnsureBackup(deps: Omit<AdmissionHandlerDeps, 'policy'>): EnsureBackup {
+  const { logger = silent, observer = blind, now = Date.now } = deps;
+  return createEnsureBackup({
+    cloner: deps.cloner,
+    copies: deps.copies ?? createCopies({ now }),
+    sourceCredentials: deps.sourceCredentials ?? { credentialsFor: () => Promise.resolve([]) },
+    workloadSecrets: deps.workloadSecrets,
+    backupCredentials: deps.backupCredentials ?? (() => Promise.resolve(undefined)),
+    pinDigests: deps.pinDigests ?? false,
+    adoptExisting: deps.adoptExisting ?? false,
+    clusterId: deps.clusterId ?? '',
+    privateToPublic: deps.privateToPublic ?? 'deny',
+    logger,
+    observer,
+    now,
+    ...(deps.soon !== undefined && { soon: deps.soon }),
+  });
 }
 
 async function cloneAll(

@@ -1,12 +1,13 @@
 import { CloneError } from '../errors.ts';
 import { backupReference, isBackup } from '../image/backup.ts';
+import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
 import {
-  canonicalReference,
-  formatReference,
-  parseReference,
-  type Reference,
-} from '../image/reference.ts';
-import { originalImagesAnnotation, parseOriginalImages } from './original-images.ts';
+  findOriginal,
+  isSameTag,
+  originalImagesAnnotation,
+  parseOriginalImages,
+  tryParse,
+} from './original-images.ts';
 import type { ReviewPolicy } from './policy.ts';
 import type { ImagePlace, Workload } from './workload.ts';
 
@@ -119,29 +120,14 @@ export function judge(place: ImagePlace, context: JudgeContext): PlaceVerdict {
   return { clone: { key: canonicalReference(reference), source: reference, backup, place } };
 }
 
-function tryParse(image: string): Reference | CloneError {
-  try {
-    return parseReference(image);
-  } catch (error) {
-    if (error instanceof CloneError) return error;
-    throw error;
-  }
-}
-
 /** A place that already names the backup keeps its entry in the annotation, unless that entry is of another image. */
 function keep(
-  { id, position }: ImagePlace,
+  place: ImagePlace,
   image: Reference,
   { originals, oldOriginals, policy }: JudgeContext,
 ): PlaceVerdict {
-  const recorded = [originals, oldOriginals]
-    .flatMap((record) => [record.get(id), record.get(position)])
-    .find((text) => text !== undefined);
-  if (recorded === undefined) return {};
-  const original = tryParse(recorded);
-  if (original instanceof CloneError) return {};
-  const isOriginal = isSameTag(backupReference(original, policy.backup), image);
-  return isOriginal ? { kept: [[id, recorded]] } : {};
+  const recorded = findOriginal(place, image, [originals, oldOriginals], policy.backup);
+  return recorded === undefined ? {} : { kept: [[place.id, recorded]] };
 }
 
 /**
@@ -159,8 +145,4 @@ function isSameWrite(
   if (original === undefined) return source.digest === undefined;
   const recorded = tryParse(original);
   return !(recorded instanceof CloneError) && recorded.digest === source.digest;
-}
-
-function isSameTag(a: Reference, b: Reference): boolean {
-  return a.domain === b.domain && a.path === b.path && a.tag === b.tag;
 }

@@ -93,7 +93,8 @@ export function toWebhookConfiguration(
   };
 }
 
-function toExcludedNamespaces({
+/** Namespaces from which the API server sends nothing, whatever their labels say. */
+export function toExcludedNamespaces({
   namespace,
   service,
   registryNamespace,

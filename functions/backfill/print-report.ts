@@ -1,0 +1,49 @@
+import { createLimit } from '../../lib/cloner/limit.ts';
+import type { ReportRow } from '../../lib/fleet/report.ts';
+import type { Subject } from '../../lib/fleet/subject.ts';
+import { formatTable } from '../../lib/fleet/table.ts';
+
+export interface PrintReportOptions {
+  readonly subjects: readonly Subject[];
+  readonly report: (subject: Subject, signal: AbortSignal) => Promise<readonly ReportRow[]>;
+  readonly print: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Registries are asked about that many objects at once. */
+const maxObjects = 8;
+
+/** The table: one row for each image of each object. */
+export async function printReport({
+  subjects,
+  report,
+  print,
+  signal,
+}: PrintReportOptions): Promise<void> {
+  const limit = createLimit(maxObjects);
+  const rows = await Promise.all(
+    subjects.map((subject) =>
+      limit.run(async () => {
+        signal.throwIfAborted();
+        return await report(subject, signal);
+      }),
+    ),
+  );
+  const head = ['NAMESPACE', 'OBJECT', 'CONTAINER', 'IMAGE', 'WHAT'];
+  const body = rows
+    .flat()
+    .map(({ namespace, object, container, image, what }) => [
+      namespace,
+      object,
+      container,
+      image,
+      what,
+    ]);
+  if (body.length === 0) {
+    print(
+      'no workload in an opted-in namespace: kubectl label namespace NAME image-cloner=enabled',
+    );
+    return;
+  }
+  for (const line of formatTable([head, ...body])) print(line);
+}

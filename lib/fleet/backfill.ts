@@ -1,0 +1,166 @@
+import { completeReview } from '../admission/complete.ts';
+import { backfillAnnotation } from '../admission/judge.ts';
+import type { ReviewPolicy } from '../admission/policy.ts';
+import type { PatientEnsure } from '../cloner/patient.ts';
+import { canonicalReference } from '../image/reference.ts';
+import type { CloneOutcome } from '../ports.ts';
+import { type Assessment, assess, isOpen } from './assess.ts';
+import type { RolloutEnd } from './await-rollout.ts';
+import { ensureAll } from './ensure-all.ts';
+import { withOriginals } from './originals.ts';
+import type { Pace } from './pace.ts';
+import { type ReportRow, toReportRows } from './report.ts';
+import { readRollout } from './rollout.ts';
+import type { WorkloadStore } from './store.ts';
+import type { Subject } from './subject.ts';
+import type { StepEnd } from './walk.ts';
+
+export interface BackfillDeps {
+  readonly store: Pick<WorkloadStore, 'read' | 'patch'>;
+  readonly policy: ReviewPolicy;
+  readonly ensure: PatientEnsure;
+  readonly pace: Pace;
+  /** Absent: rollouts are not waited for. */
+  readonly awaitRollout?: (subject: Subject, signal: AbortSignal) => Promise<RolloutEnd>;
+  /** A value that the annotation never had. */
+  readonly stamp: () => string;
+  /** Whether tags of what is in the backup already are asked for anew. */
+  readonly refresh: boolean;
+  /** What goes on meanwhile. */
+  readonly tell: (subject: Subject, text: string) => void;
+}
+
+export interface Backfill {
+  /** Reads only. */
+  report(subject: Subject, signal: AbortSignal): Promise<readonly ReportRow[]>;
+  /** Copies, and has the webhook rewrite the object. Rejects where the API server does not answer, and with the signal's reason. */
+  apply(subject: Subject, signal: AbortSignal): Promise<StepEnd>;
+}
+
+const untouched: StepEnd = { state: 'untouched' };
+
+/**
+ * Moves what runs already. The copies are made first and from here, where a person sees how far they are and no write waits for them;
+ * then nothing but an annotation is written, and the webhook does the rewriting: so no field changes hands.
+ */
+export function createBackfill(deps: BackfillDeps): Backfill {
+  const { store, policy, ensure, pace, awaitRollout, refresh, tell } = deps;
+  /** What the API server turned out not to call the webhook for: to write more annotations there would be of no use. */
+  const uncalled = new Set<string>();
+
+  function look(subject: Subject): { readonly now: Assessment; readonly fresh?: Assessment } {
+    const stamp = deps.stamp();
+    const now = assess(subject, policy, stamp);
+    if (!refresh || now.left !== undefined) return { now };
+    return { now, fresh: assess(withOriginals(subject, policy.backup), policy, stamp) };
+  }
+
+  /** Hundreds of objects name the same few images, and some registries count questions. */
+  const ensureOnce = rememberOutcomes(ensure);
+
+  async function report(subject: Subject, signal: AbortSignal): Promise<readonly ReportRow[]> {
+    const { now, fresh } = look(subject);
+    const { plan } = fresh ?? now;
+    const outcomes =
+      now.left === undefined
+        ? await ensureAll(plan, ensureOnce, { dryRun: true, signal })
+        : new Map<string, CloneOutcome>();
+    return toReportRows(now, fresh, outcomes);
+  }
+
+  async function apply(listed: Subject, signal: AbortSignal): Promise<StepEnd> {
+    // The list may be an hour old.
+    const subject = await store.read(listed, signal);
+    if (subject === undefined) return untouched;
+    const { now, fresh = now } = look(subject);
+    const { plan } = fresh;
+    if (now.left !== undefined || (plan.images.length === 0 && plan.refusals.length === 0)) {
+      return untouched;
+    }
+    if (isOpen(now) && uncalled.has(keyOf(subject))) return failed(notCalled(subject));
+
+    const outcomes = await ensureAll(plan, ensure, { dryRun: false, signal });
+    signal.throwIfAborted();
+    const { response } = completeReview(plan, outcomes);
+    if (!response.allowed) return failed(response.status?.message ?? 'refused');
+    const notes = response.warnings ?? [];
+    const isRefused = [...outcomes.values()].some(({ status }) => status === 'failed');
+    if (isOpen(now)) return await touch(subject, signal, notes);
+    return isRefused ? failed(notes.join('; ')) : { state: 'done', what: 'asked for anew', notes };
+  }
+
+  async function touch(
+    before: Subject,
+    signal: AbortSignal,
+    notes: readonly string[],
+  ): Promise<StepEnd> {
+    await pace(signal);
+    const stamp = deps.stamp();
+    const body = { metadata: { annotations: { [backfillAnnotation]: stamp } } };
+    const written = await store.patch(
+      before,
+      { type: 'merge', body },
+      { signal, onWait: (message) => tell(before, message) },
+    );
+    if (written.status === 'gone') return untouched;
+    if (written.status === 'refused') return failed(written.message);
+    const { subject, warnings } = written;
+    // The answer to a write is the object as it was stored.
+    if (isOpen(assess(subject, policy, deps.stamp()))) {
+      if (warnings.length > 0) return failed(`not rewritten: ${warnings.join('; ')}`);
+      uncalled.add(keyOf(before));
+      return failed(notCalled(before));
+    }
+    const all = [...new Set([...notes, ...warnings])];
+    return await watchRollout(before, subject, signal, all);
+  }
+
+  async function watchRollout(
+    before: Subject,
+    written: Subject,
+    signal: AbortSignal,
+    notes: readonly string[],
+  ): Promise<StepEnd> {
+    if (awaitRollout === undefined) return { state: 'done', what: 'rewritten', notes };
+    const was = readRollout(before);
+    if (was.state === 'running' || was.state === 'stuck') {
+      const note = `its rollout is not waited for: before, ${was.detail}`;
+      return { state: 'done', what: 'rewritten', notes: [...notes, note] };
+    }
+    tell(written, 'rewritten, rolling out');
+    const end = await awaitRollout(written, signal);
+    if (end.state !== 'running' && end.state !== 'stuck')
+      return { state: 'done', what: 'rewritten', notes };
+    return {
+      state: 'failed',
+      problem: `rewritten, but its rollout did not end: ${end.detail}`,
+      endsRun: true,
+    };
+  }
+
+  return { report, apply };
+}
+
+/** One answer for one image and one set of pull secrets, which is enough for a report. */
+function rememberOutcomes(ensure: PatientEnsure): PatientEnsure {
+  const known = new Map<string, Promise<CloneOutcome>>();
+  return async (request) => {
+    const key = JSON.stringify([canonicalReference(request.source), request.pod]);
+    const outcome = known.get(key) ?? ensure(request);
+    known.set(key, outcome);
+    return await outcome;
+  };
+}
+
+function failed(problem: string): StepEnd {
+  return { state: 'failed', problem, endsRun: false };
+}
+
+/** What a webhook configuration tells apart. */
+function keyOf({ kind, namespace }: Subject): string {
+  return `${namespace} ${kind.workload}`;
+}
+
+function notCalled({ kind, namespace }: Subject): string {
+  return `the API server does not call the webhook for ${kind.workload} in ${namespace}: is it registered, and for these WORKLOADS?`;
+}

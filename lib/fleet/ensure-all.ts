@@ -1,0 +1,19 @@
+import type { CloneOutcomes } from '../admission/complete.ts';
+import type { ReviewPlan } from '../admission/plan.ts';
+import type { PatientEnsure } from '../cloner/patient.ts';
+
+/** Makes the backup hold every image of a plan, however long that takes; with `dryRun`, only looks. */
+export async function ensureAll(
+  plan: Pick<ReviewPlan, 'images' | 'pod' | 'request'>,
+  ensure: PatientEnsure,
+  { dryRun, signal }: { readonly dryRun: boolean; readonly signal: AbortSignal },
+): Promise<CloneOutcomes> {
+  const { pod, request } = plan;
+  const outcomes = await Promise.all(
+    plan.images.map(async ({ key, source, backup }) => {
+      const { uid, namespace } = request;
+      return [key, await ensure({ source, backup, pod, dryRun, namespace, signal, uid })] as const;
+    }),
+  );
+  return new Map(outcomes);
+}

@@ -1,0 +1,64 @@
+import { ConfigError } from '../errors.ts';
+import { type WorkloadKind, workloadKinds } from './kinds.ts';
+import type { WorkloadStore } from './store.ts';
+import type { Subject } from './subject.ts';
+
+export interface FindOptions {
+  readonly store: Pick<WorkloadStore, 'optedInNamespaces' | 'readNamespace' | 'list'>;
+  /** As `WORKLOADS` lists them. */
+  readonly workloads: readonly string[];
+  /** Namespaces that somebody named. Empty: all that are opted in. */
+  readonly namespaces: readonly string[];
+  /** Namespaces that are never looked into. */
+  readonly excluded: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Every workload that the webhook would be asked about. Rejects with `ConfigError` where a namespace was named that it would
+ * not be asked about.
+ */
+export async function findOptedIn(options: FindOptions): Promise<readonly Subject[]> {
+  const { store, namespaces, excluded, signal } = options;
+  if (namespaces.length === 0) {
+    const all = (await store.optedInNamespaces(signal)).map(({ name }) => name);
+    return await listEach(
+      options,
+      all.filter((name) => !excluded.includes(name)),
+    );
+  }
+  const problems = await Promise.all(
+    namespaces.map(async (name) => {
+      if (excluded.includes(name)) return [`namespace ${name} is excluded: image-cloner needs it`];
+      const found = await store.readNamespace(name, signal);
+      if (found === undefined) return [`there is no namespace ${name}`];
+      return found.labels['image-cloner'] === 'enabled'
+        ? []
+        : [
+            `namespace ${name} is not opted in: kubectl label namespace ${name} image-cloner=enabled`,
+          ];
+    }),
+  );
+  if (problems.flat().length > 0) throw new ConfigError(problems.flat());
+  return await listEach(options, namespaces);
+}
+
+async function listEach(
+  {
+    store,
+    workloads,
+    signal,
+  }: Pick<FindOptions, 'workloads' | 'signal'> & {
+    readonly store: Pick<WorkloadStore, 'list'>;
+  },
+  namespaces: readonly (string | undefined)[],
+): Promise<readonly Subject[]> {
+  const kinds: readonly WorkloadKind[] = workloadKinds.filter(({ workload }) =>
+    workloads.includes(workload),
+  );
+  const subjects: Subject[] = [];
+  for (const namespace of namespaces) {
+    for (const kind of kinds) subjects.push(...(await store.list(kind, namespace, signal)));
+  }
+  return subjects;
+}

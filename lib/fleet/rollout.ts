@@ -1,0 +1,117 @@
+import * as v from 'valibot';
+import type { Subject } from './subject.ts';
+
+/** How far the cluster is with what was written: `none` where nothing rolls out. */
+export type Rollout =
+  | { readonly state: 'done' | 'none' }
+  | { readonly state: 'running' | 'stuck'; readonly detail: string };
+
+const count = v.optional(v.number(), 0);
+
+const conditions = v.optional(
+  v.array(
+    v.object({
+      type: v.string(),
+      status: v.string(),
+      reason: v.optional(v.string(), ''),
+    }),
+  ),
+  [],
+);
+
+const objectSchema = v.object({
+  metadata: v.object({ generation: count }),
+  spec: v.optional(
+    v.object({
+      replicas: v.optional(v.number(), 1),
+      paused: v.optional(v.boolean(), false),
+      updateStrategy: v.optional(
+        v.object({
+          type: v.optional(v.string(), ''),
+          rollingUpdate: v.optional(v.nullable(v.object({ partition: count }))),
+        }),
+        {},
+      ),
+    }),
+    {},
+  ),
+  status: v.optional(
+    v.object({
+      observedGeneration: count,
+      replicas: count,
+      updatedReplicas: count,
+      availableReplicas: count,
+      readyReplicas: count,
+      desiredNumberScheduled: count,
+      updatedNumberScheduled: count,
+      numberAvailable: count,
+      conditions,
+    }),
+    {},
+  ),
+});
+
+type Observed = v.InferOutput<typeof objectSchema>;
+
+/** Reads an object's status as `kubectl rollout status` does (k8s.io/kubectl `polymorphichelpers/rollout_status.go`). */
+export function readRollout({ kind, object }: Subject): Rollout {
+  const judge = judges.get(`${kind.group}/${kind.kind}`);
+  if (judge === undefined) return { state: 'none' };
+  const observed = v.parse(objectSchema, object);
+  if (observed.status.observedGeneration < observed.metadata.generation) {
+    return { state: 'running', detail: 'its controller has not seen the change yet' };
+  }
+  return judge(observed);
+}
+
+const judges: ReadonlyMap<string, (observed: Observed) => Rollout> = new Map([
+  ['apps/Deployment', judgeDeployment],
+  ['apps/DaemonSet', judgeDaemonSet],
+  ['apps/StatefulSet', judgeStatefulSet],
+  ['serving.knative.dev/Service', judgeKnative],
+  ['serving.knative.dev/Configuration', judgeKnative],
+]);
+
+function judgeDeployment({ spec, status }: Observed): Rollout {
+  if (spec.paused) return { state: 'none' };
+  const { replicas, updatedReplicas, availableReplicas } = status;
+  const isLate = status.conditions.some(({ reason }) => reason === 'ProgressDeadlineExceeded');
+  if (isLate) return { state: 'stuck', detail: 'it exceeded its progress deadline' };
+  if (updatedReplicas < spec.replicas) return running(updatedReplicas, spec.replicas, 'updated');
+  if (replicas > updatedReplicas) return running(updatedReplicas, replicas, 'of the new template');
+  if (availableReplicas < updatedReplicas) {
+    return running(availableReplicas, updatedReplicas, 'available');
+  }
+  return { state: 'done' };
+}
+
+function judgeDaemonSet({ spec, status }: Observed): Rollout {
+  if (spec.updateStrategy.type === 'OnDelete') return { state: 'none' };
+  const { desiredNumberScheduled: wanted, updatedNumberScheduled, numberAvailable } = status;
+  if (updatedNumberScheduled < wanted) return running(updatedNumberScheduled, wanted, 'updated');
+  return numberAvailable < wanted
+    ? running(numberAvailable, wanted, 'available')
+    : { state: 'done' };
+}
+
+function judgeStatefulSet({ spec, status }: Observed): Rollout {
+  if (spec.updateStrategy.type === 'OnDelete') return { state: 'none' };
+  const partition = spec.updateStrategy.rollingUpdate?.partition ?? 0;
+  const wanted = Math.max(0, spec.replicas - partition);
+  if (status.updatedReplicas < wanted) return running(status.updatedReplicas, wanted, 'updated');
+  return status.readyReplicas < spec.replicas
+    ? running(status.readyReplicas, spec.replicas, 'ready')
+    : { state: 'done' };
+}
+
+function judgeKnative({ status }: Observed): Rollout {
+  const ready = status.conditions.find(({ type }) => type === 'Ready');
+  if (ready?.status === 'True') return { state: 'done' };
+  return ready?.status === 'False'
+    ? { state: 'stuck', detail: `it is not ready: ${ready.reason}` }
+    : { state: 'running', detail: 'it is not ready yet' };
+}
+
+function running(done: number, of: number, what: string): Rollout {
+  return { state: 'running', detail: `${done} of ${of} pods are ${what}` };
+}

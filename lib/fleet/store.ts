@@ -1,0 +1,44 @@
+import type { WorkloadKind } from './kinds.ts';
+import type { Subject } from './subject.ts';
+
+export interface Namespace {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** RFC 7386 or RFC 6902. */
+export type WorkloadPatch =
+  | { readonly type: 'merge'; readonly body: object }
+  | { readonly type: 'json'; readonly body: readonly object[] };
+
+/** What became of a write. */
+export type WriteResult =
+  | {
+      readonly status: 'written';
+      /** As it was stored, whatever admission made of it. */
+      readonly subject: Subject;
+      /** What webhooks had to say. */
+      readonly warnings: readonly string[];
+    }
+  | { readonly status: 'refused'; readonly message: string }
+  | { readonly status: 'gone' };
+
+/** The workloads of a cluster. Rejects, with a sentence for a person, where the API server does not answer or may not be asked. */
+export interface WorkloadStore {
+  /** Those that are labelled `image-cloner: enabled`. */
+  optedInNamespaces(signal: AbortSignal): Promise<readonly Namespace[]>;
+  readNamespace(name: string, signal: AbortSignal): Promise<Namespace | undefined>;
+  /** Of one namespace, or of all where it is `undefined`; none where the cluster has no such kind. */
+  list(
+    kind: WorkloadKind,
+    namespace: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly Subject[]>;
+  read(subject: Subject, signal: AbortSignal): Promise<Subject | undefined>;
+  /** Told to come back, it does, as kubectl would; `onWait` is told why. */
+  patch(
+    subject: Subject,
+    patch: WorkloadPatch,
+    options: { readonly signal: AbortSignal; readonly onWait: (message: string) => void },
+  ): Promise<WriteResult>;
+}

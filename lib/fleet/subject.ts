@@ -1,0 +1,75 @@
+import * as v from 'valibot';
+import type { WorkloadKind } from './kinds.ts';
+
+/** One workload of a cluster, as it is stored. */
+export interface Subject {
+  readonly kind: WorkloadKind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly object: unknown;
+}
+
+const record = v.record(v.string(), v.unknown());
+const metadataSchema = v.object({
+  metadata: v.object({ name: v.string(), namespace: v.string() }),
+});
+
+/** Reads the name of what the API server listed. Throws for what has none, which no API server sends. */
+export function toSubject(kind: WorkloadKind, object: unknown): Subject {
+  const { metadata } = v.parse(metadataSchema, object);
+  return { kind, ...metadata, object };
+}
+
+/** `deployment/web` */
+export function formatSubject({ kind, name }: Pick<Subject, 'kind' | 'name'>): string {
+  return `${kind.kind.toLowerCase()}/${name}`;
+}
+
+/** The object with one annotation more, or with another value for it. */
+export function withAnnotation(object: unknown, key: string, value: string): unknown {
+  const whole = toRecord(object);
+  const metadata = toRecord(whole['metadata']);
+  const annotations = toRecord(metadata['annotations']);
+  return { ...whole, metadata: { ...metadata, annotations: { ...annotations, [key]: value } } };
+}
+
+/** The object with another value at a JSON pointer (RFC 6901) that exists in it. */
+export function replaceAt(object: unknown, pointer: string, value: string): unknown {
+  const [, ...path] = pointer.split('/');
+  return setBelow(object, path, value);
+}
+
+/** What the API server would send about an UPDATE of the subject to `object`; nobody is asked to store anything. */
+export function toUpdateReview(subject: Subject, object: unknown, uid: string): unknown {
+  const { group, kind } = subject.kind;
+  return {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: {
+      uid,
+      kind: { group, version: 'v1', kind },
+      operation: 'UPDATE',
+      namespace: subject.namespace,
+      name: subject.name,
+      dryRun: true,
+      object,
+      oldObject: subject.object,
+    },
+  };
+}
+
+function setBelow(node: unknown, path: readonly string[], value: string): unknown {
+  const [head, ...rest] = path;
+  if (head === undefined) return value;
+  if (Array.isArray(node)) {
+    return node.map((item: unknown, index) =>
+      String(index) === head ? setBelow(item, rest, value) : item,
+    );
+  }
+  const fields = toRecord(node);
+  return { ...fields, [head]: setBelow(fields[head], rest, value) };
+}
+
+function toRecord(value: unknown): Readonly<Record<string, unknown>> {
+  return v.is(record, value) && !Array.isArray(value) ? value : {};
+}

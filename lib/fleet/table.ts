@@ -1,0 +1,15 @@
+import { toPrintable } from '../admission/verdict.ts';
+
+/** Lines of a table whose columns are as wide as what stands in them; the last one is not filled up. */
+export function formatTable(rows: readonly (readonly string[])[]): readonly string[] {
+  const printable = rows.map((row) => row.map(toPrintable));
+  const widths = printable.reduce<readonly number[]>(
+    (all, row) => row.map((cell, column) => Math.max(all[column] ?? 0, cell.length)),
+    [],
+  );
+  return printable.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(column === row.length - 1 ? 0 : (widths[column] ?? 0)))
+      .join('  '),
+  );
+}

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
+import { readRollout } from '../../lib/fleet/rollout.ts';
+import type { Subject } from '../../lib/fleet/subject.ts';
+import { subject } from '../support/fake-store.ts';
+
+function make(workload: string, spec: object, status: object, generation = 2): Subject {
+  const metadata = { name: 'web', namespace: 'shop', generation };
+  return subject(workload, { metadata, spec, status });
+}
+
+const seen = { observedGeneration: 2 };
+
+describe('readRollout', () => {
+  const cases = [
+    {
+      name: 'a Deployment that nobody has seen yet',
+      subject: make('deployments', { replicas: 1 }, { observedGeneration: 1, updatedReplicas: 1 }),
+      expected: { state: 'running', detail: 'its controller has not seen the change yet' },
+    },
+    {
+      name: 'a new Deployment without status',
+      subject: make('deployments', {}, {}),
+      expected: { state: 'running', detail: 'its controller has not seen the change yet' },
+    },
+    {
+      name: 'a Deployment with old pods',
+      subject: make(
+        'deployments',
+        { replicas: 3 },
+        { ...seen, replicas: 4, updatedReplicas: 1, availableReplicas: 3 },
+      ),
+      expected: { state: 'running', detail: '1 of 3 pods are updated' },
+    },
+    {
+      name: 'a Deployment whose old pods are still ending',
+      subject: make(
+        'deployments',
+        { replicas: 3 },
+        { ...seen, replicas: 4, updatedReplicas: 3, availableReplicas: 3 },
+      ),
+      expected: { state: 'running', detail: '3 of 4 pods are of the new template' },
+    },
+    {
+      name: 'a Deployment whose pods cannot pull',
+      subject: make(
+        'deployments',
+        { replicas: 1 },
+        {
+          ...seen,
+          conditions: [
+            { type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded' },
+          ],
+        },
+      ),
+      expected: { state: 'stuck', detail: 'it exceeded its progress deadline' },
+    },
+    {
+      name: 'a Deployment that is through',
+      subject: make(
+        'deployments',
+        { replicas: 2 },
+        { ...seen, replicas: 2, updatedReplicas: 2, availableReplicas: 2 },
+      ),
+      expected: { state: 'done' },
+    },
+    {
+      name: 'a Deployment scaled to nothing',
+      subject: make('deployments', { replicas: 0 }, seen),
+      expected: { state: 'done' },
+    },
+    {
+      name: 'a paused Deployment',
+      subject: make('deployments', { replicas: 3, paused: true }, seen),
+      expected: { state: 'none' },
+    },
+    {
+      name: 'a DaemonSet half way',
+      subject: make(
+        'daemonsets',
+        {},
+        { ...seen, desiredNumberScheduled: 5, updatedNumberScheduled: 5, numberAvailable: 4 },
+      ),
+      expected: { state: 'running', detail: '4 of 5 pods are available' },
+    },
+    {
+      name: 'a DaemonSet that waits for somebody to delete its pods',
+      subject: make(
+        'daemonsets',
+        { updateStrategy: { type: 'OnDelete' } },
+        { ...seen, desiredNumberScheduled: 5 },
+      ),
+      expected: { state: 'none' },
+    },
+    {
+      name: 'a StatefulSet with a partition',
+      subject: make(
+        'statefulsets',
+        { replicas: 3, updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 2 } } },
+        { ...seen, updatedReplicas: 1, readyReplicas: 3 },
+      ),
+      expected: { state: 'done' },
+    },
+    {
+      name: 'a StatefulSet that goes on',
+      subject: make('statefulsets', { replicas: 3 }, { ...seen, updatedReplicas: 1 }),
+      expected: { state: 'running', detail: '1 of 3 pods are updated' },
+    },
+    {
+      name: 'a Knative Service whose revision failed',
+      subject: make(
+        'services.serving.knative.dev',
+        {},
+        { ...seen, conditions: [{ type: 'Ready', status: 'False', reason: 'RevisionFailed' }] },
+      ),
+      expected: { state: 'stuck', detail: 'it is not ready: RevisionFailed' },
+    },
+    {
+      name: 'a CronJob',
+      subject: make('cronjobs', {}, {}),
+      expected: { state: 'none' },
+    },
+  ];
+  for (const { name, subject, expected } of cases) {
+    it(`reads ${name}`, () => {
+      assert.deepEqual(readRollout(subject), expected);
+    });
+  }
+});
+
+describe('createAwaitRollout', () => {
+  const busy = make('deployments', { replicas: 2 }, { ...seen, updatedReplicas: 1 });
+  const done = make(
+    'deployments',
+    { replicas: 2 },
+    { ...seen, replicas: 2, updatedReplicas: 2, availableReplicas: 2 },
+  );
+
+  function wait(
+    answers: readonly (Subject | undefined)[],
+  ): ReturnType<ReturnType<typeof createAwaitRollout>> {
+    let clock = 0;
+    const left = [...answers];
+    const awaitRollout = createAwaitRollout({
+      store: { read: () => Promise.resolve(left.shift()) },
+      now: () => clock,
+      sleep: async (ms) => {
+        clock += ms;
+        await Promise.resolve();
+      },
+      timeoutMs: 5_000,
+    });
+    return awaitRollout(busy, new AbortController().signal);
+  }
+
+  it('ends with the rollout', async () => {
+    assert.deepEqual(await wait([busy, done]), { state: 'done' });
+  });
+
+  it('ends when the time is over, with how far it is', async () => {
+    assert.deepEqual(await wait([busy, busy, busy, done]), {
+      state: 'running',
+      detail: '1 of 2 pods are updated',
+    });
+  });
+
+  it('ends when somebody deletes the object', async () => {
+    assert.deepEqual(await wait([undefined]), { state: 'gone' });
+  });
+});

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createDisplay } from '../../functions/clone/display.ts';
+
+const mebibyte = 1024 * 1024;
+
+function open(columns?: number): {
+  readonly display: ReturnType<typeof createDisplay>;
+  readonly text: () => string;
+  readonly pass: (ms: number) => void;
+} {
+  let clock = 0;
+  let text = '';
+  const display = createDisplay({
+    write: (more) => {
+      text += more;
+    },
+    columns,
+    now: () => clock,
+  });
+  return {
+    display,
+    text: () => text,
+    pass: (ms) => {
+      clock += ms;
+    },
+  };
+}
+
+const half = { phase: 'copy', doneBytes: 8 * mebibyte, totalBytes: 16 * mebibyte } as const;
+
+describe('createDisplay', () => {
+  it('writes in a pipe a line now and then, without control characters', () => {
+    const { display, text, pass } = open();
+
+    display.progress('nginx:1.27', half);
+    pass(4_999);
+    display.progress('nginx:1.27', half);
+    pass(1);
+    display.progress('nginx:1.27', half);
+    display.line('evil\u001b[2Jname: copied');
+    display.done('nginx:1.27');
+
+    assert.equal(text(), 'nginx:1.27: 50 %, 8.0 of 16.0 MiB\nevil [2Jname: copied\n');
+  });
+
+  it('draws bars on a terminal, in place, no wider than it is', () => {
+    const { display, text, pass } = open(60);
+
+    display.progress('nginx:1.27', half);
+    pass(200);
+    display.progress('nginx:1.27', { phase: 'push', doneBytes: 16, totalBytes: 16 });
+
+    const [, first = '', second = ''] = text().split('\u001b[J');
+    assert.equal(first, '[############............] nginx:1.27: 50 %, 8.0 of 16.0 Mi\n\u001b[1A\r');
+    assert.equal(second, '[########################] nginx:1.27: 100 %, 0.0 of 0.0 Mi\n');
+  });
+
+  it('keeps lines above the bars', () => {
+    const { display, text } = open(80);
+
+    display.progress('a', half);
+    display.line('b: copied');
+    display.done('a');
+
+    const frames = text().split('\u001b[J');
+    assert.equal(
+      frames[2],
+      'b: copied\n[############............] a: 50 %, 8.0 of 16.0 MiB\n\u001b[1A\r',
+    );
+    assert.equal(frames[3], '');
+  });
+});
