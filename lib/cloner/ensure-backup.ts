@@ -134,6 +134,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     try {
       const budgetMs = errand.remainingMs();
       const hasBackup = state.digest !== undefined && state.isOurs;
+      // Who was given no time has kept nobody waiting.
+      if (!hasBackup && budgetMs < errand.budgetMs / 4) throw lateBackup(errand);
       return await bring(errand, await checkSource(source, { budgetMs, hasBackup, pod, signal }));
     } catch (error) {
       if (isBackupsFault(error)) throw error;
@@ -303,6 +305,13 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
 /** Of somebody who does not wait. */
 function toQuestion({ backup, access }: Errand, cloner: ImageCloner): BackupQuestion {
   return { cloner, backup, access, signal: new AbortController().signal };
+}
+
+function lateBackup({ source, backup }: Errand): CloneError {
+  return new CloneError(
+    'BACKUP_UNAVAILABLE',
+    `the backup registry ${backup.domain} answered so late that no time was left to look for ${formatReference(source)}`,
+  );
 }
 
 async function waitFor(

@@ -589,6 +589,33 @@ describe('createAdmissionHandler when the copy takes longer', () => {
       'using the backup of nginx:1.27: docker.io did not say within 2 s whether nginx:1.27 exists',
     ]);
   });
+
+  it('blames the backup, not the source, where the backup has taken all the time', async () => {
+    const { cloner } = stage();
+    let time = 0;
+    const handler = createAdmissionHandler({
+      cloner: {
+        ...cloner,
+        resolve: (image, access, signal) => {
+          time += access.side === 'backup' ? 8_000 : 0;
+          return cloner.resolve(image, access, signal);
+        },
+      },
+      policy: policy(),
+      now: () => time,
+    });
+
+    const answer = await handler(review(web), {
+      signal: new AbortController().signal,
+      budgetMs: 9_000,
+    });
+
+    assert.equal(
+      answer.response.status?.message,
+      'container "web": the backup registry docker.io answered so late that no time was left to look for nginx:1.27',
+    );
+    assert.ok(!cloner.asked.includes('docker.io/library/nginx:1.27'));
+  });
 });
 
 describe('createAdmissionHandler when there is more to copy than turns', () => {

@@ -15,14 +15,17 @@ export type Scope = string;
 export interface Authorizer {
   /** Header for a request that needs `scopes`, as far as a challenge was seen before. */
   authorization(scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined>;
-  /** Learns from a 401 to a request that was sent with `used`. Returns `false` where trying once more cannot help. */
+  /**
+   * Learns from a 401 to a request that was sent with `used`. Returns what makes the header that answers this very
+   * challenge, whatever others are told meanwhile; nothing where trying once more cannot help.
+   */
   learn(
     challenge: Pick<HttpAnswer, 'headers'>,
     scopes: readonly Scope[],
     used: string | undefined,
-  ): boolean;
-  /** Why a 401 may be final: credentials that we have and did not send. */
-  withheld(): RegistryError | undefined;
+  ): ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
+  /** Why this 401 may be final: credentials that we have and did not send. */
+  withheld(challenge: Pick<HttpAnswer, 'headers'>): RegistryError | undefined;
 }
 
 export interface AuthorizerOptions {
@@ -65,17 +68,18 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       ? undefined
       : `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
 
-  async function authorization(
+  async function headerFor(
+    known: Scheme,
     scopes: readonly Scope[],
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    switch (scheme.kind) {
+    switch (known.kind) {
       case 'unknown':
         return options.isConfigured ? basic : undefined;
       case 'basic':
         return basic;
       case 'bearer':
-        return toHeader(await tokenFor(scheme, scopes, signal));
+        return toHeader(await tokenFor(known, scopes, signal));
     }
   }
 
@@ -83,22 +87,27 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     challenge: Pick<HttpAnswer, 'headers'>,
     scopes: readonly Scope[],
     used: string | undefined,
-  ): boolean {
+  ): ReturnType<Authorizer['learn']> {
     const picked = pickScheme(challengesOf(challenge));
-    if (picked === undefined) return false;
+    if (picked === undefined) return undefined;
     scheme = picked;
-    if (scheme.kind !== 'bearer') return basic !== undefined && used !== basic;
-    const key = keyOf(scheme, scopes);
+    const answer = (signal: AbortSignal): Promise<string | undefined> =>
+      headerFor(picked, scopes, signal);
+    if (picked.kind !== 'bearer') {
+      return basic !== undefined && used !== basic ? answer : undefined;
+    }
+    const key = keyOf(picked, scopes);
     if (tokens.get(key)?.header === used && used !== undefined) {
       // It may have expired, or have been issued before a permission was: one fresh one, and no more.
       tokens.delete(key);
     }
-    return true;
+    return answer;
   }
 
-  function withheld(): RegistryError | undefined {
-    if (basic === undefined || scheme.kind !== 'bearer') return undefined;
-    return isOwnRealm(scheme.realm, registry) ? undefined : foreign(scheme.realm);
+  function withheld(challenge: Pick<HttpAnswer, 'headers'>): RegistryError | undefined {
+    const picked = pickScheme(challengesOf(challenge));
+    if (basic === undefined || picked?.kind !== 'bearer') return undefined;
+    return isOwnRealm(picked.realm, registry) ? undefined : foreign(picked.realm);
   }
 
   /** Bearer, unless its token server may not see the password that Basic would take; what neither is, is left out. */
@@ -170,7 +179,11 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     }
   }
 
-  return { authorization, learn, withheld };
+  return {
+    authorization: (scopes, signal) => headerFor(scheme, scopes, signal),
+    learn,
+    withheld,
+  };
 }
 
 function challengesOf({ headers }: Pick<HttpAnswer, 'headers'>): readonly Challenge[] {

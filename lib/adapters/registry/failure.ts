@@ -56,6 +56,8 @@ export interface Refusal {
   readonly retryAfter?: string | undefined;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
   readonly now: number;
+  /** Codes that are no verdict on what was sent, whatever they say: the same may go better. */
+  readonly passingCodes?: readonly string[] | undefined;
 }
 
 const errorsSchema = v.object({
@@ -105,20 +107,32 @@ const statusWords: ReadonlyMap<number, string> = new Map([
   [507, 'it has no space left (507)'],
 ]);
 
+/** Harbor says 403 DENIED of a quota, Quay and Artifactory have words of their own; none means the credentials. */
+const quotaWords =
+  /\bquota\b|exceed\w* .*\b(limit|quota|storage)\b|no space left|storage (limit|is full)/i;
+
 const maxMessageLength = 200;
 
 /** Translates an answer that is no success. */
 export function toRegistryError(step: string, refusal: Refusal): RegistryError {
-  const { status, text, retryAfter, now } = refusal;
+  const { status, text, retryAfter, now, passingCodes = [] } = refusal;
   const { code, message } = readErrors(text);
-  const said = message === '' ? `it answered ${status}` : message;
+  const isFull = status >= 400 && status !== 429 && quotaWords.test(message);
+  const words = statusWords.get(status);
+  if (isFull || words !== undefined) {
+    const said = isFull ? `it has no room left (${message})` : words;
+    return new RegistryError('REFUSED', `${step}: ${said}`, { status });
+  }
+  // UNKNOWN comes with words that say as little.
+  const isTelling = message !== '' && code !== 'UNKNOWN';
+  const said = `it answered ${status}${message === '' ? '' : ` (${message})`}`;
   return new RegistryError(
     reasonsByCode.get(code) ?? reasonOf(status),
-    `${step}: ${statusWords.get(status) ?? said}`,
+    `${step}: ${isTelling ? message : said}`,
     {
       status,
       isTransient: reasonsByCode.has(code)
-        ? transientCodes.includes(code)
+        ? [...transientCodes, ...passingCodes].includes(code)
         : transientStatuses.has(status),
       retryAfterMs: parseRetryAfter(retryAfter, now),
     },
@@ -152,7 +166,7 @@ export function isTransient(error: unknown): boolean {
     : connectionProblemOf(error).isPassing;
 }
 
-function describe({ reason, message }: RegistryError, { side, image }: Attempt): string {
+function describe({ reason, message, status }: RegistryError, { side, image }: Attempt): string {
   const name = formatReference(image);
   const registry = side === 'source' ? image.domain : `the backup registry ${image.domain}`;
   switch (reason) {
@@ -167,7 +181,9 @@ function describe({ reason, message }: RegistryError, { side, image }: Attempt):
     case 'RATE_LIMITED':
       return `${registry} limits how often it may be asked and refused ${name}; try again later${side === 'source' ? ', or log in with SOURCE_AUTH_FILE' : ''}`;
     case 'UNAVAILABLE':
-      return `${registry} cannot be reached for ${name}: ${message}`;
+      return status === undefined
+        ? `${registry} cannot be reached for ${name}: ${message}`
+        : `${registry} has trouble with ${name}: ${message}`;
     case 'UNSUPPORTED':
       return `${name} cannot be copied: ${message}`;
     case 'REFUSED':
@@ -181,9 +197,7 @@ function reasonOf(status: number): RegistryReason {
   if (status === 429) return 'RATE_LIMITED';
   if (status === 401 || status === 403) return 'DENIED';
   if (status === 404) return 'NOT_FOUND';
-  return transientStatuses.has(status) || (status > 500 && status !== 507)
-    ? 'UNAVAILABLE'
-    : 'REFUSED';
+  return transientStatuses.has(status) || status > 500 ? 'UNAVAILABLE' : 'REFUSED';
 }
 
 /** Registries answer with JSON, proxies before them with HTML; only the first is worth showing. */

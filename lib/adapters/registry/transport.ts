@@ -11,6 +11,8 @@ export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | '
   readonly scopes: readonly Scope[];
   /** Statuses that are an answer; every other one is thrown. */
   readonly expect: readonly number[];
+  /** Codes of errors that may pass, besides those that always may. */
+  readonly passingCodes?: readonly string[];
   /** As a function it can be sent once only: neither a challenge nor a failure makes it be sent again. */
   readonly body?: Uint8Array | (() => Uint8Array | AsyncIterable<Uint8Array>);
 }
@@ -48,6 +50,8 @@ export function createTransport(options: TransportOptions): Send {
   const { http, registry, authorizer, quiet, maxAttempts, maxRetryAfterMs, sleep, now } = options;
   const backoff = createBackoff(options);
 
+  const isOwn = ({ origin }: URL): boolean => origin === registry.origin;
+
   return async function send(asked, signal) {
     for (let attempt = 1; ; attempt += 1) {
       await keepQuiet(asked, signal);
@@ -79,19 +83,18 @@ export function createTransport(options: TransportOptions): Send {
   async function sendOnce(asked: RegistryRequest, signal: AbortSignal): Promise<Answered> {
     const used = await authorizationFor(asked, signal);
     const first = await follow(asked, used, signal);
-    const answer =
-      first.status === 401 && typeof asked.body !== 'function'
-        ? await answerChallenge(asked, first, used, signal)
-        : first;
+    const answer = first.status === 401 ? await answerChallenge(asked, first, used, signal) : first;
     if (asked.expect.includes(answer.status)) return answer;
     const text = await readError(answer, asked);
-    const withheld = answer.status === 401 ? authorizer.withheld() : undefined;
+    const withheld =
+      answer.status === 401 && isOwn(answer.url) ? authorizer.withheld(answer) : undefined;
     if (withheld !== undefined) throw withheld;
     throw toRegistryError(asked.step, {
       status: answer.status,
       text,
       retryAfter: headerOf(answer, 'retry-after') ?? headerOf(answer, 'x-retry-after'),
       now: now(),
+      passingCodes: asked.passingCodes,
     });
   }
 
@@ -101,11 +104,13 @@ export function createTransport(options: TransportOptions): Send {
     used: string | undefined,
     signal: AbortSignal,
   ): Promise<Answered> {
-    // A challenge from the place that we were redirected to is not the registry's.
-    if (challenge.url.origin !== registry.origin) return challenge;
-    if (!authorizer.learn(challenge, asked.scopes, used)) return challenge;
+    // A challenge from the place that we were sent to is not the registry's.
+    if (!isOwn(asked.url) || !isOwn(challenge.url)) return challenge;
+    const answered = authorizer.learn(challenge, asked.scopes, used);
+    if (answered === undefined) return challenge;
     await drop(challenge);
-    return await follow(asked, await authorizationFor(asked, signal), signal);
+    if (typeof asked.body === 'function') throw challenged(asked);
+    return await follow(asked, await answered(signal), signal);
   }
 
   /** An upload may be sent elsewhere by its `Location`: credentials follow the origin, not the registry's wishes. */
@@ -113,7 +118,7 @@ export function createTransport(options: TransportOptions): Send {
     asked: RegistryRequest,
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    if (asked.url.origin !== registry.origin) return undefined;
+    if (!isOwn(asked.url)) return undefined;
     return await authorizer.authorization(asked.scopes, signal);
   }
 
@@ -123,9 +128,9 @@ export function createTransport(options: TransportOptions): Send {
     signal: AbortSignal,
   ): Promise<Answered> {
     let { url } = asked;
-    let sentBy = url.origin === registry.origin ? undefined : registry;
+    let sentBy = isOwn(url) ? undefined : registry;
     // Lost with the first step to another origin, and not found again on a step back: others chose that address.
-    let isOwn = sentBy === undefined;
+    let mayKnow = sentBy === undefined;
     for (let hop = 0; ; hop += 1) {
       const body = typeof asked.body === 'function' ? asked.body() : asked.body;
       const answer = await http.send({
@@ -133,7 +138,7 @@ export function createTransport(options: TransportOptions): Send {
         url,
         headers: {
           ...asked.headers,
-          ...(isOwn && authorization !== undefined && { authorization }),
+          ...(mayKnow && authorization !== undefined && { authorization }),
         },
         ...(body !== undefined && { body }),
         signal,
@@ -150,10 +155,18 @@ export function createTransport(options: TransportOptions): Send {
         throw new RegistryError('REFUSED', message);
       }
       sentBy = url;
-      isOwn = isOwn && next.origin === registry.origin;
+      mayKnow = mayKnow && isOwn(next);
       url = next;
     }
   }
+}
+
+/** A token that ended in the middle, or what somebody else was told meanwhile: the stream's owner starts over, with the answer. */
+function challenged({ step }: RegistryRequest): RegistryError {
+  return new RegistryError('DENIED', `${step}: it asked for credentials in the middle`, {
+    status: 401,
+    isTransient: true,
+  });
 }
 
 async function readError(answer: Answered, { method, step }: RegistryRequest): Promise<string> {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import nock from 'nock';
+import { createAuthorizer } from '../../../lib/adapters/registry/auth.ts';
 import { acme, acmeBasic, bearer, type Knock, openKnock, served, useNock } from './nocked.ts';
 
 const { signal } = new AbortController();
 const path = '/v2/team/app/manifests/1';
+const basicChallenge = { 'www-authenticate': 'Basic realm="r"' };
 const pull = 'repository:team/app:pull';
 
 async function head({ client }: Knock, reference = '1'): Promise<string | undefined> {
@@ -23,6 +25,22 @@ describe('createAuthorizer', () => {
     nock('https://reg.test', anonymous).head(path).reply(200, '', served.headers);
 
     assert.equal(await head(openKnock()), served.digest);
+  });
+
+  it('answers the challenge that it was given, whatever another request is told meanwhile', async () => {
+    const authorizer = createAuthorizer({
+      http: { send: () => Promise.reject(new Error('asked')), close: () => Promise.resolve() },
+      registry: new URL('https://reg.test'),
+      credentials: acme,
+      now: () => 0,
+      isConfigured: true,
+    });
+
+    const answer = authorizer.learn({ headers: basicChallenge }, [pull], 'Bearer old');
+    authorizer.learn({ headers: bearer('https://evil.test/t') }, [pull], acmeBasic);
+
+    assert.equal(await answer?.(signal), acmeBasic);
+    assert.equal(authorizer.withheld({ headers: basicChallenge }), undefined);
   });
 
   it('fetches an anonymous token where it has no credentials', async () => {

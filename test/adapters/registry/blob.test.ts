@@ -312,6 +312,26 @@ describe('copyBlob into a bad target', () => {
     });
   }
 
+  it('begins anew where a token has ended by the time that the layer is there', async () => {
+    const bench = await open({ backup: { auth: { scheme: 'bearer', users: { acme: 'secret' } } } });
+    seed(bench.source, 'app:1', image);
+    const ended = bench.backup.faults.add(
+      writing,
+      async (exchange, next) => {
+        bench.backup.tokens?.expire();
+        return await next(exchange);
+      },
+      { times: 1, beforeAuth: true },
+    );
+    const credentials = { username: 'acme', password: 'secret' };
+
+    await bench.copy('app', image.digest, { targetAccess: { side: 'backup', credentials } });
+
+    assert.equal(ended.hits(), 1);
+    assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
+    assert.deepEqual(forgottenUploads(bench.backup), []);
+  });
+
   it('takes back the progress of an upload that came to nothing', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);

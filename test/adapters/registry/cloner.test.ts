@@ -126,7 +126,7 @@ describe('createRegistryCloner, resolve', () => {
 
     await assert.rejects(resolve(bench, bench.source), {
       code: 'SOURCE_UNAVAILABLE',
-      message: `${bench.source.host} cannot be reached for ${bench.source.host}/app:1: looking it up: it answered 503`,
+      message: `${bench.source.host} has trouble with ${bench.source.host}/app:1: looking it up: it answered 503`,
     });
     assert.equal(down.hits(), 2);
     assert.deepEqual(bench.pauses, [250]);

@@ -39,6 +39,11 @@ function plant({ source }: Bench, body: object, mediaType: string): string {
     .digest;
 }
 
+/** distribution 2.8 on a file system, when two of us write at once. */
+const halfWritten = answer(400, {
+  body: '{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match uploaded content"}]}',
+});
+
 function nothingWritten({ backup }: Bench): void {
   assert.deepEqual(backup.store.tags('acme/app'), []);
   assert.deepEqual(backup.store.manifests('acme/app'), []);
@@ -46,6 +51,17 @@ function nothingWritten({ backup }: Bench): void {
 }
 
 describe('copyImage', () => {
+  it('writes a manifest again where another writer was in the way', async () => {
+    const bench = await open();
+    const image = seed(bench.source, 'app:1', makeImage());
+    const met = bench.backup.faults.add(on('PUT', 'manifest'), halfWritten, { times: 2 });
+
+    await bench.copy('app', image.digest);
+
+    assert.equal(met.hits(), 2);
+    assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
+  });
+
   const amd = makeImage({ seed: 'a' });
   const arm = makeImage({ seed: 'b', platform: 'linux/arm64' });
   const shared = bytes(5_000);

@@ -71,7 +71,29 @@ describe('toRegistryError', () => {
       'asking: it answered 429',
     ],
     [500, '', 'UNAVAILABLE', true, 'asking: it answered 500'],
-    [500, body('UNKNOWN', 'oops'), 'UNAVAILABLE', true, 'asking: oops'],
+    [500, body('UNKNOWN', 'oops'), 'UNAVAILABLE', true, 'asking: it answered 500 (oops)'],
+    [
+      403,
+      body('DENIED', 'adding 1 MiB will exceed the configured upper limit of 1 GiB'),
+      'REFUSED',
+      false,
+      'asking: it has no room left (adding 1 MiB will exceed the configured upper limit of 1 GiB)',
+    ],
+    [
+      403,
+      body('DENIED', 'storage quota exceeded'),
+      'REFUSED',
+      false,
+      'asking: it has no room left (storage quota exceeded)',
+    ],
+    [
+      429,
+      body('TOOMANYREQUESTS', 'pull quota exceeded'),
+      'RATE_LIMITED',
+      true,
+      'asking: pull quota exceeded',
+    ],
+    [507, body('DENIED', 'no'), 'REFUSED', false, 'asking: it has no space left (507)'],
     [
       500,
       JSON.stringify({
@@ -254,6 +276,18 @@ describe('toCloneError', () => {
       });
     }
   }
+
+  it('does not say of a registry that answered that it cannot be reached', () => {
+    const cause = new RegistryError('UNAVAILABLE', 'asking: it answered 503', { status: 503 });
+
+    const error = toCloneError(cause, { side: 'source', image });
+
+    assert.ok(error instanceof CloneError);
+    assert.equal(
+      error.message,
+      'reg.test has trouble with reg.test/team/app:1: asking: it answered 503',
+    );
+  });
 
   it('leaves all other errors as they are', () => {
     const bug = new TypeError('bug');

@@ -1,0 +1,68 @@
+import { createAdmissionHandler, type ReviewPolicy } from '../../lib/index.ts';
+import { type Bench, openBench } from '../adapters/registry/bench.ts';
+import { createMemoryLog, type MemoryLog } from '../support/memory-log.ts';
+import { deployment, patchOf, policy, review } from '../support/reviews.ts';
+
+/** A person before the whole webhook: the handler, the registry adapter, and two registries in memory. */
+export interface Scene extends Pick<Bench, 'source' | 'backup'> {
+  readonly log: MemoryLog;
+  /** What `kubectl apply` of a Deployment with this image gets to read, with names instead of loopback addresses. */
+  apply(image?: string): Promise<Told>;
+  close(): Promise<void>;
+}
+
+export interface Told {
+  readonly allowed: boolean;
+  readonly code: number | undefined;
+  /** After `denied the request: `. */
+  readonly message: string | undefined;
+  readonly warnings: readonly string[];
+  readonly patch: unknown;
+}
+
+export interface SceneOptions {
+  readonly policy?: Partial<ReviewPolicy>;
+  readonly maxImageBytes?: number;
+  /** @default 5000 */
+  readonly budgetMs?: number;
+}
+
+export async function openScene(options: SceneOptions = {}): Promise<Scene> {
+  const { maxImageBytes, budgetMs = 5_000 } = options;
+  const bench = await openBench(maxImageBytes === undefined ? {} : { maxImageBytes });
+  const { source, backup, cloner } = bench;
+  const log = createMemoryLog();
+  const handler = createAdmissionHandler({
+    cloner,
+    policy: policy({
+      backup: { domain: backup.host, namespace: 'acme', naming: 'nested' },
+      ...options.policy,
+    }),
+    logger: log.logger,
+  });
+  // Ports are others in every run.
+  const named = (text: string): string =>
+    text
+      .replaceAll(source.host.replace(':', '-'), 'public.test')
+      .replaceAll(source.host, 'public.test')
+      .replaceAll(backup.host, 'backup.test')
+      .replaceAll(/app-[0-9a-f]{12}/g, 'app');
+  return {
+    source,
+    backup,
+    log,
+    async apply(image = 'app:1') {
+      const body = review({ object: deployment({ web: `${source.host}/${image}` }) });
+      const answer = await handler(body, { signal: new AbortController().signal, budgetMs });
+      const { allowed, status, warnings = [] } = answer.response;
+      return {
+        allowed,
+        code: status?.code,
+        message: status && named(status.message),
+        warnings: warnings.map(named),
+        patch: patchOf(answer),
+      };
+    },
+    close: () => bench.close(),
+  };
+}

@@ -1,0 +1,348 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import {
+  answer,
+  changeHeaders,
+  corruptBody,
+  createHold,
+  cutBody,
+  dropConnection,
+  lieAboutLength,
+  makeImage,
+  on,
+  redirect,
+  rejectUpload,
+  seed,
+} from '../../lib/memory-registry/index.ts';
+import { openScene, type Scene, type SceneOptions } from './scene.ts';
+
+type Faults = Scene['source']['faults'];
+type Row = readonly [
+  what: string,
+  match: Parameters<Faults['add']>[0],
+  fault: Parameters<Faults['add']>[1],
+  words: string,
+];
+
+const image = makeImage({ layers: [100_000] });
+const digest = 'sha256:3a10d26a6f0bff03fe85733ef630ed2794c57b3374ff26c718764c390d596944';
+const source = 'public.test/app:1';
+const exact = `${source}@${digest}`;
+/** Written first, so it is the one that a failed copy speaks of. */
+const copy = 'backup.test/acme/public.test/app:1.3a10d26a6f0b';
+const look = on('HEAD', 'manifest');
+const read = on('GET', 'manifest');
+const layer = on('GET', 'blob');
+const begin = on('POST', 'uploads');
+const write = on('PUT', 'upload');
+const tag = on('PUT', 'manifest');
+const quota =
+  'adding 12.0 MiB of storage resource will exceed the configured upper limit of 1.0 GiB';
+
+let scene: Scene | undefined;
+async function open(options?: SceneOptions): Promise<Scene> {
+  scene = await openScene(options);
+  seed(scene.source, 'app:1', image);
+  return scene;
+}
+afterEach(async () => {
+  await scene?.close();
+  scene = undefined;
+});
+
+function errors(code: string, message: string): { readonly body: string } {
+  return { body: JSON.stringify({ errors: [{ code, message }] }) };
+}
+
+async function refuses(scene: Scene, words: string): Promise<void> {
+  const told = await scene.apply();
+
+  assert.deepEqual([told.allowed, told.code], [false, 403]);
+  assert.equal(told.message, `container "web": ${words}`);
+  assert.deepEqual(scene.backup.store.tags('acme/public.test/app'), []);
+}
+
+describe('what a person reads when the source', () => {
+  const lie = changeHeaders({ 'docker-content-digest': `sha256:${'f'.repeat(64)}` });
+  const rows: readonly Row[] = [
+    [
+      'cuts the connection',
+      look,
+      dropConnection(),
+      `public.test cannot be reached for ${source}: looking it up: the connection was cut`,
+    ],
+    [
+      'cuts the connection in the middle of a layer, again and again',
+      layer,
+      cutBody(50),
+      `public.test cannot be reached for ${exact}: reading a layer: the connection was cut`,
+    ],
+    [
+      'cuts its manifest short',
+      read,
+      cutBody(50),
+      `public.test cannot be reached for ${exact}: reading its manifest: the connection was cut`,
+    ],
+    [
+      'serves a layer with one wrong bit',
+      layer,
+      corruptBody(60),
+      `public.test did not serve ${exact}: reading a layer: it does not have its digest`,
+    ],
+    [
+      'serves a manifest with one wrong bit',
+      read,
+      corruptBody(60),
+      `public.test did not serve ${exact}: reading its manifest: it served something else than it was asked for`,
+    ],
+    [
+      'says that a layer is shorter than it is',
+      layer,
+      lieAboutLength(77),
+      `public.test did not serve ${exact}: reading a layer: it is not as long as the manifest says`,
+    ],
+    [
+      'says that a layer is longer than it is',
+      layer,
+      lieAboutLength(1_000_000),
+      `public.test did not serve ${exact}: reading a layer: it is not as long as the manifest says`,
+    ],
+    [
+      'names a digest that it does not have',
+      look,
+      lie,
+      `public.test/app:1@sha256:${'f'.repeat(64)} does not exist on public.test`,
+    ],
+    [
+      'redirects in a circle',
+      look,
+      redirect(({ href }) => href),
+      `public.test did not serve ${source}: looking it up: it redirects more than 5 times`,
+    ],
+    [
+      'redirects layers in a circle',
+      layer,
+      redirect(({ href }) => href),
+      `public.test did not serve ${exact}: reading a layer: it redirects more than 5 times`,
+    ],
+    [
+      'answers 400',
+      look,
+      answer(400),
+      `public.test did not serve ${source}: looking it up: it answered 400`,
+    ],
+    [
+      'answers 404 to a layer',
+      layer,
+      answer(404),
+      `${exact} does not exist on public.test (reading a layer: ${image.blobs[0]?.digest} is not there)`,
+    ],
+    [
+      'answers 429',
+      look,
+      answer(429),
+      `public.test limits how often it may be asked and refused ${source}; try again later, or log in with SOURCE_AUTH_FILE`,
+    ],
+    ...[408, 500, 502, 503, 504].map(
+      (status): Row => [
+        `answers ${status}`,
+        look,
+        answer(status),
+        `public.test has trouble with ${source}: looking it up: it answered ${status}`,
+      ],
+    ),
+    [
+      'answers 500 to a layer',
+      layer,
+      answer(500),
+      `public.test has trouble with ${exact}: reading a layer: it answered 500 (unknown error)`,
+    ],
+    [
+      'says in its own words that it is down',
+      layer,
+      answer(503, errors('UNAVAILABLE', 'back at \u001b[31mnoon\u001b[0m\r\n')),
+      `public.test has trouble with ${exact}: reading a layer: back at [31mnoon [0m`,
+    ],
+  ];
+  for (const [what, match, fault, words] of rows) {
+    it(what, async () => {
+      const scene = await open();
+      scene.source.faults.add(match, fault);
+
+      await refuses(scene, words);
+    });
+  }
+
+  for (const status of [401, 403, 404]) {
+    it(`answers ${status}, to GET as well`, async () => {
+      const scene = await open();
+      scene.source.faults.add(look, answer(status));
+      scene.source.faults.add(read, answer(status));
+
+      await refuses(
+        scene,
+        status === 404
+          ? `${source} does not exist on public.test`
+          : `public.test does not let us read ${source}: it is private, or does not exist`,
+      );
+    });
+  }
+
+  it('does not answer at all', async () => {
+    const scene = await open({ budgetMs: 60 });
+    const hold = createHold();
+    scene.source.faults.add(look, hold.fault);
+
+    const { message } = await scene.apply();
+    hold.release();
+
+    assert.match(
+      message ?? '',
+      /^container "web": public\.test did not say within 0\.0\d s whether public\.test\/app:1 exists$/,
+    );
+  });
+
+  it('has an image that is larger than it may be', async () => {
+    const scene = await open({ maxImageBytes: 1_000 });
+
+    const { message } = await scene.apply();
+
+    assert.match(
+      message ?? '',
+      /^container "web": public\.test\/app:1@sha256:3a10\S+ cannot be copied: it has \d+ bytes, and MAX_IMAGE_BYTES is 1000$/,
+    );
+  });
+});
+
+describe('what a person reads when the backup', () => {
+  const refused = 'the backup registry backup.test did not take';
+  const denied = 'the backup registry backup.test refuses the credentials of registry-auth for';
+  const unknown = 'the backup registry backup.test does not know';
+  const first = 'some want a repository to be created first';
+  const rows: readonly Row[] = [
+    [
+      'cuts the connection',
+      look,
+      dropConnection(),
+      'the backup registry backup.test cannot be reached for backup.test/acme/public.test/app:1: looking it up: the connection was cut',
+    ],
+    [
+      'cuts the connection in the middle of a layer, again and again',
+      write,
+      dropConnection(),
+      `the backup registry backup.test cannot be reached for ${copy}: writing a layer: the connection was cut`,
+    ],
+    [
+      'loses the upload again and again',
+      write,
+      answer(404, errors('BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry')),
+      `${refused} ${copy}: writing a layer: blob upload unknown to registry`,
+    ],
+    [
+      'redirects in a circle',
+      look,
+      redirect(({ href }) => href),
+      `${refused} backup.test/acme/public.test/app:1: looking it up: it redirects more than 5 times`,
+    ],
+    [
+      'has a proxy in front that takes nothing large',
+      write,
+      rejectUpload(10),
+      `${refused} ${copy}: writing a layer: it takes nothing that large (413); is there a limit in front of it?`,
+    ],
+    [
+      'is full (507)',
+      write,
+      rejectUpload(10, 507),
+      `${refused} ${copy}: writing a layer: it has no space left (507)`,
+    ],
+    [
+      'has a quota on layers',
+      write,
+      answer(403, errors('DENIED', quota)),
+      `${refused} ${copy}: writing a layer: it has no room left (${quota})`,
+    ],
+    [
+      'has a quota on manifests',
+      tag,
+      answer(403, errors('DENIED', quota)),
+      `${refused} ${copy}: writing the manifest: it has no room left (${quota})`,
+    ],
+    [
+      'refuses our password',
+      begin,
+      answer(401),
+      `${denied} ${copy} (starting an upload: authentication required)`,
+    ],
+    [
+      'lets us read only',
+      begin,
+      answer(403),
+      `${denied} ${copy} (starting an upload: requested access to the resource is denied)`,
+    ],
+    [
+      'wants repositories to be created first',
+      begin,
+      answer(404),
+      `${unknown} ${copy} (starting an upload: repository name not known to registry); ${first}`,
+    ],
+    [
+      'limits how often it may be asked',
+      write,
+      answer(429),
+      `the backup registry backup.test limits how often it may be asked and refused ${copy}; try again later`,
+    ],
+    ...[408, 500, 502, 504].map(
+      (status): Row => [
+        `answers ${status}`,
+        tag,
+        answer(status),
+        `the backup registry backup.test has trouble with ${copy}: writing the manifest: it answered ${status} (unknown error)`,
+      ],
+    ),
+  ];
+  for (const [what, match, fault, words] of rows) {
+    it(what, async () => {
+      const scene = await open();
+      scene.backup.faults.add(match, fault);
+
+      await refuses(scene, words);
+    });
+  }
+
+  it('does not answer at all', async () => {
+    const scene = await open({ budgetMs: 60 });
+    const hold = createHold();
+    scene.backup.faults.add(look, hold.fault);
+
+    const told = await scene.apply();
+    hold.release();
+
+    assert.equal(
+      told.message,
+      'container "web": the backup registry backup.test did not answer in time',
+    );
+  });
+});
+
+describe('one bad moment', () => {
+  const moments: readonly (readonly [string, 'source' | 'backup', Row[1], Row[2]])[] = [
+    ['a reset while looking', 'source', look, dropConnection()],
+    ['a reset in a layer', 'source', layer, cutBody(50)],
+    ['a 503', 'source', look, answer(503)],
+    ['a reset of an upload', 'backup', write, dropConnection()],
+    ['an upload that is lost', 'backup', write, answer(404, errors('BLOB_UPLOAD_UNKNOWN', 'gone'))],
+    ['a 500 for a manifest', 'backup', tag, answer(500)],
+  ];
+  for (const [what, side, match, fault] of moments) {
+    it(`is ridden out: ${what}`, async () => {
+      const scene = await open();
+      const met = scene[side].faults.add(match, fault, { times: 1 });
+
+      const told = await scene.apply();
+
+      assert.equal(met.hits(), 1);
+      assert.deepEqual([told.allowed, told.message, told.warnings], [true, undefined, []]);
+    });
+  }
+});
