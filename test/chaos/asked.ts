@@ -1,0 +1,38 @@
+/** The part of the distribution API that a request is for. */
+export type Route =
+  | 'base'
+  | 'token'
+  | 'manifest-head'
+  | 'manifest-get'
+  | 'manifest-put'
+  | 'blob-head'
+  | 'blob-get'
+  | 'upload-post'
+  | 'upload-put'
+  | 'other';
+
+export interface Asked {
+  readonly route: Route;
+  /** Empty where the request is not about a repository. */
+  readonly repository: string;
+}
+
+const routes: ReadonlyMap<string, Route> = new Map([
+  ['HEAD manifests', 'manifest-head'],
+  ['GET manifests', 'manifest-get'],
+  ['PUT manifests', 'manifest-put'],
+  ['HEAD blobs', 'blob-head'],
+  ['GET blobs', 'blob-get'],
+  ['POST blobs/uploads', 'upload-post'],
+  ['PUT blobs/uploads', 'upload-put'],
+]);
+
+/** Reads method and path; written anew here, so that a mistake in the product's own reader shows. */
+export function readAsked(method: string, path: string): Asked {
+  const [bare = ''] = path.split('?');
+  if (bare === '/v2/' || bare === '/v2') return { route: 'base', repository: '' };
+  if (bare === '/token') return { route: 'token', repository: '' };
+  const [, repository = '', verb = ''] =
+    /^\/v2\/(.+)\/(manifests|blobs\/uploads|blobs|tags|referrers)\/[^/]*$/.exec(bare) ?? [];
+  return { route: routes.get(`${method} ${verb}`) ?? 'other', repository };
+}

@@ -1,0 +1,50 @@
+import { text, type Verdict } from '../answer.ts';
+import type { Ledger } from '../ledger.ts';
+import type { Write } from '../workload.ts';
+import type { Witness } from './witness.ts';
+
+/** What is checked of a write that was admitted, right when it was. */
+export async function auditAdmitted(
+  write: Write,
+  { patch = [] }: Verdict,
+  { backup, witness, ledger }: AdmittedAudit,
+): Promise<void> {
+  const images = patch.filter(({ op, path }) => op === 'replace' && path.endsWith('/image'));
+  ledger.check(
+    'who is admitted runs from the backup',
+    images.length === write.wishes.length,
+    () => `write ${write.nth}: ${images.length} of ${write.wishes.length} images are patched`,
+  );
+  for (const { path, value } of images) {
+    const image = text(value);
+    ledger.check(
+      'every patch names the backup only',
+      image.startsWith(`${backup}/backups/`),
+      () => `write ${write.nth}: ${path} becomes ${image}`,
+    );
+    const original = patch.find(({ op, path: tested }) => op === 'test' && tested === path);
+    const wish = write.wishes.find(({ image: asked }) => asked === original?.value);
+    if (write.isDryRun || wish === undefined) continue;
+    const [, repository = '', tag = '', pinned] =
+      /^[^/]+\/([^:@]+):([^@]+)(?:@(.+))?$/.exec(image) ?? [];
+    const { digest, problems } = await witness.inspect(repository, pinned ?? tag, 'heads');
+    ledger.check(
+      'every admitted image was pullable when it was answered',
+      problems.length === 0,
+      () => `write ${write.nth}: ${image}: ${problems.join('; ')}`,
+    );
+    const right = wish.pinned === undefined ? wish.published.history : [wish.pinned];
+    ledger.check(
+      'a copy is what its tag held at the source',
+      digest !== undefined && right.includes(digest),
+      () => `write ${write.nth}: ${image} holds ${digest ?? 'nothing'}, not ${right.join(', ')}`,
+    );
+  }
+}
+
+export interface AdmittedAudit {
+  /** The host that nodes pull from. */
+  readonly backup: string;
+  readonly witness: Witness;
+  readonly ledger: Ledger;
+}

@@ -1,0 +1,124 @@
+import type { Verdict } from '../answer.ts';
+import type { FaultRecord, Role } from '../faults.ts';
+import type { Ledger } from '../ledger.ts';
+import type { Wish, Write } from '../workload.ts';
+import type { Watch } from './watch.ts';
+
+export interface RefusedAudit {
+  readonly faults: () => readonly FaultRecord[];
+  readonly watch: Watch;
+  readonly ledger: Ledger;
+}
+
+/** A failure may be told for so long after it happened. */
+const memoryMs = 75_000;
+
+type Kinds = readonly FaultRecord['kind'][] | 'any';
+
+/** What a person may be told, and what must have happened for it to be true. */
+const reasons: readonly (readonly [RegExp, Kinds])[] = [
+  [
+    /does not exist on|does not know/,
+    ['status-404', 'lying-digest', 'upload-lost', 'gone', 'broken-push', 'redirect-stranger'],
+  ],
+  [
+    /does not let us read|refuses the credentials/,
+    ['status-401', 'status-403', 'realm-stranger', 'corrupt', 'truncate'],
+  ],
+  [/limits how often/, ['status-429']],
+  [/takes nothing that large/, ['status-413']],
+  [/no space left/, ['status-507']],
+  [/was not written by image-cloner/, ['status-404', 'status-403', 'lying-digest', 'status-401']],
+  [/cannot be reached|has trouble with|did not serve|did not take/, 'any'],
+  [/did not say within|did not answer in time|answered so late/, 'any'],
+  [/cannot be copied/, 'any'],
+];
+
+/** Told beside a refusal of another image, and to who is never told to come back. */
+export function isPending(why: string): boolean {
+  return /still copying|waits to be copied|the line is full/.test(why);
+}
+
+/** What is checked of a write that was refused: every reason must be one that was true. */
+export function auditRefused(
+  write: Write,
+  { message, code, reason }: Verdict,
+  askedAt: number,
+  audit: RefusedAudit,
+): void {
+  const { ledger } = audit;
+  ledger.check(
+    'a refusal has its code and reason',
+    code === 403 && reason === 'Forbidden',
+    () => `write ${write.nth}: ${code} ${reason}`,
+  );
+  const obstacles = message.split(/; (?=(?:init )?container ")/);
+  for (const obstacle of obstacles) {
+    const [, labels = '', why = ''] =
+      /^((?:(?:init )?container "c\d"(?:, )?)+): (.*)$/.exec(obstacle) ?? [];
+    if (isPending(why)) continue;
+    const named = [...labels.matchAll(/"c(\d)"/g)].flatMap(
+      ([, n]) => write.wishes[Number(n)] ?? [],
+    );
+    const [wish] = named;
+    const known = reasons.find(([pattern]) => pattern.test(why));
+    ledger.check(
+      'every refusal names the container and a reason',
+      wish !== undefined && known !== undefined,
+      () => `write ${write.nth}: ${obstacle}`,
+    );
+    if (wish === undefined || known === undefined) continue;
+    const isBackups = why.includes('backup registry') || why.includes('in the backup');
+    const role = isBackups ? 'backup' : wish.published.role;
+    judge(write, wish, role, why, known[1], askedAt, audit);
+  }
+}
+
+function judge(
+  { nth }: Write,
+  wish: Wish,
+  role: Role,
+  why: string,
+  kinds: Kinds,
+  askedAt: number,
+  { faults, watch, ledger }: RefusedAudit,
+): void {
+  const touching = faults().filter((fault) => touches(fault, wish) && isInTime(fault));
+  const blamed = touching.filter(
+    (fault) =>
+      (fault.role === role || fault.kind === 'late') &&
+      (kinds === 'any' || kinds.includes(fault.kind)),
+  );
+  ledger.check(
+    'every refusal had a reason that was true',
+    blamed.length > 0,
+    () =>
+      `write ${nth}, ${wish.image}: "${why}", but what happened was ${[...new Set(touching.map((fault) => `${fault.role} ${fault.kind}`))].join(', ') || 'nothing'}`,
+  );
+  // A backup that could be asked is used, whatever the source does.
+  const isAsked = !touching.some((fault) => fault.role === 'backup');
+  const { repository, tag } = wish.published;
+  ledger.check(
+    'what is in the backup is used when the source fails',
+    role === 'backup' ||
+      wish.pinned !== undefined ||
+      !isAsked ||
+      !watch.hadCopyBefore(repository.replaceAll('/', '__'), tag, askedAt),
+    () => `write ${nth}, ${wish.image}: "${why}", although there was a copy`,
+  );
+}
+
+/** Copies are named after their source; who limits how often he may be asked means all of his images. */
+function touches({ role, kind, repository }: FaultRecord, { published }: Wish): boolean {
+  if (kind === 'late') return true;
+  if (kind === 'status-429' && (role === 'backup' || role === published.role)) return true;
+  if (role === 'backup') {
+    return repository === '' || repository.includes(published.repository.replaceAll('/', '__'));
+  }
+  return role === published.role && (repository === '' || repository === published.repository);
+}
+
+/** What is gone or broken stays so. */
+function isInTime({ kind, at }: FaultRecord): boolean {
+  return kind === 'gone' || kind === 'broken-push' || at > Date.now() - memoryMs;
+}

@@ -1,0 +1,38 @@
+import type { Ledger } from '../ledger.ts';
+
+/** Something that nobody but its own registry may ever see. */
+export interface Secret {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** A place where secrets are looked for. */
+export interface Exposed {
+  readonly place: string;
+  readonly text: string;
+}
+
+/** A password, and the ways in which it travels. */
+export function toSecrets(name: string, user: string, password: string): readonly Secret[] {
+  return [
+    { name, value: password },
+    { name: `${name}, encoded`, value: Buffer.from(`${user}:${password}`).toString('base64') },
+    { name: `${name}, in a URL`, value: encodeURIComponent(password) },
+  ];
+}
+
+/** No secret stands in any of the places. */
+export function auditSecrets(
+  secrets: readonly Secret[],
+  places: readonly Exposed[],
+  ledger: Ledger,
+): void {
+  for (const { place, text } of places) {
+    const found = secrets.filter(({ value }) => text.includes(value)).map(({ name }) => name);
+    ledger.check(
+      'no credential in any log, answer, metric or request to a stranger',
+      found.length === 0,
+      () => `${place} holds the ${[...new Set(found)].join(', the ')}`,
+    );
+  }
+}

@@ -1,0 +1,101 @@
+import type { Catalogue, Published } from './catalogue.ts';
+import type { Dice } from './random.ts';
+import type { Replica } from './replica.ts';
+import type { Tap } from './tap.ts';
+
+/** What happens when so many writes have begun. */
+export interface Incident {
+  readonly at: number;
+  readonly what: string;
+  readonly happen: (stage: Stage) => void;
+}
+
+/** What there is to be broken. */
+export interface Stage {
+  readonly replicas: readonly [Replica, ...Replica[]];
+  readonly catalogue: Catalogue;
+  readonly taps: Readonly<Record<Tap['role'], Tap>>;
+  /** A replica is on its way out and back again. */
+  readonly restart: (replica: Replica, signal: 'SIGKILL' | 'SIGTERM') => void;
+}
+
+/** Draws all incidents of a run of so many writes, in their order. */
+export function drawTimeline(dice: Dice, writes: number): readonly Incident[] {
+  const at = (part: number): number => Math.floor(part * writes);
+  const times = Math.max(2, Math.round(writes / 25));
+  const each = <Made>(count: number, make: (n: number) => Made): readonly Made[] =>
+    Array.from({ length: count }, (_, n) => make(n));
+
+  const kills = each(times, (n): Incident => {
+    const signal = dice.chance(0.7, 'signal', n) ? 'SIGKILL' : 'SIGTERM';
+    return {
+      at: at(dice.roll('kill at', n)),
+      what: signal,
+      happen: ({ replicas, restart }) => restart(dice.pick(replicas, 'killed', n), signal),
+    };
+  });
+  const moves = each(times, (n): Incident => {
+    return {
+      at: at(dice.roll('move at', n)),
+      what: 'tag moved',
+      happen: ({ catalogue }) => {
+        const movable = catalogue.all.filter(isMovable);
+        const moved = movable[dice.below(movable.length, 'moved', n)];
+        if (moved !== undefined) catalogue.move(moved);
+      },
+    };
+  });
+  const broken: Incident = {
+    at: at(0.3 + 0.3 * dice.roll('broken at')),
+    what: 'broken push',
+    happen: ({ catalogue, taps }) => {
+      const pushed = catalogue.all.find(({ repository }) => repository === 'moving/app-1');
+      if (pushed === undefined) return;
+      catalogue.breakOff(pushed);
+      pushed.isThere = false;
+      taps[pushed.role].note('broken-push', pushed.repository);
+    },
+  };
+  const gone = each(2, (n): Incident => {
+    const repository = `gone/app-${n}`;
+    return {
+      at: at(0.4 + 0.3 * dice.roll('gone at', n)),
+      what: 'source gone for good',
+      happen: ({ catalogue, taps }) => {
+        for (const published of catalogue.all) {
+          if (published.repository === repository) published.isThere = false;
+        }
+        taps.hub.forget(repository);
+      },
+    };
+  });
+  return [
+    ...kills,
+    ...moves,
+    broken,
+    ...gone,
+    ...drawOutage(dice, 'hub', at),
+    ...drawOutage(dice, 'backup', at),
+  ].toSorted((one, other) => one.at - other.at);
+}
+
+/** A registry that is away for a while. */
+function drawOutage(
+  dice: Dice,
+  role: Tap['role'],
+  at: (part: number) => number,
+): readonly Incident[] {
+  const begin = 0.2 + 0.6 * dice.roll('outage', role);
+  const end = begin + 0.05 + 0.05 * dice.roll('outage ends', role);
+  const set = (part: number, isDown: boolean): Incident => ({
+    at: at(part),
+    what: `${role} ${isDown ? 'down' : 'up'}`,
+    happen: ({ taps }) => taps[role].setDown(isDown),
+  });
+  return [set(begin, true), set(end, false)];
+}
+
+/** Those that stay as they are have a promise of their own. */
+function isMovable({ repository, isThere }: Published): boolean {
+  return isThere && /^(library|moving|team)\//.test(repository) && repository !== 'moving/app-1';
+}

@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import type { Catalogue, Published } from './catalogue.ts';
+import type { Dice } from './random.ts';
+
+/** One image in a workload, and what the chaos knows of it. */
+export interface Wish {
+  readonly image: string;
+  readonly published: Published;
+  /** The digest that it is pinned to. */
+  readonly pinned?: string;
+}
+
+/** One write that a person or a controller makes. */
+export interface Write {
+  readonly nth: number;
+  readonly wishes: readonly Wish[];
+  readonly isDryRun: boolean;
+  /** One of the cluster's own controllers, which is never told to sleep. */
+  readonly isController: boolean;
+  /** The API server gives up waiting for the first answer after so long. */
+  readonly hangUpAfterMs?: number;
+  readonly timeout: string;
+  /** The body of the call; what was stored before makes it an update. */
+  readonly toBody: (stored?: unknown) => unknown;
+  /** The object as it is written. */
+  readonly object: Readonly<Record<string, unknown>>;
+}
+
+type Kind = readonly [group: string, kind: string];
+
+const kinds: readonly [Kind, ...Kind[]] = [
+  ['apps', 'Deployment'],
+  ['apps', 'DaemonSet'],
+  ['apps', 'StatefulSet'],
+  ['batch', 'Job'],
+  ['batch', 'CronJob'],
+  ['', 'Pod'],
+  ['serving.knative.dev', 'Service'],
+];
+const namespaces = ['shop', 'billing', 'search', 'mail'] as const;
+const timeouts = ['2s', '3s', '5s'] as const;
+
+/** The nth write of the run: what is in it comes from the seed alone. */
+export function drawWrite(
+  dice: Dice,
+  nth: number,
+  { all }: Catalogue,
+  hosts: Readonly<Record<Published['role'], string>>,
+): Write {
+  const [group, kind] = dice.pick(kinds, 'kind', nth);
+  const isDryRun = dice.chance(0.15, 'dry?', nth);
+  const isController = kind === 'Pod' && dice.chance(0.3, 'controller?', nth);
+  const usable = all.filter(({ isDryOnly }) => isDryRun || !isDryOnly);
+  const wishes = [0, 1, 2]
+    .slice(0, 1 + dice.below(3, 'containers', nth))
+    .flatMap((place): readonly Wish[] => {
+      const published = usable[dice.below(usable.length, 'image', nth, place)];
+      if (published === undefined) return [];
+      const { repository, tag, history, role } = published;
+      const name = `${hosts[role]}/${repository}`;
+      const pinned = dice.chance(0.15, 'pinned?', nth, place) ? history.at(-1) : undefined;
+      if (pinned === undefined) return [{ image: `${name}:${tag}`, published }];
+      const withTag = dice.chance(0.5, 'tag too?', nth, place) ? `:${tag}` : '';
+      return [{ image: `${name}${withTag}@${pinned}`, published, pinned }];
+    });
+  const object = toObject(
+    group,
+    kind,
+    nth,
+    wishes.map(({ image }) => image),
+  );
+  const hangsUp = dice.chance(0.1, 'hang up?', nth);
+  return {
+    nth,
+    wishes,
+    isDryRun,
+    isController,
+    ...(hangsUp && { hangUpAfterMs: 10 + dice.below(700, 'hang up', nth) }),
+    timeout: dice.pick(timeouts, 'timeout', nth),
+    object,
+    toBody: (stored) => ({
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      request: {
+        uid: randomUUID(),
+        kind: { group, version: 'v1', kind },
+        resource: { group, version: 'v1', resource: `${kind.toLowerCase()}s` },
+        name: `w-${nth}`,
+        namespace: dice.pick(namespaces, 'namespace', nth),
+        operation: stored === undefined ? 'CREATE' : 'UPDATE',
+        userInfo: {
+          username: isController
+            ? 'system:kube-controller-manager'
+            : `user-${dice.below(5, 'user', nth)}`,
+        },
+        object,
+        ...(stored !== undefined && { oldObject: stored }),
+        dryRun: isDryRun,
+      },
+    }),
+  };
+}
+
+function toObject(
+  group: string,
+  kind: string,
+  nth: number,
+  images: readonly string[],
+): Readonly<Record<string, unknown>> {
+  const [first, ...others] = images.map((image, index) => ({ name: `c${index}`, image }));
+  const spec = { containers: [first], ...(others.length > 0 && { initContainers: others }) };
+  const head = {
+    apiVersion: group === '' ? 'v1' : `${group}/v1`,
+    kind,
+    metadata: { name: `w-${nth}` },
+  };
+  if (kind === 'Pod') return { ...head, spec };
+  const template = { metadata: { labels: { app: 'w' } }, spec };
+  if (kind === 'CronJob') return { ...head, spec: { jobTemplate: { spec: { template } } } };
+  return { ...head, spec: { template } };
+}
