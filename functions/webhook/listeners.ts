@@ -1,6 +1,8 @@
+import type { Metrics } from '../../lib/adapters/metrics.ts';
 import type { Config, Logger } from '../../lib/index.ts';
-import { type Certificates, watchCertificates } from './certificates.ts';
-import { openServer, type ServerOptions } from './server.ts';
+import { type Certificates, type TlsFiles, watchCertificates } from './certificates.ts';
+import { watchExpiry } from './expiry.ts';
+import { openServer, type ServerOptions, type WebhookServer } from './server.ts';
 
 export interface ListenerOptions {
   readonly config: Pick<Config, 'port' | 'tls'>;
@@ -10,6 +12,7 @@ export interface ListenerOptions {
   readonly app: Pick<ServerOptions, 'fetch'>;
   /** What is left for plain http where HTTPS has a port of its own. */
   readonly probeApp: Pick<ServerOptions, 'fetch'>;
+  readonly metrics: Pick<Metrics, 'certificateExpires'>;
   readonly logger: Logger;
 }
 
@@ -22,7 +25,7 @@ export interface Listeners {
 
 /** Opens the one port, or both where `TLS_PORT` is set, and keeps the certificates new. */
 export async function openListeners(options: ListenerOptions): Promise<Listeners> {
-  const { config, certificates, app, probeApp, logger } = options;
+  const { config, certificates, app, probeApp, metrics, logger } = options;
   const { port, tls } = config;
   const main = await openServer({ fetch: app.fetch, port: tls?.port ?? port, certificates });
   const plain =
@@ -30,17 +33,42 @@ export async function openListeners(options: ListenerOptions): Promise<Listeners
   const stopWatching =
     tls === undefined || certificates === undefined
       ? undefined
-      : watchCertificates({
-          files: tls,
-          loaded: certificates,
-          onChange: (renewed) => main.renew(renewed),
-          logger,
-        });
+      : watch({ files: tls, loaded: certificates, server: main, metrics, logger });
   return {
     port: main.port,
     async close() {
       stopWatching?.();
       await Promise.all([main.close(), plain?.close()]);
     },
+  };
+}
+
+interface Watched {
+  readonly files: TlsFiles;
+  readonly loaded: Certificates;
+  readonly server: WebhookServer;
+  readonly metrics: ListenerOptions['metrics'];
+  readonly logger: Logger;
+}
+
+function watch({ files, loaded, server, metrics, logger }: Watched): () => void {
+  const expiry = watchExpiry({
+    file: files.certFile,
+    cert: loaded.cert,
+    onExpiry: (at) => metrics.certificateExpires(at),
+    logger,
+  });
+  const stop = watchCertificates({
+    files,
+    loaded,
+    onChange: (renewed) => {
+      server.renew(renewed);
+      expiry.renew(renewed.cert);
+    },
+    logger,
+  });
+  return () => {
+    stop();
+    expiry.stop();
   };
 }

@@ -93,6 +93,7 @@ async function main(): Promise<void> {
     certificates: parts.certificates,
     app: createApp({ ...probes, review, demandsCertificate: tls?.clientCaFile !== undefined }),
     probeApp: createProbeApp({ ...probes, reviewPort: tls?.port ?? port }),
+    metrics,
     logger,
   });
   logger.info(

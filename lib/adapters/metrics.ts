@@ -4,6 +4,8 @@ import type { Observer } from '../ports.ts';
 export interface MetricsOptions {
   readonly adapter: string;
   readonly copies: () => { readonly running: number; readonly waiting: number };
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
 }
 
 export interface Metrics extends Observer {
@@ -15,6 +17,8 @@ export interface Metrics extends Observer {
     /** From `ratelimit-remaining`. */
     readonly remaining: number | undefined;
   }): void;
+  /** When the certificate that is served ends. */
+  certificateExpires(at: Date): void;
   /** The text that Prometheus reads. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -43,7 +47,7 @@ const reviewBuckets = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const cloneBuckets = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900];
 
 /** Prometheus metrics, `image_cloner_…`; no label has values that a workload's author can invent without bound. */
-export function createMetrics({ adapter, copies }: MetricsOptions): Metrics {
+export function createMetrics({ adapter, copies, now = Date.now }: MetricsOptions): Metrics {
   const register = new Registry();
   const registers = [register];
   collectDefaultMetrics({ register });
@@ -95,8 +99,18 @@ export function createMetrics({ adapter, copies }: MetricsOptions): Metrics {
     help: '1 where the backup registry gave a usable answer when it was last asked.',
     registers,
   });
-  // It begins with 0, which would be an alarm in every process that has not asked yet.
-  backupUp.remove();
+  const certificateExpiry = new Gauge({
+    name: 'image_cloner_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate that we serve ends.',
+    registers,
+  });
+  const lastReview = new Gauge({
+    name: 'image_cloner_last_review_timestamp_seconds',
+    help: 'When a review was last answered.',
+    registers,
+  });
+  // They begin with 0, which would be an alarm in every process that has not asked yet, or a day in 1970.
+  for (const late of [backupUp, certificateExpiry, lastReview]) late.remove();
   const inFlight = new Gauge({
     name: 'image_cloner_clones_in_flight',
     help: 'Copies that run.',
@@ -107,6 +121,8 @@ export function createMetrics({ adapter, copies }: MetricsOptions): Metrics {
     help: 'Copies that wait for their turn.',
     registers,
   });
+
+  let lastReviewAt: number | undefined;
 
   function toHost(host: string): string {
     if (hosts.has(host)) return host;
@@ -123,6 +139,7 @@ export function createMetrics({ adapter, copies }: MetricsOptions): Metrics {
       };
       reviews.inc({ ...labels, verdict });
       reviewSeconds.observe(seconds);
+      lastReviewAt = now();
     },
     cloned({ result, reason, seconds, bytes: moved }) {
       clones.inc({ adapter, result, reason });
@@ -138,10 +155,14 @@ export function createMetrics({ adapter, copies }: MetricsOptions): Metrics {
       requests.inc({ host: label, method: known(method, knownMethods), status: toStatus(status) });
       if (left !== undefined) remaining.set({ host: label }, left);
     },
+    certificateExpires(at) {
+      certificateExpiry.set(at.getTime() / 1000);
+    },
     render() {
-      const now = copies();
-      inFlight.set(now.running);
-      waiting.set(now.waiting);
+      const counts = copies();
+      inFlight.set(counts.running);
+      waiting.set(counts.waiting);
+      if (lastReviewAt !== undefined) lastReview.set(lastReviewAt / 1000);
       return register.metrics();
     },
     contentType: register.contentType,

@@ -3,7 +3,11 @@ import { describe, it } from 'node:test';
 import { createMetrics } from '../../lib/adapters/metrics.ts';
 
 function create(): ReturnType<typeof createMetrics> {
-  return createMetrics({ adapter: 'registry', copies: () => ({ running: 3, waiting: 7 }) });
+  return createMetrics({
+    adapter: 'registry',
+    copies: () => ({ running: 3, waiting: 7 }),
+    now: () => 1_800_000_000_500,
+  });
 }
 
 /** Our lines that are no comments, without the histograms' buckets. */
@@ -24,9 +28,11 @@ describe('createMetrics', () => {
     metrics.cloned({ result: 'failed', reason: 'SOURCE_DENIED', seconds: 1, bytes: 0 });
     metrics.answered({ host: 'reg.test', method: 'HEAD', status: 200, remaining: 99 });
     metrics.backupAnswered(true);
+    metrics.certificateExpires(new Date('2027-02-03T04:05:06Z'));
 
     assert.deepEqual((await lines(metrics)).toSorted(), [
       'image_cloner_backup_up 1',
+      'image_cloner_certificate_expiry_timestamp_seconds 1801627506',
       'image_cloner_clone_seconds_count 1',
       'image_cloner_clone_seconds_sum 2',
       'image_cloner_clones_in_flight 3',
@@ -35,6 +41,7 @@ describe('createMetrics', () => {
       'image_cloner_clones_total{adapter="registry",result="present",reason=""} 1',
       'image_cloner_clones_waiting 7',
       'image_cloner_copied_bytes_total 1000',
+      'image_cloner_last_review_timestamp_seconds 1800000000.5',
       'image_cloner_rate_limit_remaining{host="reg.test"} 99',
       'image_cloner_registry_requests_total{host="reg.test",method="HEAD",status="200"} 1',
       'image_cloner_review_seconds_count 1',
@@ -50,6 +57,10 @@ describe('createMetrics', () => {
 
     metrics.backupAnswered(false);
     assert.ok((await lines(metrics)).includes('image_cloner_backup_up 0'));
+  });
+
+  it('says nothing of days in 1970', async () => {
+    assert.doesNotMatch(await create().render(), /certificate_expiry\S+ 0|last_review\S+ 0/);
   });
 
   it('has the defaults of the process', async () => {

@@ -199,6 +199,8 @@ describe('functions/webhook/main.ts', () => {
     assert.equal(refused.status, 403);
     assert.equal(await refused.text(), `AdmissionReviews are taken by https, on port ${tlsPort}\n`);
     assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200);
+    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    assert.match(metrics, /^image_cloner_certificate_expiry_timestamp_seconds \d{10}$/m);
     const agent = new Agent({ rejectUnauthorized: false });
     assert.equal(await serialOf(tlsPort, agent), '01');
 
