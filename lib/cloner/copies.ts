@@ -86,7 +86,7 @@ export function createCopies({
   const unsettled = new Set<Promise<unknown>>();
   const meters = new Set<Meter>();
   const line = createLine({ maxRunning: maxCopies, maxWaiting });
-  const failures = createFailureMemory({ now, personsPauseMs: 0 });
+  const failures = createFailureMemory({ now });
   const aborting = new AbortController();
 
   function start(key: CopyKey, work: Work): Copy {

@@ -14,10 +14,11 @@ import type {
 } from '../ports.ts';
 import { type BackupQuestion, type BackupState, findCopy, isCopyOf, readBackup } from './backup.ts';
 import type { Copies, Copy, Find, Work } from './copies.ts';
-import { withDeadline } from './deadline.ts';
+import { createOutages } from './outages.ts';
 import { createPatrol, type PatrolDeps } from './patrol.ts';
 import { createPrivacy } from './privacy.ts';
 import { describeProgress } from './progress.ts';
+import { createRateLimits } from './rate-limits.ts';
 import { createReport } from './report.ts';
 import { type CheckedSource, createSourceCheck } from './source.ts';
 import { assertMovable, markBackup, writeBackup } from './write-backup.ts';
@@ -90,8 +91,12 @@ interface Found {
 export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   const { cloner, copies, observer, now } = deps;
   const report = createReport(deps);
+  const outages = createOutages({ now });
+  const limits = createRateLimits({ now });
   const checkSource = createSourceCheck({
     cloner,
+    outages,
+    limits,
     credentials: deps.sourceCredentials,
     workloadSecrets: deps.workloadSecrets,
     now,
@@ -130,13 +135,14 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
 
   /** The source first; whatever is wrong with it, what we have is used. */
   async function find(errand: Errand): Promise<Found | CloneOutcome> {
-    const { source, pod, signal, state } = errand;
+    const { source, pod, isPerson, signal, state } = errand;
     try {
       const budgetMs = errand.remainingMs();
       const hasBackup = state.digest !== undefined && state.isOurs;
       // Who was given no time has kept nobody waiting.
       if (!hasBackup && budgetMs < errand.budgetMs / 4) throw lateBackup(errand);
-      return await bring(errand, await checkSource(source, { budgetMs, hasBackup, pod, signal }));
+      const options = { budgetMs, hasBackup, pod, isPerson, signal };
+      return await bring(errand, await checkSource(source, options));
     } catch (error) {
       if (isBackupsFault(error)) throw error;
       return await fallBack(errand, error);
@@ -281,17 +287,29 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
 
   /** Reads from the backup registry within what is left of the budget. */
   async function askBackup<Result>(
-    { backup, access, signal, remainingMs }: Omit<Errand, 'state'>,
+    { backup, access, isPerson = true, signal, remainingMs }: Omit<Errand, 'state'>,
     ask: (question: BackupQuestion) => Promise<Result>,
   ): Promise<Result> {
-    const error = (): CloneError =>
-      new CloneError(
-        'BACKUP_UNAVAILABLE',
-        `the backup registry ${backup.domain} did not answer in time`,
-      );
+    const { domain } = backup;
+    const patienceMs = remainingMs();
+    const question = {
+      side: 'backup',
+      domain,
+      image: canonicalReference(backup),
+      isPerson,
+      patienceMs,
+      silence: () =>
+        new CloneError(
+          'BACKUP_UNAVAILABLE',
+          `the backup registry ${domain} did not answer in time`,
+        ),
+      signal,
+    } as const;
     try {
-      const answer = await withDeadline({ ms: remainingMs(), error, signal }, (within) =>
-        ask({ cloner, backup, access, signal: within }),
+      const answer = await outages.ask(question, (within) =>
+        limits.ask({ domain, access, patienceMs, signal: within }, () =>
+          ask({ cloner, backup, access, signal: within }),
+        ),
       );
       observer.backupAnswered(true);
       return answer;

@@ -3,15 +3,13 @@ import { formatWait } from './duration.ts';
 
 export interface FailureMemoryOptions {
   readonly now: () => number;
-  /** For how long a person is not answered anew either. @default one second */
-  readonly personsPauseMs?: number;
   /** @default 1000 */
   readonly maxEntries?: number;
 }
 
 /**
  * Failures, each for a short time that doubles with every repetition: what a controller in a crash loop asks for is not done
- * again and again. People are answered anew: they may have changed what was wrong. Only their client's own haste is absorbed.
+ * again and again. For people it is tried anew, always: they may have changed what was wrong.
  */
 export interface FailureMemory {
   /** What is to be answered instead of trying once more. */
@@ -28,10 +26,11 @@ interface Memory {
 
 const firstPauseMs = 2_000;
 const maxPauseMs = 300_000;
+/** Of what is mended elsewhere, for all images at once. */
+const maxOutagePauseMs = 30_000;
 
 export function createFailureMemory({
   now,
-  personsPauseMs = 1_000,
   maxEntries = 1_000,
 }: FailureMemoryOptions): FailureMemory {
   const memories = new Map<string, Memory>();
@@ -39,12 +38,11 @@ export function createFailureMemory({
   return {
     recall(key, isPerson) {
       const known = memories.get(key);
-      if (known === undefined) return undefined;
+      if (known === undefined || isPerson) return undefined;
       const { error, at, pauseMs } = known;
       const agoMs = now() - at;
       // A clock that went back is no reason to wait longer.
-      if (agoMs < 0 || agoMs >= (isPerson ? personsPauseMs : pauseMs)) return undefined;
-      if (isPerson) return error;
+      if (agoMs < 0 || agoMs >= pauseMs) return undefined;
       const leftMs = pauseMs - agoMs;
       const message = `${error.message}; tried ${formatWait(agoMs)} ago, again in ${formatWait(leftMs)}`;
       return new CloneError(error.code, message, { cause: error, retryAfterMs: leftMs });
@@ -54,7 +52,7 @@ export function createFailureMemory({
       const agoMs = known === undefined ? Number.POSITIVE_INFINITY : now() - known.at;
       // Who has not asked for long begins anew.
       const isRepeated = known !== undefined && agoMs < known.pauseMs + maxPauseMs;
-      const pauseMs = isRepeated ? Math.min(maxPauseMs, known.pauseMs * 2) : firstPauseMs;
+      const pauseMs = isRepeated ? Math.min(maxPauseOf(error), known.pauseMs * 2) : firstPauseMs;
       memories.delete(key);
       memories.set(key, { error, at: now(), pauseMs });
       const [oldest] = memories.keys();
@@ -64,4 +62,9 @@ export function createFailureMemory({
       memories.delete(key);
     },
   };
+}
+
+function maxPauseOf({ code }: CloneError): number {
+  const isElsewhere = code.startsWith('BACKUP_') || code.endsWith('_UNAVAILABLE');
+  return isElsewhere ? maxOutagePauseMs : maxPauseMs;
 }

@@ -1,5 +1,5 @@
 import { CloneError } from '../errors.ts';
-import { formatReference, type Reference } from '../image/reference.ts';
+import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
 import type {
   CredentialSource,
   Credentials,
@@ -7,9 +7,13 @@ import type {
   PullSecretRefs,
   RegistryAccess,
   ResolvedImage,
+  WorkloadKeyring,
   WorkloadSecrets,
 } from '../ports.ts';
-import { withDeadline } from './deadline.ts';
+import { untilAborted } from './deadline.ts';
+import { createFailureMemory } from './failure-memory.ts';
+import { createOutages, type Outages, type RegistryQuestion } from './outages.ts';
+import { createRateLimits, type RateLimits } from './rate-limits.ts';
 
 /** A source image that exists now, and the access that showed it. */
 export interface CheckedSource extends ResolvedImage {
@@ -18,12 +22,16 @@ export interface CheckedSource extends ResolvedImage {
   readonly openedBy: 'workload' | 'operator' | 'anybody';
 }
 
+type Attempt = Pick<CheckedSource, 'access' | 'openedBy'>;
+
 interface CheckOptions {
   readonly budgetMs: number;
   /** There is a backup to fall back on, so a host that does not answer is not worth waiting for. */
   readonly hasBackup: boolean;
   /** Whose pull secrets may open the source. */
   readonly pod?: PullSecretRefs | undefined;
+  /** A controller repeats itself, so it is told once more what was found a moment ago. @default true */
+  readonly isPerson?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -34,91 +42,122 @@ export interface SourceDeps {
   readonly cloner: ImageCloner;
   readonly credentials: CredentialSource;
   readonly workloadSecrets?: WorkloadSecrets | undefined;
+  /** Shared with whoever asks the same registries. */
+  readonly outages?: Outages;
+  readonly limits?: RateLimits;
   readonly now: () => number;
 }
 
-/** The longest that a black hole upstream may cost where a backup exists. */
+/** The longest that a black hole upstream may cost where a backup exists, and while it is known to be one. */
 const patienceMs = 2_000;
 const shortPatienceMs = 250;
-/** How long a host that did not answer, or answered 429, is given the short patience. */
-const suspicionMs = 30_000;
-const maxSuspects = 1_000;
+/** What is left for the answer after a limit was waited out. */
+const answerMs = 1_000;
+/** What a registry has said of an image, as opposed to nothing or to "later". */
+const lasting: readonly string[] = [
+  'SOURCE_NOT_FOUND',
+  'SOURCE_DENIED',
+  'SOURCE_REFUSED',
+  'SOURCE_UNSUPPORTED',
+];
 
-export function createSourceCheck({
-  cloner,
-  credentials,
-  workloadSecrets,
-  now,
-}: SourceDeps): CheckSource {
-  const suspectUntil = new Map<string, number>();
+export function createSourceCheck(deps: SourceDeps): CheckSource {
+  const { cloner, credentials, workloadSecrets, now } = deps;
+  const { outages = createOutages({ now }), limits = createRateLimits({ now }) } = deps;
+  const failures = createFailureMemory({ now });
 
-  return async function checkSource(source, { budgetMs, hasBackup, pod, signal }) {
+  return async function checkSource(source, options) {
+    const { budgetMs, hasBackup, pod, isPerson = true, signal } = options;
     const { domain } = source;
-    const isSuspect = (suspectUntil.get(domain) ?? 0) > now();
-    const patience = isSuspect ? shortPatienceMs : patienceMs;
-    const ms = hasBackup ? Math.min(patience, budgetMs) : budgetMs;
-    const error = (): CloneError =>
-      new CloneError(
-        'SOURCE_UNAVAILABLE',
-        `${domain} did not say within ${formatSeconds(ms)} whether ${formatReference(source)} exists`,
-      );
+    const startedAt = now();
+    const own =
+      pod === undefined || workloadSecrets === undefined
+        ? undefined
+        : await untilAborted(workloadSecrets.keyring(pod, signal), signal);
+    const attempts = await listAttempts(source, own);
+    const key = toKey(source, attempts);
+    const failure = failures.recall(key, isPerson);
+    if (failure !== undefined) throw failure;
+
+    const leftMs = Math.max(0, budgetMs - (now() - startedAt));
+    const ms = hasBackup ? Math.min(patienceMs, leftMs) : leftMs;
+    const question: RegistryQuestion = {
+      side: 'source',
+      domain,
+      image: canonicalReference(source),
+      isPerson,
+      patienceMs: ms,
+      shortPatienceMs: hasBackup ? Math.min(shortPatienceMs, ms) : ms,
+      silence: (waited) =>
+        new CloneError(
+          'SOURCE_UNAVAILABLE',
+          `${domain} did not say within ${formatSeconds(waited)} whether ${formatReference(source)} exists`,
+        ),
+      signal,
+    };
+    const limit = { domain, patienceMs: hasBackup ? 0 : leftMs - answerMs };
     try {
-      const checked = await withDeadline({ ms, error, signal }, (within) =>
-        tryAll(source, pod, within),
+      const checked = await outages.ask(question, (within) =>
+        tryAll(source, attempts, (access) =>
+          limits.ask({ ...limit, access, signal: within }, () =>
+            cloner.resolve(source, access, within),
+          ),
+        ),
       );
-      suspectUntil.delete(domain);
+      failures.forget(key);
       return checked;
-    } catch (failure) {
-      if (isOutage(failure)) suspect(domain);
-      throw failure;
+    } catch (error) {
+      const isDenied = error instanceof CloneError && error.code === 'SOURCE_DENIED';
+      // Others may have been let in, and have seen nothing.
+      if (pod !== undefined && isMemorable(error)) workloadSecrets?.forget(pod.namespace);
+      const told = isDenied ? explained(error, own?.warnings ?? []) : error;
+      if (isMemorable(told)) failures.remember(key, told);
+      throw told;
     }
   };
 
   /** Every credential that fits, as the kubelet does, and nobody's at last: wrong ones fail even for public images. */
-  async function tryAll(
+  async function listAttempts(
     source: Reference,
-    pod: PullSecretRefs | undefined,
-    signal: AbortSignal,
-  ): Promise<CheckedSource> {
-    const own = pod === undefined ? undefined : await workloadSecrets?.keyring(pod, signal);
-    const attempts = [
+    own: WorkloadKeyring | undefined,
+  ): Promise<readonly Attempt[]> {
+    return [
       ...(own?.keyring.find(source) ?? []).map((own) => toAttempt(own, 'workload')),
       ...(await credentials.credentialsFor(source)).map((ours) => toAttempt(ours, 'operator')),
       toAttempt(undefined, 'anybody'),
     ];
-    let denial: CloneError | undefined;
-    let isAbsent = false;
-    for (const { access, openedBy } of attempts) {
-      try {
-        const found = await cloner.resolve(source, access, signal);
-        if (found !== undefined) return { ...found, access, openedBy };
-        isAbsent = true;
-      } catch (error) {
-        if (!(error instanceof CloneError) || error.code !== 'SOURCE_DENIED') throw error;
-        denial ??= error;
-      }
-    }
-    if (denial !== undefined && pod !== undefined) workloadSecrets?.forget(pod.namespace);
-    if (denial !== undefined && !isAbsent) throw explained(denial, own?.warnings ?? []);
-    throw new CloneError(
-      'SOURCE_NOT_FOUND',
-      `${formatReference(source)} does not exist on ${source.domain}`,
-    );
   }
+}
 
-  function suspect(domain: string): void {
-    suspectUntil.delete(domain);
-    suspectUntil.set(domain, now() + suspicionMs);
-    // Hosts are invented by whoever writes a manifest: the oldest is forgotten.
-    const [oldest] = suspectUntil.keys();
-    if (suspectUntil.size > maxSuspects && oldest !== undefined) suspectUntil.delete(oldest);
+/** The first access that shows the image. */
+async function tryAll(
+  source: Reference,
+  attempts: readonly Attempt[],
+  resolve: (access: RegistryAccess) => Promise<ResolvedImage | undefined>,
+): Promise<CheckedSource> {
+  let denial: CloneError | undefined;
+  let isAbsent = false;
+  for (const { access, openedBy } of attempts) {
+    try {
+      const found = await resolve(access);
+      if (found !== undefined) return { ...found, access, openedBy };
+      isAbsent = true;
+    } catch (error) {
+      if (!(error instanceof CloneError) || error.code !== 'SOURCE_DENIED') throw error;
+      denial ??= error;
+    }
   }
+  if (denial !== undefined && !isAbsent) throw denial;
+  throw new CloneError(
+    'SOURCE_NOT_FOUND',
+    `${formatReference(source)} does not exist on ${source.domain}`,
+  );
 }
 
 function toAttempt(
   credentials: Credentials | undefined,
   openedBy: CheckedSource['openedBy'],
-): Pick<CheckedSource, 'access' | 'openedBy'> {
+): Attempt {
   return { access: { side: 'source', credentials }, openedBy };
 }
 
@@ -129,11 +168,18 @@ function explained(denial: CloneError, warnings: readonly string[]): CloneError 
   return new CloneError(denial.code, message, { cause: denial.cause });
 }
 
-function isOutage(error: unknown): boolean {
-  return (
-    error instanceof CloneError &&
-    (error.code === 'SOURCE_UNAVAILABLE' || error.code === 'SOURCE_RATE_LIMITED')
-  );
+/** Passwords stay in memory for as long as connections keep them, too. */
+function toKey(source: Reference, attempts: readonly Attempt[]): string {
+  const identities = attempts.map(({ access: { credentials } }) => [
+    credentials?.username,
+    credentials?.password,
+  ]);
+  return JSON.stringify([canonicalReference(source), identities]);
+}
+
+/** Outages and limits are the registry's, and remembered as such. */
+function isMemorable(error: unknown): error is CloneError {
+  return error instanceof CloneError && lasting.includes(error.code);
 }
 
 function formatSeconds(ms: number): string {

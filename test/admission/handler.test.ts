@@ -703,3 +703,65 @@ describe('createAdmissionHandler when there is more to copy than turns', () => {
     ]);
   });
 });
+
+describe('createAdmissionHandler when a registry is in trouble', () => {
+  const backup = { domain: 'registry.corp', namespace: 'acme', naming: 'flat' } as const;
+  const flux = 'system:serviceaccount:flux-system:kustomize-controller';
+
+  it('asks a backup that is down once at a time, and says so', async () => {
+    const { cloner, send } = stage({ policy: { backup } });
+    cloner.put('redis:7', B);
+    const down = new CloneError('BACKUP_UNAVAILABLE', 'registry.corp: connection refused');
+    cloner.fail('registry.corp', down);
+    await send(web);
+    await send({ object: deployment({ web: 'redis:7' }) });
+    const asked = cloner.asked.length;
+
+    const { response } = await send({ ...web, username: flux });
+
+    assert.deepEqual(response.status, {
+      code: 403,
+      reason: 'Forbidden',
+      message:
+        'container "web": the backup registry registry.corp gave no usable answer 0 s ago, asked again in 2 s',
+    });
+    assert.equal(cloner.asked.length, asked);
+    // A person finds out at once that it is back.
+    cloner.fail('registry.corp', undefined);
+    assert.deepEqual(patchOf(await send(web)), patched('registry.corp/acme/nginx:1.27'));
+  });
+
+  it('does not ask twice in a moment for what a controller cannot have, and at once for a person', async () => {
+    const { cloner, send } = stage();
+    const missing = { object: deployment({ web: 'nginx:9.99' }) };
+    await send({ ...missing, username: flux });
+
+    const { response } = await send({ ...missing, username: flux });
+
+    assert.equal(
+      response.status?.message,
+      'container "web": nginx:9.99 does not exist on docker.io; tried 0 s ago, again in 2 s',
+    );
+    assert.equal(cloner.asked.filter((name) => name.endsWith('library/nginx:9.99')).length, 1);
+    cloner.put('nginx:9.99', A);
+    assert.equal((await send(missing)).response.allowed, true);
+    assert.equal((await send({ ...missing, username: flux })).response.allowed, true);
+  });
+
+  it('waits for the end of a limit, and uses the backup meanwhile', async () => {
+    const { cloner, send } = stage();
+    await send(web);
+    const limit = new CloneError('SOURCE_RATE_LIMITED', 'slow down', { retryAfterMs: 40_000 });
+    cloner.fail('docker.io/library/nginx:1.27', limit);
+    await send(web);
+    const asked = cloner.asked.length;
+
+    const answer = await send(web);
+
+    assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+    assert.deepEqual(answer.response.warnings, [
+      'using the backup of nginx:1.27: docker.io limits how often it may be asked, for 40 s more; who logs in with SOURCE_AUTH…',
+    ]);
+    assert.equal(cloner.asked.slice(asked).includes('docker.io/library/nginx:1.27'), false);
+  });
+});

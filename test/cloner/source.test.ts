@@ -36,6 +36,11 @@ const denied = (): never => {
 };
 const hangs: Resolve = () => new Promise(() => undefined);
 
+/** Lets everything run that can run without the outside. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i += 1) await Promise.resolve();
+}
+
 describe('createSourceCheck', () => {
   const keyring = ['a', 'b'].map((username) => ({ username, password: 'p' }));
 
@@ -110,6 +115,7 @@ describe('createSourceCheck', () => {
           isSettled = true;
         });
 
+      await settle();
       t.mock.timers.tick(ms - 1);
       await Promise.resolve();
       assert.equal(isSettled, false);
@@ -122,45 +128,195 @@ describe('createSourceCheck', () => {
     });
   }
 
-  const outages = ['SOURCE_UNAVAILABLE', 'SOURCE_RATE_LIMITED'] as const;
-  for (const code of outages) {
-    it(`has less patience for a while after ${code}, and more again later`, async (t) => {
-      t.mock.timers.enable({ apis: ['setTimeout'] });
-      let time = 0;
-      let isDown = true;
-      const check = createCheck(
-        (...args) => (isDown ? Promise.reject(new CloneError(code, 'down')) : hangs(...args)),
-        { now: () => time },
-      );
-      await assert.rejects(check(image, ask), { code });
-      isDown = false;
+  const other = { ...image, path: 'team/other' };
+  const down = (): never => {
+    throw new CloneError('SOURCE_UNAVAILABLE', 'connection refused');
+  };
 
-      const impatient = check(image, { ...ask, hasBackup: true });
-      t.mock.timers.tick(250);
-      await assert.rejects(impatient, { message: /within 0\.25 s/ });
-
-      time = 60_001;
-      const patient = check(image, { ...ask, hasBackup: true });
-      t.mock.timers.tick(2_000);
-      await assert.rejects(patient, { message: /within 2 s/ });
+  it('has less patience for a while after two images failed, and more again later', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let time = 0;
+    let isDown = true;
+    const check = createCheck((...args) => (isDown ? down() : hangs(...args)), {
+      now: () => time,
     });
-  }
+    await assert.rejects(check(image, ask), { code: 'SOURCE_UNAVAILABLE' });
+    await assert.rejects(check(other, ask), { code: 'SOURCE_UNAVAILABLE' });
+    isDown = false;
+
+    const impatient = check(image, { ...ask, hasBackup: true });
+    await settle();
+    t.mock.timers.tick(250);
+    await assert.rejects(impatient, { message: /within 0\.25 s/ });
+
+    time = 60_001;
+    const patient = check(image, { ...ask, hasBackup: true });
+    await settle();
+    t.mock.timers.tick(2_000);
+    await assert.rejects(patient, { message: /within 2 s/ });
+  });
+
+  it('blames no host for one image that it cannot serve', async () => {
+    const asked: string[] = [];
+    const check = createCheck(async ({ path }) => {
+      asked.push(path);
+      return path === image.path ? down() : { digest: 'sha256:d', isIndex: false };
+    });
+    for (let i = 0; i < 3; i += 1) await assert.rejects(check(image, ask));
+
+    const found = await check(other, { ...ask, isPerson: false });
+
+    assert.equal(found.digest, 'sha256:d');
+    assert.equal(asked.length, 4);
+  });
 
   it('trusts a host again that has answered', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const answers: Resolve[] = [
-      () => Promise.reject(new CloneError('SOURCE_UNAVAILABLE', 'down')),
+      async () => down(),
+      async () => down(),
       async () => ({ digest: 'sha256:d', isIndex: false }),
       hangs,
     ];
     const check = createCheck((...args) => (answers.shift() ?? hangs)(...args));
     await assert.rejects(check(image, ask), { code: 'SOURCE_UNAVAILABLE' });
+    await assert.rejects(check(other, ask), { code: 'SOURCE_UNAVAILABLE' });
     await check(image, ask);
 
-    const third = check(image, { ...ask, hasBackup: true });
+    const fourth = check(image, { ...ask, hasBackup: true });
+    await settle();
     t.mock.timers.tick(2_000);
 
-    await assert.rejects(third, { message: /within 2 s/ });
+    await assert.rejects(fourth, { message: /within 2 s/ });
+  });
+
+  it('asks a host that is down once at a time, and tells controllers when it is asked again', async () => {
+    let time = 0;
+    let asked = 0;
+    const check = createCheck(
+      async () => {
+        asked += 1;
+        return down();
+      },
+      { now: () => time },
+    );
+    for (const one of [image, other]) await assert.rejects(check(one, ask));
+    time = 500;
+
+    const answers = await Promise.allSettled(
+      Array.from({ length: 50 }, (_, index) =>
+        check({ ...image, tag: String(index) }, { ...ask, isPerson: false }),
+      ),
+    );
+
+    assert.equal(asked, 2);
+    for (const answer of answers) {
+      assert(answer.status === 'rejected' && answer.reason instanceof CloneError);
+      assert.equal(
+        answer.reason.message,
+        'reg.test gave no usable answer 1 s ago, asked again in 2 s',
+      );
+    }
+    time = 2_000;
+    await assert.rejects(check(image, { ...ask, isPerson: false }), /connection refused/);
+    assert.equal(asked, 3);
+  });
+
+  describe('for a controller in a crash loop', () => {
+    const controllers = { ...ask, isPerson: false };
+
+    function createMissing(): {
+      readonly check: CheckSource;
+      readonly at: (ms: number) => void;
+      readonly asked: () => number;
+      readonly keyring: Credentials[];
+    } {
+      let [time, asked] = [0, 0];
+      const own: Credentials[] = [];
+      const check = createCheck(
+        async () => {
+          asked += 1;
+          return undefined;
+        },
+        { now: () => time, keyring: own },
+      );
+      return { check, at: (ms) => (time = ms), asked: () => asked, keyring: own };
+    }
+
+    it('does not ask again for what did not exist a moment ago', async () => {
+      const { check, at, asked } = createMissing();
+      await assert.rejects(check(image, controllers), {
+        message: 'reg.test/team/app:1 does not exist on reg.test',
+      });
+      at(1_200);
+
+      await assert.rejects(check(image, controllers), {
+        code: 'SOURCE_NOT_FOUND',
+        message: 'reg.test/team/app:1 does not exist on reg.test; tried 2 s ago, again in 1 s',
+      });
+      assert.equal(asked(), 1);
+      at(2_000);
+      await assert.rejects(check(image, controllers), { message: /on reg\.test$/ });
+      assert.equal(asked(), 2);
+    });
+
+    it('asks at once for a person, for another image and with other credentials', async () => {
+      const { check, asked, keyring: own } = createMissing();
+      await assert.rejects(check(image, controllers));
+
+      await assert.rejects(check(image, ask));
+      assert.equal(asked(), 2);
+      await assert.rejects(check({ ...image, tag: '2' }, controllers));
+      assert.equal(asked(), 3);
+      own.push({ username: 'new', password: 'p' });
+      await assert.rejects(check(image, controllers));
+      assert.equal(asked(), 5);
+    });
+  });
+
+  describe('at a registry that limits', () => {
+    const limited = (retryAfterMs?: number): never => {
+      throw new CloneError('SOURCE_RATE_LIMITED', 'slow down', { retryAfterMs });
+    };
+
+    it('asks nothing more until the limit is over, not even for a person, and says how long that is', async () => {
+      let [time, asked] = [0, 0];
+      const check = createCheck(
+        async () => {
+          asked += 1;
+          return limited(41_000);
+        },
+        { now: () => time },
+      );
+      await assert.rejects(check(image, ask), { code: 'SOURCE_RATE_LIMITED' });
+      time = 1_000;
+
+      await assert.rejects(check(other, ask), {
+        code: 'SOURCE_RATE_LIMITED',
+        message:
+          'reg.test limits how often it may be asked, for 40 s more; who logs in with SOURCE_AUTH_FILE has a limit of his own',
+      });
+      assert.equal(asked, 1);
+    });
+
+    it('waits where the limit ends within the budget', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      let time = 0;
+      const answers: Resolve[] = [
+        async () => limited(3_000),
+        async () => ({ digest: 'sha256:d', isIndex: false }),
+      ];
+      const check = createCheck((...args) => (answers.shift() ?? hangs)(...args), {
+        now: () => time,
+      });
+
+      const answer = check(image, ask);
+      await settle();
+      time = 3_000;
+      t.mock.timers.tick(3_000);
+
+      assert.equal((await answer).digest, 'sha256:d');
+    });
   });
 
   describe('with the pull secrets of a workload', () => {

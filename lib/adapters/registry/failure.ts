@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { formatWait } from '../../cloner/duration.ts';
 import { CloneError, type RegistryReason } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import type { Side } from '../../ports.ts';
@@ -155,7 +156,8 @@ export function toConnectionError(step: string, error: unknown): RegistryError |
 export function toCloneError(error: unknown, { side, image }: Attempt): unknown {
   if (!(error instanceof RegistryError)) return error;
   const code = `${side === 'source' ? 'SOURCE' : 'BACKUP'}_${error.reason}` as const;
-  return new CloneError(code, describe(error, { side, image }), { cause: error });
+  const { retryAfterMs } = error;
+  return new CloneError(code, describe(error, { side, image }), { cause: error, retryAfterMs });
 }
 
 /** Whether the same may go better later, whoever has translated it. */
@@ -166,7 +168,10 @@ export function isTransient(error: unknown): boolean {
     : connectionProblemOf(error).isPassing;
 }
 
-function describe({ reason, message, status }: RegistryError, { side, image }: Attempt): string {
+function describe(
+  { reason, message, status, retryAfterMs }: RegistryError,
+  { side, image }: Attempt,
+): string {
   const name = formatReference(image);
   const registry = side === 'source' ? image.domain : `the backup registry ${image.domain}`;
   switch (reason) {
@@ -179,7 +184,7 @@ function describe({ reason, message, status }: RegistryError, { side, image }: A
         ? `${image.domain} does not let us read ${name}: it is private, or does not exist`
         : `${registry} refuses the credentials of registry-auth for ${name} (${message})`;
     case 'RATE_LIMITED':
-      return `${registry} limits how often it may be asked and refused ${name}; try again later${side === 'source' ? ', or log in with SOURCE_AUTH_FILE' : ''}`;
+      return `${registry} limits how often it may be asked and refused ${name}; try again ${formatPause(retryAfterMs)}${side === 'source' ? ', or log in with SOURCE_AUTH_FILE' : ''}`;
     case 'UNAVAILABLE':
       return status === undefined
         ? `${registry} cannot be reached for ${name}: ${message}`
@@ -191,6 +196,10 @@ function describe({ reason, message, status }: RegistryError, { side, image }: A
         ? `${registry} did not serve ${name}: ${message}`
         : `${registry} did not take ${name}: ${message}`;
   }
+}
+
+function formatPause(ms: number | undefined): string {
+  return ms === undefined || ms === 0 ? 'later' : `in ${formatWait(ms)}`;
 }
 
 function reasonOf(status: number): RegistryReason {
@@ -224,10 +233,11 @@ function toSentence(text: string): string {
     .toWellFormed();
 }
 
-/** Seconds, or a date. */
+/** Seconds, seconds since 1970 as Docker Hub and GitHub send them, or a date. */
 function parseRetryAfter(value: string | undefined, now: number): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
+  if (/^\d{10}$/.test(value)) return Math.max(0, Number(value) * 1000 - now);
   const date = Date.parse(value);
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }

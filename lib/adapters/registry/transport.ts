@@ -92,7 +92,7 @@ export function createTransport(options: TransportOptions): Send {
     throw toRegistryError(asked.step, {
       status: answer.status,
       text,
-      retryAfter: headerOf(answer, 'retry-after') ?? headerOf(answer, 'x-retry-after'),
+      retryAfter: retryAfterOf(answer),
       now: now(),
       passingCodes: asked.passingCodes,
     });
@@ -167,6 +167,13 @@ function challenged({ step }: RegistryRequest): RegistryError {
     status: 401,
     isTransient: true,
   });
+}
+
+/** The standard's header, Docker Hub's, and what others say of their limits where they have reached them. */
+function retryAfterOf(answer: Answered): string | undefined {
+  const said = headerOf(answer, 'retry-after') ?? headerOf(answer, 'x-retry-after');
+  if (said !== undefined || answer.status !== 429) return said;
+  return headerOf(answer, 'ratelimit-reset') ?? headerOf(answer, 'x-ratelimit-reset');
 }
 
 async function readError(answer: Answered, { method, step }: RegistryRequest): Promise<string> {

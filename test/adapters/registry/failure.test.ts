@@ -134,6 +134,9 @@ describe('toRegistryError', () => {
     ['soon', undefined],
     ['-1', 0],
     ['99999999999999999999', undefined],
+    // Seconds since 1970.
+    ['1795489290', 90_000],
+    ['1495489290', 0],
     [undefined, undefined],
   ] as const;
   for (const [retryAfter, expected] of pauses) {
@@ -286,6 +289,18 @@ describe('toCloneError', () => {
     assert.equal(
       error.message,
       'reg.test has trouble with reg.test/team/app:1: asking: it answered 503',
+    );
+  });
+
+  it('says how long a registry wants to be left alone', () => {
+    const cause = new RegistryError('RATE_LIMITED', 'x', { retryAfterMs: 40_000 });
+    const error = toCloneError(cause, { side: 'source', image });
+
+    assert.ok(error instanceof CloneError);
+    assert.equal(error.retryAfterMs, 40_000);
+    assert.equal(
+      error.message,
+      'reg.test limits how often it may be asked and refused reg.test/team/app:1; try again in 40 s, or log in with SOURCE_AUTH_FILE',
     );
   });
 

@@ -367,14 +367,28 @@ describe('createTransport, repetition', () => {
     });
   }
 
-  it('reads X-Retry-After where there is nothing else', async () => {
-    nock('https://reg.test').get(path).reply(429, '', { 'x-retry-after': '3' });
+  for (const header of ['x-retry-after', 'ratelimit-reset', 'x-ratelimit-reset']) {
+    it(`reads ${header} where there is nothing else`, async () => {
+      nock('https://reg.test')
+        .get(path)
+        .reply(429, '', { [header]: '3' });
+      nock('https://reg.test').get(path).reply(200, 'bytes');
+      const knock = openKnock();
+
+      await ask(knock);
+
+      assert.deepEqual(knock.pauses, [3_000]);
+    });
+  }
+
+  it('takes the end of a limit for no pause where none was reached', async () => {
+    nock('https://reg.test').get(path).reply(503, '', { 'ratelimit-reset': '3600' });
     nock('https://reg.test').get(path).reply(200, 'bytes');
     const knock = openKnock();
 
     await ask(knock);
 
-    assert.deepEqual(knock.pauses, [3_000]);
+    assert.deepEqual(knock.pauses, [500]);
   });
 
   for (const status of [429, 503]) {
