@@ -87,6 +87,12 @@ status:
 undeploy:
     node --import tsx functions/deploy/main.ts undeploy
 
+# copy images into the backup by hand, or before they are needed: just clone nginx:1.27, or - for a list on standard input
+[group("cluster")]
+[positional-arguments]
+clone *ARGS:
+    node --import tsx functions/clone/main.ts "$@"
+
 # what runs already, in opted-in namespaces: a table; with --apply it is copied, and the webhook rewrites it
 [group("cluster")]
 [positional-arguments]

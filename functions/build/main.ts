@@ -2,7 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 /** The entrances that go into the image. */
-const entrances = ['webhook', 'backfill'];
+const entrances = ['webhook', 'clone', 'backfill'];
 
 /** CommonJS packages inside the bundle ask for these. */
 const banner = `import { createRequire as __createRequire } from 'node:module';

@@ -95,7 +95,7 @@ function toFraction(done: number, total: number): number {
 }
 
 /** `0.4`, `12.0`, `260` */
-function formatMebibytes(bytes: number): string {
+export function formatMebibytes(bytes: number): string {
   const value = bytes / mebibyte;
   return value.toFixed(value < 100 ? 1 : 0);
 }
