@@ -23,6 +23,8 @@ export interface Config {
   readonly pinDigests: boolean;
   readonly onError: 'deny' | 'admit';
   readonly onDeadline: 'retry' | 'admit';
+  /** What namespaces may decide for themselves. */
+  readonly namespaceOverrides: readonly ('ON_ERROR' | 'ON_DEADLINE')[];
   readonly maxClones: number;
   readonly maxWaiting: number;
   readonly ignoreImages: readonly ImagePattern[];
@@ -129,6 +131,17 @@ const imagePatterns = v.pipe(
   }),
 );
 
+const overridable = ['ON_ERROR', 'ON_DEADLINE'] as const;
+
+const overrides = v.pipe(
+  list,
+  v.check(
+    (items) => items.every((item) => overridable.some((name) => name === item)),
+    'must list ON_ERROR, ON_DEADLINE or both',
+  ),
+  v.transform((items) => overridable.filter((name) => items.includes(name))),
+);
+
 const owners = v.pipe(
   list,
   v.check(
@@ -178,6 +191,7 @@ const variables = {
   PIN_DIGESTS: v.optional(flag, 'false'),
   ON_ERROR: v.optional(oneOf(['deny', 'admit']), 'deny'),
   ON_DEADLINE: v.optional(oneOf(['retry', 'admit']), 'retry'),
+  NAMESPACE_OVERRIDES: v.optional(overrides, ''),
   MAX_CLONES: v.optional(wholeNumber(1, 64), '4'),
   MAX_WAITING: v.optional(wholeNumber(1, 10_000), '1000'),
   IGNORE_IMAGES: v.optional(imagePatterns, ''),
@@ -266,6 +280,7 @@ function toConfig(o: v.InferOutput<typeof schema>): Config {
     pinDigests: o.PIN_DIGESTS,
     onError: o.ON_ERROR,
     onDeadline: o.ON_DEADLINE,
+    namespaceOverrides: o.NAMESPACE_OVERRIDES,
     maxClones: o.MAX_CLONES,
     maxWaiting: o.MAX_WAITING,
     ignoreImages: o.IGNORE_IMAGES,

@@ -190,6 +190,12 @@ export interface WorkloadSecrets {
   forget(namespace: string): void;
 }
 
+/** What a Namespace object says of itself, remembered briefly. */
+export interface NamespaceAnnotations {
+  /** `undefined` where nobody can tell. Only the signal's own reason is thrown. */
+  read(namespace: string, signal: AbortSignal): Promise<ReadonlyMap<string, string> | undefined>;
+}
+
 /** What is counted; the adapter decides how it is called and shown. */
 export interface Observer {
   reviewed(event: ReviewEvent): void;

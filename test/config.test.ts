@@ -30,6 +30,7 @@ const defaults: Config = {
   pinDigests: false,
   onError: 'deny',
   onDeadline: 'retry',
+  namespaceOverrides: [],
   maxClones: 4,
   maxWaiting: 1_000,
   ignoreImages: [],
@@ -117,6 +118,12 @@ describe('parseConfig', () => {
     ['ON_ERROR', 'admit', { onError: 'admit' }],
     ['ON_ERROR', ' deny ', {}],
     ['ON_DEADLINE', 'admit', { onDeadline: 'admit' }],
+    ['NAMESPACE_OVERRIDES', 'ON_DEADLINE', { namespaceOverrides: ['ON_DEADLINE'] }],
+    [
+      'NAMESPACE_OVERRIDES',
+      'ON_ERROR, ON_DEADLINE',
+      { namespaceOverrides: ['ON_ERROR', 'ON_DEADLINE'] },
+    ],
     ['MAX_CLONES', '1', { maxClones: 1 }],
     ['MAX_CLONES', '64', { maxClones: 64 }],
     [
@@ -227,6 +234,11 @@ describe('parseConfig', () => {
     ['PIN_DIGESTS', '1', 'PIN_DIGESTS must be true or false'],
     ['ON_ERROR', 'ignore', 'ON_ERROR must be deny or admit'],
     ['ON_DEADLINE', 'deny', 'ON_DEADLINE must be retry or admit'],
+    [
+      'NAMESPACE_OVERRIDES',
+      'SOURCE_REGISTRIES',
+      'NAMESPACE_OVERRIDES must list ON_ERROR, ON_DEADLINE or both',
+    ],
     ['MAX_CLONES', '0', 'MAX_CLONES must be a whole number from 1 to 64'],
     ['MAX_CLONES', '65', 'MAX_CLONES must be a whole number from 1 to 64'],
     ['MAX_CLONES', '1.5', 'MAX_CLONES must be a whole number from 1 to 64'],

@@ -8,6 +8,7 @@ import { createAdmissionHandler, type Logger } from '../../lib/index.ts';
 import { createApp, createProbeApp } from './app.ts';
 import { readFlags, usage } from './flags.ts';
 import { type Listeners, openListeners } from './listeners.ts';
+import { openOverrides } from './overrides.ts';
 import { openParts, toCloning } from './parts.ts';
 import { openReplica } from './replicas.ts';
 
@@ -64,6 +65,7 @@ async function main(): Promise<void> {
   let isBackupUp = true;
   const review = createAdmissionHandler({
     ...toCloning(parts, config),
+    ...(await openOverrides({ config, env: process.env, logger })),
     policy: parts.policy,
     copies,
     now,

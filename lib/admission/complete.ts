@@ -52,7 +52,12 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
       : allowed(uid, toExtras(plan.warnings.map(toWarning), []));
   }
   const ready = plan.images.flatMap((image) => toRewrites(image, outcomes));
-  const warnings = [...plan.warnings, ...readyWarnings(plan, outcomes)];
+  const warnings = [
+    ...plan.warnings,
+    ...readyWarnings(plan, outcomes),
+    ...(failed.length > 0 ? toRule(plan.ruledBy?.onError) : []),
+    ...(pending.length > 0 ? toRule(plan.ruledBy?.onDeadline) : []),
+  ];
   const denials = [...forbidden, ...(plan.onError === 'deny' ? failed : [])];
   const waits = plan.onDeadline === 'retry' ? pending : [];
   if (denials.length > 0) {
@@ -76,6 +81,11 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
     ...(operations.length > 0 && { patchType: 'JSONPatch', patch: encodePatch(operations) }),
     ...toExtras([...warnings, ...admitted].map(toWarning), toAudit(plan, outcomes)),
   });
+}
+
+/** Whose rule it is, where that is not the administrator's. */
+function toRule(rule: string | undefined): readonly string[] {
+  return rule === undefined ? [] : [rule];
 }
 
 function toFailure(image: PlannedImage, outcomes: CloneOutcomes): readonly Obstacle[] {

@@ -7,6 +7,7 @@ import type {
   Credentials,
   ImageCloner,
   Logger,
+  NamespaceAnnotations,
   Observer,
   ReviewEvent,
   WorkloadSecrets,
@@ -14,6 +15,7 @@ import type {
 import { type CloneOutcomes, completeReview } from './complete.ts';
 import { completePullSecrets } from './complete-pull-secrets.ts';
 import { isController } from './exemption.ts';
+import { type Override, overridePolicy } from './overrides.ts';
 import { type PlannedImage, planReview, type ReviewPlan } from './plan.ts';
 import type { ReviewPolicy } from './policy.ts';
 import type { AdmissionReview } from './review.ts';
@@ -25,6 +27,11 @@ export interface AdmissionHandlerDeps {
   readonly sourceCredentials?: CredentialSource;
   /** Pull secrets of the workloads themselves. @default they are not read */
   readonly workloadSecrets?: WorkloadSecrets;
+  /** What namespaces may decide for themselves, and where they say it. @default nothing */
+  readonly overrides?: {
+    readonly allowed: readonly Override[];
+    readonly annotations: NamespaceAnnotations;
+  };
   /** @default anonymous */
   readonly backupCredentials?: () => Promise<Credentials | undefined>;
   /** Shared with whoever has to wait for the copies at the end. @default four at once */
@@ -67,12 +74,12 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** The use case, start to end: plan, make the backup hold every image, complete. All collaborators are given. */
 export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHandler {
-  const { policy, logger = silent, observer = blind, now = Date.now } = deps;
+  const { logger = silent, observer = blind, now = Date.now } = deps;
   const ensureBackup = toEnsureBackup(deps);
 
   return async function review(body, options) {
     const startedAt = now();
-    const plan = planReview(body, policy);
+    const plan = await planWithOverrides(body, deps);
     const { kind, operation } = plan.request;
     const count = (verdict: ReviewEvent['verdict']): void =>
       observer.reviewed({
@@ -114,6 +121,24 @@ export function toEnsureBackup(deps: Omit<AdmissionHandlerDeps, 'policy'>): Ensu
     now,
     ...(deps.soon !== undefined && { soon: deps.soon }),
   });
+}
+
+/** A namespace is asked for its say only where something is at stake. */
+async function planWithOverrides(
+  body: unknown,
+  { policy, overrides }: Pick<AdmissionHandlerDeps, 'policy' | 'overrides'>,
+): Promise<ReviewPlan> {
+  const plan = planReview(body, policy);
+  const { namespace } = plan.request;
+  const isAtStake = plan.images.length > 0 || plan.refusals.length > 0;
+  if (overrides === undefined || !isAtStake || namespace === '') return plan;
+  // The port has a short patience of its own.
+  const annotations = await overrides.annotations.read(namespace, new AbortController().signal);
+  if (annotations === undefined) return plan;
+  const { allowed } = overrides;
+  const overridden = overridePolicy(policy, { namespace, annotations, allowed });
+  const own = planReview(body, overridden.policy);
+  return { ...own, warnings: [...own.warnings, ...overridden.warnings] };
 }
 
 async function cloneAll(

@@ -84,7 +84,9 @@ export function toJudgeContext(
 export function judge(place: ImagePlace, context: JudgeContext): PlaceVerdict {
   const { policy } = context;
   const before = context.before.get(place.id);
-  const isUnchanged = before?.image === place.image && !context.isBackfill;
+  // What was never to be pulled was never looked at, so it counts as new once it is to be.
+  const isPulledNow = before?.neverPulled === true && !place.neverPulled;
+  const isUnchanged = before?.image === place.image && !isPulledNow && !context.isBackfill;
 
   if (place.neverPulled) {
     return isUnchanged

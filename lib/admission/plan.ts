@@ -45,6 +45,7 @@ export interface ReviewPlan {
   readonly pod?: PullSecretRefs;
   readonly onError: 'deny' | 'admit';
   readonly onDeadline: 'retry' | 'admit';
+  readonly ruledBy?: ReviewPolicy['ruledBy'];
 }
 
 const maxImages = 200;
@@ -109,6 +110,7 @@ function toUntouched(request: ReviewRequest, policy: ReviewPolicy): ReviewPlan {
     pullSecrets: noPullSecrets,
     onError: policy.onError,
     onDeadline: policy.onDeadline,
+    ...(policy.ruledBy !== undefined && { ruledBy: policy.ruledBy }),
   };
 }
 

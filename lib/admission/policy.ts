@@ -6,6 +6,8 @@ export interface ReviewPolicy {
   readonly backup: BackupLocation;
   readonly onError: 'deny' | 'admit';
   readonly onDeadline: 'retry' | 'admit';
+  /** Where it was not the administrator: who decided the two. */
+  readonly ruledBy?: { readonly onError?: string; readonly onDeadline?: string };
   readonly ignoreImages: readonly ImagePattern[];
   /** Empty: every registry. */
   readonly sourceRegistries: readonly string[];

@@ -765,3 +765,101 @@ describe('createAdmissionHandler when a registry is in trouble', () => {
     assert.equal(cloner.asked.slice(asked).includes('docker.io/library/nginx:1.27'), false);
   });
 });
+
+describe('createAdmissionHandler where namespaces decide for themselves', () => {
+  const missing = { object: deployment({ web: 'nginx:9.99' }), namespace: 'shop' };
+
+  function own(
+    annotations: Readonly<Record<string, string>> | undefined,
+    change: Partial<ReviewPolicy> = {},
+  ): Stage & { readonly asked: readonly string[] } {
+    const asked: string[] = [];
+    const read = async (namespace: string): Promise<ReadonlyMap<string, string> | undefined> => {
+      asked.push(namespace);
+      return annotations === undefined ? undefined : new Map(Object.entries(annotations));
+    };
+    const overrides = { allowed: ['ON_ERROR', 'ON_DEADLINE'], annotations: { read } } as const;
+    return { ...stage({ overrides, policy: change }), asked };
+  }
+
+  it('admits where the namespace wants it, and says whose rule that is', async () => {
+    const { send, asked } = own({ 'image-cloner/on-error': 'admit' });
+
+    const { response } = await send(missing);
+
+    assert.equal(response.allowed, true);
+    assert.deepEqual(response.warnings, [
+      'namespace shop has image-cloner/on-error: admit',
+      'not backed up, container "web": nginx:9.99 does not exist on docker.io',
+    ]);
+    assert.deepEqual(asked, ['shop']);
+  });
+
+  it('denies where the namespace wants it, and says whose rule that is', async () => {
+    const { send } = own({ 'image-cloner/on-error': 'deny' }, { onError: 'admit' });
+
+    const { response } = await send(missing);
+
+    assert.equal(
+      response.status?.message,
+      'container "web": nginx:9.99 does not exist on docker.io',
+    );
+    assert.deepEqual(response.warnings, ['namespace shop has image-cloner/on-error: deny']);
+  });
+
+  it('says nothing of it where there is nothing to decide', async () => {
+    const { send } = own({ 'image-cloner/on-error': 'admit' });
+
+    assert.equal((await send({ ...web, namespace: 'shop' })).response.warnings, undefined);
+  });
+
+  it('admits at the deadline where the namespace wants it', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner, send } = own({ 'image-cloner/on-deadline': 'admit' });
+    const release = cloner.hold();
+    const answering = send({ ...web, namespace: 'shop' });
+    await settle();
+    t.mock.timers.tick(9_000);
+    const { response } = await answering;
+    release();
+
+    assert.equal(response.allowed, true);
+    assert.equal(response.warnings?.[0], 'namespace shop has image-cloner/on-deadline: admit');
+  });
+
+  it('goes by the administrator where an annotation cannot be read, and says so', async () => {
+    const { send } = own({ 'image-cloner/on-error': 'yes' });
+
+    const { response } = await send(missing);
+
+    assert.equal(response.allowed, false);
+    assert.deepEqual(response.warnings, [
+      'image-cloner/on-error must be deny or admit, so ON_ERROR=deny counts',
+    ]);
+  });
+
+  it('goes by the administrator where the namespace cannot be read', async () => {
+    const { send } = own(undefined);
+
+    assert.equal((await send(missing)).response.allowed, false);
+  });
+
+  it('lets no namespace out of SOURCE_REGISTRIES', async () => {
+    const { send } = own({ 'image-cloner/on-error': 'admit' }, { sourceRegistries: ['docker.io'] });
+
+    const { response } = await send({ ...missing, object: deployment({ web: 'quay.io/x/y:1' }) });
+
+    assert.equal(
+      response.status?.message,
+      'container "web": quay.io/x/y:1 may not be used: SOURCE_REGISTRIES does not list quay.io',
+    );
+  });
+
+  it('does not ask the cluster where no image is looked at', async () => {
+    const { send, asked } = own({});
+
+    await send({ ...web, oldObject: web.object, namespace: 'shop' });
+
+    assert.deepEqual(asked, []);
+  });
+});

@@ -109,6 +109,21 @@ describe('planReview of a CREATE', () => {
     assert.deepEqual(clones(found), [['fluent', 'acme/fluent:latest', ['containers/log']]]);
   });
 
+  it('looks at an image once it is to be pulled, though it is the same', () => {
+    const at = (imagePullPolicy: string): unknown =>
+      service({ name: 'web', image: 'evil.test/x:1', imagePullPolicy });
+    const strict = { sourceRegistries: ['docker.io'] };
+    const write = { object: at('IfNotPresent'), oldObject: at('Never') };
+
+    const { refusals } = plan(write, strict);
+
+    assert.deepEqual(
+      refusals.map(({ error }) => error.message),
+      ['evil.test/x:1 may not be used: SOURCE_REGISTRIES does not list evil.test'],
+    );
+    assertNothing(plan({ object: at('Never'), oldObject: at('Never') }, strict));
+  });
+
   it('refuses registries that SOURCE_REGISTRIES does not list, naming the rule', () => {
     const object = deployment({ a: 'nginx:1', b: 'quay.io/x/y:1', c: 'docker.io.evil/x:1' });
 

@@ -7,7 +7,7 @@ import { pullSecretWarning } from './pull-secret-warning.ts';
 import { createShortMemory } from './short-memory.ts';
 
 export interface PullSecretsDeps {
-  readonly reader: NamespaceReader;
+  readonly reader: Pick<NamespaceReader, 'readSecret' | 'readPullSecretNames'>;
   readonly logger: Logger;
   /** How long an answer of the API server is used again. @default 10 seconds */
   readonly forMs?: number;

@@ -24,14 +24,24 @@ export interface NamespaceReader {
     serviceAccount: string,
     signal: AbortSignal,
   ): Promise<Lookup<readonly string[]>>;
+  /** Ours, of the Namespace itself; it takes a right of its own. */
+  readAnnotations(
+    namespace: string,
+    signal: AbortSignal,
+  ): Promise<Lookup<ReadonlyMap<string, string>>>;
 }
 
 export interface NamespaceReaderDeps {
   /** Narrowed to what is used: RBAC allows no more. */
-  readonly api: Pick<CoreV1Api, 'readNamespacedSecret' | 'readNamespacedServiceAccount'>;
+  readonly api: Pick<
+    CoreV1Api,
+    'readNamespace' | 'readNamespacedSecret' | 'readNamespacedServiceAccount'
+  >;
   readonly logger: Logger;
 }
 
+/** Others' annotations are nobody's business here, and may be large. */
+const ownPrefix = 'image-cloner/';
 const namespacePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const namePattern =
   /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
@@ -40,7 +50,7 @@ export function createNamespaceReader({ api, logger }: NamespaceReaderDeps): Nam
   const begin = createKeptConnections();
 
   async function look<Found>(
-    kind: 'Secret' | 'ServiceAccount',
+    kind: 'Namespace' | 'Secret' | 'ServiceAccount',
     { namespace, name }: { readonly namespace: string; readonly name: string },
     signal: AbortSignal,
     read: (options: ConfigurationOptions) => Promise<Found>,
@@ -75,6 +85,12 @@ export function createNamespaceReader({ api, logger }: NamespaceReaderDeps): Nam
         const account = await api.readNamespacedServiceAccount({ namespace, name }, options);
         const names = (account.imagePullSecrets ?? []).map((secret) => secret.name ?? '');
         return names.filter((secret) => secret !== '');
+      }),
+    readAnnotations: (namespace, signal) =>
+      look('Namespace', { namespace, name: namespace }, signal, async (options) => {
+        const { metadata } = await api.readNamespace({ name: namespace }, options);
+        const annotations = Object.entries(metadata?.annotations ?? {});
+        return new Map(annotations.filter(([key]) => key.startsWith(ownPrefix)));
       }),
   };
 }

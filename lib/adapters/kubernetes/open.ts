@@ -10,19 +10,25 @@ import type { LeaseStore, Logger } from '../../ports.ts';
 import { createLeaseStore } from './lease-store.ts';
 import { createNamespaceReader, type NamespaceReader } from './namespace-reader.ts';
 
-export interface ClusterSettings {
+interface ClusterSettings {
   /** `KUBECONFIG`, for who runs outside a cluster; it wins where there are both. */
   readonly kubeconfigFile: string | undefined;
   readonly insideCluster: boolean;
   readonly logger: Logger;
 }
 
+export interface ReaderSettings extends ClusterSettings {
+  /** What was configured, for the sentence. @default PULL_SECRETS=true */
+  readonly neededBy?: string;
+}
+
 /**
  * Reads with the pod's own ServiceAccount, or with a kubeconfig. Rejects with `ConfigError` when neither can ever work;
  * the API server itself is not asked, it may be down for now.
  */
-export async function openNamespaceReader(settings: ClusterSettings): Promise<NamespaceReader> {
-  const config = await loadConfig(settings, 'PULL_SECRETS=true cannot work');
+export async function openNamespaceReader(settings: ReaderSettings): Promise<NamespaceReader> {
+  const { neededBy = 'PULL_SECRETS=true' } = settings;
+  const config = await loadConfig(settings, `${neededBy} cannot work`);
   return createNamespaceReader({ api: config.makeApiClient(CoreV1Api), logger: settings.logger });
 }
 

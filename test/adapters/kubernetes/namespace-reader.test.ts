@@ -57,6 +57,23 @@ describe('createNamespaceReader', () => {
     ]);
   });
 
+  it('reads what a namespace says of itself, as far as it is for us', async () => {
+    const annotations = { 'image-cloner/on-error': 'admit', 'kubectl.kubernetes.io/x': 'y' };
+    fake.answers.set('shop', { body: { metadata: { annotations } } });
+    fake.answers.set('bare', { body: { metadata: {} } });
+
+    assert.deepEqual(await reader.readAnnotations('shop', signal), {
+      status: 'found',
+      found: new Map([['image-cloner/on-error', 'admit']]),
+    });
+    assert.deepEqual(await reader.readAnnotations('bare', signal), {
+      status: 'found',
+      found: new Map(),
+    });
+    assert.deepEqual(await reader.readAnnotations('..', signal), { status: 'absent' });
+    assert.deepEqual(fake.requests, ['GET shop', 'GET bare']);
+  });
+
   it('keeps its connections, which the SDK by itself does not', async () => {
     for (let index = 0; index < 20; index += 1) await reader.readSecret('a', `s${index}`, signal);
 

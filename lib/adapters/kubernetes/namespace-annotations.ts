@@ -1,0 +1,53 @@
+import { untilAborted } from '../../cloner/deadline.ts';
+import type { Logger, NamespaceAnnotations } from '../../ports.ts';
+import { createShortMemory } from '../credentials/short-memory.ts';
+import type { Lookup, NamespaceReader } from './namespace-reader.ts';
+
+export interface NamespaceAnnotationsDeps {
+  readonly reader: Pick<NamespaceReader, 'readAnnotations'>;
+  readonly logger: Logger;
+  /** How long an answer is used again. @default 5 seconds */
+  readonly forMs?: number;
+  /** The longest that the API server is waited for. @default 1 second */
+  readonly patienceMs?: number;
+  readonly now?: () => number;
+}
+
+const maxEntries = 1_000;
+
+/** Annotations of Namespaces, remembered briefly. Says once where we may not read them. */
+export function createNamespaceAnnotations({
+  reader,
+  logger,
+  forMs = 5_000,
+  patienceMs = 1_000,
+  now = Date.now,
+}: NamespaceAnnotationsDeps): NamespaceAnnotations {
+  const memory = createShortMemory<Lookup<ReadonlyMap<string, string>>>({
+    forMs,
+    maxEntries,
+    now,
+    isLasting: ({ status }) => status !== 'unavailable',
+  });
+  let hasWarned = false;
+
+  function warnOnce(): void {
+    if (hasWarned) return;
+    hasWarned = true;
+    logger.warn(
+      {},
+      'NAMESPACE_OVERRIDES has no effect: namespaces may not be read, see knative/namespace-overrides.yaml',
+    );
+  }
+
+  return {
+    async read(namespace, signal) {
+      const asked = memory.recall(namespace, () =>
+        reader.readAnnotations(namespace, AbortSignal.timeout(patienceMs)),
+      );
+      const answer = await untilAborted(asked, signal);
+      if (answer.status === 'forbidden') warnOnce();
+      return answer.status === 'found' ? answer.found : undefined;
+    },
+  };
+}

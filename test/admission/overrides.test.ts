@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Override, overridePolicy } from '../../lib/admission/overrides.ts';
+import { policy } from '../support/reviews.ts';
+
+const both: readonly Override[] = ['ON_ERROR', 'ON_DEADLINE'];
+
+function override(
+  annotations: Readonly<Record<string, string>>,
+  allowed = both,
+): ReturnType<typeof overridePolicy> {
+  const options = { namespace: 'shop', annotations: new Map(Object.entries(annotations)), allowed };
+  return overridePolicy(policy(), options);
+}
+
+describe('overridePolicy', () => {
+  it('leaves the policy as it is where a namespace says nothing', () => {
+    assert.deepEqual(override({ team: 'a' }), { policy: policy({ ruledBy: {} }), warnings: [] });
+  });
+
+  it('lets a namespace decide what it may', () => {
+    const { policy: own, warnings } = override({
+      'image-cloner/on-error': 'admit',
+      'image-cloner/on-deadline': 'admit',
+    });
+
+    assert.deepEqual(
+      own,
+      policy({
+        onError: 'admit',
+        onDeadline: 'admit',
+        ruledBy: {
+          onError: 'namespace shop has image-cloner/on-error: admit',
+          onDeadline: 'namespace shop has image-cloner/on-deadline: admit',
+        },
+      }),
+    );
+    assert.deepEqual(warnings, []);
+  });
+
+  it('does not let it decide what it may not, and says so', () => {
+    const { policy: own, warnings } = override({ 'image-cloner/on-error': 'admit' }, [
+      'ON_DEADLINE',
+    ]);
+
+    assert.equal(own.onError, 'deny');
+    assert.deepEqual(warnings, [
+      'image-cloner/on-error: NAMESPACE_OVERRIDES does not list ON_ERROR, so ON_ERROR=deny counts',
+    ]);
+  });
+
+  for (const value of ['', 'Admit', 'retry', 'admit ', 'admit\nx', 'constructor']) {
+    it(`does not take ${JSON.stringify(value)} for an answer`, () => {
+      const { policy: own, warnings } = override({ 'image-cloner/on-error': value });
+
+      assert.equal(own.onError, 'deny');
+      assert.deepEqual(warnings, [
+        'image-cloner/on-error must be deny or admit, so ON_ERROR=deny counts',
+      ]);
+    });
+  }
+
+  it('knows no way around SOURCE_REGISTRIES', () => {
+    const annotations = new Map([['image-cloner/source-registries', 'evil.test']]);
+    const strict = policy({ sourceRegistries: ['docker.io'] });
+
+    const own = overridePolicy(strict, { namespace: 'shop', annotations, allowed: both });
+
+    assert.deepEqual(own.policy.sourceRegistries, ['docker.io']);
+  });
+});
