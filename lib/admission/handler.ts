@@ -66,6 +66,8 @@ export type AdmissionHandler = (body: unknown, options: ReviewOptions) => Promis
 
 /** The cluster's own controllers are answered within this time. */
 const controllerBudgetMs = 1_000;
+/** So that their answer says how far the copy is. */
+const controllerCopyWaitMs = 800;
 /** For names that are appended: the port has a shorter patience of its own. */
 const pullSecretsBudgetMs = 5_000;
 
@@ -161,7 +163,17 @@ async function cloneAll(
   const all = Promise.all(
     plan.images.map(async ({ key, source, backup }: PlannedImage) => {
       const { pod } = plan;
-      const request = { source, backup, pod, namespace, isPerson, dryRun, budgetMs, uid };
+      const request = {
+        source,
+        backup,
+        pod,
+        namespace,
+        isPerson,
+        dryRun,
+        budgetMs,
+        ...(plan.isImpatient && { copyWaitMs: controllerCopyWaitMs }),
+        uid,
+      };
       outcomes.set(key, await ensureBackup({ ...request, signal: waiting }));
     }),
   );

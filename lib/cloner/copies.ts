@@ -85,7 +85,7 @@ export function createCopies({
   const entries = new Map<string, Entry>();
   const unsettled = new Set<Promise<unknown>>();
   const meters = new Set<Meter>();
-  const line = createLine({ maxRunning: maxCopies, maxWaiting });
+  const line = createLine({ maxRunning: maxCopies, maxWaiting, now });
   const failures = createFailureMemory({ now });
   const aborting = new AbortController();
 

@@ -55,6 +55,8 @@ interface EnsureRequest {
   readonly dryRun: boolean;
   /** How long registries may take to answer, and how long is waited for a copy. */
   readonly budgetMs: number;
+  /** How long a copy is waited for at most, from the beginning. @default budgetMs */
+  readonly copyWaitMs?: number;
   /** Whose turn a copy takes. @default nobody's in particular */
   readonly namespace?: string;
   /** A controller repeats itself, so what failed a moment ago is not tried for it again. @default true */
@@ -334,10 +336,11 @@ function lateBackup({ source, backup }: Errand): CloneError {
 
 async function waitFor(
   copy: Copy,
-  { remainingMs, signal }: Errand,
+  { budgetMs, copyWaitMs = budgetMs, remainingMs, signal }: Errand,
 ): Promise<Awaited<ReturnType<Copy['wait']>>> {
   const expiry = new AbortController();
-  const timer = setTimeout(() => expiry.abort(), remainingMs());
+  const ms = Math.max(0, copyWaitMs - (budgetMs - remainingMs()));
+  const timer = setTimeout(() => expiry.abort(), Math.min(ms, remainingMs()));
   try {
     return await copy.wait(AbortSignal.any([expiry.signal, signal]));
   } finally {

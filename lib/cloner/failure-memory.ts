@@ -50,6 +50,8 @@ export function createFailureMemory({
     remember(key, error) {
       const known = memories.get(key);
       const agoMs = known === undefined ? Number.POSITIVE_INFINITY : now() - known.at;
+      // Twenty that failed together, or a person meanwhile, are no repetition.
+      if (known !== undefined && agoMs >= 0 && agoMs < known.pauseMs) return;
       // Who has not asked for long begins anew.
       const isRepeated = known !== undefined && agoMs < known.pauseMs + maxPauseMs;
       const pauseMs = isRepeated ? Math.min(maxPauseOf(error), known.pauseMs * 2) : firstPauseMs;

@@ -20,8 +20,9 @@ export interface Ticket<Result> {
 
 /**
  * A waiting line with fair turns: a limited number of tasks run at once, and when one ends the namespaces that wait take turns,
- * whoever has a thousand waiting like the one who has one. Bounded: in a full line the namespace with the most places
- * loses its last one to a newcomer that has fewer.
+ * whoever has a thousand waiting like the one who has one. Where others have asked within a day, no namespace takes the last turn
+ * as well: copies from a registry that dribbles may last for hours. Bounded: in a full line the namespace with the most places loses
+ * its last one to a newcomer that has fewer.
  */
 export interface Line {
   /** Throws `CloneError` `LINE_FULL` where there is no place for this namespace. */
@@ -34,37 +35,48 @@ export interface Line {
 export interface LineOptions {
   readonly maxRunning: number;
   readonly maxWaiting: number;
+  readonly now: () => number;
 }
 
 interface Waiting {
   readonly target: string;
   readonly namespaces: Set<string>;
-  readonly begin: (value: undefined) => void;
+  /** It takes the turn of this namespace. */
+  readonly begin: (namespace: string) => void;
   readonly drop: (reason: CloneError) => void;
 }
 
 /** A full line does not empty within seconds. */
 const fullRetryMs = 10_000;
+/** For so long the last turn is kept for others than the one who has all: a day, in which most teams deploy. */
+const recentMs = 86_400_000;
+const maxRecent = 1_000;
 
-export function createLine({ maxRunning, maxWaiting }: LineOptions): Line {
+export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
   const waiting = new Set<Waiting>();
   /** The order of the namespaces is that of their turns; in each the order is that of arrival. */
   const queues = new Map<string, Set<Waiting>>();
   const targets = new Map<string, Set<Waiting>>();
   const busy = new Set<string>();
+  /** How many turns each namespace has now. */
+  const turnsOf = new Map<string, number>();
+  /** When each namespace asked last, the latest at the end. */
+  const askedAt = new Map<string, number>();
   let running = 0;
   let closed: CloneError | undefined;
 
   function join<Result>({ target, namespace }: Place, task: () => Promise<Result>): Ticket<Result> {
     if (closed !== undefined) throw closed;
-    const turn = Promise.withResolvers<undefined>();
+    const turn = Promise.withResolvers<string>();
     const item: Waiting = {
       target,
       namespaces: new Set(),
       begin: turn.resolve,
       drop: turn.reject,
     };
-    const isAtOnce = running < maxRunning && !busy.has(target) && !targets.has(target);
+    noteAsker(namespace);
+    const isAtOnce =
+      running < maxRunning && !busy.has(target) && !targets.has(target) && mayTakeTurn(namespace);
     if (!isAtOnce && waiting.size >= maxWaiting) makeRoom(namespace);
     waiting.add(item);
     addTo(targets, target, item);
@@ -74,16 +86,20 @@ export function createLine({ maxRunning, maxWaiting }: LineOptions): Line {
       done: run(),
       ahead: () => (waiting.has(item) ? countBefore(item) : undefined),
       share(other) {
+        noteAsker(other);
         if (waiting.has(item)) enqueue(item, other);
+        admit();
       },
     };
 
     async function run(): Promise<Result> {
-      await turn.promise;
+      const owner = await turn.promise;
       try {
         return await task();
       } finally {
         running -= 1;
+        turnsOf.set(owner, turnsIn(owner) - 1);
+        if (turnsIn(owner) === 0) turnsOf.delete(owner);
         busy.delete(target);
         admit();
       }
@@ -115,16 +131,36 @@ export function createLine({ maxRunning, maxWaiting }: LineOptions): Line {
         queues.set(namespace, queue);
       }
       running += 1;
+      turnsOf.set(namespace, turnsIn(namespace) + 1);
       busy.add(item.target);
-      item.begin(undefined);
+      item.begin(namespace);
     }
   }
 
   function pick(): { readonly item: Waiting; readonly namespace: string } | undefined {
     for (const [namespace, queue] of queues) {
+      if (!mayTakeTurn(namespace)) continue;
       for (const item of queue) if (mayBegin(item)) return { item, namespace };
     }
     return undefined;
+  }
+
+  /** The last turn is for others, where there are any. */
+  function mayTakeTurn(namespace: string): boolean {
+    if (maxRunning === 1 || turnsIn(namespace) < maxRunning - 1) return true;
+    const latest = [...askedAt].findLast(([other]) => other !== namespace);
+    return latest === undefined || now() - latest[1] >= recentMs;
+  }
+
+  function turnsIn(namespace: string): number {
+    return turnsOf.get(namespace) ?? 0;
+  }
+
+  function noteAsker(namespace: string): void {
+    askedAt.delete(namespace);
+    askedAt.set(namespace, now());
+    const [oldest] = askedAt.keys();
+    if (askedAt.size > maxRecent && oldest !== undefined) askedAt.delete(oldest);
   }
 
   function mayBegin(item: Waiting): boolean {

@@ -24,7 +24,7 @@ export interface RateLimitsDeps {
 }
 
 interface Limit {
-  /** Doubled with each refusal that does not say how long. */
+  /** Doubled with each refusal, for those that do not say how long. */
   readonly pauseMs: number;
   readonly since: number;
   readonly until: number;
@@ -71,11 +71,14 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
 
   function note(key: string, wantedMs: number | undefined): void {
     const known = limits.get(key);
+    const isSilent = wantedMs === undefined || wantedMs <= 0;
+    // Twenty that were refused together are no repetition.
+    if (isSilent && leftOf(key) > 0) return;
     const pauseMs = Math.min(maxPauseMs, (known?.pauseMs ?? firstPauseMs / 2) * 2);
-    // Nothing or zero has been said by who does not know.
-    const ms = wantedMs === undefined || wantedMs <= 0 ? pauseMs : Math.min(maxQuietMs, wantedMs);
+    const ms = isSilent ? pauseMs : Math.min(maxQuietMs, wantedMs);
+    const until = now() + Math.max(ms, leftOf(key));
     limits.delete(key);
-    limits.set(key, { pauseMs, since: now(), until: now() + ms });
+    limits.set(key, { pauseMs, since: now(), until });
     const [oldest] = limits.keys();
     if (limits.size > maxLimits && oldest !== undefined) limits.delete(oldest);
   }

@@ -1,7 +1,23 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createFailureMemory } from '../../lib/cloner/failure-memory.ts';
+import { createFailureMemory, type FailureMemory } from '../../lib/cloner/failure-memory.ts';
 import { CloneError } from '../../lib/index.ts';
+
+/** Fails again and again, each time as soon as it is tried. */
+function failTimes(
+  times: number,
+  memory: FailureMemory,
+  at: (ms: number) => void,
+  error: CloneError = gone,
+): number {
+  let time = 0;
+  for (let round = 0; round < times; round += 1) {
+    memory.remember('nginx', error);
+    if (round === times - 1) break;
+    while (memory.recall('nginx', false) !== undefined) at((time += 1_000));
+  }
+  return time;
+}
 
 const gone = new CloneError('SOURCE_NOT_FOUND', 'nginx:9 does not exist on docker.io');
 
@@ -23,8 +39,8 @@ describe('createFailureMemory', () => {
   it('says what was wrong, when that was, and when it is tried again', () => {
     let time = 0;
     const memory = createFailureMemory({ now: () => time });
-    for (let round = 0; round < 4; round += 1) memory.remember('nginx', gone);
-    time = 12_000;
+    failTimes(4, memory, (ms) => (time = ms));
+    time += 12_000;
 
     const answer = memory.recall('nginx', false);
 
@@ -47,18 +63,28 @@ describe('createFailureMemory', () => {
     for (const code of ['BACKUP_REFUSED', 'SOURCE_UNAVAILABLE', 'CLONER_UNAVAILABLE'] as const) {
       let time = 0;
       const memory = createFailureMemory({ now: () => time });
-      for (let round = 0; round < 10; round += 1) memory.remember('x', new CloneError(code, 'no'));
-      time = 29_999;
-      assert.match(memory.recall('x', false)?.message ?? '', /again in 1 s$/);
-      time = 30_000;
-      assert.equal(memory.recall('x', false), undefined);
+      const since = failTimes(10, memory, (ms) => (time = ms), new CloneError(code, 'no'));
+      time = since + 29_999;
+      assert.match(memory.recall('nginx', false)?.message ?? '', /again in 1 s$/);
+      time = since + 30_000;
+      assert.equal(memory.recall('nginx', false), undefined);
     }
   });
 
+  it('takes twenty failures at once for one, and does not put it off for a person’s', () => {
+    let time = 0;
+    const memory = createFailureMemory({ now: () => time });
+    for (let i = 0; i < 20; i += 1) memory.remember('nginx', gone);
+    time = 1_000;
+    memory.remember('nginx', gone);
+
+    assert.match(memory.recall('nginx', false)?.message ?? '', /tried 1 s ago, again in 1 s$/);
+  });
+
   it('forgets when it went well, and begins with two seconds again', () => {
-    const memory = createFailureMemory({ now: () => 0 });
-    memory.remember('nginx', gone);
-    memory.remember('nginx', gone);
+    let time = 0;
+    const memory = createFailureMemory({ now: () => time });
+    failTimes(3, memory, (ms) => (time = ms));
     memory.forget('nginx');
     assert.equal(memory.recall('nginx', false), undefined);
 
@@ -70,8 +96,7 @@ describe('createFailureMemory', () => {
   it('begins with two seconds again where nobody has asked for long', () => {
     let time = 0;
     const memory = createFailureMemory({ now: () => time });
-    memory.remember('nginx', gone);
-    memory.remember('nginx', gone);
+    failTimes(3, memory, (ms) => (time = ms));
     time = 600_000;
 
     memory.remember('nginx', gone);

@@ -9,17 +9,22 @@ interface Stage {
   /** Names of tasks in the order in which they began. */
   readonly begun: readonly string[];
   join(namespace: string, name: string, target?: string): Ticket<string>;
+  at(ms: number): void;
   /** Ends the oldest task that runs. */
   end(name?: string): Promise<void>;
 }
 
 function stage({ maxRunning = 1, maxWaiting = 1_000 } = {}): Stage {
-  const line = createLine({ maxRunning, maxWaiting });
+  let time = 0;
+  const line = createLine({ maxRunning, maxWaiting, now: () => time });
   const begun: string[] = [];
   const running = new Map<string, (name: string) => void>();
   return {
     line,
     begun,
+    at(ms) {
+      time = ms;
+    },
     join(namespace, name, target = name) {
       const ticket = line.join({ target, namespace }, async () => {
         begun.push(name);
@@ -182,8 +187,8 @@ describe('createLine', () => {
 
   it('lets no namespace wait for more than one turn of each other one', async () => {
     await fc.assert(
-      fc.asyncProperty(arrivals, fc.integer({ min: 1, max: 4 }), async (namespaces, maxRunning) => {
-        const { begun, join, end } = stage({ maxRunning });
+      fc.asyncProperty(arrivals, async (namespaces) => {
+        const { begun, join, end } = stage();
         for (const [index, namespace] of namespaces.entries())
           join(namespace, `${namespace}${index}`);
         await settle();
@@ -191,8 +196,8 @@ describe('createLine', () => {
 
         const order = begun.map((name) => name.slice(0, 1));
         assert.equal(order.length, namespaces.length);
-        // What began at once had no turns to take.
-        const turns = order.slice(maxRunning);
+        // The first began at once and took no turn.
+        const turns = order.slice(1);
         for (const waiting of new Set(turns)) {
           const own = turns.flatMap((name, index) => (name === waiting ? [index] : []));
           for (const [nth, index] of own.entries()) {
@@ -201,6 +206,68 @@ describe('createLine', () => {
             assert.equal(new Set(others).size, others.length, `${waiting} in ${turns.join('')}`);
           }
         }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('does not let a namespace take the last turn where others have asked', async () => {
+    const { begun, join, end } = stage({ maxRunning: 3 });
+    join('shop', 'shop1');
+    await end();
+    for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
+    await settle();
+    assert.deepEqual(begun, ['shop1', 'a1', 'a2']);
+
+    join('shop', 'shop2');
+
+    await settle();
+    assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'shop2']);
+    await end('shop2');
+    assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'shop2']);
+    await end('a1');
+    assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'shop2', 'a3']);
+  });
+
+  it('lets a namespace have all turns where nobody else has asked for a day', async () => {
+    const { begun, join, end, at } = stage({ maxRunning: 3 });
+    join('shop', 'shop1');
+    await end();
+    at(86_400_000);
+
+    for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
+
+    await settle();
+    assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'a3']);
+  });
+
+  it('begins what was held back when another namespace waits for it, too', async () => {
+    const { begun, join, end } = stage({ maxRunning: 2 });
+    join('shop', 'shop1');
+    await end();
+    join('a', 'a1');
+    const held = join('a', 'a2');
+    await settle();
+    assert.equal(held.ahead(), 0);
+
+    held.share('shop');
+
+    await settle();
+    assert.deepEqual(begun, ['shop1', 'a1', 'a2']);
+  });
+
+  it('forgets nobody, however many run at once', async () => {
+    await fc.assert(
+      fc.asyncProperty(arrivals, fc.integer({ min: 1, max: 4 }), async (namespaces, maxRunning) => {
+        const { begun, join, end, line } = stage({ maxRunning });
+        for (const [index, namespace] of namespaces.entries()) {
+          join(namespace, `${namespace}${index}`);
+          assert(line.counts().running <= maxRunning);
+        }
+        for (const _ of namespaces) await end();
+
+        assert.equal(begun.length, namespaces.length);
+        assert.deepEqual(line.counts(), { running: 0, waiting: 0 });
       }),
       { numRuns: 50 },
     );

@@ -103,6 +103,14 @@ describe('createRateLimits', () => {
     assert.deepEqual(asked, [0, 2, 6, 14, 30, 62, 126, 254, 510, 810, 1_110]);
   });
 
+  it('takes twenty refusals at once for one', async () => {
+    const { ask } = stage();
+    const all = Array.from({ length: 20 }, () => ask(limited()));
+    for (const one of all) await assert.rejects(one, { message: 'slow down' });
+
+    await assert.rejects(ask(unasked), { message: /for 2 s more/ });
+  });
+
   it('begins anew when the registry has answered', async () => {
     const { ask, at } = stage();
     await assert.rejects(ask(limited()));
