@@ -69,9 +69,8 @@ function describeRest(
   if (bytesPerSecond === undefined || remainingMs === undefined) {
     return { text: '', retryAfterSeconds: unknownRetrySeconds };
   }
-  const rate = `${toMebibytes(bytesPerSecond)} MiB/s`;
   return {
-    text: `, about ${formatWait(remainingMs)} to go at ${rate}`,
+    text: `, about ${formatWait(remainingMs)} to go at ${formatRate(bytesPerSecond)}`,
     retryAfterSeconds: toRetrySeconds(remainingMs),
   };
 }
@@ -79,6 +78,12 @@ function describeRest(
 function toRetrySeconds(ms: number | undefined): number {
   if (ms === undefined) return unknownRetrySeconds;
   return Math.min(maxRetrySeconds, Math.max(minRetrySeconds, Math.ceil(ms / 1000)));
+}
+
+function formatRate(bytesPerSecond: number): string {
+  return bytesPerSecond < mebibyte / 10
+    ? `${(bytesPerSecond / 1024).toFixed(0)} KiB/s`
+    : `${toMebibytes(bytesPerSecond)} MiB/s`;
 }
 
 function toMebibytes(bytes: number): string {

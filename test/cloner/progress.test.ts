@@ -52,6 +52,17 @@ describe('describeProgress of a copy that runs', () => {
       10,
     ],
     [
+      'hardly moving',
+      {
+        ...still,
+        now: { phase: 'copy', doneBytes: 0, totalBytes: 954 * mib },
+        bytesPerSecond: 8_192,
+        remainingMs: 122_000_000,
+      },
+      '0 %, 0.0 of 954 MiB, about 34 h to go at 8 KiB/s',
+      10,
+    ],
+    [
       'too young for a rate',
       { ...still, now: { phase: 'copy', doneBytes: 0, totalBytes: 5.5 * mib } },
       '0 %, 0.0 of 5.5 MiB',
