@@ -24,7 +24,10 @@ interface Backup {
   readonly begun: readonly string[];
   readonly aborted: readonly string[];
   tell(progress: CopyProgress): void;
-  finish(): void;
+  /** How often somebody looked whether it is there. */
+  readonly looks: () => number;
+  /** @default whatever runs, on both */
+  finish(replica?: string): void;
   fail(error: Error): void;
 }
 
@@ -52,7 +55,9 @@ function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
     readonly tell: (progress: CopyProgress) => void;
     readonly end: PromiseWithResolvers<CopyResult>;
     readonly digest: string;
+    readonly name: string;
   }>();
+  let looks = 0;
 
   function createReplica(name: string): Replica {
     const log = createMemoryLog();
@@ -73,7 +78,7 @@ function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
           async (signal, onProgress) => {
             begun.push(`${name} ${sourceDigest}`);
             const end = Promise.withResolvers<CopyResult>();
-            const copy = { tell: onProgress, end, digest: sourceDigest };
+            const copy = { tell: onProgress, end, digest: sourceDigest, name };
             running.add(copy);
             signal.addEventListener('abort', () => {
               aborted.push(name);
@@ -81,7 +86,10 @@ function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
             });
             return await end.promise.finally(() => running.delete(copy));
           },
-          () => Promise.resolve(held.has(sourceDigest) ? elsewhere : undefined),
+          () => {
+            looks += 1;
+            return Promise.resolve(held.has(sourceDigest) ? elsewhere : undefined);
+          },
         );
       },
     };
@@ -98,8 +106,10 @@ function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
       tell: (progress) => {
         for (const copy of running) copy.tell(progress);
       },
-      finish: () => {
-        for (const { end, digest } of running) {
+      looks: () => looks,
+      finish: (replica) => {
+        for (const { end, digest, name } of running) {
+          if (replica !== undefined && replica !== name) continue;
           held.add(digest);
           end.resolve({ ...copied, digest });
         }
@@ -154,6 +164,7 @@ describe('shareCopies', () => {
     const before = leases.asked.length;
 
     assert.deepEqual(b.ask().progress()?.now, forty);
+    await settle();
     assert.equal(leases.asked.length, before);
     backup.finish();
   });
@@ -227,12 +238,13 @@ describe('shareCopies', () => {
   it('does not take an API server that was silent for a holder that is dead', async () => {
     const { a, b, backup, clock, leases } = stage();
     void a.ask().wait(forever);
-    await settle();
+    await clock.advance(700);
     void b.ask().wait(forever);
-    await clock.advance(3_000);
+    await clock.advance(3_200);
 
     leases.answer('unavailable');
-    await clock.advance(14_000);
+    await clock.advance(13_100);
+    // From here on b looks before a renews: what it sees has not changed for 15 seconds.
     leases.answer(undefined);
     await clock.advance(60_000);
 
@@ -405,12 +417,12 @@ describe('shareCopies', () => {
     assert.deepEqual(queued.progress()?.now, forty);
     assert.equal(queued.place(), undefined);
 
-    backup.finish();
-    b.ask(busy);
+    backup.finish('a');
     await clock.advance(2_000);
 
     assert.deepEqual(await wait, elsewhere);
-    assert.ok(!backup.begun.includes('b sha256:a'));
+    assert.deepEqual(backup.begun, ['b sha256:r', 'a sha256:a']);
+    backup.finish();
   });
 
   it('asks nobody once nobody waits', async () => {
@@ -429,6 +441,111 @@ describe('shareCopies', () => {
     await clock.advance(100_000);
 
     assert.equal(leases.asked.length, before);
+  });
+
+  it('asks nobody for whom nobody waits in line any more', async () => {
+    const { b, backup, clock, leases } = stage({ maxCopies: 1 });
+    b.ask({ target: 'backup.test/acme/redis:8', sourceDigest: 'sha256:r' });
+    await settle();
+    const caller = new AbortController();
+    const wait = b.ask().wait(caller.signal);
+    await clock.advance(2_000);
+    assert.ok(leases.asked.includes('list'));
+    caller.abort();
+    await wait;
+    await clock.advance(2_000);
+    const before = leases.asked.filter((question) => question === 'list').length;
+
+    await clock.advance(60_000);
+
+    assert.equal(leases.asked.filter((question) => question === 'list').length, before);
+    backup.finish();
+  });
+
+  it('looks into the backup once for all who waited', async () => {
+    const { a, b, backup, clock } = stage();
+    const first = a.ask().wait(forever);
+    await settle();
+    const waits = [1, 2, 3].map(() => b.ask().wait(forever));
+    await clock.advance(3_000);
+    const before = backup.looks();
+
+    backup.finish();
+    await clock.advance(1_500);
+
+    assert.deepEqual(await Promise.all(waits), [elsewhere, elsewhere, elsewhere]);
+    assert.equal(backup.looks() - before, 1);
+    await first;
+  });
+
+  it('does not wait for what it saw long ago', async () => {
+    const { a, b, backup, clock } = stage();
+    a.ask();
+    await settle();
+    const caller = new AbortController();
+    const wait = b.ask().wait(caller.signal);
+    await clock.advance(2_000);
+    caller.abort();
+    await wait;
+    await clock.advance(2_000);
+    backup.finish();
+    await clock.advance(60_000);
+
+    const next = b.ask({ sourceDigest: 'sha256:b' });
+    await settle();
+
+    assert.deepEqual(backup.begun, ['a sha256:a', 'b sha256:b']);
+    assert.notEqual(next.progress(), undefined);
+    backup.finish();
+  });
+
+  it('tells of a copy that was left in line and began when nobody waited', async () => {
+    const { a, b, backup, clock, leases } = stage({ maxCopies: 1 });
+    b.ask({ target: 'backup.test/acme/redis:8', sourceDigest: 'sha256:r' });
+    await settle();
+    const caller = new AbortController();
+    const wait = b.ask().wait(caller.signal);
+    a.ask();
+    await clock.advance(4_000);
+    caller.abort();
+    await wait;
+    backup.fail(new CloneError('SOURCE_UNAVAILABLE', 'gone'));
+    await settle();
+    backup.tell(forty);
+
+    await clock.advance(2_000);
+
+    assert.equal(leases.at(target)?.holder, 'b');
+    assert.deepEqual(leases.at(target)?.reading.now, forty);
+    backup.finish();
+  });
+
+  it('leaves no lease behind where the copy ends amid a renewal', async () => {
+    const { a, backup, clock, leases } = stage();
+    const wait = a.ask().wait(forever);
+    await settle();
+    const release = leases.holdReplacements();
+    await clock.advance(2_000);
+    backup.finish();
+    await settle();
+
+    release();
+
+    assert.deepEqual(await wait, copied);
+    await clock.advance(5_000);
+    assert.equal(leases.at(target), undefined);
+  });
+
+  it('leaves a lease alone that another replica took over in the last moment', async () => {
+    const { a, backup, clock, leases } = stage();
+    const wait = a.ask().wait(forever);
+    await clock.advance(2_500);
+    leases.put({ ...key(), holder: 'c', reading: { idleMs: 0, elapsedMs: 1 }, version: 'c1' });
+
+    backup.finish();
+
+    assert.deepEqual(await wait, copied);
+    assert.equal(leases.at(target)?.holder, 'c');
   });
 
   it('stopped, releases each lease when its copy ends, and begins nothing more', async () => {
@@ -473,5 +590,9 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target)?.holder, 'b');
     backup.finish();
     a.copies.stop({ abort: false });
+    await settle();
+    const before = leases.asked.length;
+    await clock.advance(600_000);
+    assert.equal(leases.asked.length, before);
   });
 });

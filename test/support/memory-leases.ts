@@ -7,6 +7,8 @@ export interface MemoryLeases {
   answer(status: 'forbidden' | 'unavailable' | undefined): void;
   /** The next write is done, and its writer does not hear of it. */
   loseNextAnswer(): void;
+  /** Replacements wait until the function that is returned is called. */
+  holdReplacements(): () => void;
   /** As somebody else would: a person, or another replica. */
   put(lease: StoredLease): void;
   delete(target: string): void;
@@ -22,6 +24,7 @@ export function createMemoryLeases(): MemoryLeases {
   let revision = 0;
   let refusal: 'forbidden' | 'unavailable' | undefined;
   let losesAnswer = false;
+  let gate: Promise<void> = Promise.resolve();
 
   async function answer<Found>(
     question: string,
@@ -53,8 +56,10 @@ export function createMemoryLeases(): MemoryLeases {
         leases.has(lease.target) ? { status: 'conflict' } : write(lease),
       ),
     replace: (lease, version, signal) =>
-      answer(`replace ${lease.target}`, signal, () =>
-        leases.get(lease.target)?.version === version ? write(lease) : { status: 'conflict' },
+      gate.then(() =>
+        answer(`replace ${lease.target}`, signal, () =>
+          leases.get(lease.target)?.version === version ? write(lease) : { status: 'conflict' },
+        ),
       ),
     remove: ({ target, version }, signal) =>
       answer(`remove ${target}`, signal, () => {
@@ -73,6 +78,11 @@ export function createMemoryLeases(): MemoryLeases {
     },
     loseNextAnswer: () => {
       losesAnswer = true;
+    },
+    holdReplacements: () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      gate = promise;
+      return resolve;
     },
     put: (lease) => leases.set(lease.target, lease),
     delete: (target) => leases.delete(target),

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
-import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
+import { CoordinationV1Api, CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 
 /** What is answered under a path; a string is sent as it is, `hang` answers nothing. */
 export type FakeAnswer =
@@ -9,9 +9,10 @@ export type FakeAnswer =
 
 export interface FakeApi {
   readonly api: CoreV1Api;
+  readonly coordination: CoordinationV1Api;
   /** For a kubeconfig. */
   readonly url: string;
-  /** Paths below `/api/v1/namespaces/`; any other is answered as the real one answers: 404. */
+  /** Paths below `/api/v1/namespaces/`, or whole ones; any other is answered as the real one answers: 404. */
   readonly answers: Map<string, FakeAnswer>;
   /** `GET a/secrets/b`, in the order of their arrival. */
   readonly requests: string[];
@@ -55,6 +56,7 @@ export async function startFakeApi(): Promise<FakeApi> {
   });
   return {
     api: config.makeApiClient(CoreV1Api),
+    coordination: config.makeApiClient(CoordinationV1Api),
     url,
     answers,
     requests,

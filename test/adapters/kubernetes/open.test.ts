@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { openNamespaceReader } from '../../../lib/adapters/kubernetes/index.ts';
+import { openLeaseStore, openNamespaceReader } from '../../../lib/adapters/kubernetes/index.ts';
 import { createMemoryLog } from '../../support/memory-log.ts';
 import { startFakeApi } from './fake-api.ts';
 
@@ -85,5 +85,45 @@ describe('openNamespaceReader', () => {
           'PULL_SECRETS=true cannot work: it needs a cluster: run the webhook inside one, or set KUBECONFIG',
       },
     );
+  });
+});
+
+describe('openLeaseStore', () => {
+  const { logger } = createMemoryLog();
+  const settings = { kubeconfigFile: undefined, insideCluster: true, namespace: 'ours', logger };
+
+  it("uses the namespace of the kubeconfig's context", async (t) => {
+    const fake = await startFakeApi();
+    t.after(fake.close);
+    const dir = await mkdtemp(join(tmpdir(), 'kubeconfig-'));
+    const kubeconfigFile = join(dir, 'config');
+    await writeFile(
+      kubeconfigFile,
+      JSON.stringify({
+        'current-context': 'here',
+        contexts: [{ name: 'here', context: { cluster: 'fake', user: 'us', namespace: 'theirs' } }],
+        users: [{ name: 'us', user: { token: 't0ken' } }],
+        clusters: [
+          { name: 'fake', cluster: { server: fake.url, 'insecure-skip-tls-verify': true } },
+        ],
+      }),
+    );
+
+    const store = await openLeaseStore({ ...settings, kubeconfigFile });
+    await store.list(signal);
+
+    assert.match(
+      String(fake.requests),
+      /^GET \/apis\/coordination.k8s.io\/v1\/namespaces\/theirs\/leases\?/,
+    );
+    await rm(dir, { recursive: true });
+  });
+
+  it('says why a pod without a token cannot share copies', async () => {
+    await assert.rejects(openLeaseStore(settings), {
+      name: 'ConfigError',
+      message:
+        'replicas cannot share copies: the pod has no token of its ServiceAccount; leave out automountServiceAccountToken: false',
+    });
   });
 });
