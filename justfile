@@ -4,12 +4,15 @@ set minimum-version := "1.57.0"
 export PATH := justfile_directory() / "node_modules/.bin:" + env("PATH")
 
 # What these and README's other variables are set to in the environment wins.
-# IMAGE must name a registry that the nodes can pull from; CLONER is docker or registry, GATEWAY is kourier, contour or istio.
+# IMAGE must name a registry that the nodes can pull from; CLONER is docker or registry, WIRING is gateway or direct, GATEWAY is kourier, contour or istio.
 export IMAGE := env("IMAGE", "image-cloner:v1")
 export CLONER := env("CLONER", "docker")
+export WIRING := env("WIRING", "gateway")
 export GATEWAY := env("GATEWAY", "kourier")
-gateway_namespace := if GATEWAY == "contour" { "contour-external" } else if GATEWAY == "istio" { "istio-system" } else { "kourier-system" }
-export SERVICE_NAMESPACE := env("SERVICE_NAMESPACE", gateway_namespace)
+
+# The same commit makes the same bundle and the same layer. The image's own time stamps are the builder's: BuildKit goes by this too.
+export SOURCE_DATE_EPOCH := env("SOURCE_DATE_EPOCH", `git log -1 --format=%ct 2>/dev/null || echo 0`)
+export REVISION := env("REVISION", `git rev-parse HEAD 2>/dev/null || true`)
 
 # list recipes
 help:
@@ -64,7 +67,7 @@ bundle:
 # container image; BASE names another base image with a Node
 [group("image")]
 build: bundle
-    docker build --build-arg BASE --tag {{ quote(IMAGE) }} .
+    docker build --build-arg BASE --build-arg SOURCE_DATE_EPOCH --build-arg REVISION --build-arg VERSION=$(node --print 'require("./package.json").version') --tag {{ quote(IMAGE) }} .
 
 # certificates, TLS secret and webhook configuration, into certs/
 [group("cluster")]

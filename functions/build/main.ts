@@ -1,5 +1,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
+import { seal } from './seal.ts';
 
 /** The entrances that go into the image. */
 const entrances = ['webhook', 'clone', 'backfill'];
@@ -30,3 +31,10 @@ await build({
 });
 // Without it Node parses each file twice to find out that it is a module.
 await writeFile('dist/package.json', '{"type":"module"}\n');
+await seal({
+  dir: 'dist',
+  // The time of the last commit, by the justfile.
+  epoch: Number(process.env['SOURCE_DATE_EPOCH'] ?? '0') || 0,
+  // A single component, /app say, may be anybody's.
+  paths: [process.cwd()].filter((path) => path.split('/').length > 2),
+});

@@ -5,7 +5,7 @@ import * as v from 'valibot';
 import { parse } from 'yaml';
 import { ConfigError } from '../../lib/errors.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
-import { toMappedHost } from './manifests.ts';
+import { toHost } from './manifests.ts';
 import { webhookConfiguration } from './objects.ts';
 
 /** What `just gen` wrote. */
@@ -14,13 +14,17 @@ export interface Generated {
   readonly webhook: string;
   /** YAML. */
   readonly tlsSecret: string;
+  /** What an older one has not written. */
+  readonly clusterId: string | undefined;
 }
 
 /** Reads it, and sees that it is for this installation. Throws `ConfigError` where it is not, or is not there. */
 export async function readGenerated(install: InstallSettings): Promise<Generated> {
   const path = (name: string): string => join(install.outDir, name);
-  const [webhook, tlsSecret, certificate] = await Promise.all(
-    ['webhook.yaml', 'tls-secret.yaml', 'tls.crt'].map((name) => readText(path(name))),
+  const [webhook, tlsSecret, certificate, clusterId] = await Promise.all(
+    ['webhook.yaml', 'tls-secret.yaml', 'tls.crt', 'cluster-id'].map((name) =>
+      readText(path(name)),
+    ),
   );
   if (webhook === undefined || tlsSecret === undefined || certificate === undefined) {
     throw new ConfigError([`${install.outDir}/ is not complete: run "just gen" first`]);
@@ -31,7 +35,7 @@ export async function readGenerated(install: InstallSettings): Promise<Generated
   if (problem !== undefined) {
     throw new ConfigError([`${install.outDir}/ is of no use here: ${problem}; run "just gen"`]);
   }
-  return { webhook, tlsSecret };
+  return { webhook, tlsSecret, clusterId: clusterId?.trim() };
 }
 
 function problemOfWebhook(webhook: string, { name, service }: InstallSettings): string | undefined {
@@ -49,7 +53,7 @@ function problemOfCertificate(
   certificate: X509Certificate,
   install: InstallSettings,
 ): string | undefined {
-  const host = toMappedHost(install);
+  const host = toHost(install.service);
   if (certificate.checkHost(host) === undefined) return `its certificate is not for ${host}`;
   return certificate.validToDate.getTime() < Date.now()
     ? `its certificate was good until ${certificate.validTo}`

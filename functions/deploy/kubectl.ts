@@ -33,10 +33,22 @@ export async function mustKubectl(args: readonly string[], stdin?: string): Prom
   return stdout;
 }
 
+/** Resolves with what kubectl says, the cluster's warnings included. */
+export async function apply(yaml: string): Promise<string> {
+  const { code, stdout, stderr } = await kubectl(['apply', '--filename=-'], yaml);
+  if (code !== 0) throw new Error(stderr);
+  return `${stderr}\n${stdout}`.trim();
+}
+
 /** The object as JSON, or `undefined` where there is none, or no such kind. */
 export async function find(...args: readonly string[]): Promise<unknown> {
   const { code, stdout, stderr } = await kubectl(['get', ...args, '--output=json']);
   if (code === 0) return JSON.parse(stdout);
-  if (/\(NotFound\)|doesn't have a resource type/.test(stderr)) return undefined;
+  if (/\(NotFound\)/.test(stderr) || isUnknownKind(stderr)) return undefined;
   throw new Error(stderr);
+}
+
+/** Whether the cluster has no such kind of object. */
+export function isUnknownKind(stderr: string): boolean {
+  return /doesn't have a resource type|no matches for kind/.test(stderr);
 }

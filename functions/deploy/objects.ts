@@ -15,7 +15,10 @@ const conditions = v.optional(
 );
 
 export const knativeObject = v.object({
-  metadata: v.object({ generation: v.optional(v.number(), 0) }),
+  metadata: v.object({
+    uid: v.optional(v.string(), ''),
+    generation: v.optional(v.number(), 0),
+  }),
   status: v.optional(
     v.object({
       observedGeneration: v.optional(v.number(), 0),
@@ -33,17 +36,34 @@ export const podList = v.object({
   items: v.array(v.object({ status: v.optional(v.object({ conditions }), { conditions: [] }) })),
 });
 
-export const gatewayService = v.object({
-  spec: v.object({ selector: v.record(v.string(), v.string()) }),
+const ownerReferences = v.optional(v.array(v.object({ kind: v.string() })), []);
+
+export const selectingService = v.object({
+  metadata: v.object({ name: v.string(), ownerReferences }),
+  spec: v.object({ selector: v.optional(v.record(v.string(), v.string()), {}) }),
+});
+
+export const selectingServiceList = v.object({ items: v.array(selectingService) });
+
+export const mappingList = v.object({
+  items: v.array(
+    v.object({
+      metadata: v.object({ name: v.string() }),
+      spec: v.object({ ref: v.object({ name: v.string() }) }),
+    }),
+  ),
 });
 
 export const webhookConfiguration = v.object({
-  metadata: v.object({ name: v.string() }),
+  metadata: v.object({
+    name: v.string(),
+    annotations: v.optional(v.record(v.string(), v.string()), {}),
+  }),
   webhooks: v.tuple([
     v.object({
       failurePolicy: v.string(),
       clientConfig: v.object({
-        caBundle: v.string(),
+        caBundle: v.optional(v.string(), ''),
         service: v.optional(v.object({ name: v.string(), namespace: v.string() })),
       }),
     }),
@@ -52,4 +72,21 @@ export const webhookConfiguration = v.object({
 
 export const objectList = v.object({
   items: v.array(v.object({ metadata: v.object({ name: v.string() }) })),
+});
+
+export const runningService = v.object({
+  spec: v.object({
+    template: v.object({
+      spec: v.object({
+        containers: v.tuple([
+          v.object({
+            env: v.optional(
+              v.array(v.object({ name: v.string(), value: v.optional(v.string(), '') })),
+              [],
+            ),
+          }),
+        ]),
+      }),
+    }),
+  }),
 });

@@ -11,6 +11,7 @@ const believedAfterMs = 15_000;
 export interface Readiness {
   /** Undefined: it has not made up its mind. */
   readonly isReady: boolean | undefined;
+  readonly uid: string;
   readonly generation: number;
   /** What stands in the way, for a person. */
   readonly reasons: string;
@@ -27,6 +28,7 @@ export async function readReadiness(...args: readonly string[]): Promise<Readine
       !isCurrent || ready === undefined || ready.status === 'Unknown'
         ? undefined
         : ready.status === 'True',
+    uid: metadata.uid,
     generation: metadata.generation,
     reasons: reasonsOf(status.conditions),
   };

@@ -2,8 +2,9 @@ import { X509Certificate } from 'node:crypto';
 import * as v from 'valibot';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { find } from './kubectl.ts';
-import { toMappedHost } from './manifests.ts';
+import { toHost } from './manifests.ts';
 import { objectList, secret, webhookConfiguration } from './objects.ts';
+import { type PodMetrics, readPodMetrics } from './pod-metrics.ts';
 import { readReadiness } from './ready.ts';
 
 interface Row {
@@ -30,8 +31,11 @@ export async function showStatus(
   const rows = [
     toWebhookRow(webhook),
     await toReadyRow('Knative Service', ['ksvc', name, own]),
-    await toReadyRow('https name', ['domainmapping', toMappedHost(install), own]),
+    ...(install.wiring === 'gateway'
+      ? [await toReadyRow('https name', ['domainmapping', toHost(install.service), own])]
+      : []),
     toCertificateRow(webhook, tls),
+    ...toPodRows(await readPodMetrics(namespace, name), Date.now()),
   ];
   const width = Math.max(...rows.map(({ what }) => what.length));
   for (const { what, isGood, says } of rows) {
@@ -71,6 +75,41 @@ function toCertificateRow(webhook: unknown, tls: unknown): Row {
     ...(trusted ? [] : ['not of the CA that the webhook configuration trusts: just deploy']),
   ];
   return { what, isGood: days >= renewWithinDays && trusted, says: says.join(', ') };
+}
+
+/** Reviews come when somebody deploys: that there was none is no fault. */
+function toPodRows(pods: readonly (PodMetrics | undefined)[], nowMs: number): readonly Row[] {
+  const asked = pods.filter((pod) => pod !== undefined);
+  if (asked.length === 0) {
+    const says = pods.length === 0 ? 'no pod runs' : 'its pods cannot be asked from here';
+    return [{ what: 'last review', isGood: pods.length > 0, says }];
+  }
+  const times = asked.flatMap(({ lastReviewMs }) => lastReviewMs ?? []);
+  const isUp = asked.every(({ isBackupUp }) => isBackupUp);
+  return [
+    {
+      what: 'last review',
+      isGood: true,
+      says:
+        times.length === 0
+          ? 'none since its pod started'
+          : `answered ${toAge(nowMs - Math.max(...times))} ago`,
+    },
+    {
+      what: 'backup',
+      isGood: isUp,
+      says: isUp ? 'up, as far as it was asked' : 'gave no usable answer when it was last asked',
+    },
+  ];
+}
+
+function toAge(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.round(minutes / 60);
+  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
 }
 
 function isTrusted(certificate: X509Certificate, webhook: unknown): boolean {

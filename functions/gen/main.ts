@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { ConfigError } from '../../lib/errors.ts';
@@ -18,6 +18,7 @@ interface OutputFile {
 }
 
 const caKeyFile = 'ca.key';
+const clusterIdFile = 'cluster-id';
 
 try {
   await main();
@@ -37,7 +38,7 @@ async function main(): Promise<void> {
 }
 
 async function createFiles(settings: InstallSettings): Promise<readonly OutputFile[]> {
-  const { hosts, name, namespace, keepCaKey } = settings;
+  const { hosts, name, namespace, keepCaKey, outDir } = settings;
   const chain = await createCertificateChain({ hosts, now: new Date() });
   const webhook = stringify(toWebhookConfiguration(settings, chain.ca), { lineWidth: 0 });
   const secret = stringify(toTlsSecret(settings, chain), { lineWidth: 0 });
@@ -69,7 +70,19 @@ async function createFiles(settings: InstallSettings): Promise<readonly OutputFi
       isSecret: false,
       what: 'what makes the API server call the webhook',
     },
+    {
+      name: clusterIdFile,
+      text: `${await readClusterId(outDir)}\n`,
+      isSecret: false,
+      what: 'CLUSTER_ID of this cluster, made once',
+    },
   ];
+}
+
+/** Private copies in the backup are for the namespaces of one cluster, so that it may never get another id. */
+async function readClusterId(outDir: string): Promise<string> {
+  const made = await readFile(join(outDir, clusterIdFile), 'utf8').catch(() => '');
+  return made.trim() === '' ? randomUUID() : made.trim();
 }
 
 /** All or nothing, as far as a file system goes: nothing is replaced before everything is written, and no file is ever half there. */

@@ -3,10 +3,7 @@ import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.t
 import { createLogger } from '../../lib/adapters/log.ts';
 import { parseConfig } from '../../lib/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
-import { dockerHub } from '../../lib/image/reference.ts';
-
-/** Docker Hub's key in every docker config, for historical reasons. */
-const dockerHubKey = 'https://index.docker.io/v1/';
+import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
 
 try {
   await main();
@@ -28,15 +25,6 @@ async function main(): Promise<void> {
     write: (line) => process.stderr.write(line),
   });
   const read = await openRegistryAuth({ dir: registryAuthDir, registry: backup, logger });
-  const { username, password } = await read();
-  const auth = Buffer.from(`${username}:${password}`).toString('base64');
-  const host = backup.domain === dockerHub ? dockerHubKey : backup.domain;
-  const secret = {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name: backupPullSecret },
-    type: 'kubernetes.io/dockerconfigjson',
-    stringData: { '.dockerconfigjson': JSON.stringify({ auths: { [host]: { auth } } }) },
-  };
+  const secret = toPullSecret(backupPullSecret, toDockerConfig(backup.domain, await read()));
   process.stdout.write(stringify(secret, { lineWidth: 0 }));
 }

@@ -16,6 +16,7 @@ import type {
   ReviewPolicy,
   WorkloadSecrets,
 } from '../../lib/index.ts';
+import { excludedNamespaces } from '../../lib/install/excluded-namespaces.ts';
 import { type Certificates, readCertificates } from './certificates.ts';
 
 /** What a configuration names, opened. */
@@ -97,7 +98,7 @@ async function toPolicy({ reading, env }: PartsOptions, username: string): Promi
   const { domain } = config.backup;
   const registryNamespace = namespaceOfService(domain);
   const name = env['K_SERVICE'];
-  const namespace = await readFile(serviceAccountNamespace, 'utf8').catch(() => undefined);
+  const own = (await readFile(serviceAccountNamespace, 'utf8').catch(() => undefined))?.trim();
   return {
     backup: {
       domain,
@@ -110,9 +111,12 @@ async function toPolicy({ reading, env }: PartsOptions, username: string): Promi
     sourceRegistries: config.sourceRegistries,
     cloneOnlyOwners: config.cloneOnlyOwners,
     ...(config.backupPullSecret !== undefined && { backupPullSecret: config.backupPullSecret }),
-    excludedNamespaces: registryNamespace === undefined ? [] : [registryNamespace],
-    ...(name !== undefined &&
-      namespace !== undefined && { ownService: { namespace: namespace.trim(), name } }),
+    excludedNamespaces: [
+      ...excludedNamespaces,
+      ...(own === undefined ? [] : [own]),
+      ...(registryNamespace === undefined ? [] : [registryNamespace]),
+    ],
+    ...(name !== undefined && own !== undefined && { ownService: { namespace: own, name } }),
   };
 }
 

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { namespaceOfService, parseConfig, toBackupNamespace } from '../config.ts';
 import { ConfigError } from '../errors.ts';
+import { gatewayNamespaces } from './excluded-namespaces.ts';
 import type { BackupPlace } from './match-conditions.ts';
 import { knownWorkloads } from './rules.ts';
 
@@ -9,6 +10,13 @@ export interface InstallSettings {
   readonly name: string;
   /** Of the Knative Service and of its Secrets. */
   readonly namespace: string;
+  /**
+   * How the API server's https gets to the pod. `gateway`: Knative's gateway ends it and goes on as to every Knative Service. `direct`: the
+   * pod ends it itself, past Knative, on a port of its own.
+   */
+  readonly wiring: 'gateway' | 'direct';
+  /** File below knative/gateway/; of no account where the wiring is direct. */
+  readonly gateway: 'kourier' | 'contour' | 'istio';
   /** The ClusterIP Service that the API server calls. */
   readonly service: { readonly name: string; readonly namespace: string };
   /** `https://host:port` of a webhook outside the cluster, called instead of the Service. */
@@ -90,8 +98,16 @@ const flag = v.pipe(
 const variables = {
   NAME: v.optional(serviceName, 'image-cloner'),
   NAMESPACE: v.optional(namespaceName, 'image-cloner'),
+  WIRING: v.optional(
+    v.pipe(text, v.picklist(['gateway', 'direct'], 'must be gateway or direct')),
+    'gateway',
+  ),
+  GATEWAY: v.optional(
+    v.pipe(text, v.picklist(['kourier', 'contour', 'istio'], 'must be kourier, contour or istio')),
+    'kourier',
+  ),
   SERVICE_NAME: v.optional(serviceName),
-  SERVICE_NAMESPACE: v.optional(namespaceName, 'kourier-system'),
+  SERVICE_NAMESPACE: v.optional(namespaceName),
   WEBHOOK_URL: v.optional(origin),
   WEBHOOK_PATH: v.optional(path, '/clone-image'),
   WORKLOADS: v.optional(workloads, 'deployments,daemonsets,statefulsets,cronjobs,jobs'),
@@ -121,17 +137,20 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
   const registry = readRegistry(env);
   const problems = [
     ...(result.issues ?? []).map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
+    ...(result.success ? problemsOfDirect(result.output) : []),
     ...registry.problems,
   ];
   if (!result.success || problems.length > 0) throw new ConfigError(problems);
 
   const o = result.output;
-  const service = { name: o.SERVICE_NAME ?? o.NAME, namespace: o.SERVICE_NAMESPACE };
+  const service = toService(o);
   const url = o.WEBHOOK_URL === undefined ? undefined : toOrigin(o.WEBHOOK_URL);
   const host = `${service.name}.${service.namespace}.svc`;
   return {
     name: o.NAME,
     namespace: o.NAMESPACE,
+    wiring: o.WIRING,
+    gateway: o.GATEWAY,
     service,
     ...(url !== undefined && { url: url.origin }),
     path: o.WEBHOOK_PATH,
@@ -147,6 +166,35 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
     outDir: o.OUT_DIR,
     keepCaKey: o.KEEP_CA_KEY,
   };
+}
+
+type Output = v.InferOutput<typeof schema>;
+
+/** Knative's Route keeps a Service NAME of its own beside the pods. */
+function toService(o: Output): InstallSettings['service'] {
+  return o.WIRING === 'direct'
+    ? { name: o.SERVICE_NAME ?? `${o.NAME}-webhook`, namespace: o.NAMESPACE }
+    : {
+        name: o.SERVICE_NAME ?? o.NAME,
+        namespace: o.SERVICE_NAMESPACE ?? gatewayNamespaces[o.GATEWAY],
+      };
+}
+
+function problemsOfDirect(o: Output): readonly string[] {
+  if (o.WIRING !== 'direct' || o.WEBHOOK_URL !== undefined) return [];
+  const elsewhere = o.SERVICE_NAMESPACE !== undefined && o.SERVICE_NAMESPACE !== o.NAMESPACE;
+  return [
+    ...(elsewhere
+      ? [
+          `SERVICE_NAMESPACE must be ${o.NAMESPACE} or not be set with WIRING=direct: a Service finds pods of its own namespace only`,
+        ]
+      : []),
+    ...(toService(o).name === o.NAME
+      ? [
+          `SERVICE_NAME must not be ${o.NAME} with WIRING=direct: Knative keeps a Service of that name for itself`,
+        ]
+      : []),
+  ];
 }
 
 /** The API server wants https, a host, and neither user, query nor fragment; the path is ours to append. */

@@ -1,3 +1,4 @@
+import { excludedNamespaces } from './excluded-namespaces.ts';
 import { type MatchCondition, toMatchConditions } from './match-conditions.ts';
 import { toRules, type WebhookRule } from './rules.ts';
 import type { InstallSettings } from './settings.ts';
@@ -48,9 +49,6 @@ type Endpoint =
 /** On a namespace: the webhook looks after it. */
 const label = 'image-cloner';
 
-/** The way from the API server to us leads through these; if they needed us, neither would start. */
-const alwaysExcluded = ['kube-system', 'knative-serving', 'kourier-system'];
-
 /** The object that makes the API server call us. `ca` is PEM. */
 export function toWebhookConfiguration(
   settings: InstallSettings,
@@ -99,7 +97,7 @@ export function toExcludedNamespaces({
   service,
   registryNamespace,
 }: InstallSettings): readonly string[] {
-  const own = [namespace, service.namespace, ...alwaysExcluded];
+  const own = [namespace, service.namespace, ...excludedNamespaces];
   const all = registryNamespace === undefined ? own : [...own, registryNamespace];
   return [...new Set(all)].toSorted();
 }

@@ -54,6 +54,7 @@ describe('functions/gen/main.ts', () => {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
     assert.deepEqual(await modes(), {
       'ca.crt': '644',
+      'cluster-id': '644',
       'tls-secret.yaml': '600',
       'tls.crt': '644',
       'tls.key': '600',
@@ -110,6 +111,7 @@ describe('functions/gen/main.ts', () => {
   ${dir}/tls.key          its key
   ${dir}/tls-secret.yaml  both as the Secret copier-tls in image-cloner
   ${dir}/webhook.yaml     what makes the API server call the webhook
+  ${dir}/cluster-id       CLUSTER_ID of this cluster, made once
 
 Next:
   kubectl apply -f ${dir}/tls-secret.yaml
@@ -134,20 +136,25 @@ To take the webhook out again, whatever happens:
     assert.match(stdout, /^Mind: Knative keeps a Service of its own for image-cloner in image-/m);
   });
 
-  it('replaces everything when it is run again, and leaves other files alone', async () => {
+  it('replaces everything but the cluster’s id when it is run again, and leaves other files alone', async () => {
     await gen();
     const before = await read('tls.key');
+    const clusterId = await read('cluster-id');
     await writeFile(join(dir, 'README.md'), 'kept');
 
     const { code } = await gen();
 
     assert.equal(code, 0);
     assert.notEqual(await read('tls.key'), before);
+    assert.match(clusterId, /^[0-9a-f-]{36}\n$/);
+    // Private copies in the backup are known by it.
+    assert.equal(await read('cluster-id'), clusterId);
     const leaf = new X509Certificate(await read('tls.crt'));
     assert.equal(leaf.checkIssued(new X509Certificate(await read('ca.crt'))), true);
     assert.deepEqual(await modes(), {
       'README.md': '644',
       'ca.crt': '644',
+      'cluster-id': '644',
       'tls-secret.yaml': '600',
       'tls.crt': '644',
       'tls.key': '600',

@@ -5,6 +5,8 @@ import { type InstallSettings, parseSettings } from '../../lib/install/settings.
 const defaults: InstallSettings = {
   name: 'image-cloner',
   namespace: 'image-cloner',
+  wiring: 'gateway',
+  gateway: 'kourier',
   service: { name: 'image-cloner', namespace: 'kourier-system' },
   path: '/clone-image',
   workloads: ['deployments', 'daemonsets', 'statefulsets', 'cronjobs', 'jobs'],
@@ -29,7 +31,8 @@ describe('parseSettings', () => {
       NAME: 'copier',
       NAMESPACE: 'tools',
       SERVICE_NAME: 'copier-webhook',
-      SERVICE_NAMESPACE: 'istio-system',
+      GATEWAY: 'istio',
+      SERVICE_NAMESPACE: 'istio-gateways',
       WEBHOOK_PATH: '/hooks/clone',
       WORKLOADS: ' pods, services.serving.knative.dev\njobs',
       FAILURE_POLICY: 'Ignore',
@@ -43,17 +46,57 @@ describe('parseSettings', () => {
     assert.deepEqual(settings, {
       name: 'copier',
       namespace: 'tools',
-      service: { name: 'copier-webhook', namespace: 'istio-system' },
+      wiring: 'gateway',
+      gateway: 'istio',
+      service: { name: 'copier-webhook', namespace: 'istio-gateways' },
       path: '/hooks/clone',
       workloads: ['pods', 'services.serving.knative.dev', 'jobs'],
       failurePolicy: 'Ignore',
       timeoutSeconds: 15,
       backup: { domain: 'registry.tools.svc:5000', namespace: 'mirror/acme' },
       registryNamespace: 'tools',
-      hosts: ['copier-webhook.istio-system.svc', 'copier-webhook.istio-system.svc.cluster.local'],
+      hosts: [
+        'copier-webhook.istio-gateways.svc',
+        'copier-webhook.istio-gateways.svc.cluster.local',
+      ],
       outDir: '/tmp/out',
       keepCaKey: true,
     });
+  });
+
+  const gateways = [
+    { GATEWAY: 'kourier', namespace: 'kourier-system' },
+    { GATEWAY: 'contour', namespace: 'contour-external' },
+    { GATEWAY: 'istio', namespace: 'istio-system' },
+  ];
+  for (const { GATEWAY, namespace } of gateways) {
+    it(`looks for the pods of ${GATEWAY} in ${namespace}`, () => {
+      assert.equal(parseSettings({ GATEWAY }).service.namespace, namespace);
+    });
+  }
+
+  it('puts the Service beside the pods, under another name than Knative’s, where the wiring is direct', () => {
+    const { service, hosts } = parseSettings({
+      WIRING: 'direct',
+      NAME: 'copier',
+      NAMESPACE: 'tools',
+    });
+
+    assert.deepEqual(service, { name: 'copier-webhook', namespace: 'tools' });
+    assert.equal(hosts[0], 'copier-webhook.tools.svc');
+  });
+
+  it('refuses a direct Service that cannot find the pods, or that is Knative’s', () => {
+    assert.throws(
+      () =>
+        parseSettings({ WIRING: 'direct', SERVICE_NAMESPACE: 'x', SERVICE_NAME: 'image-cloner' }),
+      {
+        problems: [
+          'SERVICE_NAMESPACE must be image-cloner or not be set with WIRING=direct: a Service finds pods of its own namespace only',
+          'SERVICE_NAME must not be image-cloner with WIRING=direct: Knative keeps a Service of that name for itself',
+        ],
+      },
+    );
   });
 
   it('names the Service like the installation', () => {

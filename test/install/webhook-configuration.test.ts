@@ -24,7 +24,18 @@ describe('toWebhookConfiguration', () => {
               {
                 key: 'kubernetes.io/metadata.name',
                 operator: 'NotIn',
-                values: ['image-cloner', 'knative-serving', 'kourier-system', 'kube-system'],
+                values: [
+                  'calico-system',
+                  'contour-external',
+                  'contour-internal',
+                  'image-cloner',
+                  'istio-system',
+                  'knative-operator',
+                  'knative-serving',
+                  'kourier-system',
+                  'kube-flannel',
+                  'kube-system',
+                ],
               },
             ],
           },
@@ -118,7 +129,7 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
   it('is never asked about the namespaces that it needs itself', () => {
     const settings = parseSettings({
       NAMESPACE: 'tools',
-      SERVICE_NAMESPACE: 'istio-system',
+      SERVICE_NAMESPACE: 'gateways',
       REGISTRY: 'registry.backups.svc.cluster.local:5000',
     });
 
@@ -130,9 +141,15 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
         operator: 'NotIn',
         values: [
           'backups',
+          'calico-system',
+          'contour-external',
+          'contour-internal',
+          'gateways',
           'istio-system',
+          'knative-operator',
           'knative-serving',
           'kourier-system',
+          'kube-flannel',
           'kube-system',
           'tools',
         ],

@@ -6,6 +6,7 @@ import * as v from 'valibot';
 import { type Document, parse, parseAllDocuments, parseDocument } from 'yaml';
 import { createApp } from '../../functions/webhook/app.ts';
 import { configVariables, parseConfig } from '../../lib/config.ts';
+import { excludedNamespaces } from '../../lib/install/excluded-namespaces.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { toTlsSecret } from '../../lib/install/tls-secret.ts';
 import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
@@ -13,6 +14,16 @@ import { createMemoryLog } from '../support/memory-log.ts';
 
 const variants = ['docker', 'registry'] as const;
 const gateways = ['kourier', 'contour', 'istio'] as const;
+/** Folders below knative/, each of them a Knative Service that is ready to be applied. */
+const overlays = variants.flatMap((variant) => [
+  { overlay: variant, variant, isDirect: false },
+  { overlay: `direct/${variant}`, variant, isDirect: true },
+]);
+const tlsEnv = [
+  { name: 'TLS_PORT', value: '8443' },
+  { name: 'TLS_CERT_FILE', value: '/tls/tls.crt' },
+  { name: 'TLS_PRIVATE_KEY_FILE', value: '/tls/tls.key' },
+];
 
 const patchSchema = v.array(
   v.object({
@@ -67,6 +78,22 @@ const serviceSchema = v.object({
 });
 type Service = v.InferOutput<typeof serviceSchema>;
 
+const callersSchema = v.object({
+  spec: v.object({
+    ingress: v.tuple([
+      v.object({
+        from: v.tuple([
+          v.object({
+            namespaceSelector: v.object({
+              matchExpressions: v.tuple([v.object({ values: v.array(v.string()) })]),
+            }),
+          }),
+        ]),
+      }),
+    ]),
+  }),
+});
+
 /** Knative's own; setting them is refused. */
 const reservedEnv = ['PORT', 'K_SERVICE', 'K_REVISION', 'K_CONFIGURATION'];
 const reservedPorts = [8008, 8012, 8013, 8022, 9090, 9091];
@@ -82,11 +109,18 @@ async function readText(...path: readonly string[]): Promise<string> {
   return await readFile(join('knative', ...path), 'utf8');
 }
 
-/** As `kubectl kustomize knative/VARIANT` makes it. */
-async function readService(variant: string): Promise<Service> {
+/** As `kubectl kustomize knative/OVERLAY` makes it; test/real/knative compares this with kubectl's own. */
+async function readService(overlay: string): Promise<Service> {
+  const isDirect = overlay.startsWith('direct/');
+  const variant = overlay.replace('direct/', '');
   const service = parseDocument(await readText('base', 'service.yaml'));
-  const patch = v.parse(patchSchema, parse(await readText(variant, 'patch.yaml')));
-  for (const { op, path, value } of patch) {
+  patch(service, await readText(variant, 'patch.yaml'));
+  if (isDirect) patch(service, await readText('direct', 'component', 'patch.yaml'));
+  return v.parse(serviceSchema, service.toJS());
+}
+
+function patch(service: Document, operations: string): void {
+  for (const { op, path, value } of v.parse(patchSchema, parse(operations))) {
     const keys = path.slice(1).split('/');
     const exists = service.hasIn(keys);
     if (op === 'remove') assert.ok(service.deleteIn(keys), path);
@@ -94,13 +128,12 @@ async function readService(variant: string): Promise<Service> {
     else if (op === 'replace' && !exists) assert.fail(`nothing to replace at ${path}`);
     else service.setIn(keys, value);
   }
-  return v.parse(serviceSchema, service.toJS());
 }
 
 async function readContainer(
-  variant: string,
+  overlay: string,
 ): Promise<Service['spec']['template']['spec']['containers'][0]> {
-  return (await readService(variant)).spec.template.spec.containers[0];
+  return (await readService(overlay)).spec.template.spec.containers[0];
 }
 
 async function readAll(...path: readonly string[]): Promise<readonly Document[]> {
@@ -113,10 +146,10 @@ function ofKind(objects: readonly Document[], kind: string): Document {
   return found;
 }
 
-for (const variant of variants) {
-  describe(`knative/${variant}`, () => {
+for (const { overlay, variant, isDirect } of overlays) {
+  describe(`knative/${overlay}`, () => {
     it('listens where the webhook does, on one port that is not Knative’s', async () => {
-      const { ports } = await readContainer(variant);
+      const { ports } = await readContainer(overlay);
 
       assert.equal(ports[0].containerPort, parseConfig({}).port);
       assert.equal(reservedPorts.includes(ports[0].containerPort), false);
@@ -125,7 +158,7 @@ for (const variant of variants) {
     });
 
     it('probes paths that are routed', async () => {
-      const { readinessProbe, livenessProbe } = await readContainer(variant);
+      const { readinessProbe, livenessProbe } = await readContainer(overlay);
       const { logger } = createMemoryLog();
       const review = (): never => assert.fail('not asked');
       const metrics = { render: async () => '', contentType: 'text/plain' };
@@ -138,7 +171,7 @@ for (const variant of variants) {
     });
 
     it('leaves the copies that run as much time as they are promised', async () => {
-      const { timeoutSeconds, responseStartTimeoutSeconds } = (await readService(variant)).spec
+      const { timeoutSeconds, responseStartTimeoutSeconds } = (await readService(overlay)).spec
         .template.spec;
       const main = await readFile('functions/webhook/main.ts', 'utf8');
       const drainMs = Number(/drainMs = ([\d_]+)/.exec(main)?.[1]?.replaceAll('_', ''));
@@ -149,10 +182,10 @@ for (const variant of variants) {
     });
 
     it('sets variables that the webhook knows and Knative does not', async () => {
-      const { env } = await readContainer(variant);
+      const { env } = await readContainer(overlay);
       const known = configVariables.map(({ name }) => name);
 
-      assert.deepEqual(env, [{ name: 'CLONER', value: variant }]);
+      assert.deepEqual(env, [{ name: 'CLONER', value: variant }, ...(isDirect ? tlsEnv : [])]);
       for (const { name } of env) {
         assert.ok(known.includes(name), name);
         assert.equal(reservedEnv.includes(name), false, name);
@@ -160,8 +193,8 @@ for (const variant of variants) {
     });
 
     it('mounts every volume once, read-only, where Knative allows it', async () => {
-      const { volumes } = (await readService(variant)).spec.template.spec;
-      const { volumeMounts } = await readContainer(variant);
+      const { volumes } = (await readService(overlay)).spec.template.spec;
+      const { volumeMounts } = await readContainer(overlay);
 
       assert.deepEqual(
         volumeMounts.map(({ name }) => name).toSorted(),
@@ -173,10 +206,12 @@ for (const variant of variants) {
       const auth = volumes.find(({ secret }) => secret?.secretName === 'registry-auth');
       const mount = volumeMounts.find(({ name }) => name === auth?.name);
       assert.equal(mount?.mountPath, parseConfig({}).registryAuthDir);
+      const files = volumes.find(({ secret }) => secret?.secretName === 'image-cloner-files');
+      assert.equal(volumeMounts.find(({ name }) => name === files?.name)?.mountPath, '/files');
     });
 
     it('is left alone by the webhook, by its namespace and by its label', async () => {
-      const { metadata, spec } = await readService(variant);
+      const { metadata, spec } = await readService(overlay);
       const [byName] = webhook.namespaceSelector.matchExpressions;
       const [byLabel] = webhook.objectSelector.matchExpressions;
 
@@ -185,7 +220,7 @@ for (const variant of variants) {
     });
 
     it('is called what gen calls it', async () => {
-      const { metadata, spec } = await readService(variant);
+      const { metadata, spec } = await readService(overlay);
       const objects = await readAll('namespace.yaml');
       const account = ofKind(objects, 'ServiceAccount');
 
@@ -196,11 +231,11 @@ for (const variant of variants) {
       assert.equal(account.getIn(['metadata', 'namespace']), settings.namespace);
     });
 
-    it('is one pod, always', async () => {
-      const { annotations } = (await readService(variant)).spec.template.metadata;
+    it('is never without a pod, and has more where there are many reviews', async () => {
+      const { annotations } = (await readService(overlay)).spec.template.metadata;
 
       assert.equal(annotations['autoscaling.knative.dev/min-scale'], '1');
-      assert.equal(annotations['autoscaling.knative.dev/max-scale'], '1');
+      assert.equal(annotations['autoscaling.knative.dev/max-scale'], '3');
     });
   });
 }
@@ -274,27 +309,113 @@ for (const gateway of gateways) {
       assert.equal(service.hasIn(['metadata', 'labels']), false);
     });
 
-    it('is in the namespace that the justfile gives to gen', async () => {
+    it('is in the namespace that gen supposes', async () => {
       const service = ofKind(await readAll('gateway', `${gateway}.yaml`), 'Service');
-      const namespace = String(service.getIn(['metadata', 'namespace']));
-      const justfile = await readFile('justfile', 'utf8');
-      const line = /^gateway_namespace := .*$/m.exec(justfile)?.[0] ?? '';
+      const made = parseSettings({ GATEWAY: gateway });
 
-      const chosen =
-        new RegExp(`"${gateway}" \\{ "([^"]*)" \\}`).exec(line) ??
-        /else \{ "([^"]*)" \}$/.exec(line);
-      assert.equal(chosen?.[1], namespace);
+      assert.equal(service.getIn(['metadata', 'namespace']), made.service.namespace);
     });
   });
 }
+
+describe('knative/direct', () => {
+  const direct = parseSettings({ WIRING: 'direct' });
+
+  it('has a Service that is not Knative’s, and gen makes certificate and webhook for it', async () => {
+    const service = ofKind(await readAll('direct', 'service.yaml'), 'Service');
+    const { clientConfig } = toWebhookConfiguration(direct, 'CA').webhooks[0];
+
+    assert.ok('service' in clientConfig);
+    assert.deepEqual(clientConfig.service, {
+      name: service.getIn(['metadata', 'name']),
+      namespace: service.getIn(['metadata', 'namespace']),
+      port: service.getIn(['spec', 'ports', 0, 'port']),
+      path: '/clone-image',
+    });
+    assert.equal(direct.hosts[0], 'image-cloner-webhook.image-cloner.svc');
+    assert.notEqual(service.getIn(['metadata', 'name']), direct.name);
+    assert.equal(service.hasIn(['metadata', 'labels']), false);
+  });
+
+  it('leads to the port on which the pods speak https, and lets everybody there', async () => {
+    const objects = await readAll('direct', 'service.yaml');
+    const service = ofKind(objects, 'Service');
+    const policy: unknown = ofKind(objects, 'NetworkPolicy').toJS();
+    const { env, ports } = await readContainer('direct/registry');
+    const port = Number(env.find(({ name }) => name === 'TLS_PORT')?.value);
+
+    assert.equal(service.getIn(['spec', 'ports', 0, 'targetPort']), port);
+    assert.deepEqual(service.toJS(), {
+      ...Object(service.toJS()),
+      spec: {
+        selector: { 'serving.knative.dev/service': direct.name },
+        ports: [{ name: 'https', port: 443, targetPort: 8443 }],
+      },
+    });
+    assert.partialDeepStrictEqual(policy, { spec: { ingress: [{ ports: [{ port }] }] } });
+    assert.notEqual(port, ports[0].containerPort);
+    assert.equal(reservedPorts.includes(port), false);
+  });
+
+  it('finds the Secret of gen where the webhook reads it', async () => {
+    const { volumes } = (await readService('direct/registry')).spec.template.spec;
+    const { volumeMounts } = await readContainer('direct/registry');
+    const { metadata } = toTlsSecret(direct, { certificate: '', key: '' });
+    const volume = volumes.find(({ secret }) => secret?.secretName === metadata.name);
+
+    const mount = volumeMounts.find(({ name }) => name === volume?.name);
+    assert.equal(mount?.mountPath, '/tls');
+  });
+});
+
+describe('knative/rbac.yaml', () => {
+  it('gives the webhook leases of its own namespace, and nothing else', async () => {
+    const objects = await readAll('rbac.yaml');
+
+    assert.deepEqual(
+      objects.map((object) => object.get('kind')),
+      ['Role', 'RoleBinding'],
+    );
+    const role: unknown = ofKind(objects, 'Role').toJS();
+    assert.deepEqual(v.parse(v.object({ rules: v.array(v.unknown()) }), role).rules, [
+      {
+        apiGroups: ['coordination.k8s.io'],
+        resources: ['leases'],
+        verbs: ['list', 'create', 'update', 'delete'],
+      },
+    ]);
+  });
+});
+
+describe('excludedNamespaces', () => {
+  it('has every namespace that is on the way to us', async () => {
+    const policy: unknown = ofKind(await readAll('network-policy.yaml'), 'NetworkPolicy').toJS();
+    const { values } = v.parse(callersSchema, policy).spec.ingress[0].from[0].namespaceSelector
+      .matchExpressions[0];
+
+    for (const namespace of values) assert.ok(excludedNamespaces.includes(namespace), namespace);
+    assert.ok(excludedNamespaces.includes('kube-system'));
+  });
+
+  it('is what the handler goes by too', async () => {
+    const parts = await readFile('functions/webhook/parts.ts', 'utf8');
+
+    assert.match(parts, /excludedNamespaces: \[\n\s+\.\.\.excludedNamespaces,/);
+  });
+});
 
 describe('Dockerfile', () => {
   it('starts the bundle’s webhook on the port of the manifests', async () => {
     const dockerfile = await readFile('Dockerfile', 'utf8');
     const { ports } = await readContainer('registry');
 
-    assert.match(dockerfile, /^COPY dist \/app$/m);
-    assert.match(dockerfile, /^ENTRYPOINT \["node", "\/app\/webhook\.js"\]$/m);
+    const ignored = await readFile('.dockerignore', 'utf8');
+    assert.deepEqual(
+      ignored.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
+      ['*', '!dist'],
+    );
+    assert.match(dockerfile, /^COPY \. \/$/m);
+    assert.match(dockerfile, /^ENTRYPOINT \["node", "\/dist\/webhook\.js"\]$/m);
     assert.match(dockerfile, new RegExp(`^EXPOSE ${ports[0].containerPort}$`, 'm'));
   });
 });

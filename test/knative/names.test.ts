@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { parseAllDocuments } from 'yaml';
+import { type Document, parseAllDocuments } from 'yaml';
 import { fillManifests } from '../../functions/deploy/manifests.ts';
 import { parseDeploySettings } from '../../functions/deploy/settings.ts';
 import { ConfigError } from '../../lib/errors.ts';
@@ -10,7 +10,7 @@ const image = 'registry.example.com/image-cloner:v1';
 
 describe('parseDeploySettings', () => {
   it('gives the pod what the webhook reads, and nothing of this machine', () => {
-    const { env, variant, gateway } = parseDeploySettings({
+    const { env, variant, install } = parseDeploySettings({
       IMAGE: image,
       REGISTRY: 'registry.example.com',
       ON_ERROR: 'admit',
@@ -26,7 +26,43 @@ describe('parseDeploySettings', () => {
       REGISTRY: 'registry.example.com',
       ON_ERROR: 'admit',
     });
-    assert.deepEqual({ variant, gateway }, { variant: 'docker', gateway: 'kourier' });
+    assert.equal(variant, 'docker');
+    assert.equal(install.gateway, 'kourier');
+  });
+
+  it('tries with the image itself that a pod starts from the backup, unless told of another one', () => {
+    assert.equal(parseDeploySettings({ IMAGE: image }).probeImage, image);
+    const settings = parseDeploySettings({ IMAGE: image, PROBE_IMAGE: 'busybox:1.36' });
+    assert.equal(settings.probeImage, 'busybox:1.36');
+    assert.throws(
+      () => parseDeploySettings({ IMAGE: image, PROBE_IMAGE: 'No Image' }),
+      /PROBE_IMAGE must be the name of an image/,
+    );
+  });
+
+  it('takes files that the Secret image-cloner-files holds, and none of this machine', () => {
+    const { files, env } = parseDeploySettings({
+      IMAGE: image,
+      CLONER: 'registry',
+      SOURCE_AUTH_FILE: '/files/config.json',
+      REGISTRY_CA_FILE: '/files/ca.crt',
+    });
+
+    assert.deepEqual(files, ['config.json', 'ca.crt']);
+    assert.equal(env.get('REGISTRY_CA_FILE'), '/files/ca.crt');
+    for (const path of ['ca.crt', '/files/', '/files/../auth/password', '/home/me/ca.crt']) {
+      assert.throws(
+        () => parseDeploySettings({ IMAGE: image, REGISTRY_CA_FILE: path }),
+        /REGISTRY_CA_FILE must be \/files\/KEY, a key of the Secret image-cloner-files/,
+      );
+    }
+  });
+
+  it('asks for the API server’s certificate only where the pod itself speaks TLS with it', () => {
+    const env = { IMAGE: image, TLS_CLIENT_CA_FILE: '/files/client-ca.crt' };
+
+    assert.deepEqual(parseDeploySettings({ ...env, WIRING: 'direct' }).files, ['client-ca.crt']);
+    assert.throws(() => parseDeploySettings(env), /TLS_CLIENT_CA_FILE needs WIRING=direct/);
   });
 
   it('lists every problem at once, those of the webhook’s start included', () => {
@@ -60,50 +96,132 @@ describe('parseDeploySettings', () => {
   }
 });
 
+interface Filled {
+  readonly objects: readonly Document[];
+  /** Kind, namespace, name. */
+  readonly names: readonly (readonly unknown[])[];
+}
+
+async function fill(
+  files: { readonly service: string; readonly wiring: string },
+  env: Readonly<Record<string, string>>,
+): Promise<Filled> {
+  const read = (file: string): Promise<string> => readFile(`knative/${file}`, 'utf8');
+  const [namespace, rbac, policy, service, wiring] = await Promise.all(
+    ['namespace.yaml', 'rbac.yaml', 'network-policy.yaml', files.service, files.wiring].map(read),
+  );
+  const filled = fillManifests(
+    {
+      namespace: namespace ?? '',
+      rights: `${rbac}---\n${policy}`,
+      service: service ?? '',
+      wiring: wiring ?? '',
+    },
+    parseDeploySettings({ IMAGE: image, ...env }),
+  );
+  const objects = [filled.namespace, filled.rights, filled.service, filled.wiring].flatMap(
+    (yaml) => [...parseAllDocuments(yaml)],
+  );
+  return {
+    objects,
+    names: objects.map((object) => [
+      object.get('kind'),
+      object.getIn(['metadata', 'namespace']),
+      object.getIn(['metadata', 'name']),
+    ]),
+  };
+}
+
+function ofKind({ objects }: Filled, kind: string, apiVersion?: string): Document {
+  const found = objects.find(
+    (object) =>
+      object.get('kind') === kind &&
+      (apiVersion === undefined || object.get('apiVersion') === apiVersion),
+  );
+  assert.ok(found, kind);
+  return found;
+}
+
+const knativeService = 'serving.knative.dev/service';
+
 describe('fillManifests', () => {
   it('uses the names of this installation everywhere', async () => {
-    const [namespace, service, wiring] = await Promise.all(
-      ['namespace.yaml', 'base/service.yaml', 'gateway/kourier.yaml'].map((file) =>
-        readFile(`knative/${file}`, 'utf8'),
-      ),
-    );
-    const settings = parseDeploySettings({
-      IMAGE: image,
-      NAME: 'cloner',
-      NAMESPACE: 'tools',
-      SERVICE_NAME: 'hook',
-      SERVICE_NAMESPACE: 'gateways',
-      REGISTRY: 'registry.example.com',
-    });
-
-    const filled = fillManifests(
-      { namespace: namespace ?? '', service: service ?? '', wiring: wiring ?? '' },
-      settings,
+    const filled = await fill(
+      { service: 'base/service.yaml', wiring: 'gateway/kourier.yaml' },
+      {
+        NAME: 'cloner',
+        NAMESPACE: 'tools',
+        SERVICE_NAME: 'hook',
+        SERVICE_NAMESPACE: 'gateways',
+        REGISTRY: 'registry.example.com',
+      },
     );
 
-    const objects = [filled.namespace, filled.service, filled.wiring]
-      .flatMap((yaml) => [...parseAllDocuments(yaml)])
-      .map((object) => [
-        object.get('kind'),
-        object.getIn(['metadata', 'namespace']),
-        object.getIn(['metadata', 'name']),
-      ]);
-    assert.deepEqual(objects, [
+    assert.deepEqual(filled.names, [
       ['Namespace', undefined, 'tools'],
       ['ServiceAccount', 'tools', 'image-cloner'],
+      ['Role', 'tools', 'image-cloner-leases'],
+      ['RoleBinding', 'tools', 'image-cloner-leases'],
+      ['NetworkPolicy', 'tools', 'cloner'],
       ['Service', 'tools', 'cloner'],
       ['ClusterDomainClaim', undefined, 'hook.gateways.svc'],
       ['DomainMapping', 'tools', 'hook.gateways.svc'],
       ['Service', 'gateways', 'hook'],
     ]);
-    const [knativeService] = parseAllDocuments(filled.service);
+    const service = ofKind(filled, 'Service', 'serving.knative.dev/v1');
     const container = ['spec', 'template', 'spec', 'containers', 0];
-    assert.equal(knativeService?.getIn([...container, 'image']), image);
-    assert.equal(knativeService?.getIn([...container, 'env', 0, 'name']), 'REGISTRY');
-    assert.equal(knativeService?.getIn([...container, 'env', 0, 'value']), 'registry.example.com');
-    const [claim, mapping] = parseAllDocuments(filled.wiring);
-    assert.equal(claim?.getIn(['spec', 'namespace']), 'tools');
-    assert.equal(mapping?.getIn(['spec', 'ref', 'name']), 'cloner');
-    assert.equal(mapping?.getIn(['spec', 'tls', 'secretName']), 'cloner-tls');
+    assert.equal(service.getIn([...container, 'image']), image);
+    assert.equal(service.getIn([...container, 'env', 0, 'name']), 'REGISTRY');
+    assert.equal(service.getIn([...container, 'env', 0, 'value']), 'registry.example.com');
+    const claim = ofKind(filled, 'ClusterDomainClaim');
+    const mapping = ofKind(filled, 'DomainMapping');
+    assert.equal(claim.getIn(['spec', 'namespace']), 'tools');
+    assert.equal(mapping.getIn(['spec', 'ref', 'name']), 'cloner');
+    assert.equal(mapping.getIn(['spec', 'tls', 'secretName']), 'cloner-tls');
+    assert.equal(ofKind(filled, 'RoleBinding').getIn(['subjects', 0, 'namespace']), 'tools');
+    const policy: unknown = ofKind(filled, 'NetworkPolicy').toJS();
+    assert.partialDeepStrictEqual(policy, {
+      spec: { podSelector: { matchLabels: { [knativeService]: 'cloner' } } },
+    });
+  });
+
+  it('lets the gateway in, wherever it is', async () => {
+    const filled = await fill(
+      { service: 'base/service.yaml', wiring: 'gateway/kourier.yaml' },
+      { SERVICE_NAMESPACE: 'gateways' },
+    );
+
+    const policy: unknown = ofKind(filled, 'NetworkPolicy').toJS();
+    const values = [
+      'knative-serving',
+      'kourier-system',
+      'contour-external',
+      'contour-internal',
+      'istio-system',
+      'gateways',
+    ];
+    assert.partialDeepStrictEqual(policy, {
+      spec: {
+        ingress: [{ from: [{ namespaceSelector: { matchExpressions: [{ values }] } }] }],
+      },
+    });
+  });
+
+  it('uses them in front of the pods too', async () => {
+    const filled = await fill(
+      { service: 'base/service.yaml', wiring: 'direct/service.yaml' },
+      { WIRING: 'direct', NAME: 'cloner', NAMESPACE: 'tools' },
+    );
+
+    assert.deepEqual(filled.names.slice(-2), [
+      ['Service', 'tools', 'cloner-webhook'],
+      ['NetworkPolicy', 'tools', 'cloner-webhook'],
+    ]);
+    const service = ofKind(filled, 'Service', 'v1');
+    assert.equal(service.getIn(['spec', 'selector', knativeService]), 'cloner');
+    const policy: unknown = filled.objects.at(-1)?.toJS();
+    assert.partialDeepStrictEqual(policy, {
+      spec: { podSelector: { matchLabels: { [knativeService]: 'cloner' } } },
+    });
   });
 });

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parsePodMetrics } from '../../functions/deploy/pod-metrics.ts';
+import { createMetrics } from '../../lib/adapters/metrics.ts';
+
+describe('parsePodMetrics', () => {
+  it('finds in what the webhook says when it was asked and how the backup is', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_500 });
+    const metrics = createMetrics({ adapter: 'x', copies: () => ({ running: 0, waiting: 0 }) });
+    assert.deepEqual(parsePodMetrics(await metrics.render()), { isBackupUp: true });
+
+    metrics.reviewed({ kind: 'Pod', operation: 'CREATE', verdict: 'patched', seconds: 1 });
+    metrics.backupAnswered(false);
+
+    assert.deepEqual(parsePodMetrics(await metrics.render()), {
+      lastReviewMs: 1_800_000_000_500,
+      isBackupUp: false,
+    });
+  });
+
+  it('makes nothing of a page that is not ours', () => {
+    assert.deepEqual(parsePodMetrics('<html>'), { isBackupUp: true });
+  });
+});
