@@ -68,7 +68,10 @@ type Rule =
   | { readonly kind: 'cut'; readonly match: Match; readonly afterBytes: number };
 
 /** A loopback proxy before a registry that lets a test decide what passes, and when: slow, broken and refusing registries without sleeps. */
-export async function startGate(upstream: { readonly host: string }): Promise<Gate> {
+export async function startGate(
+  upstream: { readonly host: string },
+  { address = '127.0.0.1', port = 0 }: { readonly address?: string; readonly port?: number } = {},
+): Promise<Gate> {
   const rules = new Set<Rule>();
   const seen: GateRequest[] = [];
   const releases = new Set<() => void>();
@@ -82,10 +85,10 @@ export async function startGate(upstream: { readonly host: string }): Promise<Ga
   server.requestTimeout = 0;
   // A test that forgets it must still be able to end.
   server.unref();
-  server.listen(0, '127.0.0.1');
+  server.listen(port, address);
   await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the gate has no port');
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw new Error('the gate has no port');
 
   async function pass(
     request: GateRequest,
@@ -117,7 +120,7 @@ export async function startGate(upstream: { readonly host: string }): Promise<Ga
   }
 
   return {
-    host: `127.0.0.1:${address.port}`,
+    host: `${address}:${bound.port}`,
     hold: (match) => {
       const { promise: opened, resolve } = Promise.withResolvers<void>();
       const rule = { kind: 'hold' as const, match, opened, waiting: 0 };

@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import * as v from 'valibot';
+import { parseDocument } from 'yaml';
+import { createAuthDir } from '../support/auth-dir.ts';
+import { type Cluster, openCluster } from '../support/cluster.ts';
+import { type Registry, startRegistry } from '../support/docker-registry.ts';
+import { eventually } from '../support/eventually.ts';
+import { pushImage } from '../support/images.ts';
+import { createTempDir } from '../support/janitor.ts';
+import { findFreePort } from '../support/port.ts';
+import { runOrThrow } from '../support/program.ts';
+import { startWebhook, type Webhook } from '../support/webhook.ts';
+
+const shop = 'market';
+const own = 'image-cloner';
+
+const metadata = v.object({
+  name: v.string(),
+  generation: v.number(),
+  annotations: v.optional(v.record(v.string(), v.string()), {}),
+});
+/** All that carries a pod template. */
+const carrier = v.object({
+  metadata,
+  spec: v.object({
+    template: v.object({
+      spec: v.object({
+        containers: v.array(v.object({ name: v.optional(v.string()), image: v.string() })),
+      }),
+    }),
+  }),
+});
+const revisionList = v.object({
+  items: v.array(
+    v.object({
+      metadata,
+      status: v.optional(
+        v.object({
+          containerStatuses: v.optional(
+            v.array(v.object({ imageDigest: v.optional(v.string(), '') })),
+            [],
+          ),
+        }),
+        { containerStatuses: [] },
+      ),
+    }),
+  ),
+});
+const carrierList = v.object({ items: v.array(carrier) });
+
+/** The webhook, and Knative's real controller, which makes Deployments of Knative Services. No pod ever runs. */
+describe('Knative Services under the webhook', () => {
+  let cluster: Cluster;
+  let source: Registry;
+  let backup: Registry;
+  let webhook: Webhook;
+  let original: string;
+  let digest: string;
+
+  before(async () => {
+    cluster = openCluster();
+    [source, backup] = await Promise.all([startRegistry(), startRegistry()]);
+    original = `${source.host}/team/app:1`;
+    digest = await pushImage(source, 'team/app:1');
+    const port = await findFreePort();
+    const outDir = createTempDir('certs');
+    const registry = { REGISTRY: backup.host, REGISTRY_NAMESPACE: 'backups' };
+    await runOrThrow('node', ['--import', 'tsx', 'functions/gen/main.ts'], {
+      env: {
+        OUT_DIR: outDir,
+        WEBHOOK_URL: `https://127.0.0.1:${port}`,
+        WORKLOADS:
+          'deployments,replicasets,pods,services.serving.knative.dev,configurations.serving.knative.dev',
+        ...registry,
+      },
+    });
+    webhook = await startWebhook({
+      port,
+      tls: {
+        ca: await readFile(join(outDir, 'ca.crt'), 'utf8'),
+        certFile: join(outDir, 'tls.crt'),
+        keyFile: join(outDir, 'tls.key'),
+      },
+      env: {
+        ...registry,
+        CLONER: 'registry',
+        // Where Knative's own container comes from, which is in every pod of a Revision.
+        INSECURE_REGISTRIES: process.env['REGISTRY_CACHE'] ?? '',
+        REGISTRY_AUTH_DIR: await createAuthDir({ name: 'acme', password: 'unused' }),
+      },
+    });
+    for (const namespace of [shop, own]) {
+      const made = await cluster.kubectl(['create', 'namespace', namespace]);
+      assert.ok(made.code === 0 || made.stderr.includes('AlreadyExists'), made.stderr);
+    }
+    await cluster.mustKubectl(['label', 'namespace', shop, 'image-cloner=enabled']);
+    await cluster.mustKubectl(['create', '--filename', join(outDir, 'webhook.yaml')]);
+    await eventually('the API server calls the webhook', async () => {
+      const { stderr } = await cluster.kubectl(
+        ['create', '--dry-run=server', `--namespace=${shop}`, '--filename=-'],
+        toService('probe', 'image.invalid/probe:1'),
+      );
+      return stderr.includes('image.invalid');
+    });
+  });
+  after(async () => {
+    await cluster.kubectl(['delete', 'mutatingwebhookconfiguration', 'image-cloner']);
+    await cluster.kubectl(['delete', 'ksvc', '--all', `--namespace=${shop}`]);
+    await cluster.kubectl(['delete', 'ksvc', '--all', `--namespace=${own}`]);
+    await webhook.stop();
+    await Promise.all([source.stop(), backup.stop()]);
+  });
+
+  async function get<Schema extends v.GenericSchema>(
+    schema: Schema,
+    args: readonly string[],
+    namespace = shop,
+  ): Promise<v.InferOutput<Schema>> {
+    const text = await cluster.mustKubectl([
+      'get',
+      ...args,
+      `--namespace=${namespace}`,
+      '--output=json',
+    ]);
+    return v.parse(schema, JSON.parse(text));
+  }
+
+  async function deploymentOf(
+    name: string,
+    namespace = shop,
+  ): Promise<v.InferOutput<typeof carrier>> {
+    return await eventually(`Knative has made a Deployment of ${name}`, async () => {
+      const selector = `--selector=serving.knative.dev/service=${name}`;
+      const { items } = await get(carrierList, ['deployments', selector], namespace);
+      return items[0];
+    });
+  }
+
+  function imagesOf({ spec }: v.InferOutput<typeof carrier>): readonly string[] {
+    return spec.template.spec.containers.map(({ image }) => image);
+  }
+
+  it('are rewritten at the source, and the digest is kept', async () => {
+    await cluster.mustKubectl(
+      ['apply', `--namespace=${shop}`, '--filename=-'],
+      toService('app', original),
+    );
+
+    const service = await get(carrier, ['ksvc', 'app']);
+    const [image = ''] = imagesOf(service);
+    assert.match(image, /^127\.0\.0\.1:\d+\/backups\/\S+__team__app\S*:1$/);
+    assert.ok(image.startsWith(backup.host), image);
+    assert.ok(
+      (service.metadata.annotations['image-cloner/original-images'] ?? '').includes(original),
+    );
+    const repository = image.slice(0, image.lastIndexOf(':'));
+    const deployment = await deploymentOf('app');
+    assert.equal(imagesOf(deployment)[0], `${repository}@${digest}`);
+    const { items } = await get(revisionList, ['revisions']);
+    assert.equal(items[0]?.status.containerStatuses[0]?.imageDigest, `${repository}@${digest}`);
+  });
+
+  it('stay as they are over many reconciles', async () => {
+    const before = await deploymentOf('app');
+
+    for (let count = 0; count < 20; count += 1) {
+      const note = `note=${count}`;
+      const selector = '--selector=serving.knative.dev/service=app';
+      await cluster.mustKubectl([
+        'annotate',
+        // A change of the first is a reconcile of the Revision that owns it; the Revision's own annotations would go into its pods.
+        'podautoscalers.autoscaling.internal.knative.dev,configurations',
+        selector,
+        '--overwrite',
+        note,
+        `--namespace=${shop}`,
+      ]);
+      await cluster.mustKubectl(
+        ['apply', `--namespace=${shop}`, '--filename=-'],
+        toService('app', original),
+      );
+    }
+
+    const after = await deploymentOf('app');
+    assert.equal(after.metadata.generation, before.metadata.generation);
+    assert.deepEqual(imagesOf(after), imagesOf(before));
+    const { items } = await get(revisionList, ['revisions']);
+    assert.deepEqual(
+      items.map(({ metadata }) => metadata.name),
+      ['app-00001'],
+    );
+    assert.equal((await get(carrier, ['ksvc', 'app'])).metadata.generation, 1);
+  });
+
+  it('keep Knative’s own container as it is, which a Revision would put back', async () => {
+    const [, queue = ''] = imagesOf(await deploymentOf('app'));
+
+    assert.match(queue, /queue/);
+    assert.ok(!queue.startsWith(backup.host), queue);
+  });
+
+  it('are followed when their image changes', async () => {
+    await pushImage(source, 'team/app:2');
+    await cluster.mustKubectl(
+      ['apply', `--namespace=${shop}`, '--filename=-'],
+      toService('app', `${source.host}/team/app:2`),
+    );
+
+    const { items } = await eventually('there is a second revision', async () => {
+      const revisions = await get(revisionList, ['revisions']);
+      return revisions.items.length > 1 && revisions;
+    });
+    assert.deepEqual(items.map(({ metadata }) => metadata.name).toSorted(), [
+      'app-00001',
+      'app-00002',
+    ]);
+  });
+
+  it('are never ours: from the Knative Service to the Deployment, nothing of it is asked about', async () => {
+    const overlay = await cluster.mustKubectl(['kustomize', 'knative/registry']);
+    const manifest = parseDocument(overlay);
+    const image = `${source.host}/tools/image-cloner:1`;
+    await pushImage(source, 'tools/image-cloner:1');
+    manifest.setIn(['spec', 'template', 'spec', 'containers', 0, 'image'], image);
+    const file = join(createTempDir('own'), 'service.yaml');
+    await writeFile(file, String(manifest));
+    await cluster.kubectl(['create', 'serviceaccount', own, `--namespace=${own}`]);
+    // By mistake, or out of malice.
+    await cluster.mustKubectl(['label', 'namespace', own, 'image-cloner=enabled', '--overwrite']);
+
+    await cluster.mustKubectl(['apply', '--filename', file]);
+
+    const deployment = await deploymentOf('image-cloner', own);
+    assert.match(imagesOf(deployment)[0] ?? '', /\/tools\/image-cloner@sha256:/);
+    const asked = webhook.log().filter((line) => line['namespace'] === own);
+    assert.deepEqual(asked, []);
+    await cluster.mustKubectl(['label', 'namespace', own, 'image-cloner-']);
+  });
+});
+
+function toService(name: string, image: string): object {
+  return {
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Service',
+    metadata: { name },
+    spec: { template: { spec: { containers: [{ image }] } } },
+  };
+}
