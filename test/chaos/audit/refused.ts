@@ -68,7 +68,7 @@ export function auditRefused(
       () => `write ${write.nth}: ${obstacle}`,
     );
     if (wish === undefined || known === undefined) continue;
-    const isBackups = why.includes('backup registry') || why.includes('in the backup');
+    const isBackups = /^the backup registry|^\S+ (exists )?in the backup/.test(why);
     const role = isBackups ? 'backup' : wish.published.role;
     judge(write, wish, role, why, known[1], askedAt, audit);
   }

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { createAdmissionHandler } from '../../lib/index.ts';
+import { createFakeCloner } from '../support/fake-cloner.ts';
+import { deployment, policy, review } from '../support/reviews.ts';
+import { openPod, type Pod } from './pod.ts';
+
+const ociManifest = 'application/vnd.oci.image.manifest.v1+json';
+const digest = `sha256:${'a'.repeat(64)}`;
+const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: 2 };
+const layer = { mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip', digest, size: 2 };
+
+let pod: Pod;
+beforeEach(async () => {
+  pod = await openPod();
+});
+afterEach(async () => {
+  await pod.close();
+});
+
+/** Every manifest of the source is this, whoever asks and however. */
+function serve(
+  body: Uint8Array<ArrayBuffer> | ReadableStream,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const held =
+    body instanceof Uint8Array
+      ? `sha256:${createHash('sha256').update(body).digest('hex')}`
+      : digest;
+  pod.source.faults.add(
+    ({ kind }) => kind === 'manifest',
+    async ({ method }) =>
+      new Response(method === 'HEAD' ? null : body, {
+        headers: { 'content-type': ociManifest, 'docker-content-digest': held, ...headers },
+      }),
+  );
+}
+
+async function refuses(words: RegExp): Promise<void> {
+  const { allowed, message } = await pod.apply('app:bomb');
+
+  assert.equal(allowed, false);
+  assert.match(message, words);
+  assert.deepEqual(pod.backup.store.repositories(), []);
+}
+
+describe('a manifest that is a bomb', () => {
+  const manifest = (layers: readonly unknown[]): string =>
+    JSON.stringify({ schemaVersion: 2, mediaType: ociManifest, config, layers });
+  const planted = [
+    [
+      'has 100 000 layers',
+      manifest(Array.from({ length: 100_000 }, () => layer)),
+      /reading its manifest: the answer is larger than 4194304 bytes$/,
+    ],
+    [
+      'has as many layers as fit into 4 MiB',
+      manifest(Array.from({ length: 25_000 }, () => ({ ...layer, mediaType: 'x/y' }))),
+      /cannot be copied: /,
+    ],
+    [
+      'has a layer of a million terabytes',
+      manifest([{ ...layer, size: Number.MAX_SAFE_INTEGER * 2 }]),
+      /cannot be copied: /,
+    ],
+    ['has a layer of less than nothing', manifest([{ ...layer, size: -1 }]), /cannot be copied: /],
+    [
+      'climbs out with a digest',
+      manifest([{ ...layer, digest: 'sha256:../../../../v2/other/blobs/x' }]),
+      /cannot be copied: /,
+    ],
+    [
+      'climbs out with an algorithm',
+      manifest([{ ...layer, digest: `../../x:${'a'.repeat(64)}` }]),
+      /cannot be copied: /,
+    ],
+    ['is 3 MiB of brackets', '['.repeat(3 * 1024 * 1024), /cannot be copied: /],
+    ['is nested 100 000 deep', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`, /cannot be/],
+    ['has a prototype', '{"__proto__":{"layers":[]},"schemaVersion":2}', /cannot be copied: /],
+  ] as const;
+  for (const [what, text, words] of planted) {
+    it(`is refused where it ${what}`, { timeout: 20_000 }, async () => {
+      serve(new TextEncoder().encode(text));
+
+      await refuses(words);
+    });
+  }
+
+  const zeros = new Uint8Array(64 * 1024 * 1024);
+  const packed = [
+    ['gzip', gzipSync(zeros)],
+    ['br', brotliCompressSync(zeros)],
+  ] as const;
+  for (const [encoding, body] of packed) {
+    it(`is not unpacked from ${encoding}`, async () => {
+      const before = process.memoryUsage().arrayBuffers;
+      serve(Uint8Array.from(body), { 'content-encoding': encoding });
+
+      await refuses(/its manifest is not JSON$/);
+      assert.ok(process.memoryUsage().arrayBuffers - before < zeros.length / 2);
+    });
+  }
+
+  it('is read no further than 4 MiB where it never ends', async () => {
+    let sent = 0;
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (;;) {
+        sent += 65_536;
+        yield new Uint8Array(65_536);
+      }
+    }
+    serve(ReadableStream.from(endless()));
+
+    await refuses(/the answer is larger than 4194304 bytes$/);
+    // What is on its way fills the buffers of both ends.
+    assert.ok(sent < 32 * 1024 * 1024, String(sent));
+  });
+});
+
+describe('a review that is a bomb', () => {
+  const handler = createAdmissionHandler({ cloner: createFakeCloner(), policy: policy() });
+  const send = (object: unknown): ReturnType<typeof handler> =>
+    handler(review({ object }), { signal: new AbortController().signal, budgetMs: 5_000 });
+
+  it('is refused with a short sentence where a pod template names 10 000 containers', async () => {
+    const names = Array.from({ length: 10_000 }, (_, n) => [`c${n}`, `app-${n}:1`] as const);
+
+    const { response } = await send(deployment(Object.fromEntries(names)));
+
+    assert.equal(
+      response.status?.message,
+      'container "c0": with it the object names 10000 different images, and 200 are copied for one object at most',
+    );
+  });
+
+  it('is refused with a short sentence where 10 000 containers have a name that is none', async () => {
+    const names = Array.from({ length: 10_000 }, (_, n) => [`c${n}`, `//${n}`] as const);
+
+    const { response } = await send(deployment(Object.fromEntries(names)));
+
+    assert.equal(response.status?.code, 422);
+    assert.ok((response.status?.message.length ?? 0) < 4_000);
+    assert.match(response.status?.message ?? '', /; and 9980 more$/);
+  });
+
+  it('is refused where a name is a megabyte long, and does not repeat it', async () => {
+    const { response } = await send(deployment({ ['x'.repeat(1_000_000)]: 'a'.repeat(1_000_000) }));
+
+    assert.equal(response.allowed, false);
+    assert.ok((response.status?.message.length ?? 0) < 2_000);
+  });
+
+  it('is answered where an annotation is nested 200 000 deep', async () => {
+    const record = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+
+    const { response } = await send(
+      deployment(
+        { web: 'acme/app:1' },
+        { annotations: { 'image-cloner/original-images': record } },
+      ),
+    );
+
+    assert.equal(response.allowed, true);
+  });
+});

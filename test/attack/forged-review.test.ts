@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import {
+  createMemoryRegistry,
+  makeImage,
+  seed,
+  serveMemoryRegistry,
+} from '../../lib/memory-registry/index.ts';
+import type { Served } from '../adapters/registry/bench.ts';
+import { deployment } from '../support/reviews.ts';
+import { openPod, type Pod, passwords } from './pod.ts';
+
+let pod: Pod;
+beforeEach(async () => {
+  pod = await openPod();
+});
+afterEach(async () => {
+  await pod.close();
+});
+
+/** Everybody inside the cluster reaches the Service: what a review says need not be true, and nobody may have written it. */
+describe('a review that no API server sent', () => {
+  it('is shown no password, whatever it asks for', async () => {
+    await pod.send({ object: deployment({ web: `${pod.source.host}/app:1` }) });
+    await pod.send({ object: deployment({ web: `${pod.source.host}/absent:1` }) });
+
+    for (const password of Object.values(passwords)) {
+      assert.ok(!pod.said().includes(password));
+      assert.ok(!pod.said().includes(btoa(`acme:${password}`)));
+    }
+  });
+
+  it("makes us show nobody's password to a registry of the forger's", async () => {
+    const registry = createMemoryRegistry({ auth: { scheme: 'basic', users: { acme: 'x' } } });
+    const forgers: Served = { ...registry, ...(await serveMemoryRegistry({ registry })) };
+    seed(forgers, 'app:1', makeImage());
+
+    await pod.send({
+      namespace: 'kube-system',
+      username: 'system:kube-controller-manager',
+      object: deployment({ web: `${forgers.host}/app:1` }),
+    });
+    await forgers.close();
+
+    assert.deepEqual(
+      forgers.requests.list().filter(({ headers }) => headers.has('authorization')),
+      [],
+    );
+  });
+
+  it('writes nothing as a dry run', async () => {
+    const { allowed } = await pod.send({
+      dryRun: true,
+      object: deployment({ web: `${pod.source.host}/app:1` }),
+    });
+
+    assert.equal(allowed, true);
+    assert.deepEqual(
+      pod.backup.requests.list().filter(({ method }) => method !== 'GET' && method !== 'HEAD'),
+      [],
+    );
+  });
+
+  it('moves no tag of ours, and removes none: the old object is only what it says', async () => {
+    await pod.send({ object: deployment({ web: `${pod.source.host}/app:1` }) });
+    const repository = `acme/${pod.source.host.replace(':', '-')}/app`;
+    const held = pod.backup.store.repositories().map((name) => pod.backup.store.tags(name));
+
+    await pod.send({
+      operation: 'DELETE',
+      oldObject: deployment({ web: `${pod.source.host}/app:1` }),
+    });
+    await pod.send({
+      object: deployment({ web: `${pod.backup.host}/${repository}:1` }),
+      oldObject: deployment({ web: `${pod.source.host}/app:1` }),
+    });
+
+    assert.deepEqual(
+      pod.backup.store.repositories().map((name) => pod.backup.store.tags(name)),
+      held,
+    );
+    assert.equal(pod.backup.requests.count({ method: 'DELETE' }), 0);
+  });
+
+  it('writes one line into the log, whatever it is called', async () => {
+    const name = 'x\n{"level":"info","msg":"forged"}\u001b[2J';
+
+    await pod.send({ name, namespace: name, username: name, object: deployment({}) });
+
+    assert.equal(pod.said().includes('\u001b'), false);
+    assert.equal(
+      pod
+        .said()
+        .split('\n')
+        .filter((line) => line.startsWith('{"level":"info","msg":"f')).length,
+      0,
+    );
+  });
+});
