@@ -1,3 +1,4 @@
+import { monotonicClock } from '../../lib/adapters/clock.ts';
 import type { AdmissionHandlerDeps, Config, Logger } from '../../lib/index.ts';
 
 export interface OverridesOptions {
@@ -23,5 +24,6 @@ export async function openOverrides({
     logger,
     neededBy: 'NAMESPACE_OVERRIDES',
   });
-  return { overrides: { allowed, annotations: createNamespaceAnnotations({ reader, logger }) } };
+  const annotations = createNamespaceAnnotations({ reader, logger, now: monotonicClock.now });
+  return { overrides: { allowed, annotations } };
 }

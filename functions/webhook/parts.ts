@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { monotonicClock } from '../../lib/adapters/clock.ts';
 import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
@@ -131,7 +132,7 @@ async function openPullSecrets({ reading, env, logger }: PartsOptions): Promise<
   const kubeconfigFile = env['KUBECONFIG'];
   const insideCluster = isInsideCluster(env);
   const reader = await openNamespaceReader({ kubeconfigFile, insideCluster, logger });
-  return createPullSecrets({ reader, logger });
+  return createPullSecrets({ reader, logger, now: monotonicClock.now });
 }
 
 /** SDKs are slow to load: only the one that is used is. */
@@ -140,7 +141,8 @@ async function openCloner(options: PartsOptions): Promise<ImageCloner> {
   if (cloner === 'registry') return await openRegistry(options);
   const { logger } = options;
   const { createDockerCloner, openDaemon } = await import('../../lib/adapters/docker/index.ts');
-  return rememberSource(createDockerCloner({ docker: await openDaemon({ dockerHost, logger }) }));
+  const docker = await openDaemon({ dockerHost, logger });
+  return rememberSource(createDockerCloner({ docker }), { now: monotonicClock.now });
 }
 
 async function openRegistry({ reading, env, metrics }: PartsOptions): Promise<ImageCloner> {

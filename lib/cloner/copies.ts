@@ -69,12 +69,12 @@ export interface CopiesOptions {
 
 /** A failure that came after everyone had been answered is told to the next who asks, within this time. */
 const untoldMs = 60_000;
+const maxUntold = 1_000;
 
 interface Entry extends Copy {
   readonly done: Promise<CopyResult>;
   readonly share: (namespace: string) => void;
   waiters: number;
-  failedAt?: number;
 }
 
 export function createCopies({
@@ -83,6 +83,7 @@ export function createCopies({
   now = Date.now,
 }: CopiesOptions = {}): Copies {
   const entries = new Map<string, Entry>();
+  const untold = new Map<string, { readonly entry: Entry; readonly at: number }>();
   const unsettled = new Set<Promise<unknown>>();
   const meters = new Set<Meter>();
   const line = createLine({ maxRunning: maxCopies, maxWaiting, now });
@@ -91,14 +92,15 @@ export function createCopies({
 
   function start(key: CopyKey, work: Work): Copy {
     const { target, sourceDigest, namespace = '', isPerson = true } = key;
-    forgetUntold();
     const id = `${target} ${sourceDigest}`;
     const known = entries.get(id);
     if (known !== undefined) {
-      if (known.failedAt !== undefined) entries.delete(id);
-      else known.share(namespace);
+      known.share(namespace);
       return known;
     }
+    const failed = untold.get(id);
+    untold.delete(id);
+    if (failed !== undefined && now() - failed.at <= untoldMs) return failed.entry;
     const failure = failures.recall(id, isPerson);
     if (failure !== undefined) throw failure;
     const entry = begin(target, namespace, work);
@@ -110,8 +112,8 @@ export function createCopies({
       },
       (error: unknown) => {
         if (isLasting(error)) failures.remember(id, error);
-        if (entry.waiters > 0) entries.delete(id);
-        else entry.failedAt = now();
+        entries.delete(id);
+        if (entry.waiters === 0) keepUntold(id, entry);
       },
     );
     return entry;
@@ -168,10 +170,11 @@ export function createCopies({
     return left.toSorted((a, b) => a - b)[ahead];
   }
 
-  function forgetUntold(): void {
-    for (const [id, { failedAt }] of entries) {
-      if (failedAt !== undefined && now() - failedAt > untoldMs) entries.delete(id);
-    }
+  function keepUntold(id: string, entry: Entry): void {
+    untold.delete(id);
+    untold.set(id, { entry, at: now() });
+    const [oldest] = untold.keys();
+    if (untold.size > maxUntold && oldest !== undefined) untold.delete(oldest);
   }
 
   async function idle(): Promise<void> {

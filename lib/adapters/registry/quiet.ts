@@ -11,7 +11,11 @@ const maxQuietMs = 300_000;
 export function createQuiet(now: () => number): Quiet {
   let until = 0;
   return {
-    remainingMs: () => Math.max(0, until - now()),
+    remainingMs: () => {
+      const ms = Math.max(0, until - now());
+      // The clock went back, and nobody can tell by how much.
+      return ms > maxQuietMs ? 0 : ms;
+    },
     keep: (ms) => {
       until = Math.max(until, now() + Math.min(ms, maxQuietMs));
     },

@@ -17,6 +17,15 @@ describe('createQuiet', () => {
     assert.equal(quiet.remainingMs(), 0);
   });
 
+  it('makes nobody wait longer when the clock goes back', () => {
+    let now = 1_000_000_000;
+    const quiet = createQuiet(() => now);
+    quiet.keep(10_000);
+    now -= 3_600_000;
+
+    assert.equal(quiet.remainingMs(), 0);
+  });
+
   it('keeps five minutes at most', () => {
     const quiet = createQuiet(() => 0);
 
