@@ -1,5 +1,6 @@
 import type { Context, Hono } from 'hono';
 import { type AdmissionHandler, CloneError, type ReviewOptions } from '../../lib/index.ts';
+import { createBodyQueue, hasTooManyParts } from './large-body.ts';
 import { type ConnectionEnv, createProbes, type ProbeDeps } from './probes.ts';
 
 export interface AppDeps extends ProbeDeps {
@@ -10,6 +11,7 @@ export interface AppDeps extends ProbeDeps {
 
 /** The API server's own limit is 3 MiB for an object; an UPDATE carries two. */
 const maxBodyBytes = 8 * 1024 * 1024;
+const tooLarge = 'the AdmissionReview is larger than 8 MiB\n';
 const defaultTimeoutMs = 10_000;
 const maxTimeoutMs = 30_000;
 
@@ -19,6 +21,7 @@ const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 export function createApp(deps: AppDeps): Hono<ConnectionEnv> {
   const { review, demandsCertificate = false, logger } = deps;
   const app = createProbes(deps);
+  const inTurn = createBodyQueue();
 
   // One handler for all of it: hono calls it at once, where it would make a chain of promises for two.
   app.all('/clone-image', async (c) => {
@@ -37,8 +40,17 @@ export function createApp(deps: AppDeps): Hono<ConnectionEnv> {
     if (!/^application\/json\s*(;|$)/i.test(type)) {
       return c.text('an AdmissionReview is sent as content-type: application/json\n', 415);
     }
-    const text = await readBody(c);
-    if (text === undefined) return c.text('the AdmissionReview is larger than 8 MiB\n', 413);
+    const bytes = readLength(c);
+    if (bytes !== undefined && bytes > maxBodyBytes) return c.text(tooLarge, 413);
+    return await inTurn(bytes, () => answer(c, bytes));
+  });
+
+  async function answer(c: Context<ConnectionEnv>, bytes: number | undefined): Promise<Response> {
+    const text = await readBody(c, bytes);
+    if (text === undefined) return c.text(tooLarge, 413);
+    if (hasTooManyParts(text)) {
+      return c.text('the AdmissionReview has more parts than any object that can be stored\n', 413);
+    }
     const body = parseJson(text);
     const options: ReviewOptions = {
       // Asked for only where somebody waits: @hono/node-server makes a whole `Request` of it.
@@ -58,7 +70,7 @@ export function createApp(deps: AppDeps): Hono<ConnectionEnv> {
       // kubectl shows a text/plain body; of a JSON one it says "unknown".
       return c.text(`internal error in image-cloner, its log says more about ${uid}\n`, 500);
     }
-  });
+  }
 
   return app;
 }
@@ -90,16 +102,19 @@ function readUid(body: string): string {
   return uid?.[1] ?? 'a review without uid';
 }
 
-/** The body's text, or `undefined` where there is too much of it. */
-async function readBody({ req }: Context): Promise<string | undefined> {
+/** `undefined` where the body does not say how long it is. */
+function readLength({ req }: Context): number | undefined {
   const length = req.header('content-length');
+  const isKnown = length !== undefined && req.header('transfer-encoding') === undefined;
+  return isKnown ? Number(length) : undefined;
+}
+
+/** The body's text, or `undefined` where there is too much of it. */
+async function readBody({ req }: Context, bytes: number | undefined): Promise<string | undefined> {
   try {
     // The API server says how long its body is. To count what does not, @hono/node-server makes web streams of Node's,
     // which costs more than all the rest of a review.
-    if (length === undefined || req.header('transfer-encoding') !== undefined) {
-      return await readStream(req.raw.body);
-    }
-    return Number(length) > maxBodyBytes ? undefined : await req.text();
+    return await (bytes === undefined ? readStream(req.raw.body) : req.text());
   } catch {
     throw new CloneError('INVALID_REVIEW', 'not an AdmissionReview: the body was cut off');
   }

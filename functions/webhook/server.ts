@@ -10,6 +10,8 @@ export interface ServerOptions {
   readonly port: number;
   /** HTTPS where given. */
   readonly certificates?: Certificates | undefined;
+  /** In milliseconds. @default what suits an API server and no idler */
+  readonly limits?: Partial<typeof defaultLimits>;
 }
 
 export interface WebhookServer {
@@ -20,11 +22,15 @@ export interface WebhookServer {
   close(): Promise<void>;
 }
 
-const limits = {
+const defaultLimits = {
   // Go's client keeps an idle connection for 90 s: it must be the one to close it, or a review meets a closed socket.
   keepAliveTimeout: 120_000,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
+  // How often Node looks whether somebody is over them.
+  connectionsCheckingInterval: 5_000,
+  // Its own is two minutes, and whoever says nothing keeps a connection for that long.
+  handshakeTimeout: 10_000,
 };
 
 /** Opens one port. Rejects with the system's error when it cannot be had. */
@@ -32,7 +38,9 @@ export async function openServer({
   fetch,
   port,
   certificates,
+  limits: given = {},
 }: ServerOptions): Promise<WebhookServer> {
+  const limits = { ...defaultLimits, ...given };
   // It puts light ones of its own in the place of the global Request and Response: Node's cost more than all the rest of a review.
   const listener = getRequestListener((request, { incoming }) => {
     const { socket } = incoming;
