@@ -102,6 +102,12 @@ clone *ARGS:
 backfill *ARGS:
     node --import tsx functions/backfill/main.ts "$@"
 
+# the original images again, and the label that keeps them so: a table; with --apply it is done
+[group("cluster")]
+[positional-arguments]
+restore *ARGS:
+    node --import tsx functions/restore/main.ts "$@"
+
 # let a namespace pull from the backup, and let the webhook read that namespace's pull secrets: REGISTRY_AUTH_DIR holds username and password, BACKUP_PULL_SECRET names the secret
 [group("cluster")]
 pull-secret NAMESPACE:

@@ -88,7 +88,14 @@ async function main(): Promise<number> {
   });
   const subjects = await findOptedIn({ store, workloads, namespaces, excluded, signal });
   if (!flags.apply) {
-    await printReport({ subjects, report: backfill.report, print: display.line, signal });
+    await printReport({
+      subjects,
+      report: backfill.report,
+      print: display.line,
+      empty:
+        'no workload in an opted-in namespace: kubectl label namespace NAME image-cloner=enabled',
+      signal,
+    });
     return 0;
   }
   const isWell = await walk({ subjects, step: backfill.apply, print: display.line, signal });

@@ -6,6 +6,8 @@ import { formatTable } from '../../lib/fleet/table.ts';
 export interface PrintReportOptions {
   readonly subjects: readonly Subject[];
   readonly report: (subject: Subject, signal: AbortSignal) => Promise<readonly ReportRow[]>;
+  /** Said where there is no row. */
+  readonly empty: string;
   readonly print: (line: string) => void;
   readonly signal: AbortSignal;
 }
@@ -18,6 +20,7 @@ export async function printReport({
   subjects,
   report,
   print,
+  empty,
   signal,
 }: PrintReportOptions): Promise<void> {
   const limit = createLimit(maxObjects);
@@ -40,9 +43,7 @@ export async function printReport({
       what,
     ]);
   if (body.length === 0) {
-    print(
-      'no workload in an opted-in namespace: kubectl label namespace NAME image-cloner=enabled',
-    );
+    print(empty);
     return;
   }
   for (const line of formatTable([head, ...body])) print(line);

@@ -35,10 +35,7 @@ export async function openWorkbench({
   display,
   now,
 }: WorkbenchOptions): Promise<Workbench> {
-  // Nobody calls us, so what is set for the webhook's port is no concern of ours.
-  const own = Object.fromEntries(
-    Object.entries(env).filter(([name]) => !/^(TLS_|PORT$)/.test(name)),
-  );
+  const own = withoutListener(env);
   const reading = readConfig(own);
   const { config } = reading;
   const logger = createLogger({
@@ -76,6 +73,11 @@ export async function openWorkbench({
     },
     stop: () => copies.stop({ abort: true }),
   };
+}
+
+/** Nobody calls us, so what is set for the webhook's port is no concern of ours. */
+export function withoutListener(env: WorkbenchOptions['env']): WorkbenchOptions['env'] {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(TLS_|PORT$)/.test(name)));
 }
 
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {

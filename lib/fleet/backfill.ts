@@ -5,29 +5,24 @@ import type { PatientEnsure } from '../cloner/patient.ts';
 import { canonicalReference } from '../image/reference.ts';
 import type { CloneOutcome } from '../ports.ts';
 import { type Assessment, assess, isOpen } from './assess.ts';
-import type { RolloutEnd } from './await-rollout.ts';
 import { ensureAll } from './ensure-all.ts';
+import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
 import { withOriginals } from './originals.ts';
 import type { Pace } from './pace.ts';
 import { type ReportRow, toReportRows } from './report.ts';
-import { readRollout } from './rollout.ts';
 import type { WorkloadStore } from './store.ts';
 import type { Subject } from './subject.ts';
 import type { StepEnd } from './walk.ts';
 
-export interface BackfillDeps {
+export interface BackfillDeps extends FollowRolloutDeps {
   readonly store: Pick<WorkloadStore, 'read' | 'patch'>;
   readonly policy: ReviewPolicy;
   readonly ensure: PatientEnsure;
   readonly pace: Pace;
-  /** Absent: rollouts are not waited for. */
-  readonly awaitRollout?: (subject: Subject, signal: AbortSignal) => Promise<RolloutEnd>;
   /** A value that the annotation never had. */
   readonly stamp: () => string;
   /** Whether tags of what is in the backup already are asked for anew. */
   readonly refresh: boolean;
-  /** What goes on meanwhile. */
-  readonly tell: (subject: Subject, text: string) => void;
 }
 
 export interface Backfill {
@@ -44,7 +39,7 @@ const untouched: StepEnd = { state: 'untouched' };
  * then nothing but an annotation is written, and the webhook does the rewriting: so no field changes hands.
  */
 export function createBackfill(deps: BackfillDeps): Backfill {
-  const { store, policy, ensure, pace, awaitRollout, refresh, tell } = deps;
+  const { store, policy, ensure, pace, refresh, tell } = deps;
   /** What the API server turned out not to call the webhook for: to write more annotations there would be of no use. */
   const uncalled = new Set<string>();
 
@@ -111,31 +106,13 @@ export function createBackfill(deps: BackfillDeps): Backfill {
       uncalled.add(keyOf(before));
       return failed(notCalled(before));
     }
-    const all = [...new Set([...notes, ...warnings])];
-    return await watchRollout(before, subject, signal, all);
-  }
-
-  async function watchRollout(
-    before: Subject,
-    written: Subject,
-    signal: AbortSignal,
-    notes: readonly string[],
-  ): Promise<StepEnd> {
-    if (awaitRollout === undefined) return { state: 'done', what: 'rewritten', notes };
-    const was = readRollout(before);
-    if (was.state === 'running' || was.state === 'stuck') {
-      const note = `its rollout is not waited for: before, ${was.detail}`;
-      return { state: 'done', what: 'rewritten', notes: [...notes, note] };
-    }
-    tell(written, 'rewritten, rolling out');
-    const end = await awaitRollout(written, signal);
-    if (end.state !== 'running' && end.state !== 'stuck')
-      return { state: 'done', what: 'rewritten', notes };
-    return {
-      state: 'failed',
-      problem: `rewritten, but its rollout did not end: ${end.detail}`,
-      endsRun: true,
-    };
+    return await followRollout(deps, {
+      before,
+      written: subject,
+      what: 'rewritten',
+      notes: [...new Set([...notes, ...warnings])],
+      signal,
+    });
   }
 
   return { report, apply };

@@ -43,6 +43,18 @@ export async function findOptedIn(options: FindOptions): Promise<readonly Subjec
   return await listEach(options, namespaces);
 }
 
+/** Every workload of the namespaces, or of all where none is named; labels of namespaces do not matter. */
+export async function findAll(
+  options: Omit<FindOptions, 'excluded' | 'store'> & {
+    readonly store: Pick<WorkloadStore, 'list'>;
+  },
+): Promise<readonly Subject[]> {
+  return await listEach(
+    options,
+    options.namespaces.length === 0 ? [undefined] : options.namespaces,
+  );
+}
+
 async function listEach(
   {
     store,

@@ -11,18 +11,18 @@ import { type BackupLocation, isBackup } from '../image/backup.ts';
 import { replaceAt, type Subject, toUpdateReview } from './subject.ts';
 
 /** One place that holds a copy, and what the person had written there, where that is known. */
-interface HeldPlace {
+export interface HeldPlace {
   readonly place: ImagePlace;
   readonly original: string | undefined;
 }
 
 /** Reads the parts of a stored workload that we know. Throws `CloneError` `INVALID_REVIEW` where it cannot be read. */
-function readWorkload(subject: Subject): Workload {
+export function readWorkload(subject: Subject): Workload {
   return parseWorkload(parseReview(toUpdateReview(subject, subject.object, 'read')), 'object');
 }
 
 /** Every place of an object that holds a copy. */
-function findHeldPlaces(workload: Workload, backup: BackupLocation): readonly HeldPlace[] {
+export function findHeldPlaces(workload: Workload, backup: BackupLocation): readonly HeldPlace[] {
   const records = [parseOriginalImages(workload.annotations.get(originalImagesAnnotation))];
   return workload.places.flatMap((place) => {
     const held = tryParse(place.image);

@@ -46,7 +46,7 @@ interface Run {
 
 for (const cloner of ['registry', 'docker'] as const) {
   /** The real tools between a real API server, the real webhook and real registries. */
-  describe(`just backfill, CLONER=${cloner}`, () => {
+  describe(`just backfill and just restore, CLONER=${cloner}`, () => {
     let source: Registry;
     let gate: Gate;
     let backup: Registry;
@@ -342,6 +342,73 @@ for (const cloner of ['registry', 'docker'] as const) {
       const again = await run('backfill', '--apply', '--rate=6000', 'night');
       assert.equal(again.code, 0, again.stdout);
       assert.match(imageOf(await stored('deployment', 'late', 'night')) ?? '', /__late-\w+:1$/);
+    });
+
+    const moved = [
+      ['deployment', 'web', () => nginx],
+      ['deployment', 'cache', () => redis],
+      ['daemonset', 'agent', () => nginx],
+      ['cronjob', 'nightly', () => redis],
+    ] as const;
+
+    it('says what would be restored, and writes nothing', async () => {
+      const before = await stored('deployment', 'web');
+
+      const { code, stdout, stderr } = await run('restore', namespace);
+
+      assert.equal(code, 0, stderr);
+      const image = imageOf(before) ?? '';
+      assert.match(stdout, row('shop', 'deployment/web', 'main', image, `would be ${nginx}`));
+      assert.deepEqual(await stored('deployment', 'web'), before);
+    });
+
+    it('puts the originals back and opts the objects out, with the webhook still there', async () => {
+      const { code, stdout, stderr } = await run('restore', '--apply', '--rate=6000', namespace);
+
+      assert.equal(code, 0, `${stdout}${stderr}`);
+      assert.match(stdout, /^7 objects: 4 restored, 3 untouched$/m);
+      for (const [kind, name, original] of moved) {
+        const object = await stored(kind, name);
+        assert.equal(imageOf(object), original());
+        assert.equal(object.metadata.labels['image-cloner'], 'disabled');
+        assert.deepEqual(
+          Object.keys(object.metadata.annotations).filter((key) => key.startsWith('image-cloner')),
+          [],
+        );
+        const pod = object.spec.template ?? object.spec.jobTemplate?.spec.template;
+        assert.equal(pod?.spec.imagePullSecrets, undefined);
+        const managers = object.metadata.managedFields.map(({ manager }) => manager);
+        assert.ok(!managers.includes('image-cloner-restore'), managers.join());
+      }
+    });
+
+    it('has nothing to restore the second time', async () => {
+      const before = await stored('deployment', 'web');
+
+      const { code, stdout } = await run('restore', '--apply', '--rate=6000', namespace);
+
+      assert.equal(code, 0);
+      assert.match(stdout, /^7 objects: 7 untouched$/m);
+      assert.deepEqual(await stored('deployment', 'web'), before);
+    });
+
+    it('leaves the owner of the fields free to change them, and nothing is rewritten any more', async () => {
+      await apply(toDeployment('web', redis));
+
+      const object = await stored('deployment', 'web');
+      assert.equal(imageOf(object), redis);
+      assert.equal(object.metadata.labels['image-cloner'], 'disabled');
+    });
+
+    it('restores everywhere where nobody names a namespace', async () => {
+      const { code, stdout } = await run('restore', '--apply', '--rate=6000');
+
+      assert.equal(code, 0, stdout);
+      assert.match(stdout, /^night deployment\/late: restored$/m);
+      assert.equal(
+        imageOf(await stored('deployment', 'late', 'night')),
+        `${gate.host}/library/late:1`,
+      );
     });
 
     async function register(): Promise<void> {

@@ -1,0 +1,20 @@
+import * as v from 'valibot';
+import type { Subject } from './subject.ts';
+
+const schema = v.object({
+  metadata: v.object({
+    managedFields: v.optional(
+      v.array(v.object({ manager: v.optional(v.string()), subresource: v.optional(v.string()) })),
+      [],
+    ),
+  }),
+});
+
+/** Where in `metadata.managedFields` a manager has its entry. */
+export function findManagedFields({ object }: Subject, manager: string): number | undefined {
+  const { metadata } = v.parse(schema, object);
+  const index = metadata.managedFields.findIndex(
+    (entry) => entry.manager === manager && entry.subresource === undefined,
+  );
+  return index < 0 ? undefined : index;
+}

@@ -1,0 +1,183 @@
+import { backfillAnnotation } from '../admission/judge.ts';
+import { originalImagesAnnotation } from '../admission/original-images.ts';
+import { escapePointer } from '../admission/patch.ts';
+import type { Workload } from '../admission/workload.ts';
+import type { BackupLocation } from '../image/backup.ts';
+import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
+import { findManagedFields } from './managed-fields.ts';
+import { findHeldPlaces, type HeldPlace, readWorkload } from './originals.ts';
+import type { Pace } from './pace.ts';
+import type { ReportRow } from './report.ts';
+import type { WorkloadStore } from './store.ts';
+import { formatSubject, type Subject } from './subject.ts';
+import type { StepEnd } from './walk.ts';
+
+export interface RestoreDeps extends FollowRolloutDeps {
+  readonly store: Pick<WorkloadStore, 'read' | 'patch'>;
+  readonly backup: BackupLocation;
+  /** Appended by the webhook, if it was configured so. */
+  readonly backupPullSecret?: string;
+  /** In whose name the store writes. */
+  readonly fieldManager: string;
+  readonly pace: Pace;
+}
+
+export interface Restore {
+  /** Reads nothing but the object that it is given. */
+  report(subject: Subject): readonly ReportRow[];
+  /** Puts the originals back. Rejects where the API server does not answer, and with the signal's reason. */
+  apply(subject: Subject, signal: AbortSignal): Promise<StepEnd>;
+}
+
+/** What is to be done to one object. */
+interface RestorePlan {
+  readonly held: readonly HeldPlace[];
+  readonly left?: string;
+  /** The webhook has left its annotation. */
+  readonly isRewritten: boolean;
+  /** RFC 6902; empty where there is nothing to put back. */
+  readonly operations: readonly object[];
+}
+
+const optOutLabel = 'image-cloner';
+
+/**
+ * Takes image-cloner out of workloads: their own images again, and in the same write the label that keeps the webhook from
+ * rewriting them once more. It needs neither webhook nor registry.
+ */
+export function createRestore(deps: RestoreDeps): Restore {
+  const { store, pace, tell, fieldManager } = deps;
+
+  function report(subject: Subject): readonly ReportRow[] {
+    const { held, left } = plan(subject);
+    return held.map(({ place, original }) => ({
+      namespace: subject.namespace,
+      object: formatSubject(subject),
+      container: place.label.replace(/^container "(.*)"$/, '$1'),
+      image: place.image,
+      what:
+        left !== undefined
+          ? `left: ${left}`
+          : original === undefined
+            ? 'left: no original is known'
+            : `would be ${original}`,
+    }));
+  }
+
+  async function apply(listed: Subject, signal: AbortSignal): Promise<StepEnd> {
+    // The list may be an hour old.
+    const subject = await store.read(listed, signal);
+    if (subject === undefined) return { state: 'untouched' };
+    const { held, left, operations, isRewritten } = plan(subject);
+    if (held.length === 0 || left !== undefined) return { state: 'untouched' };
+    const unknown = held.filter(({ original }) => original === undefined);
+    const notes = unknown.map(
+      ({ place }) => `${place.label}: ${place.image} stays, no original is known`,
+    );
+    if (operations.length === 0) {
+      // Somebody may have written the copy's name himself.
+      if (!isRewritten) return { state: 'untouched' };
+      return { state: 'failed', problem: notes.join('; '), endsRun: false };
+    }
+    await pace(signal);
+    const onWait = (message: string): void => tell(subject, message);
+    const patch = { type: 'json', body: operations } as const;
+    const written = await store.patch(subject, patch, { signal, onWait });
+    if (written.status === 'gone') return { state: 'untouched' };
+    if (written.status === 'refused') {
+      return { state: 'failed', problem: written.message, endsRun: false };
+    }
+    await handBack(written.subject, signal, onWait);
+    return await followRollout(deps, {
+      before: subject,
+      written: written.subject,
+      what: 'restored',
+      notes: [...notes, ...written.warnings],
+      signal,
+    });
+  }
+
+  function plan(subject: Subject): RestorePlan {
+    const workload = readWorkload(subject);
+    const held = findHeldPlaces(workload, deps.backup);
+    const left = whyLeft(subject, workload);
+    const isRewritten = workload.annotations.has(originalImagesAnnotation);
+    if (left !== undefined) return { held, left, isRewritten, operations: [] };
+    return { held, isRewritten, operations: toOperations(workload, held, deps.backupPullSecret) };
+  }
+
+  /**
+   * Who changes a field owns it, and whoever applies it with another value then meets a conflict. So our entry is removed again:
+   * what is nobody's is taken without a question by the next who applies it.
+   */
+  async function handBack(
+    subject: Subject,
+    signal: AbortSignal,
+    onWait: (message: string) => void,
+  ): Promise<void> {
+    const index = findManagedFields(subject, fieldManager);
+    if (index === undefined) return;
+    const path = `/metadata/managedFields/${index}`;
+    const body = [
+      { op: 'test', path: `${path}/manager`, value: fieldManager },
+      { op: 'remove', path },
+    ];
+    // Where it does not succeed there is a conflict later, which says all that is to be said.
+    await store.patch(subject, { type: 'json', body }, { signal, onWait });
+  }
+
+  return { report, apply };
+}
+
+function whyLeft({ kind }: Subject, { controller }: Workload): string | undefined {
+  if (controller !== undefined) return `${controller.kind} controls it`;
+  if (kind.kind === 'Job') return "a Job's template cannot be changed";
+  return kind.kind === 'Pod' ? 'a pod that runs is not changed' : undefined;
+}
+
+/** Every change is guarded by a test of what was read. */
+function toOperations(
+  workload: Workload,
+  held: readonly HeldPlace[],
+  backupPullSecret: string | undefined,
+): readonly object[] {
+  const images = held.flatMap(({ place, original }) =>
+    original === undefined
+      ? []
+      : [
+          { op: 'test', path: place.pointer, value: place.image },
+          { op: 'replace', path: place.pointer, value: original },
+        ],
+  );
+  if (images.length === 0) return [];
+  const isWhole = held.every(({ original }) => original !== undefined);
+  const annotations = [originalImagesAnnotation, backfillAnnotation].filter((key) =>
+    workload.annotations.has(key),
+  );
+  return [
+    ...images,
+    ...(isWhole ? toPullSecretOperations(workload, backupPullSecret) : []),
+    ...annotations.map((key) => ({
+      op: 'remove',
+      path: `/metadata/annotations/${escapePointer(key)}`,
+    })),
+    workload.labels.size === 0
+      ? { op: 'add', path: '/metadata/labels', value: { [optOutLabel]: 'disabled' } }
+      : { op: 'add', path: `/metadata/labels/${optOutLabel}`, value: 'disabled' },
+  ];
+}
+
+/** Without an entry left, the field goes too: then the ServiceAccount's secrets are in force again. */
+function toPullSecretOperations(
+  { podSpec, pullSecrets = [] }: Workload,
+  name: string | undefined,
+): readonly object[] {
+  const index = name === undefined ? -1 : pullSecrets.indexOf(name);
+  if (index < 0) return [];
+  const list = `${podSpec}/imagePullSecrets`;
+  const path = pullSecrets.length === 1 ? list : `${list}/${index}`;
+  return [
+    { op: 'test', path: `${list}/${index}/name`, value: name },
+    { op: 'remove', path },
+  ];
+}

@@ -1,0 +1,304 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createRestore, type RestoreDeps } from '../../lib/fleet/restore.ts';
+import type { Subject } from '../../lib/fleet/subject.ts';
+import type { StepEnd } from '../../lib/fleet/walk.ts';
+import { createFakeStore, type FakeStore, subject } from '../support/fake-store.ts';
+
+const recorded = { 'image-cloner/original-images': '{"containers/main":"nginx:1.27"}' };
+const { signal } = new AbortController();
+const annotationPath = '/metadata/annotations/image-cloner~1original-images';
+
+interface Web {
+  readonly containers?: Readonly<Record<string, string>>;
+  readonly originals?: Readonly<Record<string, string>> | string;
+  readonly metadata?: object;
+  readonly pullSecrets?: readonly string[];
+  readonly status?: object;
+}
+
+function web({
+  containers = { main: 'acme/nginx:1.27' },
+  originals = { 'containers/main': 'nginx:1.27' },
+  metadata = {},
+  pullSecrets,
+  status = {},
+}: Web = {}): Subject {
+  const text = typeof originals === 'string' ? originals : JSON.stringify(originals);
+  return subject('deployments', {
+    metadata: {
+      name: 'web',
+      namespace: 'shop',
+      labels: { app: 'web' },
+      ...(text !== '' && { annotations: { 'image-cloner/original-images': text } }),
+      ...metadata,
+    },
+    spec: {
+      template: {
+        spec: {
+          containers: Object.entries(containers).map(([name, image]) => ({ name, image })),
+          ...(pullSecrets !== undefined && {
+            imagePullSecrets: pullSecrets.map((name) => ({ name })),
+          }),
+        },
+      },
+    },
+    status,
+  });
+}
+
+function open(
+  store: FakeStore,
+  deps: Partial<RestoreDeps> = {},
+): {
+  readonly apply: (given: Subject) => Promise<StepEnd>;
+  readonly report: (given: Subject) => unknown;
+} {
+  const restore = createRestore({
+    store,
+    backup: { domain: 'docker.io', namespace: 'acme', naming: 'flat' },
+    fieldManager: 'image-cloner-restore',
+    pace: () => Promise.resolve(),
+    tell: () => undefined,
+    ...deps,
+  });
+  return {
+    report: (given) =>
+      restore.report(given).map(({ container, image, what }) => [container, image, what]),
+    apply: (given) => {
+      store.put(given);
+      return restore.apply(given, signal);
+    },
+  };
+}
+
+const keeping = (): FakeStore => createFakeStore((object) => object);
+const optOut = { op: 'add', path: '/metadata/labels/image-cloner', value: 'disabled' };
+const image = (index: number): string => `/spec/template/spec/containers/${index}/image`;
+
+describe('createRestore apply', () => {
+  it('puts the original back and opts the object out, in one guarded write', async () => {
+    const store = keeping();
+
+    const end = await open(store).apply(web());
+
+    assert.deepEqual(end, { state: 'done', what: 'restored', notes: [] });
+    assert.deepEqual(store.patches, [
+      {
+        type: 'json',
+        body: [
+          { op: 'test', path: image(0), value: 'acme/nginx:1.27' },
+          { op: 'replace', path: image(0), value: 'nginx:1.27' },
+          { op: 'remove', path: annotationPath },
+          optOut,
+        ],
+      },
+    ]);
+  });
+
+  it('uses no entry that names another image than the one whose copy is there', async () => {
+    const store = keeping();
+
+    const end = await open(store).apply(
+      web({
+        containers: { main: 'acme/nginx:1.27', forged: 'acme/redis:7', moved: 'acme/mysql:8' },
+        originals: {
+          'containers/main': 'nginx:1.27',
+          'containers/forged': 'evil.example/redis:7',
+          'containers/moved': 'mysql:9',
+        },
+      }),
+    );
+
+    assert.deepEqual(end, {
+      state: 'done',
+      what: 'restored',
+      notes: [
+        'container "forged": acme/redis:7 stays, no original is known',
+        'container "moved": acme/mysql:8 stays, no original is known',
+      ],
+    });
+    assert.deepEqual(
+      store.patches.map(({ body }) => body),
+      [
+        [
+          { op: 'test', path: image(0), value: 'acme/nginx:1.27' },
+          { op: 'replace', path: image(0), value: 'nginx:1.27' },
+          { op: 'remove', path: annotationPath },
+          optOut,
+        ],
+      ],
+    );
+  });
+
+  it('fails where the annotation is of no use at all', async () => {
+    const store = keeping();
+
+    assert.deepEqual(await open(store).apply(web({ originals: 'nonsense' })), {
+      state: 'failed',
+      problem: 'container "main": acme/nginx:1.27 stays, no original is known',
+      endsRun: false,
+    });
+    assert.deepEqual(store.patches, []);
+  });
+
+  const untouched = [
+    { name: 'what names no copy', given: web({ containers: { main: 'nginx:1.27' } }) },
+    { name: 'what somebody wrote so himself', given: web({ originals: '' }) },
+    {
+      name: 'what another controller would put back',
+      given: web({
+        metadata: {
+          annotations: { 'image-cloner/original-images': '{"containers/main":"nginx:1.27"}' },
+          ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Rollout', controller: true }],
+        },
+      }),
+    },
+    {
+      name: 'a Job, whose template is what it is',
+      given: {
+        ...web(),
+        kind: subject('jobs', { metadata: { name: 'web', namespace: 'shop' } }).kind,
+      },
+    },
+  ];
+  for (const { name, given } of untouched) {
+    it(`leaves ${name}`, async () => {
+      const store = keeping();
+
+      assert.deepEqual(await open(store).apply(given), { state: 'untouched' });
+      assert.deepEqual(store.patches, []);
+    });
+  }
+
+  const secrets = [
+    {
+      name: 'takes out the pull secret that the webhook appended, and no other',
+      pullSecrets: ['own', 'backup', 'backup-2'],
+      expected: [
+        { op: 'test', path: '/spec/template/spec/imagePullSecrets/1/name', value: 'backup' },
+        { op: 'remove', path: '/spec/template/spec/imagePullSecrets/1' },
+      ],
+    },
+    {
+      name: 'takes out the field with the last one, so that the ServiceAccount counts again',
+      pullSecrets: ['backup'],
+      expected: [
+        { op: 'test', path: '/spec/template/spec/imagePullSecrets/0/name', value: 'backup' },
+        { op: 'remove', path: '/spec/template/spec/imagePullSecrets' },
+      ],
+    },
+    {
+      name: 'knows its own pull secret by its whole name',
+      pullSecrets: ['backup-2'],
+      expected: [],
+    },
+  ];
+  for (const { name, pullSecrets, expected } of secrets) {
+    it(name, async () => {
+      const store = keeping();
+
+      await open(store, { backupPullSecret: 'backup' }).apply(web({ pullSecrets }));
+
+      const [{ body } = { body: [] }] = store.patches;
+      assert.deepEqual(Array.isArray(body) ? body.slice(2, -2) : body, expected);
+    });
+  }
+
+  it('leaves the pull secret where a copy stays', async () => {
+    const store = keeping();
+    const given = web({
+      containers: { main: 'acme/nginx:1.27', other: 'acme/redis:7' },
+      pullSecrets: ['backup'],
+    });
+
+    await open(store, { backupPullSecret: 'backup' }).apply(given);
+
+    const text = JSON.stringify(store.patches);
+    assert.ok(text.includes('nginx:1.27'));
+    assert.ok(!text.includes('imagePullSecrets'));
+  });
+
+  it('takes out the mark of a backfill too, and adds labels where there are none', async () => {
+    const store = keeping();
+    const given = web({
+      metadata: {
+        labels: undefined,
+        annotations: {
+          'image-cloner/original-images': '{"containers/main":"nginx:1.27"}',
+          'image-cloner/backfill': '2026-11-25T03:00:00.000Z',
+        },
+      },
+    });
+
+    await open(store).apply(given);
+
+    const [{ body } = { body: [] }] = store.patches;
+    assert.deepEqual(Array.isArray(body) ? body.slice(2) : body, [
+      { op: 'remove', path: annotationPath },
+      { op: 'remove', path: '/metadata/annotations/image-cloner~1backfill' },
+      { op: 'add', path: '/metadata/labels', value: { 'image-cloner': 'disabled' } },
+    ]);
+  });
+
+  it('gives back the fields that it had to own for the write', async () => {
+    const managedFields = [
+      { manager: 'flux', operation: 'Apply' },
+      { manager: 'image-cloner-restore', operation: 'Update' },
+    ];
+    const store = keeping();
+
+    await open(store).apply(
+      web({
+        metadata: {
+          managedFields,
+          annotations: { 'image-cloner/original-images': '{"containers/main":"nginx:1.27"}' },
+        },
+      }),
+    );
+
+    assert.deepEqual(store.patches[1], {
+      type: 'json',
+      body: [
+        { op: 'test', path: '/metadata/managedFields/1/manager', value: 'image-cloner-restore' },
+        { op: 'remove', path: '/metadata/managedFields/1' },
+      ],
+    });
+  });
+
+  it('ends the run where what was restored does not come up', async () => {
+    const healthy = web({
+      metadata: { generation: 1, annotations: recorded },
+      status: { observedGeneration: 1, replicas: 1, updatedReplicas: 1, availableReplicas: 1 },
+    });
+
+    const end = await open(keeping(), {
+      awaitRollout: () =>
+        Promise.resolve({ state: 'running', detail: '0 of 1 pods are available' }),
+    }).apply(healthy);
+
+    assert.deepEqual(end, {
+      state: 'failed',
+      problem: 'restored, but its rollout did not end: 0 of 1 pods are available',
+      endsRun: true,
+    });
+  });
+});
+
+describe('createRestore report', () => {
+  it('says what each place would be', () => {
+    const { report } = open(keeping());
+
+    assert.deepEqual(
+      report(
+        web({
+          containers: { main: 'acme/nginx:1.27', other: 'acme/redis:7', own: 'quay.io/x:1' },
+        }),
+      ),
+      [
+        ['main', 'acme/nginx:1.27', 'would be nginx:1.27'],
+        ['other', 'acme/redis:7', 'left: no original is known'],
+      ],
+    );
+  });
+});
