@@ -118,3 +118,19 @@ pull-secret NAMESPACE:
       # By pipes only: what stands in an argument list is for everybody on this machine to read.
       node --import tsx functions/pull-secret/main.ts | kubectl --namespace '{{ NAMESPACE }}' apply --filename -
     fi
+
+# what the backup has of an image, with the webhook's own variables: REGISTRY, REGISTRY_AUTH_DIR, …
+[group("backup")]
+generations IMAGE:
+    node --import tsx functions/generations/main.ts list {{ quote(IMAGE) }}
+
+# make a tag of the backup hold an older generation, DIGEST, and hold it there; --release ends that
+[group("backup")]
+rollback IMAGE DIGEST:
+    node --import tsx functions/generations/main.ts rollback {{ quote(IMAGE) }} {{ quote(DIGEST) }}
+
+# report generations beyond KEEP_GENERATIONS; --apply removes them, --used FILE names what is in use
+[group("backup")]
+[positional-arguments]
+prune *IMAGES:
+    node --import tsx functions/generations/main.ts prune "$@"

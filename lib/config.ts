@@ -37,6 +37,8 @@ export interface Config {
   /** `group/Kind` of controllers whose objects are cloned but not rewritten; `*` is every controller. */
   readonly cloneOnlyOwners: readonly string[];
   readonly adoptExisting: boolean;
+  /** Generations of a tag that `just prune` keeps. @default all */
+  readonly keepGenerations?: number;
   readonly privateToPublic: 'deny' | 'allow';
   /** Tells clusters that share a backup from each other. */
   readonly clusterId?: string;
@@ -201,6 +203,7 @@ const variables = {
   BACKUP_PULL_SECRET: v.optional(objectName),
   CLONE_ONLY_OWNERS: v.optional(owners, '*'),
   ADOPT_EXISTING: v.optional(flag, 'false'),
+  KEEP_GENERATIONS: v.optional(wholeNumber(1, 1_000_000)),
   PRIVATE_TO_PUBLIC: v.optional(oneOf(['deny', 'allow']), 'deny'),
   CLUSTER_ID: v.optional(clusterId),
   INSECURE_REGISTRIES: v.optional(hosts, ''),
@@ -290,6 +293,7 @@ function toConfig(o: v.InferOutput<typeof schema>): Config {
     ...(o.BACKUP_PULL_SECRET !== undefined && { backupPullSecret: o.BACKUP_PULL_SECRET }),
     cloneOnlyOwners: o.CLONE_ONLY_OWNERS,
     adoptExisting: o.ADOPT_EXISTING,
+    ...(o.KEEP_GENERATIONS !== undefined && { keepGenerations: o.KEEP_GENERATIONS }),
     privateToPublic: o.PRIVATE_TO_PUBLIC,
     ...(o.CLUSTER_ID !== undefined && { clusterId: o.CLUSTER_ID }),
     insecureRegistries: o.INSECURE_REGISTRIES,

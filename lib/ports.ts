@@ -42,7 +42,7 @@ export interface CopyRequest {
   /** Written first; it may depend on the source's digest only. */
   readonly firstTag: string;
   /** Written afterwards, in this order, once the digest in the target is known; readers look at the last one. */
-  readonly moreTags: (digest: string) => readonly string[];
+  readonly moreTags: (digest: string) => readonly string[] | Promise<readonly string[]>;
 }
 
 export interface CopyResult {
@@ -149,6 +149,46 @@ export interface LeaseStore {
     lease: Pick<StoredLease, 'target' | 'version'>,
     signal: AbortSignal,
   ): Promise<LeaseAnswer<undefined>>;
+}
+
+/** A manifest in the backup: what is below it, and what a person may want to know of it. */
+export interface ShelvedManifest {
+  /** Those that an index lists. */
+  readonly children: readonly string[];
+  /** Config and layers, without those that a registry need not have. */
+  readonly blobs: readonly string[];
+  /** Of all blobs; absent for an index. */
+  readonly bytes?: number;
+  /** `linux/arm64`, as an index tells; empty for a single image. */
+  readonly platforms: readonly string[];
+}
+
+/** An image without layers, as it is to be written to the byte. */
+export interface TinyImage {
+  readonly mediaType: string;
+  readonly manifest: string;
+  readonly digest: string;
+  readonly config: string;
+  readonly configDigest: string;
+}
+
+/**
+ * One repository of the backup, for the people who look after it: reviews need none of this, and a docker daemon could do none of it.
+ * What is not known for sure is thrown, never taken for absent. Failures are `CloneError`s `BACKUP_…`.
+ */
+export interface BackupShelf {
+  /** Every tag; none where nothing was ever pushed. */
+  tags(signal: AbortSignal): Promise<readonly string[]>;
+  /** The digest that a tag, or a digest, stands for. */
+  resolve(reference: string, signal: AbortSignal): Promise<string | undefined>;
+  read(digest: string, signal: AbortSignal): Promise<ShelvedManifest | undefined>;
+  hasBlob(digest: string, signal: AbortSignal): Promise<boolean>;
+  /** Makes a tag hold what is on the shelf already. */
+  tag(digest: string, tag: string, signal: AbortSignal): Promise<void>;
+  /** Makes a tag hold an image that is written for it. */
+  put(image: TinyImage, tag: string, signal: AbortSignal): Promise<void>;
+  /** Removes a manifest, with every tag that holds it. */
+  remove(digest: string, signal: AbortSignal): Promise<void>;
 }
 
 /** Credentials for an image, in the order in which they are to be tried; anonymous access comes last by itself. */

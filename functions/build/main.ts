@@ -3,7 +3,7 @@ import { build } from 'esbuild';
 import { seal } from './seal.ts';
 
 /** The entrances that go into the image. */
-const entrances = ['webhook', 'clone', 'backfill', 'restore'];
+const entrances = ['webhook', 'clone', 'backfill', 'restore', 'generations'];
 
 /** CommonJS packages inside the bundle ask for these. */
 const banner = `import { createRequire as __createRequire } from 'node:module';

@@ -77,10 +77,12 @@ async function tell({ source, backup, url, ca }: Stage): Promise<void> {
     return created;
   }
 
+  /** The tag and its generations; when it moved is told by another one, which would only confuse here. */
   function tags(): string {
     const [repository = ''] = backup.registry.store.repositories();
     return backup.registry.store
       .tags(repository)
+      .filter((tag) => !tag.includes('.moved.'))
       .map((tag) => `:${tag}`)
       .join(' ');
   }

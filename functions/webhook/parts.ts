@@ -160,12 +160,13 @@ async function openRegistry({ reading, env, metrics }: PartsOptions): Promise<Im
   });
 }
 
-function isInsideCluster(env: PartsOptions['env']): boolean {
+/** Whether we run in a pod: then nothing on loopback is ours. */
+export function isInsideCluster(env: PartsOptions['env']): boolean {
   return env['KUBERNETES_SERVICE_HOST'] !== undefined;
 }
 
 /** The variables that every HTTP client reads, in either case, as everybody takes them. */
-function readProxy(
+export function readProxy(
   env: PartsOptions['env'],
 ): { https: string; http: string; no: string } | undefined {
   const read = (name: string): string => env[name] ?? env[name.toLowerCase()] ?? '';

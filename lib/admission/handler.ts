@@ -50,6 +50,8 @@ export interface AdmissionHandlerDeps {
   readonly observer?: Observer;
   /** Milliseconds, for durations only. */
   readonly now?: () => number;
+  /** Milliseconds since 1970, for what is written into the backup. @default the system's clock */
+  readonly wallClock?: () => number;
   /** Runs what nobody waits for. @default two seconds later */
   readonly soon?: (work: () => Promise<void>) => void;
 }
@@ -121,6 +123,7 @@ export function toEnsureBackup(deps: Omit<AdmissionHandlerDeps, 'policy'>): Ensu
     logger,
     observer,
     now,
+    wallClock: deps.wallClock,
     ...(deps.soon !== undefined && { soon: deps.soon }),
   });
 }

@@ -4,6 +4,7 @@ import { generationTag } from '../image/tags.ts';
 import type {
   CloneOutcome,
   CopyProgress,
+  CopyResult,
   CredentialSource,
   Credentials,
   ImageCloner,
@@ -14,6 +15,7 @@ import type {
 } from '../ports.ts';
 import { type BackupQuestion, type BackupState, findCopy, isCopyOf, readBackup } from './backup.ts';
 import type { Copies, Copy, Find, Work } from './copies.ts';
+import { findHold, holdWarning, isPassable, unfinishedWarning } from './hold.ts';
 import { createOutages } from './outages.ts';
 import { createPatrol, type PatrolDeps } from './patrol.ts';
 import { createPrivacy } from './privacy.ts';
@@ -21,7 +23,7 @@ import { describeProgress } from './progress.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { createReport } from './report.ts';
 import { type CheckedSource, createSourceCheck } from './source.ts';
-import { assertMovable, markBackup, writeBackup } from './write-backup.ts';
+import { assertMovable, type BackupWrite, markBackup, writeBackup } from './write-backup.ts';
 
 export interface EnsureDeps {
   readonly cloner: ImageCloner;
@@ -39,6 +41,8 @@ export interface EnsureDeps {
   readonly observer: Observer;
   /** Milliseconds, for durations only. */
   readonly now: () => number;
+  /** Milliseconds since 1970, for what is written down. @default the system's clock */
+  readonly wallClock?: (() => number) | undefined;
   /** Runs what nobody waits for, see `createPatrol`. */
   readonly soon?: PatrolDeps['soon'];
 }
@@ -91,7 +95,7 @@ interface Found {
  * copy what is missing, fall back to the backup when the source is gone.
  */
 export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
-  const { cloner, copies, observer, now } = deps;
+  const { cloner, copies, observer, now, wallClock = Date.now } = deps;
   const report = createReport(deps);
   const outages = createOutages({ now });
   const limits = createRateLimits({ now });
@@ -153,53 +157,51 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
 
   /** The source is there: copy it unless the backup holds it already. */
   async function bring(errand: Errand, checked: CheckedSource): Promise<Found | CloneOutcome> {
-    const { source, backup, state, dryRun, namespace = '', isPerson = true } = errand;
+    const { source, backup, state, dryRun } = errand;
     const { digest } = state;
     const warnings = platformWarnings(source, checked);
     const opened = { source, checked, namespace: errand.pod?.namespace };
-    const admit = (question: BackupQuestion): Promise<void> => privacy.admit(question, opened);
+    // Whoever opens the source now has opened what it held before: a held or a copied digest alike.
+    const admit = (digest: string) => async (question: BackupQuestion) =>
+      await privacy.admit(question, { ...opened, checked: { ...checked, digest } });
     const isCurrent =
       digest !== undefined &&
       (source.digest !== undefined ||
         (await askBackup(errand, (question) => isCopyOf(question, digest, checked.digest))));
     if (isCurrent && (state.isOurs || dryRun)) {
       if (!dryRun) {
-        await askBackup(errand, admit);
+        await askBackup(errand, admit(checked.digest));
         patrol.lookLater(toQuestion(errand, cloner), digest, () => mend(errand, checked, digest));
       }
       return { digest, result: 'present', warnings };
     }
     if (!isCurrent) assertMovable(backup, state, deps.adoptExisting);
+    // Where there is no tag yet, a hold is found when it is written.
+    const movesOn = digest !== undefined && !isCurrent && source.digest === undefined;
+    const held = movesOn ? await askBackup(errand, findHold) : undefined;
+    if (held !== undefined) {
+      if (!dryRun) await askBackup(errand, admit(held));
+      return await keepHeld(errand, held, warnings);
+    }
     if (dryRun) {
       const known = cloner.keepsDigest ? { digest: checked.digest } : {};
       return { ...known, result: 'planned', warnings };
     }
-    const { domain, path, tag } = backup;
-    const target = canonicalReference({ domain, path, tag });
-    const log = report.progress(errand);
-    const key = { target, sourceDigest: checked.digest, namespace, isPerson };
-    const work: Work = (signal, share) => {
-      const onProgress = (progress: CopyProgress): void => {
-        share(progress);
-        log(progress);
-      };
-      const write = { cloner, backup, access: errand.access, signal, onProgress };
-      return report.copy(async () => {
-        if (isCurrent) return await markBackup(write, digest);
-        await privacy.beforeCopy(write, opened);
-        return await writeBackup(write, source, checked, state);
-      });
+    const work = async (write: BackupWrite): Promise<CopyResult> => {
+      if (isCurrent) return await markBackup(write, digest);
+      await privacy.beforeCopy(write, opened);
+      return await writeBackup(write, source, checked, state);
     };
     const find: Find = (signal) =>
       askBackup({ ...errand, signal, remainingMs: () => maxFindMs }, (question) =>
         findCopy(question, source, checked.digest),
       );
     try {
-      const copy = copies.start(key, work, find);
+      const copy = start(errand, checked.digest, work, find);
       const copied = await waitFor(copy, errand);
       if (copied === undefined) return { status: 'pending', ...describeProgress(copy) };
       // Whoever waited for another namespace's copy has opened the image too.
-      await askBackup(errand, admit);
+      await askBackup(errand, admit(copied.digest));
       const all = [...warnings, ...(copied.warnings ?? [])];
       const wasThere = isCurrent || copied.isElsewhere === true;
       return { ...copied, result: wasThere ? 'present' : 'copied', warnings: all };
@@ -219,30 +221,72 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
 
   /** Copies again what the backup has lost, from where it has just been seen. */
   async function mend(errand: Errand, checked: CheckedSource, digest: string): Promise<void> {
-    const { source, backup, access, uid, namespace = '' } = errand;
+    const { source, backup, access, uid } = errand;
     if (checked.digest !== digest) return;
-    const { domain, path, tag } = backup;
-    const target = canonicalReference({ domain, path, tag });
-    const key = { target, sourceDigest: digest, namespace };
-    const copy = copies.start(key, (signal, onProgress) =>
-      report.copy(() =>
-        cloner.copy(
-          {
-            source: { ...source, digest },
-            sourceAccess: checked.access,
-            isMending: true,
-            target: backup,
-            targetAccess: access,
-            firstTag: generationTag(tag, digest),
-            moreTags: () => [],
-          },
-          signal,
-          onProgress,
-        ),
+    const copy = start(errand, digest, ({ signal, onProgress }) =>
+      cloner.copy(
+        {
+          source: { ...source, digest },
+          sourceAccess: checked.access,
+          isMending: true,
+          target: backup,
+          targetAccess: access,
+          firstTag: generationTag(backup.tag, digest),
+          moreTags: () => [],
+        },
+        signal,
+        onProgress,
       ),
     );
     const copied = await copy.wait(new AbortController().signal);
     deps.logger.info({ uid, backup: formatReference(backup), ...copied }, 'the backup is mended');
+  }
+
+  /** What a person holds is used, whatever the source has by now. */
+  async function keepHeld(
+    errand: Errand,
+    held: string,
+    warnings: readonly string[],
+  ): Promise<Found | CloneOutcome> {
+    const { source, backup, state, dryRun } = errand;
+    const { digest } = state;
+    const found = {
+      result: 'present',
+      warnings: [...warnings, holdWarning(source, held)],
+    } as const;
+    if (held === digest || dryRun) return { ...found, digest: held };
+    try {
+      // The rollback was interrupted before the tag moved: it is finished here.
+      const copy = start(errand, held, (write) => markBackup(write, held, [backup.tag]));
+      const moved = await waitFor(copy, errand);
+      if (moved === undefined) return { status: 'pending', ...describeProgress(copy) };
+      return { ...found, digest: held };
+    } catch (error) {
+      if (digest === undefined || !isPassable(error)) throw error;
+      return { ...found, digest, warnings: [...warnings, unfinishedWarning(source, held)] };
+    }
+  }
+
+  /** Starts what writes into the backup, or joins it. */
+  function start(
+    errand: Errand,
+    digest: string,
+    work: (write: BackupWrite) => Promise<CopyResult>,
+    find?: Find,
+  ): Copy {
+    const { backup, access, namespace = '', isPerson = true } = errand;
+    const { domain, path, tag } = backup;
+    const target = canonicalReference({ domain, path, tag });
+    const log = report.progress(errand);
+    const key = { target, sourceDigest: digest, namespace, isPerson };
+    const writing: Work = (signal, share) => {
+      const onProgress = (progress: CopyProgress): void => {
+        share(progress);
+        log(progress);
+      };
+      return report.copy(() => work({ cloner, backup, access, signal, onProgress, wallClock }));
+    };
+    return copies.start(key, writing, find);
   }
 
   async function fallBack(errand: Errand, error: unknown): Promise<Found> {

@@ -1,13 +1,16 @@
 import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
-import { generationTag, isGenerationTag, provenanceTag } from '../image/tags.ts';
+import { generationTag, isGenerationTag, moveTag, provenanceTag } from '../image/tags.ts';
 import type { CopyProgress, CopyResult } from '../ports.ts';
 import { type BackupQuestion, type BackupState, holds } from './backup.ts';
+import { findHold, holdWarning } from './hold.ts';
 import type { CheckedSource } from './source.ts';
 
 /** Where to write, and how to tell of it. */
 export interface BackupWrite extends BackupQuestion {
   readonly onProgress: (progress: CopyProgress) => void;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
 }
 
 /**
@@ -24,8 +27,8 @@ export async function writeBackup(
   const { tag } = backup;
   // Adopted: what somebody else's tag holds is kept before the tag becomes ours.
   if (state.digest !== undefined && !state.isOurs) await markBackup(write, state.digest);
-  const last = (await movesTag(write, source, checked)) ? [tag] : [];
-  return await cloner.copy(
+  const moves = await movesTag(write, source, checked);
+  const copied = await cloner.copy(
     {
       source: { ...source, digest: checked.digest },
       sourceAccess: checked.access,
@@ -34,15 +37,41 @@ export async function writeBackup(
       firstTag: cloner.keepsDigest
         ? generationTag(tag, checked.digest)
         : provenanceTag(tag, checked.digest),
-      moreTags: (digest) => (cloner.keepsDigest ? last : [generationTag(tag, digest), ...last]),
+      moreTags: async (digest) => {
+        const generation = cloner.keepsDigest ? [] : [generationTag(tag, digest)];
+        // A person may have rolled the tag back while the layers were copied.
+        if (!moves || (await findHold(write)) !== undefined) return generation;
+        return [...generation, ...moveRecord(write, state, digest), tag];
+      },
     },
     signal,
     onProgress,
   );
+  const held = moves ? await findHold(write) : undefined;
+  if (held === undefined) return copied;
+  // Held at the last moment: the hold is written before the tag is moved back, so whoever moves it last reads it.
+  if (held !== copied.digest) await markBackup(write, held, [tag]);
+  const warnings = [...(copied.warnings ?? []), holdWarning(source, held)];
+  return { ...copied, digest: held, warnings };
 }
 
-/** Gives what the backup already holds its generation tag, so that it is ours and stays reachable. */
-export async function markBackup(write: BackupWrite, digest: string): Promise<CopyResult> {
+/** Nothing moves where nothing was. */
+function moveRecord(
+  { backup, wallClock }: BackupWrite,
+  { digest: from }: BackupState,
+  digest: string,
+): readonly string[] {
+  return from === undefined || from === digest
+    ? []
+    : [moveTag(backup.tag, { at: wallClock(), from })];
+}
+
+/** Gives what the backup already holds its generation tag, so that it is ours and stays reachable, and then `more`. */
+export async function markBackup(
+  write: BackupWrite,
+  digest: string,
+  more: readonly string[] = [],
+): Promise<CopyResult> {
   const { cloner, backup, access, signal, onProgress } = write;
   const { domain, path, tag } = backup;
   const generation = generationTag(tag, digest);
@@ -60,7 +89,7 @@ export async function markBackup(write: BackupWrite, digest: string): Promise<Co
             `${formatReference({ domain, path, tag })} in the backup cannot be kept: the docker daemon would push it with another digest`,
           );
         }
-        return cloner.keepsDigest ? [] : [generation];
+        return cloner.keepsDigest ? more : [generation, ...more];
       },
     },
     signal,
@@ -99,6 +128,7 @@ async function movesTag(
 ): Promise<boolean> {
   if (source.digest === undefined) return true;
   if ((await holds(write, write.backup.tag)) !== undefined) return false;
+  if ((await findHold(write)) !== undefined) return false;
   const { domain, path, tag } = source;
   if (tag === undefined) return true;
   const now = await write.cloner.resolve({ domain, path, tag }, checked.access, write.signal);

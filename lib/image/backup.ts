@@ -6,7 +6,7 @@ import {
   type Reference,
   type Repository,
 } from './reference.ts';
-import { digestTag } from './tags.ts';
+import { copyTag, digestTag } from './tags.ts';
 
 /** How the source's name becomes one repository (`flat`, two levels) or a path of its own (`nested`). */
 export type Naming = 'flat' | 'nested';
@@ -42,7 +42,8 @@ export function isBackup(reference: Repository, { domain, namespace }: BackupLoc
 
 /** The tag under which a source is kept: its own, `latest`, or one made of its digest. */
 function backupTag({ tag, digest }: Reference): string {
-  return tag ?? (digest === undefined ? 'latest' : digestTag(digest));
+  if (tag !== undefined) return copyTag(tag);
+  return digest === undefined ? 'latest' : digestTag(digest);
 }
 
 function backupRepository(source: Repository, location: BackupLocation): Repository {

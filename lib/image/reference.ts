@@ -43,6 +43,11 @@ export function isPath(text: string): boolean {
   return pathPattern.test(text) && text.length <= maxPathLength;
 }
 
+/** Whether `text` is a tag. */
+export function isTag(text: string): boolean {
+  return tagPattern.test(text);
+}
+
 /** Whether `text` is a digest that a registry could know: sha256, sha384 or sha512 in lower-case hex. */
 export function isDigest(text: string): boolean {
   return digestProblem(text) === undefined;

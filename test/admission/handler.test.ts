@@ -44,6 +44,7 @@ function stage({ keepsDigest = true, policy: change = {}, ...deps }: Setting = {
     cloner,
     copies,
     now: () => 0,
+    wallClock: () => 0,
     ...deps,
     policy: policy(change),
   });
@@ -322,6 +323,7 @@ describe('createAdmissionHandler', () => {
     assert.deepEqual(cloner.written, [
       'acme/nginx:1.27.bbbbbbbbbbbb',
       'acme/nginx:1.27.aaaaaaaaaaaa',
+      'acme/nginx:1.27.moved.19700101T000000Z.bbbbbbbbbbbb',
       'acme/nginx:1.27',
     ]);
     assert.equal(cloner.tags('acme/nginx')['1.27.bbbbbbbbbbbb'], B);

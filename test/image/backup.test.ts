@@ -21,6 +21,7 @@ describe('backupReference', () => {
     ['docker.io/library/alpine:3.12', 'acme/alpine:3.12'],
     ['nginx', 'acme/nginx:latest'],
     ['bitnami/nginx:1.27', 'acme/bitnami__nginx:1.27'],
+    ['nginx:1.27.hold', 'acme/nginx:1.27.hold-879abeed93c4'],
     ['quay.io/prometheus/node-exporter:v1.8.0', 'acme/quay.io__prometheus__node-exporter:v1.8.0'],
     ['registry.corp:5000/a/b:1', 'acme/registry.corp-5000__a__b-7131e7600b55:1'],
     [`ghcr.io/x/y@${D}`, `acme/ghcr.io__x__y:sha256.${'d'.repeat(64)}@${D}`],

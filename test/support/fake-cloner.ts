@@ -108,7 +108,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
     const bytes = stored.contents.has(digest) ? 0 : imageBytes;
     stored.contents.set(digest, keepsDigest && isIndex);
     write(firstTag);
-    for (const tag of moreTags(digest)) write(tag);
+    for (const tag of await moreTags(digest)) write(tag);
     return { digest, bytes };
 
     function write(tag: string): void {

@@ -106,7 +106,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
       // The first name stays until the last is pushed: with a repository's last tag the daemon drops its digests too,
       // and an image that was pulled from there by digest would be gone.
       return await pushAs(id, { domain, path, tag: firstTag }, access, async ({ digest }) => {
-        for (const tag of moreTags(digest)) {
+        for (const tag of await moreTags(digest)) {
           const next = await pushAs(id, { domain, path, tag }, access);
           if (next.digest !== digest) throw otherDigest({ domain, path, tag });
         }

@@ -1,9 +1,10 @@
-import { isDigest } from '../../image/reference.ts';
+import { isDigest, isPath, isTag } from '../../image/reference.ts';
 import { drop, headerOf, readBody } from './answer.ts';
 import type { Scope } from './auth.ts';
 import { type OpenBlob, openBlobOf } from './blob-range.ts';
 import { RegistryError } from './failure.ts';
 import { withGrace } from './grace.ts';
+import { listNames } from './listing.ts';
 import {
   type Descriptor,
   digestOf,
@@ -72,6 +73,12 @@ export interface RepositoryClient {
   cancelUpload(session: UploadSession): Promise<void>;
   /** Manifests that say that they are about `digest`; `undefined` where the registry has no such API. */
   getReferrers(digest: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
+  /** Every tag; none where nothing was ever pushed. */
+  listTags(signal: AbortSignal): Promise<readonly string[]>;
+  /** Every repository of the whole registry, where it tells. */
+  listRepositories(signal: AbortSignal): Promise<readonly string[]>;
+  /** Removes a manifest with every tag that holds it. */
+  deleteManifest(digest: string, signal: AbortSignal): Promise<void>;
 }
 
 const accept = [...manifestTypes, ...schema1Types].join(', ');
@@ -83,6 +90,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
   const push: readonly Scope[] = [`repository:${path}:pull,push`];
   // For distribution a cancelled upload is something deleted; who may not do that is given the rest.
   const cancel: readonly Scope[] = [`repository:${path}:pull,push,delete`];
+  const remove: readonly Scope[] = [`repository:${path}:pull,delete`];
 
   const at = (rest: string): URL => new URL(`/v2/${path}/${rest}`, registry);
 
@@ -297,6 +305,39 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     return { bytes, digest: digestOf(bytes), mediaType };
   }
 
+  async function listTags(signal: AbortSignal): Promise<readonly string[]> {
+    const url = at('tags/list');
+    const step = 'listing its tags';
+    return await listNames(send, { url, scopes: pull, field: 'tags', isName: isTag, step }, signal);
+  }
+
+  async function listRepositories(signal: AbortSignal): Promise<readonly string[]> {
+    const url = new URL('/v2/_catalog', registry);
+    const scopes = ['registry:catalog:*'];
+    const step = 'listing its repositories';
+    return await listNames(
+      send,
+      { url, scopes, field: 'repositories', isName: isPath, step },
+      signal,
+    );
+  }
+
+  async function deleteManifest(digest: string, signal: AbortSignal): Promise<void> {
+    // Not to be read as a tag's, whatever it holds: by a tag some registries delete what all others hold, too.
+    if (!isDigest(digest)) throw new TypeError(`${digest} is no digest`);
+    const answer = await send(
+      {
+        method: 'DELETE',
+        url: at(`manifests/${digest}`),
+        scopes: remove,
+        expect: [200, 202, 204, 404],
+        step: 'removing a manifest',
+      },
+      signal,
+    );
+    await drop(answer);
+  }
+
   return {
     headManifest,
     getManifest,
@@ -310,6 +351,9 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     finishUpload,
     cancelUpload,
     getReferrers,
+    listTags,
+    listRepositories,
+    deleteManifest,
   };
 }
 

@@ -14,16 +14,18 @@ import type {
   ResolvedImage,
 } from '../../ports.ts';
 import { createBackoff } from './backoff.ts';
-import type { RepositoryClient, ServedManifest } from './client.ts';
+import type { RepositoryClient } from './client.ts';
 import { type ConnectionsOptions, createConnections } from './connections.ts';
 import { copyImage, type ImageCopy } from './copy.ts';
 import { RegistryError, toCloneError } from './failure.ts';
+import { look } from './look.ts';
 import { assertNotSchema1, isIndexType } from './manifest.ts';
 import { writeMarkers } from './marker.ts';
 import { copyReferrers } from './referrers.ts';
 import { createUploadOnce } from './upload-once.ts';
 import { isWhole } from './wholeness.ts';
 import { withSide } from './with-side.ts';
+import { writeTag } from './write-tag.ts';
 
 export interface RegistryClonerOptions extends Omit<ConnectionsOptions, 'random' | 'now'> {
   /** @default no limit */
@@ -102,7 +104,8 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
         onProgress({ phase: 'copy', doneBytes, totalBytes, movedBytes }),
     };
     const { bytes, leftOut } = await orSourceError(() => copyImage(root, imageCopy), toSourceError);
-    for (const tag of [firstTag, ...moreTags(root.digest)]) await writeTag(to, tag, root, signal);
+    await writeTag(to, firstTag, root, signal);
+    for (const tag of await moreTags(root.digest)) await writeTag(to, tag, root, signal);
     const warnings = [
       ...(leftOut > 0
         ? [`${name}: ${leftOut} layers are not in the backup: their owner forbids it`]
@@ -146,37 +149,6 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
   }
 
   return { keepsDigest: true, resolve, copy, isWhole: isWholeThere, mark };
-}
-
-/** Where tags cannot be moved, one that is right already is as good as written. */
-async function writeTag(
-  target: RepositoryClient,
-  tag: string,
-  root: ServedManifest,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    await target.putManifest(tag, root, signal);
-  } catch (error) {
-    if (!(error instanceof CloneError) || error.code !== 'BACKUP_REFUSED') throw error;
-    const held = await target.headManifest(tag, signal);
-    if (held?.digest !== root.digest) throw error;
-  }
-}
-
-/** Some registries refuse a HEAD where they allow a GET. */
-async function look(
-  client: RepositoryClient,
-  reference: string,
-  signal: AbortSignal,
-): ReturnType<RepositoryClient['headManifest']> {
-  try {
-    return await client.headManifest(reference, signal);
-  } catch (error) {
-    const isRefused = error instanceof RegistryError && [401, 403, 405].includes(error.status ?? 0);
-    if (!isRefused) throw error;
-    return await client.getManifest(reference, signal);
-  }
 }
 
 /** What is wrong with the image itself is the source's fault. */

@@ -1,2 +1,2 @@
 /** Imported dynamically, so that undici is loaded by nobody who does not use it. */
-export { openRegistryCloner } from './open.ts';
+export { type BackupRegistry, openBackupRegistry, openRegistryCloner } from './open.ts';

@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rootCertificates } from 'node:tls';
 import { ConfigError } from '../../errors.ts';
-import type { ImageCloner } from '../../ports.ts';
+import type { Repository } from '../../image/reference.ts';
+import type { BackupShelf, ImageCloner, RegistryAccess } from '../../ports.ts';
 import { readCaFile } from '../ca-file.ts';
 import { type HttpAnswer, headerOf } from './answer.ts';
 import { createRegistryCloner } from './cloner.ts';
+import { type ConnectionsOptions, createConnections } from './connections.ts';
 import { createFindEndpoint } from './endpoint.ts';
 import { createHttp, type Http, type HttpOptions } from './http.ts';
+import { listRepositories, openShelf } from './shelf.ts';
 
 export interface RegistrySettings {
   /** Registries, beside those that are spoken to in plain http, that may be anywhere, private addresses included. */
@@ -27,7 +30,38 @@ export interface RegistrySettings {
 
 /** The registry adapter with its connections. Rejects with `ConfigError` when `REGISTRY_CA_FILE` or the proxy cannot be used. */
 export async function openRegistryCloner(settings: RegistrySettings): Promise<ImageCloner> {
-  const { caFile, insecureRegistries, insideCluster, maxImageBytes, proxy } = settings;
+  const { maxImageBytes } = settings;
+  return createRegistryCloner({
+    ...(await toConnections(settings)),
+    ...(maxImageBytes !== undefined && { maxImageBytes }),
+  });
+}
+
+/** The backup registry for those who look after it. */
+export interface BackupRegistry {
+  /** One of its repositories. */
+  shelf(repository: Repository, signal: AbortSignal): Promise<BackupShelf>;
+  /** The repositories below a place in it, where it tells. */
+  repositories(below: Repository, signal: AbortSignal): Promise<readonly Repository[]>;
+}
+
+/** As `openRegistryCloner`, whatever `CLONER` is: a docker daemon neither lists tags nor moves them. */
+export async function openBackupRegistry(
+  settings: RegistrySettings,
+  access: RegistryAccess,
+): Promise<BackupRegistry> {
+  const connections = await toConnections(settings);
+  const open = createConnections({ now: Date.now, random: Math.random, ...connections });
+  return {
+    shelf: (repository, signal) => openShelf(open, repository, access, signal),
+    repositories: (below, signal) => listRepositories(open, below, access, signal),
+  };
+}
+
+async function toConnections(
+  settings: RegistrySettings,
+): Promise<Omit<ConnectionsOptions, 'now' | 'random'>> {
+  const { caFile, insecureRegistries, insideCluster, proxy } = settings;
   const http = openHttp({
     configuredHosts: [...settings.configuredHosts, ...insecureRegistries],
     insideCluster,
@@ -36,14 +70,13 @@ export async function openRegistryCloner(settings: RegistrySettings): Promise<Im
     }),
     ...(proxy !== undefined && { proxy }),
   });
-  return createRegistryCloner({
+  return {
     http,
     findEndpoint: createFindEndpoint({ http, insecureRegistries, insideCluster }),
     sleep: (ms, signal) => sleep(ms, undefined, { signal }),
     onAnswer: ({ url, method, status, headers }) =>
       settings.onAnswer({ host: url.host, method, status, remaining: readRemaining(headers) }),
-    ...(maxImageBytes !== undefined && { maxImageBytes }),
-  });
+  };
 }
 
 /** Docker Hub's `ratelimit-remaining: 99;w=21600`. */

@@ -32,5 +32,8 @@ export function withSide(
     finishUpload: sided(client.finishUpload),
     cancelUpload: client.cancelUpload,
     getReferrers: sided(client.getReferrers),
+    listTags: sided(client.listTags),
+    listRepositories: sided(client.listRepositories),
+    deleteManifest: sided(client.deleteManifest),
   };
 }

@@ -1,7 +1,9 @@
 import { createRegistryCloner } from '../../../lib/adapters/registry/cloner.ts';
+import { createConnections } from '../../../lib/adapters/registry/connections.ts';
 import { createFindEndpoint } from '../../../lib/adapters/registry/endpoint.ts';
 import { createHttp } from '../../../lib/adapters/registry/http.ts';
-import type { CopyRequest, CopyResult, ImageCloner } from '../../../lib/index.ts';
+import { openShelf } from '../../../lib/adapters/registry/shelf.ts';
+import type { BackupShelf, CopyRequest, CopyResult, ImageCloner } from '../../../lib/index.ts';
 import {
   createMemoryRegistry,
   type MemoryRegistry,
@@ -22,6 +24,8 @@ export interface Bench {
   readonly pauses: number[];
   /** Copies `source/PATH@digest` to `backup/acme/PATH`, under `first` and then `last`. */
   copy(path: string, digest: string, options?: CopyOptions): Promise<CopyResult>;
+  /** A repository of the backup. */
+  shelf(path: string): Promise<BackupShelf>;
   close(): Promise<void>;
 }
 
@@ -42,15 +46,19 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
   const settings = { insecureRegistries, insideCluster: false };
   const http = createHttp({ ...settings, configuredHosts: insecureRegistries });
   const pauses: number[] = [];
-  const cloner = createRegistryCloner({
+  const connections = {
     http,
     findEndpoint: createFindEndpoint({ ...settings, http }),
     random: () => 0.5,
-    sleep: (ms, signal) => {
+    now: Date.now,
+    sleep: (ms: number, signal: AbortSignal) => {
       signal.throwIfAborted();
       pauses.push(ms);
       return Promise.resolve();
     },
+  };
+  const cloner = createRegistryCloner({
+    ...connections,
     ...(options.maxImageBytes !== undefined && { maxImageBytes: options.maxImageBytes }),
   });
   return {
@@ -71,6 +79,13 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
         },
         signal ?? new AbortController().signal,
         onProgress ?? ((): void => undefined),
+      ),
+    shelf: (path) =>
+      openShelf(
+        createConnections(connections),
+        { domain: backup.host, path },
+        { side: 'backup' },
+        new AbortController().signal,
       ),
     close: async () => {
       await http.close();

@@ -24,6 +24,8 @@ export interface RegistryOptions {
   readonly port?: number;
   /** Where it listens. @default loopback */
   readonly address?: string;
+  /** `storage.delete.enabled`. @default true */
+  readonly deletes?: boolean;
 }
 
 /** One line of the registry's access log. */
@@ -70,12 +72,13 @@ const tagsSchema = v.object({ tags: v.nullish(v.array(v.string())) });
 /** A real docker-registry (distribution 2.8), plain http. */
 export async function startRegistry(options: RegistryOptions = {}): Promise<Registry> {
   const { users = [], dir = createTempDir('registry'), address = '127.0.0.1' } = options;
+  const { deletes = true } = options;
   const host = `${address}:${options.port ?? (await findFreePort())}`;
   const configFile = join(dir, 'config.json');
   const config = {
     version: '0.1',
     log: { level: 'info' },
-    storage: { filesystem: { rootdirectory: join(dir, 'data') }, delete: { enabled: true } },
+    storage: { filesystem: { rootdirectory: join(dir, 'data') }, delete: { enabled: deletes } },
     http: { addr: host, secret: 'uploads outlive a restart' },
     ...(users.length > 0 && {
       auth: { htpasswd: { realm: 'test', path: await writeHtpasswd(dir, users) } },

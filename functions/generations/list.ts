@@ -1,0 +1,60 @@
+import {
+  type Generation,
+  generationsOf,
+  inParallel,
+  readHoldings,
+} from '../../lib/cloner/generations.ts';
+import { toHold } from '../../lib/cloner/hold.ts';
+import { formatReference } from '../../lib/image/reference.ts';
+import { holdTag } from '../../lib/image/tags.ts';
+import type { ShelvedManifest } from '../../lib/index.ts';
+import { type Backup, toBackupTag } from './backup.ts';
+import { formatBytes, formatDigest, formatTable, formatTime } from './table.ts';
+
+const headers = ['DIGEST', 'STATE', 'SINCE', 'SIZE', 'PLATFORMS', 'TAGS'];
+
+/** Prints what the backup has of one image. Resolves with `false` where that is nothing. */
+export async function listGenerations(
+  backup: Backup,
+  image: string,
+  print: (line: string) => void,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const target = toBackupTag(image, backup.location);
+  const shelf = await backup.registry.shelf(target, signal);
+  const holdings = await readHoldings(shelf, signal);
+  const generations = generationsOf(target.tag, holdings);
+  const current = holdings.get(target.tag);
+  const isStrange = current !== undefined && !generations.some(({ isCurrent }) => isCurrent);
+  print(formatReference(target));
+  if (isStrange) print(`holds ${current}, which was not written by image-cloner`);
+  if (generations.length === 0) {
+    print(`the backup has no generation of ${image}`);
+    return false;
+  }
+  const rows = await inParallel(generations, async (generation) =>
+    toRow(generation, await shelf.read(generation.digest, signal)),
+  );
+  for (const line of formatTable([headers, ...rows])) print(line);
+  const held = toHold(holdings.get(holdTag(target.tag)));
+  if (held !== undefined && held !== current) {
+    print(
+      `a rollback is not finished: "just rollback ${image} ${formatDigest(held)}" does that, "just rollback ${image} --release" gives it up`,
+    );
+  }
+  return true;
+}
+
+function toRow(generation: Generation, manifest: ShelvedManifest | undefined): readonly string[] {
+  const { digest, isCurrent, isHeld, since, tags } = generation;
+  const state = [...(isCurrent ? ['current'] : []), ...(isHeld ? ['held'] : [])];
+  const { bytes, platforms = [] } = manifest ?? {};
+  return [
+    formatDigest(digest),
+    state.join(', '),
+    since === undefined ? '' : formatTime(since),
+    manifest === undefined ? 'gone' : bytes === undefined ? '' : formatBytes(bytes),
+    platforms.join(','),
+    tags.toSorted().join(' '),
+  ];
+}

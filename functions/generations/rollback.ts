@@ -1,0 +1,44 @@
+import { type Keeper, release, rollBack } from '../../lib/cloner/rollback.ts';
+import { formatReference } from '../../lib/image/reference.ts';
+import { type Backup, toBackupTag } from './backup.ts';
+
+/** Moves a tag back to a generation and holds it there, or ends that. */
+export async function runRollback(
+  backup: Backup,
+  image: string,
+  to: { readonly digest: string } | 'release',
+  print: (line: string) => void,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const target = toBackupTag(image, backup.location);
+  const keeper: Keeper = {
+    shelf: await backup.registry.shelf(target, signal),
+    backup: target,
+    adoptExisting: backup.config.adoptExisting,
+    now: Date.now,
+    signal,
+  };
+  const name = formatReference(target);
+  if (to === 'release') {
+    const held = await release(keeper);
+    print(
+      held === undefined
+        ? `${name} was not held`
+        : `${name} is no longer held at ${held}: it follows its source with the next review that asks for it`,
+    );
+    return true;
+  }
+  const { digest, from } = await rollBack(keeper, to.digest);
+  print(
+    from === digest
+      ? `${name} is at ${digest} already`
+      : `${name} is at ${digest} now${from === undefined ? '' : `, and no longer at ${from}`}`,
+  );
+  print(`it is held there: reviews do not move it until "just rollback ${image} --release"`);
+  if (from !== digest && !backup.config.pinDigests) {
+    print(
+      'nodes that have pulled the tag before may go on with what they have (imagePullPolicy: IfNotPresent)',
+    );
+  }
+  return true;
+}

@@ -1,0 +1,28 @@
+/** Columns as wide as their widest cell; the last one ends where it ends. */
+export function formatTable(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** As much of a digest as a person compares, and as `just rollback` takes. */
+export function formatDigest(digest: string): string {
+  return digest.slice(0, digest.indexOf(':') + 13);
+}
+
+/** `12.3 MiB`. */
+export function formatBytes(bytes: number): string {
+  const mebibytes = bytes / 1024 / 1024;
+  return `${mebibytes.toFixed(mebibytes < 10 ? 1 : 0)} MiB`;
+}
+
+/** `2026-11-25 03:34 UTC`. */
+export function formatTime(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}

@@ -1,0 +1,88 @@
+import { generationTag, holdTag, roleOf, shortHex } from '../image/tags.ts';
+import type { BackupShelf } from '../ports.ts';
+import { toHold } from './hold.ts';
+import { createLimit } from './limit.ts';
+
+/** Every tag of a repository and the digest that it holds. */
+export type Holdings = ReadonlyMap<string, string>;
+
+/** One digest that a tag of the backup has, or once had. */
+export interface Generation {
+  readonly digest: string;
+  /** The tag holds it now. */
+  readonly isCurrent: boolean;
+  /** A rollback holds the tag there. */
+  readonly isHeld: boolean;
+  /** When the tag last moved to it; absent where it was the first, or came otherwise. */
+  readonly since?: number;
+  /** Orders generations that the tag has had, the newest is the largest; absent where nothing tells. */
+  readonly rank?: number;
+  /** Every tag of the repository that keeps it. */
+  readonly tags: readonly string[];
+}
+
+const parallelQuestions = 8;
+
+/** Asks for every tag of a repository. */
+export async function readHoldings(shelf: BackupShelf, signal: AbortSignal): Promise<Holdings> {
+  const tags = await shelf.tags(signal);
+  const held = await inParallel(tags, async (tag) => {
+    signal.throwIfAborted();
+    return [tag, await shelf.resolve(tag, signal)] as const;
+  });
+  return new Map(held.flatMap(([tag, digest]) => (digest === undefined ? [] : [[tag, digest]])));
+}
+
+/** The generations of one tag: the current one first, then from the newest to the oldest, then those of which nobody can tell. */
+export function generationsOf(tag: string, holdings: Holdings): readonly Generation[] {
+  const current = holdings.get(tag);
+  const held = toHold(holdings.get(holdTag(tag)));
+  const since = new Map<string, number>();
+  const leftAt = new Map<string, number>();
+  for (const [name, digest] of holdings) {
+    const role = roleOf(name, tag);
+    if (role?.kind !== 'move') continue;
+    since.set(digest, Math.max(role.at, since.get(digest) ?? 0));
+    leftAt.set(role.from, Math.min(role.at, leftAt.get(role.from) ?? Number.POSITIVE_INFINITY));
+  }
+  const digests = new Set(
+    [...holdings.values()].filter((digest) => isGeneration(digest, tag, holdings)),
+  );
+  const generations = [...digests].map((digest): Generation => {
+    const at = since.get(digest);
+    const rank = at ?? before(leftAt.get(shortHex(digest)));
+    return {
+      digest,
+      isCurrent: digest === current,
+      isHeld: digest === held,
+      ...(at !== undefined && { since: at }),
+      ...(rank !== undefined && { rank }),
+      tags: [...holdings].filter(([, kept]) => kept === digest).map(([name]) => name),
+    };
+  });
+  return generations.toSorted(
+    (a, b) =>
+      Number(b.isCurrent) - Number(a.isCurrent) ||
+      (b.rank ?? Number.NEGATIVE_INFINITY) - (a.rank ?? Number.NEGATIVE_INFINITY) ||
+      a.digest.localeCompare(b.digest),
+  );
+}
+
+/** Whether the tag's own mark says that it has, or had, the digest. */
+export function isGeneration(digest: string, tag: string, holdings: Holdings): boolean {
+  return holdings.get(generationTag(tag, digest)) === digest;
+}
+
+/** Some of these at once, in their order. */
+export async function inParallel<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const limit = createLimit(parallelQuestions);
+  return await Promise.all(items.map((item) => limit.run(() => work(item))));
+}
+
+/** The first generation came at a time that nobody wrote down, but before the tag left it. */
+function before(at: number | undefined): number | undefined {
+  return at === undefined ? undefined : at - 0.5;
+}

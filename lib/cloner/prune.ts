@@ -1,0 +1,188 @@
+import { CloneError } from '../errors.ts';
+import { roleOf } from '../image/tags.ts';
+import type { BackupShelf } from '../ports.ts';
+import {
+  type Generation,
+  generationsOf,
+  type Holdings,
+  inParallel,
+  isGeneration,
+  readHoldings,
+} from './generations.ts';
+import { readShelved } from './shelved-image.ts';
+
+export interface PruneRules {
+  /** So many generations of each tag stay, the current one included. */
+  readonly keep: number;
+  /** Tags whose generations may go. @default all that have any */
+  readonly tags?: readonly string[];
+  /** Digests that somebody says are in use. */
+  readonly used: ReadonlySet<string>;
+}
+
+/** A generation that is older than those that are to stay. */
+export interface OldGeneration {
+  readonly digest: string;
+  /** Tags whose generation it is. */
+  readonly of: readonly string[];
+  /** Why it stays after all; absent where it goes. */
+  readonly keptBecause?: string;
+}
+
+interface Judgement {
+  /** In the order in which they may be removed. */
+  readonly old: readonly OldGeneration[];
+  /** Manifests that go with a generation: parts of it that nothing else has. */
+  readonly parts: ReadonlyMap<string, readonly string[]>;
+}
+
+/** Digests that are old, and the tags that say so. */
+type Old = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * Finds the generations that may be removed: older than those that are to stay for every tag that ever had them, and held by no
+ * other tag, no hold, and no index that stays. Where it cannot be told, it stays.
+ */
+export async function planPrune(
+  shelf: BackupShelf,
+  holdings: Holdings,
+  rules: PruneRules,
+  signal: AbortSignal,
+): Promise<readonly OldGeneration[]> {
+  return (await judge(shelf, holdings, findOld(holdings, rules), rules, signal)).old;
+}
+
+/**
+ * Removes one generation if it may still go: everything is read anew right before. By digest, distribution 2.8 deletes every tag that
+ * holds it; the disk's space comes back with the registry's own garbage collection. Resolves with `false` where it stays.
+ */
+export async function removeGeneration(
+  shelf: BackupShelf,
+  { digest, of }: OldGeneration,
+  rules: PruneRules,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const before = await readHoldings(shelf, signal);
+  if (of.some((tag) => newest(tag, before, rules).some((young) => young.digest === digest))) {
+    return false;
+  }
+  const { parts } = await judge(shelf, before, new Map([[digest, of]]), rules, signal);
+  const own = parts.get(digest);
+  if (own === undefined) return false;
+  // The root before its parts: killed in between, no image has lost one.
+  for (const manifest of [digest, ...own]) await shelf.remove(manifest, signal);
+  const after = await readHoldings(shelf, signal);
+  const lost = [...before].filter(([tag, held]) => held !== digest && !after.has(tag));
+  if (lost.length > 0) {
+    throw new CloneError(
+      'BACKUP_REFUSED',
+      `with ${digest} the registry removed other tags, too: ${lost.map(([tag]) => tag).join(', ')}; nothing more is removed`,
+    );
+  }
+  return true;
+}
+
+async function judge(
+  shelf: BackupShelf,
+  holdings: Holdings,
+  old: Old,
+  rules: PruneRules,
+  signal: AbortSignal,
+): Promise<Judgement> {
+  const verdicts = [...old].map(([digest, of]): OldGeneration => {
+    const keptBecause = reasonToKeep(digest, of, holdings, rules);
+    return { digest, of, ...(keptBecause !== undefined && { keptBecause }) };
+  });
+  const candidates = verdicts.filter(({ keptBecause }) => keptBecause === undefined);
+  if (candidates.length === 0) return { old: verdicts, parts: new Map() };
+
+  const going = new Set(candidates.map(({ digest }) => digest));
+  const read = async (digest: string): Promise<readonly string[]> => [
+    ...(await readShelved(shelf, digest, signal)).manifests,
+  ];
+  const staying = new Set([...holdings.values()].filter((digest) => !going.has(digest)));
+  const needed = new Set((await inParallel([...staying], read)).flat());
+  const below = new Map(
+    await inParallel([...going], async (digest) => [digest, await read(digest)] as const),
+  );
+  const judged = candidates.map((candidate): OldGeneration => {
+    if (needed.has(candidate.digest)) {
+      return { ...candidate, keptBecause: 'part of an image that stays' };
+    }
+    const isUsed = below.get(candidate.digest)?.some((part) => rules.used.has(part)) === true;
+    return isUsed ? { ...candidate, keptBecause: 'in use' } : candidate;
+  });
+  const stays = judged.filter(({ keptBecause }) => keptBecause !== undefined);
+  const goes = judged.filter(({ keptBecause }) => keptBecause === undefined);
+  const shared = new Set([...needed, ...going]);
+  return {
+    old: [
+      ...verdicts.filter(({ keptBecause }) => keptBecause !== undefined),
+      ...stays,
+      ...containersFirst(goes, below),
+    ],
+    parts: new Map(
+      goes.map(({ digest }) => [
+        digest,
+        (below.get(digest) ?? []).filter((part) => !shared.has(part)),
+      ]),
+    ),
+  };
+}
+
+/** The oldest first, so that what dates a generation is there as long as it is; but an index before a generation that is its part. */
+function containersFirst(
+  generations: readonly OldGeneration[],
+  below: ReadonlyMap<string, readonly string[]>,
+): readonly OldGeneration[] {
+  const sizeOf = ({ digest }: OldGeneration): number => below.get(digest)?.length ?? 0;
+  const isPart = ({ digest }: OldGeneration): boolean =>
+    [...below].some(([root, parts]) => root !== digest && parts.includes(digest));
+  const parts = generations.filter(isPart);
+  return [
+    ...generations.filter((generation) => !isPart(generation)),
+    ...parts.toSorted((a, b) => sizeOf(b) - sizeOf(a)),
+  ];
+}
+
+/** Each tag's own, the oldest first. */
+function findOld(holdings: Holdings, rules: PruneRules): Old {
+  const old = new Map<string, readonly string[]>();
+  for (const [tag, digest] of holdings) {
+    if (!isGeneration(digest, tag, holdings) || rules.tags?.includes(tag) === false) continue;
+    const young = new Set(newest(tag, holdings, rules).map((generation) => generation.digest));
+    const ranked = generationsOf(tag, holdings).filter(isRanked);
+    for (const { digest } of ranked.toReversed()) {
+      if (!young.has(digest)) old.set(digest, [...(old.get(digest) ?? []), tag]);
+    }
+  }
+  return old;
+}
+
+/** Those that are to stay. */
+function newest(tag: string, holdings: Holdings, { keep }: PruneRules): readonly Generation[] {
+  return generationsOf(tag, holdings).filter(isRanked).slice(0, keep);
+}
+
+/** What the tag never had, or had before that was written down, has no place in the order. */
+function isRanked({ isCurrent, rank }: Generation): boolean {
+  return isCurrent || rank !== undefined;
+}
+
+function reasonToKeep(
+  digest: string,
+  of: readonly string[],
+  holdings: Holdings,
+  { used }: PruneRules,
+): string | undefined {
+  if (used.has(digest)) return 'in use';
+  const holders = [...holdings].filter(([, held]) => held === digest).map(([tag]) => tag);
+  const holder = holders.find((name) => !of.some((tag) => isMark(name, tag)));
+  return holder === undefined ? undefined : `held by ${holder}`;
+}
+
+/** Tags that keep, or tell of, what another tag had; a plain tag or a hold is not one. */
+function isMark(name: string, of: string): boolean {
+  const kind = roleOf(name, of)?.kind;
+  return kind === 'generation' || kind === 'provenance' || kind === 'move';
+}

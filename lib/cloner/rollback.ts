@@ -1,0 +1,114 @@
+import { CloneError } from '../errors.ts';
+import { formatReference, type Reference } from '../image/reference.ts';
+import { generationTag, holdTag, moveTag, roleOf } from '../image/tags.ts';
+import type { BackupShelf } from '../ports.ts';
+import { inParallel } from './generations.ts';
+import { released, toHold } from './hold.ts';
+import { findMissing } from './shelved-image.ts';
+import { assertMovable } from './write-backup.ts';
+
+/** One tag of the backup and who looks after it. */
+export interface Keeper {
+  readonly shelf: BackupShelf;
+  readonly backup: Reference & { readonly tag: string };
+  readonly adoptExisting: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly signal: AbortSignal;
+}
+
+interface RolledBack {
+  readonly digest: string;
+  /** What the tag held before; absent where it held nothing. */
+  readonly from?: string;
+}
+
+const shortestHex = 6;
+
+/**
+ * Moves a tag to one of its generations and holds it there. The hold is written first: a process killed in between has left a tag that
+ * no review moves on, and the next review, or the same command again, moves it back.
+ */
+export async function rollBack(keeper: Keeper, wanted: string): Promise<RolledBack> {
+  const { shelf, backup, signal, now } = keeper;
+  const { tag } = backup;
+  const digest = await findGeneration(keeper, wanted);
+  const missing = await findMissing(shelf, digest, signal);
+  if (missing.length > 0) {
+    throw new CloneError(
+      'BACKUP_NOT_FOUND',
+      `${digest} is not whole any more, ${missing.join(', ')} is missing: ${nameOf(keeper)} stays where it is`,
+    );
+  }
+  const from = await shelf.resolve(tag, signal);
+  if (from !== undefined && from !== digest) await keep(keeper, from);
+  await shelf.tag(digest, holdTag(tag), signal);
+  if (from === digest) return { digest, from };
+  if (from !== undefined) await shelf.tag(digest, moveTag(tag, { at: now(), from }), signal);
+  await shelf.tag(digest, tag, signal);
+  if ((await shelf.resolve(tag, signal)) !== digest) {
+    throw new CloneError(
+      'BACKUP_REFUSED',
+      `${nameOf(keeper)} was moved by somebody else at the same time; try again, the hold is in force`,
+    );
+  }
+  return { digest, ...(from !== undefined && { from }) };
+}
+
+/** Ends a hold; resolves with the digest that was held, if one was. */
+export async function release({ shelf, backup, signal }: Keeper): Promise<string | undefined> {
+  const tag = holdTag(backup.tag);
+  const held = toHold(await shelf.resolve(tag, signal));
+  if (held !== undefined) await shelf.put(released, tag, signal);
+  return held;
+}
+
+/** Only what has its generation tag may be left behind. */
+async function keep(
+  { shelf, backup, adoptExisting, signal }: Keeper,
+  digest: string,
+): Promise<void> {
+  const generation = generationTag(backup.tag, digest);
+  const isOurs = (await shelf.resolve(generation, signal)) === digest;
+  assertMovable(backup, { digest, isOurs }, adoptExisting);
+  if (!isOurs) await shelf.tag(digest, generation, signal);
+}
+
+/** A generation by its digest, or by the beginning of it. */
+async function findGeneration(keeper: Keeper, wanted: string): Promise<string> {
+  const { shelf, backup, signal } = keeper;
+  const { tag } = backup;
+  const [, algorithm = '', hex = ''] = /^(?:(sha\d+):)?([0-9a-f]+)$/.exec(wanted) ?? [];
+  if (hex.length < shortestHex) {
+    throw new CloneError(
+      'INVALID_REFERENCE',
+      `${JSON.stringify(wanted)} is no digest, such as sha256:0123456789ab; ${shortestHex} hexadecimal digits are the least`,
+    );
+  }
+  const names = (await shelf.tags(signal)).filter((name) => {
+    const role = roleOf(name, tag);
+    return role?.kind === 'generation' && (role.hex.startsWith(hex) || hex.startsWith(role.hex));
+  });
+  const held = await inParallel(names, async (name) => {
+    const digest = await shelf.resolve(name, signal);
+    return digest !== undefined && generationTag(tag, digest) === name ? [digest] : [];
+  });
+  const found = held
+    .flat()
+    .filter((digest) => digest.startsWith(algorithm) && digest.includes(`:${hex}`));
+  const [digest] = found;
+  if (digest === undefined) {
+    throw new CloneError(
+      'BACKUP_NOT_FOUND',
+      `the backup has no generation ${wanted} of ${nameOf(keeper)}`,
+    );
+  }
+  if (found.length > 1) {
+    throw new CloneError('INVALID_REFERENCE', `${wanted} may be ${found.join(' or ')}`);
+  }
+  return digest;
+}
+
+function nameOf({ backup: { domain, path, tag } }: Keeper): string {
+  return formatReference({ domain, path, tag });
+}

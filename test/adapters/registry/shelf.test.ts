@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import type { BackupShelf } from '../../../lib/index.ts';
+import {
+  answer,
+  changeHeaders,
+  makeImage,
+  makeIndex,
+  on,
+  seed,
+} from '../../../lib/memory-registry/index.ts';
+import { type Bench, openBench } from './bench.ts';
+
+const { signal } = new AbortController();
+const image = makeImage({ layers: [1000, 2000] });
+const index = makeIndex([image, makeImage({ platform: 'linux/arm/v7' })], { attestations: true });
+
+let bench: Bench | undefined;
+afterEach(async () => {
+  await bench?.close();
+  bench = undefined;
+});
+
+async function open(
+  ...options: Parameters<typeof openBench>
+): Promise<{ readonly bench: Bench; readonly shelf: BackupShelf }> {
+  bench = await openBench(...options);
+  return { bench, shelf: await bench.shelf('acme/app') };
+}
+
+/** Answers the pages of a list, each with a `Link` to the next as it stands. */
+function pages(
+  { backup }: Bench,
+  bodies: readonly { readonly tags: readonly string[] | null; readonly link?: string }[],
+): void {
+  const left = [...bodies];
+  backup.faults.add(
+    on('GET', 'tags'),
+    async (exchange, next) => {
+      const { tags = null, link } = left.shift() ?? {};
+      const body = JSON.stringify({ name: 'acme/app', tags });
+      return await answer(200, { body, ...(link !== undefined && { headers: { link } }) })(
+        exchange,
+        next,
+      );
+    },
+    { times: bodies.length },
+  );
+}
+
+describe('a shelf, tags', () => {
+  it('lists them all', async () => {
+    const { bench, shelf } = await open();
+    seed(bench.backup, 'acme/app:1', image);
+    seed(bench.backup, 'acme/app:2', image);
+
+    assert.deepEqual(await shelf.tags(signal), ['1', '2']);
+  });
+
+  it('is empty where nothing was ever pushed, and where the registry says null', async () => {
+    const { bench, shelf } = await open();
+
+    assert.deepEqual(await shelf.tags(signal), []);
+    pages(bench, [{ tags: null }]);
+    assert.deepEqual(await shelf.tags(signal), []);
+  });
+
+  const links = [
+    ['a path', '</v2/acme/app/tags/list?last=2&n=2>; rel="next"'],
+    ['no quotes', '</v2/acme/app/tags/list?last=2&n=2>; rel=next'],
+    ['another host', '<http://169.254.169.254/v2/acme/app/tags/list?last=2&n=2>; rel="next"'],
+    ['userinfo', '<http://a:b@evil.example/?last=2&n=2>; rel="next"'],
+    ['another path', '</v2/other/secret/manifests/1?last=2&n=2>; rel="next"'],
+    ['a unix socket', '<unix:///var/run/docker.sock?last=2&n=2>; rel="next"'],
+  ] as const;
+  for (const [what, link] of links) {
+    it(`takes from a Link with ${what} the query and nothing else`, async () => {
+      const { bench, shelf } = await open();
+      pages(bench, [{ tags: ['1', '2'], link }, { tags: ['3'] }]);
+
+      assert.deepEqual(await shelf.tags(signal), ['1', '2', '3']);
+      assert.deepEqual(
+        bench.backup.requests.list({ kind: 'tags' }).map(({ path }) => path),
+        ['/v2/acme/app/tags/list?n=1000', '/v2/acme/app/tags/list?last=2&n=2'],
+      );
+    });
+  }
+
+  for (const link of [
+    'nonsense',
+    '<http://[>; rel="next"',
+    '</x>; rel="prev"',
+    '</no/query>; rel="next"',
+  ]) {
+    it(`ends with ${link}`, async () => {
+      const { bench, shelf } = await open();
+      pages(bench, [{ tags: ['1'], link }]);
+
+      assert.deepEqual(await shelf.tags(signal), ['1']);
+    });
+  }
+
+  it('refuses pages that go round in circles', async () => {
+    const { bench, shelf } = await open();
+    const link = '<?last=1>; rel="next"';
+    pages(bench, [
+      { tags: ['1'], link },
+      { tags: ['1'], link },
+    ]);
+
+    await assert.rejects(shelf.tags(signal), {
+      code: 'BACKUP_REFUSED',
+      message: /did not take .*: listing its tags: its pages do not end$/,
+    });
+  });
+
+  it('refuses a list of which a page is missing: what is not known is not absent', async () => {
+    const { bench, shelf } = await open();
+    pages(bench, [{ tags: ['1'], link: '<?last=1>; rel="next"' }]);
+    bench.backup.faults.add(on('GET', 'tags'), answer(404));
+
+    await assert.rejects(shelf.tags(signal), { message: /one of its pages is not there/ });
+  });
+
+  for (const tag of ['../../other', 'a/b', 'a b', '', '\u001b[2J', 'x'.repeat(129)]) {
+    it(`refuses what is no name: ${JSON.stringify(tag.slice(0, 12))}`, async () => {
+      const { bench, shelf } = await open();
+      pages(bench, [{ tags: ['1', tag] }]);
+
+      await assert.rejects(shelf.tags(signal), { message: /it lists what is no name/ });
+    });
+  }
+
+  it('refuses what is no list', async () => {
+    const { bench, shelf } = await open();
+    bench.backup.faults.add(on('GET', 'tags'), answer(200, { body: '<html>' }));
+
+    await assert.rejects(shelf.tags(signal), { message: /the answer is no list/ });
+  });
+});
+
+describe('a shelf', () => {
+  it('resolves tags, and never takes a refusal for absence', async () => {
+    const { bench, shelf } = await open();
+    seed(bench.backup, 'acme/app:1', image);
+
+    assert.equal(await shelf.resolve('1', signal), image.digest);
+    assert.equal(await shelf.resolve('2', signal), undefined);
+    bench.backup.faults.add(() => true, answer(403));
+    await assert.rejects(shelf.resolve('1', signal), { code: 'BACKUP_DENIED' });
+    await assert.rejects(shelf.hasBlob(image.digest, signal), { code: 'BACKUP_DENIED' });
+  });
+
+  it('reads what is below a digest', async () => {
+    const { bench, shelf } = await open();
+    seed(bench.backup, 'acme/app:1', index);
+
+    assert.deepEqual(await shelf.read(image.digest, signal), {
+      children: [],
+      blobs: image.blobs.map(({ digest }) => digest),
+      bytes: image.blobs.reduce((sum, { size }) => sum + size, 0),
+      platforms: [],
+    });
+    assert.deepEqual(await shelf.read(index.digest, signal), {
+      children: index.children.map(({ digest }) => digest),
+      blobs: [],
+      platforms: ['linux/amd64', 'linux/arm/v7'],
+    });
+    assert.equal(await shelf.read(`sha256:${'0'.repeat(64)}`, signal), undefined);
+  });
+
+  it('gives what it has another tag, byte by byte', async () => {
+    const { bench, shelf } = await open();
+    seed(bench.backup, 'acme/app:1', index);
+
+    await shelf.tag(index.digest, '2', signal);
+
+    assert.equal(bench.backup.store.manifest('acme/app', '2')?.digest, index.digest);
+    await assert.rejects(shelf.tag(`sha256:${'0'.repeat(64)}`, '3', signal), {
+      code: 'BACKUP_NOT_FOUND',
+    });
+  });
+
+  it('removes a digest, also one that is gone already, and never asks to remove a tag', async () => {
+    const { bench, shelf } = await open();
+    seed(bench.backup, 'acme/app:1', image);
+
+    await shelf.remove(image.digest, signal);
+    await shelf.remove(image.digest, signal);
+
+    assert.deepEqual(bench.backup.store.tags('acme/app'), []);
+    await assert.rejects(shelf.remove('1', signal), { name: 'TypeError' });
+  });
+
+  it('says where nothing may be deleted', async () => {
+    const { bench, shelf } = await open();
+    seed(bench.backup, 'acme/app:1', image);
+    bench.backup.faults.add(on('DELETE', 'manifest'), answer(405));
+
+    await assert.rejects(shelf.remove(image.digest, signal), {
+      code: 'BACKUP_REFUSED',
+      message: `the backup registry ${bench.backup.host} does not let anybody delete (405); distribution wants storage.delete.enabled for it`,
+    });
+  });
+
+  it('refuses a registry that serves another manifest than it was asked for', async () => {
+    const { bench, shelf } = await open();
+    seed(bench.backup, 'acme/app:1', image);
+    bench.backup.faults.add(
+      on('HEAD', 'manifest'),
+      changeHeaders({ 'docker-content-digest': `sha256:${'1'.repeat(64)}` }),
+    );
+
+    await assert.rejects(shelf.resolve(image.digest, signal), { code: 'BACKUP_REFUSED' });
+  });
+});

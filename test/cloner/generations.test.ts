@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { generationsOf } from '../../lib/cloner/generations.ts';
+import { released } from '../../lib/cloner/hold.ts';
+
+const [A, B, C, D] = ['a', 'b', 'c', 'd'].map((letter) => `sha256:${letter.repeat(64)}`);
+const hex = { A: 'a'.repeat(12), B: 'b'.repeat(12), C: 'c'.repeat(12), D: 'd'.repeat(12) };
+const day = Date.UTC(2026, 0, 1);
+
+/** Digests in the order in which `generationsOf` gives them, by their letters. */
+function order(holdings: Readonly<Record<string, string | undefined>>): string {
+  const map = new Map(
+    Object.entries(holdings).flatMap(([tag, digest]) =>
+      digest === undefined ? [] : [[tag, digest] as const],
+    ),
+  );
+  return generationsOf('1', map)
+    .map(({ digest, rank }) => `${digest[7]}${rank === undefined ? '?' : ''}`)
+    .join(' ');
+}
+
+describe('generationsOf', () => {
+  it('puts the current one first, the newest next, and what nothing tells of at the end', () => {
+    const holdings = {
+      1: B,
+      [`1.${hex.A}`]: A,
+      [`1.${hex.B}`]: B,
+      [`1.${hex.C}`]: C,
+      [`1.${hex.D}`]: D,
+      [`1.moved.20260102T000000Z.${hex.A}`]: B,
+      [`1.moved.20260103T000000Z.${hex.B}`]: C,
+      [`1.moved.20260104T000000Z.${hex.C}`]: B,
+    };
+
+    assert.equal(order(holdings), 'b c a d?');
+  });
+
+  it('goes by the last time that the tag moved to each', () => {
+    const holdings = {
+      1: D,
+      [`1.${hex.A}`]: A,
+      [`1.${hex.B}`]: B,
+      [`1.${hex.C}`]: C,
+      [`1.${hex.D}`]: D,
+      [`1.moved.20260102T000000Z.${hex.A}`]: B,
+      [`1.moved.20260103T000000Z.${hex.B}`]: C,
+      [`1.moved.20260104T000000Z.${hex.C}`]: A,
+      [`1.moved.20260105T000000Z.${hex.A}`]: D,
+    };
+
+    assert.equal(order(holdings), 'd a c b');
+  });
+
+  it('believes no mark that does not fit what it holds, and mixes in no other tag’s', () => {
+    const holdings = {
+      1: A,
+      [`1.${hex.A}`]: A,
+      [`1.${hex.B}`]: C,
+      '1.2': B,
+      [`1.2.${hex.B}`]: B,
+      [`1.2.${hex.C}`]: C,
+      [`2.${hex.D}`]: D,
+    };
+
+    assert.equal(order(holdings), 'a?');
+  });
+
+  it('says what is current, held, since when, and which tags keep it', () => {
+    const holdings = new Map([
+      ['1', B ?? ''],
+      ['1.hold', B ?? ''],
+      ['stable', B ?? ''],
+      [`1.${hex.B}`, B ?? ''],
+      [`1.moved.20260101T000000Z.${hex.A}`, B ?? ''],
+    ]);
+
+    assert.deepEqual(generationsOf('1', holdings), [
+      {
+        digest: B,
+        isCurrent: true,
+        isHeld: true,
+        since: day,
+        rank: day,
+        tags: ['1', '1.hold', 'stable', `1.${hex.B}`, `1.moved.20260101T000000Z.${hex.A}`],
+      },
+    ]);
+  });
+
+  it('does not take a released hold for one', () => {
+    const holdings = new Map([
+      ['1', A ?? ''],
+      [`1.${hex.A}`, A ?? ''],
+      ['1.hold', released.digest],
+    ]);
+
+    assert.deepEqual(
+      generationsOf('1', holdings).map(({ isHeld }) => isHeld),
+      [false],
+    );
+  });
+});

@@ -1,0 +1,291 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import { readHoldings } from '../../lib/cloner/generations.ts';
+import { type PruneRules, planPrune, removeGeneration } from '../../lib/cloner/prune.ts';
+import { generationTag, moveTag } from '../../lib/image/tags.ts';
+import type { BackupShelf } from '../../lib/index.ts';
+import {
+  answer,
+  type Image,
+  makeImage,
+  makeIndex,
+  on,
+  seed,
+} from '../../lib/memory-registry/index.ts';
+import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';
+
+const { signal } = new AbortController();
+const one = makeImage({ seed: 'one' });
+const two = makeImage({ seed: 'two' });
+const three = makeImage({ seed: 'three' });
+const four = makeImage({ seed: 'four' });
+
+let bench: Bench | undefined;
+afterEach(async () => {
+  await bench?.close();
+  bench = undefined;
+});
+
+interface Stage {
+  readonly bench: Bench;
+  readonly shelf: BackupShelf;
+  /** As a copy, on the n-th day of 2026. */
+  readonly move: (tag: string, image: Image, day: number) => void;
+  readonly put: (tag: string, image: Image) => void;
+  readonly tags: () => readonly string[];
+  /** `1: ab… would go`, with the letters of `names`. */
+  readonly plan: (rules?: Partial<PruneRules>) => Promise<readonly string[]>;
+  readonly apply: (rules?: Partial<PruneRules>) => Promise<void>;
+}
+
+async function open(): Promise<Stage> {
+  const opened = await openBench();
+  bench = opened;
+  const { backup } = opened;
+  const shelf = await opened.shelf('acme/app');
+  const names = new Map(
+    [one, two, three, four].map(({ digest }, index) => [digest, `#${index + 1}`]),
+  );
+  const put = (tag: string, image: Image): void => {
+    seed(backup, `acme/app:${tag}`, image);
+  };
+  const full = (rules: Partial<PruneRules>): PruneRules => ({ keep: 2, used: new Set(), ...rules });
+  const readPlan = async (rules: Partial<PruneRules>) =>
+    await planPrune(shelf, await readHoldings(shelf, signal), full(rules), signal);
+  return {
+    bench: opened,
+    shelf,
+    put,
+    move: (tag, image, day) => {
+      const from = backup.store.manifest('acme/app', tag)?.digest;
+      put(generationTag(tag, image.digest), image);
+      if (from !== undefined) put(moveTag(tag, { at: Date.UTC(2026, 0, day), from }), image);
+      put(tag, image);
+    },
+    tags: () => backup.store.tags('acme/app'),
+    plan: async (rules = {}) =>
+      (await readPlan(rules)).map(
+        ({ digest, of, keptBecause = 'goes' }) =>
+          `${names.get(digest) ?? digest} of ${of.join(',')}: ${keptBecause}`,
+      ),
+    apply: async (rules = {}) => {
+      for (const old of await readPlan(rules)) {
+        if (old.keptBecause === undefined) await removeGeneration(shelf, old, full(rules), signal);
+      }
+    },
+  };
+}
+
+describe('planPrune', () => {
+  it('lets go what is older than the newest so many', async () => {
+    const { move, plan } = await open();
+    for (const [day, image] of [one, two, three, four].entries()) move('1', image, day + 1);
+
+    assert.deepEqual(await plan({ keep: 1 }), ['#1 of 1: goes', '#2 of 1: goes', '#3 of 1: goes']);
+    assert.deepEqual(await plan({ keep: 3 }), ['#1 of 1: goes']);
+    assert.deepEqual(await plan({ keep: 4 }), []);
+  });
+
+  it('counts what the tag holds now as one, also where that is the oldest', async () => {
+    const { move, plan } = await open();
+    for (const [day, image] of [one, two, three, one].entries()) move('1', image, day + 1);
+
+    assert.deepEqual(await plan({ keep: 2 }), ['#2 of 1: goes']);
+  });
+
+  const keeps: readonly (readonly [what: string, do_: (stage: Stage) => void, verdict: string])[] =
+    [
+      ['a hold', ({ put }) => put('1.hold', one), 'held by 1.hold'],
+      ['a tag of somebody’s own', ({ put }) => put('golden', one), 'held by golden'],
+      [
+        'a tag that looks like a mark and is a copy',
+        ({ put }) => {
+          put('1.from.aaaaaaaaaaaa', one);
+          put(generationTag('1.from.aaaaaaaaaaaa', one.digest), one);
+        },
+        `held by ${generationTag('1.from.aaaaaaaaaaaa', one.digest)}`,
+      ],
+      ['another image’s tag', ({ move }) => move('2', one, 1), 'held by 2'],
+      [
+        'another image’s generation that stays',
+        ({ move }) => {
+          move('2', one, 1);
+          move('2', two, 2);
+        },
+        `held by ${generationTag('2', one.digest)}`,
+      ],
+      ['an index', ({ put }) => put('multi', makeIndex([one, two])), 'part of an image that stays'],
+      [
+        'a nested index',
+        ({ put }) => put('multi', makeIndex([makeIndex([one])])),
+        'part of an image that stays',
+      ],
+    ];
+  for (const [what, prepare, verdict] of keeps) {
+    it(`keeps what ${what} holds`, async () => {
+      const stage = await open();
+      for (const [day, image] of [one, two, three].entries()) stage.move('1', image, day + 1);
+      prepare(stage);
+
+      assert.deepEqual(await stage.plan({ keep: 2 }), [`#1 of 1: ${verdict}`]);
+    });
+  }
+
+  it('keeps what is said to be in use, by its own digest or by a platform’s', async () => {
+    const { move, plan, put } = await open();
+    const index = makeIndex([two, three]);
+    move('1', index, 1);
+    move('1', one, 2);
+
+    assert.deepEqual(await plan({ keep: 1, used: new Set([index.digest]) }), [
+      `${index.digest} of 1: in use`,
+    ]);
+    assert.deepEqual(await plan({ keep: 1, used: new Set([three.digest]) }), [
+      `${index.digest} of 1: in use`,
+    ]);
+    put('1', one);
+  });
+
+  it('keeps what the tag never had, or had before that was noted', async () => {
+    const { put, move, plan } = await open();
+    put(generationTag('1', four.digest), four);
+    move('1', one, 1);
+    move('1', two, 2);
+
+    assert.deepEqual(await plan({ keep: 1 }), ['#1 of 1: goes']);
+  });
+
+  it('lets go what is old for every tag that had it, and for those that are meant', async () => {
+    const { move, plan } = await open();
+    for (const tag of ['1', 'latest']) {
+      for (const [day, image] of [one, two].entries()) move(tag, image, day + 1);
+    }
+
+    assert.deepEqual(await plan({ keep: 1 }), ['#1 of 1,latest: goes']);
+    assert.deepEqual(await plan({ keep: 1, tags: ['1'] }), [
+      `#1 of 1: held by ${generationTag('latest', one.digest)}`,
+    ]);
+  });
+
+  it('lets nothing go of a tag that is gone', async () => {
+    const { put, plan } = await open();
+    for (const image of [one, two]) put(generationTag('1', image.digest), image);
+    put(moveTag('1', { at: 0, from: one.digest }), two);
+
+    assert.deepEqual(await plan({ keep: 1 }), []);
+  });
+
+  it('gives up where a manifest cannot be read', async () => {
+    const { move, bench, plan } = await open();
+    for (const [day, image] of [one, two].entries()) move('1', image, day + 1);
+    bench.backup.faults.add(on('GET', 'manifest'), answer(403));
+
+    await assert.rejects(plan({ keep: 1 }), { code: 'BACKUP_DENIED' });
+  });
+});
+
+describe('removeGeneration', () => {
+  it('removes the generation with its own parts and marks, and nothing else', async () => {
+    const { bench, move, apply, tags } = await open();
+    const shared = makeImage({ seed: 'shared' });
+    const old = makeIndex([one, shared]);
+    const kept = makeIndex([two, shared]);
+    move('1', old, 1);
+    move('1', kept, 2);
+
+    await apply({ keep: 1 });
+
+    assert.deepEqual(tags(), [
+      '1',
+      generationTag('1', kept.digest),
+      moveTag('1', { at: Date.UTC(2026, 0, 2), from: old.digest }),
+    ]);
+    const { store } = bench.backup;
+    assert.deepEqual(
+      store.manifests('acme/app').toSorted(),
+      [kept, two, shared].map(({ digest }) => digest).toSorted(),
+    );
+    assert.ok(walk(bench.backup, 'acme/app', '1').size > 0);
+    assert.ok(
+      store.blob('acme/app', one.blobs[1]?.digest ?? ''),
+      'blobs are left to garbage collection',
+    );
+  });
+
+  it('removes several, the oldest first', async () => {
+    const { bench, move, apply } = await open();
+    for (const [day, image] of [one, two, three, four].entries()) move('1', image, day + 1);
+
+    await apply({ keep: 1 });
+
+    assert.deepEqual(bench.backup.store.manifests('acme/app'), [four.digest]);
+  });
+
+  it('keeps what the tag has come back to since', async () => {
+    const { shelf, move, tags } = await open();
+    for (const [day, image] of [one, two, one, two].entries()) move('1', image, day + 1);
+    const rules = { keep: 2, used: new Set<string>() };
+
+    assert.equal(
+      await removeGeneration(shelf, { digest: one.digest, of: ['1'] }, rules, signal),
+      false,
+    );
+    assert.ok(tags().includes(generationTag('1', one.digest)));
+  });
+
+  it('removes an index before the image that both it and the tag had', async () => {
+    const { bench, move, apply } = await open();
+    const index = makeIndex([one, two]);
+    move('1', one, 1);
+    move('1', index, 2);
+    move('1', three, 3);
+
+    await apply({ keep: 1 });
+
+    const deleted = bench.backup.requests.list({ method: 'DELETE' }).map(({ path }) => path);
+    const at = (image: Image): number => deleted.findIndex((path) => path.endsWith(image.digest));
+    assert.ok(at(index) < at(one), deleted.join(' '));
+    assert.deepEqual(bench.backup.store.manifests('acme/app'), [three.digest]);
+  });
+
+  it('looks again right before, and keeps what somebody has taken up since', async () => {
+    const { shelf, move, put, tags } = await open();
+    move('1', one, 1);
+    move('1', two, 2);
+    put('golden', one);
+
+    assert.equal(
+      await removeGeneration(
+        shelf,
+        { digest: one.digest, of: ['1'] },
+        { keep: 1, used: new Set() },
+        signal,
+      ),
+      false,
+    );
+    assert.ok(tags().includes('golden'));
+  });
+
+  it('stops at a registry that removes more than it is told to', async () => {
+    const { bench, shelf, move, put } = await open();
+    move('1', one, 1);
+    move('1', two, 2);
+    put('golden', three);
+    bench.backup.faults.add(on('DELETE', 'manifest'), async (exchange, next) => {
+      bench.backup.store.deleteManifest('acme/app', three.digest);
+      return await next(exchange);
+    });
+
+    await assert.rejects(
+      removeGeneration(
+        shelf,
+        { digest: one.digest, of: ['1'] },
+        { keep: 1, used: new Set() },
+        signal,
+      ),
+      {
+        message: /the registry removed other tags, too: golden; nothing more is removed$/,
+      },
+    );
+  });
+});

@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import { released } from '../../lib/cloner/hold.ts';
+import { type Keeper, release, rollBack } from '../../lib/cloner/rollback.ts';
+import { answer, makeImage, makeIndex, on, seed } from '../../lib/memory-registry/index.ts';
+import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';
+
+const at = Date.UTC(2026, 10, 25, 3, 34, 8);
+const old = makeIndex([
+  makeImage({ seed: 'old' }),
+  makeImage({ seed: 'old', platform: 'linux/arm64' }),
+]);
+const current = makeImage({ seed: 'current' });
+const hexOf = ({ digest }: { readonly digest: string }): string => digest.slice(7, 19);
+
+let bench: Bench | undefined;
+afterEach(async () => {
+  await bench?.close();
+  bench = undefined;
+});
+
+/** `acme/app:1` was `old` and is `current`. */
+async function open(): Promise<{
+  readonly bench: Bench;
+  readonly keeper: Keeper;
+  readonly held: (tag: string) => string | undefined;
+}> {
+  const opened = await openBench();
+  bench = opened;
+  const { backup } = opened;
+  seed(backup, `acme/app:1.${hexOf(old)}`, old);
+  seed(backup, `acme/app:1.${hexOf(current)}`, current);
+  seed(backup, 'acme/app:1', current);
+  backup.requests.forget();
+  return {
+    bench: opened,
+    keeper: {
+      shelf: await opened.shelf('acme/app'),
+      backup: { domain: 'registry.example', path: 'acme/app', tag: '1' },
+      adoptExisting: false,
+      now: () => at,
+      signal: new AbortController().signal,
+    },
+    held: (tag) => backup.store.manifest('acme/app', tag)?.digest,
+  };
+}
+
+/** Tags in the order in which they were written. */
+function written({ backup }: Bench): readonly string[] {
+  return backup.requests
+    .list({ method: 'PUT', kind: 'manifest' })
+    .map(({ path }) => path.slice(path.lastIndexOf('/') + 1));
+}
+
+describe('rollBack', () => {
+  it('holds, notes the move, and moves, in this order', async () => {
+    const { bench, keeper, held } = await open();
+
+    const moved = await rollBack(keeper, old.digest);
+
+    assert.deepEqual(moved, { digest: old.digest, from: current.digest });
+    const move = `1.moved.20261125T033408Z.${hexOf(current)}`;
+    assert.deepEqual(written(bench), ['1.hold', move, '1']);
+    for (const tag of ['1', '1.hold', move]) assert.equal(held(tag), old.digest, tag);
+    assert.equal(held(`1.${hexOf(current)}`), current.digest);
+    assert.equal(walk(bench.backup, 'acme/app', '1').size, 7);
+  });
+
+  for (const wanted of [
+    hexOf(old),
+    `sha256:${hexOf(old)}`,
+    old.digest.slice(0, 30),
+    old.digest.slice(7),
+  ]) {
+    it(`finds the generation by ${wanted.slice(0, 24)}`, async () => {
+      const { keeper, held } = await open();
+
+      await rollBack(keeper, wanted);
+
+      assert.equal(held('1'), old.digest);
+    });
+  }
+
+  it('only holds what is there already', async () => {
+    const { bench, keeper, held } = await open();
+
+    assert.deepEqual(await rollBack(keeper, current.digest), {
+      digest: current.digest,
+      from: current.digest,
+    });
+    assert.deepEqual(written(bench), ['1.hold']);
+    assert.equal(held('1.hold'), current.digest);
+  });
+
+  it('goes back and forth', async () => {
+    const { keeper, held } = await open();
+    await rollBack(keeper, old.digest);
+
+    await rollBack(keeper, current.digest);
+
+    assert.equal(held('1'), current.digest);
+    assert.equal(held('1.hold'), current.digest);
+  });
+
+  const refused = [
+    [
+      'what the tag never was',
+      `sha256:${'0'.repeat(64)}`,
+      'BACKUP_NOT_FOUND',
+      /no generation sha256:0000/,
+    ],
+    ['another tag’s generation', '', 'BACKUP_NOT_FOUND', /no generation/],
+    ['what is no digest', 'latest', 'INVALID_REFERENCE', /^"latest" is no digest, such as/],
+    ['a path', '../../x', 'INVALID_REFERENCE', /is no digest/],
+    ['too few digits', 'abc', 'INVALID_REFERENCE', /6 hexadecimal digits are the least/],
+  ] as const;
+  for (const [what, wanted, code, message] of refused) {
+    it(`refuses ${what}, and writes nothing`, async () => {
+      const { bench, keeper } = await open();
+      const other = makeImage({ seed: 'other' });
+      seed(bench.backup, `acme/app:2.${hexOf(other)}`, other);
+
+      await assert.rejects(rollBack(keeper, wanted === '' ? other.digest : wanted), {
+        code,
+        message,
+      });
+      assert.deepEqual(written(bench), []);
+    });
+  }
+
+  const holes = [
+    [
+      'a layer',
+      (bench: Bench) =>
+        bench.backup.store.deleteBlob('acme/app', old.children[1]?.blobs[1]?.digest ?? ''),
+    ],
+    [
+      'a config',
+      (bench: Bench) =>
+        bench.backup.store.deleteBlob('acme/app', old.children[0]?.blobs[0]?.digest ?? ''),
+    ],
+    [
+      'a platform',
+      (bench: Bench) =>
+        bench.backup.store.deleteManifest('acme/app', old.children[1]?.digest ?? ''),
+    ],
+  ] as const;
+  for (const [what, make] of holes) {
+    it(`refuses a generation that has lost ${what}, and says so`, async () => {
+      const { bench, keeper, held } = await open();
+      assert.ok(make(bench));
+
+      await assert.rejects(rollBack(keeper, old.digest), {
+        code: 'BACKUP_NOT_FOUND',
+        message:
+          /is not whole any more, sha256:[0-9a-f]{64} is missing: registry\.example\/acme\/app:1 stays where it is$/,
+      });
+      assert.deepEqual(written(bench), []);
+      assert.equal(held('1'), current.digest);
+    });
+  }
+
+  it('does not leave behind what somebody else has put there', async () => {
+    const { bench, keeper, held } = await open();
+    const strange = makeImage({ seed: 'strange' });
+    seed(bench.backup, 'acme/app:1', strange);
+
+    await assert.rejects(rollBack(keeper, old.digest), { code: 'BACKUP_NOT_OURS' });
+    assert.equal(held('1'), strange.digest);
+
+    await rollBack({ ...keeper, adoptExisting: true }, old.digest);
+    assert.equal(held(`1.${hexOf(strange)}`), strange.digest);
+    assert.equal(held('1'), old.digest);
+  });
+
+  it('can be repeated where it was interrupted', async () => {
+    const { bench, keeper, held } = await open();
+    const down = bench.backup.faults.add(
+      ({ method, path }) => method === 'PUT' && path.endsWith('/manifests/1'),
+      answer(500),
+    );
+    await assert.rejects(rollBack(keeper, old.digest), { code: 'BACKUP_UNAVAILABLE' });
+    assert.equal(held('1'), current.digest);
+    assert.equal(held('1.hold'), old.digest);
+    down.end();
+
+    await rollBack(keeper, old.digest);
+
+    assert.equal(held('1'), old.digest);
+  });
+});
+
+describe('release', () => {
+  it('overwrites the hold, and deletes nothing', async () => {
+    const { bench, keeper, held } = await open();
+    await rollBack(keeper, old.digest);
+    bench.backup.requests.forget();
+
+    assert.equal(await release(keeper), old.digest);
+
+    assert.equal(held('1.hold'), released.digest);
+    assert.equal(held('1'), old.digest);
+    assert.equal(held(`1.${hexOf(old)}`), old.digest);
+    assert.equal(bench.backup.requests.count({ method: 'DELETE' }), 0);
+    assert.equal(walk(bench.backup, 'acme/app', '1.hold').size, 2);
+  });
+
+  it('has nothing to do where nothing is held, once or twice', async () => {
+    const { bench, keeper } = await open();
+
+    assert.equal(await release(keeper), undefined);
+    await rollBack(keeper, old.digest);
+    await release(keeper);
+    bench.backup.requests.forget();
+
+    assert.equal(await release(keeper), undefined);
+    assert.deepEqual(written(bench), []);
+  });
+
+  it('holds again after a release', async () => {
+    const { keeper, held } = await open();
+    await rollBack(keeper, old.digest);
+    await release(keeper);
+
+    await rollBack(keeper, current.digest);
+
+    assert.equal(held('1.hold'), current.digest);
+  });
+
+  it('needs an answer, not a silence', async () => {
+    const { bench, keeper } = await open();
+    bench.backup.faults.add(on('HEAD', 'manifest'), answer(403));
+    bench.backup.faults.add(on('GET', 'manifest'), answer(403));
+
+    await assert.rejects(release(keeper), { code: 'BACKUP_DENIED' });
+  });
+});

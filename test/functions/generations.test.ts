@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { generationTag, moveTag } from '../../lib/image/tags.ts';
+import {
+  answer,
+  createMemoryRegistry,
+  type Image,
+  type MemoryRegistry,
+  makeImage,
+  makeIndex,
+  on,
+  seed,
+  serveMemoryRegistry,
+} from '../../lib/memory-registry/index.ts';
+
+interface Run {
+  readonly code: number;
+  readonly lines: readonly string[];
+  readonly stderr: string;
+}
+
+const old = makeIndex([
+  makeImage({ seed: 'old' }),
+  makeImage({ seed: 'old', platform: 'linux/arm64' }),
+]);
+const current = makeImage({ seed: 'current', layers: [3 * 1024 * 1024] });
+const short = ({ digest }: Image): string => digest.slice(0, 19);
+
+describe('functions/generations/main.ts', () => {
+  let dir: string;
+  let registry: MemoryRegistry;
+  let host: string;
+  let close: () => Promise<void>;
+
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'generations-'));
+    await writeFile(join(dir, 'username'), 'acme');
+    await writeFile(join(dir, 'password'), 's3cret');
+    registry = createMemoryRegistry({ auth: { scheme: 'bearer', users: { acme: 's3cret' } } });
+    ({ host, close } = await serveMemoryRegistry({ registry }));
+    const put = (tag: string, image: Image): void => {
+      seed(registry, `backups/nginx:${tag}`, image);
+    };
+    put(generationTag('1.27', old.digest), old);
+    put(generationTag('1.27', current.digest), current);
+    put(moveTag('1.27', { at: Date.UTC(2026, 10, 25, 3, 34), from: old.digest }), current);
+    put('1.27', current);
+    put('2', old);
+    put(generationTag('2', old.digest), old);
+  });
+  afterEach(() => registry.faults.clear());
+  after(async () => {
+    await close();
+    await rm(dir, { recursive: true });
+  });
+
+  async function run(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Run> {
+    const command = ['--import', 'tsx', 'functions/generations/main.ts', ...args];
+    const given = { REGISTRY: host, REGISTRY_NAMESPACE: 'backups', REGISTRY_AUTH_DIR: dir };
+    return await new Promise((resolve) => {
+      execFile(
+        process.execPath,
+        command,
+        { env: { PATH: process.env['PATH'], ...given, ...env } },
+        (error, stdout, stderr) => {
+          const code = error === null ? 0 : Number(error.code);
+          resolve({ code, lines: stdout.trimEnd().split('\n'), stderr });
+        },
+      );
+    });
+  }
+
+  const held = (tag: string): string | undefined =>
+    registry.store.manifest('backups/nginx', tag)?.digest;
+
+  it('lists what the backup has, rolls back, holds, and releases', async () => {
+    const listed = await run(['list', 'nginx:1.27']);
+    const move = moveTag('1.27', { at: Date.UTC(2026, 10, 25, 3, 34), from: old.digest });
+    const pad = (text: string, width: number): string => text.padEnd(width);
+    assert.deepEqual(listed, {
+      code: 0,
+      stderr: '',
+      lines: [
+        `${host}/backups/nginx:1.27`,
+        'DIGEST               STATE    SINCE                 SIZE     PLATFORMS                TAGS',
+        `${short(current)}  current  2026-11-25 03:34 UTC  3.0 MiB  ${pad('', 23)}  1.27 ${generationTag('1.27', current.digest)} ${move}`,
+        `${short(old)}  ${pad('', 7)}  ${pad('', 20)}  ${pad('', 7)}  linux/amd64,linux/arm64  ${generationTag('1.27', old.digest)} 2 ${generationTag('2', old.digest)}`,
+      ],
+    });
+
+    const rolled = await run(['rollback', 'nginx:1.27', short(old)]);
+    assert.deepEqual(rolled, {
+      code: 0,
+      stderr: '',
+      lines: [
+        `${host}/backups/nginx:1.27 is at ${old.digest} now, and no longer at ${current.digest}`,
+        'it is held there: reviews do not move it until "just rollback nginx:1.27 --release"',
+        'nodes that have pulled the tag before may go on with what they have (imagePullPolicy: IfNotPresent)',
+      ],
+    });
+    assert.equal(held('1.27'), old.digest);
+    assert.equal(held('1.27.hold'), old.digest);
+
+    // As `kubectl get` shows it.
+    const again = await run(['list', `${host}/backups/nginx:1.27`]);
+    assert.match(again.lines[2] ?? '', new RegExp(`^${short(old)}  current, held  20`));
+
+    const released = await run(['rollback', 'nginx:1.27', '--release']);
+    assert.deepEqual(released.lines, [
+      `${host}/backups/nginx:1.27 is no longer held at ${old.digest}: it follows its source with the next review that asks for it`,
+    ]);
+    assert.deepEqual((await run(['rollback', 'nginx:1.27', '--release'])).lines, [
+      `${host}/backups/nginx:1.27 was not held`,
+    ]);
+    await run(['rollback', 'nginx:1.27', short(current)]);
+    await run(['rollback', 'nginx:1.27', '--release']);
+  });
+
+  it('prunes when it is told to, and says what holds the rest', async () => {
+    assert.deepEqual((await run(['prune'])).lines, [
+      'KEEP_GENERATIONS is not set: every generation is kept',
+    ]);
+    const env = { KEEP_GENERATIONS: '1' };
+    const name = `${host}/backups/nginx:1.27`;
+    assert.deepEqual((await run(['prune', 'nginx:1.27'], env)).lines, [
+      `${'IMAGE'.padEnd(name.length)}  DIGEST               VERDICT`,
+      `${name}  ${short(old)}  stays: held by 2`,
+      'nothing to remove with KEEP_GENERATIONS=1',
+    ]);
+    seed(registry, 'backups/nginx:2', current);
+    seed(registry, `backups/nginx:${generationTag('2', current.digest)}`, current);
+    seed(registry, `backups/nginx:${moveTag('2', { at: 0, from: old.digest })}`, current);
+
+    const report = await run(['prune'], env);
+    assert.deepEqual(report.lines.slice(1), [
+      `${name}, ${host}/backups/nginx:2  ${short(old)}  would go`,
+      '1 would go with KEEP_GENERATIONS=1; --apply removes them',
+    ]);
+    assert.equal(held(old.digest), old.digest);
+
+    await writeFile(join(dir, 'used.yaml'), `image: x@${old.children[0]?.digest}\n`);
+    const used = await run(['prune', '--apply', '--used', join(dir, 'used.yaml')], env);
+    assert.match(used.lines[1] ?? '', /stays: in use$/);
+
+    registry.faults.add(on('DELETE', 'manifest'), answer(405));
+    const refused = await run(['prune', '--apply'], env);
+    assert.equal(refused.code, 1);
+    assert.equal(
+      refused.stderr,
+      `prune: the backup registry ${host} does not let anybody delete (405); distribution wants storage.delete.enabled for it\n`,
+    );
+    registry.faults.clear();
+
+    const applied = await run(['prune', '--apply'], env);
+    assert.deepEqual(applied.lines.slice(-1), [
+      "1 removed; the space comes back with the registry's own garbage collection",
+    ]);
+    assert.equal(held(old.digest), undefined);
+    assert.equal(held('1.27'), current.digest);
+    assert.equal(held('2'), current.digest);
+  });
+
+  const mistakes: readonly (readonly [
+    what: string,
+    args: readonly string[],
+    code: number,
+    stderr: RegExp,
+  ])[] = [
+    ['no command', [], 2, /usage: list \| rollback \| prune/],
+    ['no image', ['list'], 2, /^list: usage: generations IMAGE\n$/],
+    ['no digest', ['rollback', 'nginx:1.27'], 2, /^rollback: usage: rollback IMAGE DIGEST, or/],
+    [
+      'a digest that is none',
+      ['rollback', 'nginx:1.27', '1.26'],
+      2,
+      /^rollback: "1\.26" is no digest/,
+    ],
+    [
+      'a pinned image',
+      ['list', `nginx@${old.digest}`],
+      2,
+      /is pinned to a digest, which never moves/,
+    ],
+    [
+      'a strange flag',
+      ['list', 'nginx', '--apply'],
+      2,
+      /^list: --apply and --used: not known to list\n$/,
+    ],
+    [
+      'a generation that is not there',
+      ['rollback', 'nginx:1.27', 'sha256:000000'],
+      1,
+      /^rollback: the backup has no generation sha256:000000 of /,
+    ],
+  ];
+  for (const [what, args, code, stderr] of mistakes) {
+    it(`says what is wrong with ${what}`, async () => {
+      const end = await run(args);
+
+      assert.equal(end.code, code, end.stderr);
+      assert.match(end.stderr, stderr);
+    });
+  }
+
+  it('does not apply blindly where workloads name digests', async () => {
+    const end = await run(['prune', '--apply'], { KEEP_GENERATIONS: '1', PIN_DIGESTS: 'true' });
+
+    assert.equal(end.code, 2);
+    assert.match(end.stderr, /^prune: PIN_DIGESTS=true: workloads name digests/);
+  });
+
+  it('says that it has nothing of an image', async () => {
+    const end = await run(['list', 'redis:7']);
+
+    assert.equal(end.code, 1);
+    assert.deepEqual(end.lines, [
+      `${host}/backups/redis:7`,
+      'the backup has no generation of redis:7',
+    ]);
+  });
+
+  it('never prints the password', async () => {
+    registry.faults.add(() => true, answer(403));
+
+    const end = await run(['list', 'nginx:1.27']);
+
+    assert.equal(end.code, 1);
+    assert.match(end.stderr, /refuses the credentials of registry-auth/);
+    assert.ok(!end.stderr.includes('s3cret'));
+  });
+});
