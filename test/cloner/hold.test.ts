@@ -7,7 +7,7 @@ import { released } from '../../lib/cloner/hold.ts';
 import { CloneError } from '../../lib/errors.ts';
 import { backupReference } from '../../lib/image/backup.ts';
 import { parseReference } from '../../lib/image/reference.ts';
-import type { CloneOutcome } from '../../lib/index.ts';
+import type { CloneOutcome, ImageCloner } from '../../lib/index.ts';
 import { createFakeCloner, type FakeCloner } from '../support/fake-cloner.ts';
 import { createMemoryLog } from '../support/memory-log.ts';
 
@@ -26,11 +26,14 @@ interface Stage {
   readonly move: (digest: string) => void;
 }
 
-function stage(keepsDigest: boolean): Stage {
+function stage(
+  keepsDigest: boolean,
+  wrap: (cloner: FakeCloner) => ImageCloner = (cloner) => cloner,
+): Stage {
   const cloner = createFakeCloner({ keepsDigest });
   const repository = 'registry.example/acme/nginx';
   const ensureBackup = createEnsureBackup({
-    cloner,
+    cloner: wrap(cloner),
     copies: createCopies({ now: () => 0 }),
     sourceCredentials: { credentialsFor: () => Promise.resolve([]) },
     backupCredentials: () => Promise.resolve(undefined),
@@ -165,6 +168,44 @@ for (const keepsDigest of [true, false]) {
     });
   });
 }
+
+describe('a hold that comes between the last look and the move', () => {
+  it('is found after it, and the tag moves back', async () => {
+    let lateHold: (() => void) | undefined;
+    const staged = stage(true, (cloner) => ({
+      ...cloner,
+      copy: (request, ...rest) =>
+        cloner.copy(
+          {
+            ...request,
+            moreTags: async (digest) => {
+              const tags = await request.moreTags(digest);
+              lateHold?.();
+              return tags;
+            },
+          },
+          ...rest,
+        ),
+    }));
+    for (const digest of [A, B]) {
+      staged.cloner.put('nginx:1.27', digest);
+      await staged.review();
+    }
+    staged.cloner.put('nginx:1.27', C);
+    lateHold = () => {
+      lateHold = undefined;
+      staged.hold(A);
+      staged.move(A);
+    };
+
+    const outcome = await staged.review();
+
+    assert.equal(digestOf(outcome), A);
+    assert.match(warningsOf(outcome).join(), /^nginx:1\.27 is held at sha256:aaaaaaaaaaaa;/);
+    assert.equal(staged.tags()['1.27'], A);
+    assert.equal(staged.tags()['1.27.cccccccccccc'], C);
+  });
+});
 
 async function flushed(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);

@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict';
+import { after, describe, it } from 'node:test';
+import { createCopies } from '../../lib/cloner/copies.ts';
+import { createEnsureBackup } from '../../lib/cloner/ensure-backup.ts';
+import { readHoldings } from '../../lib/cloner/generations.ts';
+import { planPrune, removeGeneration } from '../../lib/cloner/prune.ts';
+import { release, rollBack } from '../../lib/cloner/rollback.ts';
+import { CloneError } from '../../lib/errors.ts';
+import { generationTag } from '../../lib/image/tags.ts';
+import {
+  dropConnection,
+  type Image,
+  makeImage,
+  makeIndex,
+  seed,
+} from '../../lib/memory-registry/index.ts';
+import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';
+import { createMemoryLog } from '../support/memory-log.ts';
+
+const { signal } = new AbortController();
+const shared = makeImage({ seed: 'shared' });
+/** Some have parts in common, one is a part of another. */
+const images: readonly Image[] = [
+  makeImage({ seed: 'one' }),
+  makeIndex([makeImage({ seed: 'two' }), shared]),
+  makeIndex([makeImage({ seed: 'one' }), shared]),
+  makeImage({ seed: 'four', layers: [10, 20, 30] }),
+];
+const keep = 2;
+const path = 'acme/app';
+
+type Step =
+  | { readonly kind: 'publish'; readonly image: number }
+  | { readonly kind: 'review' | 'release' | 'prune' }
+  | { readonly kind: 'rollback'; readonly image: number };
+
+interface Run {
+  readonly bench: Bench;
+  /** Milliseconds since 1970; each step is a minute later. */
+  at: number;
+  /** Every digest that was whole under a tag of the backup, less what was pruned. */
+  readonly seen: Set<string>;
+}
+
+/** mulberry32: the same numbers for the same seed. */
+function createRandom(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+/** Everything of a process that is thrown away when it is killed is made anew for each step. */
+async function take({ bench, at }: Run, step: Step): Promise<void> {
+  const tag = '1';
+  const shelf = await bench.shelf(path);
+  const keeper = {
+    shelf,
+    backup: { domain: bench.backup.host, path, tag },
+    adoptExisting: false,
+    now: () => at,
+    signal,
+  };
+  switch (step.kind) {
+    case 'publish':
+      seed(bench.source, 'app:1', images[step.image] ?? shared);
+      return;
+    case 'rollback':
+      await rollBack(keeper, images[step.image]?.digest ?? '');
+      return;
+    case 'release':
+      await release(keeper);
+      return;
+    case 'prune': {
+      const rules = { keep, used: new Set<string>() };
+      for (const old of await planPrune(shelf, await readHoldings(shelf, signal), rules, signal)) {
+        if (old.keptBecause === undefined) await removeGeneration(shelf, old, rules, signal);
+      }
+      return;
+    }
+    case 'review': {
+      const ensureBackup = createEnsureBackup({
+        cloner: bench.cloner,
+        copies: createCopies(),
+        sourceCredentials: { credentialsFor: () => Promise.resolve([]) },
+        backupCredentials: () => Promise.resolve(undefined),
+        pinDigests: false,
+        adoptExisting: false,
+        clusterId: '',
+        privateToPublic: 'deny',
+        logger: createMemoryLog().logger,
+        observer: { reviewed() {}, cloned() {}, backupAnswered() {} },
+        now: () => performance.now(),
+        wallClock: () => at,
+        soon: () => undefined,
+      });
+      await ensureBackup({
+        source: { domain: bench.source.host, path: 'app', tag },
+        backup: { domain: bench.backup.host, path, tag },
+        dryRun: false,
+        budgetMs: 60_000,
+        signal,
+        uid: 'u',
+      });
+    }
+  }
+}
+
+/** Takes a step; from the n-th request to the backup on, nothing reaches it any more. */
+async function interrupt(run: Run, step: Step, after: number): Promise<boolean> {
+  const { backup } = run.bench;
+  let asked = 0;
+  const fault = backup.faults.add(() => (asked += 1) > after, dropConnection());
+  try {
+    await take(run, step);
+  } catch (error) {
+    assert.ok(error instanceof CloneError, String(error));
+  } finally {
+    fault.end();
+  }
+  return fault.hits() > 0;
+}
+
+/** Read from the store, by nothing of ours. */
+function audit({ bench, seen }: Run, hadTag: boolean): void {
+  const { store } = bench.backup;
+  const tags = new Map(
+    store.tags(path).map((tag) => [tag, store.manifest(path, tag)?.digest ?? '']),
+  );
+  for (const digest of tags.values()) walk(bench.backup, path, digest);
+  for (const digest of seen) {
+    assert.equal(
+      tags.get(generationTag('1', digest)),
+      digest,
+      `${digest} has lost its generation tag`,
+    );
+  }
+  if (hadTag) assert.ok(tags.has('1'), 'the tag is gone');
+  const current = tags.get('1');
+  if (current !== undefined) seen.add(current);
+  for (const { digest } of images)
+    if (tags.get(generationTag('1', digest)) === digest) seen.add(digest);
+}
+
+function formatSteps(steps: readonly Step[]): string {
+  return steps
+    .map((step) => ('image' in step ? `${step.kind} ${step.image}` : step.kind))
+    .join(', ');
+}
+
+describe('generations, whatever happens to the processes that write them', () => {
+  const benches: Bench[] = [];
+  after(async () => {
+    for (const bench of benches) await bench.close();
+  });
+
+  async function open(): Promise<Run> {
+    const bench = await openBench();
+    benches.push(bench);
+    return { bench, at: Date.UTC(2026, 0, 1), seen: new Set() };
+  }
+
+  /** What prune removed is not missed; so many as are to stay have to be left. */
+  function forgetPruned(run: Run): void {
+    const before = run.seen.size;
+    const { store } = run.bench.backup;
+    for (const digest of run.seen) {
+      if (store.manifest(path, generationTag('1', digest)) === undefined) run.seen.delete(digest);
+    }
+    assert.ok(run.seen.size >= Math.min(keep, before));
+  }
+
+  /** Each step of the story is interrupted at each of its requests, and then taken whole. */
+  const story: readonly Step[] = [
+    { kind: 'publish', image: 0 },
+    { kind: 'review' },
+    { kind: 'publish', image: 1 },
+    { kind: 'review' },
+    { kind: 'rollback', image: 0 },
+    { kind: 'publish', image: 2 },
+    { kind: 'review' },
+    { kind: 'rollback', image: 1 },
+    { kind: 'release' },
+    { kind: 'review' },
+    { kind: 'publish', image: 0 },
+    { kind: 'review' },
+    { kind: 'publish', image: 3 },
+    { kind: 'review' },
+    { kind: 'prune' },
+  ];
+  it('lose nothing at any request at which a step may end', async () => {
+    const run = await open();
+    for (const step of story) {
+      run.at += 60_000;
+      const hadTag = run.bench.backup.store.tags(path).includes('1');
+      if (step.kind !== 'publish') {
+        for (let after = 0; await interrupt(run, step, after); after += 1) {
+          if (step.kind === 'prune') forgetPruned(run);
+          audit(run, hadTag);
+        }
+      }
+      await take(run, step);
+      if (step.kind === 'prune') forgetPruned(run);
+      audit(run, hadTag);
+    }
+    // What it held last, and holds now.
+    const newest = [images[0]?.digest ?? '', images[3]?.digest ?? ''];
+    assert.deepEqual([...run.seen].toSorted(), newest.toSorted());
+  });
+
+  for (const seedNumber of [1, 2, 3, 4, 5]) {
+    it(`lose nothing in a random order of steps and kills (seed ${seedNumber})`, async () => {
+      const run = await open();
+      const random = createRandom(seedNumber);
+      const kinds = ['publish', 'review', 'review', 'rollback', 'release', 'prune'] as const;
+      const steps: Step[] = [];
+      for (let count = 0; count < 60; count += 1) {
+        const kind = kinds[random(kinds.length)] ?? 'review';
+        const step: Step =
+          kind === 'publish' || kind === 'rollback'
+            ? { kind, image: random(images.length) }
+            : { kind };
+        steps.push(step);
+        run.at += 60_000;
+        const { store } = run.bench.backup;
+        const hadTag = store.tags(path).includes('1');
+        const current = store.manifest(path, '1')?.digest;
+        if (random(2) === 0) await interrupt(run, step, random(25));
+        else
+          await take(run, step).catch((error: unknown) => assert.ok(error instanceof CloneError));
+        if (step.kind === 'prune') {
+          assert.equal(store.manifest(path, '1')?.digest, current, formatSteps(steps));
+          forgetPruned(run);
+        }
+        try {
+          audit(run, hadTag);
+        } catch (error) {
+          throw new Error(`after ${formatSteps(steps)}`, { cause: error });
+        }
+      }
+    });
+  }
+
+  for (const seedNumber of [11, 12, 13, 14]) {
+    it(`stay held when a rollback and a review meet (seed ${seedNumber})`, async () => {
+      const random = createRandom(seedNumber);
+      for (let round = 0; round < 6; round += 1) {
+        const run = await open();
+        for (const image of [0, 1]) {
+          await take(run, { kind: 'publish', image });
+          await take(run, { kind: 'review' });
+        }
+        await take(run, { kind: 'publish', image: 3 });
+        // One of both is a few requests ahead.
+        const ahead = random(20);
+        let asked = 0;
+        const gate = Promise.withResolvers<undefined>();
+        const { backup } = run.bench;
+        const counting = backup.faults.add(
+          () => true,
+          async (exchange, next) => {
+            asked += 1;
+            if (asked >= ahead) gate.resolve(undefined);
+            return await next(exchange);
+          },
+        );
+        const review = take(run, { kind: 'review' }).then(() => gate.resolve(undefined));
+        await gate.promise;
+        const rollback = take(run, { kind: 'rollback', image: 0 });
+        const results = await Promise.allSettled([review, rollback]);
+        counting.end();
+        assert.equal(results[0]?.status, 'fulfilled');
+
+        await take(run, { kind: 'review' });
+        assert.equal(backup.store.manifest(path, '1')?.digest, images[0]?.digest, `${ahead} ahead`);
+        audit(run, true);
+      }
+    });
+  }
+});
