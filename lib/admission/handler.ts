@@ -78,7 +78,7 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** The use case, start to end: plan, make the backup hold every image, complete. All collaborators are given. */
 export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHandler {
-  const { logger = silent, observer = blind, now = Date.now } = deps;
+  const { logger = silent, observer = blind, now = () => performance.now() } = deps;
   const ensureBackup = toEnsureBackup(deps);
 
   return async function review(body, options) {
@@ -109,7 +109,7 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
 
 /** What stands between a plan and the adapters, as the handler has it: for the entrances that plan by themselves. */
 export function toEnsureBackup(deps: Omit<AdmissionHandlerDeps, 'policy'>): EnsureBackup {
-  const { logger = silent, observer = blind, now = Date.now } = deps;
+  const { logger = silent, observer = blind, now = () => performance.now() } = deps;
   return createEnsureBackup({
     cloner: deps.cloner,
     copies: deps.copies ?? createCopies({ now }),

@@ -1,4 +1,8 @@
-import { createAdmissionHandler, type ReviewPolicy } from '../../lib/index.ts';
+import {
+  type AdmissionHandler,
+  createAdmissionHandler,
+  type ReviewPolicy,
+} from '../../lib/index.ts';
 import { type Bench, openBench } from '../adapters/registry/bench.ts';
 import { createMemoryLog, type MemoryLog } from '../support/memory-log.ts';
 import { deployment, patchOf, policy, review } from '../support/reviews.ts';
@@ -6,6 +10,8 @@ import { deployment, patchOf, policy, review } from '../support/reviews.ts';
 /** A person before the whole webhook: the handler, the registry adapter, and two registries in memory. */
 export interface Scene extends Pick<Bench, 'source' | 'backup'> {
   readonly log: MemoryLog;
+  /** The next process on the same registries: of what the last one knew it knows nothing. */
+  restart(): void;
   /** What `kubectl apply` of a Deployment with this image gets to read, with names instead of loopback addresses. */
   apply(image?: string): Promise<Told>;
   close(): Promise<void>;
@@ -17,6 +23,8 @@ export interface Told {
   /** After `denied the request: `. */
   readonly message: string | undefined;
   readonly warnings: readonly string[];
+  /** All audit annotations. */
+  readonly audit: string;
   readonly patch: unknown;
 }
 
@@ -32,14 +40,16 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
   const bench = await openBench(maxImageBytes === undefined ? {} : { maxImageBytes });
   const { source, backup, cloner } = bench;
   const log = createMemoryLog();
-  const handler = createAdmissionHandler({
-    cloner,
-    policy: policy({
-      backup: { domain: backup.host, namespace: 'acme', naming: 'nested' },
-      ...options.policy,
-    }),
-    logger: log.logger,
-  });
+  const start = (): AdmissionHandler =>
+    createAdmissionHandler({
+      cloner,
+      policy: policy({
+        backup: { domain: backup.host, namespace: 'acme', naming: 'nested' },
+        ...options.policy,
+      }),
+      logger: log.logger,
+    });
+  let handler = start();
   // Ports are others in every run.
   const named = (text: string): string =>
     text
@@ -51,15 +61,19 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
     source,
     backup,
     log,
+    restart() {
+      handler = start();
+    },
     async apply(image = 'app:1') {
       const body = review({ object: deployment({ web: `${source.host}/${image}` }) });
       const answer = await handler(body, { signal: new AbortController().signal, budgetMs });
-      const { allowed, status, warnings = [] } = answer.response;
+      const { allowed, status, warnings = [], auditAnnotations = {} } = answer.response;
       return {
         allowed,
         code: status?.code,
         message: status && named(status.message),
         warnings: warnings.map(named),
+        audit: Object.values(auditAnnotations).join('; '),
         patch: patchOf(answer),
       };
     },

@@ -7,6 +7,7 @@ export type ConnectionProblem =
   | 'untrusted'
   | 'not-https'
   | 'no-route'
+  | 'exhausted'
   | 'unknown';
 
 /** In the order in which they are looked for; codes are the system's, OpenSSL's and undici's. */
@@ -18,6 +19,7 @@ const byCode: readonly (readonly [RegExp, ConnectionProblem])[] = [
   [/CERT|SIGNATURE|SELF_SIGNED|ALTNAME/, 'untrusted'],
   [/EPROTO|SSL|TLS/, 'not-https'],
   [/EHOSTUNREACH|ENETUNREACH/, 'no-route'],
+  [/EMFILE|ENFILE|ENOBUFS|ENOMEM|EADDRNOTAVAIL/, 'exhausted'],
 ];
 
 /** For a sentence that begins with what was being done. */
@@ -29,11 +31,13 @@ export const connectionWords = {
   untrusted: 'its certificate is not trusted (REGISTRY_CA_FILE)',
   'not-https': 'it does not speak https (INSECURE_REGISTRIES)',
   'no-route': 'there is no route to it',
+  // Not the registry's fault, whatever the sentence begins with.
+  exhausted: 'image-cloner itself has no connections left (is its limit of open files too low?)',
   unknown: 'the connection failed',
 } as const satisfies Record<ConnectionProblem, string>;
 
 /** Problems that may be gone a moment later. */
-const passing: readonly ConnectionProblem[] = ['refused', 'cut', 'silent', 'no-route'];
+const passing: readonly ConnectionProblem[] = ['refused', 'cut', 'silent', 'no-route', 'exhausted'];
 
 /** Sorts an error of the system, of TLS or of undici. */
 export function connectionProblemOf(error: unknown): {

@@ -192,6 +192,11 @@ describe('toConnectionError', () => {
     ['ERR_SSL_WRONG_VERSION_NUMBER', 'it does not speak https (INSECURE_REGISTRIES)', false],
     ['EPROTO', 'it does not speak https (INSECURE_REGISTRIES)', false],
     ['EHOSTUNREACH', 'there is no route to it', true],
+    [
+      'EMFILE',
+      'image-cloner itself has no connections left (is its limit of open files too low?)',
+      true,
+    ],
     ['UND_ERR_INVALID_ARG', 'the connection failed', false],
   ] as const;
   for (const [code, words, isTransient] of cases) {

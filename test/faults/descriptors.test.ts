@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import {
+  createMemoryRegistry,
+  makeImage,
+  type ServedRegistry,
+  seed,
+  serveMemoryRegistry,
+} from '../../lib/memory-registry/index.ts';
+import { createAuthDir } from '../real/support/auth-dir.ts';
+import { eventually } from '../real/support/eventually.ts';
+import { startWebhook, type Webhook } from '../real/support/webhook.ts';
+import { deployment, review } from '../support/reviews.ts';
+
+const limit = 48;
+const isLinux = process.platform === 'linux';
+
+/** The real process with hardly any file descriptors. */
+describe('a webhook that runs out of file descriptors', { skip: !isLinux }, () => {
+  const image = makeImage();
+  let webhook: Webhook;
+  let backup: ServedRegistry;
+  const sources: ServedRegistry[] = [];
+  const others: Socket[] = [];
+
+  before(async () => {
+    const serve = async (): Promise<ServedRegistry> => {
+      const registry = createMemoryRegistry();
+      seed(registry, 'app:1', image);
+      return await serveMemoryRegistry({ registry });
+    };
+    backup = await serveMemoryRegistry({ registry: createMemoryRegistry() });
+    sources.push(await serve(), await serve());
+    const start = 'exec "$0" --import tsx functions/webhook/main.ts';
+    webhook = await startWebhook({
+      command: ['/bin/sh', '-c', `ulimit -n ${limit}; ${start}`, process.execPath],
+      env: {
+        CLONER: 'registry',
+        REGISTRY: backup.host,
+        REGISTRY_NAMESPACE: 'acme',
+        REGISTRY_AUTH_DIR: await createAuthDir({ name: 'acme', password: 'secret' }),
+      },
+    });
+  });
+  after(async () => {
+    for (const socket of others) socket.destroy();
+    await webhook.stop();
+    await Promise.all([backup, ...sources].map((registry) => registry.close()));
+  });
+
+  const descriptors = (): number => readdirSync(`/proc/${webhook.pid}/fd`).length;
+
+  /** So many more connections that somebody opens and does not use. */
+  async function crowd(size: number): Promise<void> {
+    const { port } = new URL(webhook.url);
+    const more = Array.from({ length: size }, () => connect(Number(port), '127.0.0.1'));
+    others.push(...more);
+    for (const socket of more) socket.on('error', () => undefined);
+    await Promise.all(more.map((socket) => once(socket, 'connect')));
+  }
+
+  /** What others close meanwhile is taken, too. */
+  async function leaveOne(): Promise<void> {
+    await eventually('there is room for one', async () => {
+      const left = limit - 1 - descriptors();
+      if (left > 0) await crowd(left);
+      else if (left < 0) others.pop()?.destroy();
+      return left === 0;
+    });
+  }
+
+  async function disperse(): Promise<void> {
+    for (const socket of others.splice(0)) socket.destroy();
+    await eventually('the connections are gone', () => descriptors() < limit - 4);
+  }
+
+  async function apply(source: ServedRegistry | undefined): Promise<string> {
+    const object = deployment({ web: `${source?.host}/app:1` });
+    return (await webhook.review(review({ object }))).body;
+  }
+
+  it('waits for one, and blames itself where there is none for a registry', async () => {
+    const [known, unknown] = sources;
+    assert.match(await apply(known), /"allowed":true/);
+    await leaveOne();
+
+    const body = await apply(unknown);
+    await disperse();
+
+    // It is tried again for a moment, and an idle connection may have made room.
+    assert.match(body, /"allowed":true|image-cloner itself has no connections left/);
+    await eventually('it works again', async () =>
+      (await apply(unknown)).includes('"allowed":true'),
+    );
+  });
+
+  it('survives a crowd that takes all of them, and comes back by itself', async () => {
+    await crowd(3 * limit);
+    await apply(sources[0]).catch(() => 'no answer');
+    await disperse();
+
+    assert.match(await apply(sources[0]), /"allowed":true/);
+    assert.equal((await webhook.stop()).code, 0);
+  });
+});
