@@ -30,14 +30,17 @@ const reasons: readonly (readonly [RegExp, Kinds])[] = [
   [/no space left/, ['status-507']],
   [/was not written by image-cloner/, ['status-404', 'status-403', 'lying-digest', 'status-401']],
   [/cannot be reached|has trouble with|did not serve|did not take/, 'any'],
-  [/did not say within|did not answer in time|answered so late/, 'any'],
-  [/cannot be copied/, 'any'],
+  [/did not say within|did not answer|gave no usable answer|answered so late/, 'any'],
+  [/cannot be copied|has lost|is not whole/, 'any'],
 ];
 
 /** Told beside a refusal of another image, and to who is never told to come back. */
 export function isPending(why: string): boolean {
   return /still copying|waits to be copied|the line is full/.test(why);
 }
+
+/** Once it is known to be down it is not asked for each image anew. */
+const outageWords = /(did not answer|gave no usable answer) .* ago/;
 
 /** What is checked of a write that was refused: every reason must be one that was true. */
 export function auditRefused(
@@ -83,7 +86,10 @@ function judge(
   askedAt: number,
   { faults, watch, ledger }: RefusedAudit,
 ): void {
-  const touching = faults().filter((fault) => touches(fault, wish) && isInTime(fault));
+  const isOutage = outageWords.test(why);
+  const touching = faults().filter(
+    (fault) => (touches(fault, wish) || (isOutage && fault.role === role)) && isInTime(fault),
+  );
   const blamed = touching.filter(
     (fault) =>
       (fault.role === role || fault.kind === 'late') &&
