@@ -1,8 +1,8 @@
-import { completeReview } from '../admission/complete.ts';
+import { type CloneOutcomes, completeReview } from '../admission/complete.ts';
 import { backfillAnnotation } from '../admission/judge.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
 import type { PatientEnsure } from '../cloner/patient.ts';
-import { canonicalReference } from '../image/reference.ts';
+import { canonicalReference, formatReference } from '../image/reference.ts';
 import type { CloneOutcome } from '../ports.ts';
 import { type Assessment, assess, isOpen } from './assess.ts';
 import { ensureAll } from './ensure-all.ts';
@@ -81,7 +81,9 @@ export function createBackfill(deps: BackfillDeps): Backfill {
     const notes = response.warnings ?? [];
     const isRefused = [...outcomes.values()].some(({ status }) => status === 'failed');
     if (isOpen(now)) return await touch(subject, signal, notes);
-    return isRefused ? failed(notes.join('; ')) : { state: 'done', what: 'asked for anew', notes };
+    if (isRefused) return failed(notes.join('; '));
+    const told = [...notes, ...stalePins(now, fresh, outcomes)];
+    return { state: 'done', what: 'asked for anew', notes: told };
   }
 
   async function touch(
@@ -127,6 +129,20 @@ function rememberOutcomes(ensure: PatientEnsure): PatientEnsure {
     known.set(key, outcome);
     return await outcome;
   };
+}
+
+/** What is pinned does not move with the backup's tag, and nothing else would say so. */
+function stalePins(now: Assessment, fresh: Assessment, outcomes: CloneOutcomes): readonly string[] {
+  return now.findings.flatMap(({ place, state }, index) => {
+    const found = fresh.findings[index];
+    if (state !== 'rewritten' || found?.state !== 'wanted') return [];
+    const outcome = outcomes.get(found.image.key);
+    if (outcome?.status !== 'ready') return [];
+    const image = formatReference(outcome.image);
+    return outcome.image.digest === undefined || image === place.image
+      ? []
+      : [`${place.label}: stays pinned to what it has; the tag is ${image} now`];
+  });
 }
 
 function failed(problem: string): StepEnd {

@@ -27,9 +27,11 @@ interface Setting {
   readonly refresh?: boolean;
   readonly change?: Partial<ReviewPolicy>;
   readonly rollout?: RolloutEnd;
+  /** What copies are pinned to. */
+  readonly digest?: string;
 }
 
-function open({ store, outcomes = {}, refresh = false, change = {}, rollout }: Setting): {
+function open({ store, outcomes = {}, refresh = false, change = {}, rollout, digest }: Setting): {
   readonly apply: (subject: Subject) => Promise<StepEnd>;
   readonly report: (subject: Subject) => Promise<readonly (readonly string[])[]>;
   /** Images that were asked for, those of a dry run marked. */
@@ -51,7 +53,7 @@ function open({ store, outcomes = {}, refresh = false, change = {}, rollout }: S
       const warnings = what === 'fallback' ? [`using the backup of ${name}`] : [];
       return Promise.resolve({
         status: 'ready',
-        image: backup,
+        image: { ...backup, ...(digest !== undefined && { digest }) },
         result,
         bytes: 0,
         durationMs: 0,
@@ -227,6 +229,24 @@ describe('createBackfill with refresh', () => {
     assert.deepEqual(end, { state: 'done', what: 'asked for anew', notes: [] });
     assert.deepEqual(asked, ['nginx:1.27']);
     assert.deepEqual(store.patches, []);
+  });
+
+  it('says what does not move with its tag, because it is pinned', async () => {
+    const [old, moved] = [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`];
+    const { apply } = open({ store: deaf(), refresh: true, digest: moved });
+
+    assert.deepEqual(await apply(web(`acme/nginx:1.27@${old}`, annotations)), {
+      state: 'done',
+      what: 'asked for anew',
+      notes: [
+        `container "main": stays pinned to what it has; the tag is acme/nginx:1.27@${moved} now`,
+      ],
+    });
+    assert.deepEqual(await apply(web(`acme/nginx:1.27@${moved}`, annotations)), {
+      state: 'done',
+      what: 'asked for anew',
+      notes: [],
+    });
   });
 
   it('asks for nothing that the annotation only claims', async () => {
