@@ -2,12 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { parseConfig } from '../../lib/config.ts';
 import { parseReference } from '../../lib/index.ts';
-import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
+import { toPullSecret } from '../../lib/install/pull-secret.ts';
+import { readBackupAuth, readPullSecret } from './backup-auth.ts';
 import { find, kubectl, mustKubectl } from './kubectl.ts';
-import { secret } from './objects.ts';
 import { probeLabels, toProbeName } from './probe.ts';
 import { judgePull, toPullAdvice } from './pull.ts';
 import type { DeploySettings } from './settings.ts';
+import { pushTinyImage } from './tiny-image.ts';
 
 const pollMs = 500;
 /** kubectl itself repeats a write that is told "still copying", so that this is what it gave up after. */
@@ -21,6 +22,11 @@ const admittedPod = v.object({
   spec: v.object({ containers: v.tuple([v.object({ image: v.string() })]) }),
 });
 
+interface AdmittedPod {
+  readonly name: string;
+  readonly image: string;
+}
+
 /**
  * Has a pod named through the webhook, which the probe's configuration sends there, and waits until a node has pulled its image from the
  * backup: nodes must resolve, reach and trust that registry and be allowed to read it, or workloads would be rewritten to images that
@@ -33,7 +39,7 @@ export async function startFromCopy(settings: DeploySettings): Promise<string> {
   await mustKubectl(['create', 'namespace', namespace]);
   try {
     await copyPullSecret(settings, namespace);
-    const { name, image } = await admit(settings, namespace);
+    const { name, image } = await admitOrBring(settings, namespace);
     await waitForPull(settings, { name, namespace, image });
     return image;
   } finally {
@@ -48,44 +54,50 @@ async function removeNamespace(name: string): Promise<void> {
 
 /** As `just pull-secret` would: from our own namespace where somebody has put one there, else made of the webhook's own credentials. */
 async function copyPullSecret(settings: DeploySettings, namespace: string): Promise<void> {
-  const { backupPullSecret: name, install } = settings;
+  const { backupPullSecret: name } = settings;
   if (name === undefined) return;
-  const own = `--namespace=${install.namespace}`;
-  const read = async (secretName: string): Promise<Readonly<Record<string, string>>> =>
-    v.parse(secret, (await find('secret', secretName, own)) ?? {}).data;
-  const given = (await read(name))['.dockerconfigjson'];
-  const auth = await read('registry-auth');
-  const config = given ?? auth['.dockerconfigjson'];
-  const { backup } = parseConfig(Object.fromEntries(settings.env));
-  const dockerConfig =
-    config === undefined
-      ? toDockerConfig(backup.domain, {
-          username: decode(auth['username']),
-          password: decode(auth['password']),
-        })
-      : decode(config);
+  const config = (await readPullSecret(settings, name)) ?? (await readBackupAuth(settings));
   await mustKubectl(
     ['create', `--namespace=${namespace}`, '--filename=-'],
-    JSON.stringify(toPullSecret(name, dockerConfig)),
+    JSON.stringify(toPullSecret(name, config)),
   );
 }
 
-function decode(base64 = ''): string {
-  return Buffer.from(base64, 'base64').toString().trim();
+/**
+ * The webhook need not be able to read IMAGE, whose registry may be another one than those of workloads. Then this machine puts a tiny
+ * image into the backup, if it can. Whatever is wrong with the backup, and an image that somebody has chosen, is told as it is.
+ */
+async function admitOrBring(settings: DeploySettings, namespace: string): Promise<AdmittedPod> {
+  const { probeImage, image, env, backupPullSecret } = settings;
+  try {
+    return await admit(settings, namespace, toPod(probeImage));
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    if (probeImage !== image || /backup/i.test(said)) throw error;
+    const dockerConfig = await readBackupAuth(settings);
+    const tiny = await pushTinyImage({ env, dockerConfig }).catch((second: unknown) => {
+      const why = second instanceof Error ? second.message : String(second);
+      throw new Error(`${said}\nNor could an image be put there from here: ${why}`, {
+        cause: error,
+      });
+    });
+    return await admit(settings, namespace, toPod(tiny, backupPullSecret));
+  }
 }
 
 /** Resolves with the pod as it is stored, its image being one of the backup. */
 async function admit(
   settings: DeploySettings,
   namespace: string,
-): Promise<{ readonly name: string; readonly image: string }> {
+  pod: object,
+): Promise<AdmittedPod> {
   const { probeImage, image, env } = settings;
   const end = performance.now() + copyWithinMs;
   const isPatient = env.get('ON_DEADLINE') === 'admit';
   for (;;) {
     const { code, stdout, stderr } = await kubectl(
       ['create', `--namespace=${namespace}`, '--filename=-', '--output=json'],
-      JSON.stringify(toPod(probeImage)),
+      JSON.stringify(pod),
     );
     const isOver = performance.now() > end;
     if (code === 0) {
@@ -129,13 +141,14 @@ function isBackup(image: string, { install, env, probeImage }: DeploySettings): 
 }
 
 /** It may run anywhere and asks for nothing: a cluster may demand that of every pod. */
-function toPod(image: string): object {
+function toPod(image: string, pullSecret?: string): object {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { generateName: 'image-cloner-probe-', labels: probeLabels },
     spec: {
       restartPolicy: 'Never',
+      ...(pullSecret !== undefined && { imagePullSecrets: [{ name: pullSecret }] }),
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       terminationGracePeriodSeconds: 0,

@@ -1,0 +1,42 @@
+import * as v from 'valibot';
+import { parseConfig } from '../../lib/config.ts';
+import { toDockerConfig } from '../../lib/install/pull-secret.ts';
+import { find } from './kubectl.ts';
+import { secret } from './objects.ts';
+import type { DeploySettings } from './settings.ts';
+
+/** The webhook's own credentials, from the Secret `registry-auth`, as the text of a docker `config.json`. */
+export async function readBackupAuth(settings: DeploySettings): Promise<string> {
+  const {
+    '.dockerconfigjson': config,
+    username,
+    password,
+  } = await readSecret(settings, 'registry-auth');
+  if (config !== undefined) return decode(config);
+  const { backup } = parseConfig(Object.fromEntries(settings.env));
+  return toDockerConfig(backup.domain, {
+    username: decode(username),
+    password: decode(password),
+  });
+}
+
+/** What somebody has put into our own namespace for pods to pull with, as the text of a docker `config.json`. */
+export async function readPullSecret(
+  settings: DeploySettings,
+  name: string,
+): Promise<string | undefined> {
+  const { '.dockerconfigjson': config } = await readSecret(settings, name);
+  return config === undefined ? undefined : decode(config);
+}
+
+async function readSecret(
+  { install }: DeploySettings,
+  name: string,
+): Promise<Readonly<Partial<Record<string, string>>>> {
+  const found = await find('secret', name, `--namespace=${install.namespace}`);
+  return v.parse(secret, found ?? {}).data;
+}
+
+function decode(base64 = ''): string {
+  return Buffer.from(base64, 'base64').toString().trim();
+}

@@ -1,0 +1,61 @@
+import { parseDockerConfig } from '../../lib/adapters/credentials/docker-config.ts';
+import { openRegistryCloner } from '../../lib/adapters/registry/index.ts';
+import { parseConfig, toBackupNamespace } from '../../lib/config.ts';
+import { formatReference } from '../../lib/index.ts';
+import {
+  createMemoryRegistry,
+  makeImage,
+  makeIndex,
+  seed,
+  serveMemoryRegistry,
+} from '../../lib/memory-registry/index.ts';
+
+const name = 'image-cloner-probe';
+const tag = '1';
+/** What nodes are. There is no program in it that could run: that a node gets it is all that it is for. */
+const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'linux/ppc64le', 'linux/s390x'];
+
+export interface TinyImageOptions {
+  /** The webhook's. */
+  readonly env: ReadonlyMap<string, string>;
+  /** Text of a docker `config.json` with which the backup may be written. */
+  readonly dockerConfig: string;
+}
+
+/** Puts an image of a few hundred bytes into the backup, from this machine. Resolves with its name. */
+export async function pushTinyImage({ env, dockerConfig }: TinyImageOptions): Promise<string> {
+  const { backup, insecureRegistries } = parseConfig(Object.fromEntries(env));
+  const [credentials] = parseDockerConfig(dockerConfig).find(backup);
+  const namespace = toBackupNamespace(backup, credentials?.username ?? '');
+  const target = { domain: backup.domain, path: `${namespace}/${name}` };
+  const index = makeIndex(platforms.map((platform) => makeImage({ platform, layers: [64] })));
+  const registry = createMemoryRegistry();
+  seed(registry, `${name}:${tag}`, index);
+  const served = await serveMemoryRegistry({ registry });
+  try {
+    const cloner = await openRegistryCloner({
+      configuredHosts: [backup.domain],
+      insecureRegistries: [...insecureRegistries, served.host],
+      caFile: undefined,
+      maxImageBytes: undefined,
+      insideCluster: false,
+      proxy: undefined,
+      onAnswer: () => undefined,
+    });
+    await cloner.copy(
+      {
+        source: { domain: served.host, path: name, tag, digest: index.digest },
+        sourceAccess: { side: 'source' },
+        target,
+        targetAccess: { side: 'backup', credentials },
+        firstTag: tag,
+        moreTags: () => [],
+      },
+      AbortSignal.timeout(60_000),
+      () => undefined,
+    );
+  } finally {
+    await served.close();
+  }
+  return formatReference({ ...target, tag });
+}
