@@ -4,17 +4,19 @@ import type { LeaseBoard } from './lease-board.ts';
 
 /** The right to copy to one target, kept until it is released. */
 interface HeldLease {
-  /** Fires when another replica has it: we must have been gone for a while. */
+  /** Fires when another replica has it: we must have been gone for a while, or unheard. */
   readonly lost: AbortSignal;
   /** Others may copy to that target again. Never rejects. */
   release(): Promise<void>;
 }
 
-/** Takes the lease of a target. `alone`: nobody can say who has it, so everybody does as if he were the only one. */
+/**
+ * Takes the lease of a target. Where the API server does not answer the copy begins without, and the lease is taken as soon as
+ * it does. `alone`: there are no leases for us, so everybody does as if he were the only one.
+ */
 export type AcquireLease = (
   key: CopyKey,
   read: () => CopyReading | undefined,
-  signal: AbortSignal,
 ) => Promise<HeldLease | 'taken' | 'alone'>;
 
 export interface LeaseDeps {
@@ -26,6 +28,10 @@ export interface LeaseDeps {
   readonly logger: Logger;
 }
 
+type Claim =
+  | { readonly status: 'held'; readonly version: string }
+  | { readonly status: 'taken' | 'forbidden' | 'unknown' };
+
 /** How often the others are told how far we are, and that we live. */
 const beatMs = 2_000;
 const maxAttempts = 3;
@@ -33,32 +39,43 @@ const maxAttempts = 3;
 const { signal: forever } = new AbortController();
 
 export function createLeases({ store, board, holder, clock, logger }: LeaseDeps): AcquireLease {
-  return async function acquire({ target, sourceDigest }, read, signal) {
+  return async function acquire({ target, sourceDigest }, read) {
     const content = (): CopyLease => {
       return { holder, target, sourceDigest, reading: read() ?? { elapsedMs: 0, idleMs: 0 } };
     };
+    const claimed = await claim(content());
+    if (claimed.status === 'taken') return 'taken';
+    if (claimed.status === 'forbidden') return 'alone';
+    return keep(claimed.status === 'held' ? claimed.version : undefined, content);
+  };
 
+  /** Ours now, where it was nobody's, a dead one's, or our own from an answer that we did not hear. */
+  async function claim(lease: CopyLease): Promise<Claim> {
+    const { target } = lease;
     for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-      const created = await store.create(content(), signal);
-      if (created.status === 'done') return keep(created.found, content);
-      if (created.status !== 'conflict' || !(await board.refresh())) return 'alone';
+      const created = await store.create(lease, forever);
+      if (created.status === 'done') return { status: 'held', version: created.found };
+      if (created.status === 'forbidden') return { status: 'forbidden' };
+      if (created.status !== 'conflict' || !(await board.refresh())) return { status: 'unknown' };
       const seen = board.seen(target);
       // It was let go in between.
       if (seen === undefined) continue;
-      // One of our own is left over from an answer that we did not hear.
-      if (seen.holder !== holder && !seen.isExpired) return 'taken';
-      const replaced = await store.replace(content(), seen.version, signal);
+      if (seen.holder !== holder && !seen.isExpired) return { status: 'taken' };
+      const replaced = await store.replace(lease, seen.version, forever);
       if (replaced.status === 'done') {
-        logger.warn({ target, from: seen.holder }, 'took over the copy of a replica that is gone');
-        return keep(replaced.found, content);
+        if (seen.holder !== holder) {
+          const fields = { target, from: seen.holder };
+          logger.warn(fields, 'took over the copy of a replica that is gone');
+        }
+        return { status: 'held', version: replaced.found };
       }
-      if (replaced.status !== 'conflict') return 'alone';
+      if (replaced.status !== 'conflict') return { status: 'unknown' };
     }
-    // It is there and cannot be read: somebody else's.
-    return 'alone';
-  };
+    // It is there and cannot be read.
+    return { status: 'unknown' };
+  }
 
-  function keep(first: string, content: () => CopyLease): HeldLease {
+  function keep(first: string | undefined, content: () => CopyLease): HeldLease {
     const { target } = content();
     const ended = new AbortController();
     const lost = new AbortController();
@@ -68,35 +85,32 @@ export function createLeases({ store, board, holder, clock, logger }: LeaseDeps)
       for (;;) {
         await clock.sleep(beatMs, ended.signal);
         if (ended.signal.aborted) return;
-        const answer = await store.replace(content(), version, forever);
-        if (answer.status === 'done') {
-          version = answer.found;
-        } else if (answer.status === 'conflict' && !(await isStillOurs())) {
-          logger.warn({ target }, 'another replica took over a copy of ours');
-          lost.abort();
-          return;
-        }
-        // Not answered: the copy goes on. At worst another one makes it too, and both write the same.
+        if (await renew()) continue;
+        logger.warn({ target }, 'another replica took over a copy of ours');
+        lost.abort();
+        return;
       }
     }
 
-    /** After a write of ours that did not fit: it may have fitted an earlier write, whose answer we did not hear. */
-    async function isStillOurs(): Promise<boolean> {
-      if (!(await board.refresh())) return true;
-      const seen = board.seen(target);
-      if (seen !== undefined) {
-        version = seen.version;
-        return seen.holder === holder;
+    /** Whether it may still be ours. Not answered: the copy goes on; at worst another one makes it too, and both write the same. */
+    async function renew(): Promise<boolean> {
+      if (version !== undefined) {
+        const answer = await store.replace(content(), version, forever);
+        if (answer.status === 'done') version = answer.found;
+        if (answer.status !== 'conflict') return true;
       }
-      // Somebody has removed it, and nobody has taken it.
-      const created = await store.create(content(), forever);
-      if (created.status === 'done') version = created.found;
-      return created.status !== 'conflict';
+      const claimed = await claim(content());
+      if (claimed.status === 'held') version = claimed.version;
+      return claimed.status !== 'taken';
     }
 
     async function remove(): Promise<void> {
-      const removed = await store.remove({ target, version }, forever);
-      if (removed.status !== 'conflict' || !(await board.refresh())) return;
+      if (version !== undefined) {
+        const removed = await store.remove({ target, version }, forever);
+        if (removed.status !== 'conflict') return;
+      }
+      // Perhaps a write of ours was done, and we did not hear of it.
+      if (!(await board.refresh())) return;
       const seen = board.seen(target);
       if (seen?.holder === holder) await store.remove(seen, forever);
       // What is left is found unrenewed, and taken over or removed.

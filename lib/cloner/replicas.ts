@@ -117,7 +117,7 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
     key: CopyKey,
     { work, find, read, signal }: LeasedWork,
   ): Promise<CopyResult> {
-    const lease = await acquire(key, read, signal);
+    const lease = await acquire(key, read);
     if (lease === 'taken') throw new TakenElsewhere();
     if (lease === 'alone') return await work(signal);
     try {

@@ -263,6 +263,42 @@ describe('shareCopies', () => {
     assert.deepEqual(await wait, copied);
   });
 
+  it('takes the lease late where the API server did not answer when the copy began', async () => {
+    const { a, b, backup, clock, leases } = stage();
+    leases.answer('unavailable');
+    const first = a.ask().wait(forever);
+    await clock.advance(3_000);
+    leases.answer(undefined);
+    await clock.advance(2_000);
+    assert.equal(leases.at(target)?.holder, 'a');
+
+    const second = b.ask().wait(forever);
+    await clock.advance(30_000);
+    backup.finish();
+    await clock.advance(2_000);
+
+    assert.deepEqual(backup.begun, ['a sha256:a']);
+    assert.deepEqual([await first, await second], [copied, elsewhere]);
+    assert.equal(leases.at(target), undefined);
+  });
+
+  it('has one of two go on that began so, and the other join it', async () => {
+    const { a, b, backup, clock, leases } = stage();
+    leases.answer('unavailable');
+    const waits = [a.ask().wait(forever), b.ask().wait(forever)];
+    await settle();
+    assert.deepEqual(backup.begun, ['a sha256:a', 'b sha256:a']);
+    leases.answer(undefined);
+
+    await clock.advance(2_000);
+    assert.deepEqual(backup.aborted, ['b']);
+    backup.finish();
+    await clock.advance(3_000);
+
+    assert.deepEqual(await Promise.all(waits), [copied, elsewhere]);
+    assert.equal(leases.at(target), undefined);
+  });
+
   it('waits no longer for another replica that nobody can see any more', async () => {
     const { a, b, backup, clock, leases } = stage();
     a.ask();
