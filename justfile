@@ -113,11 +113,8 @@ restore *ARGS:
 pull-secret NAMESPACE:
     #!/usr/bin/env bash
     set -euo pipefail
-    kubectl --namespace '{{ NAMESPACE }}' apply --filename knative/pull-secrets.yaml
-    if [[ -n ${BACKUP_PULL_SECRET:-} ]]; then
-      # By pipes only: what stands in an argument list is for everybody on this machine to read.
-      node --import tsx functions/pull-secret/main.ts | kubectl --namespace '{{ NAMESPACE }}' apply --filename -
-    fi
+    # By pipes only: what stands in an argument list is for everybody on this machine to read.
+    node --import tsx functions/pull-secret/main.ts | kubectl --namespace '{{ NAMESPACE }}' apply --filename -
 
 # what the backup has of an image, with the webhook's own variables: REGISTRY, REGISTRY_AUTH_DIR, …
 [group("backup")]

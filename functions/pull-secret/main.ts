@@ -1,9 +1,14 @@
-import { stringify } from 'yaml';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseAllDocuments, stringify } from 'yaml';
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { createLogger } from '../../lib/adapters/log.ts';
-import { parseConfig } from '../../lib/config.ts';
+import { type Config, parseConfig } from '../../lib/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
+import { parseSettings } from '../../lib/install/settings.ts';
+
+const rightsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
 
 try {
   await main();
@@ -13,18 +18,38 @@ try {
   process.exitCode = error instanceof ConfigError ? 2 : 1;
 }
 
-/** Writes the Secret with which pods pull from the backup, for `kubectl apply`. */
+/**
+ * Writes, for `kubectl apply` in a namespace, what lets the webhook read its pull secrets and, where BACKUP_PULL_SECRET is set, the Secret
+ * with which its pods pull from the backup.
+ */
 async function main(): Promise<void> {
-  const { backup, backupPullSecret, registryAuthDir } = parseConfig(process.env);
-  if (backupPullSecret === undefined) {
-    throw new ConfigError(['BACKUP_PULL_SECRET must be set: it is the name of the secret']);
+  const config = parseConfig(process.env);
+  const rights = await readRights(parseSettings(process.env).namespace);
+  const { backupPullSecret: name } = config;
+  const secret =
+    name === undefined ? [] : [stringify(await readSecret(name, config), { lineWidth: 0 })];
+  // All at once: half of it is never applied.
+  process.stdout.write([...rights, ...secret].join('---\n'));
+}
+
+/** The webhook's ServiceAccount is in the namespace of the installation. */
+async function readRights(namespace: string): Promise<readonly string[]> {
+  const objects = parseAllDocuments(await readFile(rightsFile, 'utf8'));
+  for (const object of objects) {
+    if (object.hasIn(['subjects', 0])) object.setIn(['subjects', 0, 'namespace'], namespace);
   }
+  return objects.map((object) => String(object).replace(/^---\n/, ''));
+}
+
+async function readSecret(
+  name: string,
+  { backup, registryAuthDir: dir }: Config,
+): Promise<ReturnType<typeof toPullSecret>> {
   const logger = createLogger({
     level: 'warn',
     format: 'pretty',
     write: (line) => process.stderr.write(line),
   });
-  const read = await openRegistryAuth({ dir: registryAuthDir, registry: backup, logger });
-  const secret = toPullSecret(backupPullSecret, toDockerConfig(backup.domain, await read()));
-  process.stdout.write(stringify(secret, { lineWidth: 0 }));
+  const read = await openRegistryAuth({ dir, registry: backup, logger });
+  return toPullSecret(name, toDockerConfig(backup.domain, await read()));
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { parse } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 
 const run = promisify(execFile);
 
@@ -35,7 +35,7 @@ describe('functions/pull-secret/main.ts', () => {
     it(`writes a pull secret for ${registry}`, async () => {
       const { stdout } = await write({ REGISTRY: registry, BACKUP_PULL_SECRET: 'backup' });
 
-      assert.deepEqual(parse(String(stdout)), {
+      assert.deepEqual(parseAllDocuments(String(stdout)).at(-1)?.toJS(), {
         apiVersion: 'v1',
         kind: 'Secret',
         metadata: { name: 'backup' },
@@ -48,10 +48,27 @@ describe('functions/pull-secret/main.ts', () => {
     });
   }
 
-  it('says what is missing and exits 2', async () => {
-    await assert.rejects(write({ REGISTRY: 'reg.test' }), {
-      code: 2,
-      stderr: 'pull-secret: BACKUP_PULL_SECRET must be set: it is the name of the secret\n',
+  it('lets the webhook of this installation read pull secrets, also where there is none to write', async () => {
+    const { stdout } = await write({ REGISTRY: 'reg.test', NAMESPACE: 'tools' });
+
+    const objects = parseAllDocuments(String(stdout));
+    assert.deepEqual(
+      objects.map((object) => object.get('kind')),
+      ['Role', 'RoleBinding'],
+    );
+    const subjects: unknown = objects[1]?.toJS();
+    assert.partialDeepStrictEqual(subjects, {
+      subjects: [{ kind: 'ServiceAccount', name: 'image-cloner', namespace: 'tools' }],
     });
+  });
+
+  it('writes nothing where the password is missing, and exits 2', async () => {
+    const env = {
+      REGISTRY: 'reg.test',
+      BACKUP_PULL_SECRET: 'backup',
+      REGISTRY_AUTH_DIR: '/nowhere',
+    };
+
+    await assert.rejects(write(env), { code: 2, stdout: '' });
   });
 });

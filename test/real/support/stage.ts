@@ -172,9 +172,10 @@ export async function openStage(): Promise<Stage> {
       await just('build', more);
       await docker('push', env['IMAGE'] ?? '');
       await just('gen', more);
-      await kubectl(['create', 'namespace', own]);
+      const namespace = more['NAMESPACE'] ?? own;
+      await kubectl(['create', 'namespace', namespace]);
       const credentials = { username: user.name, password: user.password };
-      const metadata = { name: 'registry-auth', namespace: own };
+      const metadata = { name: 'registry-auth', namespace };
       await kubectl(['create', '--filename=-'], {
         apiVersion: 'v1',
         kind: 'Secret',
