@@ -122,6 +122,13 @@ const variables = {
 
 const schema = v.object(variables);
 
+/** The variables that `parseSettings` reads, in the order of the table in knative/README.md, and what they are when they are not set. */
+export const settingVariables: readonly { readonly name: string; readonly default?: string }[] =
+  Object.entries(variables).map(([name, variable]) => {
+    const value = v.getDefault(variable);
+    return { name, ...(typeof value === 'string' && { default: value }) };
+  });
+
 /**
  * Environment → settings. An empty variable counts as not set; `REGISTRY` and `REGISTRY_NAMESPACE` mean what they mean to the webhook.
  * Throws one `ConfigError` that lists every problem.
