@@ -29,7 +29,7 @@ export async function showStatus(
     find('namespaces', '--selector=image-cloner=enabled'),
   ]);
   const rows = [
-    toWebhookRow(webhook),
+    toWebhookRow(webhook, install),
     await toReadyRow('Knative Service', ['ksvc', name, own]),
     ...(install.wiring === 'gateway'
       ? [await toReadyRow('https name', ['domainmapping', toHost(install.service), own])]
@@ -48,11 +48,18 @@ export async function showStatus(
   return rows.every(({ isGood }) => isGood);
 }
 
-function toWebhookRow(found: unknown): Row {
+function toWebhookRow(found: unknown, { service }: InstallSettings): Row {
   const what = 'webhook';
   if (found === undefined) return { what, isGood: false, says: 'not registered' };
-  const { failurePolicy } = v.parse(webhookConfiguration, found).webhooks[0];
-  return { what, isGood: true, says: `registered, failurePolicy ${failurePolicy}` };
+  const [{ failurePolicy, clientConfig }] = v.parse(webhookConfiguration, found).webhooks;
+  const called = clientConfig.service === undefined ? 'a URL' : toHost(clientConfig.service);
+  const isOurs = called === toHost(service);
+  const says = `registered, failurePolicy ${failurePolicy}, calls ${called}`;
+  return {
+    what,
+    isGood: isOurs,
+    says: isOurs ? says : `${says}, not ${toHost(service)}: is WIRING or SERVICE_NAME another one?`,
+  };
 }
 
 async function toReadyRow(what: string, args: readonly string[]): Promise<Row> {

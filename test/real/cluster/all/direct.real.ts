@@ -92,6 +92,12 @@ describe('just deploy with WIRING=direct', () => {
     ]);
     assert.doesNotMatch(left, /image-cloner-webhook/);
     await stage.run(shop, 'moved');
+    const { code, stdout } = await stage.tryJust('status', direct);
+    assert.equal(code, 1);
+    assert.match(
+      stdout,
+      /^-- webhook .* calls image-cloner\.kourier-system\.svc, not image-cloner-webhook\.image-cloner\.svc/m,
+    );
   });
 
   it('is taken out by just undeploy, whatever wiring it is told', async () => {
