@@ -111,7 +111,7 @@ async function admit(
       }
       await mustKubectl(['delete', 'pod', metadata.name, `--namespace=${namespace}`, '--now']);
     } else if (isOver || !isForNow(stderr)) {
-      throw new Error(`${stderr}\nIt was about ${probeImage}; ${toOther(probeImage, image)}`);
+      throw new Error(`${stderr}\n${toOther(probeImage, image)}`);
     }
     await delay(pollMs);
   }
@@ -122,12 +122,10 @@ function isForNow(stderr: string): boolean {
   return /serviceaccount "default" not found|\(Timeout\)|still copying/.test(stderr);
 }
 
+/** The refusal may be about the backup as well, so that this is no more than a way out. */
 function toOther(probeImage: string, image: string): string {
-  const why =
-    probeImage === image
-      ? 'it is the webhook’s own image, and the webhook may have no credentials for its registry'
-      : 'PROBE_IMAGE says so';
-  return `${why}: set PROBE_IMAGE to another image that the webhook may read (with a private one: SOURCE_AUTH_FILE)`;
+  const which = probeImage === image ? `${probeImage}, which is its own image` : probeImage;
+  return `where the webhook may not read ${which}: give it credentials (SOURCE_AUTH_FILE), or set PROBE_IMAGE to an image that it may read`;
 }
 
 /** Below the backup. Where only the webhook knows its namespace: another image than we have named, or one of that registry anyway. */

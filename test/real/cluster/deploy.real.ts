@@ -191,6 +191,23 @@ describe('just deploy', () => {
     assert.doesNotMatch(left, /image-cloner/);
   });
 
+  it('says what to do where the webhook cannot read the image that it is tried with', async () => {
+    const PROBE_IMAGE = `${stage.source.host}/team/none:1`;
+
+    const { code, stderr } = await stage.tryJust('deploy', { PROBE_IMAGE });
+
+    assert.notEqual(code, 0);
+    assert.match(
+      stderr,
+      /denied the request: container "image-cloner-probe": \S*team\/none:1 does not/,
+    );
+    assert.match(
+      stderr,
+      /where the webhook may not read \S+\/none:1: .* set PROBE_IMAGE to an image/,
+    );
+    assert.match(stderr, /The webhook is not registered/);
+  });
+
   it('brings up what just build made, the webhook last', async () => {
     const said = await stage.just('deploy');
 
