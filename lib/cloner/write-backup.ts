@@ -2,7 +2,7 @@ import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import { generationTag, isGenerationTag, moveTag, provenanceTag } from '../image/tags.ts';
 import type { CopyProgress, CopyResult } from '../ports.ts';
-import { type BackupQuestion, type BackupState, holds } from './backup.ts';
+import { type BackupQuestion, type BackupState, holds, isCopyOf } from './backup.ts';
 import { findHold, holdWarning } from './hold.ts';
 import type { CheckedSource } from './source.ts';
 
@@ -41,7 +41,11 @@ export async function writeBackup(
         const generation = cloner.keepsDigest ? [] : [generationTag(tag, digest)];
         // A person may have rolled the tag back while the layers were copied.
         if (!moves || (await findHold(write)) !== undefined) return generation;
-        return [...generation, ...moveRecord(write, state, digest), tag];
+        const from = await holds(write, tag);
+        if (from !== state.digest && (await isOvertaken(write, source, checked, from))) {
+          return generation;
+        }
+        return [...generation, ...moveRecord(write, from, digest), tag];
       },
     },
     signal,
@@ -55,10 +59,37 @@ export async function writeBackup(
   return { ...copied, digest: held, warnings };
 }
 
+/**
+ * Whether somebody has moved the tag since we looked, and to what the source holds now: another process without our Lease, or
+ * another review that was quicker. A copy that took its time must not move it back.
+ */
+async function isOvertaken(
+  write: BackupWrite,
+  { domain, path, tag }: Reference,
+  { access, digest }: CheckedSource,
+  held: string | undefined,
+): Promise<boolean> {
+  if (held === undefined) return false;
+  try {
+    const now = await write.cloner.resolve(
+      { domain, path, ...(tag !== undefined && { tag }) },
+      access,
+      write.signal,
+    );
+    if (now === undefined || now.digest === digest) return false;
+    return await isCopyOf(write, held, now.digest);
+  } catch (error) {
+    write.signal.throwIfAborted();
+    // A source that is gone now says nothing against what it said before.
+    if (error instanceof CloneError && error.code.startsWith('SOURCE_')) return false;
+    throw error;
+  }
+}
+
 /** Nothing moves where nothing was. */
 function moveRecord(
   { backup, wallClock }: BackupWrite,
-  { digest: from }: BackupState,
+  from: string | undefined,
   digest: string,
 ): readonly string[] {
   return from === undefined || from === digest
