@@ -12,6 +12,9 @@ const groups: Readonly<Record<string, string>> = {
   all: 'test/real/cluster/all/*.real.ts',
 };
 
+/** `knative` wants Knative's controller on this host: it resolves tags on loopback, where a controller in a pod has nobody. */
+const withNodes = Object.keys(groups).filter((name) => name !== 'knative');
+
 const args = process.argv.slice(2);
 const isAll = args.includes('--all');
 const named = args.filter((arg) => arg !== '--all');
@@ -23,7 +26,7 @@ if (wrong.length > 0) {
   );
   process.exitCode = 2;
 } else {
-  const wanted = isAll ? Object.keys(groups) : named.length > 0 ? named : ['servers'];
+  const wanted = isAll ? withNodes : named.length > 0 ? named : ['servers'];
   const files = wanted.flatMap((name) => groups[name] ?? []);
   const child = spawn(
     process.execPath,

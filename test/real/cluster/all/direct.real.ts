@@ -96,7 +96,7 @@ describe('just deploy with WIRING=direct', () => {
     assert.equal(code, 1);
     assert.match(
       stdout,
-      /^-- webhook .* calls image-cloner\.kourier-system\.svc, not image-cloner-webhook\.image-cloner\.svc/m,
+      /^-- +webhook +.* calls image-cloner\.kourier-system\.svc, not image-cloner-webhook\.image-cloner\.svc/m,
     );
   });
 
