@@ -5,6 +5,7 @@ import { find } from './kubectl.ts';
 import { toHost } from './manifests.ts';
 import { objectList, secret, webhookConfiguration } from './objects.ts';
 import { type PodMetrics, readPodMetrics } from './pod-metrics.ts';
+import { describePods } from './pod-state.ts';
 import { readReadiness } from './ready.ts';
 
 interface Row {
@@ -23,14 +24,16 @@ export async function showStatus(
 ): Promise<boolean> {
   const { name, namespace } = install;
   const own = `--namespace=${namespace}`;
-  const [webhook, tls, optedIn] = await Promise.all([
+  const [webhook, tls, optedIn, pods] = await Promise.all([
     find('mutatingwebhookconfiguration', name),
     find('secret', `${name}-tls`, own),
     find('namespaces', '--selector=image-cloner=enabled'),
+    find('pods', own, `--selector=serving.knative.dev/service=${name}`),
   ]);
   const rows = [
     toWebhookRow(webhook, install),
     await toReadyRow('Knative Service', ['ksvc', name, own]),
+    { what: 'pods', ...describePods(pods) },
     ...(install.wiring === 'gateway'
       ? [await toReadyRow('https name', ['domainmapping', toHost(install.service), own])]
       : []),
@@ -77,7 +80,7 @@ function toCertificateRow(webhook: unknown, tls: unknown): Row {
   const days = Math.floor((certificate.validToDate.getTime() - Date.now()) / dayMs);
   const trusted = webhook === undefined || isTrusted(certificate, webhook);
   const says = [
-    `good for ${days} days`,
+    days < 0 ? `expired ${-days} days ago` : `good for ${days} days`,
     ...(days < renewWithinDays ? ['renew it: just gen deploy'] : []),
     ...(trusted ? [] : ['not of the CA that the webhook configuration trusts: just deploy']),
   ];
