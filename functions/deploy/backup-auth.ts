@@ -1,5 +1,4 @@
 import * as v from 'valibot';
-import { parseConfig } from '../../lib/config.ts';
 import { toDockerConfig } from '../../lib/install/pull-secret.ts';
 import { find } from './kubectl.ts';
 import { secret } from './objects.ts';
@@ -13,8 +12,7 @@ export async function readBackupAuth(settings: DeploySettings): Promise<string> 
     password,
   } = await readSecret(settings, 'registry-auth');
   if (config !== undefined) return decode(config);
-  const { backup } = parseConfig(Object.fromEntries(settings.env));
-  return toDockerConfig(backup.domain, {
+  return toDockerConfig(settings.backup.domain, {
     username: decode(username),
     password: decode(password),
   });

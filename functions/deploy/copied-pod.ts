@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
-import { parseConfig } from '../../lib/config.ts';
 import { parseReference } from '../../lib/index.ts';
 import { toPullSecret } from '../../lib/install/pull-secret.ts';
 import { readBackupAuth, readPullSecret } from './backup-auth.ts';
@@ -68,14 +67,14 @@ async function copyPullSecret(settings: DeploySettings, namespace: string): Prom
  * image into the backup, if it can. Whatever is wrong with the backup, and an image that somebody has chosen, is told as it is.
  */
 async function admitOrBring(settings: DeploySettings, namespace: string): Promise<AdmittedPod> {
-  const { probeImage, image, env, backupPullSecret } = settings;
+  const { probeImage, image, backupPullSecret } = settings;
   try {
     return await admit(settings, namespace, toPod(probeImage));
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
     if (probeImage !== image || /backup/i.test(said)) throw error;
     const dockerConfig = await readBackupAuth(settings);
-    const tiny = await pushTinyImage({ env, dockerConfig }).catch((second: unknown) => {
+    const tiny = await pushTinyImage({ ...settings, dockerConfig }).catch((second: unknown) => {
       const why = second instanceof Error ? second.message : String(second);
       throw new Error(`${said}\nNor could an image be put there from here: ${why}`, {
         cause: error,
@@ -129,12 +128,11 @@ function toOther(probeImage: string, image: string): string {
 }
 
 /** Below the backup. Where only the webhook knows its namespace: another image than we have named, or one of that registry anyway. */
-function isBackup(image: string, { install, env, probeImage }: DeploySettings): boolean {
+function isBackup(image: string, { install, backup, probeImage }: DeploySettings): boolean {
   const { domain, path } = parseReference(image);
   if (install.backup !== undefined) {
     return domain === install.backup.domain && path.startsWith(`${install.backup.namespace}/`);
   }
-  const { backup } = parseConfig(Object.fromEntries(env));
   return image !== probeImage || domain === backup.domain;
 }
 

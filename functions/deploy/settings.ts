@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { configVariables, parseConfig } from '../../lib/config.ts';
+import { type Config, configVariables, parseConfig } from '../../lib/config.ts';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
@@ -16,6 +16,9 @@ export interface DeploySettings {
   readonly backupPullSecret?: string;
   /** Keys that the Secret image-cloner-files must have, since the pod's configuration names them. */
   readonly files: readonly string[];
+  /** Where the copies go, as the pod will understand `env`: that alone is no whole configuration. */
+  readonly backup: Config['backup'];
+  readonly insecureRegistries: Config['insecureRegistries'];
   /** What else the webhook is configured with. */
   readonly env: ReadonlyMap<string, string>;
 }
@@ -82,12 +85,14 @@ export function parseDeploySettings(
     throw new ConfigError([...problems]);
   }
   const { IMAGE: image, CLONER: variant, PROBE_IMAGE: probeImage = image } = own.output;
-  const { backupPullSecret } = config;
+  const { backupPullSecret, backup, insecureRegistries } = config;
   return {
     install,
     image,
     variant,
     probeImage,
+    backup,
+    insecureRegistries,
     ...(backupPullSecret !== undefined && { backupPullSecret }),
     files: files.map(([, path]) => path.slice(filesDir.length)),
     env: passed,

@@ -1,6 +1,6 @@
 import { parseDockerConfig } from '../../lib/adapters/credentials/docker-config.ts';
 import { openRegistryCloner } from '../../lib/adapters/registry/index.ts';
-import { parseConfig, toBackupNamespace } from '../../lib/config.ts';
+import { toBackupNamespace } from '../../lib/config.ts';
 import { formatReference } from '../../lib/index.ts';
 import {
   createMemoryRegistry,
@@ -9,22 +9,24 @@ import {
   seed,
   serveMemoryRegistry,
 } from '../../lib/memory-registry/index.ts';
+import type { DeploySettings } from './settings.ts';
 
 const name = 'image-cloner-probe';
 const tag = '1';
 /** What nodes are. There is no program in it that could run: that a node gets it is all that it is for. */
 const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'linux/ppc64le', 'linux/s390x'];
 
-export interface TinyImageOptions {
-  /** The webhook's. */
-  readonly env: ReadonlyMap<string, string>;
+export interface TinyImageOptions extends Pick<DeploySettings, 'backup' | 'insecureRegistries'> {
   /** Text of a docker `config.json` with which the backup may be written. */
   readonly dockerConfig: string;
 }
 
 /** Puts an image of a few hundred bytes into the backup, from this machine. Resolves with its name. */
-export async function pushTinyImage({ env, dockerConfig }: TinyImageOptions): Promise<string> {
-  const { backup, insecureRegistries } = parseConfig(Object.fromEntries(env));
+export async function pushTinyImage({
+  backup,
+  insecureRegistries,
+  dockerConfig,
+}: TinyImageOptions): Promise<string> {
   const [credentials] = parseDockerConfig(dockerConfig).find(backup);
   const namespace = toBackupNamespace(backup, credentials?.username ?? '');
   const target = { domain: backup.domain, path: `${namespace}/${name}` };

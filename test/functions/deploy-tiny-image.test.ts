@@ -1,22 +1,34 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { parseDeploySettings } from '../../functions/deploy/settings.ts';
 import { pushTinyImage } from '../../functions/deploy/tiny-image.ts';
 import { toDockerConfig } from '../../lib/install/pull-secret.ts';
 import { createMemoryRegistry, serveMemoryRegistry } from '../../lib/memory-registry/index.ts';
 import { walk } from '../adapters/registry/bench.ts';
 
+/** What is right only together: the variables that go to the pod are no whole configuration. */
+const deployed = {
+  IMAGE: 'registry.example.com/tools/image-cloner:1',
+  CLONER: 'registry',
+  PULL_SECRETS: 'true',
+  BACKUP_PULL_SECRET: 'backup-pull',
+};
 const acme = { username: 'acme', password: 'pa:ss' };
 
 describe('pushTinyImage', () => {
   it('puts an image for every platform into the backup, with the webhook’s credentials', async () => {
     const backup = createMemoryRegistry({ auth: { scheme: 'basic', users: { acme: 'pa:ss' } } });
     const served = await serveMemoryRegistry({ registry: backup });
-    const env = new Map([
-      ['REGISTRY', `${served.host}/mirror`],
-      ['INSECURE_REGISTRIES', served.host],
-    ]);
+    const settings = parseDeploySettings({
+      ...deployed,
+      REGISTRY: `${served.host}/mirror`,
+      INSECURE_REGISTRIES: served.host,
+    });
 
-    const image = await pushTinyImage({ env, dockerConfig: toDockerConfig(served.host, acme) });
+    const image = await pushTinyImage({
+      ...settings,
+      dockerConfig: toDockerConfig(served.host, acme),
+    });
     await served.close();
 
     assert.equal(image, `${served.host}/mirror/acme/image-cloner-probe:1`);
@@ -27,12 +39,15 @@ describe('pushTinyImage', () => {
   it('says why the backup did not take it', async () => {
     const backup = createMemoryRegistry({ auth: { scheme: 'basic', users: { acme: 'other' } } });
     const served = await serveMemoryRegistry({ registry: backup });
-    const env = new Map([['REGISTRY', served.host]]);
+    const settings = parseDeploySettings({ ...deployed, REGISTRY: served.host });
 
-    await assert.rejects(pushTinyImage({ env, dockerConfig: toDockerConfig(served.host, acme) }), {
-      name: 'CloneError',
-      code: 'BACKUP_DENIED',
-    });
+    await assert.rejects(
+      pushTinyImage({ ...settings, dockerConfig: toDockerConfig(served.host, acme) }),
+      {
+        name: 'CloneError',
+        code: 'BACKUP_DENIED',
+      },
+    );
     await served.close();
   });
 });
