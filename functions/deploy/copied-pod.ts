@@ -6,6 +6,7 @@ import { readBackupAuth, readPullSecret } from './backup-auth.ts';
 import { find, kubectl, mustKubectl } from './kubectl.ts';
 import { probeLabels, toProbeName } from './probe.ts';
 import { judgePull, toPullAdvice } from './pull.ts';
+import { isAboutBackup } from './refusal.ts';
 import type { DeploySettings } from './settings.ts';
 import { pushTinyImage } from './tiny-image.ts';
 
@@ -72,7 +73,7 @@ async function admitOrBring(settings: DeploySettings, namespace: string): Promis
     return await admit(settings, namespace, toPod(probeImage));
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
-    if (probeImage !== image || /backup/i.test(said)) throw error;
+    if (probeImage !== image || isAboutBackup(said, image)) throw error;
     const dockerConfig = await readBackupAuth(settings);
     const tiny = await pushTinyImage({ ...settings, dockerConfig }).catch((second: unknown) => {
       const why = second instanceof Error ? second.message : String(second);

@@ -50,7 +50,7 @@ export function describePods(found: unknown): PodState {
     isGood: pods.length === 0 || ready.length > 0,
     says:
       pods.length === 0
-        ? 'none, it is scaled to zero'
+        ? 'none runs, as when it is scaled to zero'
         : `${ready.length} of ${pods.length} ready${why}`,
   };
 }

@@ -91,8 +91,8 @@ function toCertificateRow(webhook: unknown, tls: unknown): Row {
 function toPodRows(pods: readonly (PodMetrics | undefined)[], nowMs: number): readonly Row[] {
   const asked = pods.filter((pod) => pod !== undefined);
   if (asked.length === 0) {
-    const says = pods.length === 0 ? 'no pod runs' : 'its pods cannot be asked from here';
-    return [{ what: 'last review', isGood: pods.length > 0, says }];
+    const says = pods.length === 0 ? 'no pod to ask' : 'its pods cannot be asked from here';
+    return [{ what: 'last review', isGood: true, says }];
   }
   const times = asked.flatMap(({ lastReviewMs }) => lastReviewMs ?? []);
   const isUp = asked.every(({ isBackupUp }) => isBackupUp);

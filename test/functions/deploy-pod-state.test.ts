@@ -33,7 +33,7 @@ describe('describePods', () => {
     },
     { what: 'one that is going', items: [ready, leaving], isGood: true, says: '1 of 1 ready' },
     { what: 'one that starts', items: [starting], isGood: false, says: '0 of 1 ready' },
-    { what: 'none', items: [], isGood: true, says: 'none, it is scaled to zero' },
+    { what: 'none', items: [], isGood: true, says: 'none runs, as when it is scaled to zero' },
   ];
   for (const { what, items, isGood, says } of cases) {
     it(`tells of ${what}`, () => {
