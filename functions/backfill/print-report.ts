@@ -1,7 +1,7 @@
 import { createLimit } from '../../lib/cloner/limit.ts';
 import type { ReportRow } from '../../lib/fleet/report.ts';
 import type { Subject } from '../../lib/fleet/subject.ts';
-import { formatTable } from '../../lib/fleet/table.ts';
+import { formatTable } from '../clone/table.ts';
 
 export interface PrintReportOptions {
   readonly subjects: readonly Subject[];

@@ -1,6 +1,6 @@
-import { toPrintable } from '../admission/verdict.ts';
+import { toPrintable } from '../../lib/admission/verdict.ts';
 
-/** Lines of a table whose columns are as wide as what stands in them; the last one is not filled up. */
+/** Lines of a table whose columns are as wide as what stands in them. Names are other people's text: none of it reaches a terminal as a command. */
 export function formatTable(rows: readonly (readonly string[])[]): readonly string[] {
   const printable = rows.map((row) => row.map(toPrintable));
   const widths = printable.reduce<readonly number[]>(
@@ -10,6 +10,7 @@ export function formatTable(rows: readonly (readonly string[])[]): readonly stri
   return printable.map((row) =>
     row
       .map((cell, column) => cell.padEnd(column === row.length - 1 ? 0 : (widths[column] ?? 0)))
-      .join('  '),
+      .join('  ')
+      .trimEnd(),
   );
 }

@@ -9,6 +9,7 @@ import { type Config, readConfig } from '../../lib/config.ts';
 import { formatReference, type Reference, type ReviewPolicy } from '../../lib/index.ts';
 import { openParts, toCloning } from '../webhook/parts.ts';
 import type { Display } from './display.ts';
+import { withoutListener } from './without-listener.ts';
 
 /** What a person works with who copies by hand: the webhook's own parts, from the same variables. */
 export interface Workbench {
@@ -73,11 +74,6 @@ export async function openWorkbench({
     },
     stop: () => copies.stop({ abort: true }),
   };
-}
-
-/** Nobody calls us, so what is set for the webhook's port is no concern of ours. */
-export function withoutListener(env: WorkbenchOptions['env']): WorkbenchOptions['env'] {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(TLS_|PORT$)/.test(name)));
 }
 
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {

@@ -10,6 +10,7 @@ import {
   parseReference,
   type Reference,
 } from '../../lib/index.ts';
+import { withoutListener } from '../clone/without-listener.ts';
 import { isInsideCluster, readProxy } from '../webhook/parts.ts';
 
 /** The user's own registry, as the webhook is configured to use it. */
@@ -24,7 +25,7 @@ export interface Backup {
  * tags nor move one, and whoever looks after the backup need not have one.
  */
 export async function openBackup(env: NodeJS.ProcessEnv): Promise<Backup> {
-  const config = parseConfig(env);
+  const config = parseConfig(withoutListener(env));
   const logger = createLogger({
     level: 'warn',
     format: 'pretty',

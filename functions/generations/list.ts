@@ -8,8 +8,9 @@ import { toHold } from '../../lib/cloner/hold.ts';
 import { formatReference } from '../../lib/image/reference.ts';
 import { holdTag } from '../../lib/image/tags.ts';
 import type { ShelvedManifest } from '../../lib/index.ts';
+import { formatTable } from '../clone/table.ts';
 import { type Backup, toBackupTag } from './backup.ts';
-import { formatBytes, formatDigest, formatTable, formatTime } from './table.ts';
+import { formatBytes, formatDigest, formatTime } from './format.ts';
 
 const headers = ['DIGEST', 'STATE', 'SINCE', 'SIZE', 'PLATFORMS', 'TAGS'];
 

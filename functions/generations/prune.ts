@@ -8,8 +8,9 @@ import {
 } from '../../lib/cloner/prune.ts';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { formatReference, type Repository } from '../../lib/image/reference.ts';
+import { formatTable } from '../clone/table.ts';
 import { type Backup, toBackupTag } from './backup.ts';
-import { formatDigest, formatTable } from './table.ts';
+import { formatDigest } from './format.ts';
 
 export interface PruneOptions {
   readonly images: readonly string[];

@@ -7,6 +7,7 @@ import { type Config, parseConfig } from '../../lib/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
+import { withoutListener } from '../clone/without-listener.ts';
 
 const rightsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
 
@@ -23,7 +24,7 @@ try {
  * with which its pods pull from the backup.
  */
 async function main(): Promise<void> {
-  const config = parseConfig(process.env);
+  const config = parseConfig(withoutListener(process.env));
   const rights = await readRights(parseSettings(process.env).namespace);
   const { backupPullSecret: name } = config;
   const secret =

@@ -13,7 +13,8 @@ import { type InstallSettings, parseSettings } from '../../lib/install/settings.
 import { readFleetFlags } from '../backfill/flags.ts';
 import { printReport } from '../backfill/print-report.ts';
 import { createDisplay } from '../clone/display.ts';
-import { sleep, withoutListener } from '../clone/workbench.ts';
+import { withoutListener } from '../clone/without-listener.ts';
+import { sleep } from '../clone/workbench.ts';
 
 const usage =
   'usage: restore [--apply] [--rate OBJECTS-PER-MINUTE] [--rollout-timeout SECONDS | --no-wait] [NAMESPACE…]';

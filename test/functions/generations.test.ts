@@ -80,6 +80,26 @@ describe('functions/generations/main.ts', () => {
   const held = (tag: string): string | undefined =>
     registry.store.manifest('backups/nginx', tag)?.digest;
 
+  it('prints no terminal commands that an image brings along', async () => {
+    const hostile = makeIndex([makeImage({ platform: 'li\u001b[2Jnux/amd64' })]);
+    seed(registry, `backups/evil:${generationTag('1', hostile.digest)}`, hostile);
+    seed(registry, 'backups/evil:1', hostile);
+
+    const { code, lines } = await run(['list', 'evil:1']);
+
+    assert.equal(code, 0);
+    assert.match(lines.join('\n'), /li \[2Jnux\/amd64/);
+    assert.equal(lines.join('').includes('\u001b'), false);
+  });
+
+  it('does not care how the webhook listens', async () => {
+    const { code, stderr } = await run(['list', 'nginx:1.27'], {
+      TLS_CLIENT_CA_FILE: '/files/ca.crt',
+    });
+
+    assert.equal(code, 0, stderr);
+  });
+
   it('lists what the backup has, rolls back, holds, and releases', async () => {
     const listed = await run(['list', 'nginx:1.27']);
     const move = moveTag('1.27', { at: Date.UTC(2026, 10, 25, 3, 34), from: old.digest });
