@@ -4,6 +4,7 @@ import { untilAborted } from './deadline.ts';
 import { createFailureMemory } from './failure-memory.ts';
 import { createLine } from './line.ts';
 import { createMeter, type Meter } from './meter.ts';
+import { setRecent } from './set-recent.ts';
 
 /** A copy that somebody started; whoever waits for it shares it with all others who do. */
 export interface Copy {
@@ -171,10 +172,7 @@ export function createCopies({
   }
 
   function keepUntold(id: string, entry: Entry): void {
-    untold.delete(id);
-    untold.set(id, { entry, at: now() });
-    const [oldest] = untold.keys();
-    if (untold.size > maxUntold && oldest !== undefined) untold.delete(oldest);
+    setRecent(untold, id, { entry, at: now() }, maxUntold);
   }
 
   async function idle(): Promise<void> {

@@ -1,5 +1,6 @@
 import { CloneError } from '../errors.ts';
 import { formatWait } from './duration.ts';
+import { setRecent } from './set-recent.ts';
 
 export interface FailureMemoryOptions {
   readonly now: () => number;
@@ -55,10 +56,7 @@ export function createFailureMemory({
       // Who has not asked for long begins anew.
       const isRepeated = known !== undefined && agoMs < known.pauseMs + maxPauseMs;
       const pauseMs = isRepeated ? Math.min(maxPauseOf(error), known.pauseMs * 2) : firstPauseMs;
-      memories.delete(key);
-      memories.set(key, { error, at: now(), pauseMs });
-      const [oldest] = memories.keys();
-      if (memories.size > maxEntries && oldest !== undefined) memories.delete(oldest);
+      setRecent(memories, key, { error, at: now(), pauseMs }, maxEntries);
     },
     forget(key) {
       memories.delete(key);

@@ -1,4 +1,5 @@
 import { CloneError } from '../errors.ts';
+import { setRecent } from './set-recent.ts';
 
 /** What waits in a line, and for whom. */
 interface Place {
@@ -157,10 +158,7 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
   }
 
   function noteAsker(namespace: string): void {
-    askedAt.delete(namespace);
-    askedAt.set(namespace, now());
-    const [oldest] = askedAt.keys();
-    if (askedAt.size > maxRecent && oldest !== undefined) askedAt.delete(oldest);
+    setRecent(askedAt, namespace, now(), maxRecent);
   }
 
   function mayBegin(item: Waiting): boolean {

@@ -2,6 +2,7 @@ import { CloneError } from '../errors.ts';
 import type { Side } from '../ports.ts';
 import { withDeadline } from './deadline.ts';
 import { formatWait } from './duration.ts';
+import { setRecent } from './set-recent.ts';
 
 /** One question to a registry, and how long it may take. */
 export interface RegistryQuestion {
@@ -118,18 +119,19 @@ export function createOutages({ now }: { readonly now: () => number }): Outages 
     }
     const isSecond =
       known !== undefined && known.image !== question.image && at - known.failedAt < relatedMs;
-    troubles.delete(key);
-    troubles.set(key, {
-      image: question.image,
-      isOutage: isSilence || isSecond,
-      wasSilent: isSilence,
-      failedAt: at,
-      pauseMs: firstPauseMs,
-      dueAt: at + firstPauseMs,
-    });
-    // Hosts are invented by whoever writes a manifest.
-    const [oldest] = troubles.keys();
-    if (troubles.size > maxTroubles && oldest !== undefined) troubles.delete(oldest);
+    setRecent(
+      troubles,
+      key,
+      {
+        image: question.image,
+        isOutage: isSilence || isSecond,
+        wasSilent: isSilence,
+        failedAt: at,
+        pauseMs: firstPauseMs,
+        dueAt: at + firstPauseMs,
+      },
+      maxTroubles,
+    );
   }
 
   function toShortAnswer({ side, domain }: RegistryQuestion, trouble: Trouble): CloneError {

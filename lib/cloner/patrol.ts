@@ -3,6 +3,7 @@ import { canonicalRepository, formatReference } from '../image/reference.ts';
 import type { ImageCloner, Logger } from '../ports.ts';
 import type { BackupQuestion } from './backup.ts';
 import { withDeadline } from './deadline.ts';
+import { setRecent } from './set-recent.ts';
 
 /**
  * Looks whether what the backup holds is still whole: a registry whose garbage was collected at the wrong time has the manifest of an
@@ -88,10 +89,7 @@ export function createPatrol({ cloner, logger, now, soon = inAMoment }: PatrolDe
   }
 
   function remember(key: string): void {
-    lookedAt.delete(key);
-    lookedAt.set(key, now());
-    const [oldest] = lookedAt.keys();
-    if (lookedAt.size > maxRemembered && oldest !== undefined) lookedAt.delete(oldest);
+    setRecent(lookedAt, key, now(), maxRemembered);
   }
 
   return { lookLater, isUsable };

@@ -1,6 +1,7 @@
 import { CloneError } from '../errors.ts';
 import type { RegistryAccess } from '../ports.ts';
 import { formatWait } from './duration.ts';
+import { setRecent } from './set-recent.ts';
 
 /** Who asks whom: a registry limits each of its clients. */
 export interface LimitedQuestion {
@@ -77,10 +78,7 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
     const pauseMs = Math.min(maxPauseMs, (known?.pauseMs ?? firstPauseMs / 2) * 2);
     const ms = isSilent ? pauseMs : Math.min(maxQuietMs, wantedMs);
     const until = now() + Math.max(ms, leftOf(key));
-    limits.delete(key);
-    limits.set(key, { pauseMs, since: now(), until });
-    const [oldest] = limits.keys();
-    if (limits.size > maxLimits && oldest !== undefined) limits.delete(oldest);
+    setRecent(limits, key, { pauseMs, since: now(), until }, maxLimits);
   }
 
   return { ask };

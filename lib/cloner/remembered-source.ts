@@ -1,6 +1,7 @@
 import { canonicalReference } from '../image/reference.ts';
 import type { ImageCloner, ResolvedImage } from '../ports.ts';
 import { untilAborted } from './deadline.ts';
+import { setRecent } from './set-recent.ts';
 
 export interface RememberOptions {
   /** @default 60 seconds */
@@ -38,10 +39,7 @@ export function rememberSource(
         return await untilAborted(known.answer, signal);
 
       const answer = cloner.resolve(image, access, AbortSignal.timeout(maxQuestionMs));
-      memories.delete(key);
-      memories.set(key, { answer, until: now() + forMs });
-      const [oldest] = memories.keys();
-      if (memories.size > maxEntries && oldest !== undefined) memories.delete(oldest);
+      setRecent(memories, key, { answer, until: now() + forMs }, maxEntries);
       const forget = (): void => {
         if (memories.get(key)?.answer === answer) memories.delete(key);
       };

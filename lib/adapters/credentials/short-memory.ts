@@ -1,3 +1,4 @@
+import { setRecent } from '../../cloner/set-recent.ts';
 /** Keeps answers for a moment, and asks once for all who ask at the same time. */
 export interface ShortMemory<Answer> {
   recall(key: string, ask: () => Promise<Answer>): Promise<Answer>;
@@ -32,10 +33,7 @@ export function createShortMemory<Answer>(
       if (known !== undefined && now() - known.since < forMs) return known.answer;
 
       const answer = ask();
-      memories.delete(key);
-      memories.set(key, { answer, since: now() });
-      const [oldest] = memories.keys();
-      if (memories.size > maxEntries && oldest !== undefined) memories.delete(oldest);
+      setRecent(memories, key, { answer, since: now() }, maxEntries);
       const drop = (): void => {
         if (memories.get(key)?.answer === answer) memories.delete(key);
       };

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { untilAborted } from '../../cloner/deadline.ts';
+import { setRecent } from '../../cloner/set-recent.ts';
 import type { Credentials } from '../../ports.ts';
 import { type HttpAnswer, headerOf, readBody } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
@@ -135,10 +136,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       return await untilAborted(known.fetched, signal);
     }
     const entry: Entry = { fetched: fetchToken(bearer, scopes) };
-    tokens.delete(key);
-    tokens.set(key, entry);
-    const [oldest] = tokens.keys();
-    if (tokens.size > maxTokens && oldest !== undefined) tokens.delete(oldest);
+    setRecent(tokens, key, entry, maxTokens);
     entry.fetched.then(
       (token) => {
         entry.header = toHeader(token);

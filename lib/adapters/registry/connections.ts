@@ -1,3 +1,4 @@
+import { setRecent } from '../../cloner/set-recent.ts';
 import type { Repository } from '../../image/reference.ts';
 import type { RegistryAccess } from '../../ports.ts';
 import { type Authorizer, createAuthorizer } from './auth.ts';
@@ -53,10 +54,7 @@ export function createConnections(options: ConnectionsOptions): OpenRepository {
       }),
       quiet: createQuiet(now),
     };
-    connections.delete(key);
-    connections.set(key, connection);
-    const [oldest] = connections.keys();
-    if (connections.size > maxConnections && oldest !== undefined) connections.delete(oldest);
+    setRecent(connections, key, connection, maxConnections);
     const send = createTransport({ ...options, ...connection, ...patience });
     return createRepositoryClient(send, registry, path);
   };
