@@ -91,6 +91,7 @@ export async function openStage(): Promise<Stage> {
     BASE: baseImage,
     IMAGE: `${images.host}/image-cloner:v1`,
     CLONER: 'registry',
+    PULL_SECRETS: 'true',
     INSECURE_REGISTRIES: [...[images, source, backup].map(({ host }) => host), gateHost].join(','),
     REGISTRY: backup.host,
     REGISTRY_NAMESPACE: 'backups',

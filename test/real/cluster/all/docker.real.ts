@@ -58,7 +58,7 @@ const goOriginal = {
 /** The other variant: the node's docker daemon, by its socket. */
 describe('just deploy with CLONER=docker', () => {
   let stage: Stage;
-  const more = { CLONER: 'docker', INSECURE_REGISTRIES: '' };
+  const more = { CLONER: 'docker', INSECURE_REGISTRIES: '', PULL_SECRETS: 'false' };
 
   before(async () => {
     stage = await openStage();
