@@ -1,5 +1,6 @@
 import type { RepositoryClient } from './client.ts';
 import { type Descriptor, digestOf, manifestTypes } from './manifest.ts';
+import { writeSmallBlob } from './small-blob.ts';
 
 /** What nobody needs to read has this for its config and its one layer (image-spec `manifest.md`, "Guidance for an Empty Descriptor"). */
 const emptyBytes = new TextEncoder().encode('{}');
@@ -17,10 +18,7 @@ export async function writeMarkers(
   tags: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
-  if (!(await target.hasBlob(empty.digest, signal))) {
-    const session = await target.startUpload(signal);
-    await target.finishUpload(session, empty, () => once(emptyBytes), signal);
-  }
+  await writeSmallBlob(target, emptyBytes, empty, signal);
   for (const tag of tags) {
     const bytes = toManifest(tag);
     const manifest = { bytes, mediaType: imageType, digest: digestOf(bytes) };
@@ -39,8 +37,4 @@ function toManifest(tag: string): Uint8Array {
     annotations: { 'image-cloner/marker': tag },
   };
   return new TextEncoder().encode(JSON.stringify(manifest));
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(bytes);
 }

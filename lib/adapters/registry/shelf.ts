@@ -7,6 +7,7 @@ import type { OpenRepository } from './connections.ts';
 import { RegistryError, toCloneError } from './failure.ts';
 import { look } from './look.ts';
 import { parseManifest } from './manifest.ts';
+import { writeSmallBlob } from './small-blob.ts';
 import { withSide } from './with-side.ts';
 import { writeTag } from './write-tag.ts';
 
@@ -88,11 +89,8 @@ export async function openShelf(
       new TextEncoder().encode(text),
     );
     if (manifest === undefined || config === undefined) return;
-    if (!(await to.hasBlob(configDigest, within))) {
-      const descriptor = { mediaType: octets, digest: configDigest, size: config.length };
-      const session = await to.startUpload(within);
-      await to.finishUpload(session, descriptor, () => once(config), within);
-    }
+    const descriptor = { mediaType: octets, digest: configDigest, size: config.length };
+    await writeSmallBlob(to, config, descriptor, within);
     await writeTag(to, name, { bytes: manifest, mediaType, digest }, within);
   }
 
@@ -163,8 +161,4 @@ function readPlatforms(bytes: Uint8Array): readonly string[] {
     return [[os, architecture, ...(variant === undefined ? [] : [variant])].join('/')];
   });
   return [...new Set(names)];
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(bytes);
 }
