@@ -1,6 +1,5 @@
 import { CloneError } from '../errors.ts';
 import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
-import { generationTag } from '../image/tags.ts';
 import type {
   CloneOutcome,
   CopyProgress,
@@ -13,8 +12,10 @@ import type {
   PullSecretRefs,
   WorkloadSecrets,
 } from '../ports.ts';
+import { createAskBackup } from './ask-backup.ts';
 import { type BackupQuestion, type BackupState, findCopy, isCopyOf, readBackup } from './backup.ts';
 import type { Copies, Copy, Find, Work } from './copies.ts';
+import { isBackupsFault, isUnmarkable, orFailure } from './faults.ts';
 import { findHold, holdWarning, isPassable, unfinishedWarning } from './hold.ts';
 import { createOutages } from './outages.ts';
 import { createPatrol, type PatrolDeps } from './patrol.ts';
@@ -23,7 +24,13 @@ import { describeProgress } from './progress.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { createReport } from './report.ts';
 import { type CheckedSource, createSourceCheck } from './source.ts';
-import { assertMovable, type BackupWrite, markBackup, writeBackup } from './write-backup.ts';
+import {
+  assertMovable,
+  type BackupWrite,
+  markBackup,
+  mendBackup,
+  writeBackup,
+} from './write-backup.ts';
 
 export interface EnsureDeps {
   readonly cloner: ImageCloner;
@@ -95,10 +102,11 @@ interface Found {
  * copy what is missing, fall back to the backup when the source is gone.
  */
 export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
-  const { cloner, copies, observer, now, wallClock = Date.now } = deps;
+  const { cloner, copies, now, wallClock = Date.now } = deps;
   const report = createReport(deps);
   const outages = createOutages({ now });
   const limits = createRateLimits({ now });
+  const askBackup = createAskBackup({ ...deps, outages, limits });
   const checkSource = createSourceCheck({
     cloner,
     outages,
@@ -221,23 +229,9 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
 
   /** Copies again what the backup has lost, from where it has just been seen. */
   async function mend(errand: Errand, checked: CheckedSource, digest: string): Promise<void> {
-    const { source, backup, access, uid } = errand;
+    const { source, backup, uid } = errand;
     if (checked.digest !== digest) return;
-    const copy = start(errand, digest, ({ signal, onProgress }) =>
-      cloner.copy(
-        {
-          source: { ...source, digest },
-          sourceAccess: checked.access,
-          isMending: true,
-          target: backup,
-          targetAccess: access,
-          firstTag: generationTag(backup.tag, digest),
-          moreTags: () => [],
-        },
-        signal,
-        onProgress,
-      ),
-    );
+    const copy = start(errand, digest, (write) => mendBackup(write, source, checked));
     const copied = await copy.wait(new AbortController().signal);
     deps.logger.info({ uid, backup: formatReference(backup), ...copied }, 'the backup is mended');
   }
@@ -330,40 +324,6 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     if (!isIndex || cloner.keepsDigest) return [];
     return [`${formatReference(source)}: only the docker daemon's own platform is backed up`];
   }
-
-  /** Reads from the backup registry within what is left of the budget. */
-  async function askBackup<Result>(
-    { backup, access, isPerson = true, signal, remainingMs }: Omit<Errand, 'state'>,
-    ask: (question: BackupQuestion) => Promise<Result>,
-  ): Promise<Result> {
-    const { domain } = backup;
-    const patienceMs = remainingMs();
-    const question = {
-      side: 'backup',
-      domain,
-      image: canonicalReference(backup),
-      isPerson,
-      patienceMs,
-      silence: () =>
-        new CloneError(
-          'BACKUP_UNAVAILABLE',
-          `the backup registry ${domain} did not answer in time`,
-        ),
-      signal,
-    } as const;
-    try {
-      const answer = await outages.ask(question, (within) =>
-        limits.ask({ domain, access, patienceMs, signal: within }, () =>
-          ask({ cloner, backup, access, signal: within }),
-        ),
-      );
-      observer.backupAnswered(true);
-      return answer;
-    } catch (failure) {
-      if (isBackupsFault(failure)) observer.backupAnswered(false);
-      throw failure;
-    }
-  }
 }
 
 /** Of somebody who does not wait. */
@@ -390,36 +350,4 @@ async function waitFor(
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** Reasons that a person can be told become outcomes; all others are bugs. */
-async function orFailure(work: () => Promise<CloneOutcome>): Promise<CloneOutcome> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof CloneError)) throw error;
-    return isPassing(error)
-      ? {
-          status: 'pending',
-          stage: 'waiting',
-          detail: error.message,
-          retryAfterSeconds: Math.ceil((error.retryAfterMs ?? 5_000) / 1000),
-        }
-      : { status: 'failed', error };
-  }
-}
-
-/** The copy was not begun: we are leaving, and whoever comes after us does it, or too many wait. */
-function isPassing({ code }: CloneError): boolean {
-  return code === 'INTERRUPTED' || code === 'LINE_FULL';
-}
-
-/** What the source has nothing to do with: a backup that could not be written, or could not be asked, is not fallen back on. */
-function isBackupsFault(error: unknown): boolean {
-  return error instanceof CloneError && (error.code.startsWith('BACKUP_') || isPassing(error));
-}
-
-/** The image is right, but a docker daemon cannot give it a second tag without making it another image. */
-function isUnmarkable(error: unknown): boolean {
-  return error instanceof CloneError && error.code === 'BACKUP_GENERATION_LOST';
 }

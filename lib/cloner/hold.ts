@@ -2,6 +2,7 @@ import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import { holdTag } from '../image/tags.ts';
 import { type BackupQuestion, holds } from './backup.ts';
+import { isPassing } from './faults.ts';
 
 /**
  * What a hold is overwritten with when it ends. To delete the tag would be simpler, but distribution 2.8 deletes by digest only,
@@ -39,5 +40,5 @@ export function unfinishedWarning(source: Reference, held: string): string {
 
 /** Whether it is a reason to stay with what is there, rather than one to come back later. */
 export function isPassable(error: unknown): boolean {
-  return error instanceof CloneError && !['INTERRUPTED', 'LINE_FULL'].includes(error.code);
+  return error instanceof CloneError && !isPassing(error);
 }

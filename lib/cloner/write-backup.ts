@@ -97,6 +97,28 @@ function moveRecord(
     : [moveTag(backup.tag, { at: wallClock(), from })];
 }
 
+/** Copies again what the backup has lost of an image, from where it has just been seen. No tag that readers look at moves. */
+export async function mendBackup(
+  { cloner, backup, access, signal, onProgress }: BackupWrite,
+  source: Reference,
+  checked: CheckedSource,
+): Promise<CopyResult> {
+  const { digest } = checked;
+  return await cloner.copy(
+    {
+      source: { ...source, digest },
+      sourceAccess: checked.access,
+      isMending: true,
+      target: backup,
+      targetAccess: access,
+      firstTag: generationTag(backup.tag, digest),
+      moreTags: () => [],
+    },
+    signal,
+    onProgress,
+  );
+}
+
 /** Gives what the backup already holds its generation tag, so that it is ours and stays reachable, and then `more`. */
 export async function markBackup(
   write: BackupWrite,
