@@ -27,8 +27,11 @@ export interface ClientOptions {
 
 /** client-go repeats a write that was told to come back, ten times (rest/with_retry.go). */
 const maxRetries = 10;
-/** The API server has no answer then, and whoever wrote tries again. */
-const maxUnreachable = 100;
+/**
+ * The API server has no answer then, and whoever wrote tries again: for longer than a replica may take to finish its copies, since
+ * all of them may have been told to go.
+ */
+const maxUnreachable = 1_200;
 const controllersPauseMs = 3_000;
 
 export function createClient({ replicas, ledger, onAnswer, haste }: ClientOptions): Client {
