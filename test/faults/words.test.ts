@@ -39,6 +39,11 @@ const tag = on('PUT', 'manifest');
 const quota =
   'adding 12.0 MiB of storage resource will exceed the configured upper limit of 1.0 GiB';
 
+/** What stands in front of a registry may answer everything, with success. */
+const login = answer(200, { headers: { 'content-type': 'text/html' }, body: '<h1>Log in</h1>' });
+const noManifest =
+  'reading its manifest: it served "text/html" in the place of a manifest; is there a proxy or a login in front of it?';
+
 let scene: Scene | undefined;
 async function open(options?: SceneOptions): Promise<Scene> {
   scene = await openScene(options);
@@ -189,6 +194,14 @@ describe('what a person reads when the source', () => {
     });
   }
 
+  it('has a login page in front', async () => {
+    const scene = await open();
+    scene.source.faults.add(look, login);
+    scene.source.faults.add(read, login);
+
+    await refuses(scene, `public.test has trouble with ${source}: ${noManifest}`);
+  });
+
   it('does not answer at all', async () => {
     const scene = await open({ budgetMs: 60 });
     const hold = createHold();
@@ -310,6 +323,17 @@ describe('what a person reads when the backup', () => {
       await refuses(scene, words);
     });
   }
+
+  it('has a login page in front', async () => {
+    const scene = await open();
+    scene.backup.faults.add(look, login);
+    scene.backup.faults.add(read, login);
+
+    await refuses(
+      scene,
+      `the backup registry backup.test has trouble with backup.test/acme/public.test/app:1: ${noManifest}`,
+    );
+  });
 
   it('does not answer at all', async () => {
     const scene = await open({ budgetMs: 60 });

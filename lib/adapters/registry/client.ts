@@ -8,9 +8,11 @@ import { listNames } from './listing.ts';
 import {
   type Descriptor,
   digestOf,
+  isKnownType,
   manifestTypes,
   maxManifestBytes,
   parseMediaType,
+  quote,
   schema1Types,
 } from './manifest.ts';
 import type { Answered, RegistryRequest, Send } from './transport.ts';
@@ -142,11 +144,16 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     } as const;
     const answer = await ask(request, [404], signal);
     if (answer === undefined) return undefined;
-    const bytes = await readBody(answer, maxManifestBytes, step);
+    const mediaType = parseMediaType(headerOf(answer, 'content-type'));
     const wanted = isDigest(reference) ? reference : headerOf(answer, 'docker-content-digest');
+    if (wanted === undefined && !isKnownType(mediaType)) {
+      await drop(answer);
+      throw noManifest(step, mediaType);
+    }
+    const bytes = await readBody(answer, maxManifestBytes, step);
     const digest = digestOf(bytes, wanted !== undefined && isDigest(wanted) ? wanted : 'sha256:');
     if (wanted !== undefined && wanted !== digest) throw otherDigest(step);
-    return { bytes, digest, mediaType: parseMediaType(headerOf(answer, 'content-type')) };
+    return { bytes, digest, mediaType };
   }
 
   async function putManifest(
@@ -359,6 +366,13 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
 
 function toSession(answer: Answered): UploadSession {
   return { location: parseUploadLocation(headerOf(answer, 'location'), answer.url) };
+}
+
+/** With no digest to check it by, the login page of a proxy would pass for the image. */
+function noManifest(step: string, mediaType: string): RegistryError {
+  const served = mediaType === '' ? 'something of no type' : quote(mediaType);
+  const message = `${step}: it served ${served} in the place of a manifest; is there a proxy or a login in front of it?`;
+  return new RegistryError('UNAVAILABLE', message, { status: 200 });
 }
 
 function otherDigest(step: string): RegistryError {

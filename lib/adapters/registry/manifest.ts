@@ -101,6 +101,11 @@ export function isManifestType(mediaType: string): boolean {
   return isIndexType(mediaType) || imageTypes.includes(mediaType);
 }
 
+/** Whether the media type is one that we ask for, the old ones too. */
+export function isKnownType(mediaType: string): boolean {
+  return isManifestType(mediaType) || schema1Types.some((old) => old === mediaType);
+}
+
 /** Throws `RegistryError` `UNSUPPORTED` for the format of before 2015. */
 export function assertNotSchema1(mediaType: string): void {
   if (!schema1Types.some((old) => old === mediaType)) return;

@@ -103,8 +103,33 @@ describe('getManifest', () => {
     });
   }
 
+  const pages = [
+    ['text/html; charset=utf-8', '"text/html"'],
+    ['application/json', '"application/json"'],
+    [undefined, 'something of no type'],
+  ] as const;
+  for (const [type, words] of pages) {
+    it(`does not take ${words} for an image that a tag names, since nothing vouches for it`, async () => {
+      const headers = type === undefined ? {} : { 'content-type': type };
+      nock('https://reg.test').get(tag).reply(200, '{"schemaVersion":2}', headers);
+
+      await assert.rejects(openKnock().client.getManifest('1', signal), {
+        reason: 'UNAVAILABLE',
+        message: `reading its manifest: it served ${words} in the place of a manifest; is there a proxy or a login in front of it?`,
+      });
+    });
+  }
+
+  it('takes what has the digest that was asked for, whatever it is called', async () => {
+    nock('https://reg.test').get(`/v2/team/app/manifests/${empty}`).reply(200, '{}');
+
+    assert.equal((await openKnock().client.getManifest(empty, signal))?.digest, empty);
+  });
+
   it('takes 4 MiB', async () => {
-    nock('https://reg.test').get(tag).reply(200, ' '.repeat(4_194_304));
+    nock('https://reg.test')
+      .get(tag)
+      .reply(200, ' '.repeat(4_194_304), { 'content-type': imageType });
 
     const found = await openKnock().client.getManifest('1', signal);
 
@@ -112,7 +137,9 @@ describe('getManifest', () => {
   });
 
   it('takes no byte more than 4 MiB', async () => {
-    nock('https://reg.test').get(tag).reply(200, ' '.repeat(4_194_305));
+    nock('https://reg.test')
+      .get(tag)
+      .reply(200, ' '.repeat(4_194_305), { 'content-type': imageType });
 
     await assert.rejects(openKnock().client.getManifest('1', signal), {
       reason: 'UNSUPPORTED',
