@@ -35,10 +35,10 @@ export async function pushTinyImage({
   seed(registry, `${name}:${tag}`, index);
   const served = await serveMemoryRegistry({ registry });
   try {
-    const cloner = await openRegistryCloner({
+    const cloner = openRegistryCloner({
       configuredHosts: [backup.domain],
       insecureRegistries: [...insecureRegistries, served.host],
-      caFile: undefined,
+      trust: undefined,
       maxImageBytes: undefined,
       insideCluster: false,
       proxy: undefined,

@@ -1,6 +1,10 @@
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { createLogger } from '../../lib/adapters/log.ts';
-import { type BackupRegistry, openBackupRegistry } from '../../lib/adapters/registry/index.ts';
+import {
+  type BackupRegistry,
+  openBackupRegistry,
+  openTrust,
+} from '../../lib/adapters/registry/index.ts';
 import { type Config, parseConfig, toBackupNamespace } from '../../lib/config.ts';
 import { CloneError } from '../../lib/errors.ts';
 import {
@@ -36,11 +40,12 @@ export async function openBackup(env: NodeJS.ProcessEnv): Promise<Backup> {
   const credentials = await read();
   const { domain } = config.backup;
   const namespace = toBackupNamespace(config.backup, credentials.username);
-  const registry = await openBackupRegistry(
+  const file = config.registryCaFile;
+  const registry = openBackupRegistry(
     {
       configuredHosts: [domain],
       insecureRegistries: config.insecureRegistries,
-      caFile: config.registryCaFile,
+      trust: file === undefined ? undefined : await openTrust({ file, logger }),
       maxImageBytes: undefined,
       insideCluster: isInsideCluster(env),
       proxy: readProxy(env),

@@ -145,14 +145,15 @@ async function openCloner(options: PartsOptions): Promise<ImageCloner> {
   return rememberSource(createDockerCloner({ docker }), { now: monotonicClock.now });
 }
 
-async function openRegistry({ reading, env, metrics }: PartsOptions): Promise<ImageCloner> {
-  const { openRegistryCloner } = await import('../../lib/adapters/registry/index.ts');
+async function openRegistry({ reading, env, metrics, logger }: PartsOptions): Promise<ImageCloner> {
+  const { openRegistryCloner, openTrust } = await import('../../lib/adapters/registry/index.ts');
   const { backup, insecureRegistries, sourceRegistries, registryCaFile, maxImageBytes } =
     reading.config;
-  return await openRegistryCloner({
+  return openRegistryCloner({
     configuredHosts: [backup.domain, ...sourceRegistries],
     insecureRegistries,
-    caFile: registryCaFile,
+    trust:
+      registryCaFile === undefined ? undefined : await openTrust({ file: registryCaFile, logger }),
     maxImageBytes,
     insideCluster: isInsideCluster(env),
     proxy: readProxy(env),

@@ -48,10 +48,10 @@ describe('two replicas', () => {
       logger,
     });
     const handler = createAdmissionHandler({
-      cloner: await openRegistryCloner({
+      cloner: openRegistryCloner({
         configuredHosts: hosts,
         insecureRegistries: hosts,
-        caFile: undefined,
+        trust: undefined,
         maxImageBytes: undefined,
         insideCluster: false,
         proxy: undefined,

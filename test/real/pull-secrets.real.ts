@@ -56,10 +56,10 @@ describe('pull secrets of a real API server', () => {
       startRegistry(),
     ]);
     digest = await pushImage(registry, 'team/app:1');
-    cloner = await openRegistryCloner({
+    cloner = openRegistryCloner({
       configuredHosts: [],
       insecureRegistries: [],
-      caFile: undefined,
+      trust: undefined,
       maxImageBytes: undefined,
       insideCluster: false,
       proxy: undefined,

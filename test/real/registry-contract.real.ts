@@ -10,10 +10,10 @@ describeImageCloner('the registry adapter on real docker-registries', async () =
   const user = { name: credentials.username, password: credentials.password };
   const [source, backup] = await Promise.all([startRegistry(), startRegistry({ users: [user] })]);
   return {
-    cloner: await openRegistryCloner({
+    cloner: openRegistryCloner({
       configuredHosts: [],
       insecureRegistries: [],
-      caFile: undefined,
+      trust: undefined,
       maxImageBytes: undefined,
       insideCluster: false,
       proxy: undefined,

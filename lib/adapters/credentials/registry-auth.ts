@@ -2,8 +2,8 @@ import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '../../errors.ts';
 import type { Credentials, Logger } from '../../ports.ts';
+import { createLastGood } from '../last-good.ts';
 import { parseDockerConfig } from './docker-config.ts';
-import { createLastGood } from './last-good.ts';
 
 export interface RegistryAuthOptions {
   /** Where the secret `registry-auth` is mounted. */
@@ -22,7 +22,8 @@ export async function openRegistryAuth({
   registry,
   logger,
 }: RegistryAuthOptions): Promise<() => Promise<Credentials>> {
-  return await createLastGood({ name: dir, read: () => readAuth(dir, registry), logger });
+  const read = (): Promise<Credentials> => readAuth(dir, registry);
+  return await createLastGood({ what: 'credentials', name: dir, read, logger });
 }
 
 async function readAuth(

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigError } from '../../errors.ts';
 import type { CredentialSource, Logger } from '../../ports.ts';
+import { createLastGood } from '../last-good.ts';
 import { parseDockerConfig } from './docker-config.ts';
 import type { Keyring } from './keyring.ts';
-import { createLastGood } from './last-good.ts';
 
 export interface SourceAuthFileOptions {
   readonly file: string;
@@ -19,6 +19,7 @@ export async function openSourceAuthFile({
   logger,
 }: SourceAuthFileOptions): Promise<CredentialSource> {
   const keyring = await createLastGood<Keyring>({
+    what: 'credentials',
     name: file,
     read: () => readKeyring(file),
     logger,

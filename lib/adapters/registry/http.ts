@@ -4,6 +4,7 @@ import type { HttpAnswer } from './answer.ts';
 import { createDispatcher, type DispatcherOptions } from './dispatcher.ts';
 import { RegistryError, toConnectionError } from './failure.ts';
 import { createReaches, forbiddenCode, type Reach, type ReachOptions } from './reach.ts';
+import type { Trust } from './trust.ts';
 
 /** One HTTP request; nothing is followed, repeated or authorised here. */
 export interface HttpRequest {
@@ -23,7 +24,10 @@ export interface Http {
   close(): Promise<void>;
 }
 
-export interface HttpOptions extends ReachOptions, Omit<DispatcherOptions, 'lookup'> {}
+export interface HttpOptions extends ReachOptions, Pick<DispatcherOptions, 'proxy'> {
+  /** @default the system's certificates */
+  readonly trust?: Trust;
+}
 
 const userAgent = 'image-cloner';
 const headersTimeoutMs = 60_000;
@@ -35,21 +39,39 @@ const writeTimeoutMs = 600_000;
  * changes its mind changes nothing; a public registry cannot send us to a private address.
  */
 export function createHttp(options: HttpOptions): Http {
+  const { proxy, trust } = options;
   const reaches = createReaches(options);
+  let ca = trust?.certificates();
   const open = (reach: Reach): Dispatcher =>
-    createDispatcher({ ...options, lookup: reaches.lookup(reach) });
-  // Connections are kept, and so is what was allowed to make them: each reach has its own.
-  const dispatchers = {
-    anywhere: open('anywhere'),
-    registry: open('registry'),
-    public: open('public'),
-  } satisfies Record<Reach, Dispatcher>;
+    createDispatcher({
+      ...(ca !== undefined && { ca }),
+      ...(proxy !== undefined && { proxy }),
+      lookup: reaches.lookup(reach),
+    });
+
+  /** Connections are kept, and so is what was allowed to make them: each reach has its own. */
+  function openAll(): Readonly<Record<Reach, Dispatcher>> {
+    return { anywhere: open('anywhere'), registry: open('registry'), public: open('public') };
+  }
+  let dispatchers = openAll();
+
+  /** Whom we no longer trust is not spoken to over an old connection either; what is being sent is sent to its end. */
+  async function renew(): Promise<void> {
+    await trust?.refresh();
+    const found = trust?.certificates();
+    if (found === ca) return;
+    ca = found;
+    const old = dispatchers;
+    dispatchers = openAll();
+    for (const dispatcher of Object.values(old)) void dispatcher.close();
+  }
 
   return {
     async send({ method, url, headers, body, signal, step, sentBy }) {
       const reach = reaches.of(url, sentBy);
       assertPlain(url, step);
       if (!reaches.allows(url, reach)) throw forbidden(step);
+      if (trust !== undefined) await renew();
       signal.throwIfAborted();
       try {
         const answer = await request(url, {

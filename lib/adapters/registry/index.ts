@@ -1,2 +1,3 @@
 /** Imported dynamically, so that undici is loaded by nobody who does not use it. */
 export { type BackupRegistry, openBackupRegistry, openRegistryCloner } from './open.ts';
+export { openTrust } from './trust.ts';

@@ -1,21 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { rootCertificates } from 'node:tls';
 import { ConfigError } from '../../errors.ts';
 import type { Repository } from '../../image/reference.ts';
 import type { BackupShelf, ImageCloner, RegistryAccess } from '../../ports.ts';
-import { readCaFile } from '../ca-file.ts';
 import { type HttpAnswer, headerOf } from './answer.ts';
 import { createRegistryCloner } from './cloner.ts';
 import { type ConnectionsOptions, createConnections } from './connections.ts';
 import { createFindEndpoint } from './endpoint.ts';
 import { createHttp, type Http, type HttpOptions } from './http.ts';
 import { listRepositories, openShelf } from './shelf.ts';
+import type { Trust } from './trust.ts';
 
 export interface RegistrySettings {
   /** Registries, beside those that are spoken to in plain http, that may be anywhere, private addresses included. */
   readonly configuredHosts: readonly string[];
   readonly insecureRegistries: readonly string[];
-  readonly caFile: string | undefined;
+  /** See `openTrust`; the system's certificates without it. */
+  readonly trust: Trust | undefined;
   readonly maxImageBytes: number | undefined;
   readonly insideCluster: boolean;
   readonly proxy: HttpOptions['proxy'];
@@ -28,11 +28,11 @@ export interface RegistrySettings {
   }) => void;
 }
 
-/** The registry adapter with its connections. Rejects with `ConfigError` when `REGISTRY_CA_FILE` or the proxy cannot be used. */
-export async function openRegistryCloner(settings: RegistrySettings): Promise<ImageCloner> {
+/** The registry adapter with its connections. Throws `ConfigError` when the proxy cannot be used. */
+export function openRegistryCloner(settings: RegistrySettings): ImageCloner {
   const { maxImageBytes } = settings;
   return createRegistryCloner({
-    ...(await toConnections(settings)),
+    ...toConnections(settings),
     ...(maxImageBytes !== undefined && { maxImageBytes }),
   });
 }
@@ -46,11 +46,11 @@ export interface BackupRegistry {
 }
 
 /** As `openRegistryCloner`, whatever `CLONER` is: a docker daemon neither lists tags nor moves them. */
-export async function openBackupRegistry(
+export function openBackupRegistry(
   settings: RegistrySettings,
   access: RegistryAccess,
-): Promise<BackupRegistry> {
-  const connections = await toConnections(settings);
+): BackupRegistry {
+  const connections = toConnections(settings);
   const open = createConnections({ now: Date.now, random: Math.random, ...connections });
   return {
     shelf: (repository, signal) => openShelf(open, repository, access, signal),
@@ -58,16 +58,12 @@ export async function openBackupRegistry(
   };
 }
 
-async function toConnections(
-  settings: RegistrySettings,
-): Promise<Omit<ConnectionsOptions, 'now' | 'random'>> {
-  const { caFile, insecureRegistries, insideCluster, proxy } = settings;
+function toConnections(settings: RegistrySettings): Omit<ConnectionsOptions, 'now' | 'random'> {
+  const { trust, insecureRegistries, insideCluster, proxy } = settings;
   const http = openHttp({
     configuredHosts: [...settings.configuredHosts, ...insecureRegistries],
     insideCluster,
-    ...(caFile !== undefined && {
-      ca: [...rootCertificates, await readCaFile('REGISTRY_CA_FILE', caFile)],
-    }),
+    ...(trust !== undefined && { trust }),
     ...(proxy !== undefined && { proxy }),
   });
   return {

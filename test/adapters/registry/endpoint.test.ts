@@ -27,7 +27,8 @@ describe('createFindEndpoint', () => {
     options: { insecure?: string[]; insideCluster?: boolean; ca?: string[] } = {},
   ): FindEndpoint {
     const { insecure = [], insideCluster = false, ca } = options;
-    const http = createHttp({ configuredHosts: insecure, insideCluster, ...(ca && { ca }) });
+    const trust = ca && { certificates: () => ca, refresh: async () => {} };
+    const http = createHttp({ configuredHosts: insecure, insideCluster, ...(trust && { trust }) });
     https.push(http);
     return createFindEndpoint({ http, insecureRegistries: insecure, insideCluster });
   }

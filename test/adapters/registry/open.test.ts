@@ -1,65 +1,32 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { openRegistryCloner, type RegistrySettings } from '../../../lib/adapters/registry/open.ts';
 import { answer, makeImage, seed } from '../../../lib/memory-registry/index.ts';
-import { makeCertificate } from '../../support/certificate.ts';
 import { openBench } from './bench.ts';
 
 const { signal } = new AbortController();
 
 describe('openRegistryCloner', () => {
-  let folder: string;
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'open-registry-'));
-  });
-  after(async () => {
-    await rm(folder, { recursive: true });
-  });
-
   const settings: RegistrySettings = {
     configuredHosts: [],
     insecureRegistries: [],
-    caFile: undefined,
+    trust: undefined,
     maxImageBytes: undefined,
     insideCluster: false,
     proxy: undefined,
     onAnswer: () => undefined,
   };
 
-  it('opens with a file of certificates and a proxy', async () => {
-    const caFile = join(folder, 'ca.pem');
-    await writeFile(caFile, (await makeCertificate('01')).cert);
+  it('opens with a proxy', () => {
     const proxy = { https: 'proxy.test:3128', http: '', no: '.svc,10.0.0.0/8' };
 
-    const cloner = await openRegistryCloner({ ...settings, caFile, proxy });
-
-    assert.equal(cloner.keepsDigest, true);
+    assert.equal(openRegistryCloner({ ...settings, proxy }).keepsDigest, true);
   });
 
-  const broken = [
-    ['is not there', undefined],
-    ['holds no certificate', 'hello'],
-    ['holds half a certificate', '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'],
-  ] as const;
-  for (const [what, content] of broken) {
-    it(`names REGISTRY_CA_FILE where it ${what}`, async () => {
-      const caFile = join(folder, 'broken.pem');
-      if (content !== undefined) await writeFile(caFile, content);
-
-      await assert.rejects(openRegistryCloner({ ...settings, caFile }), {
-        name: 'ConfigError',
-        message: `REGISTRY_CA_FILE ${caFile} is not a readable file of certificates in PEM`,
-      });
-    });
-  }
-
-  it('names the proxy where it is no address, and repeats no password', async () => {
+  it('names the proxy where it is no address, and repeats no password', () => {
     const proxy = { https: 'http://me:5ecret@[proxy', http: '', no: '' };
 
-    await assert.rejects(openRegistryCloner({ ...settings, proxy }), {
+    assert.throws(() => openRegistryCloner({ ...settings, proxy }), {
       name: 'ConfigError',
       message:
         'HTTPS_PROXY and HTTP_PROXY must be addresses, such as http://proxy.example.com:3128',
@@ -77,7 +44,7 @@ describe('openRegistryCloner', () => {
         { times: 1 },
       );
       const told: unknown[] = [];
-      const cloner = await openRegistryCloner({
+      const cloner = openRegistryCloner({
         ...settings,
         insecureRegistries: [host],
         onAnswer: (event) => told.push(event),

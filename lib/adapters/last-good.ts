@@ -1,7 +1,9 @@
-import type { Logger } from '../../ports.ts';
+import type { Logger } from '../ports.ts';
 
 export interface LastGoodOptions<Value> {
-  /** For the log: what is read, and where. */
+  /** For the log: what is read. */
+  readonly what: 'credentials' | 'certificates';
+  /** For the log: where. */
   readonly name: string;
   readonly read: () => Promise<Value>;
   readonly logger: Logger;
@@ -12,6 +14,7 @@ export interface LastGoodOptions<Value> {
  * use, and the log says so once. Rejects when even the first read fails.
  */
 export async function createLastGood<Value>({
+  what,
   name,
   read,
   logger,
@@ -22,14 +25,11 @@ export async function createLastGood<Value>({
   return async () => {
     try {
       good = await read();
-      if (isBroken) logger.info({ name }, 'credentials can be read again');
+      if (isBroken) logger.info({ name }, `${what} can be read again`);
       isBroken = false;
     } catch (error) {
       if (!isBroken)
-        logger.warn(
-          { name, err: error },
-          'credentials cannot be read, the last good ones stay in use',
-        );
+        logger.warn({ name, err: error }, `${what} cannot be read, the last good ones stay in use`);
       isBroken = true;
     }
     return good;
