@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { copyFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { parseAnswer } from '../../functions/demo/answer.ts';
+import { createAuthDir } from './support/auth-dir.ts';
+import { type Registry, startRegistry } from './support/docker-registry.ts';
+import { pushImage } from './support/images.ts';
+import { createTempDir } from './support/janitor.ts';
+import { findFreePort } from './support/port.ts';
+import { startRestartable } from './support/process.ts';
+import { probe } from './support/request.ts';
+import { createTls, type Tls } from './support/tls.ts';
+import { startWebhook, type Webhook } from './support/webhook.ts';
+
+/** A docker-registry with https whose CA is replaced while the webhook runs. */
+describe('a backup registry with a CA of its own', () => {
+  const dir = createTempDir('registry-ca');
+  const caFile = join(dir, 'ca.crt');
+  const certFile = join(dir, 'tls.crt');
+  const keyFile = join(dir, 'tls.key');
+  let host: string;
+  let tls: Tls;
+  let source: Registry;
+  let backup: Awaited<ReturnType<typeof startRestartable>>;
+  let webhook: Webhook;
+
+  before(async () => {
+    host = `127.0.0.1:${await findFreePort()}`;
+    await issue();
+    await writeFile(caFile, tls.ca);
+    const configFile = join(dir, 'config.json');
+    const config = {
+      version: '0.1',
+      storage: { filesystem: { rootdirectory: join(dir, 'data') } },
+      http: { addr: host, tls: { certificate: certFile, key: keyFile } },
+    };
+    await writeFile(configFile, JSON.stringify(config));
+    backup = await startRestartable({
+      program: 'docker-registry',
+      args: ['serve', configFile],
+      dir,
+      isReady: async () => (await probe(`https://${host}/v2/`, { ca: tls.ca })) === 200,
+    });
+    source = await startRegistry();
+    for (const tag of ['1', '2', '3']) await pushImage(source, `app:${tag}`);
+    webhook = await startWebhook({
+      env: {
+        CLONER: 'registry',
+        REGISTRY: host,
+        REGISTRY_NAMESPACE: 'copies',
+        REGISTRY_CA_FILE: caFile,
+        REGISTRY_AUTH_DIR: await createAuthDir({ name: 'acme', password: 'pass' }),
+        LOG_LEVEL: 'debug',
+      },
+    });
+  });
+  after(async () => {
+    await webhook.stop();
+    await Promise.all([source.stop(), backup.stop()]);
+  });
+
+  /** A new CA, and a new certificate from it where the registry looks for it. */
+  async function issue(): Promise<void> {
+    tls = await createTls();
+    await copyFile(tls.certFile, certFile);
+    await copyFile(tls.keyFile, keyFile);
+  }
+
+  async function apply(tag: string): Promise<string> {
+    const spec = { containers: [{ name: 'web', image: `${source.host}/app:${tag}` }] };
+    const request = {
+      uid: 'u',
+      kind: { group: '', version: 'v1', kind: 'Pod' },
+      operation: 'CREATE',
+      object: { metadata: {}, spec },
+    };
+    const body = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request };
+    const answer = await webhook.review(body);
+    const { isAllowed, status } = parseAnswer(answer.body);
+    return isAllowed ? 'allowed' : (status?.message ?? '');
+  }
+
+  it('takes copies over https', async () => {
+    assert.equal(await apply('1'), 'allowed');
+  });
+
+  it('is not trusted with the certificate of another CA', async () => {
+    await issue();
+    await backup.stop();
+    await backup.start();
+
+    assert.match(
+      await apply('2'),
+      /^container "web": the backup registry \S+ cannot be reached for \S+: looking it up: its certificate is not trusted \(REGISTRY_CA_FILE\)$/,
+    );
+  });
+
+  it('is trusted again, without a restart, as soon as REGISTRY_CA_FILE has the new CA', async () => {
+    await writeFile(caFile, tls.ca);
+
+    assert.equal(await apply('2'), 'allowed');
+  });
+
+  it('goes on when REGISTRY_CA_FILE is broken later', async () => {
+    await writeFile(caFile, 'half a cert');
+
+    assert.equal(await apply('3'), 'allowed');
+    await webhook.waitForLog(
+      ({ msg }) => msg === 'certificates cannot be read, the last good ones stay in use',
+    );
+  });
+});
