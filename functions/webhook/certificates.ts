@@ -2,6 +2,7 @@ import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { readCaFile } from '../../lib/adapters/ca-file.ts';
+import type { OnStale } from '../../lib/adapters/last-good.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import type { Config, Logger } from '../../lib/index.ts';
 
@@ -21,6 +22,7 @@ export interface WatchOptions {
   readonly loaded: Certificates;
   readonly onChange: (certificates: Certificates) => void;
   readonly logger: Logger;
+  readonly onStale?: OnStale | undefined;
 }
 
 /** Secrets are swapped by the kubelet within a minute; a second more does not matter. */
@@ -52,19 +54,29 @@ export async function readCertificates(files: TlsFiles): Promise<Certificates> {
 }
 
 /** Reads the files again when they change; what cannot be used leaves the last good ones in use. Returns how to stop. */
-export function watchCertificates({ files, loaded, onChange, logger }: WatchOptions): () => void {
+export function watchCertificates({
+  files,
+  loaded,
+  onChange,
+  logger,
+  onStale,
+}: WatchOptions): () => void {
   let current = loaded;
+  onStale?.(false);
   const reload = (): void => {
     readCertificates(files).then(
       (read) => {
+        onStale?.(false);
         // Files of one Secret change together, and each of them tells.
         if (isSame(read, current)) return;
         current = read;
         onChange(read);
         logger.info({ file: files.certFile }, 'certificate loaded');
       },
-      (error: unknown) =>
-        logger.warn({ err: error }, 'certificate cannot be loaded, the last good one stays in use'),
+      (error: unknown) => {
+        onStale?.(true);
+        logger.warn({ err: error }, 'certificate cannot be loaded, the last good one stays in use');
+      },
     );
   };
   const paths = [files.certFile, files.keyFile, files.clientCaFile ?? []].flat();

@@ -12,7 +12,7 @@ export interface ListenerOptions {
   readonly app: Pick<ServerOptions, 'fetch'>;
   /** What is left for plain http where HTTPS has a port of its own. */
   readonly probeApp: Pick<ServerOptions, 'fetch'>;
-  readonly metrics: Pick<Metrics, 'certificateExpires'>;
+  readonly metrics: Pick<Metrics, 'certificateExpires' | 'fileIsStale'>;
   readonly logger: Logger;
 }
 
@@ -65,6 +65,7 @@ function watch({ files, loaded, server, metrics, logger }: Watched): () => void 
       server.renew(renewed);
       expiry.renew(renewed.cert);
     },
+    onStale: (isStale) => metrics.fileIsStale('TLS_CERT_FILE', isStale),
     logger,
   });
   return () => {

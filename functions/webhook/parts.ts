@@ -45,7 +45,7 @@ export const serviceAccountNamespace = '/var/run/secrets/kubernetes.io/serviceac
  * that the right ones name: nobody has to start us twice to learn the second mistake.
  */
 export async function openParts(options: PartsOptions): Promise<Parts> {
-  const { reading, logger } = options;
+  const { reading, logger, metrics } = options;
   const { config, isRight, problems } = reading;
   const { sourceAuthFile, pullSecrets, tls } = config;
   const [backup, sourceCredentials, workloadSecrets, cloner, certificates] = await allOrProblems(
@@ -53,7 +53,11 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
       isRight('REGISTRY', 'REGISTRY_NAMESPACE') ? openBackup(options) : notLookedAt(),
       sourceAuthFile === undefined
         ? undefined
-        : openSourceAuthFile({ file: sourceAuthFile, logger }),
+        : openSourceAuthFile({
+            file: sourceAuthFile,
+            logger,
+            onStale: (isStale) => metrics.fileIsStale('SOURCE_AUTH_FILE', isStale),
+          }),
       pullSecrets && config.cloner === 'registry' ? openPullSecrets(options) : undefined,
       isRight('CLONER', 'DOCKER_HOST') ? openCloner(options) : notLookedAt(),
       tls === undefined ? undefined : readCertificates(tls),
@@ -83,12 +87,13 @@ export function toCloning(
 async function openBackup(
   options: PartsOptions,
 ): Promise<Pick<Parts, 'policy' | 'backupCredentials'>> {
-  const { reading, logger } = options;
+  const { reading, logger, metrics } = options;
   const { registryAuthDir, backup } = reading.config;
   const backupCredentials = await openRegistryAuth({
     dir: registryAuthDir,
     registry: backup,
     logger,
+    onStale: (isStale) => metrics.fileIsStale('REGISTRY_AUTH_DIR', isStale),
   });
   const { username } = await backupCredentials();
   return { backupCredentials, policy: await toPolicy(options, username) };
@@ -153,7 +158,13 @@ async function openRegistry({ reading, env, metrics, logger }: PartsOptions): Pr
     configuredHosts: [backup.domain, ...sourceRegistries],
     insecureRegistries,
     trust:
-      registryCaFile === undefined ? undefined : await openTrust({ file: registryCaFile, logger }),
+      registryCaFile === undefined
+        ? undefined
+        : await openTrust({
+            file: registryCaFile,
+            logger,
+            onStale: (isStale) => metrics.fileIsStale('REGISTRY_CA_FILE', isStale),
+          }),
     maxImageBytes,
     insideCluster: isInsideCluster(env),
     proxy: readProxy(env),

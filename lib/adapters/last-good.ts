@@ -1,5 +1,8 @@
 import type { Logger } from '../ports.ts';
 
+/** Told of what is read whether it is out of date by now: it cannot be read any more. */
+export type OnStale = (isStale: boolean) => void;
+
 export interface LastGoodOptions<Value> {
   /** For the log: what is read. */
   readonly what: 'credentials' | 'certificates';
@@ -7,6 +10,7 @@ export interface LastGoodOptions<Value> {
   readonly name: string;
   readonly read: () => Promise<Value>;
   readonly logger: Logger;
+  readonly onStale?: OnStale | undefined;
 }
 
 /**
@@ -18,19 +22,29 @@ export async function createLastGood<Value>({
   name,
   read,
   logger,
+  onStale,
 }: LastGoodOptions<Value>): Promise<() => Promise<Value>> {
   let good = await read();
-  let isBroken = false;
+  let isStale = false;
+  onStale?.(false);
+
+  function tell(stale: boolean): void {
+    isStale = stale;
+    onStale?.(stale);
+  }
 
   return async () => {
     try {
       good = await read();
-      if (isBroken) logger.info({ name }, `${what} can be read again`);
-      isBroken = false;
+      if (isStale) {
+        tell(false);
+        logger.info({ name }, `${what} can be read again`);
+      }
     } catch (error) {
-      if (!isBroken)
+      if (!isStale) {
+        tell(true);
         logger.warn({ name, err: error }, `${what} cannot be read, the last good ones stay in use`);
-      isBroken = true;
+      }
     }
     return good;
   };

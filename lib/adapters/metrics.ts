@@ -17,12 +17,17 @@ export interface Metrics extends Observer {
     /** From `ratelimit-remaining`. */
     readonly remaining: number | undefined;
   }): void;
+  /** What a variable names cannot be read any more, so that what was read last is in use; or it can again. */
+  fileIsStale(variable: FileVariable, isStale: boolean): void;
   /** When the certificate that is served ends. */
   certificateExpires(at: Date): void;
   /** The text that Prometheus reads. */
   render(): Promise<string>;
   readonly contentType: string;
 }
+
+/** The variables that name what is read again while we run. */
+type FileVariable = 'REGISTRY_AUTH_DIR' | 'SOURCE_AUTH_FILE' | 'REGISTRY_CA_FILE' | 'TLS_CERT_FILE';
 
 /** Kinds and operations are few, unless somebody posts reviews of his own. */
 const knownKinds = new Set([
@@ -99,6 +104,12 @@ export function createMetrics({ adapter, copies, now = Date.now }: MetricsOption
     help: '1 where the backup registry gave a usable answer when it was last asked.',
     registers,
   });
+  const stale = new Gauge({
+    name: 'image_cloner_stale_files',
+    help: '1 where what a variable names cannot be read any more, and what was read last is in use.',
+    labelNames: ['variable'],
+    registers,
+  });
   const certificateExpiry = new Gauge({
     name: 'image_cloner_certificate_expiry_timestamp_seconds',
     help: 'When the certificate that we serve ends.',
@@ -154,6 +165,9 @@ export function createMetrics({ adapter, copies, now = Date.now }: MetricsOption
       const label = toHost(host);
       requests.inc({ host: label, method: known(method, knownMethods), status: toStatus(status) });
       if (left !== undefined) remaining.set({ host: label }, left);
+    },
+    fileIsStale(variable, isStale) {
+      stale.set({ variable }, isStale ? 1 : 0);
     },
     certificateExpires(at) {
       certificateExpiry.set(at.getTime() / 1000);

@@ -59,6 +59,21 @@ describe('createMetrics', () => {
     assert.ok((await lines(metrics)).includes('image_cloner_backup_up 0'));
   });
 
+  it('tells what is in use though it cannot be read any more', async () => {
+    const metrics = create();
+
+    metrics.fileIsStale('REGISTRY_AUTH_DIR', false);
+    metrics.fileIsStale('REGISTRY_CA_FILE', true);
+
+    assert.deepEqual(
+      (await lines(metrics)).filter((line) => line.includes('stale')),
+      [
+        'image_cloner_stale_files{variable="REGISTRY_AUTH_DIR"} 0',
+        'image_cloner_stale_files{variable="REGISTRY_CA_FILE"} 1',
+      ],
+    );
+  });
+
   it('says nothing of days in 1970', async () => {
     assert.doesNotMatch(await create().render(), /certificate_expiry\S+ 0|last_review\S+ 0/);
   });

@@ -201,6 +201,8 @@ describe('functions/webhook/main.ts', () => {
     assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200);
     const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     assert.match(metrics, /^image_cloner_certificate_expiry_timestamp_seconds \d{10}$/m);
+    for (const variable of ['REGISTRY_AUTH_DIR', 'TLS_CERT_FILE'])
+      assert.ok(metrics.includes(`\nimage_cloner_stale_files{variable="${variable}"} 0\n`));
     const agent = new Agent({ rejectUnauthorized: false });
     assert.equal(await serialOf(tlsPort, agent), '01');
 

@@ -32,6 +32,7 @@ const labels: Readonly<Record<string, readonly string[]>> = {
   image_cloner_clones_total: ['adapter', 'result', 'reason'],
   image_cloner_registry_requests_total: ['host', 'method', 'status'],
   image_cloner_rate_limit_remaining: ['host'],
+  image_cloner_stale_files: ['variable'],
 };
 /** Of every series that Prometheus scrapes. */
 const scraped = ['job', 'instance'];

@@ -109,5 +109,8 @@ describe('a backup registry with a CA of its own', () => {
     await webhook.waitForLog(
       ({ msg }) => msg === 'certificates cannot be read, the last good ones stay in use',
     );
+    const metrics = await webhook.get('/metrics');
+    assert.match(metrics.body, /^image_cloner_stale_files\{variable="REGISTRY_CA_FILE"\} 1$/m);
+    assert.match(metrics.body, /^image_cloner_stale_files\{variable="REGISTRY_AUTH_DIR"\} 0$/m);
   });
 });

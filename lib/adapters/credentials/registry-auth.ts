@@ -2,7 +2,7 @@ import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '../../errors.ts';
 import type { Credentials, Logger } from '../../ports.ts';
-import { createLastGood } from '../last-good.ts';
+import { createLastGood, type OnStale } from '../last-good.ts';
 import { parseDockerConfig } from './docker-config.ts';
 
 export interface RegistryAuthOptions {
@@ -11,6 +11,7 @@ export interface RegistryAuthOptions {
   /** The backup's registry and path, for a `.dockerconfigjson` that holds several. */
   readonly registry: { readonly domain: string; readonly path: string };
   readonly logger: Logger;
+  readonly onStale?: OnStale | undefined;
 }
 
 /**
@@ -21,9 +22,10 @@ export async function openRegistryAuth({
   dir,
   registry,
   logger,
+  onStale,
 }: RegistryAuthOptions): Promise<() => Promise<Credentials>> {
   const read = (): Promise<Credentials> => readAuth(dir, registry);
-  return await createLastGood({ what: 'credentials', name: dir, read, logger });
+  return await createLastGood({ what: 'credentials', name: dir, read, logger, onStale });
 }
 
 async function readAuth(

@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigError } from '../../errors.ts';
 import type { CredentialSource, Logger } from '../../ports.ts';
-import { createLastGood } from '../last-good.ts';
+import { createLastGood, type OnStale } from '../last-good.ts';
 import { parseDockerConfig } from './docker-config.ts';
 import type { Keyring } from './keyring.ts';
 
 export interface SourceAuthFileOptions {
   readonly file: string;
   readonly logger: Logger;
+  readonly onStale?: OnStale | undefined;
 }
 
 /**
@@ -17,12 +18,14 @@ export interface SourceAuthFileOptions {
 export async function openSourceAuthFile({
   file,
   logger,
+  onStale,
 }: SourceAuthFileOptions): Promise<CredentialSource> {
   const keyring = await createLastGood<Keyring>({
     what: 'credentials',
     name: file,
     read: () => readKeyring(file),
     logger,
+    onStale,
   });
   return { credentialsFor: async (image) => (await keyring()).find(image) };
 }

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 import type { Logger } from '../../ports.ts';
 import { readCaFile } from '../ca-file.ts';
-import { createLastGood } from '../last-good.ts';
+import { createLastGood, type OnStale } from '../last-good.ts';
 
 /** What registries' certificates are trusted by, which changes while we run. */
 export interface Trust {
@@ -16,10 +16,11 @@ export interface TrustOptions {
   /** `REGISTRY_CA_FILE`: certificates in PEM, trusted beside the system's. */
   readonly file: string;
   readonly logger: Logger;
+  readonly onStale?: OnStale | undefined;
 }
 
 /** Reads the file again when it has changed; what cannot be used leaves the last good certificates in use. Rejects with `ConfigError`. */
-export async function openTrust({ file, logger }: TrustOptions): Promise<Trust> {
+export async function openTrust({ file, ...options }: TrustOptions): Promise<Trust> {
   let version: string | undefined;
   let certificates: readonly string[] = [];
 
@@ -30,7 +31,7 @@ export async function openTrust({ file, logger }: TrustOptions): Promise<Trust> 
     version = found;
   }
 
-  const refresh = await createLastGood({ what: 'certificates', name: file, read, logger });
+  const refresh = await createLastGood({ what: 'certificates', name: file, read, ...options });
   return { certificates: () => certificates, refresh };
 }
 

@@ -22,6 +22,7 @@ describe('openTrust', () => {
   let folder: string;
   let file: string;
   let log: MemoryLog;
+  let told: boolean[];
   let server: Server;
   let url: URL;
   let https: Http;
@@ -49,7 +50,8 @@ describe('openTrust', () => {
     const address = server.address();
     assert.ok(address !== null && typeof address === 'object');
     url = new URL(`https://127.0.0.1:${address.port}`);
-    const trust = await openTrust({ file, logger: log.logger });
+    told = [];
+    const trust = await openTrust({ file, logger: log.logger, onStale: (is) => told.push(is) });
     https = createHttp({ configuredHosts: [], insideCluster: false, trust });
   });
   afterEach(async () => {
@@ -136,6 +138,7 @@ describe('openTrust', () => {
     await writeFile(file, one?.cert ?? '');
     assert.equal(await ask(), 'here');
 
+    assert.deepEqual(told, [false, true, false]);
     assert.deepEqual(
       log.lines.map(({ level, message, fields }) => [level, message, fields['name']]),
       [
