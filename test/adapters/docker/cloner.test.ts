@@ -72,6 +72,14 @@ describe('createDockerCloner', () => {
     assert.equal(daemon.local.get('backup.test/acme/app:1.from.x'), undefined);
   });
 
+  it('takes away what a copy that was killed left behind: nobody but we gives that name', async () => {
+    daemon.local.set('backup.test/acme/app:1.from.x', 'sha256:left-behind');
+
+    await cloner.copy(request, signal, ignore);
+
+    assert.deepEqual([...daemon.local], []);
+  });
+
   it('gives what the backup holds already more tags there', async () => {
     const { digest } = await cloner.copy(request, signal, ignore);
     const marked = await cloner.copy(
