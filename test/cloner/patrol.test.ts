@@ -5,7 +5,15 @@ import {
   type AdmissionReview,
   createAdmissionHandler,
 } from '../../lib/index.ts';
-import { answer, type Image, makeImage, makeIndex, seed } from '../../lib/memory-registry/index.ts';
+import {
+  answer,
+  changeHeaders,
+  type Image,
+  makeImage,
+  makeIndex,
+  on,
+  seed,
+} from '../../lib/memory-registry/index.ts';
 import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';
 import { createMemoryLog, type MemoryLog } from '../support/memory-log.ts';
 import { deployment, policy, review } from '../support/reviews.ts';
@@ -170,4 +178,19 @@ describe('a backup that cannot be asked for its layers', () => {
       assert.match(warnings?.join() ?? '', /using the backup of/);
     });
   }
+
+  it('is trusted where a proxy serves its manifest as something else', async () => {
+    const stage = await openStage(image);
+    await send(stage);
+    stage.backup.faults.add(
+      on('GET', 'manifest'),
+      changeHeaders({ 'content-type': 'application/octet-stream' }),
+    );
+    await stage.source.goAway();
+
+    const { allowed, warnings } = await send(stage);
+
+    assert.equal(allowed, true);
+    assert.match(warnings?.join() ?? '', /using the backup of/);
+  });
 });

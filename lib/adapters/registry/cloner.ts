@@ -135,7 +135,14 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     access: RegistryAccess,
     signal: AbortSignal,
   ): Promise<boolean> {
-    return await isWhole(await open({ ...repository, digest }, access, signal), digest, signal);
+    const image = { ...repository, digest };
+    const client = await open(image, access, signal);
+    try {
+      return await isWhole(client, digest, signal);
+    } catch (error) {
+      // What it serves may be no manifest.
+      throw toCloneError(error, { side: access.side, image });
+    }
   }
 
   async function mark(
