@@ -27,9 +27,14 @@ export async function readBackup(
   const isPinned = source.digest !== undefined;
   const digest = isPinned ? await findPinned(question, source.digest) : await holds(question, tag);
   if (digest === undefined) return { isOurs: false };
-  const isOurs = (await holds(question, generationTag(tag, digest))) === digest;
+  const isOurs = await isMarked(question, digest);
   // Of a pinned source only the generation counts: the plain tag may hold another one, and rightly.
   return isPinned && !isOurs ? { isOurs } : { digest, isOurs };
+}
+
+/** Whether we wrote it: it has the tag's generation tag. */
+export async function isMarked(question: BackupQuestion, digest: string): Promise<boolean> {
+  return (await holds(question, generationTag(question.backup.tag, digest))) === digest;
 }
 
 /** Whether `digest` is what a copy of `sourceDigest` looks like in the backup. */

@@ -278,7 +278,10 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
         share(progress);
         log(progress);
       };
-      return report.copy(() => work({ cloner, backup, access, signal, onProgress, wallClock }));
+      const { adoptExisting } = deps;
+      return report.copy(() =>
+        work({ cloner, backup, access, adoptExisting, signal, onProgress, wallClock }),
+      );
     };
     return copies.start(key, writing, find);
   }

@@ -2,12 +2,13 @@ import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import { generationTag, isGenerationTag, moveTag, provenanceTag } from '../image/tags.ts';
 import type { CopyProgress, CopyResult } from '../ports.ts';
-import { type BackupQuestion, type BackupState, holds, isCopyOf } from './backup.ts';
+import { type BackupQuestion, type BackupState, holds, isMarked } from './backup.ts';
 import { findHold, holdWarning } from './hold.ts';
 import type { CheckedSource } from './source.ts';
 
 /** Where to write, and how to tell of it. */
 export interface BackupWrite extends BackupQuestion {
+  readonly adoptExisting: boolean;
   readonly onProgress: (progress: CopyProgress) => void;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
@@ -23,7 +24,7 @@ export async function writeBackup(
   checked: CheckedSource,
   state: BackupState,
 ): Promise<CopyResult> {
-  const { cloner, backup, access, signal, onProgress } = write;
+  const { cloner, backup, access, adoptExisting, signal, onProgress } = write;
   const { tag } = backup;
   // Adopted: what somebody else's tag holds is kept before the tag becomes ours.
   if (state.digest !== undefined && !state.isOurs) await markBackup(write, state.digest);
@@ -42,8 +43,13 @@ export async function writeBackup(
         // A person may have rolled the tag back while the layers were copied.
         if (!moves || (await findHold(write)) !== undefined) return generation;
         const from = await holds(write, tag);
-        if (from !== state.digest && (await isOvertaken(write, source, checked, from))) {
-          return generation;
+        if (from !== undefined && from !== state.digest && from !== digest) {
+          // Somebody has moved the tag since we looked, perhaps to the very image of the source.
+          if (source.digest !== undefined || from === checked.digest) return generation;
+          const isOurs = await isMarked(write, from);
+          assertMovable(backup, { digest: from, isOurs }, adoptExisting);
+          if (isOurs && (await isOvertaken(write, source, checked))) return generation;
+          if (!isOurs) await markBackup(write, from);
         }
         return [...generation, ...moveRecord(write, from, digest), tag];
       },
@@ -60,28 +66,21 @@ export async function writeBackup(
 }
 
 /**
- * Whether somebody has moved the tag since we looked, and to what the source holds now: another process without our Lease, or
- * another review that was quicker. A copy that took its time must not move it back.
+ * Whether the source does not hold, or does not say that it still holds, what we copied: then the tag stays where somebody else has
+ * moved it meanwhile. That was another process without our Lease, or another review that was quicker, and most likely the
+ * source was asked for it after we had asked. A copy that took its time must not move a tag back.
  */
 async function isOvertaken(
-  write: BackupWrite,
+  { cloner, signal }: BackupWrite,
   { domain, path, tag }: Reference,
   { access, digest }: CheckedSource,
-  held: string | undefined,
 ): Promise<boolean> {
-  if (held === undefined) return false;
   try {
-    const now = await write.cloner.resolve(
-      { domain, path, ...(tag !== undefined && { tag }) },
-      access,
-      write.signal,
-    );
-    if (now === undefined || now.digest === digest) return false;
-    return await isCopyOf(write, held, now.digest);
+    const image = { domain, path, ...(tag !== undefined && { tag }) };
+    return (await cloner.resolve(image, access, signal))?.digest !== digest;
   } catch (error) {
-    write.signal.throwIfAborted();
-    // A source that is gone now says nothing against what it said before.
-    if (error instanceof CloneError && error.code.startsWith('SOURCE_')) return false;
+    signal.throwIfAborted();
+    if (error instanceof CloneError && error.code.startsWith('SOURCE_')) return true;
     throw error;
   }
 }

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { type AdmissionHandler, createAdmissionHandler } from '../../lib/index.ts';
 import {
+  type AdmissionHandler,
+  type AdmissionReview,
+  createAdmissionHandler,
+} from '../../lib/index.ts';
+import {
+  answer,
   createHold,
   type Image,
   type MemoryRegistry,
@@ -21,17 +26,26 @@ afterEach(async () => {
 });
 
 /** A process of its own, which shares nothing with the others but the registries. */
-function start({ cloner, backup }: Bench): AdmissionHandler {
+function start({ cloner, backup }: Bench, adoptExisting = false): AdmissionHandler {
   return createAdmissionHandler({
     cloner,
+    adoptExisting,
     policy: policy({ backup: { domain: backup.host, namespace: 'acme', naming: 'flat' } }),
   });
 }
 
-async function send(handler: AdmissionHandler, { source }: Bench): Promise<boolean> {
-  const object = deployment({ web: `${source.host}/app:1` });
+async function ask(
+  handler: AdmissionHandler,
+  { source }: Bench,
+  version = '1',
+): Promise<AdmissionReview['response']> {
+  const object = deployment({ web: `${source.host}/app:${version}` });
   const options = { signal: new AbortController().signal, budgetMs: 20_000 };
-  return (await handler(review({ object }), options)).response.allowed;
+  return (await handler(review({ object }), options)).response;
+}
+
+async function send(handler: AdmissionHandler, on: Bench, version = '1'): Promise<boolean> {
+  return (await ask(handler, on, version)).allowed;
 }
 
 /** Holds the copy of an image at its first layer until it is released. */
@@ -83,5 +97,76 @@ describe('a copy that another process has overtaken', () => {
     assert.equal(await slow, true);
     assert.equal(heldBy(bench.backup, '1'), older.digest);
     assert.equal(heldBy(bench.backup, generation(newer)), newer.digest);
+  });
+
+  for (const status of [503, 404]) {
+    it(`leaves the tag where it was moved to when the source says ${status} now`, async () => {
+      bench = await openBench();
+      seed(bench.source, 'app:1', older);
+      const hold = holdCopy(bench, older);
+      const slow = send(start(bench), bench);
+      await hold.waiting();
+      seed(bench.source, 'app:1', newer);
+      await send(start(bench), bench);
+      bench.source.faults.add(({ path }) => path.endsWith('/manifests/1'), answer(status));
+
+      hold.release();
+
+      assert.equal(await slow, true);
+      assert.equal(heldBy(bench.backup, '1'), newer.digest);
+      assert.equal(heldBy(bench.backup, generation(older)), older.digest);
+    });
+  }
+
+  it('leaves the tag alone where it was asked for by digest, and there was none', async () => {
+    bench = await openBench();
+    seed(bench.source, 'app:1', older);
+    const hold = holdCopy(bench, older);
+    const pinned = send(start(bench), bench, `1@${older.digest}`);
+    await hold.waiting();
+    seed(bench.source, 'app:1', newer);
+    await send(start(bench), bench);
+    seed(bench.source, 'app:1', older);
+
+    hold.release();
+
+    assert.equal(await pinned, true);
+    assert.equal(heldBy(bench.backup, '1'), newer.digest);
+    assert.equal(heldBy(bench.backup, generation(older)), older.digest);
+  });
+});
+
+describe('a tag that somebody else pushes while it is copied', () => {
+  const theirs = makeImage({ seed: 'theirs' });
+
+  /** Pushed when the copy has begun to write. */
+  async function pushInBetween(adoptExisting: boolean): Promise<AdmissionReview['response']> {
+    bench = await openBench();
+    seed(bench.source, 'app:1', older);
+    const hold = holdCopy(bench, older);
+    const answered = ask(start(bench, adoptExisting), bench);
+    await hold.waiting();
+    const [{ path } = { path: '' }] = bench.backup.requests.list({ kind: 'manifest' });
+    const [, repository = ''] = /^\/v2\/(.*)\/manifests\//.exec(path) ?? [];
+    seed(bench.backup, `${repository}:1`, theirs);
+    hold.release();
+    return await answered;
+  }
+
+  it('is left alone, and the reason is said', async () => {
+    const { allowed, status } = await pushInBetween(false);
+
+    assert.equal(allowed, false);
+    assert.match(status?.message ?? '', /exists in the backup but was not written by image-cloner/);
+    assert.equal(heldBy(bench?.backup ?? assert.fail(), '1'), theirs.digest);
+  });
+
+  it('is kept before it is taken over with ADOPT_EXISTING', async () => {
+    const { allowed } = await pushInBetween(true);
+
+    assert.equal(allowed, true);
+    const { backup } = bench ?? assert.fail();
+    assert.equal(heldBy(backup, '1'), older.digest);
+    assert.equal(heldBy(backup, generation(theirs)), theirs.digest);
   });
 });
