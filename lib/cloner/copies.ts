@@ -28,6 +28,8 @@ export interface CopyKey {
   /** `host/path:tag` that will move. */
   readonly target: string;
   readonly sourceDigest: string;
+  /** What becomes of the tags. Who wants something else of the same image waits for its turn. @default the tag moves there */
+  readonly purpose?: 'move' | 'pin' | 'mark' | 'hold' | 'mend' | undefined;
   /** Whose turn it takes. @default nobody's in particular */
   readonly namespace?: string;
   /** Has it tried although it failed a moment ago. @default true */
@@ -43,7 +45,7 @@ export type Work = (
 export type Find = (signal: AbortSignal) => Promise<CopyResult | undefined>;
 
 /**
- * All copies of this process. They outlive the reviews that start them: one for each target and source digest,
+ * All copies of this process. They outlive the reviews that start them: one for each target, source digest and purpose,
  * one after the other for each target, a limited number at once, namespaces in turn.
  */
 export interface Copies {
@@ -92,8 +94,8 @@ export function createCopies({
   const aborting = new AbortController();
 
   function start(key: CopyKey, work: Work): Copy {
-    const { target, sourceDigest, namespace = '', isPerson = true } = key;
-    const id = `${target} ${sourceDigest}`;
+    const { target, namespace = '', isPerson = true } = key;
+    const id = toCopyId(key);
     const known = entries.get(id);
     if (known !== undefined) {
       known.share(namespace);
@@ -186,6 +188,11 @@ export function createCopies({
   }
 
   return { start, counts: line.counts, idle, stop };
+}
+
+/** Equal where one copy is enough for both. */
+export function toCopyId({ target, sourceDigest, purpose = 'move' }: CopyKey): string {
+  return `${target} ${sourceDigest} ${purpose}`;
 }
 
 /** What somebody else than the one who asks has to mend, and not at once. */

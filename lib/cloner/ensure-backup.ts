@@ -14,7 +14,7 @@ import type {
 } from '../ports.ts';
 import { createAskBackup } from './ask-backup.ts';
 import { type BackupQuestion, type BackupState, findCopy, isCopyOf, readBackup } from './backup.ts';
-import type { Copies, Copy, Find, Work } from './copies.ts';
+import type { Copies, Copy, CopyKey, Find, Work } from './copies.ts';
 import { isBackupsFault, isUnmarkable, orFailure } from './faults.ts';
 import { findHold, holdWarning, isPassable, unfinishedWarning } from './hold.ts';
 import { createOutages } from './outages.ts';
@@ -205,7 +205,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
         findCopy(question, source, checked.digest),
       );
     try {
-      const copy = start(errand, checked.digest, work, find);
+      const purpose = isCurrent ? 'mark' : source.digest === undefined ? 'move' : 'pin';
+      const copy = start(errand, checked.digest, purpose, work, find);
       const copied = await waitFor(copy, errand);
       if (copied === undefined) return { status: 'pending', ...describeProgress(copy) };
       // Whoever waited for another namespace's copy has opened the image too.
@@ -231,7 +232,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   async function mend(errand: Errand, checked: CheckedSource, digest: string): Promise<void> {
     const { source, backup, uid } = errand;
     if (checked.digest !== digest) return;
-    const copy = start(errand, digest, (write) => mendBackup(write, source, checked));
+    const copy = start(errand, digest, 'mend', (write) => mendBackup(write, source, checked));
     const copied = await copy.wait(new AbortController().signal);
     deps.logger.info({ uid, backup: formatReference(backup), ...copied }, 'the backup is mended');
   }
@@ -251,7 +252,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     if (held === digest || dryRun) return { ...found, digest: held };
     try {
       // The rollback was interrupted before the tag moved: it is finished here.
-      const copy = start(errand, held, (write) => markBackup(write, held, [backup.tag]));
+      const copy = start(errand, held, 'hold', (write) => markBackup(write, held, [backup.tag]));
       const moved = await waitFor(copy, errand);
       if (moved === undefined) return { status: 'pending', ...describeProgress(copy) };
       return { ...found, digest: held };
@@ -265,6 +266,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   function start(
     errand: Errand,
     digest: string,
+    purpose: CopyKey['purpose'],
     work: (write: BackupWrite) => Promise<CopyResult>,
     find?: Find,
   ): Copy {
@@ -272,7 +274,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const { domain, path, tag } = backup;
     const target = canonicalReference({ domain, path, tag });
     const log = report.progress(errand);
-    const key = { target, sourceDigest: digest, namespace, isPerson };
+    const key: CopyKey = { target, sourceDigest: digest, purpose, namespace, isPerson };
     const writing: Work = (signal, share) => {
       const onProgress = (progress: CopyProgress): void => {
         share(progress);

@@ -1,5 +1,13 @@
 import type { Clock, CopyReading, CopyResult, LeaseStore, Logger } from '../ports.ts';
-import type { Copies, Copy, CopyKey, CopyPlace, Find, Work } from './copies.ts';
+import {
+  type Copies,
+  type Copy,
+  type CopyKey,
+  type CopyPlace,
+  type Find,
+  toCopyId,
+  type Work,
+} from './copies.ts';
 import { untilAborted } from './deadline.ts';
 import { createLeases } from './lease.ts';
 import { createLeaseBoard, type SeenLease } from './lease-board.ts';
@@ -132,11 +140,8 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
   }
 
   /** One look for all who waited for the same copy. */
-  function findOnce(
-    { target, sourceDigest }: CopyKey,
-    find: Find,
-  ): Promise<CopyResult | undefined> {
-    const id = `${target} ${sourceDigest}`;
+  function findOnce(key: CopyKey, find: Find): Promise<CopyResult | undefined> {
+    const id = toCopyId(key);
     const known = finding.get(id);
     if (known !== undefined) return known;
     const found = find(forever).finally(() => finding.delete(id));

@@ -495,6 +495,23 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.begun.length, 1);
   });
 
+  it('moves the tag also for who comes while the same image is copied for a digest', async () => {
+    const { cloner, send } = stage();
+    await send(web);
+    cloner.put('nginx:1.27', B);
+    const release = cloner.hold();
+
+    const pinned = send({ object: deployment({ web: `nginx:1.27@${B}` }) });
+    await settle();
+    const tagged = send(web);
+    await settle();
+    release();
+    await pinned;
+
+    assert.deepEqual(patchOf(await tagged), patched('acme/nginx:1.27'));
+    assert.equal(cloner.tags('acme/nginx')['1.27'], B);
+  });
+
   it('goes on copying when the caller hangs up', async () => {
     const { cloner, copies, send } = stage();
     const release = cloner.hold();
