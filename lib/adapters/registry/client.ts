@@ -1,5 +1,5 @@
 import { isDigest, isPath, isTag } from '../../image/reference.ts';
-import { drop, headerOf, readBody } from './answer.ts';
+import { drop, headerOf } from './answer.ts';
 import type { Scope } from './auth.ts';
 import { type OpenBlob, openBlobOf } from './blob-range.ts';
 import { RegistryError } from './failure.ts';
@@ -97,7 +97,9 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
   const at = (rest: string): URL => new URL(`/v2/${path}/${rest}`, registry);
 
   async function ask(
-    request: Pick<RegistryRequest, 'method' | 'headers' | 'step'> & { readonly rest: string },
+    request: Pick<RegistryRequest, 'method' | 'headers' | 'maxBytes' | 'step'> & {
+      readonly rest: string;
+    },
     absent: readonly number[],
     signal: AbortSignal,
   ): Promise<Answered | undefined> {
@@ -140,17 +142,15 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
       method: 'GET',
       rest: `manifests/${reference}`,
       headers: { accept },
+      maxBytes: maxManifestBytes,
       step,
     } as const;
     const answer = await ask(request, [404], signal);
     if (answer === undefined) return undefined;
+    const { bytes = new Uint8Array() } = answer;
     const mediaType = parseMediaType(headerOf(answer, 'content-type'));
     const wanted = isDigest(reference) ? reference : headerOf(answer, 'docker-content-digest');
-    if (wanted === undefined && !isKnownType(mediaType)) {
-      await drop(answer);
-      throw noManifest(step, mediaType);
-    }
-    const bytes = await readBody(answer, maxManifestBytes, step);
+    if (wanted === undefined && !isKnownType(mediaType)) throw noManifest(step, mediaType);
     const digest = digestOf(bytes, wanted !== undefined && isDigest(wanted) ? wanted : 'sha256:');
     if (wanted !== undefined && wanted !== digest) throw otherDigest(step);
     return { bytes, digest, mediaType };
@@ -302,12 +302,12 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     // Whoever does not know the question has his own way of saying so.
     const absent = [400, 404, 405, 406, 501];
     const answer = await ask(
-      { method: 'GET', rest: `referrers/${digest}`, headers, step },
+      { method: 'GET', rest: `referrers/${digest}`, headers, maxBytes: maxManifestBytes, step },
       absent,
       signal,
     );
     if (answer === undefined) return undefined;
-    const bytes = await readBody(answer, maxManifestBytes, step);
+    const { bytes = new Uint8Array() } = answer;
     const mediaType = parseMediaType(headerOf(answer, 'content-type'));
     return { bytes, digest: digestOf(bytes), mediaType };
   }

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { drop, headerOf, readBody } from './answer.ts';
+import { drop, headerOf } from './answer.ts';
 import type { Scope } from './auth.ts';
 import { RegistryError } from './failure.ts';
 import type { Send } from './transport.ts';
@@ -43,7 +43,7 @@ export async function listNames(
     asked.add(query);
     const page = new URL(query, url);
     const answer = await send(
-      { method: 'GET', url: page, scopes, expect: [200, 404], step },
+      { method: 'GET', url: page, scopes, expect: [200, 404], maxBytes: maxPageBytes, step },
       signal,
     );
     if (answer.status === 404) {
@@ -51,7 +51,8 @@ export async function listNames(
       if (asked.size > 1) throw refused(step, 'one of its pages is not there');
       return [];
     }
-    for (const name of parsePage(await readBody(answer, maxPageBytes, step), step)[field] ?? []) {
+    const { bytes = new Uint8Array() } = answer;
+    for (const name of parsePage(bytes, step)[field] ?? []) {
       if (!isName(name)) throw refused(step, 'it lists what is no name');
       names.add(name);
     }

@@ -11,6 +11,8 @@ export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | '
   readonly scopes: readonly Scope[];
   /** Statuses that are an answer; every other one is thrown. */
   readonly expect: readonly number[];
+  /** The answer is read to its end, up to so many bytes: one that is cut short is asked for again. @default the body is the caller's */
+  readonly maxBytes?: number;
   /** Codes of errors that may pass, besides those that always may. */
   readonly passingCodes?: readonly string[];
   /** As a function it can be sent once only: neither a challenge nor a failure makes it be sent again. */
@@ -23,6 +25,8 @@ export type Send = (request: RegistryRequest, signal: AbortSignal) => Promise<An
 export interface Answered extends HttpAnswer {
   /** Where the answer came from, after redirects. */
   readonly url: URL;
+  /** All of it, where `maxBytes` said so. */
+  readonly bytes?: Uint8Array;
 }
 
 export interface TransportOptions extends BackoffOptions {
@@ -84,7 +88,7 @@ export function createTransport(options: TransportOptions): Send {
     const used = await authorizationFor(asked, signal);
     const first = await follow(asked, used, signal);
     const answer = first.status === 401 ? await answerChallenge(asked, first, used, signal) : first;
-    if (asked.expect.includes(answer.status)) return answer;
+    if (asked.expect.includes(answer.status)) return await whole(answer, asked);
     const text = await readError(answer, asked);
     const withheld =
       answer.status === 401 && isOwn(answer.url) ? authorizer.withheld(answer) : undefined;
@@ -159,6 +163,12 @@ export function createTransport(options: TransportOptions): Send {
       url = next;
     }
   }
+}
+
+/** What is no success has nothing that anybody waits for. */
+async function whole(answer: Answered, { maxBytes, step }: RegistryRequest): Promise<Answered> {
+  if (maxBytes === undefined || answer.status >= 300) return answer;
+  return { ...answer, bytes: await readBody(answer, maxBytes, step) };
 }
 
 /** A token that ended in the middle, or what somebody else was told meanwhile: the stream's owner starts over, with the answer. */

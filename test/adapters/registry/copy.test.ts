@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { CloneError } from '../../../lib/errors.ts';
 import {
   answer,
+  cutBody,
   emptyConfig,
   type Image,
   makeImage,
@@ -51,6 +52,20 @@ function nothingWritten({ backup }: Bench): void {
 }
 
 describe('copyImage', () => {
+  it('asks again for manifests whose connection was cut', async () => {
+    const bench = await open();
+    const image = seed(bench.source, 'app:1', makeIndex([makeImage()]));
+    const met = bench.source.faults.add(on('GET', 'manifest'), cutBody(10), { times: 3 });
+
+    await bench.copy('app', image.digest);
+
+    assert.equal(met.hits(), 3);
+    assert.deepEqual(
+      walk(bench.backup, 'acme/app', 'last'),
+      walk(bench.source, 'app', image.digest),
+    );
+  });
+
   it('writes a manifest again where another writer was in the way', async () => {
     const bench = await open();
     const image = seed(bench.source, 'app:1', makeImage());

@@ -4,6 +4,7 @@ import type { BackupShelf } from '../../../lib/index.ts';
 import {
   answer,
   changeHeaders,
+  cutBody,
   makeImage,
   makeIndex,
   on,
@@ -55,6 +56,14 @@ describe('a shelf, tags', () => {
     seed(bench.backup, 'acme/app:2', image);
 
     assert.deepEqual(await shelf.tags(signal), ['1', '2']);
+  });
+
+  it('asks again for a list whose connection was cut', async () => {
+    const { bench, shelf } = await open();
+    seed(bench.backup, 'acme/app:1', image);
+    bench.backup.faults.add(on('GET', 'tags'), cutBody(5), { times: 1 });
+
+    assert.deepEqual(await shelf.tags(signal), ['1']);
   });
 
   it('is empty where nothing was ever pushed, and where the registry says null', async () => {
