@@ -206,6 +206,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     const answer = await ask({ method: 'HEAD', rest: `blobs/${digest}`, step }, [404], signal);
     if (answer === undefined) return true;
     await drop(answer);
+    if (isPage(answer)) throw noAnswer(step);
     return false;
   }
 
@@ -218,6 +219,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     const answer = await ask(request, [403, 404, 405], signal);
     if (answer === undefined) return false;
     await drop(answer);
+    if (isPage(answer)) return false;
     const held = headerOf(answer, 'docker-content-digest');
     const [algorithm] = digest.split(':');
     return held === undefined || held === digest || !held.startsWith(`${algorithm}:`);
@@ -368,6 +370,17 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
 
 function toSession(answer: Answered): UploadSession {
   return { location: parseUploadLocation(headerOf(answer, 'location'), answer.url) };
+}
+
+/** What a proxy shows in the place of any answer; registries that serve blobs as text say their digest. */
+function isPage(answer: Answered): boolean {
+  const mediaType = parseMediaType(headerOf(answer, 'content-type'));
+  return mediaType === 'text/html' && headerOf(answer, 'docker-content-digest') === undefined;
+}
+
+function noAnswer(step: string): RegistryError {
+  const message = `${step}: it served a web page; is there a proxy or a login in front of it?`;
+  return new RegistryError('UNAVAILABLE', message, { status: 200 });
 }
 
 /** With no digest to check it by, the login page of a proxy would pass for the image. */

@@ -189,6 +189,13 @@ describe('hasBlob and hasManifest', () => {
       true,
     ],
     ['200 with another digest', 200, { 'docker-content-digest': other }, false],
+    ['a web page', 200, { 'content-type': 'text/html; charset=utf-8' }, false],
+    [
+      'what is served as a web page, but has the digest',
+      200,
+      { 'content-type': 'text/html', 'docker-content-digest': served.digest },
+      true,
+    ],
     ['404', 404, {}, false],
     ['403, as Artifactory says it', 403, {}, false],
     ['405', 405, {}, false],
@@ -212,6 +219,22 @@ describe('hasBlob and hasManifest', () => {
       );
     });
   }
+});
+
+describe('lacksBlob', () => {
+  useNock();
+
+  it('does not take a web page for an answer', async () => {
+    nock('https://reg.test')
+      .head(`/v2/team/app/blobs/${served.digest}`)
+      .reply(200, '', { 'content-type': 'text/html' });
+
+    await assert.rejects(openKnock().client.lacksBlob(served.digest, signal), {
+      reason: 'UNAVAILABLE',
+      message:
+        'looking for a layer: it served a web page; is there a proxy or a login in front of it?',
+    });
+  });
 });
 
 describe('startUpload, finishUpload and cancelUpload', () => {
