@@ -1,3 +1,4 @@
+import { createLimit } from '../../cloner/limit.ts';
 import type { RepositoryClient, ServedManifest } from './client.ts';
 import { RegistryError } from './failure.ts';
 import {
@@ -8,6 +9,7 @@ import {
   parseManifest,
   quote,
 } from './manifest.ts';
+import { isWhole } from './wholeness.ts';
 
 /** All of an image that the target lacks, children before parents. */
 export interface ImageGraph {
@@ -20,6 +22,8 @@ export interface ImageGraph {
 }
 
 const maxDepth = 4;
+/** About children, each with some about its layers. */
+const parallelQuestions = 4;
 /** Those that the target holds count, too: somebody has to ask for each. */
 const maxManifests = 1_000;
 const maxBlobs = 10_000;
@@ -54,7 +58,11 @@ export async function readGraph(
       addBlob({ ...manifest.config, isForeign: false });
       for (const layer of manifest.layers) addBlob(layer);
     } else {
-      for (const child of manifest.manifests) await visitChild(child, depth + 1);
+      const held = await findHeld(manifest.manifests);
+      for (const child of manifest.manifests) {
+        if (held.has(child.digest)) count(child.digest);
+        else await visitChild(child, depth + 1);
+      }
     }
     manifests.set(node.digest, node);
   }
@@ -62,12 +70,10 @@ export async function readGraph(
   async function visitChild(child: Descriptor, depth: number): Promise<void> {
     const { digest, mediaType, size } = child;
     if (seen.has(digest)) return;
-    seen.add(digest);
-    if (seen.size >= maxManifests) throw unsupported(`it has more than ${maxManifests} manifests`);
+    count(digest);
     if (mediaType !== '' && !isManifestType(mediaType)) {
       throw unsupported(`its part ${digest} is no image, but ${quote(mediaType)}`);
     }
-    if (!isMending && (await target.hasManifest(digest, signal))) return;
     const served = await source.getManifest(digest, signal);
     if (served === undefined) {
       throw unsupported(`it is not whole: its registry does not have its part ${digest}`);
@@ -76,6 +82,31 @@ export async function readGraph(
       throw unsupported(`its part ${digest} is not as long as the index says`);
     }
     await visit(served, depth);
+  }
+
+  function count(digest: string): void {
+    seen.add(digest);
+    if (seen.size >= maxManifests) throw unsupported(`it has more than ${maxManifests} manifests`);
+  }
+
+  /** Those that need not be brought. */
+  async function findHeld(children: readonly Descriptor[]): Promise<ReadonlySet<string>> {
+    if (isMending) return new Set();
+    const digests = [...new Set(children.map(({ digest }) => digest))];
+    const limit = createLimit(parallelQuestions);
+    const held = await Promise.all(digests.map((digest) => limit.run(() => isHeldWhole(digest))));
+    return new Set(digests.filter((_, index) => held[index] === true));
+  }
+
+  /** A registry that has lost layers has the manifest still, and whoever does not say is written to. */
+  async function isHeldWhole(digest: string): Promise<boolean> {
+    if (!(await target.hasManifest(digest, signal))) return false;
+    try {
+      return await isWhole(target, digest, signal);
+    } catch {
+      signal.throwIfAborted();
+      return false;
+    }
   }
 
   function addBlob(layer: Layer): void {

@@ -183,6 +183,21 @@ describe('copyImage', () => {
     assert.deepEqual(bench.backup.requests.tally()['PUT upload'], undefined);
   });
 
+  it('brings what the backup has lost below a part that it still has', async () => {
+    const bench = await open();
+    const old = seed(bench.source, 'app:1', makeIndex([amd, arm]));
+    await bench.copy('app', old.digest);
+    for (const { digest } of amd.blobs) bench.backup.store.deleteBlob('acme/app', digest);
+    const next = seed(bench.source, 'app:2', makeIndex([amd]));
+
+    await bench.copy('app', next.digest);
+
+    assert.deepEqual(
+      walk(bench.backup, 'acme/app', 'last'),
+      walk(bench.source, 'app', next.digest),
+    );
+  });
+
   it('uploads only the layers that are missing', async () => {
     const bench = await open();
     const base = seed(bench.source, 'app:1', makeImage({ layers: [shared] }));
