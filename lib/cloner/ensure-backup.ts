@@ -300,7 +300,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     }
     const fallback = { digest, namespace: pod?.namespace };
     await askBackup(errand, (question) => privacy.assertServed(question, fallback, error));
-    if (!(await patrol.isUsable(toQuestion(errand, cloner), digest))) {
+    const ms = errand.remainingMs();
+    if (!(await patrol.isUsable(toQuestion(errand, cloner), digest, ms))) {
       const message = `${error.message}; its backup is not whole any more: the backup registry has lost parts of it`;
       throw new CloneError(error.code, message, { cause: error });
     }

@@ -13,7 +13,7 @@ export interface Patrol {
   /** Soon after an answer, and seldom for one image: looks, and calls `mend` where something is missing. */
   lookLater(question: BackupQuestion, digest: string, mend: () => Promise<unknown>): void;
   /** `false` only where something is known to be missing: whoever cannot be asked in time is trusted. */
-  isUsable(question: BackupQuestion, digest: string): Promise<boolean>;
+  isUsable(question: BackupQuestion, digest: string, withinMs: number): Promise<boolean>;
 }
 
 export interface PatrolDeps {
@@ -56,10 +56,14 @@ export function createPatrol({ cloner, logger, now, soon = inAMoment }: PatrolDe
     });
   }
 
-  async function isUsable(question: BackupQuestion, digest: string): Promise<boolean> {
+  async function isUsable(
+    question: BackupQuestion,
+    digest: string,
+    withinMs: number,
+  ): Promise<boolean> {
     const key = toKey(question, digest);
     if (wasLookedAt(key)) return true;
-    const isWhole = await look(question, digest, shortLookMs);
+    const isWhole = await look(question, digest, Math.min(shortLookMs, withinMs));
     if (isWhole === true) remember(key);
     return isWhole !== false;
   }

@@ -48,7 +48,10 @@ export interface SourceDeps {
   readonly now: () => number;
 }
 
-/** The longest that a black hole upstream may cost where a backup exists, and while it is known to be one. */
+/**
+ * The longest that a black hole upstream may cost where a backup exists, and while it is known to be one; never more than half of
+ * what is left, since the backup has to be asked whether it may be used.
+ */
 const patienceMs = 2_000;
 const shortPatienceMs = 250;
 /** What is left for the answer after a limit was waited out. */
@@ -80,7 +83,7 @@ export function createSourceCheck(deps: SourceDeps): CheckSource {
     if (failure !== undefined) throw failure;
 
     const leftMs = Math.max(0, budgetMs - (now() - startedAt));
-    const ms = hasBackup ? Math.min(patienceMs, leftMs) : leftMs;
+    const ms = hasBackup ? Math.min(patienceMs, leftMs / 2) : leftMs;
     const question: RegistryQuestion = {
       side: 'source',
       domain,

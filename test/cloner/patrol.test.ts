@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
+import { createPatrol } from '../../lib/cloner/patrol.ts';
 import {
   type AdmissionHandler,
   type AdmissionReview,
@@ -15,6 +16,7 @@ import {
   seed,
 } from '../../lib/memory-registry/index.ts';
 import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';
+import { createFakeCloner } from '../support/fake-cloner.ts';
 import { createMemoryLog, type MemoryLog } from '../support/memory-log.ts';
 import { deployment, policy, review } from '../support/reviews.ts';
 
@@ -192,5 +194,24 @@ describe('a backup that cannot be asked for its layers', () => {
 
     assert.equal(allowed, true);
     assert.match(warnings?.join() ?? '', /using the backup of/);
+  });
+});
+
+describe('isUsable', () => {
+  it('trusts a backup that does not say in the time that is left', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const cloner = { ...createFakeCloner(), isWhole: () => new Promise<never>(() => undefined) };
+    const patrol = createPatrol({ cloner, logger: createMemoryLog().logger, now: () => 0 });
+    const question = {
+      cloner,
+      backup: { domain: 'backup.test', path: 'acme/app', tag: '1' },
+      access: { side: 'backup' },
+      signal: new AbortController().signal,
+    } as const;
+
+    const usable = patrol.isUsable(question, image.digest, 300);
+    t.mock.timers.tick(300);
+
+    assert.equal(await usable, true);
   });
 });

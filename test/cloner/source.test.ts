@@ -99,15 +99,29 @@ describe('createSourceCheck', () => {
     {
       what: 'the whole budget where there is no backup',
       hasBackup: false,
+      budgetMs: 9_000,
       ms: 9_000,
       shown: '9 s',
     },
-    { what: 'two seconds where there is one', hasBackup: true, ms: 2_000, shown: '2 s' },
+    {
+      what: 'two seconds where there is one',
+      hasBackup: true,
+      budgetMs: 9_000,
+      ms: 2_000,
+      shown: '2 s',
+    },
+    {
+      what: 'half of what is left where that is less, since the backup has to be asked once more',
+      hasBackup: true,
+      budgetMs: 1_600,
+      ms: 800,
+      shown: '0.80 s',
+    },
   ];
-  for (const { what, hasBackup, ms, shown } of patience) {
+  for (const { what, hasBackup, budgetMs, ms, shown } of patience) {
     it(`gives a host that hangs ${what}`, async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
-      const answer = createCheck(hangs)(image, { ...ask, hasBackup });
+      const answer = createCheck(hangs)(image, { ...ask, budgetMs, hasBackup });
       let isSettled = false;
       answer
         .catch(() => undefined)
