@@ -41,8 +41,10 @@ export function createConnections(options: ConnectionsOptions): OpenRepository {
 
   return async function openRepository({ domain, path }, access, patience, signal) {
     const { side, credentials } = access;
-    const key = JSON.stringify([domain, side, credentials?.username, credentials?.password]);
-    const registry = connections.get(key)?.registry ?? (await findEndpoint(domain, signal));
+    // Asked each time: of a registry that was down it is not known for good what it speaks.
+    const registry = await findEndpoint(domain, signal);
+    const identity = [credentials?.username, credentials?.password];
+    const key = JSON.stringify([registry.href, side, ...identity]);
     const connection = connections.get(key) ?? {
       registry,
       authorizer: createAuthorizer({

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Server } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { createRegistryCloner } from '../../../lib/adapters/registry/cloner.ts';
 import { createFindEndpoint, type FindEndpoint } from '../../../lib/adapters/registry/endpoint.ts';
 import { createHttp, type Http } from '../../../lib/adapters/registry/http.ts';
 import { makeCertificate } from '../../support/certificate.ts';
@@ -23,13 +24,22 @@ describe('createFindEndpoint', () => {
     for (const server of servers.splice(0)) server.close();
   });
 
-  function open(
-    options: { insecure?: string[]; insideCluster?: boolean; ca?: string[] } = {},
-  ): FindEndpoint {
-    const { insecure = [], insideCluster = false, ca } = options;
+  interface Options {
+    readonly insecure?: string[];
+    readonly insideCluster?: boolean;
+    readonly ca?: string[];
+  }
+
+  function openHttp({ insecure = [], insideCluster = false, ca }: Options): Http {
     const trust = ca && { certificates: () => ca, refresh: async () => {} };
     const http = createHttp({ configuredHosts: insecure, insideCluster, ...(trust && { trust }) });
     https.push(http);
+    return http;
+  }
+
+  function open(options: Options = {}): FindEndpoint {
+    const { insecure = [], insideCluster = false } = options;
+    const http = openHttp(options);
     return createFindEndpoint({ http, insecureRegistries: insecure, insideCluster });
   }
 
@@ -119,5 +129,28 @@ describe('createFindEndpoint', () => {
     await listen(server, port);
 
     assert.equal((await find(`127.0.0.1:${port}`, signal)).protocol, 'https:');
+  });
+
+  it('is asked anew by who has asked while a registry was down', async () => {
+    const { cert, key } = await makeCertificate('01');
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const server = createTlsServer({ cert, key }, (_request, response) =>
+      response.setHeader('docker-content-digest', digest).end(),
+    );
+    const port = await listen(server);
+    server.close();
+    await once(server, 'close');
+    const cloner = createRegistryCloner({
+      http: openHttp({ ca: [cert] }),
+      findEndpoint: open({ ca: [cert] }),
+      sleep: () => Promise.resolve(),
+    });
+    const look = (): ReturnType<typeof cloner.resolve> =>
+      cloner.resolve({ domain: `127.0.0.1:${port}`, path: 'app' }, { side: 'backup' }, signal);
+    await assert.rejects(look(), { code: 'BACKUP_UNAVAILABLE' });
+
+    await listen(server, port);
+
+    assert.equal((await look())?.digest, digest);
   });
 });
