@@ -93,6 +93,7 @@ export function createTransport(options: TransportOptions): Send {
     const withheld =
       answer.status === 401 && isOwn(answer.url) ? authorizer.withheld(answer) : undefined;
     if (withheld !== undefined) throw withheld;
+    if (answer.status === 403 && isOwn(asked.url) && !isOwn(answer.url)) throw turnedAway(asked);
     throw toRegistryError(asked.step, {
       status: answer.status,
       text,
@@ -177,6 +178,18 @@ function challenged({ step }: RegistryRequest): RegistryError {
     status: 401,
     isTransient: true,
   });
+}
+
+/** An object store's word is not the registry's: its addresses are signed, and end. The registry gives a new one. */
+function turnedAway({ step }: RegistryRequest): RegistryError {
+  return new RegistryError(
+    'UNAVAILABLE',
+    `${step}: the place that it sent us to refused us (403)`,
+    {
+      status: 403,
+      isTransient: true,
+    },
+  );
 }
 
 /** The standard's header, Docker Hub's, and what others say of their limits where they have reached them. */

@@ -222,6 +222,25 @@ describe('createTransport, redirects', () => {
     });
   }
 
+  it('asks the registry for another address where the one that it gave is refused', async () => {
+    nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/?sig=1' });
+    nock('https://cdn.test').get('/?sig=1').reply(403, '<Error>Request has expired</Error>');
+    nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/?sig=2' });
+    nock('https://cdn.test').get('/?sig=2').reply(200);
+
+    assert.equal((await ask(openKnock())).status, 200);
+  });
+
+  it('does not take the word of the place that it was redirected to for the registry’s', async () => {
+    nock('https://reg.test').get(path).times(3).reply(307, '', { location: 'https://cdn.test/' });
+    nock('https://cdn.test').get('/').times(3).reply(403);
+
+    await assert.rejects(ask(openKnock()), {
+      reason: 'UNAVAILABLE',
+      message: 'reading: the place that it sent us to refused us (403)',
+    });
+  });
+
   it('takes no challenge from the place that it was redirected to', async () => {
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://evil.test/' });
     nock('https://evil.test', anonymous).get('/').reply(401, '', bearer('https://evil.test/token'));
