@@ -55,7 +55,10 @@ async function mount({
 }: BlobCopy): Promise<UploadSession | 'mounted' | undefined> {
   if (path === undefined) return undefined;
   try {
-    return await target.mountBlob({ path, digest }, signal);
+    const mounted = await target.mountBlob({ path, digest }, signal);
+    // Only some registries look at a manifest's layers when it is written.
+    if (mounted !== 'mounted' || (await target.hasBlob(digest, signal))) return mounted;
+    return undefined;
   } catch {
     signal.throwIfAborted();
     return undefined;

@@ -317,6 +317,16 @@ describe('copyImage', () => {
       });
     }
 
+    it('copies where a mount is said to have been made, and was not', async () => {
+      const bench = await open();
+      const image = seed(bench.source, 'app:1', amd);
+      bench.source.faults.add(({ path }) => path.includes('mount='), answer(201, { body: '' }));
+
+      await bench.copy('app', image.digest, within(bench));
+
+      assert.deepEqual(walk(bench.source, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
+    });
+
     it('gives what a repository holds one tag more', async () => {
       const bench = await open();
       const image = seed(bench.source, 'app:1', makeIndex([amd]));
