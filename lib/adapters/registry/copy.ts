@@ -39,6 +39,17 @@ const parallelBlobs = 3;
 
 /** Copies everything below `root` and `root` itself, without a tag: blobs first, then manifests, children before parents. */
 export async function copyImage(root: ServedManifest, copy: ImageCopy): Promise<CopiedImage> {
+  try {
+    return await bringImage(root, copy);
+  } catch (error) {
+    copy.signal.throwIfAborted();
+    if (copy.isMending || !lacksParts(error)) throw error;
+    // What was there when we looked is gone: older images are pruned, and garbage is collected.
+    return await bringImage(root, { ...copy, isMending: true });
+  }
+}
+
+async function bringImage(root: ServedManifest, copy: ImageCopy): Promise<CopiedImage> {
   const graph = await readGraph(root, copy);
   if (graph.totalBytes > copy.maxImageBytes) {
     throw new RegistryError(
@@ -113,6 +124,12 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
 /** A layer that its owner lets nobody redistribute may be missing everywhere; nodes fetch it from its own address. */
 function isMissing(error: unknown): boolean {
   return error instanceof CloneError && error.code === 'SOURCE_NOT_FOUND';
+}
+
+/** The target misses what is below a manifest. */
+function lacksParts(error: unknown): boolean {
+  const cause = error instanceof CloneError ? error.cause : undefined;
+  return cause instanceof RegistryError && cause.code === 'MANIFEST_BLOB_UNKNOWN';
 }
 
 function isRefusal(error: unknown): boolean {

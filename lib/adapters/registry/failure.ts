@@ -19,6 +19,8 @@ export class RegistryError extends Error {
   readonly retryAfterMs: number | undefined;
   /** Absent where there was no answer. */
   readonly status: number | undefined;
+  /** The specification's, as far as the registry sent one. */
+  readonly code: string | undefined;
   /** Present where there was no answer. */
   readonly problem: ConnectionProblem | undefined;
 
@@ -30,6 +32,7 @@ export class RegistryError extends Error {
       readonly isTransient?: boolean;
       readonly retryAfterMs?: number | undefined;
       readonly status?: number;
+      readonly code?: string;
       readonly problem?: ConnectionProblem;
     } = {},
   ) {
@@ -38,6 +41,7 @@ export class RegistryError extends Error {
     this.isTransient = options.isTransient ?? false;
     this.retryAfterMs = options.retryAfterMs;
     this.status = options.status;
+    this.code = options.code;
     this.problem = options.problem;
   }
 }
@@ -132,6 +136,7 @@ export function toRegistryError(step: string, refusal: Refusal): RegistryError {
     `${step}: ${isTelling ? message : said}`,
     {
       status,
+      code,
       isTransient: reasonsByCode.has(code)
         ? [...transientCodes, ...passingCodes].includes(code)
         : transientStatuses.has(status),

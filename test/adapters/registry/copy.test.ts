@@ -198,6 +198,30 @@ describe('copyImage', () => {
     );
   });
 
+  it('brings also what is removed from the backup while it copies', async () => {
+    const bench = await open();
+    const old = seed(bench.source, 'app:1', makeIndex([amd]));
+    await bench.copy('app', old.digest);
+    const next = seed(bench.source, 'app:2', makeIndex([amd, arm]));
+    const [, layer] = amd.blobs;
+    bench.backup.faults.add(
+      on('PUT', 'upload'),
+      async (exchange, next) => {
+        bench.backup.store.deleteManifest('acme/app', amd.digest);
+        bench.backup.store.deleteBlob('acme/app', layer?.digest ?? '');
+        return await next(exchange);
+      },
+      { times: 1 },
+    );
+
+    await bench.copy('app', next.digest);
+
+    assert.deepEqual(
+      walk(bench.backup, 'acme/app', 'last'),
+      walk(bench.source, 'app', next.digest),
+    );
+  });
+
   it('uploads only the layers that are missing', async () => {
     const bench = await open();
     const base = seed(bench.source, 'app:1', makeImage({ layers: [shared] }));
