@@ -69,6 +69,10 @@ export async function removeGeneration(
   const { parts } = await judge(shelf, before, new Map([[digest, of]]), rules, signal);
   const own = parts.get(digest);
   if (own === undefined) return false;
+  // To read all that stays takes its time: its source may have gone back to it meanwhile.
+  const now = holdersOf(digest, await readHoldings(shelf, signal));
+  const known = holdersOf(digest, before);
+  if (now.some((tag) => !known.includes(tag))) return false;
   // The root before its parts: killed in between, no image has lost one.
   for (const manifest of [digest, ...own]) await shelf.remove(manifest, signal);
   const after = await readHoldings(shelf, signal);
@@ -176,9 +180,12 @@ function reasonToKeep(
   { used }: PruneRules,
 ): string | undefined {
   if (used.has(digest)) return 'in use';
-  const holders = [...holdings].filter(([, held]) => held === digest).map(([tag]) => tag);
-  const holder = holders.find((name) => !of.some((tag) => isMark(name, tag)));
+  const holder = holdersOf(digest, holdings).find((name) => !of.some((tag) => isMark(name, tag)));
   return holder === undefined ? undefined : `held by ${holder}`;
+}
+
+function holdersOf(digest: string, holdings: Holdings): readonly string[] {
+  return [...holdings].filter(([, held]) => held === digest).map(([tag]) => tag);
 }
 
 /** Tags that keep, or tell of, what another tag had; a plain tag or a hold is not one. */

@@ -266,6 +266,24 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes('golden'));
   });
 
+  it('keeps what the tag comes back to while all that stays is read', async () => {
+    const { bench, move, apply, tags } = await open();
+    for (const [day, image] of [one, two, three].entries()) move('1', image, day + 1);
+    const back = generationTag('1', one.digest);
+    let read = 0;
+    bench.backup.faults.add(on('GET', 'manifest'), async (exchange, next) => {
+      read += 1;
+      // The plan reads three, and so does the look right before.
+      if (read === 6) move('1', one, 9);
+      return await next(exchange);
+    });
+
+    await apply({ keep: 2 });
+
+    assert.equal(bench.backup.store.manifest('acme/app', '1')?.digest, one.digest);
+    assert.ok(tags().includes(back));
+  });
+
   it('stops at a registry that removes more than it is told to', async () => {
     const { bench, shelf, move, put } = await open();
     move('1', one, 1);
