@@ -56,6 +56,8 @@ export interface EnsureDeps {
 
 /** How long the backup may take to say whether another replica has made a copy; no review may be left that waits. */
 const maxFindMs = 30_000;
+/** In which a backup answers that is there. */
+const minAnswerMs = 1_000;
 
 interface EnsureRequest {
   readonly source: Reference;
@@ -210,7 +212,9 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       const copied = await waitFor(copy, errand);
       if (copied === undefined) return { status: 'pending', ...describeProgress(copy) };
       // Whoever waited for another namespace's copy has opened the image too.
-      await askBackup(errand, admit(copied.digest));
+      if (!(await isAnswered(errand, admit(copied.digest)))) {
+        return { status: 'pending', ...describeProgress(copy) };
+      }
       const all = [...warnings, ...(copied.warnings ?? [])];
       const wasThere = isCurrent || copied.isElsewhere === true;
       return { ...copied, result: wasThere ? 'present' : 'copied', warnings: all };
@@ -225,6 +229,22 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
           `${name} was put there by others: not used when the source is gone`,
         ],
       };
+    }
+  }
+
+  /** Whether there was time to ask. Who is given next to none is not to blame for a silence, and whoever comes back has more. */
+  async function isAnswered(
+    errand: Errand,
+    question: (question: BackupQuestion) => Promise<void>,
+  ): Promise<boolean> {
+    const hadTime = errand.remainingMs() >= minAnswerMs;
+    try {
+      await askBackup(errand, question);
+      return true;
+    } catch (error) {
+      const isLate = error instanceof CloneError && error.code === 'BACKUP_UNAVAILABLE';
+      if (hadTime || !isLate) throw error;
+      return false;
     }
   }
 

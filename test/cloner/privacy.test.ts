@@ -271,6 +271,28 @@ describe('a private copy', () => {
 });
 
 describe('a public image that a pull secret opened', () => {
+  it('is asked for once more where its copy took all the time but a moment', async () => {
+    const bench = await openStage({ isPublicSource: true });
+    const copying = createHold();
+    bench.backup.faults.add(
+      ({ method, kind }) => method === 'PUT' && kind === 'upload',
+      copying.fault,
+    );
+    let time = 0;
+    const answered = send(start(bench, { now: () => time }), bench, 'team');
+    await copying.waiting();
+    time = 19_900;
+    const silent = createHold();
+    bench.backup.faults.add(({ path }) => path.endsWith(privateTag(image.digest)), silent.fault);
+    copying.release();
+
+    const { response } = await answered;
+    silent.release();
+
+    assert.equal(response.status?.code, 504);
+    assert.match(response.status?.message ?? '', /being completed$/);
+  });
+
   it('has no marks and serves all', async () => {
     const bench = await openStage({ isPublicSource: true });
     await send(start(bench), bench, 'team');
