@@ -15,7 +15,7 @@ import {
   makeImage,
   seed,
 } from '../../lib/memory-registry/index.ts';
-import { type Bench, openBench } from '../adapters/registry/bench.ts';
+import { type Bench, forgottenUploads, openBench } from '../adapters/registry/bench.ts';
 import { deployment, policy, review } from '../support/reviews.ts';
 
 const pull = { username: 'team', password: 'pull' };
@@ -156,6 +156,19 @@ describe('a private copy', () => {
     await answered;
 
     assert.deepEqual(seen, marks(image, 'team').toSorted());
+  });
+
+  it('is marked also where the backup has a bad moment', async () => {
+    const bench = await openStage();
+    const isUpload: Parameters<typeof bench.backup.faults.add>[0] = ({ method, kind }) =>
+      method === 'PUT' && kind === 'upload';
+    const met = bench.backup.faults.add(isUpload, answer(503), { times: 2 });
+
+    const { response } = await send(start(bench), bench, 'team');
+
+    assertAdmitted(response);
+    assert.equal(met.hits(), 2);
+    assert.deepEqual(forgottenUploads(bench.backup), []);
   });
 
   it('is served to them by a process that has never heard of it, when the source is gone', async () => {

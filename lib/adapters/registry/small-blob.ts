@@ -1,7 +1,10 @@
 import type { RepositoryClient } from './client.ts';
+import { isTransient } from './failure.ts';
 import type { Descriptor } from './manifest.ts';
 
-/** Makes a repository hold a few bytes of ours. */
+const maxAttempts = 3;
+
+/** Makes a repository hold a few bytes of ours. An upload that failed cannot be gone on with, so it is begun anew. */
 export async function writeSmallBlob(
   target: RepositoryClient,
   bytes: Uint8Array,
@@ -9,8 +12,17 @@ export async function writeSmallBlob(
   signal: AbortSignal,
 ): Promise<void> {
   if (await target.hasBlob(descriptor.digest, signal)) return;
-  const session = await target.startUpload(signal);
-  await target.finishUpload(session, descriptor, () => once(bytes), signal);
+  for (let attempt = 1; ; attempt += 1) {
+    const session = await target.startUpload(signal);
+    try {
+      await target.finishUpload(session, descriptor, () => once(bytes), signal);
+      return;
+    } catch (error) {
+      await target.cancelUpload(session);
+      signal.throwIfAborted();
+      if (!isTransient(error) || attempt >= maxAttempts) throw error;
+    }
+  }
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
