@@ -37,7 +37,7 @@ function parseText<const Schema extends v.GenericSchema>(
   problem: string,
 ): v.InferOutput<Schema> {
   try {
-    return v.parse(schema, JSON.parse(text));
+    return v.parse(schema, JSON.parse(text), { abortEarly: true });
   } catch {
     // JSON.parse quotes its input in the message, so it must not become a cause.
     throw new Error(problem);
@@ -57,7 +57,7 @@ function toCredentials({
   password,
 }: Partial<v.InferOutput<typeof entrySchema>>): Credentials | undefined {
   if (typeof auth === 'string' && auth !== '') {
-    const text = Buffer.from(auth, 'base64').toString('utf8').replaceAll(/\0+$/g, '');
+    const text = withoutZeros(Buffer.from(auth, 'base64').toString('utf8'));
     const colon = text.indexOf(':');
     return colon <= 0
       ? undefined
@@ -66,4 +66,11 @@ function toCredentials({
   return typeof username === 'string' && username !== ''
     ? { username, password: password ?? '' }
     : undefined;
+}
+
+/** Of the end. No regular expression: whoever may write a pull secret could have it look for the end of a megabyte of zeros. */
+function withoutZeros(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === '\0') end -= 1;
+  return text.slice(0, end);
 }

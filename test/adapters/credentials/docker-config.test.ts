@@ -30,6 +30,12 @@ describe('parseDockerConfig', () => {
       { auth: 'YTpi', username: 'u', password: 'p' },
       [{ username: 'a', password: 'b' }],
     ],
+    // `acme:secret\0\0`
+    [
+      'auth that ends in zeros',
+      { auth: 'YWNtZTpzZWNyZXQAAA==' },
+      [{ username: 'acme', password: 'secret' }],
+    ],
     ['an identity token, which the kubelet ignores too', { identitytoken: 't' }, []],
     ['an empty entry, as credential helpers leave them', {}, []],
     ['null for an entry', null, []],
@@ -39,6 +45,16 @@ describe('parseDockerConfig', () => {
       assert.deepEqual(find(entry), found);
     });
   }
+
+  it('reads a password of a million zeros with something behind them', () => {
+    const text = `a:${'\0'.repeat(1_000_000)}x`;
+
+    const [found] = parseDockerConfig(
+      JSON.stringify({ auths: { 'reg.test': { auth: btoa(text) } } }),
+    ).find(image);
+
+    assert.equal(found?.password.length, 1_000_001);
+  });
 
   const broken = ['', 'not json s3cret', '{"auths":{"reg.test":"s3cret"}}', '{"auths":7}'];
   for (const text of broken) {
