@@ -12,7 +12,9 @@ export const originalImagesAnnotation = 'image-cloner/original-images';
 export function parseOriginalImages(text: string | undefined): ReadonlyMap<string, string> {
   if (text === undefined) return new Map();
   try {
-    return new Map(Object.entries(v.parse(stringMap, JSON.parse(text)) ?? {}));
+    return new Map(
+      Object.entries(v.parse(stringMap, JSON.parse(text), { abortEarly: true }) ?? {}),
+    );
   } catch {
     // Not JSON, or not a map of strings: someone else's writing, which only means that we know no originals.
     return new Map();

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { CloneError } from '../errors.ts';
+import { toPrintable } from './verdict.ts';
 
 /** What we read of an AdmissionReview; see k8s.io/api `admission/v1`. */
 export interface ReviewRequest {
@@ -64,6 +65,8 @@ export const stringMap = v.nullish(
 
 const optionalText = v.nullish(v.string('is not a string'), '');
 
+const maxPlaceLength = 300;
+
 const schema = object({
   apiVersion: v.literal('admission.k8s.io/v1', 'is not admission.k8s.io/v1'),
   kind: v.literal('AdmissionReview', 'is not AdmissionReview'),
@@ -104,13 +107,15 @@ export function parse<const Schema extends v.GenericSchema>(
   input: unknown,
   path: string,
 ): v.InferOutput<Schema> {
-  const result = v.safeParse(schema, input);
+  // Only the first is told, and a body has room for millions.
+  const result = v.safeParse(schema, input, { abortEarly: true });
   if (result.success) return result.output;
   const [issue] = result.issues;
   const place = [path, v.getDotPath(issue)]
     .filter((part) => part !== null && part !== '')
     .join('.');
-  const found = place === '' ? 'the body' : place;
+  // Labels have names that somebody chose.
+  const found = place === '' ? 'the body' : toPrintable(place.slice(0, maxPlaceLength));
   const problem = issue.received === 'undefined' ? 'is missing' : issue.message;
   throw new CloneError('INVALID_REVIEW', `not an AdmissionReview: ${found} ${problem}`);
 }

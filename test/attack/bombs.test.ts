@@ -76,15 +76,22 @@ describe('a manifest that is a bomb', () => {
       manifest([{ ...layer, digest: `../../x:${'a'.repeat(64)}` }]),
       /cannot be copied: /,
     ],
+    [
+      'has two million layers that are numbers',
+      `{"schemaVersion":2,"layers":[${'0,'.repeat(2_000_000)}0],"config":0}`,
+      /cannot be copied: its manifest is broken: config is missing$/,
+    ],
     ['is 3 MiB of brackets', '['.repeat(3 * 1024 * 1024), /cannot be copied: /],
     ['is nested 100 000 deep', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`, /cannot be/],
     ['has a prototype', '{"__proto__":{"layers":[]},"schemaVersion":2}', /cannot be copied: /],
   ] as const;
   for (const [what, text, words] of planted) {
     it(`is refused where it ${what}`, { timeout: 20_000 }, async () => {
+      const before = process.memoryUsage().heapUsed;
       serve(new TextEncoder().encode(text));
 
       await refuses(words);
+      assert.ok(process.memoryUsage().heapUsed - before < 200_000_000);
     });
   }
 
@@ -121,8 +128,9 @@ describe('a manifest that is a bomb', () => {
 
 describe('a review that is a bomb', () => {
   const handler = createAdmissionHandler({ cloner: createFakeCloner(), policy: policy() });
-  const send = (object: unknown): ReturnType<typeof handler> =>
-    handler(review({ object }), { signal: new AbortController().signal, budgetMs: 5_000 });
+  const sendTo = (to: typeof handler, object: unknown): ReturnType<typeof handler> =>
+    to(review({ object }), { signal: new AbortController().signal, budgetMs: 5_000 });
+  const send = (object: unknown): ReturnType<typeof handler> => sendTo(handler, object);
 
   it('is refused with a short sentence where a pod template names 10 000 containers', async () => {
     const names = Array.from({ length: 10_000 }, (_, n) => [`c${n}`, `app-${n}:1`] as const);
@@ -150,6 +158,66 @@ describe('a review that is a bomb', () => {
 
     assert.equal(response.allowed, false);
     assert.ok((response.status?.message.length ?? 0) < 2_000);
+  });
+
+  it('is answered where a container that is copied has a name of a million dots', async () => {
+    const cloner = createFakeCloner();
+    cloner.put('nginx:1.27', digest);
+    const copying = createAdmissionHandler({ cloner, policy: policy() });
+    const object = deployment({ [`${'.'.repeat(1_000_000)}x`]: 'nginx:1.27' });
+
+    const { response } = await sendTo(copying, object);
+
+    assert.deepEqual(Object.keys(response.auditAnnotations ?? {}), [
+      `containers${'.'.repeat(51)}.0`,
+    ]);
+  });
+
+  it('is refused for its first fault, where a million of its containers are numbers', async () => {
+    const before = process.memoryUsage().heapUsed;
+    const containers = Array.from({ length: 1_000_000 }, () => 0);
+
+    await assert.rejects(send(deployment({}, { pod: { containers } })), {
+      code: 'INVALID_REVIEW',
+      message:
+        'not an AdmissionReview: request.object.spec.template.spec.containers.0 is not an object',
+    });
+    assert.ok(process.memoryUsage().heapUsed - before < 100_000_000);
+  });
+
+  // The spec of a Knative Service comes as it was written: a custom resource is validated after us.
+  const labelled = (name: string): unknown => ({
+    spec: { template: { metadata: { labels: { [name]: 5 } } } },
+  });
+
+  it('is refused in clean words where a label has a name that a terminal obeys', async () => {
+    await assert.rejects(send(labelled('\u001b[2Jx\n\u202ey')), {
+      code: 'INVALID_REVIEW',
+      message:
+        'not an AdmissionReview: request.object.spec.template.metadata.labels. [2Jx y is not a string',
+    });
+  });
+
+  it('is refused in few words where a label has a name of a megabyte', async () => {
+    await assert.rejects(
+      send(labelled('x'.repeat(1_000_000))),
+      ({ message }: Error) => message.length < 400,
+    );
+  });
+
+  it('is answered where an annotation names 300 000 originals that are numbers', async () => {
+    const before = process.memoryUsage().heapUsed;
+    const record = Object.fromEntries(Array.from({ length: 300_000 }, (_, n) => [`c${n}`, n]));
+
+    const { response } = await send(
+      deployment(
+        { web: 'acme/app:1' },
+        { annotations: { 'image-cloner/original-images': JSON.stringify(record) } },
+      ),
+    );
+
+    assert.equal(response.allowed, true);
+    assert.ok(process.memoryUsage().heapUsed - before < 100_000_000);
   });
 
   it('is answered where an annotation is nested 200 000 deep', async () => {

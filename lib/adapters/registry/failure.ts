@@ -217,7 +217,7 @@ function reasonOf(status: number): RegistryReason {
 /** Registries answer with JSON, proxies before them with HTML; only the first is worth showing. */
 function readErrors(text: string): { readonly code: string; readonly message: string } {
   try {
-    const { errors } = v.parse(errorsSchema, JSON.parse(text));
+    const { errors } = v.parse(errorsSchema, JSON.parse(text), { abortEarly: true });
     // Distribution hides some behind a first one that says UNKNOWN.
     const telling = errors.find(({ code }) => reasonsByCode.has(code)) ?? errors[0];
     return { code: telling?.code ?? '', message: toSentence(telling?.message ?? '') };

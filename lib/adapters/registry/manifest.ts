@@ -122,9 +122,10 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
     throw unsupported(`its media type ${quote(mediaType)} is not an image's`);
   }
   const body = parseJson(bytes);
+  // Only the first problem is told, and 4 MiB have room for two million.
   const result = isIndexType(mediaType)
-    ? v.safeParse(indexSchema, body)
-    : v.safeParse(imageSchema, body);
+    ? v.safeParse(indexSchema, body, { abortEarly: true })
+    : v.safeParse(imageSchema, body, { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
     const where = v.getDotPath(issue);
