@@ -3,7 +3,7 @@ import { setRecent } from './set-recent.ts';
 
 /** What waits in a line, and for whom. */
 interface Place {
-  /** Only one of those with the same target runs at a time, in the order of their arrival. */
+  /** Only one of those with the same target runs at a time; namespaces take turns at it, each in the order of arrival. */
   readonly target: string;
   /** Whoever asked first. */
   readonly namespace: string;
@@ -141,7 +141,8 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
   function pick(): { readonly item: Waiting; readonly namespace: string } | undefined {
     for (const [namespace, queue] of queues) {
       if (!mayTakeTurn(namespace)) continue;
-      for (const item of queue) if (mayBegin(item)) return { item, namespace };
+      // Not the first that came for its target: a tag has room for hundreds of pinned digests, each of them a copy.
+      for (const item of queue) if (!busy.has(item.target)) return { item, namespace };
     }
     return undefined;
   }
@@ -159,11 +160,6 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
 
   function noteAsker(namespace: string): void {
     setRecent(askedAt, namespace, now(), maxRecent);
-  }
-
-  function mayBegin(item: Waiting): boolean {
-    const [first] = targets.get(item.target) ?? [];
-    return !busy.has(item.target) && first === item;
   }
 
   /** Plays the turns that come before it. Whom a busy target lets pass is not foreseen. */

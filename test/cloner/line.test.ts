@@ -62,6 +62,18 @@ describe('createLine', () => {
     assert.deepEqual(begun, ['a1', 'a2', 'b1', 'c1', 'a3', 'b2', 'a4']);
   });
 
+  it('lets namespaces take turns at one target, too', async () => {
+    const { begun, join, end } = stage({ maxRunning: 4 });
+    for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name, 'nginx:1.27');
+    const wanted = join('b', 'b1', 'nginx:1.27');
+    await settle();
+
+    assert.equal(wanted.ahead(), 1);
+    for (let turn = 0; turn < 5; turn += 1) await end();
+
+    assert.deepEqual(begun, ['a1', 'a2', 'b1', 'a3', 'a4']);
+  });
+
   it('says how many begin before one', async () => {
     const { join, end } = stage();
     join('a', 'a1');
