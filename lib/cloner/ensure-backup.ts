@@ -15,6 +15,7 @@ import type {
 import { createAskBackup } from './ask-backup.ts';
 import { type BackupQuestion, type BackupState, findCopy, isCopyOf, readBackup } from './backup.ts';
 import type { Copies, Copy, CopyKey, Find, Work } from './copies.ts';
+import { createCrowd } from './crowd.ts';
 import { isBackupsFault, isUnmarkable, orFailure } from './faults.ts';
 import { findHold, holdWarning, isPassable, unfinishedWarning } from './hold.ts';
 import { createOutages } from './outages.ts';
@@ -108,6 +109,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   const report = createReport(deps);
   const outages = createOutages({ now });
   const limits = createRateLimits({ now });
+  const crowd = createCrowd();
   const askBackup = createAskBackup({ ...deps, outages, limits });
   const checkSource = createSourceCheck({
     cloner,
@@ -129,11 +131,13 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   return async function ensureBackup(request) {
     const startedAt = now();
     const remainingMs = (): number => Math.max(0, request.budgetMs - (now() - startedAt));
-    const outcome = await orFailure(async () => {
-      const errand = await lookIntoBackup(request, remainingMs);
-      const found = await find(errand);
-      return 'status' in found ? found : toReady(errand, found, now() - startedAt);
-    });
+    const outcome = await orFailure(() =>
+      crowd.run(request.namespace ?? '', request.signal, async (signal) => {
+        const errand = await lookIntoBackup({ ...request, signal }, remainingMs);
+        const found = await find(errand);
+        return 'status' in found ? found : toReady(errand, found, now() - startedAt);
+      }),
+    );
     report.outcome(request, outcome, now() - startedAt);
     return outcome;
   };

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createAdmissionHandler } from '../../lib/index.ts';
+import type { ImageCloner } from '../../lib/ports.ts';
+import { createFakeCloner } from '../support/fake-cloner.ts';
+import { deployment, policy, review } from '../support/reviews.ts';
+
+describe('a namespace that applies thousands of images of a registry that never answers', () => {
+  it('keeps a thousand questions open, and nobody else from an answer', async () => {
+    const fake = createFakeCloner();
+    fake.put('nginx:1.27', `sha256:${'a'.repeat(64)}`);
+    let [open, most] = [0, 0];
+    const cloner: ImageCloner = {
+      ...fake,
+      async resolve(image, access, signal) {
+        if (image.domain !== 'evil.example') return await fake.resolve(image, access, signal);
+        open += 1;
+        most = Math.max(most, open);
+        const { promise, reject } = Promise.withResolvers<never>();
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+        return await promise.finally(() => {
+          open -= 1;
+        });
+      },
+    };
+    const handler = createAdmissionHandler({ cloner, policy: policy() });
+    const leaving = new AbortController();
+    const send = (namespace: string, images: Record<string, string>): ReturnType<typeof handler> =>
+      handler(review({ namespace, object: deployment(images) }), {
+        signal: leaving.signal,
+        budgetMs: 20_000,
+      });
+    const evil = Array.from({ length: 10 }, (_, one) =>
+      send(
+        'evil',
+        Object.fromEntries(
+          Array.from({ length: 200 }, (_, n) => [`c${n}`, `evil.example/r${one}/a${n}:1`]),
+        ),
+      ),
+    );
+
+    const { response } = await send('shop', { web: 'nginx:1.27' });
+
+    assert.deepEqual([response.allowed, response.status], [true, undefined]);
+    assert.ok(most > 900 && most <= 1_000, String(most));
+    leaving.abort();
+    const [answer] = await Promise.all(evil);
+    assert.equal(answer?.response.status?.code, 504);
+    assert.equal(open, 0);
+  });
+});
