@@ -34,6 +34,11 @@ export interface CopyKey {
   readonly namespace?: string;
   /** Has it tried although it failed a moment ago. @default true */
   readonly isPerson?: boolean;
+  /**
+   * The namespace whose own credentials open the source: what the source says to them is nobody else's. Whoever has an account
+   * that is limited, or revokes it in time, would have the copy fail for all. @default what opens it for everybody
+   */
+  readonly opener?: string | undefined;
 }
 
 export type Work = (
@@ -75,6 +80,7 @@ const untoldMs = 60_000;
 const maxUntold = 1_000;
 
 interface Entry extends Copy {
+  readonly opener: string | undefined;
   readonly done: Promise<CopyResult>;
   readonly share: (namespace: string) => void;
   waiters: number;
@@ -94,35 +100,36 @@ export function createCopies({
   const aborting = new AbortController();
 
   function start(key: CopyKey, work: Work): Copy {
-    const { target, namespace = '', isPerson = true } = key;
+    const { namespace = '', isPerson = true, opener } = key;
     const id = toCopyId(key);
     const known = entries.get(id);
     if (known !== undefined) {
       known.share(namespace);
-      return known;
+      return known.opener === opener ? known : orOwn(known, () => start(key, work));
     }
-    const failed = untold.get(id);
-    untold.delete(id);
+    const failureId = opener === undefined ? id : `${id} ${opener}`;
+    const failed = untold.get(failureId);
+    untold.delete(failureId);
     if (failed !== undefined && now() - failed.at <= untoldMs) return failed.entry;
-    const failure = failures.recall(id, isPerson);
+    const failure = failures.recall(failureId, isPerson);
     if (failure !== undefined) throw failure;
-    const entry = begin(target, namespace, work);
+    const entry = begin(key, work);
     entries.set(id, entry);
     entry.done.then(
       () => {
-        failures.forget(id);
+        failures.forget(failureId);
         entries.delete(id);
       },
       (error: unknown) => {
-        if (isLasting(error)) failures.remember(id, error);
+        if (isLasting(error)) failures.remember(failureId, error);
         entries.delete(id);
-        if (entry.waiters === 0) keepUntold(id, entry);
+        if (entry.waiters === 0) keepUntold(failureId, entry);
       },
     );
     return entry;
   }
 
-  function begin(target: string, namespace: string, work: Work): Entry {
+  function begin({ target, namespace = '', opener }: CopyKey, work: Work): Entry {
     let meter: Meter | undefined;
 
     async function run(): Promise<CopyResult> {
@@ -142,6 +149,7 @@ export function createCopies({
     void settled.then(() => unsettled.delete(settled));
 
     const entry: Entry = {
+      opener,
       done,
       share,
       waiters: 0,
@@ -193,6 +201,25 @@ export function createCopies({
 /** Equal where one copy is enough for both. */
 export function toCopyId({ target, sourceDigest, purpose = 'move' }: CopyKey): string {
   return `${target} ${sourceDigest} ${purpose}`;
+}
+
+/** A copy that others began with other credentials; where those fail at the source, one's own is made. */
+function orOwn(others: Copy, start: () => Copy): Copy {
+  let now = others;
+  return {
+    async wait(signal) {
+      try {
+        return await now.wait(signal);
+      } catch (error) {
+        const isTheirs = error instanceof CloneError && error.code.startsWith('SOURCE_');
+        if (now !== others || !isTheirs) throw error;
+        now = start();
+        return await now.wait(signal);
+      }
+    },
+    progress: () => now.progress(),
+    place: () => now.place(),
+  };
 }
 
 /** What somebody else than the one who asks has to mend, and not at once. */

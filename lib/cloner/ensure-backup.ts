@@ -90,6 +90,7 @@ interface Errand extends EnsureRequest {
   readonly access: BackupQuestion['access'];
   readonly state: BackupState;
   readonly remainingMs: () => number;
+  readonly opener?: CopyKey['opener'];
 }
 
 /** What is to be used, and how it came to be there. */
@@ -212,7 +213,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       );
     try {
       const purpose = isCurrent ? 'mark' : source.digest === undefined ? 'move' : 'pin';
-      const copy = start(errand, checked.digest, purpose, work, find);
+      const opener = checked.openedBy === 'workload' ? errand.pod?.namespace : undefined;
+      const copy = start({ ...errand, opener }, checked.digest, purpose, work, find);
       const copied = await waitFor(copy, errand);
       if (copied === undefined) return { status: 'pending', ...describeProgress(copy) };
       // Whoever waited for another namespace's copy has opened the image too.
@@ -294,11 +296,11 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     work: (write: BackupWrite) => Promise<CopyResult>,
     find?: Find,
   ): Copy {
-    const { backup, access, namespace = '', isPerson = true } = errand;
+    const { backup, access, namespace = '', isPerson = true, opener } = errand;
     const { domain, path, tag } = backup;
     const target = canonicalReference({ domain, path, tag });
     const log = report.progress(errand);
-    const key: CopyKey = { target, sourceDigest: digest, purpose, namespace, isPerson };
+    const key: CopyKey = { target, sourceDigest: digest, purpose, namespace, isPerson, opener };
     const writing: Work = (signal, share) => {
       const onProgress = (progress: CopyProgress): void => {
         share(progress);

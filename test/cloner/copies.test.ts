@@ -263,6 +263,71 @@ describe('createCopies for many', () => {
     assert.deepEqual(await copies.start(key('t'), next.work).wait(forever), result);
   });
 
+  describe("where it fails with a namespace's own credentials", () => {
+    const denied = new CloneError('SOURCE_DENIED', 'it does not let us read t');
+    const as = (opener?: string): CopyKey => ({
+      ...key('t'),
+      isPerson: false,
+      ...(opener !== undefined && { namespace: opener, opener }),
+    });
+
+    it('tells nobody else, and is tried again for others', async () => {
+      const copies = createCopies();
+      const [failing, working] = [createWork(), createWork()];
+      failing.fail(denied);
+      working.finish();
+      await assert.rejects(copies.start(as('evil'), failing.work).wait(forever), denied);
+      assert.throws(() => copies.start(as('evil'), failing.work), { code: 'SOURCE_DENIED' });
+
+      assert.deepEqual(await copies.start(as('shop'), working.work).wait(forever), result);
+    });
+
+    it('keeps what nobody has heard for the same namespace', async () => {
+      const copies = createCopies();
+      const [failing, working] = [createWork(), createWork()];
+      assert.equal(
+        await copies.start(as('evil'), failing.work).wait(AbortSignal.abort()),
+        undefined,
+      );
+      failing.fail(denied);
+      working.finish();
+      await settle();
+
+      assert.deepEqual(await copies.start(as(), working.work).wait(forever), result);
+      await assert.rejects(copies.start(as('evil'), working.work).wait(forever), denied);
+    });
+
+    it('is made anew by those who had joined it, each with his own', async () => {
+      const copies = createCopies();
+      const [failing, working] = [createWork(), createWork()];
+      const first = copies.start(as('evil'), failing.work).wait(forever);
+      const joined = [as('shop'), as()].map((other) =>
+        copies.start(other, working.work).wait(forever),
+      );
+      await failing.started;
+
+      failing.fail(denied);
+      working.finish();
+
+      await assert.rejects(first, denied);
+      assert.deepEqual(await Promise.all(joined), [result, result]);
+      assert.equal(failing.calls(), 1);
+    });
+
+    it('is not made anew where the backup is at fault', async () => {
+      const copies = createCopies();
+      const [failing, other] = [createWork(), createWork()];
+      const full = new CloneError('BACKUP_REFUSED', 'it has no space left');
+      const first = copies.start(as('evil'), failing.work).wait(forever);
+      const joined = copies.start(as('shop'), other.work).wait(forever);
+      failing.fail(full);
+
+      await assert.rejects(first, full);
+      await assert.rejects(joined, full);
+      assert.equal(other.calls(), 0);
+    });
+  });
+
   it('tries again at once where only the password was wrong', async () => {
     const copies = createCopies();
     const failing = createWork();
