@@ -54,6 +54,8 @@ export interface SourceDeps {
  */
 const patienceMs = 2_000;
 const shortPatienceMs = 250;
+/** A pull secret has room for thousands that fit one image: passwords to be guessed from our address, until a registry shuts it out. */
+const maxOwnAttempts = 10;
 /** What is left for the answer after a limit was waited out. */
 const answerMs = 1_000;
 /** What a registry has said of an image, as opposed to nothing or to "later". */
@@ -125,7 +127,9 @@ export function createSourceCheck(deps: SourceDeps): CheckSource {
     own: WorkloadKeyring | undefined,
   ): Promise<readonly Attempt[]> {
     return [
-      ...(own?.keyring.find(source) ?? []).map((own) => toAttempt(own, 'workload')),
+      ...(own?.keyring.find(source) ?? [])
+        .slice(0, maxOwnAttempts)
+        .map((own) => toAttempt(own, 'workload')),
       ...(await credentials.credentialsFor(source)).map((ours) => toAttempt(ours, 'operator')),
       toAttempt(undefined, 'anybody'),
     ];

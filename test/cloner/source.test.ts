@@ -367,6 +367,28 @@ describe('createSourceCheck', () => {
       assert.deepEqual(tried, ['own', 'a', 'b', undefined]);
     });
 
+    it('tries ten of them and no more: a Secret has room for thousands of guesses', async () => {
+      const tried: (string | undefined)[] = [];
+      const guesses = Array.from({ length: 50 }, (_, n) => ({ username: `g${n}`, password: 'p' }));
+      const check = createCheck(
+        async (_, { credentials }) => {
+          tried.push(credentials?.username);
+          return denied();
+        },
+        {
+          keyring,
+          workloadSecrets: {
+            ...createSecrets(),
+            keyring: async () => ({ keyring: { find: () => guesses }, warnings: [] }),
+          },
+        },
+      );
+
+      await assert.rejects(check(image, { ...ask, pod }), { code: 'SOURCE_DENIED' });
+
+      assert.deepEqual(tried.slice(8), ['g8', 'g9', 'a', 'b', undefined]);
+    });
+
     it('says why there were no better ones only when nothing opened the image', async () => {
       const workloadSecrets = createSecrets();
       const check = createCheck(async () => denied(), { workloadSecrets });
