@@ -70,6 +70,8 @@ export type AdmissionHandler = (body: unknown, options: ReviewOptions) => Promis
 const controllerBudgetMs = 1_000;
 /** So that their answer says how far the copy is. */
 const controllerCopyWaitMs = 800;
+/** No name of an object is longer, its namespace included. */
+const maxLoggedLength = 320;
 /** For names that are appended: the port has a shorter patience of its own. */
 const pullSecretsBudgetMs = 5_000;
 
@@ -229,9 +231,9 @@ function logReview(
   logger.info(
     {
       uid,
-      kind: kind.group === '' ? kind.kind : `${kind.group}/${kind.kind}`,
-      operation,
-      object: namespace === '' ? name : `${namespace}/${name}`,
+      kind: toShort(kind.group === '' ? kind.kind : `${kind.group}/${kind.kind}`),
+      operation: toShort(operation),
+      object: toShort(namespace === '' ? name : `${namespace}/${name}`),
       dryRun,
       verdict,
       ...(status !== undefined && { message: status.message }),
@@ -240,6 +242,11 @@ function logReview(
     },
     'review answered',
   );
+}
+
+/** A name is validated after us, and a forged review may have any. */
+function toShort(text: string): string {
+  return text.length > maxLoggedLength ? `${text.slice(0, maxLoggedLength)}…` : text;
 }
 
 function verdictOf({ response }: AdmissionReview): ReviewEvent['verdict'] {

@@ -66,16 +66,26 @@ export const stringMap = v.nullish(
 const optionalText = v.nullish(v.string('is not a string'), '');
 
 const maxPlaceLength = 300;
+/** Of what the API server has made or knows: who sends more is somebody else, and some of it is remembered. */
+const maxUidLength = 128;
+const maxNamespaceLength = 63;
 
 const schema = object({
   apiVersion: v.literal('admission.k8s.io/v1', 'is not admission.k8s.io/v1'),
   kind: v.literal('AdmissionReview', 'is not AdmissionReview'),
   request: object({
-    uid: v.pipe(v.string('is not a string'), v.nonEmpty('is empty')),
+    uid: v.pipe(
+      v.string('is not a string'),
+      v.nonEmpty('is empty'),
+      v.maxLength(maxUidLength, 'is too long'),
+    ),
     kind: object({ group: optionalText, kind: v.string('is not a string') }),
     subResource: optionalText,
     operation: v.string('is not a string'),
-    namespace: optionalText,
+    namespace: v.nullish(
+      v.pipe(v.string('is not a string'), v.maxLength(maxNamespaceLength, 'is too long')),
+      '',
+    ),
     name: optionalText,
     userInfo: v.nullish(object({ username: optionalText })),
     dryRun: v.nullish(v.boolean('is not a boolean')),

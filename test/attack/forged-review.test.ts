@@ -82,6 +82,25 @@ describe('a review that no API server sent', () => {
     assert.equal(pod.backup.requests.count({ method: 'DELETE' }), 0);
   });
 
+  it('writes a short line into the log, however long its names are', async () => {
+    const long = 'x'.repeat(1_000_000);
+
+    await pod.send({ kind: `${long}/${long}`, operation: long, name: long, object: {} });
+
+    assert.ok(pod.said().length < 2_000);
+  });
+
+  it('is refused where its namespace or uid is too long to be one: both are remembered', async () => {
+    const long = 'x'.repeat(1_000_000);
+    const refusal = (field: string): object => ({
+      code: 'INVALID_REVIEW',
+      message: `not an AdmissionReview: request.${field} is too long`,
+    });
+
+    await assert.rejects(pod.send({ namespace: long, object: {} }), refusal('namespace'));
+    await assert.rejects(pod.send({ uid: long, object: {} }), refusal('uid'));
+  });
+
   it('writes one line into the log, whatever it is called', async () => {
     const name = 'x\n{"level":"info","msg":"forged"}\u001b[2J';
 

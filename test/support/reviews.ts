@@ -5,6 +5,8 @@ import type { AdmissionReview } from '../../lib/admission/review.ts';
 export const uid = '705ab4f5-6393-11e8-b7cc-42010a800002';
 
 export interface ReviewOptions {
+  /** @default `uid` */
+  readonly uid?: string;
   /** `group/Kind`, the core group being empty: `/Pod`. @default apps/Deployment */
   readonly kind?: string;
   /** @default UPDATE where there is an old object, else CREATE */
@@ -20,6 +22,7 @@ export interface ReviewOptions {
 
 /** The body of a call by the API server. */
 export function review({
+  uid: id = uid,
   kind = 'apps/Deployment',
   object = null,
   oldObject = null,
@@ -35,7 +38,7 @@ export function review({
     apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
     request: {
-      uid,
+      uid: id,
       kind: { group, version: 'v1', kind: kindName },
       resource: { group, version: 'v1', resource: `${kindName.toLowerCase()}s` },
       ...(subResource !== undefined && { subResource }),

@@ -21,6 +21,9 @@ type PullSecret = Lookup<readonly KeyringEntry[]> | { readonly status: 'broken' 
 /** More than anybody names, and few enough that a forged review costs the API server little. */
 const maxSecrets = 20;
 const maxEntries = 500;
+/** What a review names may be megabytes long: objects are validated after us. Answers are remembered by their names. */
+const maxNameLength = 253;
+const absent = { status: 'absent' } as const;
 /** Of base64. Kubernetes allows 1 MiB, and we keep hundreds. */
 const maxSecretLength = 128 * 1024;
 
@@ -43,8 +46,9 @@ export function createPullSecrets({
   const accounts = createShortMemory<Lookup<readonly string[]>>(memory);
 
   /** Shared by all who ask for it at the same time, so it has a patience of its own and ends with nobody's review. */
-  function readSecret(namespace: string, name: string): Promise<PullSecret> {
-    return secrets.recall(toKey(namespace, name), async () => {
+  async function readSecret(namespace: string, name: string): Promise<PullSecret> {
+    if (name.length > maxNameLength) return absent;
+    return await secrets.recall(toKey(namespace, name), async () => {
       const answer = await reader.readSecret(namespace, name, AbortSignal.timeout(patienceMs));
       if (answer.status === 'found') return toPullSecret(namespace, name, answer.found);
       logger.debug({ namespace, secret: name, status: answer.status }, 'no pull secret');
@@ -52,8 +56,9 @@ export function createPullSecrets({
     });
   }
 
-  function readAccount(namespace: string, name: string): Promise<Lookup<readonly string[]>> {
-    return accounts.recall(toKey(namespace, name), () =>
+  async function readAccount(namespace: string, name: string): Promise<Lookup<readonly string[]>> {
+    if (name.length > maxNameLength) return absent;
+    return await accounts.recall(toKey(namespace, name), () =>
       reader.readPullSecretNames(namespace, name, AbortSignal.timeout(patienceMs)),
     );
   }

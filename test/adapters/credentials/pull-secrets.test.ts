@@ -228,7 +228,6 @@ describe('keyring', () => {
     const namespace = 'n'.repeat(63);
     const name = 'x'.repeat(253);
     bench.secrets.set(`${namespace}/closed`, { status: 'forbidden' });
-    bench.secrets.set(`${namespace}/${name}b`, configJson({}));
     const of = { namespace, names: ['closed', name] };
 
     const { warnings } = await bench.source.keyring(of, signal);
@@ -252,6 +251,25 @@ describe('keyring', () => {
     assert.deepEqual(users, names.slice(0, 20));
     assert.deepEqual(warnings, ['only the first 20 of its pull secrets were read']);
     assert.equal(bench.asked.length, 20);
+  });
+
+  it('asks and keeps nothing for a name that no object can have', async () => {
+    const bench = createBench();
+    const name = 'x'.repeat(1_000_000);
+
+    const secret = await bench.source.keyring({ namespace: 'a', names: [name] }, signal);
+    const account = { namespace: 'a', names: [], serviceAccount: name };
+    const { warnings } = await bench.source.keyring(account, signal);
+
+    assert.deepEqual(bench.asked, []);
+    assert.deepEqual(
+      [...secret.warnings, ...warnings],
+      [
+        `pull secret "${'x'.repeat(50)}…" does not exist in its namespace`,
+        `its ServiceAccount "${'x'.repeat(50)}…", which may name pull secrets, does not exist`,
+      ],
+    );
+    assert.equal(await bench.source.hasSecret('a', name, signal), false);
   });
 
   it('ends its wait for an API server that hangs', async () => {
