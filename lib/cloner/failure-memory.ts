@@ -25,6 +25,8 @@ interface Memory {
   readonly pauseMs: number;
 }
 
+/** Keys hold names and passwords that others chose: what would fill our memory is tried again each time. */
+const maxKeyLength = 16 * 1024;
 const firstPauseMs = 2_000;
 const maxPauseMs = 300_000;
 /** Of what is mended elsewhere, for all images at once. */
@@ -49,6 +51,7 @@ export function createFailureMemory({
       return new CloneError(error.code, message, { cause: error, retryAfterMs: leftMs });
     },
     remember(key, error) {
+      if (key.length > maxKeyLength) return;
       const known = memories.get(key);
       const agoMs = known === undefined ? Number.POSITIVE_INFINITY : now() - known.at;
       // Twenty that failed together, or a person meanwhile, are no repetition.

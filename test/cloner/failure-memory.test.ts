@@ -36,6 +36,16 @@ describe('createFailureMemory', () => {
     assert.deepEqual(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
   });
 
+  it('keeps nothing under a key that is enormous', () => {
+    const memory = createFailureMemory({ now: () => 0 });
+    const [long, enormous] = ['x'.repeat(16_000), 'x'.repeat(17_000)];
+    memory.remember(long, gone);
+    memory.remember(enormous, gone);
+
+    assert.equal(memory.recall(long, false)?.code, 'SOURCE_NOT_FOUND');
+    assert.equal(memory.recall(enormous, false), undefined);
+  });
+
   it('says what was wrong, when that was, and when it is tried again', () => {
     let time = 0;
     const memory = createFailureMemory({ now: () => time });

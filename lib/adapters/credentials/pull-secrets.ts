@@ -26,6 +26,8 @@ const maxNameLength = 253;
 const absent = { status: 'absent' } as const;
 /** Of base64. Kubernetes allows 1 MiB, and we keep hundreds. */
 const maxSecretLength = 128 * 1024;
+/** No registry's token is so long, and few servers take a header that is. Connections and limits are remembered by it. */
+const maxCredentialLength = 16 * 1024;
 
 /** The two types that the kubelet reads; the second one is from before `auths`. */
 const formats = new Map([
@@ -70,7 +72,7 @@ export function createPullSecrets({
       const content = data[format.key] ?? '';
       if (content.length > maxSecretLength) throw new Error('it is too large');
       const text = Buffer.from(content, 'base64').toString('utf8');
-      return { status: 'found', found: format.parse(text) };
+      return { status: 'found', found: format.parse(text).filter(isUsable) };
     } catch (error) {
       const problem = error instanceof Error ? error.message : 'it cannot be read';
       logger.warn({ namespace, secret: name, problem }, 'a pull secret is broken and skipped');
@@ -131,6 +133,10 @@ export function createPullSecrets({
       accounts.forget(toKey(namespace, ''));
     },
   };
+}
+
+function isUsable({ credentials: { username, password } }: KeyringEntry): boolean {
+  return username.length + password.length <= maxCredentialLength;
 }
 
 /** A slash is in no namespace's name. */

@@ -241,6 +241,18 @@ describe('keyring', () => {
     for (const warning of [...warnings, ...more]) assert.ok(warning.length <= 120, warning);
   });
 
+  it('passes over a password that is longer than any', async () => {
+    const bench = createBench();
+    const entries = {
+      'reg.test': { username: 'short', password: 'p'.repeat(16_000) },
+      '*.test': { username: 'long', password: 'p'.repeat(17_000) },
+    };
+    const text = JSON.stringify({ auths: entries });
+    bench.secrets.set('a/x', found('kubernetes.io/dockerconfigjson', '.dockerconfigjson', text));
+
+    assert.deepEqual(await read(bench, ['x']), { users: ['short'], warnings: [] });
+  });
+
   it('reads twenty secrets of a pod, not a thousand', async () => {
     const bench = createBench();
     const names = Array.from({ length: 1_000 }, (_, index) => `s${index}`);
