@@ -49,6 +49,9 @@ export interface ReviewPlan {
 }
 
 const maxImages = 200;
+/** More than are ever read. */
+const maxPullSecrets = 100;
+const maxNameLength = 253;
 
 /**
  * Review + policy → what to clone and what to patch. Pure: no registry, clock or environment.
@@ -87,11 +90,7 @@ export function planReview(body: unknown, policy: ReviewPolicy): ReviewPlan {
       ...(untouched.imagesOnly ? [] : leftBehind(verdicts.flatMap(({ outside }) => outside ?? []))),
     ],
     pullSecrets: planPullSecrets(workload, old, policy),
-    pod: {
-      namespace: request.namespace,
-      names: workload.pullSecrets ?? [],
-      serviceAccount: workload.serviceAccount,
-    },
+    pod: toPullSecretRefs(request, workload),
   };
 }
 
@@ -112,6 +111,22 @@ function toUntouched(request: ReviewRequest, policy: ReviewPolicy): ReviewPlan {
     onDeadline: policy.onDeadline,
     ...(policy.ruledBy !== undefined && { ruledBy: policy.ruledBy }),
   };
+}
+
+/** A copy that waits for its turn keeps them, and lists and names may be megabytes long: objects are validated after us. */
+function toPullSecretRefs(
+  { namespace }: ReviewRequest,
+  { pullSecrets = [], serviceAccount = '' }: Workload,
+): PullSecretRefs {
+  return {
+    namespace,
+    names: pullSecrets.filter(isName).slice(0, maxPullSecrets),
+    ...(serviceAccount !== '' && isName(serviceAccount) && { serviceAccount }),
+  };
+}
+
+function isName(text: string): boolean {
+  return text.length <= maxNameLength;
 }
 
 function groupImages(clones: readonly CloneWish[]): readonly PlannedImage[] {

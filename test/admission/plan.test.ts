@@ -651,6 +651,27 @@ describe('planReview with BACKUP_PULL_SECRET', () => {
   }
 });
 
+describe('planReview of an object with very many or very long pull secrets', () => {
+  it('keeps a hundred names that can be ones', () => {
+    const names = Array.from({ length: 1_000 }, (_, n) => (n === 0 ? 'x'.repeat(254) : `s${n}`));
+    const { pod } = secrets(names);
+
+    const found = plan({
+      object: deployment({ web: 'nginx' }, { pod: { ...pod, serviceAccountName: 'web' } }),
+    });
+    const long = plan({
+      object: deployment({ web: 'nginx' }, { pod: { serviceAccountName: 'x'.repeat(254) } }),
+    });
+
+    assert.deepEqual(found.pod, {
+      namespace: 'default',
+      names: names.slice(1, 101),
+      serviceAccount: 'web',
+    });
+    assert.deepEqual(long.pod, { namespace: 'default', names: [] });
+  });
+});
+
 describe('planReview of an object that names very many images', () => {
   it('refuses more than two hundred different ones, and asks nobody about any', () => {
     const containers = (count: number): object[] =>
