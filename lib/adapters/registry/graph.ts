@@ -27,8 +27,8 @@ const parallelQuestions = 4;
 /** Those that the target holds count, too: somebody has to ask for each. */
 const maxManifests = 1_000;
 const maxBlobs = 10_000;
-/** Of all manifests together: they are held until the blobs are there. */
-const maxTotalManifestBytes = 64 * 1024 * 1024;
+/** Of all manifests together: they are held until the blobs are there, which may take a hostile registry hours, for each of MAX_CLONES. */
+const maxTotalManifestBytes = 16 * 1024 * 1024;
 
 /** The two ends between which an image is read. */
 export interface GraphEnds {

@@ -459,6 +459,22 @@ describe('copyImage', () => {
       nothingWritten(bench);
     });
 
+    it('says that its manifests are larger than 16 MiB together, having read no more', async () => {
+      const bench = await open();
+      const long = 'x'.repeat(3 * 1024 * 1024);
+      const children = Array.from({ length: 8 }, (_, index) =>
+        makeImage({ annotations: { long, n: String(index) } }),
+      );
+      const huge = seed(bench.source, 'app:1', makeIndex(children));
+
+      await assert.rejects(bench.copy('app', huge.digest), {
+        code: 'SOURCE_UNSUPPORTED',
+        message: /cannot be copied: its manifests are too large$/,
+      });
+      nothingWritten(bench);
+      assert.equal(bench.source.requests.count({ method: 'GET', kind: 'manifest' }), 7);
+    });
+
     it('says before the first blob that an image is larger than MAX_IMAGE_BYTES', async () => {
       const image = makeImage({ layers: [bytes(600), bytes(401)], config: emptyConfig });
       const bench = await open({ maxImageBytes: 1_002 });
