@@ -57,6 +57,23 @@ async function recoverOne(
   ledger.broken('after the storm everything works again by itself', `${repository}: ${said}`);
 }
 
+/** A push that never ends, while all is calm: what was begun for it at the backup is given up there, and never admitted. */
+export async function breakPushes({ catalogue, ...after }: Aftermath): Promise<void> {
+  const { client, taps, witness, ledger } = after;
+  const broken = catalogue.all.filter(({ repository }) => repository.startsWith('moving/'));
+  await Promise.all(
+    broken.map(async (published) => {
+      catalogue.breakOff(published);
+      const { role, repository, tag } = published;
+      const write = toPod(`${taps[role].host}/${repository}:${tag}`, published);
+      const { status, verdict } = await client.write(write);
+      ledger.count(`pushes broken off in the calm, ${status}`);
+      if (status !== 'admitted') return;
+      await auditAdmitted(write, verdict, { backup: taps.backup.host, witness, ledger });
+    }),
+  );
+}
+
 function toPod(image: string, published: Published): Write {
   const object = { metadata: { name: 'calm' }, spec: { containers: [{ name: 'c0', image }] } };
   return {

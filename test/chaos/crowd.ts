@@ -29,7 +29,8 @@ export interface CrowdOptions {
 /** Many people writing at once, and what happens meanwhile; ends when all is written, or the time is over. */
 export async function runCrowd(options: CrowdOptions): Promise<void> {
   const { dice, writes, seconds, parallel, timeline, happen, catalogue, taps } = options;
-  const endsAt = Date.now() + seconds * 1_000;
+  const beganAt = Date.now();
+  const endsAt = beganAt + seconds * 1_000;
   const hosts = { hub: taps.hub.host, vault: taps.vault.host };
   let begun = 0;
   let happened = 0;
@@ -37,7 +38,10 @@ export async function runCrowd(options: CrowdOptions): Promise<void> {
   async function writeOn(): Promise<void> {
     while (begun < writes && Date.now() < endsAt) {
       begun += 1;
-      for (; (timeline[happened]?.at ?? Number.POSITIVE_INFINITY) <= begun; happened += 1) {
+      // Where there is no time for all that could be written, what was planned happens all the same.
+      const byTime = ((Date.now() - beganAt) / (seconds * 1_000)) * writes;
+      const now = Math.max(begun, byTime);
+      for (; (timeline[happened]?.at ?? Number.POSITIVE_INFINITY) <= now; happened += 1) {
         const incident = timeline[happened];
         if (incident !== undefined) happen(incident);
       }

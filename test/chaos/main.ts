@@ -5,7 +5,15 @@ import { parseArgs } from 'node:util';
 import { createAuthDir } from '../real/support/auth-dir.ts';
 import { createTempDir } from '../real/support/janitor.ts';
 import { type Answer, sendRequest } from '../real/support/request.ts';
-import { type Aftermath, auditDryRuns, auditEnds, auditExposure, recover } from './aftermath.ts';
+import {
+  type Aftermath,
+  auditDryRuns,
+  auditEnds,
+  auditExposure,
+  breakPushes,
+  recover,
+} from './aftermath.ts';
+import { startSessionAudit } from './audit/sessions.ts';
 import { startWatch } from './audit/watch.ts';
 import { createWitness } from './audit/witness.ts';
 import { auditWords } from './audit/words.ts';
@@ -94,7 +102,11 @@ await Promise.all(restarts);
 say(`the storm took ${((performance.now() - startedAt) / 1000).toFixed(0)} s; now it is calm`);
 stopNoting();
 for (const { calm } of Object.values(taps)) calm();
+const { openUploads } = registries;
+const sessions = await startSessionAudit({ replicas, openUploads, ledger });
 await recover(aftermath);
+await breakPushes(aftermath);
+await sessions.finish();
 const metrics = await Promise.all(replicas.map(({ url }) => sendRequest(`${url}/metrics`)));
 await auditEnds(aftermath);
 await watch.finish();
@@ -108,9 +120,6 @@ auditExposure(
   ],
   aftermath,
 );
-const uploads = registries.openUploads();
-if (uploads !== undefined)
-  ledger.count('upload sessions left by kills and cut connections', uploads);
 if (values.logs !== undefined) await keepLogs(values.logs);
 await Promise.all([...Object.values(taps), stranger, registries].map(({ stop }) => stop()));
 

@@ -1,5 +1,8 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createMemoryRegistry, serveMemoryRegistry } from '../../lib/memory-registry/index.ts';
 import { type Registry, startRegistry } from '../real/support/docker-registry.ts';
+import { createTempDir } from '../real/support/janitor.ts';
 import { findProgram } from '../real/support/program.ts';
 import type { Secret } from './audit/secrets.ts';
 import { toSecrets } from './audit/secrets.ts';
@@ -15,8 +18,8 @@ export interface Registries {
   readonly passwords: Readonly<Record<'vault' | 'backup', string>>;
   /** All that must never be seen elsewhere, tokens included. */
   readonly secrets: () => readonly Secret[];
-  /** Uploads that were begun and neither ended nor given up; `undefined` where that cannot be seen. */
-  readonly openUploads: () => number | undefined;
+  /** Uploads at the backup that were begun and neither ended nor given up. */
+  readonly openUploads: () => Promise<readonly string[]>;
   readonly stop: () => Promise<void>;
 }
 
@@ -47,7 +50,12 @@ export async function startRegistries(backupKind: BackupKind, seed: string): Pro
       ...toSecrets('password of the backup', user, passwords.backup),
       ...(vault.tokens?.list() ?? []).map(({ token }) => ({ name: 'token', value: token })),
     ],
-    openUploads: () => (real === undefined ? memory.store.uploads.list().length : undefined),
+    openUploads:
+      real?.openUploads ??
+      (() =>
+        Promise.resolve(
+          memory.store.uploads.list().map(({ repository, uuid }) => `${repository} ${uuid}`),
+        )),
     stop: async () => {
       await Promise.all([...served.map((one) => one.close()), real?.stop()]);
     },
@@ -66,6 +74,16 @@ export function chooseBackup(): BackupKind {
   }
 }
 
-async function startReal(password: string): Promise<Registry> {
-  return await startRegistry({ users: [{ name: user, password }] });
+async function startReal(password: string): Promise<Registry & Pick<Registries, 'openUploads'>> {
+  const dir = createTempDir('backup');
+  const registry = await startRegistry({ users: [{ name: user, password }], dir });
+  const repositories = join(dir, 'data/docker/registry/v2/repositories');
+  return {
+    ...registry,
+    // Of a session that was given up distribution 2.8 leaves the folder, with the state of a hash in it.
+    openUploads: async () =>
+      (await readdir(repositories, { recursive: true })).filter((path) =>
+        /\/_uploads\/[^/]+\/startedat$/.test(path),
+      ),
+  };
 }
