@@ -137,6 +137,16 @@ export function auditExposure(
   auditSecrets(others, [{ place: 'what the vault was sent', text: sent('vault') }], ledger);
 }
 
+/** Who has come to rest has read the new one, and needs no restart for it. */
+export function auditOldPassword(old: string, since: number, { taps, ledger }: Aftermath): void {
+  const late = taps.backup.requests.filter(
+    ({ at, authorization }) => at > since && authorization.includes(old),
+  );
+  ledger.check('after the storm the rotated password is not used any more', late.length === 0, () =>
+    late.map(({ method, path }) => `${method} ${path}`).join(', '),
+  );
+}
+
 /** SIGTERM ends each replica by itself, and nothing is left of it. */
 export async function auditEnds({ replicas, taps, ledger }: Aftermath): Promise<void> {
   for (const replica of replicas) {

@@ -26,7 +26,7 @@ export type FaultKind =
   | 'upload-lost';
 
 /** What happens to whole registries and repositories, by the timeline or by a busy machine. */
-export type StateKind = 'down' | 'gone' | 'broken-push' | 'late';
+export type StateKind = 'down' | 'gone' | 'broken-push' | 'rotated' | 'late';
 
 /** One thing that went wrong, for whoever has to judge whether a refusal was true. */
 export interface FaultRecord {

@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createAuthDir } from '../real/support/auth-dir.ts';
 import { createTempDir } from '../real/support/janitor.ts';
 import { type Answer, sendRequest } from '../real/support/request.ts';
 import {
@@ -10,13 +9,16 @@ import {
   auditDryRuns,
   auditEnds,
   auditExposure,
+  auditOldPassword,
   breakPushes,
   recover,
 } from './aftermath.ts';
+import { toBasic } from './audit/secrets.ts';
 import { startSessionAudit } from './audit/sessions.ts';
 import { startWatch } from './audit/watch.ts';
 import { createWitness } from './audit/witness.ts';
 import { auditWords } from './audit/words.ts';
+import { createAuthMount } from './auth-mount.ts';
 import { noteBusyMoments } from './busy.ts';
 import { createCatalogue } from './catalogue.ts';
 import { createClient } from './client.ts';
@@ -25,7 +27,7 @@ import { createFaultDraw } from './faults.ts';
 import { formatFigures } from './figures.ts';
 import { createLedger } from './ledger.ts';
 import { createDice } from './random.ts';
-import { chooseBackup, startRegistries, user } from './registries.ts';
+import { chooseBackup, startRegistries } from './registries.ts';
 import { type Replica, startReplica } from './replica.ts';
 import { startStranger } from './stranger.ts';
 import { startTap, type Tap } from './tap.ts';
@@ -60,11 +62,12 @@ const tap = (role: Tap['role']): Promise<Tap> =>
 const taps = { hub: await tap('hub'), vault: await tap('vault'), backup: await tap('backup') };
 const catalogue = createCatalogue(dice, registries.sources);
 
+const authMount = createAuthMount(registries.backup.login);
 const env = {
   CLONER: 'registry',
   REGISTRY: taps.backup.host,
   REGISTRY_NAMESPACE: 'backups',
-  REGISTRY_AUTH_DIR: await createAuthDir({ name: user, password: registries.passwords.backup }),
+  REGISTRY_AUTH_DIR: authMount.dir,
   SOURCE_AUTH_FILE: await writeSourceAuth(),
   LOG_LEVEL: 'trace',
 };
@@ -75,7 +78,7 @@ const [first, ...others] = await Promise.all(
 );
 if (first === undefined) throw new Error('--replicas must be 1 or more');
 const replicas: readonly [Replica, ...Replica[]] = [first, ...others];
-const witness = createWitness(registries.hosts.backup, user, registries.passwords.backup);
+const witness = createWitness(registries.hosts.backup, registries.backup.login);
 const watch = startWatch(witness, ledger);
 const answers: string[] = [];
 const client = createClient({ replicas, ledger, onAnswer, haste: 8 });
@@ -104,9 +107,11 @@ stopNoting();
 for (const { calm } of Object.values(taps)) calm();
 const { openUploads } = registries;
 const sessions = await startSessionAudit({ replicas, openUploads, ledger });
+const calmSince = Date.now();
 await recover(aftermath);
 await breakPushes(aftermath);
 await sessions.finish();
+auditOldPassword(toBasic(registries.backup.login), calmSince, aftermath);
 const metrics = await Promise.all(replicas.map(({ url }) => sendRequest(`${url}/metrics`)));
 await auditEnds(aftermath);
 await watch.finish();
@@ -141,6 +146,10 @@ function happen(incident: Incident): void {
     replicas,
     catalogue,
     taps,
+    rotate: () => {
+      authMount.swap(registries.backup.next);
+      taps.backup.refuse(`Basic ${toBasic(registries.backup.login)}`);
+    },
     restart: (replica, signal) => {
       if (replica.isUp()) restarts.push(restart(replica, signal));
     },
@@ -159,7 +168,7 @@ async function restart(replica: Replica, signal: 'SIGKILL' | 'SIGTERM'): Promise
 
 async function writeSourceAuth(): Promise<string> {
   const file = join(createTempDir('source-auth'), 'config.json');
-  const auth = Buffer.from(`${user}:${registries.passwords.vault}`).toString('base64');
+  const auth = toBasic(registries.vault);
   await writeFile(file, JSON.stringify({ auths: { [taps.vault.host]: { auth } } }));
   return file;
 }

@@ -4,18 +4,22 @@ import { createMemoryRegistry, serveMemoryRegistry } from '../../lib/memory-regi
 import { type Registry, startRegistry } from '../real/support/docker-registry.ts';
 import { createTempDir } from '../real/support/janitor.ts';
 import { findProgram } from '../real/support/program.ts';
-import type { Secret } from './audit/secrets.ts';
-import { toSecrets } from './audit/secrets.ts';
+import { type Secret, toSecrets } from './audit/secrets.ts';
+import type { Login } from './auth-mount.ts';
 import type { Sources } from './catalogue.ts';
 
-export const user = 'chaos';
+const user = 'chaos';
+/** Who asks the backup after its password was rotated. */
+const nextUser = 'chaos-next';
 
 /** Everything behind the taps. */
 export interface Registries {
   readonly sources: Sources;
   /** Where they really are, for the taps and for the auditor. */
   readonly hosts: Readonly<Record<'hub' | 'vault' | 'backup', string>>;
-  readonly passwords: Readonly<Record<'vault' | 'backup', string>>;
+  readonly vault: Login;
+  /** Both of which the backup knows from the start. */
+  readonly backup: { readonly login: Login; readonly next: Login };
   /** All that must never be seen elsewhere, tokens included. */
   readonly secrets: () => readonly Secret[];
   /** Uploads at the backup that were begun and neither ended nor given up. */
@@ -28,26 +32,34 @@ export type BackupKind = 'memory' | 'real';
 /** A public registry, one with a token server, and a backup with a password. */
 export async function startRegistries(backupKind: BackupKind, seed: string): Promise<Registries> {
   // Nothing of them may look like a digest or a name by chance.
-  const passwords = { vault: `vault/${seed}+p4ss%:w0rd`, backup: `backup/${seed}+p4ss%:w0rd` };
+  const toLogin = (name: string, where: string): Login => ({
+    name,
+    password: `${where}/${seed}+p4ss%:w0rd`,
+  });
+  const vaultLogin = toLogin(user, 'vault');
+  const backup = { login: toLogin(user, 'backup'), next: toLogin(nextUser, 'next backup') };
+  const backupLogins = [backup.login, backup.next];
   const hub = createMemoryRegistry();
   const vault = createMemoryRegistry({
-    auth: { scheme: 'bearer', users: { [user]: passwords.vault } },
+    auth: { scheme: 'bearer', users: toUsers([vaultLogin]) },
   });
   const memory = createMemoryRegistry({
-    auth: { scheme: 'basic', users: { [user]: passwords.backup } },
+    auth: { scheme: 'basic', users: toUsers(backupLogins) },
   });
   const served = await Promise.all(
     [hub, vault, memory].map((registry) => serveMemoryRegistry({ registry })),
   );
   const [hubHost = '', vaultHost = '', memoryHost = ''] = served.map(({ host }) => host);
-  const real = backupKind === 'real' ? await startReal(passwords.backup) : undefined;
+  const real = backupKind === 'real' ? await startReal(backupLogins) : undefined;
   return {
     sources: { hub, vault },
     hosts: { hub: hubHost, vault: vaultHost, backup: real?.host ?? memoryHost },
-    passwords,
+    vault: vaultLogin,
+    backup,
     secrets: () => [
-      ...toSecrets('password of the vault', user, passwords.vault),
-      ...toSecrets('password of the backup', user, passwords.backup),
+      ...toSecrets('password of the vault', vaultLogin),
+      ...toSecrets('password of the backup', backup.login),
+      ...toSecrets('next password of the backup', backup.next),
       ...(vault.tokens?.list() ?? []).map(({ token }) => ({ name: 'token', value: token })),
     ],
     openUploads:
@@ -62,6 +74,10 @@ export async function startRegistries(backupKind: BackupKind, seed: string): Pro
   };
 }
 
+function toUsers(logins: readonly Login[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(logins.map(({ name, password }) => [name, password]));
+}
+
 /** The real one where it is installed. */
 export function chooseBackup(): BackupKind {
   try {
@@ -74,9 +90,11 @@ export function chooseBackup(): BackupKind {
   }
 }
 
-async function startReal(password: string): Promise<Registry & Pick<Registries, 'openUploads'>> {
+async function startReal(
+  users: readonly Login[],
+): Promise<Registry & Pick<Registries, 'openUploads'>> {
   const dir = createTempDir('backup');
-  const registry = await startRegistry({ users: [{ name: user, password }], dir });
+  const registry = await startRegistry({ users, dir });
   const repositories = join(dir, 'data/docker/registry/v2/repositories');
   return {
     ...registry,

@@ -29,6 +29,8 @@ export interface Tap {
   readonly setDown: (isDown: boolean) => void;
   /** The repository answers 404 from now on. */
   readonly forget: (repository: string) => void;
+  /** Who comes with this `Authorization` is answered 401 from now on. */
+  readonly refuse: (authorization: string) => void;
   /** Something in the registry itself that may be the reason for a refusal. */
   readonly note: (kind: StateKind, repository: string) => void;
   /** Connections that somebody still holds open. */
@@ -49,6 +51,7 @@ export async function startTap({ role, upstream, stranger, draw }: TapOptions): 
   const faults: FaultRecord[] = [];
   const requests: TapRequest[] = [];
   const gone = new Set<string>();
+  const refused = new Set<string>();
   const sockets = new Set<Socket>();
   const calmed = new AbortController();
   let isDown = false;
@@ -86,6 +89,11 @@ export async function startTap({ role, upstream, stranger, draw }: TapOptions): 
       outgoing.end('{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known"}]}');
       return;
     }
+    if (refused.has(entry.authorization)) {
+      note('rotated', repository);
+      applyFault('status-401', { upstream, stranger, incoming, outgoing, calmed: calmed.signal });
+      return;
+    }
     if (drawn === undefined || calmed.signal.aborted) {
       forward(upstream, incoming, outgoing);
       return;
@@ -118,6 +126,7 @@ export async function startTap({ role, upstream, stranger, draw }: TapOptions): 
       note('down', '');
       for (const socket of sockets) socket.destroy();
     },
+    refuse: (authorization) => refused.add(authorization),
     forget: (repository) => gone.add(repository),
     note,
     openConnections: () => sockets.size,

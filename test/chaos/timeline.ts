@@ -15,6 +15,8 @@ export interface Stage {
   readonly replicas: readonly [Replica, ...Replica[]];
   readonly catalogue: Catalogue;
   readonly taps: Readonly<Record<Tap['role'], Tap>>;
+  /** The backup has another user and password, and so has the secret. */
+  readonly rotate: () => void;
   /** A replica is on its way out and back again. */
   readonly restart: (replica: Replica, signal: 'SIGKILL' | 'SIGTERM') => void;
 }
@@ -69,11 +71,17 @@ export function drawTimeline(dice: Dice, writes: number): readonly Incident[] {
       },
     };
   });
+  const rotated: Incident = {
+    at: at(0.2 + 0.5 * dice.roll('rotated at')),
+    what: 'password rotated',
+    happen: ({ rotate }) => rotate(),
+  };
   return [
     ...kills,
     ...moves,
     broken,
     ...gone,
+    rotated,
     ...drawOutage(dice, 'hub', at),
     ...drawOutage(dice, 'backup', at),
   ].toSorted((one, other) => one.at - other.at);

@@ -23,7 +23,7 @@ const reasons: readonly (readonly [RegExp, Kinds])[] = [
   ],
   [
     /does not let us read|refuses the credentials/,
-    ['status-401', 'status-403', 'realm-stranger', 'corrupt', 'truncate'],
+    ['status-401', 'status-403', 'realm-stranger', 'corrupt', 'truncate', 'rotated'],
   ],
   [/limits how often/, ['status-429']],
   [/takes nothing that large/, ['status-413']],

@@ -1,3 +1,4 @@
+import type { Login } from '../auth-mount.ts';
 import type { Ledger } from '../ledger.ts';
 
 /** Something that nobody but its own registry may ever see. */
@@ -13,12 +14,18 @@ export interface Exposed {
 }
 
 /** A password, and the ways in which it travels. */
-export function toSecrets(name: string, user: string, password: string): readonly Secret[] {
+export function toSecrets(name: string, login: Login): readonly Secret[] {
+  const { password } = login;
   return [
     { name, value: password },
-    { name: `${name}, encoded`, value: Buffer.from(`${user}:${password}`).toString('base64') },
+    { name: `${name}, encoded`, value: toBasic(login) },
     { name: `${name}, in a URL`, value: encodeURIComponent(password) },
   ];
+}
+
+/** What stands behind `Basic` in an `Authorization` header. */
+export function toBasic({ name, password }: Login): string {
+  return Buffer.from(`${name}:${password}`).toString('base64');
 }
 
 /** No secret stands in any of the places. */

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { field, list, text } from '../answer.ts';
+import type { Login } from '../auth-mount.ts';
+import { toBasic } from './secrets.ts';
 
 /** Reads a registry as a kubelet would, past every tap. It shares nothing with the client that it checks. */
 export interface Witness {
@@ -32,8 +34,8 @@ const manifestTypes = [
   'application/vnd.docker.distribution.manifest.v2+json',
 ].join(', ');
 
-export function createWitness(host: string, user: string, password: string): Witness {
-  const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+export function createWitness(host: string, login: Login): Witness {
+  const authorization = `Basic ${toBasic(login)}`;
   /** Bytes of a digest never change: what was right once in a repository need not be read again. */
   const whole = new Set<string>();
 
