@@ -4,7 +4,7 @@ import { setRecent } from '../../cloner/set-recent.ts';
 import type { Credentials } from '../../ports.ts';
 import { type HttpAnswer, headerOf, readBody } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
-import { RegistryError, toRegistryError } from './failure.ts';
+import { isTransient, RegistryError, toRegistryError } from './failure.ts';
 import type { Http } from './http.ts';
 import { isOwnRealm, parseRealm } from './realm.ts';
 import { parseToken, type Token } from './token.ts';
@@ -84,6 +84,24 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     }
   }
 
+  async function authorization(
+    scopes: readonly Scope[],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const known = scheme;
+    try {
+      return await headerFor(known, scopes, signal);
+    } catch (error) {
+      if (!signal.aborted) forget(known);
+      throw error;
+    }
+  }
+
+  /** A token server that fails may have moved, or have been named by somebody else in the registry's place: it is asked anew. */
+  function forget(known: Scheme): void {
+    if (scheme === known) scheme = { kind: 'unknown' };
+  }
+
   function learn(
     challenge: Pick<HttpAnswer, 'headers'>,
     scopes: readonly Scope[],
@@ -92,8 +110,14 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     const picked = pickScheme(challengesOf(challenge));
     if (picked === undefined) return undefined;
     scheme = picked;
-    const answer = (signal: AbortSignal): Promise<string | undefined> =>
-      headerFor(picked, scopes, signal);
+    const answer = async (signal: AbortSignal): Promise<string | undefined> => {
+      try {
+        return await headerFor(picked, scopes, signal);
+      } catch (error) {
+        if (!isTransient(error)) forget(picked);
+        throw error;
+      }
+    };
     if (picked.kind !== 'bearer') {
       return basic !== undefined && used !== basic ? answer : undefined;
     }
@@ -178,7 +202,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   }
 
   return {
-    authorization: (scopes, signal) => headerFor(scheme, scopes, signal),
+    authorization,
     learn,
     withheld,
   };

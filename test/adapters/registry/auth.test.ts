@@ -417,6 +417,32 @@ describe('createAuthorizer', () => {
     });
   }
 
+  it('keeps no token server that it could never ask, whoever named it', async () => {
+    const inside = 'http://169.254.169.254/t';
+    nock('http://reg.test').head(path).reply(401, '', bearer(inside));
+    const knock = openKnock({ registry: 'http://reg.test' });
+    await assert.rejects(head(knock), { name: 'RegistryError', reason: 'REFUSED' });
+    nock('http://reg.test', anonymous).head(path).reply(200, '', served.headers);
+
+    assert.equal(await head(knock), served.digest);
+  });
+
+  it('asks the registry where its token server is by now, when the one it knew fails', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://old.test/t'));
+    nock('https://old.test').get('/t').query(true).reply(200, { token: 'one' });
+    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
+    const knock = openKnock();
+    await head(knock);
+    knock.clock.now += 60_000;
+    nock('https://old.test').get('/t').query(true).reply(404);
+    await assert.rejects(head(knock), { name: 'RegistryError', reason: 'REFUSED' });
+    nock('https://reg.test', anonymous).head(path).reply(401, '', bearer('https://new.test/t'));
+    nock('https://new.test').get('/t').query(true).reply(200, { token: 'two' });
+    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+
+    assert.equal(await head(knock), served.digest);
+  });
+
   it('asks for a token with both scopes to mount', async () => {
     const digest = served.digest;
     nock('https://reg.test')
