@@ -8,7 +8,8 @@ import type { Client } from './client.ts';
 import type { Ledger } from './ledger.ts';
 import type { Replica } from './replica.ts';
 import type { Tap } from './tap.ts';
-import type { Write } from './workload.ts';
+import { hasSecret, tenants } from './tenants.ts';
+import { toPod } from './workload.ts';
 
 export interface Aftermath {
   readonly replicas: readonly Replica[];
@@ -21,21 +22,27 @@ export interface Aftermath {
 
 const calmTries = 40;
 const drainMs = 15_000;
+const holders = tenants.map(({ name }) => name).filter(hasSecret);
 /** tsx and a V8 with all its source maps; a copy must not add to it without end. */
 const maxMemoryMiB = 400;
 
 /** When nothing goes wrong any more, everything that can be had is had, in its present form, without anybody's help. */
 export async function recover({ catalogue, ...after }: Aftermath): Promise<void> {
   const wanted = catalogue.all.filter(({ isThere, isDryOnly }) => isThere && !isDryOnly);
-  await Promise.all(wanted.map((published) => recoverOne(published, after)));
+  const asked = wanted.flatMap((published) => {
+    const namespaces = published.role === 'safe' ? holders : ['calm'];
+    return namespaces.map((namespace) => recoverOne(published, namespace, after));
+  });
+  await Promise.all(asked);
 }
 
 async function recoverOne(
   published: Published,
+  namespace: string,
   { client, taps, witness, ledger }: Omit<Aftermath, 'catalogue'>,
 ): Promise<void> {
   const { repository, tag, role, history } = published;
-  const write = toPod(`${taps[role].host}/${repository}:${tag}`, published);
+  const write = toPod(`${taps[role].host}/${repository}:${tag}`, published, namespace);
   let said = '';
   for (let tries = 0; tries < calmTries; tries += 1) {
     const { status, verdict } = await client.write(write);
@@ -65,36 +72,13 @@ export async function breakPushes({ catalogue, ...after }: Aftermath): Promise<v
     broken.map(async (published) => {
       catalogue.breakOff(published);
       const { role, repository, tag } = published;
-      const write = toPod(`${taps[role].host}/${repository}:${tag}`, published);
+      const write = toPod(`${taps[role].host}/${repository}:${tag}`, published, 'calm');
       const { status, verdict } = await client.write(write);
       ledger.count(`pushes broken off in the calm, ${status}`);
       if (status !== 'admitted') return;
       await auditAdmitted(write, verdict, { backup: taps.backup.host, witness, ledger });
     }),
   );
-}
-
-function toPod(image: string, published: Published): Write {
-  const object = { metadata: { name: 'calm' }, spec: { containers: [{ name: 'c0', image }] } };
-  return {
-    nth: 0,
-    wishes: [{ image, published }],
-    isDryRun: false,
-    isController: false,
-    timeout: '10s',
-    object,
-    toBody: () => ({
-      apiVersion: 'admission.k8s.io/v1',
-      kind: 'AdmissionReview',
-      request: {
-        uid: 'calm',
-        kind: { kind: 'Pod' },
-        operation: 'CREATE',
-        namespace: 'calm',
-        object,
-      },
-    }),
-  };
 }
 
 /** Dry runs are seen by nobody but the sources. */
@@ -115,10 +99,6 @@ export function auditExposure(
   places: readonly Exposed[],
   { replicas, taps, ledger }: Aftermath,
 ): void {
-  const sent = (role: Tap['role']): string =>
-    taps[role].requests.map(({ path, authorization }) => `${path} ${authorization}`).join('\n');
-  const not = (name: string): readonly Secret[] =>
-    secrets.filter((secret) => !secret.name.includes(name));
   auditSecrets(
     secrets,
     [
@@ -127,14 +107,11 @@ export function auditExposure(
     ],
     ledger,
   );
-  auditSecrets(secrets, [{ place: 'what the hub was sent', text: sent('hub') }], ledger);
-  auditSecrets(
-    not('backup'),
-    [{ place: 'what the backup was sent', text: sent('backup') }],
-    ledger,
-  );
-  const others = secrets.filter(({ name }) => name.includes('backup'));
-  auditSecrets(others, [{ place: 'what the vault was sent', text: sent('vault') }], ledger);
+  for (const { role, requests } of Object.values(taps)) {
+    const others = secrets.filter(({ owner }) => owner !== role);
+    const text = requests.map(({ path, authorization }) => `${path} ${authorization}`).join('\n');
+    auditSecrets(others, [{ place: `what the ${role} was sent`, text }], ledger);
+  }
 }
 
 /** Who has come to rest has read the new one, and needs no restart for it. */

@@ -10,7 +10,7 @@ import type { Dice } from './random.ts';
 
 /** One tag at a source, and all that it ever held. */
 export interface Published {
-  readonly role: 'hub' | 'vault';
+  readonly role: 'hub' | 'vault' | 'safe';
   readonly repository: string;
   readonly tag: string;
   /** Digests of what was whole, oldest first. */
@@ -24,6 +24,8 @@ export interface Published {
 export interface Sources {
   readonly hub: MemoryRegistry;
   readonly vault: MemoryRegistry;
+  /** Nothing of it is in the catalogue where there is no cluster: pull secrets alone open it. */
+  readonly safe: MemoryRegistry;
 }
 
 /** What the sources hold, and how it changes. */
@@ -43,8 +45,9 @@ const repositories = [
   ...['0', '1'].map((n) => ['vault', `team/secret-${n}`] as const),
   ['hub', 'dry/app'],
 ] as const;
+const closed = ['0', '1', '2'].map((n) => ['safe', `closed/app-${n}`] as const);
 
-export function createCatalogue(dice: Dice, sources: Sources): Catalogue {
+export function createCatalogue(dice: Dice, sources: Sources, hasCluster: boolean): Catalogue {
   const publish = (published: Published): Image => {
     const { role, repository, tag, history } = published;
     const image = draw(dice, `${repository}:${tag}`, history.length);
@@ -56,7 +59,7 @@ export function createCatalogue(dice: Dice, sources: Sources): Catalogue {
     history.push(image.digest);
     return image;
   };
-  const all = repositories.flatMap(([role, repository]) =>
+  const all = [...repositories, ...(hasCluster ? closed : [])].flatMap(([role, repository]) =>
     ['1', 'stable'].map((tag): Published => {
       const isDryOnly = repository.startsWith('dry/');
       const published = { role, repository, tag, history: [], isThere: true, isDryOnly };

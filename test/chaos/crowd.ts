@@ -1,10 +1,13 @@
 import { applyPatch } from './answer.ts';
 import { auditAdmitted } from './audit/admitted.ts';
+import { auditClosed } from './audit/closed.ts';
+import type { Opened } from './audit/opened.ts';
 import { auditRefused } from './audit/refused.ts';
 import type { Watch } from './audit/watch.ts';
 import type { Witness } from './audit/witness.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Client } from './client.ts';
+import type { FaultRecord } from './faults.ts';
 import type { Ledger } from './ledger.ts';
 import type { Dice } from './random.ts';
 import type { Tap } from './tap.ts';
@@ -21,7 +24,9 @@ export interface CrowdOptions {
   readonly client: Client;
   readonly catalogue: Catalogue;
   readonly taps: Readonly<Record<Tap['role'], Tap>>;
+  readonly faults: () => readonly FaultRecord[];
   readonly witness: Witness;
+  readonly opened: Opened;
   readonly watch: Watch;
   readonly ledger: Ledger;
 }
@@ -31,7 +36,7 @@ export async function runCrowd(options: CrowdOptions): Promise<void> {
   const { dice, writes, seconds, parallel, timeline, happen, catalogue, taps } = options;
   const beganAt = Date.now();
   const endsAt = beganAt + seconds * 1_000;
-  const hosts = { hub: taps.hub.host, vault: taps.vault.host };
+  const hosts = { hub: taps.hub.host, vault: taps.vault.host, safe: taps.safe.host };
   let begun = 0;
   let happened = 0;
 
@@ -59,14 +64,13 @@ export async function runCrowd(options: CrowdOptions): Promise<void> {
 
 /** One write to its end, everything that was promised about it, and the same manifest once more. */
 async function writeOnce(write: Write, options: CrowdOptions): Promise<void> {
-  const { client, ledger, taps, witness, watch, dice } = options;
+  const { client, ledger, taps, witness, opened, dice } = options;
   const { status, verdict, askedAt } = await client.write(write);
   ledger.count(status);
-  if (status === 'denied') {
-    const faults = (): ReturnType<typeof allFaults> => allFaults(taps);
-    auditRefused(write, verdict, askedAt, { faults, watch, ledger });
-  }
+  auditClosed(write, status, verdict, ledger);
+  if (status === 'denied') auditRefused(write, verdict, askedAt, options);
   if (status !== 'admitted') return;
+  opened.note(write);
   await auditAdmitted(write, verdict, { backup: taps.backup.host, witness, ledger });
   if (write.isDryRun || !dice.chance(0.3, 'again?', write.nth)) return;
 
@@ -81,8 +85,4 @@ async function writeOnce(write: Write, options: CrowdOptions): Promise<void> {
         JSON.stringify(stored),
     () => `write ${write.nth}: ${again.verdict.message}`,
   );
-}
-
-export function allFaults(taps: CrowdOptions['taps']): Tap['faults'] {
-  return [...taps.hub.faults, ...taps.vault.faults, ...taps.backup.faults];
 }

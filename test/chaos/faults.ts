@@ -1,8 +1,8 @@
 import type { Asked, Route } from './asked.ts';
 import type { Dice } from './random.ts';
 
-/** Which registry a request goes to: two where images come from, and the backup. */
-export type Role = 'hub' | 'vault' | 'backup';
+/** Which registry a request goes to: three where images come from, and the backup. */
+export type Role = 'hub' | 'vault' | 'safe' | 'backup';
 
 type StatusFault = `status-${401 | 403 | 404 | 408 | 413 | 429 | 500 | 502 | 503 | 507}`;
 
@@ -25,12 +25,12 @@ export type FaultKind =
   | 'upload-cut'
   | 'upload-lost';
 
-/** What happens to whole registries and repositories, by the timeline or by a busy machine. */
-export type StateKind = 'down' | 'gone' | 'broken-push' | 'rotated' | 'late';
+/** What happens to whole servers and repositories, by the timeline or by a busy machine. */
+export type StateKind = 'down' | 'silent' | 'gone' | 'broken-push' | 'rotated' | 'late';
 
 /** One thing that went wrong, for whoever has to judge whether a refusal was true. */
 export interface FaultRecord {
-  readonly role: Role;
+  readonly role: Role | 'cluster';
   /** Empty: it was about the whole registry. */
   readonly repository: string;
   readonly kind: FaultKind | StateKind;
@@ -96,7 +96,8 @@ export function createFaultDraw(dice: Dice, probability: number): FaultDraw {
       const nth = (counts.get(place) ?? 0) + 1;
       counts.set(place, nth);
       // What belongs to no repository belongs to the quiet ones, too: of the hub and the backup it stays whole.
-      if (isQuiet(repository) || (repository === '' && role !== 'vault')) return undefined;
+      const isShared = repository === '' && (role === 'hub' || role === 'backup');
+      if (isQuiet(repository) || isShared) return undefined;
       if (!dice.chance(probability, 'fault?', place, nth)) return undefined;
       return dice.pick(kindsByRoute[route], 'fault', place, nth);
     },

@@ -13,6 +13,8 @@ import {
   breakPushes,
   recover,
 } from './aftermath.ts';
+import { auditPrivate } from './audit/closed.ts';
+import { createOpened } from './audit/opened.ts';
 import { toBasic } from './audit/secrets.ts';
 import { startSessionAudit } from './audit/sessions.ts';
 import { startWatch } from './audit/watch.ts';
@@ -22,8 +24,10 @@ import { createAuthMount } from './auth-mount.ts';
 import { noteBusyMoments } from './busy.ts';
 import { createCatalogue } from './catalogue.ts';
 import { createClient } from './client.ts';
-import { allFaults, runCrowd } from './crowd.ts';
-import { createFaultDraw } from './faults.ts';
+import { chooseCluster, startCluster } from './cluster.ts';
+import { runCrowd } from './crowd.ts';
+import { countDoubles } from './doubles.ts';
+import { createFaultDraw, type FaultRecord } from './faults.ts';
 import { formatFigures } from './figures.ts';
 import { createLedger } from './ledger.ts';
 import { createDice } from './random.ts';
@@ -43,13 +47,15 @@ const { values } = parseArgs({
     parallel: { type: 'string', default: '16' },
     faults: { type: 'string', default: '0.06' },
     backup: { type: 'string', default: chooseBackup() },
+    cluster: { type: 'string', default: chooseCluster() },
     logs: { type: 'string' },
   },
 });
 const { seed } = values;
 const writes = Number(values.reviews);
 const backupKind = values.backup === 'real' ? 'real' : 'memory';
-const replay = `npm run test:chaos -- --seed ${seed} --seconds ${values.seconds} --reviews ${values.reviews} --backup ${backupKind}`;
+const clusterKind = values.cluster === 'real' ? 'real' : 'none';
+const replay = `npm run test:chaos -- --seed ${seed} --seconds ${values.seconds} --reviews ${values.reviews} --backup ${backupKind} --cluster ${clusterKind}`;
 say(`seed ${seed}; the same again: ${replay}`);
 
 const dice = createDice(seed);
@@ -59,8 +65,21 @@ const stranger = await startStranger();
 const draw = createFaultDraw(dice, Number(values.faults));
 const tap = (role: Tap['role']): Promise<Tap> =>
   startTap({ role, upstream: registries.hosts[role], stranger: stranger.host, draw });
-const taps = { hub: await tap('hub'), vault: await tap('vault'), backup: await tap('backup') };
-const catalogue = createCatalogue(dice, registries.sources);
+const taps = {
+  hub: await tap('hub'),
+  vault: await tap('vault'),
+  safe: await tap('safe'),
+  backup: await tap('backup'),
+};
+const hasCluster = clusterKind === 'real';
+const cluster = hasCluster
+  ? await startCluster({ ...registries.safe, host: taps.safe.host })
+  : undefined;
+const faults = (): readonly FaultRecord[] => [
+  ...Object.values(taps).flatMap(({ faults }) => faults),
+  ...(cluster?.faults ?? []),
+];
+const catalogue = createCatalogue(dice, registries.sources, hasCluster);
 
 const authMount = createAuthMount(registries.backup.login);
 const env = {
@@ -70,16 +89,24 @@ const env = {
   REGISTRY_AUTH_DIR: authMount.dir,
   SOURCE_AUTH_FILE: await writeSourceAuth(),
   LOG_LEVEL: 'trace',
+  // In a cluster nothing on loopback is called but what is named.
+  ...(cluster !== undefined && {
+    ...cluster.env,
+    INSECURE_REGISTRIES: Object.values(taps)
+      .map(({ host }) => host)
+      .join(','),
+  }),
 };
 const [first, ...others] = await Promise.all(
   Array.from({ length: Number(values.replicas) }, (_, n) =>
-    startReplica({ name: `replica-${n}`, env }),
+    startReplica({ name: `replica-${n}`, env: { ...env, HOSTNAME: `replica-${n}` } }),
   ),
 );
 if (first === undefined) throw new Error('--replicas must be 1 or more');
 const replicas: readonly [Replica, ...Replica[]] = [first, ...others];
 const witness = createWitness(registries.hosts.backup, registries.backup.login);
 const watch = startWatch(witness, ledger);
+const opened = createOpened();
 const answers: string[] = [];
 const client = createClient({ replicas, ledger, onAnswer, haste: 8 });
 const restarts: Promise<void>[] = [];
@@ -92,12 +119,14 @@ await runCrowd({
   writes,
   seconds: Number(values.seconds),
   parallel: Number(values.parallel),
-  timeline: drawTimeline(dice, writes),
+  timeline: drawTimeline(dice, writes, hasCluster),
   happen,
   client,
   catalogue,
   taps,
+  faults,
   witness,
+  opened,
   watch,
   ledger,
 });
@@ -109,6 +138,7 @@ const { openUploads } = registries;
 const sessions = await startSessionAudit({ replicas, openUploads, ledger });
 const calmSince = Date.now();
 await recover(aftermath);
+await auditPrivate(opened, aftermath);
 await breakPushes(aftermath);
 await sessions.finish();
 auditOldPassword(toBasic(registries.backup.login), calmSince, aftermath);
@@ -117,7 +147,12 @@ await auditEnds(aftermath);
 await watch.finish();
 await auditDryRuns(aftermath);
 auditExposure(
-  registries.secrets(),
+  [
+    ...registries.secrets(),
+    ...(cluster === undefined
+      ? []
+      : [{ name: 'token', owner: 'cluster' as const, value: cluster.token }]),
+  ],
   [
     { place: 'the answers', text: answers.join('\n') },
     { place: 'the metrics', text: metrics.map(({ body }) => body).join('\n') },
@@ -126,9 +161,11 @@ auditExposure(
   aftermath,
 );
 if (values.logs !== undefined) await keepLogs(values.logs);
+ledger.count('layers written by two replicas at once', countDoubles(taps.backup.requests));
 await Promise.all([...Object.values(taps), stranger, registries].map(({ stop }) => stop()));
+await cluster?.stop();
 
-say(formatFigures(ledger, allFaults(taps)));
+say(formatFigures(ledger, faults()));
 if (ledger.breaches.length > 0) {
   say(`\npromises were broken; the same again: ${replay}`);
   process.exitCode = 1;
@@ -146,6 +183,7 @@ function happen(incident: Incident): void {
     replicas,
     catalogue,
     taps,
+    cluster,
     rotate: () => {
       authMount.swap(registries.backup.next);
       taps.backup.refuse(`Basic ${toBasic(registries.backup.login)}`);
@@ -184,7 +222,7 @@ async function keepLogs(dir: string): Promise<void> {
     ),
     [
       'faults',
-      allFaults(taps)
+      faults()
         .map((fault) => JSON.stringify(fault))
         .join('\n'),
     ] as const,

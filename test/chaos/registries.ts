@@ -1,12 +1,17 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createMemoryRegistry, serveMemoryRegistry } from '../../lib/memory-registry/index.ts';
+import {
+  createMemoryRegistry,
+  type MemoryRegistry,
+  serveMemoryRegistry,
+} from '../../lib/memory-registry/index.ts';
 import { type Registry, startRegistry } from '../real/support/docker-registry.ts';
 import { createTempDir } from '../real/support/janitor.ts';
 import { findProgram } from '../real/support/program.ts';
 import { type Secret, toSecrets } from './audit/secrets.ts';
 import type { Login } from './auth-mount.ts';
 import type { Sources } from './catalogue.ts';
+import type { Role } from './faults.ts';
 
 const user = 'chaos';
 /** Who asks the backup after its password was rotated. */
@@ -16,8 +21,9 @@ const nextUser = 'chaos-next';
 export interface Registries {
   readonly sources: Sources;
   /** Where they really are, for the taps and for the auditor. */
-  readonly hosts: Readonly<Record<'hub' | 'vault' | 'backup', string>>;
+  readonly hosts: Readonly<Record<Role, string>>;
   readonly vault: Login;
+  readonly safe: Login;
   /** Both of which the backup knows from the start. */
   readonly backup: { readonly login: Login; readonly next: Login };
   /** All that must never be seen elsewhere, tokens included. */
@@ -29,7 +35,7 @@ export interface Registries {
 
 export type BackupKind = 'memory' | 'real';
 
-/** A public registry, one with a token server, and a backup with a password. */
+/** A public registry, two with token servers, of which pull secrets alone open the second, and a backup with a password. */
 export async function startRegistries(backupKind: BackupKind, seed: string): Promise<Registries> {
   // Nothing of them may look like a digest or a name by chance.
   const toLogin = (name: string, where: string): Login => ({
@@ -37,30 +43,39 @@ export async function startRegistries(backupKind: BackupKind, seed: string): Pro
     password: `${where}/${seed}+p4ss%:w0rd`,
   });
   const vaultLogin = toLogin(user, 'vault');
+  const safeLogin = toLogin('safe-reader', 'safe');
   const backup = { login: toLogin(user, 'backup'), next: toLogin(nextUser, 'next backup') };
   const backupLogins = [backup.login, backup.next];
   const hub = createMemoryRegistry();
   const vault = createMemoryRegistry({
     auth: { scheme: 'bearer', users: toUsers([vaultLogin]) },
   });
+  const safe = createMemoryRegistry({
+    auth: { scheme: 'bearer', users: toUsers([safeLogin]) },
+  });
   const memory = createMemoryRegistry({
     auth: { scheme: 'basic', users: toUsers(backupLogins) },
   });
   const served = await Promise.all(
-    [hub, vault, memory].map((registry) => serveMemoryRegistry({ registry })),
+    [hub, vault, safe, memory].map((registry) => serveMemoryRegistry({ registry })),
   );
-  const [hubHost = '', vaultHost = '', memoryHost = ''] = served.map(({ host }) => host);
+  const [hubHost = '', vaultHost = '', safeHost = '', memoryHost = ''] = served.map(
+    ({ host }) => host,
+  );
   const real = backupKind === 'real' ? await startReal(backupLogins) : undefined;
   return {
-    sources: { hub, vault },
-    hosts: { hub: hubHost, vault: vaultHost, backup: real?.host ?? memoryHost },
+    sources: { hub, vault, safe },
+    hosts: { hub: hubHost, vault: vaultHost, safe: safeHost, backup: real?.host ?? memoryHost },
     vault: vaultLogin,
+    safe: safeLogin,
     backup,
     secrets: () => [
-      ...toSecrets('password of the vault', vaultLogin),
-      ...toSecrets('password of the backup', backup.login),
-      ...toSecrets('next password of the backup', backup.next),
-      ...(vault.tokens?.list() ?? []).map(({ token }) => ({ name: 'token', value: token })),
+      ...toSecrets('password', 'vault', vaultLogin),
+      ...toSecrets('password', 'safe', safeLogin),
+      ...toSecrets('password', 'backup', backup.login),
+      ...toSecrets('next password', 'backup', backup.next),
+      ...toTokens('vault', vault),
+      ...toTokens('safe', safe),
     ],
     openUploads:
       real?.openUploads ??
@@ -72,6 +87,10 @@ export async function startRegistries(backupKind: BackupKind, seed: string): Pro
       await Promise.all([...served.map((one) => one.close()), real?.stop()]);
     },
   };
+}
+
+function toTokens(owner: Role, { tokens }: MemoryRegistry): readonly Secret[] {
+  return (tokens?.list() ?? []).map(({ token }) => ({ name: 'token', owner, value: token }));
 }
 
 function toUsers(logins: readonly Login[]): Readonly<Record<string, string>> {

@@ -12,6 +12,8 @@ export interface TapRequest {
   readonly path: string;
   readonly repository: string;
   readonly authorization: string;
+  /** When its connection was done with it. */
+  endedAt: number;
   /** 0 while there is no answer, and where none was sent. */
   status: number;
 }
@@ -70,10 +72,12 @@ export async function startTap({ role, upstream, stranger, draw }: TapOptions): 
       path,
       repository,
       authorization: incoming.headers.authorization ?? '',
+      endedAt: Number.POSITIVE_INFINITY,
       status: 0,
     };
     requests.push(entry);
     outgoing.on('close', () => {
+      entry.endedAt = Date.now();
       entry.status = outgoing.headersSent ? outgoing.statusCode : 0;
     });
     const drawn = draw.draw(role, asked);

@@ -1,4 +1,6 @@
+import type { Absence } from './api-tap.ts';
 import type { Catalogue, Published } from './catalogue.ts';
+import type { Cluster } from './cluster.ts';
 import type { Dice } from './random.ts';
 import type { Replica } from './replica.ts';
 import type { Tap } from './tap.ts';
@@ -15,14 +17,18 @@ export interface Stage {
   readonly replicas: readonly [Replica, ...Replica[]];
   readonly catalogue: Catalogue;
   readonly taps: Readonly<Record<Tap['role'], Tap>>;
+  readonly cluster: Pick<Cluster, 'setAway'> | undefined;
   /** The backup has another user and password, and so has the secret. */
   readonly rotate: () => void;
   /** A replica is on its way out and back again. */
   readonly restart: (replica: Replica, signal: 'SIGKILL' | 'SIGTERM') => void;
 }
 
+/** One is broken, of the other it must be known for what it was opened. */
+const unmoved = ['moving/app-1', 'closed/app-2'];
+
 /** Draws all incidents of a run of so many writes, in their order. */
-export function drawTimeline(dice: Dice, writes: number): readonly Incident[] {
+export function drawTimeline(dice: Dice, writes: number, hasCluster: boolean): readonly Incident[] {
   const at = (part: number): number => Math.floor(part * writes);
   const times = Math.max(2, Math.round(writes / 25));
   const each = <Made>(count: number, make: (n: number) => Made): readonly Made[] =>
@@ -58,16 +64,17 @@ export function drawTimeline(dice: Dice, writes: number): readonly Incident[] {
       taps[pushed.role].note('broken-push', pushed.repository);
     },
   };
-  const gone = each(2, (n): Incident => {
-    const repository = `gone/app-${n}`;
+  const goneNames = ['gone/app-0', 'gone/app-1', ...(hasCluster ? ['closed/app-2'] : [])];
+  const gone = goneNames.map((repository): Incident => {
     return {
-      at: at(0.4 + 0.3 * dice.roll('gone at', n)),
+      at: at(0.5 + 0.3 * dice.roll('gone at', repository)),
       what: 'source gone for good',
       happen: ({ catalogue, taps }) => {
         for (const published of catalogue.all) {
-          if (published.repository === repository) published.isThere = false;
+          if (published.repository !== repository) continue;
+          published.isThere = false;
+          taps[published.role].forget(repository);
         }
-        taps.hub.forget(repository);
       },
     };
   });
@@ -84,6 +91,13 @@ export function drawTimeline(dice: Dice, writes: number): readonly Incident[] {
     rotated,
     ...drawOutage(dice, 'hub', at),
     ...drawOutage(dice, 'backup', at),
+    ...(hasCluster
+      ? [
+          ...drawOutage(dice, 'safe', at),
+          ...drawAbsence(dice, 'down', at),
+          ...drawAbsence(dice, 'silent', at),
+        ]
+      : []),
   ].toSorted((one, other) => one.at - other.at);
 }
 
@@ -103,7 +117,27 @@ function drawOutage(
   return [set(begin, true), set(end, false)];
 }
 
+/** An API server that does not answer for a while; reviews come all the same, from another one. */
+function drawAbsence(
+  dice: Dice,
+  absence: Absence,
+  at: (part: number) => number,
+): readonly Incident[] {
+  const begin = 0.1 + 0.7 * dice.roll('absence', absence);
+  const end = begin + 0.05 + 0.1 * dice.roll('absence ends', absence);
+  return [
+    {
+      at: at(begin),
+      what: `API server ${absence}`,
+      happen: ({ cluster }) => cluster?.setAway(absence),
+    },
+    { at: at(end), what: 'API server up', happen: ({ cluster }) => cluster?.setAway(undefined) },
+  ];
+}
+
 /** Those that stay as they are have a promise of their own. */
 function isMovable({ repository, isThere }: Published): boolean {
-  return isThere && /^(library|moving|team)\//.test(repository) && repository !== 'moving/app-1';
+  return (
+    isThere && /^(library|moving|team|closed)\//.test(repository) && !unmoved.includes(repository)
+  );
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Catalogue, Published } from './catalogue.ts';
 import type { Dice } from './random.ts';
+import { tenants, toPullSecrets } from './tenants.ts';
 
 /** One image in a workload, and what the chaos knows of it. */
 export interface Wish {
@@ -13,6 +14,7 @@ export interface Wish {
 /** One write that a person or a controller makes. */
 export interface Write {
   readonly nth: number;
+  readonly namespace: string;
   readonly wishes: readonly Wish[];
   readonly isDryRun: boolean;
   /** One of the cluster's own controllers, which is never told to sleep. */
@@ -37,7 +39,6 @@ const kinds: readonly [Kind, ...Kind[]] = [
   ['', 'Pod'],
   ['serving.knative.dev', 'Service'],
 ];
-const namespaces = ['shop', 'billing', 'search', 'mail'] as const;
 const timeouts = ['2s', '3s', '5s'] as const;
 
 /** The nth write of the run: what is in it comes from the seed alone. */
@@ -50,11 +51,15 @@ export function drawWrite(
   const [group, kind] = dice.pick(kinds, 'kind', nth);
   const isDryRun = dice.chance(0.15, 'dry?', nth);
   const isController = kind === 'Pod' && dice.chance(0.3, 'controller?', nth);
+  const { name: namespace } = dice.pick(tenants, 'namespace', nth);
   const usable = all.filter(({ isDryOnly }) => isDryRun || !isDryOnly);
+  const closed = all.filter(({ role }) => role === 'safe');
   const wishes = [0, 1, 2]
     .slice(0, 1 + dice.below(3, 'containers', nth))
     .flatMap((place): readonly Wish[] => {
-      const published = usable[dice.below(usable.length, 'image', nth, place)];
+      const wantsClosed = closed.length > 0 && dice.chance(0.25, 'closed?', nth, place);
+      const choice = wantsClosed ? closed : usable;
+      const published = choice[dice.below(choice.length, 'image', nth, place)];
       if (published === undefined) return [];
       const { repository, tag, history, role } = published;
       const name = `${hosts[role]}/${repository}`;
@@ -67,11 +72,13 @@ export function drawWrite(
     group,
     kind,
     nth,
+    namespace,
     wishes.map(({ image }) => image),
   );
   const hangsUp = dice.chance(0.1, 'hang up?', nth);
   return {
     nth,
+    namespace,
     wishes,
     isDryRun,
     isController,
@@ -86,7 +93,7 @@ export function drawWrite(
         kind: { group, version: 'v1', kind },
         resource: { group, version: 'v1', resource: `${kind.toLowerCase()}s` },
         name: `w-${nth}`,
-        namespace: dice.pick(namespaces, 'namespace', nth),
+        namespace,
         operation: stored === undefined ? 'CREATE' : 'UPDATE',
         userInfo: {
           username: isController
@@ -101,14 +108,45 @@ export function drawWrite(
   };
 }
 
+/** What one pod asks for when all is calm. */
+export function toPod(image: string, published: Published, namespace: string): Write {
+  const spec = { containers: [{ name: 'c0', image }], ...toPullSecrets(namespace) };
+  const object = { metadata: { name: 'calm' }, spec };
+  return {
+    nth: 0,
+    namespace,
+    wishes: [{ image, published }],
+    isDryRun: false,
+    isController: false,
+    timeout: '10s',
+    object,
+    toBody: () => ({
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      request: {
+        uid: 'calm',
+        kind: { kind: 'Pod' },
+        operation: 'CREATE',
+        namespace,
+        object,
+      },
+    }),
+  };
+}
+
 function toObject(
   group: string,
   kind: string,
   nth: number,
+  namespace: string,
   images: readonly string[],
 ): Readonly<Record<string, unknown>> {
   const [first, ...others] = images.map((image, index) => ({ name: `c${index}`, image }));
-  const spec = { containers: [first], ...(others.length > 0 && { initContainers: others }) };
+  const spec = {
+    containers: [first],
+    ...(others.length > 0 && { initContainers: others }),
+    ...toPullSecrets(namespace),
+  };
   const head = {
     apiVersion: group === '' ? 'v1' : `${group}/v1`,
     kind,

@@ -2,12 +2,21 @@ import type { Verdict } from '../answer.ts';
 import type { FaultRecord, Role } from '../faults.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Wish, Write } from '../workload.ts';
+import { isClosedTo, type Opened } from './opened.ts';
 import type { Watch } from './watch.ts';
 
 export interface RefusedAudit {
   readonly faults: () => readonly FaultRecord[];
   readonly watch: Watch;
+  readonly opened: Opened;
   readonly ledger: Ledger;
+}
+
+/** One reason, and whose containers it is about. */
+export interface Obstacle {
+  readonly text: string;
+  readonly why: string;
+  readonly wishes: readonly Wish[];
 }
 
 /** A failure may be told for so long after it happened. */
@@ -42,6 +51,10 @@ export function isPending(why: string): boolean {
 /** Once it is known to be down it is not asked for each image anew. */
 const outageWords = /(did not answer|gave no usable answer) .* ago/;
 
+/** The right answer to who has no credentials. */
+export const denial = /does not let us read/;
+const muteness = /does not let us read .*; its pull secrets could not be read: the API server did/;
+
 /** What is checked of a write that was refused: every reason must be one that was true. */
 export function auditRefused(
   write: Write,
@@ -55,20 +68,14 @@ export function auditRefused(
     code === 403 && reason === 'Forbidden',
     () => `write ${write.nth}: ${code} ${reason}`,
   );
-  const obstacles = message.split(/; (?=(?:init )?container ")/);
-  for (const obstacle of obstacles) {
-    const [, labels = '', why = ''] =
-      /^((?:(?:init )?container "c\d"(?:, )?)+): (.*)$/.exec(obstacle) ?? [];
+  for (const { text, why, wishes } of readObstacles(write, message)) {
     if (isPending(why)) continue;
-    const named = [...labels.matchAll(/"c(\d)"/g)].flatMap(
-      ([, n]) => write.wishes[Number(n)] ?? [],
-    );
-    const [wish] = named;
+    const [wish] = wishes;
     const known = reasons.find(([pattern]) => pattern.test(why));
     ledger.check(
       'every refusal names the container and a reason',
       wish !== undefined && known !== undefined,
-      () => `write ${write.nth}: ${obstacle}`,
+      () => `write ${write.nth}: ${text}`,
     );
     if (wish === undefined || known === undefined) continue;
     const isBackups = /^the backup registry|^\S+ (exists )?in the backup/.test(why);
@@ -77,14 +84,24 @@ export function auditRefused(
   }
 }
 
+/** Takes a refusal apart. */
+export function readObstacles({ wishes }: Write, message: string): readonly Obstacle[] {
+  return message.split(/; (?=(?:init )?container ")/).map((text) => {
+    const [, labels = '', why = ''] =
+      /^((?:(?:init )?container "c\d"(?:, )?)+): (.*)$/.exec(text) ?? [];
+    const named = [...labels.matchAll(/"c(\d)"/g)].flatMap(([, n]) => wishes[Number(n)] ?? []);
+    return { text, why, wishes: named };
+  });
+}
+
 function judge(
-  { nth }: Write,
+  { nth, namespace }: Write,
   wish: Wish,
   role: Role,
   why: string,
   kinds: Kinds,
   askedAt: number,
-  { faults, watch, ledger }: RefusedAudit,
+  { faults, watch, opened, ledger }: RefusedAudit,
 ): void {
   const isOutage = outageWords.test(why);
   const touching = faults().filter(
@@ -95,20 +112,24 @@ function judge(
       (fault.role === role || fault.kind === 'late') &&
       (kinds === 'any' || kinds.includes(fault.kind)),
   );
+  const isKeptOut = isClosedTo(namespace, wish) && denial.test(why);
+  const isMute = muteness.test(why) && touching.some((fault) => fault.role === 'cluster');
   ledger.check(
     'every refusal had a reason that was true',
-    blamed.length > 0,
+    blamed.length > 0 || isKeptOut || isMute,
     () =>
       `write ${nth}, ${wish.image}: "${why}", but what happened was ${[...new Set(touching.map((fault) => `${fault.role} ${fault.kind}`))].join(', ') || 'nothing'}`,
   );
   // A backup that could be asked is used, whatever the source does.
   const isAsked = !touching.some((fault) => fault.role === 'backup');
   const { repository, tag } = wish.published;
+  const isPrivate = wish.published.role === 'safe';
   ledger.check(
     'what is in the backup is used when the source fails',
     role === 'backup' ||
       wish.pinned !== undefined ||
       !isAsked ||
+      (isPrivate && !opened.had(namespace, wish.published, askedAt)) ||
       !watch.hadCopyBefore(repository.replaceAll('/', '__'), tag, askedAt),
     () => `write ${nth}, ${wish.image}: "${why}", although there was a copy`,
   );
@@ -117,6 +138,7 @@ function judge(
 /** Copies are named after their source; who limits how often he may be asked means all of his images. */
 function touches({ role, kind, repository }: FaultRecord, { published }: Wish): boolean {
   if (kind === 'late') return true;
+  if (role === 'cluster') return published.role === 'safe';
   if (kind === 'status-429' && (role === 'backup' || role === published.role)) return true;
   if (role === 'backup') {
     return repository === '' || repository.includes(published.repository.replaceAll('/', '__'));

@@ -1,9 +1,12 @@
 import type { Login } from '../auth-mount.ts';
+import type { FaultRecord } from '../faults.ts';
 import type { Ledger } from '../ledger.ts';
 
 /** Something that nobody but its own registry may ever see. */
 export interface Secret {
   readonly name: string;
+  /** Who may see it. */
+  readonly owner: FaultRecord['role'];
   readonly value: string;
 }
 
@@ -14,12 +17,12 @@ export interface Exposed {
 }
 
 /** A password, and the ways in which it travels. */
-export function toSecrets(name: string, login: Login): readonly Secret[] {
+export function toSecrets(name: string, owner: Secret['owner'], login: Login): readonly Secret[] {
   const { password } = login;
   return [
-    { name, value: password },
-    { name: `${name}, encoded`, value: toBasic(login) },
-    { name: `${name}, in a URL`, value: encodeURIComponent(password) },
+    { name, owner, value: password },
+    { name: `encoded ${name}`, owner, value: toBasic(login) },
+    { name: `URL-encoded ${name}`, owner, value: encodeURIComponent(password) },
   ];
 }
 
@@ -35,7 +38,9 @@ export function auditSecrets(
   ledger: Ledger,
 ): void {
   for (const { place, text } of places) {
-    const found = secrets.filter(({ value }) => text.includes(value)).map(({ name }) => name);
+    const found = secrets
+      .filter(({ value }) => text.includes(value))
+      .map(({ name, owner }) => `${name} of the ${owner}`);
     ledger.check(
       'no credential in any log, answer, metric or request to a stranger',
       found.length === 0,

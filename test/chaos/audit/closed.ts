@@ -1,0 +1,85 @@
+import type { Aftermath } from '../aftermath.ts';
+import type { Verdict } from '../answer.ts';
+import type { Published } from '../catalogue.ts';
+import type { WriteResult } from '../client.ts';
+import type { Ledger } from '../ledger.ts';
+import { hasSecret, tenants } from '../tenants.ts';
+import { toPod, type Write } from '../workload.ts';
+import { auditAdmitted } from './admitted.ts';
+import { isClosedTo, type Opened } from './opened.ts';
+import { denial, isPending, readObstacles } from './refused.ts';
+
+/** Of whatever became of a write: a private image is for those only whose own pull secret opens it. */
+export function auditClosed(
+  write: Write,
+  status: WriteResult['status'],
+  { message }: Verdict,
+  ledger: Ledger,
+): void {
+  const closed = write.wishes.filter((wish) => isClosedTo(write.namespace, wish));
+  if (closed.length === 0) return;
+  const images = closed.map(({ image }) => image).join(', ');
+  ledger.check(
+    'a namespace without the secret is never admitted to a private image',
+    status !== 'admitted',
+    () => `write ${write.nth} of ${write.namespace}: ${images}`,
+  );
+  const told = readObstacles(write, message).filter(
+    ({ why, wishes }) => isPending(why) && wishes.some((wish) => closed.includes(wish)),
+  );
+  ledger.check(
+    'a namespace without the secret is not told how far a private copy is',
+    told.length === 0,
+    () => `write ${write.nth} of ${write.namespace}: ${told.map(({ text }) => text).join('; ')}`,
+  );
+}
+
+/** Of everything private when all is calm: by tag, and by all digests that the tag ever held. */
+export async function auditPrivate(opened: Opened, after: Aftermath): Promise<void> {
+  const closed = after.catalogue.all.filter(({ role }) => role === 'safe');
+  await Promise.all(
+    closed.flatMap((published) => [keepOut(published, after), serve(published, opened, after)]),
+  );
+}
+
+async function keepOut(published: Published, { client, taps, ledger }: Aftermath): Promise<void> {
+  const { repository, tag, history } = published;
+  const name = `${taps.safe.host}/${repository}`;
+  const outsiders = tenants.map((tenant) => tenant.name).filter((tenant) => !hasSecret(tenant));
+  for (const namespace of [...outsiders, 'nowhere']) {
+    for (const image of [`${name}:${tag}`, ...history.map((digest) => `${name}@${digest}`)]) {
+      const write = toPod(image, published, namespace);
+      const { status, verdict } = await client.write(write);
+      auditClosed(write, status, verdict, ledger);
+      ledger.check(
+        'who is kept out is told that he may not read it, or that it is gone',
+        denial.test(verdict.message) ||
+          (!published.isThere && /does not exist on/.test(verdict.message)),
+        () => `${namespace}, ${image}: ${verdict.message}`,
+      );
+    }
+  }
+}
+
+/** The point of a backup, also for what is private. */
+async function serve(
+  published: Published,
+  opened: Opened,
+  { client, taps, witness, ledger }: Aftermath,
+): Promise<void> {
+  const { repository, tag, isThere } = published;
+  const entitled = tenants
+    .map(({ name }) => name)
+    .filter((name) => !isThere && opened.had(name, published, Date.now()));
+  for (const namespace of entitled) {
+    const write = toPod(`${taps.safe.host}/${repository}:${tag}`, published, namespace);
+    const { status, verdict } = await client.write(write);
+    ledger.check(
+      'a namespace that has opened a private image has it when its source is gone',
+      status === 'admitted' && verdict.warnings.some((line) => /using the backup/.test(line)),
+      () => `${namespace}, ${repository}:${tag}: ${verdict.message} ${verdict.warnings.join(', ')}`,
+    );
+    if (status === 'admitted')
+      await auditAdmitted(write, verdict, { backup: taps.backup.host, witness, ledger });
+  }
+}
