@@ -34,11 +34,26 @@ export function auditClosed(
   );
 }
 
-/** Of everything private when all is calm: by tag, and by all digests that the tag ever held. */
+/**
+ * Of everything private when all is calm: by tag, and by all digests that the tag ever held. At last all of it goes from its
+ * source, so that nothing but the backup can say who may have it.
+ */
 export async function auditPrivate(opened: Opened, after: Aftermath): Promise<void> {
   const closed = after.catalogue.all.filter(({ role }) => role === 'safe');
+  const holders = tenants.map(({ name }) => name).filter(hasSecret);
+  await Promise.all(closed.map((published) => keepOut(published, after)));
   await Promise.all(
-    closed.flatMap((published) => [keepOut(published, after), serve(published, opened, after)]),
+    closed.map(async (published) => {
+      const { isThere, repository } = published;
+      // What was there a moment ago both have opened.
+      const entitled = isThere
+        ? holders
+        : holders.filter((name) => opened.had(name, published, Date.now()));
+      after.taps.safe.forget(repository);
+      published.isThere = false;
+      for (const namespace of entitled) await serve(published, namespace, after);
+      await keepOut(published, after);
+    }),
   );
 }
 
@@ -64,22 +79,17 @@ async function keepOut(published: Published, { client, taps, ledger }: Aftermath
 /** The point of a backup, also for what is private. */
 async function serve(
   published: Published,
-  opened: Opened,
+  namespace: string,
   { client, taps, witness, ledger }: Aftermath,
 ): Promise<void> {
-  const { repository, tag, isThere } = published;
-  const entitled = tenants
-    .map(({ name }) => name)
-    .filter((name) => !isThere && opened.had(name, published, Date.now()));
-  for (const namespace of entitled) {
-    const write = toPod(`${taps.safe.host}/${repository}:${tag}`, published, namespace);
-    const { status, verdict } = await client.write(write);
-    ledger.check(
-      'a namespace that has opened a private image has it when its source is gone',
-      status === 'admitted' && verdict.warnings.some((line) => /using the backup/.test(line)),
-      () => `${namespace}, ${repository}:${tag}: ${verdict.message} ${verdict.warnings.join(', ')}`,
-    );
-    if (status === 'admitted')
-      await auditAdmitted(write, verdict, { backup: taps.backup.host, witness, ledger });
-  }
+  const { repository, tag } = published;
+  const write = toPod(`${taps.safe.host}/${repository}:${tag}`, published, namespace);
+  const { status, verdict } = await client.write(write);
+  ledger.check(
+    'a namespace that has opened a private image has it when its source is gone',
+    status === 'admitted' && verdict.warnings.some((line) => /using the backup/.test(line)),
+    () => `${namespace}, ${repository}:${tag}: ${verdict.message} ${verdict.warnings.join(', ')}`,
+  );
+  if (status !== 'admitted') return;
+  await auditAdmitted(write, verdict, { backup: taps.backup.host, witness, ledger });
 }
