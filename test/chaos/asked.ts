@@ -15,6 +15,8 @@ export interface Asked {
   readonly route: Route;
   /** Empty where the request is not about a repository. */
   readonly repository: string;
+  /** Tag or digest; of an upload its name, and empty where there is none. */
+  readonly reference: string;
 }
 
 const routes: ReadonlyMap<string, Route> = new Map([
@@ -30,9 +32,9 @@ const routes: ReadonlyMap<string, Route> = new Map([
 /** Reads method and path; written anew here, so that a mistake in the product's own reader shows. */
 export function readAsked(method: string, path: string): Asked {
   const [bare = ''] = path.split('?');
-  if (bare === '/v2/' || bare === '/v2') return { route: 'base', repository: '' };
-  if (bare === '/token') return { route: 'token', repository: '' };
-  const [, repository = '', verb = ''] =
-    /^\/v2\/(.+)\/(manifests|blobs\/uploads|blobs|tags|referrers)\/[^/]*$/.exec(bare) ?? [];
-  return { route: routes.get(`${method} ${verb}`) ?? 'other', repository };
+  if (bare === '/v2/' || bare === '/v2') return { route: 'base', repository: '', reference: '' };
+  if (bare === '/token') return { route: 'token', repository: '', reference: '' };
+  const [, repository = '', verb = '', reference = ''] =
+    /^\/v2\/(.+)\/(manifests|blobs\/uploads|blobs|tags|referrers)\/([^/]*)$/.exec(bare) ?? [];
+  return { route: routes.get(`${method} ${verb}`) ?? 'other', repository, reference };
 }

@@ -91,7 +91,7 @@ export interface FaultDraw {
 export function createFaultDraw(dice: Dice, probability: number): FaultDraw {
   const counts = new Map<string, number>();
   return {
-    draw(role, { route, repository }) {
+    draw(role, { route, repository, reference }) {
       const place = `${role} ${route} ${repository}`;
       const nth = (counts.get(place) ?? 0) + 1;
       counts.set(place, nth);
@@ -99,7 +99,16 @@ export function createFaultDraw(dice: Dice, probability: number): FaultDraw {
       const isShared = repository === '' && (role === 'hub' || role === 'backup');
       if (isQuiet(repository) || isShared) return undefined;
       if (!dice.chance(probability, 'fault?', place, nth)) return undefined;
-      return dice.pick(kindsByRoute[route], 'fault', place, nth);
+      const kind = dice.pick(kindsByRoute[route], 'fault', place, nth);
+      return isDeniedMark(role, reference, kind) ? undefined : kind;
     },
   };
+}
+
+/**
+ * That a copy is private stands in the backup, in the tags `private.…`, and nowhere else once its source is gone: a backup that
+ * says of such a tag that it has none is believed. Every other failure to answer keeps the copy shut.
+ */
+function isDeniedMark(role: Role, reference: string, kind: FaultKind): boolean {
+  return role === 'backup' && reference.startsWith('private.') && kind === 'status-404';
 }
