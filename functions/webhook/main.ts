@@ -14,6 +14,7 @@ import { openReplica } from './replicas.ts';
 
 /** Knative lets a pod live for 600 s after it was told to go, and spends 30 of them before it tells us. */
 const drainMs = 560_000;
+const endSignals = ['SIGTERM', 'SIGINT'] as const;
 /** The Kubernetes SDK takes long to load: not while Knative asks every 50 ms whether we are ready. */
 const watchAfterMs = 2_000;
 
@@ -26,6 +27,13 @@ setFlagsFromString('--semi-space-growth-factor=1');
 
 // The `debug` package, deep inside dockerode, prints whole requests, credentials included.
 delete process.env['DEBUG'];
+
+// Without a handler these do nothing to the first process of a container, which we are there: told to go before it has begun, it
+// would go on until it is killed.
+for (const signal of endSignals) process.on(signal, leave);
+
+// A log that nobody reads any more is no reason to cut copies off.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 try {
   await main();
@@ -109,14 +117,20 @@ async function main(): Promise<void> {
   );
   setTimeout(() => void replica?.watch(), watchAfterMs).unref();
 
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  for (const signal of endSignals) {
     process.on(signal, () => {
       if (!isReady) process.exit(1);
       isReady = false;
       logger.info({ signal }, 'draining');
       void drain(listeners, copies, logger);
     });
+    process.off(signal, leave);
   }
+}
+
+/** Nothing has been taken on yet. */
+function leave(): void {
+  process.exit(0);
 }
 
 /** Answers what has been asked, finishes the copies that run, and leaves. */

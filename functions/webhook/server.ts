@@ -18,7 +18,7 @@ export interface WebhookServer {
   readonly port: number;
   /** Established connections keep what they began with; new ones get this. */
   renew(certificates: Certificates): void;
-  /** Takes no new connection; resolves when the last request is answered. */
+  /** Takes no new connection; resolves when the last request is answered, or given up by us. */
   close(): Promise<void>;
 }
 
@@ -31,6 +31,9 @@ const defaultLimits = {
   connectionsCheckingInterval: 5_000,
   // Its own is two minutes, and whoever says nothing keeps a connection for that long.
   handshakeTimeout: 10_000,
+  // Node stops looking when it closes, and a client whose network has died in the middle of a request would never be done. What is
+  // asked in time is answered in time: a review has 30 s at most, after the 30 s that it may take to arrive.
+  drainTimeout: 60_000,
 };
 
 /** Opens one port. Rejects with the system's error when it cannot be had. */
@@ -40,7 +43,7 @@ export async function openServer({
   certificates,
   limits: given = {},
 }: ServerOptions): Promise<WebhookServer> {
-  const limits = { ...defaultLimits, ...given };
+  const { drainTimeout, ...limits } = { ...defaultLimits, ...given };
   // It puts light ones of its own in the place of the global Request and Response: Node's cost more than all the rest of a review.
   const listener = getRequestListener((request, { incoming }) => {
     const { socket } = incoming;
@@ -73,7 +76,9 @@ export async function openServer({
       isClosing = true;
       const { promise, resolve } = Promise.withResolvers<undefined>();
       server.close(() => resolve(undefined));
+      const timer = setTimeout(() => server.closeAllConnections(), drainTimeout);
       await promise;
+      clearTimeout(timer);
     },
   };
 }

@@ -336,6 +336,34 @@ describe('functions/webhook/main.ts', () => {
     });
   }
 
+  it('goes when it is told to before it has begun: as the first process of a container it would not, without a handler', async () => {
+    // Sends the signal as soon as somebody listens for it.
+    const early = `process.on('newListener', (name) => name === 'SIGTERM' && process.kill(process.pid, name))`;
+    const { exit, output } = start({
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(early)}`,
+      PORT: await freePort(),
+    });
+
+    assert.equal(await exit, 0);
+    assert.doesNotMatch(output(), /"ready"/);
+  });
+
+  it('goes on when nobody reads its log any more', async () => {
+    daemon.publish('public.test', 'team/unread', '1');
+    const port = await freePort();
+    const { says, child, exit } = start({ PORT: port });
+    await says('"ready"');
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+
+    for (const attempt of [1, 2, 3]) {
+      const response = await review(port, 'public.test/team/unread:1');
+      assert.match(await response.text(), /"allowed":true/, String(attempt));
+    }
+    child.kill('SIGTERM');
+    assert.equal(await exit, 0);
+  });
+
   it('says that the port is taken and exits 1', async () => {
     const server = createServer();
     const { promise, resolve } = Promise.withResolvers<number>();

@@ -77,3 +77,22 @@ describe('the app on a real server', () => {
     );
   });
 });
+
+describe('openServer', () => {
+  it('ends although somebody never finishes what he began to ask', async () => {
+    const server = await openServer({
+      fetch: () => new Response('OK'),
+      port: 0,
+      limits: { drainTimeout: 10 },
+    });
+    const socket = connect(server.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    // A proxy in between may have lost the one behind it, and its connection stays.
+    socket.write('GET / HTTP/1.1\r\nhost: w\r\n\r\nGET / HTTP/1.1\r\nho');
+    await once(socket, 'data');
+
+    await server.close();
+
+    await once(socket, 'close');
+  });
+});
