@@ -12,7 +12,7 @@ describe('knative/monitoring/alerts.yaml', () => {
     ]);
 
     assert.equal(code, 0, `${stdout}${stderr}`);
-    assert.match(stdout, /SUCCESS: 9 rules found/);
+    assert.match(stdout, /SUCCESS: 10 rules found/);
   });
 
   it('fires when it should, and only then', async () => {
