@@ -10,7 +10,7 @@ import type {
   WorkloadKeyring,
   WorkloadSecrets,
 } from '../ports.ts';
-import { untilAborted } from './deadline.ts';
+import { withDeadline } from './deadline.ts';
 import { createFailureMemory } from './failure-memory.ts';
 import { createOutages, type Outages, type RegistryQuestion } from './outages.ts';
 import { createRateLimits, type RateLimits } from './rate-limits.ts';
@@ -75,10 +75,7 @@ export function createSourceCheck(deps: SourceDeps): CheckSource {
     const { budgetMs, hasBackup, pod, isPerson = true, signal } = options;
     const { domain } = source;
     const startedAt = now();
-    const own =
-      pod === undefined || workloadSecrets === undefined
-        ? undefined
-        : await untilAborted(workloadSecrets.keyring(pod, signal), signal);
+    const own = pod === undefined ? undefined : await readKeyring(pod, budgetMs / 2, signal);
     const attempts = await listAttempts(source, own);
     const key = toKey(source, attempts);
     const failure = failures.recall(key, isPerson);
@@ -120,6 +117,24 @@ export function createSourceCheck(deps: SourceDeps): CheckSource {
       throw told;
     }
   };
+
+  /** Who cannot be read is left out, as the kubelet does: an API server that is silent must not cost the registry's time, too. */
+  async function readKeyring(
+    pod: PullSecretRefs,
+    ms: number,
+    signal: AbortSignal,
+  ): Promise<WorkloadKeyring | undefined> {
+    if (workloadSecrets === undefined) return undefined;
+    const late = new CloneError('SOURCE_UNAVAILABLE', 'its pull secrets could not be read in time');
+    try {
+      return await withDeadline({ ms, error: () => late, signal }, (within) =>
+        workloadSecrets.keyring(pod, within),
+      );
+    } catch (error) {
+      if (error !== late) throw error;
+      return { keyring: { find: () => [] }, warnings: [late.message] };
+    }
+  }
 
   /** Every credential that fits, as the kubelet does, and nobody's at last: wrong ones fail even for public images. */
   async function listAttempts(

@@ -400,6 +400,35 @@ describe('createSourceCheck', () => {
       assert.deepEqual(workloadSecrets.forgotten, ['shop']);
     });
 
+    it('leaves half of the time to the registry where nobody says what the secrets are', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      let time = 0;
+      const silent = { ...createSecrets(), keyring: () => new Promise<never>(() => undefined) };
+      const options = { workloadSecrets: silent, now: () => time };
+      const pass = async (ms: number): Promise<void> => {
+        await settle();
+        time += ms;
+        t.mock.timers.tick(ms);
+      };
+
+      const open = createCheck(async () => ({ digest: 'sha256:d', isIndex: false }), options);
+      const found = open(image, { ...ask, pod, budgetMs: 2_000 });
+      await pass(1_000);
+      assert.equal((await found).digest, 'sha256:d');
+
+      const refused = createCheck(async () => denied(), options)(image, { ...ask, pod });
+      await pass(4_500);
+      await assert.rejects(refused, {
+        code: 'SOURCE_DENIED',
+        message: 'denied; its pull secrets could not be read in time',
+      });
+
+      const hanging = createCheck(hangs, options)(image, { ...ask, pod, budgetMs: 2_000 });
+      await pass(1_000);
+      await pass(1_000);
+      await assert.rejects(hanging, { message: /^reg\.test did not say within 1 s/ });
+    });
+
     it('asks the cluster for nothing where there is no workload', async () => {
       const check = createCheck(async () => ({ digest: 'sha256:d', isIndex: false }), {
         workloadSecrets: { ...createSecrets(), keyring: () => assert.fail('asked') },
