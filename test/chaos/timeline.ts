@@ -123,15 +123,17 @@ function drawAbsence(
   absence: Absence,
   at: (part: number) => number,
 ): readonly Incident[] {
-  const begin = 0.1 + 0.7 * dice.roll('absence', absence);
-  const end = begin + 0.05 + 0.1 * dice.roll('absence ends', absence);
+  // What was read of secrets is used for some seconds: only a long silence is noticed at all.
+  const [begin, length] = absence === 'down' ? [0.7, 0.15] : [0.1, 0.3];
+  const from = begin + 0.15 * dice.roll('absence', absence);
+  const until = from + length + 0.05 * dice.roll('absence ends', absence);
   return [
     {
-      at: at(begin),
+      at: at(from),
       what: `API server ${absence}`,
       happen: ({ cluster }) => cluster?.setAway(absence),
     },
-    { at: at(end), what: 'API server up', happen: ({ cluster }) => cluster?.setAway(undefined) },
+    { at: at(until), what: 'API server up', happen: ({ cluster }) => cluster?.setAway(undefined) },
   ];
 }
 
