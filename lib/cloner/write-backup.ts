@@ -28,6 +28,7 @@ export async function writeBackup(
   const { tag } = backup;
   // Adopted: what somebody else's tag holds is kept before the tag becomes ours.
   if (state.digest !== undefined && !state.isOurs) await markBackup(write, state.digest);
+  if (cloner.keepsDigest) await assertGenerationFree(write, checked.digest);
   const moves = await movesTag(write, source, checked);
   const copied = await cloner.copy(
     {
@@ -39,6 +40,7 @@ export async function writeBackup(
         ? generationTag(tag, checked.digest)
         : provenanceTag(tag, checked.digest),
       moreTags: async (digest) => {
+        if (!cloner.keepsDigest) await assertGenerationFree(write, digest);
         const generation = cloner.keepsDigest ? [] : [generationTag(tag, digest)];
         // A person may have rolled the tag back while the layers were copied.
         if (!moves || (await findHold(write)) !== undefined) return generation;
@@ -127,6 +129,7 @@ export async function markBackup(
   const { cloner, backup, access, signal, onProgress } = write;
   const { domain, path, tag } = backup;
   const generation = generationTag(tag, digest);
+  await assertGenerationFree(write, digest);
   const copied = await cloner.copy(
     {
       source: { domain, path, digest },
@@ -148,6 +151,18 @@ export async function markBackup(
     onProgress,
   );
   return { ...copied, bytes: 0 };
+}
+
+/** Throws where another digest that begins alike has the generation tag: whoever makes images can make two of those. */
+async function assertGenerationFree(write: BackupWrite, digest: string): Promise<void> {
+  const { domain, path, tag } = write.backup;
+  const generation = generationTag(tag, digest);
+  const kept = await holds(write, generation);
+  if (kept === undefined || kept === digest) return;
+  throw new CloneError(
+    'BACKUP_GENERATION_LOST',
+    `${formatReference({ domain, path, tag: generation })} in the backup keeps another image, whose digest begins as that of the new one does; it is not overwritten`,
+  );
 }
 
 /** Throws where the tag is somebody else's, which is not ours to move unless we are told to, or another tag's generation. */

@@ -437,6 +437,20 @@ describe('createAdmissionHandler', () => {
   });
 });
 
+describe('createAdmissionHandler with digests that begin alike', () => {
+  it('does not overwrite the generation of the other', async () => {
+    const { cloner, send } = stage();
+    await send(web);
+    cloner.put('nginx:1.27', `sha256:${'a'.repeat(20)}${'c'.repeat(44)}`);
+
+    const { response } = await send(web);
+
+    assert.equal(response.allowed, false);
+    assert.match(response.status?.message ?? '', /begins as that of the new one does/);
+    assert.deepEqual(cloner.tags('acme/nginx'), { '1.27.aaaaaaaaaaaa': A, '1.27': A });
+  });
+});
+
 describe('createAdmissionHandler when the copy takes longer', () => {
   const progress = { phase: 'pull', doneBytes: 112 * 2 ** 20, totalBytes: 260 * 2 ** 20 } as const;
   const stillCopying = 'container "web": still copying nginx:1.27: 43 %, 112 of 260 MiB pulled';
