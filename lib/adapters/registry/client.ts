@@ -129,7 +129,11 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     // Some registries leave the digest out of a HEAD.
     if (digest === undefined) return await getManifest(reference, signal);
     if (!isDigest(digest)) throw new RegistryError('REFUSED', `${step}: its digest cannot be read`);
-    if (isDigest(reference) && digest !== reference) throw otherDigest(step);
+    if (isDigest(reference) && digest !== reference) {
+      if (algorithmOf(digest) === algorithmOf(reference)) throw otherDigest(step);
+      // The specification lets it say the digest by the algorithm that it stores by.
+      return await getManifest(reference, signal);
+    }
     return { digest, mediaType: parseMediaType(headerOf(answer, 'content-type')) };
   }
 
@@ -221,8 +225,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     await drop(answer);
     if (isPage(answer)) return false;
     const held = headerOf(answer, 'docker-content-digest');
-    const [algorithm] = digest.split(':');
-    return held === undefined || held === digest || !held.startsWith(`${algorithm}:`);
+    return held === undefined || held === digest || algorithmOf(held) !== algorithmOf(digest);
   }
 
   async function mountBlob(
@@ -366,6 +369,10 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     listRepositories,
     deleteManifest,
   };
+}
+
+function algorithmOf(digest: string): string {
+  return digest.slice(0, digest.indexOf(':'));
 }
 
 function toSession(answer: Answered): UploadSession {

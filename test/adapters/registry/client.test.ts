@@ -69,6 +69,15 @@ describe('headManifest', () => {
       });
     });
   }
+
+  it('reads the manifest where its digest is said by another algorithm than it was asked for by', async () => {
+    const path = `/v2/team/app/manifests/${empty}`;
+    const headers = { 'docker-content-digest': `sha512:${'c'.repeat(128)}` };
+    nock('https://reg.test').head(path).reply(200, '', headers);
+    nock('https://reg.test').get(path).reply(200, '{}', headers);
+
+    assert.equal((await openKnock().client.headManifest(empty, signal))?.digest, empty);
+  });
 });
 
 describe('getManifest', () => {
