@@ -20,6 +20,8 @@ export interface ResolvedImage {
   readonly digest: string;
   /** An index lists one manifest for each platform. */
   readonly isIndex: boolean;
+  /** Not asked for just now: somebody else was told so a while ago. @default false */
+  readonly isRemembered?: boolean;
 }
 
 /** How far a copy is. Byte counts are those of the compressed layers that are known so far. */
@@ -68,6 +70,8 @@ export interface ImageCloner {
     image: Reference,
     access: RegistryAccess,
     signal: AbortSignal,
+    /** `isFresh`: whoever remembers answers asks anew. */
+    options?: { readonly isFresh?: boolean },
   ): Promise<ResolvedImage | undefined>;
   /** Makes the target hold the source; resolves only when a kubelet could pull it. */
   copy(

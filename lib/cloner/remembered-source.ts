@@ -30,13 +30,15 @@ export function rememberSource(
 
   return {
     ...cloner,
-    async resolve(image, access, signal) {
+    async resolve(image, access, signal, { isFresh = false } = {}) {
       if (access.side === 'backup') return await cloner.resolve(image, access, signal);
       const { username, password } = access.credentials ?? {};
       const key = JSON.stringify([canonicalReference(image), username, password]);
       const known = memories.get(key);
-      if (known !== undefined && known.until > now())
-        return await untilAborted(known.answer, signal);
+      if (known !== undefined && known.until > now() && !isFresh) {
+        const found = await untilAborted(known.answer, signal);
+        return found && { ...found, isRemembered: true };
+      }
 
       const answer = cloner.resolve(image, access, AbortSignal.timeout(maxQuestionMs));
       setRecent(memories, key, { answer, until: now() + forMs }, maxEntries);

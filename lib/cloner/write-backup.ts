@@ -45,8 +45,9 @@ export async function writeBackup(
         // A person may have rolled the tag back while the layers were copied.
         if (!moves || (await findHold(write)) !== undefined) return generation;
         const from = await holds(write, tag);
-        if (from !== undefined && from !== state.digest && from !== digest) {
-          // Somebody has moved the tag since we looked, perhaps to the very image of the source.
+        const isSeen = from === state.digest && checked.isRemembered !== true;
+        if (from !== undefined && from !== digest && !isSeen) {
+          // Somebody has moved the tag since we asked the source, perhaps to the very image of the source.
           if (source.digest !== undefined || from === checked.digest) return generation;
           const isOurs = await isMarked(write, from);
           assertMovable(backup, { digest: from, isOurs }, adoptExisting);
@@ -79,7 +80,7 @@ async function isOvertaken(
 ): Promise<boolean> {
   try {
     const image = { domain, path, ...(tag !== undefined && { tag }) };
-    return (await cloner.resolve(image, access, signal))?.digest !== digest;
+    return (await cloner.resolve(image, access, signal, { isFresh: true }))?.digest !== digest;
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof CloneError && error.code.startsWith('SOURCE_')) return true;

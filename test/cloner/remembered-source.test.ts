@@ -33,11 +33,26 @@ describe('rememberSource', () => {
 
     assert.deepEqual(await resolve(image, { side: 'source' }, signal), found);
     time = 59_999;
-    assert.deepEqual(await resolve(image, { side: 'source' }, signal), found);
+    assert.deepEqual(await resolve(image, { side: 'source' }, signal), {
+      ...found,
+      isRemembered: true,
+    });
     assert.equal(asked(), 1);
     time = 60_000;
     await resolve(image, { side: 'source' }, signal);
 
+    assert.equal(asked(), 2);
+  });
+
+  it('asks anew for who wants to know what is true now, and remembers that', async () => {
+    const { cloner, asked } = createCounting(async () => found);
+    const { resolve } = rememberSource(cloner, { now: () => 0 });
+    await resolve(image, { side: 'source' }, signal);
+
+    const fresh = await resolve(image, { side: 'source' }, signal, { isFresh: true });
+    await resolve(image, { side: 'source' }, signal);
+
+    assert.deepEqual(fresh, found);
     assert.equal(asked(), 2);
   });
 
@@ -101,6 +116,6 @@ describe('rememberSource', () => {
     await assert.rejects(first, reason);
     answer.resolve(found);
 
-    assert.deepEqual(await second, found);
+    assert.deepEqual(await second, { ...found, isRemembered: true });
   });
 });

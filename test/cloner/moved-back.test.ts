@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { rememberSource } from '../../lib/cloner/remembered-source.ts';
+import { type AdmissionHandler, createAdmissionHandler } from '../../lib/index.ts';
+import { createFakeCloner, pushedDigest } from '../support/fake-cloner.ts';
+import { deployment, policy, review } from '../support/reviews.ts';
+
+const older = `sha256:${'a'.repeat(64)}`;
+const newer = `sha256:${'b'.repeat(64)}`;
+
+async function send(handler: AdmissionHandler): Promise<boolean> {
+  const options = { signal: new AbortController().signal, budgetMs: 9_000 };
+  const object = deployment({ web: 'nginx:1.27' });
+  return (await handler(review({ object }), options)).response.allowed;
+}
+
+it('a replica that remembers what the source held does not move the tag back', async () => {
+  const cloner = createFakeCloner({ keepsDigest: false });
+  const start = (): AdmissionHandler =>
+    createAdmissionHandler({
+      cloner: rememberSource(cloner, { now: () => 0 }),
+      policy: policy(),
+      now: () => 0,
+      wallClock: () => 0,
+    });
+  const [one, other] = [start(), start()];
+  cloner.put('nginx:1.27', older);
+  await send(one);
+  cloner.put('nginx:1.27', newer);
+  await send(other);
+
+  assert.equal(await send(one), true);
+
+  assert.equal(cloner.tags('acme/nginx')['1.27'], pushedDigest(newer));
+});
+
+it('a tag moves on also for who has only just asked', async () => {
+  const cloner = createFakeCloner({ keepsDigest: false });
+  const handler = createAdmissionHandler({
+    cloner: rememberSource(cloner, { now: () => 0 }),
+    policy: policy(),
+    now: () => 0,
+    wallClock: () => 0,
+  });
+  cloner.put('acme/nginx:1.27', pushedDigest(older));
+  cloner.put('acme/nginx:1.27.f0f0aaaaaaaa', pushedDigest(older));
+  cloner.put('nginx:1.27', newer);
+  // The first only looks, and is remembered.
+  const look = review({ object: deployment({ web: 'nginx:1.27' }), dryRun: true });
+  await handler(look, { signal: new AbortController().signal, budgetMs: 9_000 });
+
+  assert.equal(await send(handler), true);
+
+  assert.equal(cloner.tags('acme/nginx')['1.27'], pushedDigest(newer));
+});
