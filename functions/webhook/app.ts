@@ -51,7 +51,6 @@ export function createApp(deps: AppDeps): Hono<ConnectionEnv> {
     if (hasTooManyParts(text)) {
       return c.text('the AdmissionReview has more parts than any object that can be stored\n', 413);
     }
-    const body = parseJson(text);
     const options: ReviewOptions = {
       // Asked for only where somebody waits: @hono/node-server makes a whole `Request` of it.
       get signal() {
@@ -60,7 +59,7 @@ export function createApp(deps: AppDeps): Hono<ConnectionEnv> {
       budgetMs: toBudgetMs(c.req.query('timeout')),
     };
     try {
-      return c.json(await review(body, options));
+      return c.json(await begin(text, options));
     } catch (error) {
       if (error instanceof CloneError && error.code === 'INVALID_REVIEW') {
         return c.text(`${error.message}\n`, 400);
@@ -70,6 +69,11 @@ export function createApp(deps: AppDeps): Hono<ConnectionEnv> {
       // kubectl shows a text/plain body; of a JSON one it says "unknown".
       return c.text(`internal error in image-cloner, its log says more about ${uid}\n`, 500);
     }
+  }
+
+  /** Not async, so that what was parsed is not kept for as long as the review takes. */
+  function begin(text: string, options: ReviewOptions): ReturnType<AdmissionHandler> {
+    return review(parseJson(text), options);
   }
 
   return app;

@@ -83,9 +83,17 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
   const { logger = silent, observer = blind, now = () => performance.now() } = deps;
   const ensureBackup = toEnsureBackup(deps);
 
-  return async function review(body, options) {
+  // Not async: what waits keeps its arguments, and a body becomes megabytes that nobody needs while registries are silent.
+  return function review(body, options) {
     const startedAt = now();
-    const plan = await planWithOverrides(body, deps);
+    return planWithOverrides(body, deps).then((plan) => answer(plan, options, startedAt));
+  };
+
+  async function answer(
+    plan: ReviewPlan,
+    options: ReviewOptions,
+    startedAt: number,
+  ): Promise<AdmissionReview> {
     const { kind, operation } = plan.request;
     const count = (verdict: ReviewEvent['verdict']): void =>
       observer.reviewed({
@@ -97,16 +105,16 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
     try {
       const outcomes = await cloneAll(plan, ensureBackup, options, logger);
       const complete = await withPullSecrets(plan, outcomes, deps.workloadSecrets);
-      const answer = completeReview(complete, outcomes);
-      const verdict = verdictOf(answer);
-      logReview(logger, plan, answer, verdict, now() - startedAt);
+      const completed = completeReview(complete, outcomes);
+      const verdict = verdictOf(completed);
+      logReview(logger, plan, completed, verdict, now() - startedAt);
       count(verdict);
-      return answer;
+      return completed;
     } catch (error) {
       count('error');
       throw error;
     }
-  };
+  }
 }
 
 /** What stands between a plan and the adapters, as the handler has it: for the entrances that plan by themselves. */

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { createAdmissionHandler } from '../../lib/index.ts';
 import { createFakeCloner } from '../support/fake-cloner.ts';
@@ -218,6 +221,39 @@ describe('a review that is a bomb', () => {
 
     assert.equal(response.allowed, true);
     assert.ok(process.memoryUsage().heapUsed - before < 100_000_000);
+  });
+
+  it('is not kept while a registry is silent', async () => {
+    const fake = createFakeCloner();
+    const asked = Promise.withResolvers<undefined>();
+    const silent = createAdmissionHandler({
+      cloner: {
+        ...fake,
+        resolve: (_image, _access, signal) => {
+          asked.resolve(undefined);
+          const { promise, reject } = Promise.withResolvers<never>();
+          signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+          return promise;
+        },
+      },
+      policy: policy(),
+    });
+    const leaving = new AbortController();
+    const begin = (): { answer: ReturnType<typeof silent>; object: WeakRef<object> } => {
+      const object = { spec: { template: { spec: { containers: [{ image: 'nginx' }] } } } };
+      const options = { signal: leaving.signal, budgetMs: 20_000 };
+      return { answer: silent(review({ object }), options), object: new WeakRef(object) };
+    };
+
+    const { answer, object } = begin();
+    await asked.promise;
+    setFlagsFromString('--expose-gc');
+    await setImmediate();
+    runInNewContext('gc()');
+
+    assert.equal(object.deref(), undefined);
+    leaving.abort();
+    assert.equal((await answer).response.allowed, false);
   });
 
   it('is answered where an annotation is nested 200 000 deep', async () => {
