@@ -178,7 +178,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const opened = { source, checked, namespace: errand.pod?.namespace };
     // Whoever opens the source now has opened what it held before: a held or a copied digest alike.
     const admit = (digest: string) => async (question: BackupQuestion) =>
-      await privacy.admit(question, { ...opened, checked: { ...checked, digest } });
+      await privacy.admit(question, opened, digest);
     const isCurrent =
       digest !== undefined &&
       (source.digest !== undefined ||

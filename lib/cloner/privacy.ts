@@ -1,5 +1,10 @@
 import { CloneError } from '../errors.ts';
-import { type Audience, privateTag, privateToTag } from '../image/private-tags.ts';
+import {
+  type Audience,
+  privateTag,
+  privateToNobodyTag,
+  privateToTag,
+} from '../image/private-tags.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import type { ImageCloner } from '../ports.ts';
 import { type BackupQuestion, holds } from './backup.ts';
@@ -12,8 +17,11 @@ import type { CheckedSource } from './source.ts';
 export interface Privacy {
   /** Before a layer is written: marks the copy, and lets nothing private into a backup that anybody can read. */
   beforeCopy(question: BackupQuestion, opened: OpenedImage): Promise<void>;
-  /** Whoever opens a private image by himself belongs to its audience from now on. */
-  admit(question: BackupQuestion, opened: OpenedImage): Promise<void>;
+  /**
+   * Whoever opens a private image by himself belongs to its audience from now on, for the digest that the backup has of it; where
+   * it took nobody's credentials, everybody does.
+   */
+  admit(question: BackupQuestion, opened: OpenedImage, digest: string): Promise<void>;
   /** Throws the source's own error, with the reason, where the copy is private to others. */
   assertServed(
     question: BackupQuestion,
@@ -54,17 +62,23 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
     await assertHidden(question, marks, opened.source);
   }
 
-  async function admit(question: BackupQuestion, opened: OpenedImage): Promise<void> {
-    const { checked, namespace } = opened;
+  async function admit(
+    question: BackupQuestion,
+    { checked, namespace }: OpenedImage,
+    digest: string,
+  ): Promise<void> {
     // Other adapters' digests differ from the source's; they make no private copies.
     if (!isEnabled || namespace === undefined || !cloner.keepsDigest) return;
-    const audience = { cluster, namespace };
-    const fact = toFact(question, checked.digest, namespace);
+    const fact = toFact(question, digest, namespace);
     if (settled.has(fact)) return;
-    const isMissing =
-      (await holds(question, privateTag(checked.digest))) !== undefined &&
-      (await holds(question, privateToTag(checked.digest, audience))) === undefined;
-    if (isMissing) await mark(question, checked.digest, audience);
+    if ((await holds(question, privateTag(digest))) !== undefined) {
+      // What the tag held before may have been private: only what was opened is known not to be.
+      const isPublic = checked.openedBy === 'anybody' && checked.digest === digest;
+      const own = isPublic
+        ? privateToNobodyTag(digest)
+        : privateToTag(digest, { cluster, namespace });
+      if ((await holds(question, own)) === undefined) await write(question, [own]);
+    }
     remember(fact);
   }
 
@@ -75,8 +89,9 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
   ): Promise<void> {
     if (namespace === undefined) return;
     if ((await holds(question, privateTag(digest))) === undefined) return;
-    const own = privateToTag(digest, { cluster, namespace });
-    if ((await holds(question, own)) !== undefined) return;
+    for (const tag of [privateToTag(digest, { cluster, namespace }), privateToNobodyTag(digest)]) {
+      if ((await holds(question, tag)) !== undefined) return;
+    }
     const rule = `its backup is private to the namespaces whose own pull secrets opened it, and ${JSON.stringify(namespace)} is none of them`;
     throw new CloneError(sourceError.code, `${sourceError.message}; ${rule}`, {
       cause: sourceError,
@@ -109,11 +124,18 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
     digest: string,
     audience: Audience,
   ): Promise<readonly string[]> {
-    if (cloner.mark === undefined) throw new Error('this cloner cannot mark private copies');
     const marks = [privateToTag(digest, audience), privateTag(digest)];
-    await cloner.mark(question.backup, marks, question.access, question.signal);
+    await write(question, marks);
     remember(toFact(question, digest, audience.namespace));
     return marks;
+  }
+
+  async function write(
+    { backup, access, signal }: BackupQuestion,
+    marks: readonly string[],
+  ): Promise<void> {
+    if (cloner.mark === undefined) throw new Error('this cloner cannot mark private copies');
+    await cloner.mark(backup, marks, access, signal);
   }
 
   async function assertHidden(

@@ -18,8 +18,14 @@ export function privateTag(digest: string): string {
 
 /** The mark that says that this audience has opened the image by itself. Names are hashed: whoever lists tags need not read them. */
 export function privateToTag(digest: string, { cluster, namespace }: Audience): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([cluster, namespace]))
-    .digest('hex');
-  return `${privateTag(digest)}.${hash.slice(0, hexLength)}`;
+  return `${privateTag(digest)}.${hashOf([cluster, namespace])}`;
+}
+
+/** The mark that says that anybody has opened the image since: the copy was taken for private while nobody could tell. */
+export function privateToNobodyTag(digest: string): string {
+  return `${privateTag(digest)}.${hashOf(['anybody'])}`;
+}
+
+function hashOf(names: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, hexLength);
 }

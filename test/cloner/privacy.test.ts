@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { privateTag, privateToTag } from '../../lib/image/private-tags.ts';
+import { privateTag, privateToNobodyTag, privateToTag } from '../../lib/image/private-tags.ts';
 import {
   type AdmissionHandler,
   type AdmissionHandlerDeps,
@@ -33,7 +33,7 @@ interface StageOptions {
   /** Namespaces whose pull secret opens the source. @default team */
   readonly keepers?: readonly string[];
   /** Whether anybody may read the source. @default no one */
-  readonly isPublicSource?: boolean;
+  readonly isPublicSource?: boolean | (() => boolean);
   /** Whether anybody may read the backup. @default no one */
   readonly isPublicBackup?: boolean;
 }
@@ -48,7 +48,7 @@ async function openStage({
       auth: {
         scheme: 'bearer',
         users: { [pull.username]: pull.password },
-        isPublic: () => isPublicSource,
+        isPublic: () => (typeof isPublicSource === 'function' ? isPublicSource() : isPublicSource),
       },
     },
     backup: {
@@ -280,6 +280,42 @@ describe('a private copy', () => {
     await send(start(bench), bench, 'team');
 
     assert.deepEqual(tagsOf(bench), ['1', `1.${short}`, ...marks(image, 'team')].toSorted());
+  });
+
+  it('is for all again when somebody has opened it with no credentials at all', async () => {
+    const bench = await openStage({ isPublicSource: true });
+    const limited = bench.source.faults.add(
+      ({ kind, headers }) => kind === 'token' && !headers.has('authorization'),
+      answer(429),
+    );
+    await send(start(bench), bench, 'team');
+    limited.end();
+
+    await send(start(bench), bench, 'other');
+    await bench.source.goAway();
+
+    const { response } = await send(start(bench), bench, 'third');
+    assertAdmitted(response);
+    assert.deepEqual(
+      tagsOf(bench),
+      ['1', `1.${short}`, ...marks(image, 'team'), privateToNobodyTag(image.digest)].toSorted(),
+    );
+  });
+
+  it('stays private where what anybody has opened is another image of the same tag', async () => {
+    let isOpen = false;
+    const bench = await openStage({ isPublicSource: () => isOpen });
+    await send(start(bench), bench, 'team');
+    bench.backup.store.putManifest(repositoryOf(bench), image, '1.hold');
+    isOpen = true;
+    seed(bench.source, 'team/app:1', makeImage({ seed: 'second' }));
+
+    await send(start(bench), bench, 'other');
+    await bench.source.goAway();
+
+    const { response } = await send(start(bench), bench, 'third');
+    assert.equal(response.allowed, false);
+    assert.ok(!tagsOf(bench).includes(privateToNobodyTag(image.digest)));
   });
 });
 

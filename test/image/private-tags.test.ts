@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { privateTag, privateToTag } from '../../lib/image/private-tags.ts';
+import { copyTag } from '../../lib/image/tags.ts';
+import { privateTag, privateToNobodyTag, privateToTag } from '../../lib/image/private-tags.ts';
 
 const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
 
@@ -31,5 +32,19 @@ describe('privateToTag', () => {
     const tags = new Set(audiences.map((audience) => privateToTag(digest, audience)));
 
     assert.equal(tags.size, audiences.length);
+  });
+});
+
+describe('privateToNobodyTag', () => {
+  // printf '["anybody"]' | sha256sum
+  it('is the audience of no cluster and no namespace', () => {
+    assert.equal(
+      privateToNobodyTag(digest),
+      'private.0123456789abcdef0123456789abcdef.dbadd4d673d056646a305dba0a9f01ac',
+    );
+  });
+
+  it('is kept apart from a source that has a tag of its name', () => {
+    assert.notEqual(copyTag(privateToNobodyTag(digest)), privateToNobodyTag(digest));
   });
 });
