@@ -51,6 +51,7 @@ async function main(): Promise<number> {
   });
   const { openWorkloadStore } = await import('../../lib/adapters/kubernetes/open-store.ts');
   const store = await openWorkloadStore({
+    kubeconfig: env['KUBECONFIG'],
     insideCluster: env['KUBERNETES_SERVICE_HOST'] !== undefined,
     fieldManager: 'image-cloner-backfill',
     sleep,

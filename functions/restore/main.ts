@@ -44,7 +44,8 @@ async function main(): Promise<number> {
   });
   const { openWorkloadStore } = await import('../../lib/adapters/kubernetes/open-store.ts');
   const insideCluster = env['KUBERNETES_SERVICE_HOST'] !== undefined;
-  const store = await openWorkloadStore({ insideCluster, fieldManager, sleep });
+  const kubeconfig = env['KUBECONFIG'];
+  const store = await openWorkloadStore({ kubeconfig, insideCluster, fieldManager, sleep });
 
   const stopping = new AbortController();
   const { signal } = stopping;

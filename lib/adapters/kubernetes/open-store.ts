@@ -1,9 +1,12 @@
 import { KubeConfig } from '@kubernetes/client-node';
 import { ConfigError } from '../../errors.ts';
 import type { WorkloadStore } from '../../fleet/store.ts';
+import { loadKubeconfig } from './kubeconfig.ts';
 import { createWorkloadStore } from './workload-store.ts';
 
 export interface StoreSettings {
+  /** `KUBECONFIG`: files, the first of which wins. */
+  readonly kubeconfig: string | undefined;
   readonly insideCluster: boolean;
   readonly fieldManager: string;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -14,16 +17,11 @@ export interface StoreSettings {
  * Rejects with `ConfigError` where there is none; the API server is not asked yet.
  */
 export async function openWorkloadStore({
+  kubeconfig,
   insideCluster,
   ...deps
 }: StoreSettings): Promise<WorkloadStore> {
-  const config = new KubeConfig();
-  try {
-    config.loadFromDefault();
-  } catch {
-    // The reasons of a YAML parser quote the file, and that holds tokens.
-    throw unusable('KUBECONFIG or ~/.kube/config cannot be read');
-  }
+  const config = load(kubeconfig);
   const server = config.getCurrentCluster()?.server;
   // With nothing at all the SDK makes up a server of its own, from the days of the insecure port.
   const isMadeUp = server === 'http://localhost:8080';
@@ -31,6 +29,18 @@ export async function openWorkloadStore({
     throw unusable('set KUBECONFIG to a file with a current context');
   }
   return await Promise.resolve(createWorkloadStore({ config, ...deps }));
+}
+
+function load(kubeconfig = ''): KubeConfig {
+  try {
+    if (kubeconfig !== '') return loadKubeconfig(kubeconfig);
+    const config = new KubeConfig();
+    config.loadFromDefault();
+    return config;
+  } catch {
+    // The reasons of a YAML parser quote the file, and that holds tokens.
+    throw unusable('KUBECONFIG or ~/.kube/config cannot be read');
+  }
 }
 
 function unusable(problem: string): ConfigError {
