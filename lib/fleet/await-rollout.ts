@@ -24,14 +24,31 @@ export function createAwaitRollout({
 }: AwaitRolloutDeps): (subject: Subject, signal: AbortSignal) => Promise<RolloutEnd> {
   return async (subject, signal) => {
     const until = now() + timeoutMs;
-    let current: Subject | undefined = subject;
+    let current = subject;
     for (;;) {
-      if (current === undefined) return { state: 'gone' };
       const rollout = readRollout(current);
       if (rollout.state !== 'running') return rollout;
       if (now() >= until) return rollout;
       await sleep(pollMs, signal);
-      current = await store.read(subject, signal);
+      const found = await readWithin(subject, until, signal);
+      if (found === undefined) return { state: 'gone' };
+      current = found;
     }
   };
+
+  /** An API server that is away for a moment says nothing about the rollout; who gave up here would begin the next one. */
+  async function readWithin(
+    subject: Subject,
+    until: number,
+    signal: AbortSignal,
+  ): Promise<Subject | undefined> {
+    for (;;) {
+      try {
+        return await store.read(subject, signal);
+      } catch (error) {
+        if (signal.aborted || now() >= until) throw error;
+      }
+      await sleep(pollMs, signal);
+    }
+  }
 }

@@ -69,7 +69,12 @@ export function createRestore(deps: RestoreDeps): Restore {
     const subject = await store.read(listed, signal);
     if (subject === undefined) return { state: 'untouched' };
     const { held, left, operations, isRewritten } = plan(subject);
-    if (held.length === 0 || left !== undefined) return { state: 'untouched' };
+    const onWait = (message: string): void => tell(subject, message);
+    if (held.length === 0 || left !== undefined) {
+      // Of an earlier run that was interrupted between its two writes.
+      await handBack(subject, signal, onWait);
+      return { state: 'untouched' };
+    }
     const unknown = held.filter(({ original }) => original === undefined);
     const notes = unknown.map(
       ({ place }) => `${place.label}: ${place.image} stays, no original is known`,
@@ -80,7 +85,6 @@ export function createRestore(deps: RestoreDeps): Restore {
       return { state: 'failed', problem: notes.join('; '), endsRun: false };
     }
     await pace(signal);
-    const onWait = (message: string): void => tell(subject, message);
     const patch = { type: 'json', body: operations } as const;
     const written = await store.patch(subject, patch, { signal, onWait });
     if (written.status === 'gone') return { state: 'untouched' };

@@ -266,6 +266,32 @@ describe('createRestore apply', () => {
     });
   });
 
+  it('gives back what a run that was interrupted still owns', async () => {
+    const store = keeping();
+
+    const end = await open(store).apply(
+      web({
+        containers: { main: 'nginx:1.27' },
+        originals: '',
+        metadata: {
+          labels: { 'image-cloner': 'disabled' },
+          managedFields: [{ manager: 'image-cloner-restore', operation: 'Update' }],
+        },
+      }),
+    );
+
+    assert.deepEqual(end, { state: 'untouched' });
+    assert.deepEqual(store.patches, [
+      {
+        type: 'json',
+        body: [
+          { op: 'test', path: '/metadata/managedFields/0/manager', value: 'image-cloner-restore' },
+          { op: 'remove', path: '/metadata/managedFields/0' },
+        ],
+      },
+    ]);
+  });
+
   it('ends the run where what was restored does not come up', async () => {
     const healthy = web({
       metadata: { generation: 1, annotations: recorded },

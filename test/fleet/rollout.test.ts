@@ -138,12 +138,17 @@ describe('createAwaitRollout', () => {
   );
 
   function wait(
-    answers: readonly (Subject | undefined)[],
+    answers: readonly (Subject | Error | undefined)[],
   ): ReturnType<ReturnType<typeof createAwaitRollout>> {
     let clock = 0;
     const left = [...answers];
     const awaitRollout = createAwaitRollout({
-      store: { read: () => Promise.resolve(left.shift()) },
+      store: {
+        read: () => {
+          const answer = left.shift();
+          return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+        },
+      },
       now: () => clock,
       sleep: async (ms) => {
         clock += ms;
@@ -163,6 +168,13 @@ describe('createAwaitRollout', () => {
       state: 'running',
       detail: '1 of 2 pods are updated',
     });
+  });
+
+  it('goes on waiting while the API server does not answer, as long as there is time', async () => {
+    const silence = new Error('the API server did not answer');
+
+    assert.deepEqual(await wait([silence, done]), { state: 'done' });
+    await assert.rejects(wait([busy, silence, silence, done]), silence);
   });
 
   it('ends when somebody deletes the object', async () => {

@@ -92,8 +92,23 @@ export function createWorkloadStore({
     }
   }
 
+  /** Comes back when it is told to, for a copy that goes on or an API server that is busy. */
+  async function askPatiently(
+    question: Question,
+    signal: AbortSignal,
+    onWait: (message: string) => void = () => undefined,
+  ): Promise<Answer> {
+    for (let repeats = 0; ; repeats += 1) {
+      const answer = await ask(question, signal);
+      const seconds = toWaitSeconds(answer);
+      if (seconds === undefined || repeats === maxRepeats) return answer;
+      onWait(toMessage(answer.status, answer.body));
+      await sleep(seconds * 1000, signal);
+    }
+  }
+
   async function mustAsk(path: string, what: string, signal: AbortSignal): Promise<unknown> {
-    const { status, body } = await ask({ method: HttpMethod.GET, path }, signal);
+    const { status, body } = await askPatiently({ method: HttpMethod.GET, path }, signal);
     if (status === 404) return undefined;
     if (status !== 200) {
       throw new Error(`the API server does not show ${what}: ${toMessage(status, body)}`);
@@ -140,13 +155,8 @@ export function createWorkloadStore({
     patch: async ({ kind, namespace, name }, { type, body }, { signal, onWait }) => {
       const path = `${toPath(kind, namespace)}/${encodeURIComponent(name)}?fieldManager=${fieldManager}`;
       const content = { type: patchTypes[type], content: body };
-      for (let repeats = 0; ; repeats += 1) {
-        const answer = await ask({ method: HttpMethod.PATCH, path, body: content }, signal);
-        const seconds = toWaitSeconds(answer);
-        if (seconds === undefined || repeats === maxRepeats) return toResult(kind, answer);
-        onWait(toMessage(answer.status, answer.body));
-        await sleep(seconds * 1000, signal);
-      }
+      const question = { method: HttpMethod.PATCH, path, body: content };
+      return toResult(kind, await askPatiently(question, signal, onWait));
     },
   };
 }

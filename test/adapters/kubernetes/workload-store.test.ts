@@ -145,6 +145,15 @@ describe('createWorkloadStore', () => {
     assert.deepEqual(waits, ['still copying nginx:1.27: 43 %', 'still copying nginx:1.27: 43 %']);
   });
 
+  it('asks again, too, where a busy API server tells it to come back', async () => {
+    const busy = { status: 429, headers: { 'retry-after': '1' }, body: 'Too many requests' };
+    replies = [busy, { body: { metadata: {}, items: [stored] } }, busy, { body: stored }];
+
+    assert.equal((await store.list(web.kind, 'shop', signal)).length, 1);
+    assert.equal((await store.read(web, signal))?.name, 'web');
+    assert.deepEqual(slept, [1_000, 1_000]);
+  });
+
   it('gives up after ten repetitions', async () => {
     const busy = { status: 504, headers: { 'retry-after': '1' }, body: { message: 'busy' } };
     replies = Array.from({ length: 20 }, () => busy);
