@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { ConfigError } from '../../lib/errors.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { toHost } from './manifests.ts';
-import { webhookConfiguration } from './objects.ts';
+import { tlsSecret as tlsSecretSchema, webhookConfiguration } from './objects.ts';
 
 /** What `just gen` wrote. */
 export interface Generated {
@@ -21,17 +21,14 @@ export interface Generated {
 /** Reads it, and sees that it is for this installation. Throws `ConfigError` where it is not, or is not there. */
 export async function readGenerated(install: InstallSettings): Promise<Generated> {
   const path = (name: string): string => join(install.outDir, name);
-  const [webhook, tlsSecret, certificate, clusterId] = await Promise.all(
-    ['webhook.yaml', 'tls-secret.yaml', 'tls.crt', 'cluster-id'].map((name) =>
-      readText(path(name)),
-    ),
+  const [webhook, tlsSecret, clusterId] = await Promise.all(
+    ['webhook.yaml', 'tls-secret.yaml', 'cluster-id'].map((name) => readText(path(name))),
   );
-  if (webhook === undefined || tlsSecret === undefined || certificate === undefined) {
+  if (webhook === undefined || tlsSecret === undefined) {
     throw new ConfigError([`${install.outDir}/ is not complete: run "just gen" first`]);
   }
   const problem =
-    problemOfWebhook(webhook, install) ??
-    problemOfCertificate(new X509Certificate(certificate), install);
+    problemOfWebhook(webhook, install) ?? problemOfSecret(tlsSecret, webhook, install);
   if (problem !== undefined) {
     throw new ConfigError([`${install.outDir}/ is of no use here: ${problem}; run "just gen"`]);
   }
@@ -49,15 +46,49 @@ function problemOfWebhook(webhook: string, { name, service }: InstallSettings): 
     : `it is for ${metadata.name} behind the Service ${called.name} in ${called.namespace}`;
 }
 
-function problemOfCertificate(
-  certificate: X509Certificate,
+function problemOfSecret(
+  tlsSecret: string,
+  webhook: string,
   install: InstallSettings,
 ): string | undefined {
+  const { metadata, data } = v.parse(tlsSecretSchema, parse(tlsSecret));
+  const { name, namespace } = metadata;
+  if (name !== `${install.name}-tls` || namespace !== install.namespace) {
+    return `its Secret is ${name} in ${namespace}, and not in ${install.namespace}`;
+  }
+  const certificates = toCertificates(data['tls.crt']);
+  const [certificate] = certificates;
+  if (certificate === undefined) return 'there is no certificate in its Secret';
   const host = toHost(install.service);
   if (certificate.checkHost(host) === undefined) return `its certificate is not for ${host}`;
-  return certificate.validToDate.getTime() < Date.now()
-    ? `its certificate was good until ${certificate.validTo}`
-    : undefined;
+  if (certificate.validToDate.getTime() < Date.now()) {
+    return `its certificate was good until ${certificate.validTo}`;
+  }
+  if (!certificate.checkPrivateKey(createPrivateKey(atob(data['tls.key'])))) {
+    return "its key is not the certificate's";
+  }
+  // Applied one after the other, they would have every review refused in between, and for good.
+  return isTrusted(certificates, webhook)
+    ? undefined
+    : 'its certificate is not of the CA in webhook.yaml';
+}
+
+/** Whether what the API server is told to trust has signed the first one, by way of the others. */
+function isTrusted(certificates: readonly X509Certificate[], webhook: string): boolean {
+  const { caBundle } = v.parse(webhookConfiguration, parse(webhook)).webhooks[0].clientConfig;
+  // Without one it trusts what its system does.
+  if (caBundle === '') return true;
+  const trusted = toCertificates(caBundle);
+  for (const certificate of certificates.toReversed()) {
+    if (trusted.some(({ publicKey }) => certificate.verify(publicKey))) trusted.push(certificate);
+  }
+  return certificates.slice(0, 1).every((certificate) => trusted.includes(certificate));
+}
+
+/** From base64 of PEM. */
+function toCertificates(base64: string): X509Certificate[] {
+  const blocks = atob(base64).match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+  return (blocks ?? []).map((pem) => new X509Certificate(pem));
 }
 
 async function readText(path: string): Promise<string | undefined> {

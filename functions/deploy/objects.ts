@@ -30,6 +30,11 @@ export const knativeObject = v.object({
 
 export const secret = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) });
 
+export const tlsSecret = v.object({
+  metadata: v.object({ name: v.string(), namespace: v.string() }),
+  data: v.object({ 'tls.crt': v.string(), 'tls.key': v.string() }),
+});
+
 export const configMap = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) });
 
 export const podList = v.object({
