@@ -75,6 +75,9 @@ export const webhookConfiguration = v.object({
   ]),
 });
 
+/** In need, somebody may have taken the webhook out of it. */
+export const emptyConfiguration = v.object({ webhooks: v.optional(v.strictTuple([]), []) });
+
 export const objectList = v.object({
   items: v.array(v.object({ metadata: v.object({ name: v.string() }) })),
 });

@@ -3,7 +3,7 @@ import { parse, parseDocument } from 'yaml';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { apply, find, mustKubectl } from './kubectl.ts';
 import { toHost } from './manifests.ts';
-import { selectingService, webhookConfiguration } from './objects.ts';
+import { emptyConfiguration, selectingService, webhookConfiguration } from './objects.ts';
 import type { Readiness } from './ready.ts';
 import { removeWay } from './undeploy.ts';
 
@@ -12,12 +12,18 @@ type Called = InstallSettings['service'];
 /** On the webhook configuration: the Knative Service, as it was when a pod was started from one of its copies. */
 const provedAnnotation = 'image-cloner/proved';
 
+/** The webhook configuration, where it calls anybody. */
+export async function findRegistered(name: string): Promise<unknown> {
+  const found = await find('mutatingwebhookconfiguration', name);
+  return v.is(emptyConfiguration, found) ? undefined : found;
+}
+
 /**
  * Where the webhook is registered with the CA of another `just gen`, both are trusted from now on: the certificate changes somewhere
  * between here and the end, and no review is refused meanwhile. `register` leaves the new one.
  */
 export async function trustBoth(webhook: string, { name }: InstallSettings): Promise<string> {
-  const found = await find('mutatingwebhookconfiguration', name);
+  const found = await findRegistered(name);
   if (found === undefined) return 'not registered yet';
   const [old, wanted] = [readClient(found), readClient(parse(webhook))];
   const [from, to] = [old.service, wanted.service];
@@ -42,7 +48,7 @@ export async function register(
   proof: string,
   install: InstallSettings,
 ): Promise<string> {
-  const found = await find('mutatingwebhookconfiguration', install.name);
+  const found = await findRegistered(install.name);
   const before = found === undefined ? undefined : readClient(found).service;
   const configuration = parseDocument(webhook);
   configuration.setIn(['metadata', 'annotations', provedAnnotation], proof);
@@ -55,7 +61,7 @@ export async function register(
 
 /** The proof that the present registration was made with. */
 export async function readProof(name: string): Promise<string | undefined> {
-  const found = await find('mutatingwebhookconfiguration', name);
+  const found = await findRegistered(name);
   if (found === undefined) return undefined;
   return v.parse(webhookConfiguration, found).metadata.annotations[provedAnnotation];
 }

@@ -7,6 +7,7 @@ import { objectList, secret, webhookConfiguration } from './objects.ts';
 import { type PodMetrics, readPodMetrics } from './pod-metrics.ts';
 import { describePods } from './pod-state.ts';
 import { readReadiness } from './ready.ts';
+import { findRegistered } from './registration.ts';
 
 interface Row {
   readonly what: string;
@@ -25,7 +26,7 @@ export async function showStatus(
   const { name, namespace } = install;
   const own = `--namespace=${namespace}`;
   const [webhook, tls, optedIn, pods] = await Promise.all([
-    find('mutatingwebhookconfiguration', name),
+    findRegistered(name),
     find('secret', `${name}-tls`, own),
     find('namespaces', '--selector=image-cloner=enabled'),
     find('pods', own, `--selector=serving.knative.dev/service=${name}`),
@@ -76,7 +77,10 @@ function toCertificateRow(webhook: unknown, tls: unknown): Row {
   const what = 'certificate';
   const pem = tls === undefined ? undefined : v.parse(secret, tls).data['tls.crt'];
   if (pem === undefined) return { what, isGood: false, says: 'not there' };
-  const certificate = new X509Certificate(Buffer.from(pem, 'base64'));
+  const certificate = readCertificate(pem);
+  if (certificate === undefined) {
+    return { what, isGood: false, says: 'cannot be read: just gen deploy' };
+  }
   const days = Math.floor((certificate.validToDate.getTime() - Date.now()) / dayMs);
   const trusted = webhook === undefined || isTrusted(certificate, webhook);
   const says = [
@@ -85,6 +89,14 @@ function toCertificateRow(webhook: unknown, tls: unknown): Row {
     ...(trusted ? [] : ['not of the CA that the webhook configuration trusts: just deploy']),
   ];
   return { what, isGood: days >= renewWithinDays && trusted, says: says.join(', ') };
+}
+
+function readCertificate(base64: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(Buffer.from(base64, 'base64'));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Reviews come when somebody deploys: that there was none is no fault. */
