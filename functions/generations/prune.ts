@@ -47,26 +47,41 @@ export async function prune(
   const used = await readUsed(usedFile);
   const places = images.length > 0 ? toPlaces(images, backup) : await findPlaces(backup, signal);
   const rows: (readonly string[])[] = [];
-  let removed = 0;
-  for (const { tags, ...repository } of places) {
-    const shelf = await backup.registry.shelf(repository, signal);
-    const rules: PruneRules = { keep, used, ...(tags !== undefined && { tags }) };
-    const old = await planPrune(shelf, await readHoldings(shelf, signal), rules, signal);
-    for (const generation of old) {
-      const verdict = await judge(generation, async () =>
-        apply ? await removeGeneration(shelf, generation, rules, signal) : undefined,
-      );
-      removed += verdict === 'removed' || verdict === 'would go' ? 1 : 0;
-      rows.push([nameOf(repository, generation), formatDigest(generation.digest), verdict]);
+  try {
+    for (const { tags, ...repository } of places) {
+      const shelf = await backup.registry.shelf(repository, signal);
+      const rules: PruneRules = { keep, used, ...(tags !== undefined && { tags }) };
+      const old = await planPrune(shelf, await readHoldings(shelf, signal), rules, signal);
+      for (const generation of old) {
+        const verdict = await judge(generation, async () =>
+          apply ? await removeGeneration(shelf, generation, rules, signal) : undefined,
+        );
+        rows.push([nameOf(repository, generation), formatDigest(generation.digest), verdict]);
+      }
     }
+  } catch (error) {
+    // What was removed before it failed is told all the same.
+    if (rows.some(([, , verdict]) => verdict === 'removed')) printRows(rows, keep, print);
+    throw error;
   }
+  printRows(rows, keep, print);
+  return true;
+}
+
+function printRows(
+  rows: readonly (readonly string[])[],
+  keep: number,
+  print: (line: string) => void,
+): void {
+  const count = (wanted: string): number =>
+    rows.filter(([, , verdict]) => verdict === wanted).length;
+  const [removed, wouldGo] = [count('removed'), count('would go')];
   if (rows.length > 0) for (const line of formatTable([headers, ...rows])) print(line);
   const rule = `KEEP_GENERATIONS=${keep}`;
-  if (removed === 0) print(`nothing to remove with ${rule}`);
-  else if (apply)
+  if (removed > 0) {
     print(`${removed} removed; the space comes back with the registry's own garbage collection`);
-  else print(`${removed} would go with ${rule}; --apply removes them`);
-  return true;
+  } else if (wouldGo > 0) print(`${wouldGo} would go with ${rule}; --apply removes them`);
+  else print(`nothing to remove with ${rule}`);
 }
 
 async function judge(
@@ -82,11 +97,13 @@ async function judge(
 /** Whatever stands in it, a manifest of the cluster or a list: each digest counts. */
 async function readUsed(file: string | undefined): Promise<ReadonlySet<string>> {
   if (file === undefined) return new Set();
-  try {
-    return new Set((await readFile(file, 'utf8')).match(/\bsha(256|384|512):[0-9a-f]{64,128}\b/g));
-  } catch {
-    throw new ConfigError([`--used ${file} cannot be read`]);
-  }
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) throw new ConfigError([`--used ${file} cannot be read`]);
+  const used = new Set(text.match(/\bsha(256|384|512):[0-9a-f]{64,128}\b/g));
+  if (used.size > 0) return used;
+  throw new ConfigError([
+    `--used ${file} names no digest, and would protect nothing: is it what kubectl printed?`,
+  ]);
 }
 
 function toPlaces(images: readonly string[], { location }: Backup): readonly Place[] {

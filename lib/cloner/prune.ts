@@ -1,5 +1,5 @@
 import { CloneError } from '../errors.ts';
-import { roleOf } from '../image/tags.ts';
+import { generationTag, holdTag, roleOf } from '../image/tags.ts';
 import type { BackupShelf } from '../ports.ts';
 import {
   type Generation,
@@ -68,11 +68,7 @@ export async function removeGeneration(
   }
   const { parts } = await judge(shelf, before, new Map([[digest, of]]), rules, signal);
   const own = parts.get(digest);
-  if (own === undefined) return false;
-  // To read all that stays takes its time: its source may have gone back to it meanwhile.
-  const now = holdersOf(digest, await readHoldings(shelf, signal));
-  const known = holdersOf(digest, before);
-  if (now.some((tag) => !known.includes(tag))) return false;
+  if (own === undefined || (await isTakenUp(shelf, { digest, of }, before, signal))) return false;
   // The root before its parts: killed in between, no image has lost one.
   for (const manifest of [digest, ...own]) await shelf.remove(manifest, signal);
   const after = await readHoldings(shelf, signal);
@@ -84,6 +80,22 @@ export async function removeGeneration(
     );
   }
   return true;
+}
+
+/**
+ * Whether somebody holds the digest by now: all the reading takes seconds, and a source or a person may just have gone back to it. A copy
+ * for another tag begins with a tag that was not there.
+ */
+async function isTakenUp(
+  shelf: BackupShelf,
+  { digest, of }: OldGeneration,
+  before: Holdings,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const appeared = (await shelf.tags(signal)).filter((tag) => !before.has(tag));
+  const doubtful = new Set([...of.flatMap((tag) => [tag, holdTag(tag)]), ...appeared]);
+  const held = await inParallel([...doubtful], (tag) => shelf.resolve(tag, signal));
+  return held.includes(digest);
 }
 
 async function judge(
@@ -104,8 +116,16 @@ async function judge(
   const read = async (digest: string): Promise<readonly string[]> => [
     ...(await readShelved(shelf, digest, signal)).manifests,
   ];
+  const readWhole = async (digest: string): Promise<readonly string[]> => {
+    const { manifests, missing } = await readShelved(shelf, digest, signal);
+    if (!missing.includes(digest)) return [...manifests];
+    throw new CloneError(
+      'BACKUP_UNAVAILABLE',
+      `a tag holds ${digest}, which the registry does not show just now: nothing is removed that may be a part of it`,
+    );
+  };
   const staying = new Set([...holdings.values()].filter((digest) => !going.has(digest)));
-  const needed = new Set((await inParallel([...staying], read)).flat());
+  const needed = new Set((await inParallel([...staying], readWhole)).flat());
   const below = new Map(
     await inParallel([...going], async (digest) => [digest, await read(digest)] as const),
   );
@@ -180,16 +200,15 @@ function reasonToKeep(
   { used }: PruneRules,
 ): string | undefined {
   if (used.has(digest)) return 'in use';
-  const holder = holdersOf(digest, holdings).find((name) => !of.some((tag) => isMark(name, tag)));
+  const holders = [...holdings].filter(([, held]) => held === digest).map(([tag]) => tag);
+  const holder = holders.find((name) => !of.some((tag) => isMark(name, tag, digest)));
   return holder === undefined ? undefined : `held by ${holder}`;
 }
 
-function holdersOf(digest: string, holdings: Holdings): readonly string[] {
-  return [...holdings].filter(([, held]) => held === digest).map(([tag]) => tag);
-}
-
 /** Tags that keep, or tell of, what another tag had; a plain tag or a hold is not one. */
-function isMark(name: string, of: string): boolean {
+function isMark(name: string, of: string, digest: string): boolean {
   const kind = roleOf(name, of)?.kind;
-  return kind === 'generation' || kind === 'provenance' || kind === 'move';
+  // Others may call a tag `1.27.<commit>`.
+  if (kind === 'generation') return name === generationTag(of, digest);
+  return kind === 'provenance' || kind === 'move';
 }

@@ -105,6 +105,11 @@ describe('planPrune', () => {
         },
         `held by ${generationTag('1.from.aaaaaaaaaaaa', one.digest)}`,
       ],
+      [
+        'a tag of somebody’s own that looks like a generation',
+        ({ put }) => put('1.aaaaaaaaaaaa', one),
+        'held by 1.aaaaaaaaaaaa',
+      ],
       ['another image’s tag', ({ move }) => move('2', one, 1), 'held by 2'],
       [
         'another image’s generation that stays',
@@ -282,6 +287,47 @@ describe('removeGeneration', () => {
 
     assert.equal(bench.backup.store.manifest('acme/app', '1')?.digest, one.digest);
     assert.ok(tags().includes(back));
+  });
+
+  it('looks at the tag once more when all else is read, and keeps what it has come back to', async () => {
+    const { bench, shelf, move, put, tags } = await open();
+    move('1', one, 1);
+    move('1', two, 2);
+    // What upstream has taken back is copied, or rolled back to, while the rest is read.
+    bench.backup.faults.add(on('GET', 'manifest'), async (exchange, next) => {
+      put('1', one);
+      return await next(exchange);
+    });
+
+    assert.equal(
+      await removeGeneration(
+        shelf,
+        { digest: one.digest, of: ['1'] },
+        { keep: 1, used: new Set() },
+        signal,
+      ),
+      false,
+    );
+    assert.ok(tags().includes('1'));
+    assert.ok(tags().includes(generationTag('1', one.digest)));
+  });
+
+  it('removes nothing where the registry does not show what a tag holds', async () => {
+    const { bench, shelf, move } = await open();
+    const kept = makeIndex([one, two]);
+    move('1', makeIndex([one]), 1);
+    move('1', kept, 2);
+    const old = makeIndex([one]).digest;
+    bench.backup.faults.add(
+      ({ method, path }) => method === 'GET' && path.endsWith(kept.digest),
+      answer(404),
+    );
+
+    await assert.rejects(
+      removeGeneration(shelf, { digest: old, of: ['1'] }, { keep: 1, used: new Set() }, signal),
+      { code: 'BACKUP_UNAVAILABLE' },
+    );
+    assert.ok(bench.backup.store.manifests('acme/app').includes(one.digest));
   });
 
   it('stops at a registry that removes more than it is told to', async () => {

@@ -237,6 +237,51 @@ describe('functions/generations/main.ts', () => {
     assert.match(end.stderr, /^prune: PIN_DIGESTS=true: workloads name digests/);
   });
 
+  it('does not take an empty file for a cluster in which nothing is in use', async () => {
+    // kubectl has failed, and the shell has made the file.
+    await writeFile(join(dir, 'empty.yaml'), 'apiVersion: v1\nitems: []\n');
+    const file = join(dir, 'empty.yaml');
+
+    const end = await run(['prune', '--apply', '--used', file], { KEEP_GENERATIONS: '1' });
+
+    assert.equal(end.code, 2);
+    assert.equal(
+      end.stderr,
+      `prune: --used ${file} names no digest, and would protect nothing: is it what kubectl printed?\n`,
+    );
+  });
+
+  it('tells what it has removed before the registry failed', async () => {
+    const three = ['a', 'b', 'c'].map((each) => makeImage({ seed: each }));
+    for (const [day, image] of three.entries()) {
+      const from = registry.store.manifest('backups/app', '1')?.digest;
+      seed(registry, `backups/app:${generationTag('1', image.digest)}`, image);
+      if (from !== undefined) {
+        const move = moveTag('1', { at: Date.UTC(2026, 0, day), from });
+        seed(registry, `backups/app:${move}`, image);
+      }
+      seed(registry, 'backups/app:1', image);
+    }
+    const second = three[1]?.digest ?? '';
+    registry.faults.add(
+      ({ method, path }) => method === 'DELETE' && path.endsWith(second),
+      answer(405),
+    );
+
+    const end = await run(['prune', 'app:1', '--apply'], { KEEP_GENERATIONS: '1' });
+
+    assert.equal(end.code, 1);
+    assert.match(end.stderr, /^prune: the backup registry .* does not let anybody delete/);
+    assert.deepEqual(
+      end.lines.map((line) => line.replace(/ +/g, ' ')),
+      [
+        'IMAGE DIGEST VERDICT',
+        `${host}/backups/app:1 ${three[0]?.digest.slice(0, 19)} removed`,
+        "1 removed; the space comes back with the registry's own garbage collection",
+      ],
+    );
+  });
+
   it('says that it has nothing of an image', async () => {
     const end = await run(['list', 'redis:7']);
 

@@ -57,7 +57,7 @@ export async function listNames(
       names.add(name);
     }
     if (names.size > maxNames) throw refused(step, `it lists more than ${maxNames} names`);
-    query = parseNext(headerOf(answer, 'link'), page);
+    query = parseNext(headerOf(answer, 'link'), page, step);
   }
   return [...names];
 }
@@ -70,12 +70,13 @@ function parsePage(bytes: Uint8Array, step: string): v.InferOutput<typeof pageSc
   }
 }
 
-/** The query of `<…>; rel="next"` (RFC 8288). */
-function parseNext(link: string | undefined, from: URL): string | undefined {
+/** The query of `<…>; rel="next"` (RFC 8288). Who takes a page for the whole would remove what the other pages hold. */
+function parseNext(link: string | undefined, from: URL, step: string): string | undefined {
+  if (!/\brel="?next"?/i.test(link ?? '')) return undefined;
   const [, target] = /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec(link ?? '') ?? [];
-  if (target === undefined || !URL.canParse(target, from)) return undefined;
-  const { search } = new URL(target, from);
-  return search === '' ? undefined : search;
+  const search = target === undefined ? '' : URL.parse(target, from)?.search;
+  if (!search) throw refused(step, 'it says that there are more, and not where');
+  return search;
 }
 
 function refused(step: string, message: string): RegistryError {
