@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { copyTag } from '../../lib/image/tags.ts';
 import { privateTag, privateToNobodyTag, privateToTag } from '../../lib/image/private-tags.ts';
+import { copyTag } from '../../lib/image/tags.ts';
 
 const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
 
