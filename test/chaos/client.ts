@@ -21,6 +21,8 @@ export interface ClientOptions {
   readonly ledger: Ledger;
   /** Everything that anybody was answered, for the search for secrets. */
   readonly onAnswer: (answer: Answer) => void;
+  /** The same where it was understood, also of a write that is to come back. */
+  readonly onVerdict: (write: Write, verdict: Verdict) => void;
   /** How much faster than in a cluster time goes by between two attempts. */
   readonly haste: number;
 }
@@ -34,7 +36,13 @@ const maxRetries = 10;
 const maxUnreachable = 1_200;
 const controllersPauseMs = 3_000;
 
-export function createClient({ replicas, ledger, onAnswer, haste }: ClientOptions): Client {
+export function createClient({
+  replicas,
+  ledger,
+  onAnswer,
+  onVerdict,
+  haste,
+}: ClientOptions): Client {
   let turn = 0;
 
   function next(): Replica {
@@ -70,7 +78,9 @@ export function createClient({ replicas, ledger, onAnswer, haste }: ClientOption
         ledger.broken('every review has an answer', `HTTP ${answer.status}: ${answer.body}`);
         return undefined;
       }
-      return parseVerdict(answer.body);
+      const verdict = parseVerdict(answer.body);
+      onVerdict(write, verdict);
+      return verdict;
     } catch (error) {
       if (hangUpAfterMs !== undefined) return undefined;
       const isGone = !replica.isUp() || replica.lastEndedAt() >= startedAt - 500;

@@ -1,6 +1,5 @@
 import { applyPatch } from './answer.ts';
 import { auditAdmitted } from './audit/admitted.ts';
-import { auditClosed } from './audit/closed.ts';
 import type { Opened } from './audit/opened.ts';
 import { auditRefused } from './audit/refused.ts';
 import type { Watch } from './audit/watch.ts';
@@ -67,7 +66,6 @@ async function writeOnce(write: Write, options: CrowdOptions): Promise<void> {
   const { client, ledger, taps, witness, opened, dice } = options;
   const { status, verdict, askedAt } = await client.write(write);
   ledger.count(status);
-  auditClosed(write, status, verdict, ledger);
   if (status === 'denied') auditRefused(write, verdict, askedAt, options);
   if (status !== 'admitted') return;
   opened.note(write);

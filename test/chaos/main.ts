@@ -13,7 +13,7 @@ import {
   breakPushes,
   recover,
 } from './aftermath.ts';
-import { auditPrivate } from './audit/closed.ts';
+import { auditClosed, auditPrivate } from './audit/closed.ts';
 import { createOpened } from './audit/opened.ts';
 import { toBasic } from './audit/secrets.ts';
 import { startSessionAudit } from './audit/sessions.ts';
@@ -108,7 +108,13 @@ const witness = createWitness(registries.hosts.backup, registries.backup.login);
 const watch = startWatch(witness, ledger);
 const opened = createOpened();
 const answers: string[] = [];
-const client = createClient({ replicas, ledger, onAnswer, haste: 8 });
+const client = createClient({
+  replicas,
+  ledger,
+  onAnswer,
+  onVerdict: (write, verdict) => auditClosed(write, verdict, ledger),
+  haste: 8,
+});
 const restarts: Promise<void>[] = [];
 const aftermath: Aftermath = { replicas, taps, catalogue, client, witness, ledger };
 

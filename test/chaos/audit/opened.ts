@@ -2,7 +2,7 @@ import type { Published } from '../catalogue.ts';
 import { hasSecret } from '../tenants.ts';
 import type { Wish, Write } from '../workload.ts';
 
-/** Remembers which namespace was let in to which private image. */
+/** Remembers which namespace was let in to which private image by its tag. */
 export interface Opened {
   note(write: Write): void;
   /** Whether it was before that time, in milliseconds since 1970; of an image that never changed. */
@@ -15,9 +15,11 @@ export function createOpened(): Opened {
     `${namespace} ${repository}:${tag}`;
   return {
     note: ({ namespace, wishes, isDryRun }) => {
-      for (const { published } of wishes) {
+      for (const { published, pinned } of wishes) {
+        // What is pinned has a copy of its own.
+        if (isDryRun || pinned !== undefined || published.role !== 'safe') continue;
         const key = toKey(namespace, published);
-        if (!isDryRun && published.role === 'safe' && !since.has(key)) since.set(key, Date.now());
+        if (!since.has(key)) since.set(key, Date.now());
       }
     },
     // What a tag held before is private to whoever opened that.
