@@ -137,6 +137,10 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
   if (output.mediaType !== undefined && output.mediaType !== mediaType) {
     throw unsupported('its manifest says that it is of another type than the registry does');
   }
+  const odd = findLookAlike(body);
+  if (odd !== undefined) {
+    throw unsupported(`its manifest is broken: ${quote(odd.key)} is read as ${odd.name} by some`);
+  }
   if ('config' in output && output.config !== undefined) {
     const layers = (output.layers ?? []).map((layer) => ({
       ...layer,
@@ -145,6 +149,52 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
     return { kind: 'image', config: output.config, layers };
   }
   return { kind: 'index', manifests: output.manifests ?? [] };
+}
+
+interface LookAlike {
+  readonly key: string;
+  readonly name: string;
+}
+
+/** What decides on what is below a manifest, in it and in its descriptors, as Go compares it. */
+const manifestNames = foldAll({ ...indexSchema.entries, ...imageSchema.entries });
+const descriptorNames = foldAll(descriptor.entries);
+const maxNameLength = 16;
+
+/**
+ * A key that Go reads as another one: it tells neither capitals from small letters nor `ſ` from `s`, and takes what comes last. Nodes, and
+ * distribution, would see other layers than we do.
+ */
+function findLookAlike(body: unknown): LookAlike | undefined {
+  const parts = ['config', 'layers', 'manifests'].map((name) => partOf(body, name)).flat();
+  return (
+    findAmong(body, manifestNames) ??
+    parts.map((part) => findAmong(part, descriptorNames)).find((found) => found !== undefined)
+  );
+}
+
+function findAmong(value: unknown, names: ReadonlyMap<string, string>): LookAlike | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const key of Object.keys(value)) {
+    // 4 MiB have room for many keys.
+    const name = key.length > maxNameLength ? undefined : names.get(fold(key));
+    if (name !== undefined && name !== key) return { key, name };
+  }
+  return undefined;
+}
+
+function foldAll(entries: object): ReadonlyMap<string, string> {
+  return new Map(Object.keys(entries).map((name) => [fold(name), name]));
+}
+
+function fold(key: string): string {
+  return key.toUpperCase().toLowerCase();
+}
+
+function partOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const part: unknown = Reflect.get(value, name);
+  return part;
 }
 
 /** The digest of some bytes, in the algorithm of another digest. */

@@ -152,6 +152,24 @@ describe('parseManifest', () => {
       'its manifest is broken: fsLayers stands beside what is newer',
     ],
     [
+      'other layers for whoever does not tell capitals from small letters, as Go does not',
+      { ...image, Layers: [] },
+      oci.image,
+      'its manifest is broken: "Layers" is read as layers by some',
+    ],
+    [
+      'other manifests by a letter that Go takes for an s',
+      { ...index, 'manifest\u017f': [] },
+      oci.index,
+      'its manifest is broken: "manifest\u017f" is read as manifests by some',
+    ],
+    [
+      'another digest for whoever does not tell capitals from small letters',
+      { ...image, layers: [layer, { ...layer, Digest: `sha256:${'b'.repeat(64)}` }] },
+      oci.image,
+      'its manifest is broken: "Digest" is read as digest by some',
+    ],
+    [
       'a digest that is a path',
       { ...image, layers: [{ ...layer, digest: '../../../etc/passwd' }] },
       oci.image,
@@ -248,6 +266,17 @@ describe('parseManifest', () => {
       name: 'RegistryError',
     });
   });
+});
+
+it('parseManifest lets annotations be called as they are', () => {
+  const body = {
+    schemaVersion: 2,
+    config: { mediaType: 'x', digest, size: 2, annotations: { Digest: 'd' } },
+    annotations: { Layers: 'l', 'org.opencontainers.image.title': 't' },
+    Subject: 'a name that we do not read',
+  };
+
+  assert.equal(parseManifest(bytesOf(body), oci.image).kind, 'image');
 });
 
 describe('parseMediaType', () => {
