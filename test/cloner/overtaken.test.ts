@@ -118,6 +118,33 @@ describe('a copy that another process has overtaken', () => {
     });
   }
 
+  it('leaves the tag where it was moved to between two attempts to write it', async () => {
+    bench = await openBench();
+    const { source, backup } = bench;
+    const slow = start(bench);
+    const quick = start(bench);
+    seed(source, 'app:1', older);
+    const isTag = ({ method, path }: { method: string; path: string }): boolean =>
+      method === 'PUT' && path.endsWith('/manifests/1');
+    const between = async (): Promise<void> => {
+      seed(source, 'app:1', newer);
+      await send(quick, bench ?? assert.fail());
+    };
+    backup.faults.add(
+      isTag,
+      async (exchange, next) => {
+        await between();
+        return await answer(503)(exchange, next);
+      },
+      { times: 1 },
+    );
+
+    assert.equal(await send(slow, bench), true);
+
+    assert.equal(heldBy(backup, '1'), newer.digest);
+    assert.equal(heldBy(backup, generation(older)), older.digest);
+  });
+
   it('leaves the tag alone where it was asked for by digest, and there was none', async () => {
     bench = await openBench();
     seed(bench.source, 'app:1', older);

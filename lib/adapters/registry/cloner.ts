@@ -17,7 +17,7 @@ import { createBackoff } from './backoff.ts';
 import type { RepositoryClient } from './client.ts';
 import { type ConnectionsOptions, createConnections } from './connections.ts';
 import { copyImage, type ImageCopy } from './copy.ts';
-import { RegistryError, toCloneError } from './failure.ts';
+import { isTransient, RegistryError, toCloneError } from './failure.ts';
 import { look } from './look.ts';
 import { assertNotSchema1, isIndexType } from './manifest.ts';
 import { writeMarkers } from './marker.ts';
@@ -38,6 +38,7 @@ export interface RegistryClonerOptions extends Omit<ConnectionsOptions, 'random'
 const patience = {
   question: { maxAttempts: 2, maxRetryAfterMs: 500 },
   copy: { maxAttempts: 5, maxRetryAfterMs: 60_000 },
+  tag: { maxAttempts: 1, maxRetryAfterMs: 60_000 },
 };
 
 /**
@@ -105,7 +106,10 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     };
     const { bytes, leftOut } = await orSourceError(() => copyImage(root, imageCopy), toSourceError);
     await writeTag(to, firstTag, root, signal);
-    for (const tag of await moreTags(root.digest)) await writeTag(to, tag, root, signal);
+    await repeat(signal, async () => {
+      const once = await open({ ...target, tag: firstTag }, targetAccess, signal, patience.tag);
+      for (const tag of await moreTags(root.digest)) await writeTag(once, tag, root, signal);
+    });
     const warnings = [
       ...(leftOut > 0
         ? [`${name}: ${leftOut} layers are not in the backup: their owner forbids it`]
@@ -115,15 +119,29 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     return { digest: root.digest, bytes, ...(warnings.length > 0 && { warnings }) };
   }
 
+  /** Tags that readers look at: between two attempts somebody else may have moved them on, so it is asked anew which are to be written. */
+  async function repeat(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!isTransient(error) || attempt >= patience.copy.maxAttempts) throw error;
+        await backoff(attempt, signal);
+      }
+    }
+  }
+
   /** A client whose failures say which side they are on. */
   async function open(
     image: Reference & Repository,
     access: RegistryAccess,
     signal: AbortSignal,
+    howLong = patience.copy,
   ): Promise<RepositoryClient> {
     const attempt = { side: access.side, image };
     try {
-      const client = await openRepository(image, access, patience.copy, signal);
+      const client = await openRepository(image, access, howLong, signal);
       return withSide(client, attempt, signal);
     } catch (error) {
       throw toCloneError(error, attempt);
