@@ -69,7 +69,7 @@ async function copyAttached(digest: string, fallbackTag: string, copy: ImageCopy
   const served = (await source.getReferrers(digest, signal)) ?? (await findTag(fallbackTag, copy));
   if (served === undefined) return;
   const { manifests } = parseIndex(served);
-  let needsFallback = false;
+  const unlisted: ReferrerIndex['manifests'] = [];
   for (const descriptor of manifests) {
     const manifest = await source.getManifest(descriptor.digest, signal);
     if (manifest === undefined) continue;
@@ -77,9 +77,9 @@ async function copyAttached(digest: string, fallbackTag: string, copy: ImageCopy
     if (parseManifest(manifest.bytes, manifest.mediaType).kind !== 'image') continue;
     await copyImage(manifest, { ...copy, ...quiet });
     const { hasSubject } = await target.putManifest(manifest.digest, manifest, signal);
-    needsFallback ||= !hasSubject;
+    if (!hasSubject) unlisted.push(descriptor);
   }
-  if (needsFallback) await addToFallback(fallbackTag, manifests, copy);
+  if (unlisted.length > 0) await addToFallback(fallbackTag, unlisted, copy);
 }
 
 /** A registry without the referrers API leaves it to the client to keep the list (distribution-spec "Referrers Tag Schema"). */

@@ -104,6 +104,19 @@ describe('copyReferrers', () => {
     });
   });
 
+  it('lists in the fallback tag only what was brought', async () => {
+    const bench = await open({ source: { referrers: false }, backup: { referrers: false } });
+    seed(bench.source, 'app:1', image);
+    tagReferrers(bench, [sbom, bundle]);
+    bench.source.store.deleteManifest('app', bundle.digest);
+
+    const copied = await bench.copy('app', image.digest);
+
+    assert.equal(copied.warnings, undefined);
+    const fallback = bench.backup.store.manifest('acme/app', referrersTag(image.digest));
+    assert.deepEqual(fallback?.content.children, [sbom.digest]);
+  });
+
   it('says nothing where there is nothing', async () => {
     const bench = await open({ source: { referrers: false } });
     seed(bench.source, 'app:1', image);
