@@ -59,7 +59,8 @@ export function isExempt(
     isOwn ||
     labels.get(optOutLabel) === 'disabled' ||
     templateLabels.get(optOutLabel) === 'disabled' ||
-    annotations.has(mirrorPodAnnotation)
+    // The kubelet never runs one that is not its own; on other kinds the annotation means nothing, and anybody may write it.
+    (request.kind.kind === 'Pod' && annotations.has(mirrorPodAnnotation))
   );
 }
 

@@ -192,6 +192,16 @@ describe('an owner that does not exist', () => {
   });
 });
 
+describe('the mark of a mirror pod', () => {
+  it('gets nothing past SOURCE_REGISTRIES where it is on a Deployment', async () => {
+    const { cloner, send } = attacked();
+    const annotations = { 'kubernetes.io/config.mirror': 'x' };
+
+    assertRefused(await send({ object: deployment({ web: evil }, { annotations }) }));
+    assert.deepEqual(cloner.asked, []);
+  });
+});
+
 describe('a name that looks like what is let in', () => {
   const ignoring = { ignoreImages: [parseImagePattern('quay.io/internal/**')] };
   const names = [
