@@ -61,7 +61,11 @@ async function main(): Promise<void> {
   const ownCopies = createCopies({ maxCopies, maxWaiting, now });
   const replica = openReplica({ copies: ownCopies, env: process.env, logger });
   const copies = replica ?? ownCopies;
-  const metrics = createMetrics({ adapter: config.cloner, copies: () => copies.counts() });
+  const metrics = createMetrics({
+    adapter: config.cloner,
+    copies: () => copies.counts(),
+    hosts: [config.backup.domain, ...config.sourceRegistries],
+  });
   const parts = await openParts({
     reading: { ...reading, problems: [...flags.problems, ...reading.problems] },
     env: process.env,

@@ -4,6 +4,8 @@ import type { Observer } from '../ports.ts';
 export interface MetricsOptions {
   readonly adapter: string;
   readonly copies: () => { readonly running: number; readonly waiting: number };
+  /** Hosts that an administrator named: they have a label of their own, whoever was asked before. @default none */
+  readonly hosts?: readonly string[];
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -47,15 +49,33 @@ const knownOperations = new Set(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']);
 const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
 /** Whoever writes a manifest chooses a registry: beyond that many, hosts are one. */
 const maxHosts = 50;
+const otherHosts = 'other';
+/** Whoever has fifty hosts of his own asked first must not hide the limits of these. */
+const wellKnownHosts = [
+  'registry-1.docker.io',
+  'auth.docker.io',
+  'ghcr.io',
+  'quay.io',
+  'registry.k8s.io',
+  'gcr.io',
+  'public.ecr.aws',
+  'mcr.microsoft.com',
+];
 
 const reviewBuckets = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const cloneBuckets = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900];
 
 /** Prometheus metrics, `image_cloner_…`; no label has values that a workload's author can invent without bound. */
-export function createMetrics({ adapter, copies, now = Date.now }: MetricsOptions): Metrics {
+export function createMetrics({
+  adapter,
+  copies,
+  hosts: configured = [],
+  now = Date.now,
+}: MetricsOptions): Metrics {
   const register = new Registry();
   const registers = [register];
   collectDefaultMetrics({ register });
+  const named: ReadonlySet<string> = new Set([...wellKnownHosts, ...configured]);
   const hosts = new Set<string>();
 
   const reviews = new Counter({
@@ -136,8 +156,8 @@ export function createMetrics({ adapter, copies, now = Date.now }: MetricsOption
   let lastReviewAt: number | undefined;
 
   function toHost(host: string): string {
-    if (hosts.has(host)) return host;
-    if (hosts.size >= maxHosts) return 'other';
+    if (hosts.has(host) || named.has(host)) return host;
+    if (hosts.size >= maxHosts) return otherHosts;
     hosts.add(host);
     return host;
   }
@@ -164,7 +184,8 @@ export function createMetrics({ adapter, copies, now = Date.now }: MetricsOption
     answered({ host, method, status, remaining: left }) {
       const label = toHost(host);
       requests.inc({ host: label, method: known(method, knownMethods), status: toStatus(status) });
-      if (left !== undefined) remaining.set({ host: label }, left);
+      // What is left of many limits is no number.
+      if (left !== undefined && label !== otherHosts) remaining.set({ host: label }, left);
     },
     fileIsStale(variable, isStale) {
       stale.set({ variable }, isStale ? 1 : 0);

@@ -104,4 +104,30 @@ describe('createMetrics', () => {
       ),
     );
   });
+
+  it('tells apart what an administrator named, and Docker Hub, whatever was asked before', async () => {
+    const metrics = createMetrics({
+      adapter: 'registry',
+      copies: () => ({ running: 0, waiting: 0 }),
+      hosts: ['reg.test:5000'],
+    });
+    for (let index = 0; index < 60; index += 1) {
+      const host = `invented-${index}`;
+      metrics.answered({ host, method: 'GET', status: 200, remaining: 999_999 });
+    }
+
+    metrics.answered({ host: 'reg.test:5000', method: 'GET', status: 200, remaining: undefined });
+    metrics.answered({ host: 'registry-1.docker.io', method: 'HEAD', status: 429, remaining: 0 });
+
+    const all = await lines(metrics);
+    const expected = [
+      'image_cloner_registry_requests_total{host="reg.test:5000",method="GET",status="200"} 1',
+      'image_cloner_registry_requests_total{host="registry-1.docker.io",method="HEAD",status="429"} 1',
+      'image_cloner_rate_limit_remaining{host="registry-1.docker.io"} 0',
+    ];
+    for (const line of expected) assert.ok(all.includes(line), line);
+    assert.ok(
+      !all.some((line) => line.startsWith('image_cloner_rate_limit_remaining{host="other"')),
+    );
+  });
 });
