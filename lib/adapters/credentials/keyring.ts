@@ -19,25 +19,42 @@ const hubKey = 'index.docker.io';
  * ports equal, as many host labels, each label a glob, path a prefix. Not copied: `localhost/x` falling back to Docker Hub's password.
  */
 export function createKeyring(entries: readonly KeyringEntry[]): Keyring {
-  const sorted = entries
-    .map(({ key, credentials }) => ({ ...toLocation(key), credentials }))
-    .toSorted((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0));
-
   return {
     find({ domain, path }) {
-      const matches = sorted.filter((entry) => isMatch(entry, domain, path));
+      const [host, port] = splitPort(domain);
+      const image = { labels: host.split('.'), port, path };
+      const matches = entries.filter((entry) => isMatch(locationOf(entry), image));
       const isHubWithoutMatch = matches.length === 0 && domain === dockerHub;
-      const found = isHubWithoutMatch ? sorted.filter(({ key }) => key === hubKey) : matches;
-      return found.map(({ credentials }) => credentials);
+      const found = isHubWithoutMatch
+        ? entries.filter((entry) => locationOf(entry).key === hubKey)
+        : matches;
+      return found
+        .toSorted((a, b) => compare(locationOf(b).key, locationOf(a).key))
+        .map(({ credentials }) => credentials);
     },
   };
 }
 
 interface Location {
   readonly key: string;
-  readonly host: string;
+  readonly labels: readonly string[];
   readonly port: string;
   readonly path: string;
+}
+
+/** Read once for each entry: two hundred images are looked up in twenty Secrets for one review. */
+const locations = new WeakMap<KeyringEntry, Location>();
+
+function locationOf(entry: KeyringEntry): Location {
+  const known = locations.get(entry);
+  if (known !== undefined) return known;
+  const location = toLocation(entry.key);
+  locations.set(entry, location);
+  return location;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** `https://index.docker.io/v1/` → `index.docker.io`; `/v1/` and `/v2/` are API versions, not repositories. */
@@ -48,17 +65,15 @@ function toLocation(text: string): Location {
   const rest = slash < 0 ? '' : bare.slice(slash);
   const path = (/^\/v[12]\//.test(rest) ? rest.slice('/v1/'.length - 1) : rest).replace(/^\/$/, '');
   const [host, port] = splitPort(authority);
-  return { key: `${authority}${path}`, host, port, path };
+  return { key: `${authority}${path}`, labels: host.split('.'), port, path };
 }
 
-function isMatch({ host, port, path }: Location, domain: string, imagePath: string): boolean {
-  const [imageHost, imagePort] = splitPort(domain);
-  const [patterns, labels] = [host.split('.'), imageHost.split('.')];
+function isMatch({ labels, port, path }: Location, image: Omit<Location, 'key'>): boolean {
   return (
-    port === imagePort &&
-    patterns.length === labels.length &&
-    patterns.every((pattern, index) => isGlobMatch(pattern, labels[index] ?? '')) &&
-    `/${imagePath}`.startsWith(path)
+    port === image.port &&
+    labels.length === image.labels.length &&
+    labels.every((pattern, index) => isGlobMatch(pattern, image.labels[index] ?? '')) &&
+    `/${image.path}`.startsWith(path)
   );
 }
 

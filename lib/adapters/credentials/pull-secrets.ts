@@ -26,6 +26,8 @@ const maxNameLength = 253;
 const absent = { status: 'absent' } as const;
 /** Of base64. Kubernetes allows 1 MiB, and we keep hundreds. */
 const maxSecretLength = 128 * 1024;
+/** Registries; each image of a workload is compared with each of them. */
+const maxSecretEntries = 100;
 /** No registry's token is so long, and few servers take a header that is. Connections and limits are remembered by it. */
 const maxCredentialLength = 16 * 1024;
 
@@ -72,7 +74,9 @@ export function createPullSecrets({
       const content = data[format.key] ?? '';
       if (content.length > maxSecretLength) throw new Error('it is too large');
       const text = Buffer.from(content, 'base64').toString('utf8');
-      return { status: 'found', found: format.parse(text).filter(isUsable) };
+      const entries = format.parse(text);
+      if (entries.length > maxSecretEntries) throw new Error('it has too many entries');
+      return { status: 'found', found: entries.filter(isUsable) };
     } catch (error) {
       const problem = error instanceof Error ? error.message : 'it cannot be read';
       logger.warn({ namespace, secret: name, problem }, 'a pull secret is broken and skipped');

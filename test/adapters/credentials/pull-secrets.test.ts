@@ -241,6 +241,19 @@ describe('keyring', () => {
     for (const warning of [...warnings, ...more]) assert.ok(warning.length <= 120, warning);
   });
 
+  it('passes over a secret with more registries than anybody has', async () => {
+    const bench = createBench();
+    const entriesOf = (count: number): Entries =>
+      Object.fromEntries(Array.from({ length: count }, (_, n) => [`r${n}.test`, 'many']));
+    bench.secrets.set('a/full', configJson({ ...entriesOf(99), 'reg.test': 'full' }));
+    bench.secrets.set('a/huge', configJson({ ...entriesOf(100), 'reg.test': 'huge' }));
+
+    assert.deepEqual(await read(bench, ['full', 'huge']), {
+      users: ['full'],
+      warnings: ['pull secret "huge" cannot be read and was skipped'],
+    });
+  });
+
   it('passes over a password that is longer than any', async () => {
     const bench = createBench();
     const entries = {
