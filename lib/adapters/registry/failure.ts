@@ -145,11 +145,16 @@ export function toRegistryError(step: string, refusal: Refusal): RegistryError {
   );
 }
 
+/** What undici could not read, and TLS's certificate: up to 100 KiB of a stranger's, and failures are remembered by the thousand. */
+const heavyProperties = ['data', 'cert'];
+
 /** Translates a connection that failed. */
 export function toConnectionError(step: string, error: unknown): RegistryError | CloneError {
   // A body that fails while it is sent is the other side's failure, and has been translated already.
   if (error instanceof RegistryError || error instanceof CloneError) return error;
   const { problem, isPassing } = connectionProblemOf(error);
+  if (error instanceof Error)
+    for (const heavy of heavyProperties) Reflect.deleteProperty(error, heavy);
   return new RegistryError('UNAVAILABLE', `${step}: ${connectionWords[problem]}`, {
     cause: error,
     isTransient: isPassing,

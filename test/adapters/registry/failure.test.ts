@@ -221,6 +221,19 @@ describe('toConnectionError', () => {
     );
   });
 
+  it('keeps nothing of what a stranger has sent', () => {
+    const error = Object.assign(new Error('Response does not match the HTTP/1.1 protocol'), {
+      code: 'HPE_INVALID_CONSTANT',
+      data: 'x'.repeat(100_000),
+      cert: { raw: new Uint8Array(100_000) },
+    });
+
+    const { cause } = toConnectionError('reading a layer', error);
+
+    assert.equal(cause, error);
+    assert.deepEqual(Object.keys(error), ['code']);
+  });
+
   it('leaves what has been translated as it is', () => {
     const known = new CloneError('SOURCE_REFUSED', 'corrupt');
 
