@@ -191,8 +191,8 @@ export interface BackupShelf {
   tag(digest: string, tag: string, signal: AbortSignal): Promise<void>;
   /** Makes a tag hold an image that is written for it. */
   put(image: TinyImage, tag: string, signal: AbortSignal): Promise<void>;
-  /** Removes a manifest, with every tag that holds it. */
-  remove(digest: string, signal: AbortSignal): Promise<void>;
+  /** Removes a manifest, with every tag that holds it. Resolves with what puts it back, without the tags. */
+  remove(digest: string, signal: AbortSignal): Promise<() => Promise<void>>;
 }
 
 /** Credentials for an image, in the order in which they are to be tried; anonymous access comes last by itself. */

@@ -1,5 +1,5 @@
 import { CloneError } from '../errors.ts';
-import { generationTag, holdTag, roleOf } from '../image/tags.ts';
+import { generationTag, roleOf } from '../image/tags.ts';
 import type { BackupShelf } from '../ports.ts';
 import {
   type Generation,
@@ -9,6 +9,7 @@ import {
   isGeneration,
   readHoldings,
 } from './generations.ts';
+import { isTakenUp, remove } from './removal.ts';
 import { readShelved } from './shelved-image.ts';
 
 export interface PruneRules {
@@ -68,34 +69,10 @@ export async function removeGeneration(
   }
   const { parts } = await judge(shelf, before, new Map([[digest, of]]), rules, signal);
   const own = parts.get(digest);
-  if (own === undefined || (await isTakenUp(shelf, { digest, of }, before, signal))) return false;
-  // The root before its parts: killed in between, no image has lost one.
-  for (const manifest of [digest, ...own]) await shelf.remove(manifest, signal);
-  const after = await readHoldings(shelf, signal);
-  const lost = [...before].filter(([tag, held]) => held !== digest && !after.has(tag));
-  if (lost.length > 0) {
-    throw new CloneError(
-      'BACKUP_REFUSED',
-      `with ${digest} the registry removed other tags, too: ${lost.map(([tag]) => tag).join(', ')}; nothing more is removed`,
-    );
-  }
-  return true;
-}
-
-/**
- * Whether somebody holds the digest by now: all the reading takes seconds, and a source or a person may just have gone back to it. A copy
- * for another tag begins with a tag that was not there.
- */
-async function isTakenUp(
-  shelf: BackupShelf,
-  { digest, of }: OldGeneration,
-  before: Holdings,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const appeared = (await shelf.tags(signal)).filter((tag) => !before.has(tag));
-  const doubtful = new Set([...of.flatMap((tag) => [tag, holdTag(tag)]), ...appeared]);
-  const held = await inParallel([...doubtful], (tag) => shelf.resolve(tag, signal));
-  return held.includes(digest);
+  if (own === undefined) return false;
+  const removal = { digest, of, parts: own, before };
+  if (await isTakenUp(shelf, removal, signal)) return false;
+  return await remove(shelf, removal, signal);
 }
 
 async function judge(

@@ -312,6 +312,91 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
+  it('keeps what has become a part of something new while the rest was read', async () => {
+    const { bench, shelf, move, put, tags } = await open();
+    move('1', one, 1);
+    move('1', two, 2);
+    const index = makeIndex([one, three]);
+    bench.backup.faults.add(on('GET', 'manifest'), async (exchange, next) => {
+      put(generationTag('2', index.digest), index);
+      return await next(exchange);
+    });
+
+    assert.equal(
+      await removeGeneration(
+        shelf,
+        { digest: one.digest, of: ['1'] },
+        { keep: 1, used: new Set() },
+        signal,
+      ),
+      false,
+    );
+    assert.ok(tags().includes(generationTag('1', one.digest)));
+  });
+
+  describe('puts back what somebody has taken up in the very moment', () => {
+    /** What others do between our last look and the DELETE, or right after it. */
+    async function removeWhile(
+      stage: Stage,
+      others: { readonly before?: () => void; readonly after?: () => void },
+    ): Promise<boolean> {
+      stage.bench.backup.faults.add(
+        on('DELETE', 'manifest'),
+        async (exchange, next) => {
+          others.before?.();
+          const answered = await next(exchange);
+          others.after?.();
+          return answered;
+        },
+        { times: 1 },
+      );
+      return await removeGeneration(
+        stage.shelf,
+        { digest: one.digest, of: ['1'] },
+        { keep: 1, used: new Set() },
+        signal,
+      );
+    }
+
+    it('as a part', async () => {
+      const stage = await open();
+      stage.move('1', one, 1);
+      stage.move('1', two, 2);
+      const index = makeIndex([one, three]);
+
+      assert.equal(await removeWhile(stage, { before: () => stage.put('2', index) }), false);
+
+      assert.ok(walk(stage.bench.backup, 'acme/app', '2').size > 0);
+    });
+
+    it('as what the tag holds: with it went the tag', async () => {
+      const stage = await open();
+      stage.move('1', one, 1);
+      stage.move('1', two, 2);
+
+      await assert.rejects(removeWhile(stage, { before: () => stage.put('1', one) }), {
+        code: 'BACKUP_REFUSED',
+        message:
+          /removed other tags, too: 1; nothing more is removed, and they hold again what they held$/,
+      });
+
+      assert.equal(stage.bench.backup.store.manifest('acme/app', '1')?.digest, two.digest);
+    });
+
+    it('as what a copy gives the tag: with it went the generation’s', async () => {
+      const stage = await open();
+      stage.move('1', one, 1);
+      stage.move('1', two, 2);
+
+      assert.equal(await removeWhile(stage, { after: () => stage.put('1', one) }), false);
+
+      const { store } = stage.bench.backup;
+      assert.equal(store.manifest('acme/app', '1')?.digest, one.digest);
+      const generation = generationTag('1', one.digest);
+      assert.equal(store.manifest('acme/app', generation)?.digest, one.digest);
+    });
+  });
+
   it('removes nothing where the registry does not show what a tag holds', async () => {
     const { bench, shelf, move } = await open();
     const kept = makeIndex([one, two]);

@@ -94,7 +94,9 @@ export async function openShelf(
     await writeTag(to, name, { bytes: manifest, mediaType, digest }, within);
   }
 
-  async function remove(digest: string, within: AbortSignal): Promise<void> {
+  async function remove(digest: string, within: AbortSignal): Promise<() => Promise<void>> {
+    const to = sided(within);
+    const manifest = await to.getManifest(digest, within);
     try {
       await client.deleteManifest(digest, within);
     } catch (error) {
@@ -105,6 +107,9 @@ export async function openShelf(
       const message = `the backup registry ${domain} does not let anybody delete (405); distribution wants storage.delete.enabled for it`;
       throw new CloneError('BACKUP_REFUSED', message, { cause: error });
     }
+    return async () => {
+      if (manifest !== undefined) await to.putManifest(digest, manifest, within);
+    };
   }
 
   return {
