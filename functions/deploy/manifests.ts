@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Document, isSeq, parseAllDocuments } from 'yaml';
+import { type Document, isSeq } from 'yaml';
 import type { InstallSettings } from '../../lib/install/settings.ts';
+import { parseYaml } from '../../lib/install/yaml.ts';
 import { mustKubectl } from './kubectl.ts';
 import type { DeploySettings } from './settings.ts';
 
@@ -127,7 +128,7 @@ export function toHost({ name, namespace }: InstallSettings['service']): string 
 }
 
 function edit(yaml: string, change: (object: Document) => void): string {
-  const objects = parseAllDocuments(yaml);
+  const objects = parseYaml(yaml);
   for (const object of objects) change(object);
   return toYaml(objects);
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseDocument } from 'yaml';
+import { parseYaml } from '../../lib/install/yaml.ts';
 import { kubectl, mustKubectl } from './kubectl.ts';
 
 const pollMs = 500;
@@ -60,9 +60,9 @@ async function waitForAnswer(withinMs: number): Promise<void> {
 
 /** The same webhook, asked about our own PodTemplate and pod alone, and never passed over. */
 function toProbe(webhook: string, name: string): string {
-  const probe = parseDocument(webhook);
-  const only = (key: string, value: unknown): void => probe.setIn(['webhooks', 0, key], value);
-  probe.setIn(['metadata', 'name'], name);
+  const [probe] = parseYaml(webhook);
+  const only = (key: string, value: unknown): void => probe?.setIn(['webhooks', 0, key], value);
+  probe?.setIn(['metadata', 'name'], name);
   only('failurePolicy', 'Fail');
   only('namespaceSelector', {
     matchExpressions: [

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
-import { parse, parseDocument } from 'yaml';
+import { parse } from 'yaml';
 import type { InstallSettings } from '../../lib/install/settings.ts';
+import { parseYaml } from '../../lib/install/yaml.ts';
 import { apply, find, mustKubectl } from './kubectl.ts';
 import { toHost } from './manifests.ts';
 import { emptyConfiguration, selectingService, webhookConfiguration } from './objects.ts';
@@ -50,8 +51,8 @@ export async function register(
 ): Promise<string> {
   const found = await findRegistered(install.name);
   const before = found === undefined ? undefined : readClient(found).service;
-  const configuration = parseDocument(webhook);
-  configuration.setIn(['metadata', 'annotations', provedAnnotation], proof);
+  const [configuration] = parseYaml(webhook);
+  configuration?.setIn(['metadata', 'annotations', provedAnnotation], proof);
   const said = await apply(String(configuration));
   if (before === undefined || toHost(before) === toHost(install.service)) return said;
   // The Go original's is not ours to remove.

@@ -1,6 +1,6 @@
-import { parseAllDocuments } from 'yaml';
 import { parseReference } from '../../lib/index.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
+import { parseYaml } from '../../lib/install/yaml.ts';
 import { startFromCopy } from './copied-pod.ts';
 import type { Generated } from './generated.ts';
 import { apply, find } from './kubectl.ts';
@@ -78,7 +78,7 @@ export function toSteps(
 /** Whoever made the Secret registry-auth has made the namespace too, as they like it: it is theirs. */
 async function applyNamespace(yaml: string, { namespace }: InstallSettings): Promise<string> {
   const isThere = (await find('namespace', namespace)) !== undefined;
-  const mine = parseAllDocuments(yaml).filter((object) => object.get('kind') !== 'Namespace');
+  const mine = parseYaml(yaml).filter((object) => object.get('kind') !== 'Namespace');
   return await apply(isThere ? toYaml(mine) : yaml);
 }
 

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
 import { ConfigError } from '../../lib/errors.ts';
 import { createCertificateChain } from '../../lib/install/certificate.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 import { toTlsSecret } from '../../lib/install/tls-secret.ts';
 import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
+import { formatYaml } from '../../lib/install/yaml.ts';
 
 interface OutputFile {
   readonly name: string;
@@ -40,8 +40,8 @@ async function main(): Promise<void> {
 async function createFiles(settings: InstallSettings): Promise<readonly OutputFile[]> {
   const { hosts, name, namespace, keepCaKey, outDir } = settings;
   const chain = await createCertificateChain({ hosts, now: new Date() });
-  const webhook = stringify(toWebhookConfiguration(settings, chain.ca), { lineWidth: 0 });
-  const secret = stringify(toTlsSecret(settings, chain), { lineWidth: 0 });
+  const webhook = formatYaml(toWebhookConfiguration(settings, chain.ca));
+  const secret = formatYaml(toTlsSecret(settings, chain));
   const caKey = {
     name: caKeyFile,
     text: chain.caKey,

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseAllDocuments, stringify } from 'yaml';
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { createLogger } from '../../lib/adapters/log.ts';
 import { type Config, parseConfig } from '../../lib/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
+import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
 import { withoutListener } from '../clone/without-listener.ts';
 
 const rightsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
@@ -27,15 +27,14 @@ async function main(): Promise<void> {
   const config = parseConfig(withoutListener(process.env));
   const rights = await readRights(parseSettings(process.env).namespace);
   const { backupPullSecret: name } = config;
-  const secret =
-    name === undefined ? [] : [stringify(await readSecret(name, config), { lineWidth: 0 })];
+  const secret = name === undefined ? [] : [formatYaml(await readSecret(name, config))];
   // All at once: half of it is never applied.
   process.stdout.write([...rights, ...secret].join('---\n'));
 }
 
 /** The webhook's ServiceAccount is in the namespace of the installation. */
 async function readRights(namespace: string): Promise<readonly string[]> {
-  const objects = parseAllDocuments(await readFile(rightsFile, 'utf8'));
+  const objects = parseYaml(await readFile(rightsFile, 'utf8'));
   for (const object of objects) {
     if (object.hasIn(['subjects', 0])) object.setIn(['subjects', 0, 'namespace'], namespace);
   }
