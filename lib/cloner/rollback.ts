@@ -27,7 +27,7 @@ const shortestHex = 6;
 
 /**
  * Moves a tag to one of its generations and holds it there. The hold is written first: a process killed in between has left a tag that
- * no review moves on, and the next review, or the same command again, moves it back.
+ * no review moves on; the same command again moves it back, and so does the next review that finds another digest at its source.
  */
 export async function rollBack(keeper: Keeper, wanted: string): Promise<RolledBack> {
   const { shelf, backup, signal, now } = keeper;
@@ -40,9 +40,15 @@ export async function rollBack(keeper: Keeper, wanted: string): Promise<RolledBa
       `${digest} is not whole any more, ${missing.join(', ')} is missing: ${nameOf(keeper)} stays where it is`,
     );
   }
-  const from = await shelf.resolve(tag, signal);
-  if (from !== undefined && from !== digest) await keep(keeper, from);
+  const keepCurrent = async (): Promise<string | undefined> => {
+    const from = await shelf.resolve(tag, signal);
+    if (from !== undefined && from !== digest) await keep(keeper, from);
+    return from;
+  };
+  await keepCurrent();
   await shelf.tag(digest, holdTag(tag), signal);
+  // A review that has not seen the hold may have moved the tag meanwhile, also one that was where it was to be.
+  const from = await keepCurrent();
   if (from === digest) return { digest, from };
   if (from !== undefined) await shelf.tag(digest, moveTag(tag, { at: now(), from }), signal);
   await shelf.tag(digest, tag, signal);

@@ -92,6 +92,29 @@ describe('rollBack', () => {
     assert.equal(held('1.hold'), current.digest);
   });
 
+  it('looks again once the hold is in force: a review may have moved the tag on just before', async () => {
+    const { bench, keeper, held } = await open();
+    const newest = makeImage({ seed: 'newest' });
+    const { backup } = bench;
+    backup.faults.add(
+      ({ method, path }) => method === 'PUT' && path.endsWith('/1.hold'),
+      async (exchange, next) => {
+        seed(backup, `acme/app:1.${hexOf(newest)}`, newest);
+        seed(backup, 'acme/app:1', newest);
+        return await next(exchange);
+      },
+    );
+
+    // What the tag held when it was asked for first.
+    assert.deepEqual(await rollBack(keeper, current.digest), {
+      digest: current.digest,
+      from: newest.digest,
+    });
+
+    assert.equal(held('1'), current.digest);
+    assert.equal(held(`1.moved.20261125T033408Z.${hexOf(newest)}`), current.digest);
+  });
+
   it('goes back and forth', async () => {
     const { keeper, held } = await open();
     await rollBack(keeper, old.digest);
