@@ -43,16 +43,25 @@ export async function findOptedIn(options: FindOptions): Promise<readonly Subjec
   return await listEach(options, namespaces);
 }
 
-/** Every workload of the namespaces, or of all where none is named; labels of namespaces do not matter. */
+/**
+ * Every workload of the namespaces, or of all where none is named; labels of namespaces do not matter. Rejects with `ConfigError`
+ * where one was named that does not exist.
+ */
 export async function findAll(
   options: Omit<FindOptions, 'excluded' | 'store'> & {
-    readonly store: Pick<WorkloadStore, 'list'>;
+    readonly store: Pick<WorkloadStore, 'list' | 'readNamespace'>;
   },
 ): Promise<readonly Subject[]> {
-  return await listEach(
-    options,
-    options.namespaces.length === 0 ? [undefined] : options.namespaces,
+  const { store, namespaces, signal } = options;
+  const problems = await Promise.all(
+    namespaces.map(async (name) => {
+      // Who may not look at it may still work in it.
+      const found = await store.readNamespace(name, signal).catch(() => 'unknown');
+      return found === undefined ? [`there is no namespace ${name}`] : [];
+    }),
   );
+  if (problems.flat().length > 0) throw new ConfigError(problems.flat());
+  return await listEach(options, namespaces.length === 0 ? [undefined] : namespaces);
 }
 
 async function listEach(
