@@ -63,7 +63,7 @@ export async function removeGeneration(
   rules: PruneRules,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const before = await readHoldings(shelf, signal);
+  const before = await readSurely(shelf, signal);
   if (of.some((tag) => newest(tag, before, rules).some((young) => young.digest === digest))) {
     return false;
   }
@@ -73,6 +73,27 @@ export async function removeGeneration(
   const removal = { digest, of, parts: own, before };
   if (await isTakenUp(shelf, removal, signal)) return false;
   return await remove(shelf, removal, signal);
+}
+
+/**
+ * Everything that tags hold. One that is listed and said not to be there may hold what is to go: one of several registries behind one
+ * address has not heard of it yet. Only what tells of other tags may be in that state, for some registries leave it behind.
+ */
+async function readSurely(shelf: BackupShelf, signal: AbortSignal): Promise<Holdings> {
+  const holdings = await readHoldings(shelf, signal);
+  const listed = await shelf.tags(signal);
+  const doubtful = listed.filter(
+    (name) => !holdings.has(name) && !listed.some((of) => isMarkName(name, of)),
+  );
+  const found = await inParallel(doubtful, async (name) => {
+    const digest = await shelf.resolve(name, signal);
+    if (digest !== undefined) return [name, digest] as const;
+    throw new CloneError(
+      'BACKUP_UNAVAILABLE',
+      `the registry lists ${name} and does not show it just now: nothing is removed that it may hold`,
+    );
+  });
+  return new Map([...holdings, ...found]);
 }
 
 async function judge(
@@ -184,8 +205,12 @@ function reasonToKeep(
 
 /** Tags that keep, or tell of, what another tag had; a plain tag or a hold is not one. */
 function isMark(name: string, of: string, digest: string): boolean {
-  const kind = roleOf(name, of)?.kind;
   // Others may call a tag `1.27.<commit>`.
-  if (kind === 'generation') return name === generationTag(of, digest);
-  return kind === 'provenance' || kind === 'move';
+  const isOthers = roleOf(name, of)?.kind === 'generation' && name !== generationTag(of, digest);
+  return isMarkName(name, of) && !isOthers;
+}
+
+function isMarkName(name: string, of: string): boolean {
+  const kind = roleOf(name, of)?.kind;
+  return kind === 'generation' || kind === 'provenance' || kind === 'move';
 }

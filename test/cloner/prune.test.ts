@@ -397,6 +397,49 @@ describe('removeGeneration', () => {
     });
   });
 
+  it('removes nothing where the registry lists a hold and says that it is not there', async () => {
+    const { bench, shelf, move, put, tags } = await open();
+    move('1', one, 1);
+    move('1', two, 2);
+    put('1.hold', one);
+    // One of several behind one address has not heard of it yet.
+    bench.backup.faults.add(({ path }) => path.endsWith('/1.hold'), answer(404));
+
+    await assert.rejects(
+      removeGeneration(
+        shelf,
+        { digest: one.digest, of: ['1'] },
+        { keep: 1, used: new Set() },
+        signal,
+      ),
+      {
+        code: 'BACKUP_UNAVAILABLE',
+        message: /^the registry lists 1\.hold and does not show it just now: nothing is removed/,
+      },
+    );
+    assert.ok(tags().includes(generationTag('1', one.digest)));
+  });
+
+  it('does not mind tags of what was removed, which some registries go on listing', async () => {
+    const { bench, shelf, move, put, tags } = await open();
+    move('1', one, 1);
+    move('1', two, 2);
+    const dangling = generationTag('1', four.digest);
+    put(dangling, four);
+    bench.backup.faults.add(({ path }) => path.endsWith(`/${dangling}`), answer(404));
+
+    assert.equal(
+      await removeGeneration(
+        shelf,
+        { digest: one.digest, of: ['1'] },
+        { keep: 1, used: new Set() },
+        signal,
+      ),
+      true,
+    );
+    assert.ok(!tags().includes(generationTag('1', one.digest)));
+  });
+
   it('removes nothing where the registry does not show what a tag holds', async () => {
     const { bench, shelf, move } = await open();
     const kept = makeIndex([one, two]);
