@@ -25,7 +25,7 @@ const told = {
 export function createLeaseGate({ open, clock, logger }: LeaseGateDeps): LeaseStore {
   let opened: Promise<LeaseStore | undefined> | undefined;
   let refusal: { readonly status: Refusal; readonly until: number } | undefined;
-  let lastTold: keyof typeof told | undefined;
+  let lastTold: keyof typeof told | 'closed' | undefined;
 
   async function ask<Found>(
     signal: AbortSignal,
@@ -46,7 +46,13 @@ export function createLeaseGate({ open, clock, logger }: LeaseGateDeps): LeaseSt
       return await open();
     } catch (error) {
       const problem = error instanceof Error ? error.message : 'unknown';
-      logger.warn({ problem }, 'Leases cannot be used: each replica makes its own copies');
+      if (lastTold !== 'closed') {
+        logger.warn({ problem }, 'Leases cannot be used: each replica makes its own copies');
+      }
+      lastTold = 'closed';
+      // What it lacked it may lack for now only, as a file descriptor.
+      refusal = { status: 'forbidden', until: clock.now() + forbiddenPauseMs };
+      opened = undefined;
       return undefined;
     }
   }

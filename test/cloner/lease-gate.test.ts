@@ -94,12 +94,27 @@ describe('createLeaseGate', () => {
     assert.deepEqual(said(), [shared]);
   });
 
-  it('says once why there can be no Leases at all', async () => {
-    const { gate, said } = stage(() => Promise.reject(new ConfigError(['no token'])));
+  it('says once why there can be no Leases, and tries again each minute', async () => {
+    const { store } = createMemoryLeases();
+    // It may have had no file descriptor left to read its token with.
+    const answers = [
+      ...Array.from({ length: 2 }, () => Promise.reject(new ConfigError(['no token']))),
+      Promise.resolve(store),
+    ];
+    for (const answer of answers) answer.catch(() => undefined);
+    const { clock, gate, said } = stage(() => answers.shift() ?? Promise.resolve(store));
 
-    assert.deepEqual(await gate.list(signal), { status: 'forbidden' });
-    assert.deepEqual(await gate.list(signal), { status: 'forbidden' });
+    for (const pauseMs of [0, 59_000, 1_000]) {
+      await clock.advance(pauseMs);
+      assert.deepEqual(await gate.list(signal), { status: 'forbidden' });
+    }
+    assert.equal(answers.length, 1);
+    await clock.advance(60_000);
 
-    assert.deepEqual(said(), ['warn Leases cannot be used: each replica makes its own copies']);
+    assert.equal((await gate.list(signal)).status, 'done');
+    assert.deepEqual(said(), [
+      'warn Leases cannot be used: each replica makes its own copies',
+      shared,
+    ]);
   });
 });
