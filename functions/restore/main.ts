@@ -59,10 +59,12 @@ async function main(): Promise<number> {
 
   const { namespaces, perMinute, rolloutTimeoutMs } = flags;
   const { backupPullSecret } = config;
+  const { workloads } = settings;
   const restore = createRestore({
     store,
     backup,
     fieldManager,
+    arePodsReviewed: workloads.includes('pods'),
     ...(backupPullSecret !== undefined && { backupPullSecret }),
     pace: createPace({ perMinute, now, sleep }),
     ...(rolloutTimeoutMs !== undefined && {
@@ -71,7 +73,6 @@ async function main(): Promise<number> {
     tell: (subject, text) =>
       display.line(`${subject.namespace} ${formatSubject(subject)}: ${text}`),
   });
-  const { workloads } = settings;
   const subjects = await findAll({ store, workloads, namespaces, signal });
   if (!flags.apply) {
     await printReport({

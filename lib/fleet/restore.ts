@@ -5,6 +5,7 @@ import type { Workload } from '../admission/workload.ts';
 import type { BackupLocation } from '../image/backup.ts';
 import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
 import { findManagedFields } from './managed-fields.ts';
+import { toOptOut } from './opt-out.ts';
 import { findHeldPlaces, type HeldPlace, readWorkload } from './originals.ts';
 import type { Pace } from './pace.ts';
 import type { ReportRow } from './report.ts';
@@ -19,6 +20,8 @@ export interface RestoreDeps extends FollowRolloutDeps {
   readonly backupPullSecret?: string;
   /** In whose name the store writes. */
   readonly fieldManager: string;
+  /** Whether the webhook is asked about pods by themselves. @default false */
+  readonly arePodsReviewed?: boolean;
   readonly pace: Pace;
 }
 
@@ -38,8 +41,6 @@ interface RestorePlan {
   /** RFC 6902; empty where there is nothing to put back. */
   readonly operations: readonly object[];
 }
-
-const optOutLabel = 'image-cloner';
 
 /**
  * Takes image-cloner out of workloads: their own images again, and in the same write the label that keeps the webhook from
@@ -107,7 +108,19 @@ export function createRestore(deps: RestoreDeps): Restore {
     const left = whyLeft(subject, workload);
     const isRewritten = workload.annotations.has(originalImagesAnnotation);
     if (left !== undefined) return { held, left, isRewritten, operations: [] };
-    return { held, isRewritten, operations: toOperations(workload, held, deps.backupPullSecret) };
+    const operations = toOperations(workload, held, deps.backupPullSecret);
+    if (operations.length === 0) return { held, isRewritten, operations };
+    const optOuts = toTemplates(subject, workload).map((at) => toOptOut(subject.object, at));
+    return { held, isRewritten, operations: [...operations, ...optOuts] };
+  }
+
+  /** The object, and what it makes that the webhook would be asked about by itself. */
+  function toTemplates({ kind }: Subject, { podSpec }: Workload): readonly string[] {
+    return [
+      '',
+      ...(kind.kind === 'CronJob' ? ['/spec/jobTemplate'] : []),
+      ...(deps.arePodsReviewed === true ? [podSpec.replace(/\/spec$/, '')] : []),
+    ];
   }
 
   /**
@@ -165,9 +178,6 @@ function toOperations(
       op: 'remove',
       path: `/metadata/annotations/${escapePointer(key)}`,
     })),
-    workload.labels.size === 0
-      ? { op: 'add', path: '/metadata/labels', value: { [optOutLabel]: 'disabled' } }
-      : { op: 'add', path: `/metadata/labels/${optOutLabel}`, value: 'disabled' },
   ];
 }
 

@@ -241,6 +241,65 @@ describe('createRestore apply', () => {
     ]);
   });
 
+  it('opts out what a CronJob makes, too: its Jobs are looked at by themselves', async () => {
+    const cronJob = (jobTemplate: object): Subject =>
+      subject('cronjobs', {
+        metadata: {
+          name: 'nightly',
+          namespace: 'shop',
+          labels: {},
+          annotations: { 'image-cloner/original-images': '{"containers/main":"nginx:1.27"}' },
+        },
+        spec: {
+          jobTemplate: {
+            ...jobTemplate,
+            spec: {
+              template: { spec: { containers: [{ name: 'main', image: 'acme/nginx:1.27' }] } },
+            },
+          },
+        },
+      });
+    const path = '/spec/jobTemplate/metadata';
+    const disabled = { 'image-cloner': 'disabled' };
+    const templates = [
+      [{}, { op: 'add', path, value: { labels: disabled } }],
+      [
+        { metadata: { creationTimestamp: null } },
+        { op: 'add', path: `${path}/labels`, value: disabled },
+      ],
+      [
+        { metadata: { labels: { app: 'nightly' } } },
+        { op: 'add', path: `${path}/labels/image-cloner`, value: 'disabled' },
+      ],
+    ] as const;
+    for (const [jobTemplate, operation] of templates) {
+      const store = keeping();
+
+      await open(store).apply(cronJob(jobTemplate));
+
+      const [patch] = store.patches;
+      assert.ok(patch?.type === 'json');
+      assert.deepEqual(patch.body.slice(-2), [optOut, operation]);
+    }
+  });
+
+  it('opts out pods where the webhook is asked about them, too', async () => {
+    const store = keeping();
+
+    await open(store, { arePodsReviewed: true }).apply(web());
+
+    const [patch] = store.patches;
+    assert.ok(patch?.type === 'json');
+    assert.deepEqual(patch.body.slice(-2), [
+      optOut,
+      {
+        op: 'add',
+        path: '/spec/template/metadata',
+        value: { labels: { 'image-cloner': 'disabled' } },
+      },
+    ]);
+  });
+
   it('gives back the fields that it had to own for the write', async () => {
     const managedFields = [
       { manager: 'flux', operation: 'Apply' },

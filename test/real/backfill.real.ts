@@ -400,6 +400,14 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.equal(object.metadata.labels['image-cloner'], 'disabled');
     });
 
+    it('leaves the Jobs of a restored CronJob as it makes them', async () => {
+      const job = ['job', 'by-hand', '--from=cronjob/nightly', `--namespace=${namespace}`];
+      await apiServer.mustKubectl(['create', ...job]);
+
+      assert.equal(imageOf(await stored('job', 'by-hand')), redis);
+      await apiServer.mustKubectl(['delete', 'job', 'by-hand', `--namespace=${namespace}`]);
+    });
+
     it('restores everywhere where nobody names a namespace', async () => {
       const { code, stdout } = await run('restore', '--apply', '--rate=6000');
 
