@@ -35,7 +35,7 @@ export async function isTakenUp(
 /**
  * Removes it, and looks at what came in the very moment: a copy writes the parts of an image before the tag by which one sees them, and no
  * registry locks anything. The layers are there until its garbage is collected, so that what is needed is put back. Resolves with `false`
- * then.
+ * where the generation is among it.
  */
 export async function remove(
   shelf: BackupShelf,
@@ -44,19 +44,20 @@ export async function remove(
 ): Promise<boolean> {
   const { digest, of, parts } = removal;
   const putBack: (() => Promise<void>)[] = [];
-  // The root before its parts: killed in between, no image has lost one.
+  // The root before its parts: killed in between, no image has lost one. And back in the other order.
   for (const manifest of [digest, ...parts]) putBack.unshift(await shelf.remove(manifest, signal));
   const after = await readHoldings(shelf, signal);
   await restoreTags(shelf, removal, after, signal);
 
   const { missing } = await readNew(shelf, removal, [...after.values()], signal);
-  const isNeeded = [digest, ...parts].some((manifest) => missing.has(manifest));
-  if (isNeeded) for (const put of putBack) await put();
-  const holders = of.filter((tag) =>
-    [tag, holdTag(tag)].some((name) => after.get(name) === digest),
+  const isRootNeeded = missing.has(digest);
+  const needed = parts.some((part) => missing.has(part)) ? putBack.slice(0, -1) : [];
+  for (const put of isRootNeeded ? putBack : needed) await put();
+  const holders = of.filter(
+    (tag) => isRootNeeded || [tag, holdTag(tag)].some((name) => after.get(name) === digest),
   );
   for (const tag of holders) await shelf.tag(digest, generationTag(tag, digest), signal);
-  return !isNeeded && holders.length === 0;
+  return holders.length === 0;
 }
 
 /** By digest, some registries remove what they were not asked to; and a tag that has just moved here is gone as well. */

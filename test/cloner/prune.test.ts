@@ -339,6 +339,7 @@ describe('removeGeneration', () => {
     async function removeWhile(
       stage: Stage,
       others: { readonly before?: () => void; readonly after?: () => void },
+      { digest }: Image = one,
     ): Promise<boolean> {
       stage.bench.backup.faults.add(
         on('DELETE', 'manifest'),
@@ -352,7 +353,7 @@ describe('removeGeneration', () => {
       );
       return await removeGeneration(
         stage.shelf,
-        { digest: one.digest, of: ['1'] },
+        { digest, of: ['1'] },
         { keep: 1, used: new Set() },
         signal,
       );
@@ -367,6 +368,20 @@ describe('removeGeneration', () => {
       assert.equal(await removeWhile(stage, { before: () => stage.put('2', index) }), false);
 
       assert.ok(walk(stage.bench.backup, 'acme/app', '2').size > 0);
+      assert.ok(stage.tags().includes(generationTag('1', one.digest)));
+    });
+
+    it('in part', async () => {
+      const stage = await open();
+      const old = makeIndex([makeIndex([one])]);
+      stage.move('1', old, 1);
+      stage.move('1', two, 2);
+      const index = makeIndex([makeIndex([one]), three]);
+
+      assert.equal(await removeWhile(stage, { before: () => stage.put('2', index) }, old), true);
+
+      assert.ok(walk(stage.bench.backup, 'acme/app', '2').size > 0);
+      assert.equal(stage.bench.backup.store.manifest('acme/app', old.digest), undefined);
     });
 
     it('as what the tag holds: with it went the tag', async () => {
