@@ -21,7 +21,7 @@ export interface Ticket<Result> {
 
 /**
  * A waiting line with fair turns: a limited number of tasks run at once, and when one ends the namespaces that wait take turns,
- * whoever has a thousand waiting like the one who has one. Where others have asked within a day, no namespace takes the last turn
+ * whoever has a thousand waiting like the one who has one. Until others have not asked for a day, no namespace takes the last turn
  * as well: copies from a registry that dribbles may last for hours. Bounded: in a full line the namespace with the most places loses
  * its last one to a newcomer that has fewer.
  */
@@ -63,6 +63,8 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
   const turnsOf = new Map<string, number>();
   /** When each namespace asked last, the latest at the end. */
   const askedAt = new Map<string, number>();
+  /** Who asked before a restart is not known: everybody may have. */
+  const startedAt = now();
   let running = 0;
   let closed: CloneError | undefined;
 
@@ -149,9 +151,10 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
 
   /** The last turn is for others, where there are any. */
   function mayTakeTurn(namespace: string): boolean {
-    if (maxRunning === 1 || turnsIn(namespace) < maxRunning - 1) return true;
-    const latest = [...askedAt].findLast(([other]) => other !== namespace);
-    return latest === undefined || now() - latest[1] >= recentMs;
+    // Whoever copies by hand is nobody's neighbour.
+    if (maxRunning === 1 || namespace === '' || turnsIn(namespace) < maxRunning - 1) return true;
+    const [, latestAt = startedAt] = [...askedAt].findLast(([other]) => other !== namespace) ?? [];
+    return now() - latestAt >= recentMs;
   }
 
   function turnsIn(namespace: string): number {

@@ -99,7 +99,7 @@ describe('createLine', () => {
   });
 
   it('runs one at a time of each target, in their order, and lets others pass meanwhile', async () => {
-    const { begun, join, end } = stage({ maxRunning: 2 });
+    const { begun, join, end } = stage({ maxRunning: 3 });
     join('a', 'first', 't');
     join('a', 'second', 't');
     join('a', 'third', 't');
@@ -157,7 +157,7 @@ describe('createLine', () => {
   });
 
   it('takes who can begin at once also where the line is full', async () => {
-    const { begun, join } = stage({ maxRunning: 2, maxWaiting: 1 });
+    const { begun, join } = stage({ maxRunning: 3, maxWaiting: 1 });
     join('a', 'first', 't');
     join('a', 'second', 't');
 
@@ -239,6 +239,32 @@ describe('createLine', () => {
     assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'shop2']);
     await end('a1');
     assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'shop2', 'a3']);
+  });
+
+  it('does not let a namespace take the last turn in the first day: others may have asked before', async () => {
+    const { begun, join, at, end } = stage({ maxRunning: 3 });
+    for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
+    await settle();
+    assert.deepEqual(begun, ['a1', 'a2']);
+
+    join('shop', 'shop1');
+    await settle();
+    assert.deepEqual(begun, ['a1', 'a2', 'shop1']);
+
+    await end('shop1');
+    at(86_400_000);
+    join('a', 'a5');
+    await settle();
+    assert.deepEqual(begun, ['a1', 'a2', 'shop1', 'a3']);
+  });
+
+  it('lets who copies by hand have all turns', async () => {
+    const { begun, join } = stage({ maxRunning: 3 });
+
+    for (const name of ['1', '2', '3', '4']) join('', name);
+
+    await settle();
+    assert.deepEqual(begun, ['1', '2', '3']);
   });
 
   it('lets a namespace have all turns where nobody else has asked for a day', async () => {
