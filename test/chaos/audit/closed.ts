@@ -8,9 +8,6 @@ import { auditAdmitted } from './admitted.ts';
 import { isClosedTo, type Opened } from './opened.ts';
 import { denial, isPending, readObstacles } from './refused.ts';
 
-/** Of whom nothing was asked yet. */
-const isHungUp = /the caller did not wait for the answer$/;
-
 /** Of whatever a write was answered: a private image is for those only whose own pull secret opens it. */
 export function auditClosed(write: Write, { allowed, message }: Verdict, ledger: Ledger): void {
   const closed = write.wishes.filter((wish) => isClosedTo(write.namespace, wish));
@@ -22,14 +19,18 @@ export function auditClosed(write: Write, { allowed, message }: Verdict, ledger:
     () => `write ${write.nth} of ${write.namespace}: ${images}`,
   );
   const told = readObstacles(write, message).filter(
-    ({ why, wishes }) =>
-      isPending(why) && !isHungUp.test(why) && wishes.some((wish) => closed.includes(wish)),
+    ({ why, wishes }) => tellsOfCopy(why) && wishes.some((wish) => closed.includes(wish)),
   );
   ledger.check(
     'a namespace without the secret is not told how far a private copy is',
     told.length === 0,
     () => `write ${write.nth} of ${write.namespace}: ${told.map(({ text }) => text).join('; ')}`,
   );
+}
+
+/** Who hung up, and a controller that is answered before anything is known, are told of no copy. */
+function tellsOfCopy(why: string): boolean {
+  return isPending(why) && !/the caller did not wait for the answer$|^still copying \S+$/.test(why);
 }
 
 /**
