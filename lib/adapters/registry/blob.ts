@@ -1,8 +1,9 @@
 import type { Backoff } from './backoff.ts';
 import { readBlob } from './blob-reader.ts';
-import type { RepositoryClient, UploadSession } from './client.ts';
+import type { RepositoryClient } from './client.ts';
 import { isTransient } from './failure.ts';
 import type { Descriptor } from './manifest.ts';
+import type { UploadSession } from './uploads.ts';
 
 export interface BlobCopy {
   readonly source: RepositoryClient;

@@ -3,10 +3,8 @@ import { drop, headerOf } from './answer.ts';
 import type { Scope } from './auth.ts';
 import { type OpenBlob, openBlobOf } from './blob-range.ts';
 import { RegistryError } from './failure.ts';
-import { withGrace } from './grace.ts';
 import { listNames } from './listing.ts';
 import {
-  type Descriptor,
   digestOf,
   isKnownType,
   manifestTypes,
@@ -16,7 +14,7 @@ import {
   schema1Types,
 } from './manifest.ts';
 import type { Answered, RegistryRequest, Send } from './transport.ts';
-import { parseUploadLocation, withDigest } from './upload-location.ts';
+import { createUploads, type Uploads } from './uploads.ts';
 
 /** A manifest as it was served, to the byte. */
 export interface ServedManifest {
@@ -26,18 +24,8 @@ export interface ServedManifest {
   readonly digest: string;
 }
 
-export interface UploadSession {
-  readonly location: URL;
-}
-
-/** A blob of another repository in the same registry. */
-interface MountSource {
-  readonly path: string;
-  readonly digest: string;
-}
-
 /** The verbs of the distribution API (distribution-spec), for one repository of one registry. */
-export interface RepositoryClient {
+export interface RepositoryClient extends Uploads {
   /** What a tag or digest is, without its bytes. */
   headManifest(
     reference: string,
@@ -58,21 +46,6 @@ export interface RepositoryClient {
   lacksBlob(digest: string, signal: AbortSignal): Promise<boolean>;
   /** The blob from `offset` on. */
   readonly openBlob: OpenBlob;
-  /** `mounted`: the blob is there now, without a byte having moved; else the registry wants it uploaded. */
-  mountBlob(from: MountSource, signal: AbortSignal): Promise<UploadSession | 'mounted'>;
-  startUpload(signal: AbortSignal): Promise<UploadSession>;
-  /** `body` is called once, when the bytes are wanted. */
-  finishUpload(
-    session: UploadSession,
-    descriptor: Descriptor,
-    body: () => AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<void>;
-  /**
-   * Best effort: a session that is left open lives for a week. distribution 2.8 deletes none whose bytes it has begun to read,
-   * since the state in its location is out of date then.
-   */
-  cancelUpload(session: UploadSession): Promise<void>;
   /** Manifests that say that they are about `digest`; `undefined` where the registry has no such API. */
   getReferrers(digest: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
   /** Every tag; none where nothing was ever pushed. */
@@ -85,13 +58,10 @@ export interface RepositoryClient {
 
 const accept = [...manifestTypes, ...schema1Types].join(', ');
 const indexType = 'application/vnd.oci.image.index.v1+json';
-const cancelTimeoutMs = 5_000;
 
 export function createRepositoryClient(send: Send, registry: URL, path: string): RepositoryClient {
   const pull: readonly Scope[] = [`repository:${path}:pull`];
   const push: readonly Scope[] = [`repository:${path}:pull,push`];
-  // For distribution a cancelled upload is something deleted; who may not do that is given the rest.
-  const cancel: readonly Scope[] = [`repository:${path}:pull,push,delete`];
   const remove: readonly Scope[] = [`repository:${path}:pull,delete`];
 
   const at = (rest: string): URL => new URL(`/v2/${path}/${rest}`, registry);
@@ -228,78 +198,6 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     return held === undefined || held === digest || algorithmOf(held) !== algorithmOf(digest);
   }
 
-  async function mountBlob(
-    { digest, path: from }: MountSource,
-    signal: AbortSignal,
-  ): Promise<UploadSession | 'mounted'> {
-    const url = at('blobs/uploads/');
-    url.searchParams.set('mount', digest);
-    url.searchParams.set('from', from);
-    const scopes = [...push, `repository:${from}:pull`];
-    const answer = await post(
-      { url, scopes, expect: [201, 202], step: 'mounting a layer' },
-      signal,
-    );
-    return answer.status === 201 ? 'mounted' : toSession(answer);
-  }
-
-  async function startUpload(signal: AbortSignal): Promise<UploadSession> {
-    const url = at('blobs/uploads/');
-    const step = 'starting an upload';
-    return toSession(await post({ url, scopes: push, expect: [202], step }, signal));
-  }
-
-  async function post(
-    request: Pick<RegistryRequest, 'url' | 'scopes' | 'expect' | 'step'>,
-    signal: AbortSignal,
-  ): Promise<Answered> {
-    const headers = { 'content-length': '0' };
-    const answer = await withGrace(signal, cancelTimeoutMs, (late) =>
-      send({ ...request, method: 'POST', headers }, late),
-    );
-    await drop(answer);
-    return answer;
-  }
-
-  async function finishUpload(
-    { location }: UploadSession,
-    { digest, size }: Descriptor,
-    body: () => AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const answer = await send(
-      {
-        method: 'PUT',
-        url: withDigest(location, digest),
-        headers: { 'content-length': String(size), 'content-type': 'application/octet-stream' },
-        // An empty stream with a length of 0 is a request without a body.
-        body: size === 0 ? () => new Uint8Array() : body,
-        scopes: push,
-        expect: [201, 204],
-        // The bytes were right when they left us.
-        passingCodes: ['DIGEST_INVALID'],
-        step: 'writing a layer',
-      },
-      signal,
-    );
-    await drop(answer);
-  }
-
-  async function cancelUpload({ location }: UploadSession): Promise<void> {
-    const step = 'giving up an upload';
-    const expect = [200, 202, 204, 404];
-    try {
-      await drop(
-        await send(
-          { method: 'DELETE', url: location, scopes: cancel, expect, step },
-          AbortSignal.timeout(cancelTimeoutMs),
-        ),
-      );
-    } catch {
-      // The registry purges what is left; the failure that brought us here is the one to tell.
-    }
-  }
-
   async function getReferrers(
     digest: string,
     signal: AbortSignal,
@@ -360,10 +258,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     hasBlob,
     lacksBlob,
     openBlob: openBlobOf(ask),
-    mountBlob,
-    startUpload,
-    finishUpload,
-    cancelUpload,
+    ...createUploads(send, registry, path),
     getReferrers,
     listTags,
     listRepositories,
@@ -373,10 +268,6 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
 
 function algorithmOf(digest: string): string {
   return digest.slice(0, digest.indexOf(':'));
-}
-
-function toSession(answer: Answered): UploadSession {
-  return { location: parseUploadLocation(headerOf(answer, 'location'), answer.url) };
 }
 
 /** What a proxy shows in the place of any answer; registries that serve blobs as text say their digest. */
