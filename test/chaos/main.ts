@@ -141,7 +141,7 @@ say(`the storm took ${((performance.now() - startedAt) / 1000).toFixed(0)} s; no
 stopNoting();
 for (const { calm } of Object.values(taps)) calm();
 const { openUploads } = registries;
-const sessions = await startSessionAudit({ replicas, openUploads, ledger });
+const sessions = await startSessionAudit({ replicas, openUploads, hasCluster, ledger });
 const calmSince = Date.now();
 await recover(aftermath);
 await auditPrivate(opened, aftermath);
