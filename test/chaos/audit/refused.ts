@@ -53,7 +53,9 @@ const outageWords = /(did not answer|gave no usable answer) .* ago/;
 
 /** The right answer to who has no credentials. */
 export const denial = /does not let us read/;
-const muteness = /does not let us read .*; its pull secrets could not be read/;
+/** Without the secrets, or with what an API server that is silent has left of the time. */
+const muteness =
+  /does not let us read .*; its pull secrets could not be read|did not say within 0\.\d+ s/;
 
 /** What is checked of a write that was refused: every reason must be one that was true. */
 export function auditRefused(
@@ -142,7 +144,7 @@ function judge(
 /** Copies are named after their source; who limits how often he may be asked means all of his images. */
 function touches({ role, kind, repository }: FaultRecord, { published }: Wish): boolean {
   if (kind === 'late') return true;
-  if (role === 'cluster') return published.role === 'safe';
+  if (role === 'cluster') return true;
   if (kind === 'status-429' && (role === 'backup' || role === published.role)) return true;
   if (role === 'backup') {
     return repository === '' || repository.includes(published.repository.replaceAll('/', '__'));
