@@ -88,7 +88,7 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
     sourceError: CloneError,
   ): Promise<void> {
     if (namespace === undefined) return;
-    if ((await holds(question, privateTag(digest))) === undefined) return;
+    if (!(await isPrivate(question, digest))) return;
     for (const tag of [privateToTag(digest, { cluster, namespace }), privateToNobodyTag(digest)]) {
       if ((await holds(question, tag)) !== undefined) return;
     }
@@ -167,6 +167,12 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
   }
 
   return { beforeCopy, admit, assertServed };
+}
+
+/** Asked twice where it is not: once the source is gone nothing else says so, and a replica of the backup may lag behind. */
+async function isPrivate(question: BackupQuestion, digest: string): Promise<boolean> {
+  const mark = privateTag(digest);
+  return ((await holds(question, mark)) ?? (await holds(question, mark))) !== undefined;
 }
 
 function toFact({ backup }: BackupQuestion, digest: string, namespace: string): string {

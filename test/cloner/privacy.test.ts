@@ -199,6 +199,22 @@ describe('a private copy', () => {
     }
   });
 
+  it('is refused to others also where the backup denies its mark once, as a replica of it that lags behind does', async () => {
+    const stage = await openStage();
+    await send(start(stage), stage, 'team');
+    stage.source.faults.add(() => true, answer(503));
+    const mark = `/manifests/${privateTag(image.digest)}`;
+    const denied = stage.backup.faults.add(({ path }) => path.endsWith(mark), answer(404), {
+      times: 1,
+    });
+
+    const { response } = await send(start(stage), stage, 'other');
+
+    assert.equal(denied.hits(), 1);
+    assert.equal(response.allowed, false);
+    assert.match(response.status?.message ?? '', /its backup is private to the namespaces/);
+  });
+
   it('is refused to the same namespace of another cluster', async () => {
     const bench = await openStage();
     await send(start(bench), bench, 'team');
