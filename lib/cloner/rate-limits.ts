@@ -36,6 +36,7 @@ const maxPauseMs = 300_000;
 /** A registry that says a day is tried again sooner: the limit may have been lifted. */
 const maxQuietMs = 3_600_000;
 const maxLimits = 1_000;
+const codes = { source: 'SOURCE_RATE_LIMITED', backup: 'BACKUP_RATE_LIMITED' } as const;
 
 export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): RateLimits {
   const limits = new Map<string, Limit>();
@@ -57,7 +58,7 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
         limits.delete(key);
         return answer;
       } catch (error) {
-        if (!isLimit(error)) throw error;
+        if (!isLimitOf(question, error)) throw error;
         note(key, error.retryAfterMs);
         if (leftOf(key) + (now() - startedAt) > patienceMs) throw error;
       }
@@ -88,8 +89,9 @@ function keyOf({ domain, access: { side, credentials } }: LimitedQuestion): stri
   return JSON.stringify([side, domain, credentials?.username, credentials?.password]);
 }
 
-function isLimit(error: unknown): error is CloneError {
-  return error instanceof CloneError && error.code.endsWith('_RATE_LIMITED');
+/** A question to the backup may end with what the source had said before. */
+function isLimitOf({ access: { side } }: LimitedQuestion, error: unknown): error is CloneError {
+  return error instanceof CloneError && error.code === codes[side];
 }
 
 function toError({ domain, access }: LimitedQuestion, ms: number): CloneError {
@@ -100,7 +102,7 @@ function toError({ domain, access }: LimitedQuestion, ms: number): CloneError {
       ? '; who logs in with SOURCE_AUTH_FILE has a limit of his own'
       : '';
   return new CloneError(
-    isSource ? 'SOURCE_RATE_LIMITED' : 'BACKUP_RATE_LIMITED',
+    codes[access.side],
     `${name} limits how often it may be asked, for ${formatWait(ms)} more${advice}`,
     { retryAfterMs: ms },
   );

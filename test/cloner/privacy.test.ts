@@ -199,6 +199,23 @@ describe('a private copy', () => {
     }
   });
 
+  it('is refused to others where the source limits, and the backup is not spared for that', async () => {
+    const stage = await openStage();
+    const handler = start(stage);
+    await send(handler, stage, 'team');
+    seed(stage.source, 'team/app:2', makeImage({ seed: 'two' }));
+    let limits = true;
+    stage.source.faults.add(() => limits, answer(429));
+    const { response } = await send(handler, stage, 'other');
+    assert.match(response.status?.message ?? '', /its backup is private to the namespaces/);
+    limits = false;
+
+    const next = await send(handler, stage, 'team', 'team/app:2');
+
+    assertAdmitted(next.response);
+    assert.equal(next.response.warnings, undefined);
+  });
+
   it('is refused to others also where the backup denies its mark once, as a replica of it that lags behind does', async () => {
     const stage = await openStage();
     await send(start(stage), stage, 'team');

@@ -79,6 +79,14 @@ describe('createRateLimits', () => {
     });
   });
 
+  it('does not take the source’s limit for one of the backup, whose question it ended', async () => {
+    const { ask } = stage();
+    const backup = { access: { side: 'backup', credentials } } as const;
+    await assert.rejects(ask(limited(600_000), backup), { code: 'SOURCE_RATE_LIMITED' });
+
+    assert.equal(await ask(works, backup), 'there');
+  });
+
   it('keeps each client’s limit by itself', async () => {
     const { ask } = stage();
     await assert.rejects(ask(limited(60_000)));
