@@ -1,22 +1,22 @@
 import { CloneError } from '../errors.ts';
-import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
+import { formatReference, type Reference } from '../image/reference.ts';
 import type {
   CloneOutcome,
-  CopyProgress,
   CopyResult,
   CredentialSource,
   Credentials,
   ImageCloner,
   Logger,
   Observer,
-  PullSecretRefs,
   WorkloadSecrets,
 } from '../ports.ts';
 import { createAskBackup } from './ask-backup.ts';
-import { type BackupQuestion, type BackupState, findCopy, isCopyOf, readBackup } from './backup.ts';
-import type { Copies, Copy, CopyKey, Find, Work } from './copies.ts';
+import { type BackupQuestion, findCopy, isCopyOf, readBackup } from './backup.ts';
+import type { Copies, Find } from './copies.ts';
 import { createCrowd } from './crowd.ts';
+import { type EnsureRequest, type Errand, lateBackup, toQuestion, waitFor } from './errand.ts';
 import { isBackupsFault, isUnmarkable, orFailure } from './faults.ts';
+import { type Found, toReady } from './found.ts';
 import { findHold, holdWarning, isPassable, unfinishedWarning } from './hold.ts';
 import { createOutages } from './outages.ts';
 import { createPatrol, type PatrolDeps } from './patrol.ts';
@@ -25,6 +25,7 @@ import { describeProgress } from './progress.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { createReport } from './report.ts';
 import { type CheckedSource, createSourceCheck } from './source.ts';
+import { createStartCopy } from './start-copy.ts';
 import {
   assertMovable,
   type BackupWrite,
@@ -60,54 +61,17 @@ const maxFindMs = 30_000;
 /** In which a backup answers that is there. */
 const minAnswerMs = 1_000;
 
-interface EnsureRequest {
-  readonly source: Reference;
-  readonly backup: Reference;
-  /** Whose pull secrets may open the source. */
-  readonly pod?: PullSecretRefs | undefined;
-  /** Reads only. */
-  readonly dryRun: boolean;
-  /** How long registries may take to answer, and how long is waited for a copy. */
-  readonly budgetMs: number;
-  /** How long a copy is waited for at most, from the beginning. @default budgetMs */
-  readonly copyWaitMs?: number;
-  /** Whose turn a copy takes. @default nobody's in particular */
-  readonly namespace?: string;
-  /** A controller repeats itself, so what failed a moment ago is not tried for it again. @default true */
-  readonly isPerson?: boolean;
-  /** Ends the waiting, never the copy. */
-  readonly signal: AbortSignal;
-  /** For the log. */
-  readonly uid: string;
-}
-
 /** Makes the backup hold one image, or says why it does not. Rejects only for bugs. */
 export type EnsureBackup = (request: EnsureRequest) => Promise<CloneOutcome>;
-
-/** One image on its way through the steps. */
-interface Errand extends EnsureRequest {
-  readonly backup: Reference & { readonly tag: string };
-  readonly access: BackupQuestion['access'];
-  readonly state: BackupState;
-  readonly remainingMs: () => number;
-  readonly opener?: CopyKey['opener'];
-}
-
-/** What is to be used, and how it came to be there. */
-interface Found {
-  readonly digest?: string;
-  readonly result: 'present' | 'copied' | 'fallback' | 'planned';
-  readonly bytes?: number;
-  readonly warnings: readonly string[];
-}
 
 /**
  * The policy between a review and the adapters, written once for all of them: look into the backup, ask the source,
  * copy what is missing, fall back to the backup when the source is gone.
  */
 export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
-  const { cloner, copies, now, wallClock = Date.now } = deps;
+  const { cloner, now, wallClock = Date.now } = deps;
   const report = createReport(deps);
+  const start = createStartCopy({ ...deps, report, wallClock });
   const outages = createOutages({ now });
   const limits = createRateLimits({ now });
   const crowd = createCrowd();
@@ -136,7 +100,9 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       crowd.run(request.namespace ?? '', request.signal, async (signal) => {
         const errand = await lookIntoBackup({ ...request, signal }, remainingMs);
         const found = await find(errand);
-        return 'status' in found ? found : toReady(errand, found, now() - startedAt);
+        return 'status' in found
+          ? found
+          : toReady(errand, found, now() - startedAt, deps.pinDigests);
       }),
     );
     report.outcome(request, outcome, now() - startedAt);
@@ -288,32 +254,6 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     }
   }
 
-  /** Starts what writes into the backup, or joins it. */
-  function start(
-    errand: Errand,
-    digest: string,
-    purpose: CopyKey['purpose'],
-    work: (write: BackupWrite) => Promise<CopyResult>,
-    find?: Find,
-  ): Copy {
-    const { backup, access, namespace = '', isPerson = true, opener } = errand;
-    const { domain, path, tag } = backup;
-    const target = canonicalReference({ domain, path, tag });
-    const log = report.progress(errand);
-    const key: CopyKey = { target, sourceDigest: digest, purpose, namespace, isPerson, opener };
-    const writing: Work = (signal, share) => {
-      const onProgress = (progress: CopyProgress): void => {
-        share(progress);
-        log(progress);
-      };
-      const { adoptExisting } = deps;
-      return report.copy(() =>
-        work({ cloner, backup, access, adoptExisting, signal, onProgress, wallClock }),
-      );
-    };
-    return copies.start(key, writing, find);
-  }
-
   async function fallBack(errand: Errand, error: unknown): Promise<Found> {
     const { source, backup, state, pod } = errand;
     const { digest } = state;
@@ -335,51 +275,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     return { digest, result: 'fallback', warnings: [warning] };
   }
 
-  function toReady({ source, backup }: Errand, found: Found, durationMs: number): CloneOutcome {
-    const { domain, path, tag } = backup;
-    const { digest, result, bytes = 0 } = found;
-    const wantsDigest = deps.pinDigests || source.digest !== undefined;
-    const isUnknown = wantsDigest && digest === undefined;
-    const { digest: _digest, ...named } = source;
-    const unknown = `dry run: the copy's digest is not known yet: ${formatReference(named)}`;
-    return {
-      status: 'ready',
-      image: { domain, path, tag, ...(wantsDigest && digest !== undefined && { digest }) },
-      result,
-      bytes,
-      durationMs,
-      warnings: isUnknown ? [...found.warnings, unknown] : found.warnings,
-    };
-  }
-
   function platformWarnings(source: Reference, { isIndex }: CheckedSource): readonly string[] {
     if (!isIndex || cloner.keepsDigest) return [];
     return [`${formatReference(source)}: only the docker daemon's own platform is backed up`];
-  }
-}
-
-/** Of somebody who does not wait. */
-function toQuestion({ backup, access }: Errand, cloner: ImageCloner): BackupQuestion {
-  return { cloner, backup, access, signal: new AbortController().signal };
-}
-
-function lateBackup({ source, backup }: Errand): CloneError {
-  return new CloneError(
-    'BACKUP_UNAVAILABLE',
-    `the backup registry ${backup.domain} answered so late that no time was left to look for ${formatReference(source)}`,
-  );
-}
-
-async function waitFor(
-  copy: Copy,
-  { budgetMs, copyWaitMs = budgetMs, remainingMs, signal }: Errand,
-): Promise<Awaited<ReturnType<Copy['wait']>>> {
-  const expiry = new AbortController();
-  const ms = Math.max(0, copyWaitMs - (budgetMs - remainingMs()));
-  const timer = setTimeout(() => expiry.abort(), Math.min(ms, remainingMs()));
-  try {
-    return await copy.wait(AbortSignal.any([expiry.signal, signal]));
-  } finally {
-    clearTimeout(timer);
   }
 }

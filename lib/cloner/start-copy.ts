@@ -1,0 +1,50 @@
+import { canonicalReference } from '../image/reference.ts';
+import type { CopyProgress, CopyResult, ImageCloner } from '../ports.ts';
+import type { Copies, Copy, CopyKey, Find, Work } from './copies.ts';
+import type { Errand } from './errand.ts';
+import type { Report } from './report.ts';
+import type { BackupWrite } from './write-backup.ts';
+
+/** Starts what writes into the backup, or joins it. */
+export type StartCopy = (
+  errand: Errand,
+  digest: string,
+  purpose: CopyKey['purpose'],
+  work: (write: BackupWrite) => Promise<CopyResult>,
+  find?: Find,
+) => Copy;
+
+export interface StartCopyDeps {
+  readonly cloner: ImageCloner;
+  readonly copies: Copies;
+  readonly report: Report;
+  readonly adoptExisting: boolean;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+}
+
+export function createStartCopy({
+  cloner,
+  copies,
+  report,
+  adoptExisting,
+  wallClock,
+}: StartCopyDeps): StartCopy {
+  return (errand, digest, purpose, work, find) => {
+    const { backup, access, namespace = '', isPerson = true, opener } = errand;
+    const { domain, path, tag } = backup;
+    const target = canonicalReference({ domain, path, tag });
+    const log = report.progress(errand);
+    const key: CopyKey = { target, sourceDigest: digest, purpose, namespace, isPerson, opener };
+    const writing: Work = (signal, share) => {
+      const onProgress = (progress: CopyProgress): void => {
+        share(progress);
+        log(progress);
+      };
+      return report.copy(() =>
+        work({ cloner, backup, access, adoptExisting, signal, onProgress, wallClock }),
+      );
+    };
+    return copies.start(key, writing, find);
+  };
+}
