@@ -1,19 +1,18 @@
 import type Docker from 'dockerode';
-import type { AuthConfig } from 'dockerode';
 import * as v from 'valibot';
 import { createLocks } from '../../cloner/locks.ts';
 import { CloneError } from '../../errors.ts';
-import { canonicalRepository, dockerHub, isDigest, type Reference } from '../../image/reference.ts';
+import { canonicalRepository, isDigest, type Reference } from '../../image/reference.ts';
 import type {
   CopyProgress,
   CopyRequest,
   CopyResult,
-  Credentials,
   ImageCloner,
   RegistryAccess,
-  ResolvedImage,
 } from '../../ports.ts';
+import { createResolve } from './distribution.ts';
 import { type Attempt, isNotLocal, toCloneError } from './failure.ts';
+import { toAuthConfig, toName } from './names.ts';
 import { createLayerProgress } from './progress.ts';
 import { readLines } from './stream.ts';
 
@@ -24,20 +23,7 @@ export interface DockerClonerOptions {
 
 type Progress = (progress: CopyProgress) => void;
 
-/** Answer of `GET /distribution/{name}/json`; `Platforms` is null for a single image of an OCI type. */
-const distributionSchema = v.object({
-  Descriptor: v.object({
-    mediaType: v.optional(v.string(), ''),
-    digest: v.pipe(v.string(), v.check(isDigest, 'is not a digest')),
-  }),
-});
-
 const inspectSchema = v.object({ Id: v.string() });
-
-const indexTypes = new Set([
-  'application/vnd.oci.image.index.v1+json',
-  'application/vnd.docker.distribution.manifest.list.v2+json',
-]);
 
 /**
  * Copies through the docker socket: pull, tag, push. The daemon takes its own platform out of an index and writes the
@@ -45,32 +31,7 @@ const indexTypes = new Set([
  */
 export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner {
   const locks = createLocks();
-
-  async function resolve(
-    image: Reference,
-    { side, credentials }: RegistryAccess,
-    signal: AbortSignal,
-  ): Promise<ResolvedImage | undefined> {
-    signal.throwIfAborted();
-    const name = toName(image);
-    try {
-      const answer = await dial(docker, {
-        path: `/distribution/${name}/json`,
-        method: 'GET',
-        statusCodes: { 200: true },
-        // Without the header dockerd would ask with its own credentials, if it had any.
-        authconfig: toAuthConfig(image, credentials),
-        abortSignal: signal,
-      });
-      const { Descriptor } = v.parse(distributionSchema, answer);
-      return { digest: Descriptor.digest, isIndex: indexTypes.has(Descriptor.mediaType) };
-    } catch (error) {
-      signal.throwIfAborted();
-      const failure = toCloneError(error, { side, image });
-      if (failure.code.endsWith('_NOT_FOUND')) return undefined;
-      throw failure;
-    }
-  }
+  const resolve = createResolve(docker);
 
   async function copy(
     request: CopyRequest,
@@ -257,49 +218,9 @@ async function follow(
   }
 }
 
-/** The name that the daemon takes: by digest where there is one, and always with its registry. */
-function toName(image: Reference): string {
-  const version = image.digest === undefined ? `:${image.tag ?? 'latest'}` : `@${image.digest}`;
-  return `${canonicalRepository(image)}${version}`;
-}
-
-function toAuthConfig({ domain }: Reference, credentials: Credentials | undefined): AuthConfig {
-  const serveraddress = domain === dockerHub ? 'https://index.docker.io/v1/' : domain;
-  const { username = '', password = '' } = credentials ?? {};
-  return { username, password, serveraddress };
-}
-
 function otherDigest(image: Reference): CloneError {
   return new CloneError(
     'BACKUP_REFUSED',
     `the docker daemon pushed two different images as one to ${canonicalRepository(image)}; it was left as it was`,
   );
-}
-
-interface DialOptions {
-  readonly path: string;
-  readonly method: string;
-  readonly statusCodes: Readonly<Record<number, true>>;
-  readonly authconfig: AuthConfig;
-  readonly abortSignal: AbortSignal;
-}
-
-interface Dialer {
-  dial(options: DialOptions, callback: (error: unknown, data: unknown) => void): void;
-}
-
-/** dockerode's own `distribution()` drops the abort signal, and would leave a request behind for each host that hangs. */
-function dial({ modem }: Pick<Docker, 'modem'>, options: DialOptions): Promise<unknown> {
-  const dialer: unknown = modem;
-  if (!isDialer(dialer)) throw new TypeError('dockerode has no modem');
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  dialer.dial(options, (error, data) => {
-    if (error === null || error === undefined) resolve(data);
-    else reject(error);
-  });
-  return promise;
-}
-
-function isDialer(value: unknown): value is Dialer {
-  return typeof value === 'object' && value !== null && 'dial' in value;
 }

@@ -1,0 +1,73 @@
+import type Docker from 'dockerode';
+import type { AuthConfig } from 'dockerode';
+import * as v from 'valibot';
+import { isDigest } from '../../image/reference.ts';
+import type { ImageCloner } from '../../ports.ts';
+import { toCloneError } from './failure.ts';
+import { toAuthConfig, toName } from './names.ts';
+
+/** Answer of `GET /distribution/{name}/json`; `Platforms` is null for a single image of an OCI type. */
+const distributionSchema = v.object({
+  Descriptor: v.object({
+    mediaType: v.optional(v.string(), ''),
+    digest: v.pipe(v.string(), v.check(isDigest, 'is not a digest')),
+  }),
+});
+
+const indexTypes = new Set([
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+]);
+
+/** Asks a registry for one image, through the daemon. */
+export function createResolve(docker: Pick<Docker, 'modem'>): ImageCloner['resolve'] {
+  return async (image, { side, credentials }, signal) => {
+    signal.throwIfAborted();
+    const name = toName(image);
+    try {
+      const answer = await dial(docker, {
+        path: `/distribution/${name}/json`,
+        method: 'GET',
+        statusCodes: { 200: true },
+        // Without the header dockerd would ask with its own credentials, if it had any.
+        authconfig: toAuthConfig(image, credentials),
+        abortSignal: signal,
+      });
+      const { Descriptor } = v.parse(distributionSchema, answer);
+      return { digest: Descriptor.digest, isIndex: indexTypes.has(Descriptor.mediaType) };
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = toCloneError(error, { side, image });
+      if (failure.code.endsWith('_NOT_FOUND')) return undefined;
+      throw failure;
+    }
+  };
+}
+
+interface DialOptions {
+  readonly path: string;
+  readonly method: string;
+  readonly statusCodes: Readonly<Record<number, true>>;
+  readonly authconfig: AuthConfig;
+  readonly abortSignal: AbortSignal;
+}
+
+interface Dialer {
+  dial(options: DialOptions, callback: (error: unknown, data: unknown) => void): void;
+}
+
+/** dockerode's own `distribution()` drops the abort signal, and would leave a request behind for each host that hangs. */
+function dial({ modem }: Pick<Docker, 'modem'>, options: DialOptions): Promise<unknown> {
+  const dialer: unknown = modem;
+  if (!isDialer(dialer)) throw new TypeError('dockerode has no modem');
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  dialer.dial(options, (error, data) => {
+    if (error === null || error === undefined) resolve(data);
+    else reject(error);
+  });
+  return promise;
+}
+
+function isDialer(value: unknown): value is Dialer {
+  return typeof value === 'object' && value !== null && 'dial' in value;
+}
