@@ -1,7 +1,7 @@
 import { drop, headerOf } from './answer.ts';
+import type { Ask } from './ask.ts';
 import { RegistryError } from './failure.ts';
 import type { Descriptor } from './manifest.ts';
-import type { Answered } from './transport.ts';
 
 /** Opens a blob at `offset`. */
 export type OpenBlob = (
@@ -9,18 +9,6 @@ export type OpenBlob = (
   offset: number,
   signal: AbortSignal,
 ) => Promise<AsyncIterable<Uint8Array>>;
-
-/** A GET below the repository; `undefined` for one of the statuses that mean absence. */
-type Ask = (
-  request: {
-    readonly method: 'GET';
-    readonly rest: string;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly step: string;
-  },
-  absent: readonly number[],
-  signal: AbortSignal,
-) => Promise<Answered | undefined>;
 
 const step = 'reading a layer';
 

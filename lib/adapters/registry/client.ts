@@ -1,19 +1,21 @@
 import { isDigest, isPath, isTag } from '../../image/reference.ts';
 import { drop, headerOf } from './answer.ts';
+import type { Ask } from './ask.ts';
 import type { Scope } from './auth.ts';
 import { type OpenBlob, openBlobOf } from './blob-range.ts';
 import { RegistryError } from './failure.ts';
 import { listNames } from './listing.ts';
 import {
+  accept,
+  algorithmOf,
   digestOf,
   isKnownType,
-  manifestTypes,
   maxManifestBytes,
   parseMediaType,
   quote,
-  schema1Types,
 } from './manifest.ts';
-import type { Answered, RegistryRequest, Send } from './transport.ts';
+import { createPresence, type Presence } from './presence.ts';
+import type { Send } from './transport.ts';
 import { createUploads, type Uploads } from './uploads.ts';
 
 /** A manifest as it was served, to the byte. */
@@ -25,7 +27,7 @@ export interface ServedManifest {
 }
 
 /** The verbs of the distribution API (distribution-spec), for one repository of one registry. */
-export interface RepositoryClient extends Uploads {
+export interface RepositoryClient extends Presence, Uploads {
   /** What a tag or digest is, without its bytes. */
   headManifest(
     reference: string,
@@ -38,12 +40,6 @@ export interface RepositoryClient extends Uploads {
     manifest: ServedManifest,
     signal: AbortSignal,
   ): Promise<{ readonly hasSubject: boolean }>;
-  /** Whether it need not be written: a registry that does not say is written to, and decides. */
-  hasManifest(digest: string, signal: AbortSignal): Promise<boolean>;
-  /** As `hasManifest`. */
-  hasBlob(digest: string, signal: AbortSignal): Promise<boolean>;
-  /** Whether it is certainly not there. Rejects where the registry does not say. */
-  lacksBlob(digest: string, signal: AbortSignal): Promise<boolean>;
   /** The blob from `offset` on. */
   readonly openBlob: OpenBlob;
   /** Manifests that say that they are about `digest`; `undefined` where the registry has no such API. */
@@ -56,7 +52,6 @@ export interface RepositoryClient extends Uploads {
   deleteManifest(digest: string, signal: AbortSignal): Promise<void>;
 }
 
-const accept = [...manifestTypes, ...schema1Types].join(', ');
 const indexType = 'application/vnd.oci.image.index.v1+json';
 
 export function createRepositoryClient(send: Send, registry: URL, path: string): RepositoryClient {
@@ -66,20 +61,13 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
 
   const at = (rest: string): URL => new URL(`/v2/${path}/${rest}`, registry);
 
-  async function ask(
-    request: Pick<RegistryRequest, 'method' | 'headers' | 'maxBytes' | 'step'> & {
-      readonly rest: string;
-    },
-    absent: readonly number[],
-    signal: AbortSignal,
-  ): Promise<Answered | undefined> {
-    const { rest, ...asked } = request;
+  const ask: Ask = async ({ rest, ...asked }, absent, signal) => {
     const expect = [200, 206, ...absent];
     const answer = await send({ ...asked, url: at(rest), scopes: pull, expect }, signal);
     if (!absent.includes(answer.status)) return answer;
     await drop(answer);
     return undefined;
-  }
+  };
 
   async function headManifest(
     reference: string,
@@ -159,45 +147,6 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     return { hasSubject: headerOf(answer, 'oci-subject') !== undefined };
   }
 
-  async function hasManifest(digest: string, signal: AbortSignal): Promise<boolean> {
-    const step = 'looking for a part';
-    const request = {
-      method: 'HEAD',
-      rest: `manifests/${digest}`,
-      headers: { accept },
-      step,
-    } as const;
-    return await isHeld(request, digest, signal);
-  }
-
-  async function hasBlob(digest: string, signal: AbortSignal): Promise<boolean> {
-    const step = 'looking for a layer';
-    return await isHeld({ method: 'HEAD', rest: `blobs/${digest}`, step }, digest, signal);
-  }
-
-  async function lacksBlob(digest: string, signal: AbortSignal): Promise<boolean> {
-    const step = 'looking for a layer';
-    const answer = await ask({ method: 'HEAD', rest: `blobs/${digest}`, step }, [404], signal);
-    if (answer === undefined) return true;
-    await drop(answer);
-    if (isPage(answer)) throw noAnswer(step);
-    return false;
-  }
-
-  async function isHeld(
-    request: Parameters<typeof ask>[0],
-    digest: string,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    // Artifactory says 403 of what is not there, and others do not know HEAD.
-    const answer = await ask(request, [403, 404, 405], signal);
-    if (answer === undefined) return false;
-    await drop(answer);
-    if (isPage(answer)) return false;
-    const held = headerOf(answer, 'docker-content-digest');
-    return held === undefined || held === digest || algorithmOf(held) !== algorithmOf(digest);
-  }
-
   async function getReferrers(
     digest: string,
     signal: AbortSignal,
@@ -254,31 +203,14 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     headManifest,
     getManifest,
     putManifest,
-    hasManifest,
-    hasBlob,
-    lacksBlob,
     openBlob: openBlobOf(ask),
+    ...createPresence(ask),
     ...createUploads(send, registry, path),
     getReferrers,
     listTags,
     listRepositories,
     deleteManifest,
   };
-}
-
-function algorithmOf(digest: string): string {
-  return digest.slice(0, digest.indexOf(':'));
-}
-
-/** What a proxy shows in the place of any answer; registries that serve blobs as text say their digest. */
-function isPage(answer: Answered): boolean {
-  const mediaType = parseMediaType(headerOf(answer, 'content-type'));
-  return mediaType === 'text/html' && headerOf(answer, 'docker-content-digest') === undefined;
-}
-
-function noAnswer(step: string): RegistryError {
-  const message = `${step}: it served a web page; is there a proxy or a login in front of it?`;
-  return new RegistryError('UNAVAILABLE', message, { status: 200 });
 }
 
 /** With no digest to check it by, the login page of a proxy would pass for the image. */

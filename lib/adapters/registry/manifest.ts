@@ -33,10 +33,13 @@ const indexTypes: readonly string[] = manifestTypes.slice(0, 2);
 const imageTypes: readonly string[] = manifestTypes.slice(2);
 
 /** Asked for last, only to be told that the image is one. */
-export const schema1Types = [
+const schema1Types = [
   'application/vnd.docker.distribution.manifest.v1+prettyjws',
   'application/vnd.docker.distribution.manifest.v1+json',
 ] as const;
+
+/** The header that asks for all of them. */
+export const accept = [...manifestTypes, ...schema1Types].join(', ');
 
 /** Readers everywhere stop at 4 MiB. */
 export const maxManifestBytes = 4 * 1024 * 1024;
@@ -197,9 +200,14 @@ function partOf(value: unknown, name: string): unknown {
   return part;
 }
 
+/** `sha256` of `sha256:…`. */
+export function algorithmOf(digest: string): string {
+  return digest.slice(0, digest.indexOf(':'));
+}
+
 /** The digest of some bytes, in the algorithm of another digest. */
 export function digestOf(bytes: Uint8Array, like = 'sha256:'): string {
-  const algorithm = like.slice(0, like.indexOf(':'));
+  const algorithm = algorithmOf(like);
   return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
 }
 

@@ -1,0 +1,11 @@
+import type { Answered, RegistryRequest } from './transport.ts';
+
+/** A question below one repository; resolves with `undefined` for one of the statuses that mean absence. */
+export type Ask = (
+  request: Pick<RegistryRequest, 'method' | 'headers' | 'maxBytes' | 'step'> & {
+    /** `manifests/1.27`. */
+    readonly rest: string;
+  },
+  absent: readonly number[],
+  signal: AbortSignal,
+) => Promise<Answered | undefined>;
