@@ -56,9 +56,9 @@ export function createHttp(options: HttpOptions): Http {
   let dispatchers = openAll();
 
   /** Whom we no longer trust is not spoken to over an old connection either; what is being sent is sent to its end. */
-  async function renew(): Promise<void> {
-    await trust?.refresh();
-    const found = trust?.certificates();
+  async function renew(trusted: Trust): Promise<void> {
+    await trusted.refresh();
+    const found = trusted.certificates();
     if (found === ca) return;
     ca = found;
     const old = dispatchers;
@@ -71,7 +71,7 @@ export function createHttp(options: HttpOptions): Http {
       const reach = reaches.of(url, sentBy);
       assertPlain(url, step);
       if (!reaches.allows(url, reach)) throw forbidden(step);
-      if (trust !== undefined) await renew();
+      if (trust !== undefined) await renew(trust);
       signal.throwIfAborted();
       try {
         const answer = await request(url, {
