@@ -19,6 +19,7 @@ import { type Override, overridePolicy } from './overrides.ts';
 import { type PlannedImage, planReview, type ReviewPlan } from './plan.ts';
 import type { ReviewPolicy } from './policy.ts';
 import type { AdmissionReview } from './review.ts';
+import { logReview, verdictOf } from './review-log.ts';
 
 export interface AdmissionHandlerDeps {
   readonly cloner: ImageCloner;
@@ -70,8 +71,6 @@ export type AdmissionHandler = (body: unknown, options: ReviewOptions) => Promis
 const controllerBudgetMs = 1_000;
 /** So that their answer says how far the copy is. */
 const controllerCopyWaitMs = 800;
-/** No name of an object is longer, its namespace included. */
-const maxLoggedLength = 320;
 /** For names that are appended: the port has a shorter patience of its own. */
 const pullSecretsBudgetMs = 5_000;
 
@@ -225,39 +224,4 @@ async function settledWithin(work: Promise<unknown>, ms: number): Promise<void> 
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const timer = setTimeout(() => resolve(undefined), ms);
   await Promise.race([work, promise]).finally(() => clearTimeout(timer));
-}
-
-function logReview(
-  logger: Logger,
-  plan: ReviewPlan,
-  { response }: AdmissionReview,
-  verdict: ReviewEvent['verdict'],
-  ms: number,
-): void {
-  const { uid, kind, operation, namespace, name, dryRun } = plan.request;
-  const { status, warnings } = response;
-  logger.info(
-    {
-      uid,
-      kind: toShort(kind.group === '' ? kind.kind : `${kind.group}/${kind.kind}`),
-      operation: toShort(operation),
-      object: toShort(namespace === '' ? name : `${namespace}/${name}`),
-      dryRun,
-      verdict,
-      ...(status !== undefined && { message: status.message }),
-      ...(warnings !== undefined && { warnings: warnings.length }),
-      ms: Math.round(ms),
-    },
-    'review answered',
-  );
-}
-
-/** A name is validated after us, and a forged review may have any. */
-function toShort(text: string): string {
-  return text.length > maxLoggedLength ? `${text.slice(0, maxLoggedLength)}…` : text;
-}
-
-function verdictOf({ response }: AdmissionReview): ReviewEvent['verdict'] {
-  if (!response.allowed) return response.status?.code === 504 ? 'retry' : 'denied';
-  return response.patch === undefined ? 'untouched' : 'patched';
 }

@@ -4,9 +4,10 @@ import { setRecent } from '../../cloner/set-recent.ts';
 import type { Credentials } from '../../ports.ts';
 import { type HttpAnswer, headerOf, readBody } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
-import { isTransient, RegistryError, toRegistryError } from './failure.ts';
+import { isTransient, RegistryError } from './failure.ts';
 import type { Http } from './http.ts';
 import { isOwnRealm, parseRealm } from './realm.ts';
+import { toRegistryError } from './refusal.ts';
 import { parseToken, type Token } from './token.ts';
 
 /** What a request needs to do, in the words of the token protocol: `repository:library/nginx:pull`. */

@@ -1,10 +1,11 @@
 import { drop, type HttpAnswer, headerOf, readBody } from './answer.ts';
 import type { Authorizer, Scope } from './auth.ts';
 import { type BackoffOptions, createBackoff } from './backoff.ts';
-import { RegistryError, toRegistryError } from './failure.ts';
+import { RegistryError } from './failure.ts';
 import type { Http, HttpRequest } from './http.ts';
 import type { Quiet } from './quiet.ts';
 import { redirectOf } from './redirect.ts';
+import { toRegistryError } from './refusal.ts';
 
 /** A request to one registry, and what it needs to be allowed to do. */
 export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | 'signal'> {

@@ -4,8 +4,8 @@ import {
   RegistryError,
   toCloneError,
   toConnectionError,
-  toRegistryError,
 } from '../../../lib/adapters/registry/failure.ts';
+import { toRegistryError } from '../../../lib/adapters/registry/refusal.ts';
 import { CloneError, type RegistryReason } from '../../../lib/errors.ts';
 
 const now = Date.UTC(2026, 10, 24, 3, 0, 0);
