@@ -58,6 +58,21 @@ function holdCopy({ backup }: Bench, of: Image): ReturnType<typeof createHold> {
   return hold;
 }
 
+/** A copy of the older image that is held, and the newer one at the source meanwhile. */
+async function openSlow(): Promise<{
+  readonly bench: Bench;
+  readonly hold: ReturnType<typeof createHold>;
+  readonly slow: Promise<boolean>;
+}> {
+  bench = await openBench();
+  seed(bench.source, 'app:1', older);
+  const hold = holdCopy(bench, older);
+  const slow = send(start(bench), bench);
+  await hold.waiting();
+  seed(bench.source, 'app:1', newer);
+  return { bench, hold, slow };
+}
+
 function heldBy({ store }: Pick<MemoryRegistry, 'store'>, tag: string): string | undefined {
   const [repository = ''] = store.repositories();
   return store.manifest(repository, tag)?.digest;
@@ -67,12 +82,7 @@ const generation = ({ digest }: Image): string => `1.${digest.slice(7, 19)}`;
 
 describe('a copy that another process has overtaken', () => {
   it('leaves the tag at what the source holds now, and keeps its own generation', async () => {
-    bench = await openBench();
-    seed(bench.source, 'app:1', older);
-    const hold = holdCopy(bench, older);
-    const slow = send(start(bench), bench);
-    await hold.waiting();
-    seed(bench.source, 'app:1', newer);
+    const { bench, hold, slow } = await openSlow();
     assert.equal(await send(start(bench), bench), true);
 
     hold.release();
@@ -83,12 +93,7 @@ describe('a copy that another process has overtaken', () => {
   });
 
   it('moves the tag where the source has gone back to it meanwhile', async () => {
-    bench = await openBench();
-    seed(bench.source, 'app:1', older);
-    const hold = holdCopy(bench, older);
-    const slow = send(start(bench), bench);
-    await hold.waiting();
-    seed(bench.source, 'app:1', newer);
+    const { bench, hold, slow } = await openSlow();
     await send(start(bench), bench);
     seed(bench.source, 'app:1', older);
 
@@ -101,12 +106,7 @@ describe('a copy that another process has overtaken', () => {
 
   for (const status of [503, 404]) {
     it(`leaves the tag where it was moved to when the source says ${status} now`, async () => {
-      bench = await openBench();
-      seed(bench.source, 'app:1', older);
-      const hold = holdCopy(bench, older);
-      const slow = send(start(bench), bench);
-      await hold.waiting();
-      seed(bench.source, 'app:1', newer);
+      const { bench, hold, slow } = await openSlow();
       await send(start(bench), bench);
       bench.source.faults.add(({ path }) => path.endsWith('/manifests/1'), answer(status));
 

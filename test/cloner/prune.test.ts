@@ -76,6 +76,11 @@ async function open(): Promise<Stage> {
   };
 }
 
+/** Removes a generation of the tag `1`, of which only the newest is to be kept. */
+function removeOld(shelf: BackupShelf, digest: string): Promise<boolean> {
+  return removeGeneration(shelf, { digest, of: ['1'] }, { keep: 1, used: new Set() }, signal);
+}
+
 describe('planPrune', () => {
   it('lets go what is older than the newest so many', async () => {
     const { move, plan } = await open();
@@ -259,15 +264,7 @@ describe('removeGeneration', () => {
     move('1', two, 2);
     put('golden', one);
 
-    assert.equal(
-      await removeGeneration(
-        shelf,
-        { digest: one.digest, of: ['1'] },
-        { keep: 1, used: new Set() },
-        signal,
-      ),
-      false,
-    );
+    assert.equal(await removeOld(shelf, one.digest), false);
     assert.ok(tags().includes('golden'));
   });
 
@@ -299,15 +296,7 @@ describe('removeGeneration', () => {
       return await next(exchange);
     });
 
-    assert.equal(
-      await removeGeneration(
-        shelf,
-        { digest: one.digest, of: ['1'] },
-        { keep: 1, used: new Set() },
-        signal,
-      ),
-      false,
-    );
+    assert.equal(await removeOld(shelf, one.digest), false);
     assert.ok(tags().includes('1'));
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
@@ -322,15 +311,7 @@ describe('removeGeneration', () => {
       return await next(exchange);
     });
 
-    assert.equal(
-      await removeGeneration(
-        shelf,
-        { digest: one.digest, of: ['1'] },
-        { keep: 1, used: new Set() },
-        signal,
-      ),
-      false,
-    );
+    assert.equal(await removeOld(shelf, one.digest), false);
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
@@ -351,12 +332,7 @@ describe('removeGeneration', () => {
         },
         { times: 1 },
       );
-      return await removeGeneration(
-        stage.shelf,
-        { digest, of: ['1'] },
-        { keep: 1, used: new Set() },
-        signal,
-      );
+      return await removeOld(stage.shelf, digest);
     }
 
     it('as a part', async () => {
@@ -420,18 +396,10 @@ describe('removeGeneration', () => {
     // One of several behind one address has not heard of it yet.
     bench.backup.faults.add(({ path }) => path.endsWith('/1.hold'), answer(404));
 
-    await assert.rejects(
-      removeGeneration(
-        shelf,
-        { digest: one.digest, of: ['1'] },
-        { keep: 1, used: new Set() },
-        signal,
-      ),
-      {
-        code: 'BACKUP_UNAVAILABLE',
-        message: /^the registry lists 1\.hold and does not show it just now: nothing is removed/,
-      },
-    );
+    await assert.rejects(removeOld(shelf, one.digest), {
+      code: 'BACKUP_UNAVAILABLE',
+      message: /^the registry lists 1\.hold and does not show it just now: nothing is removed/,
+    });
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
@@ -443,15 +411,7 @@ describe('removeGeneration', () => {
     put(dangling, four);
     bench.backup.faults.add(({ path }) => path.endsWith(`/${dangling}`), answer(404));
 
-    assert.equal(
-      await removeGeneration(
-        shelf,
-        { digest: one.digest, of: ['1'] },
-        { keep: 1, used: new Set() },
-        signal,
-      ),
-      true,
-    );
+    assert.equal(await removeOld(shelf, one.digest), true);
     assert.ok(!tags().includes(generationTag('1', one.digest)));
   });
 
@@ -466,10 +426,7 @@ describe('removeGeneration', () => {
       answer(404),
     );
 
-    await assert.rejects(
-      removeGeneration(shelf, { digest: old, of: ['1'] }, { keep: 1, used: new Set() }, signal),
-      { code: 'BACKUP_UNAVAILABLE' },
-    );
+    await assert.rejects(removeOld(shelf, old), { code: 'BACKUP_UNAVAILABLE' });
     assert.ok(bench.backup.store.manifests('acme/app').includes(one.digest));
   });
 
@@ -483,16 +440,8 @@ describe('removeGeneration', () => {
       return await next(exchange);
     });
 
-    await assert.rejects(
-      removeGeneration(
-        shelf,
-        { digest: one.digest, of: ['1'] },
-        { keep: 1, used: new Set() },
-        signal,
-      ),
-      {
-        message: /the registry removed other tags, too: golden; nothing more is removed$/,
-      },
-    );
+    await assert.rejects(removeOld(shelf, one.digest), {
+      message: /the registry removed other tags, too: golden; nothing more is removed$/,
+    });
   });
 });

@@ -3,6 +3,7 @@ import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parseAnswer } from '../../functions/demo/answer.ts';
+import { deployment, review } from '../support/reviews.ts';
 import { createAuthDir } from './support/auth-dir.ts';
 import { type Registry, startRegistry } from './support/docker-registry.ts';
 import { pushImage } from './support/images.ts';
@@ -68,15 +69,8 @@ describe('a backup registry with a CA of its own', () => {
   }
 
   async function apply(tag: string): Promise<string> {
-    const spec = { containers: [{ name: 'web', image: `${source.host}/app:${tag}` }] };
-    const request = {
-      uid: 'u',
-      kind: { group: '', version: 'v1', kind: 'Pod' },
-      operation: 'CREATE',
-      object: { metadata: {}, spec },
-    };
-    const body = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request };
-    const answer = await webhook.review(body);
+    const object = deployment({ web: `${source.host}/app:${tag}` });
+    const answer = await webhook.review(review({ object }));
     const { isAllowed, status } = parseAnswer(answer.body);
     return isAllowed ? 'allowed' : (status?.message ?? '');
   }
