@@ -119,7 +119,7 @@ pull-secret NAMESPACE:
 # what the backup has of an image, with the webhook's own variables: REGISTRY, REGISTRY_AUTH_DIR, …
 [group("backup")]
 generations IMAGE:
-    node --import tsx functions/generations/main.ts list {{ quote(IMAGE) }}
+    node --import tsx functions/generations/main.ts generations {{ quote(IMAGE) }}
 
 # make a tag of the backup hold an older generation, DIGEST, and hold it there; --release ends that
 [group("backup")]

@@ -6,7 +6,7 @@ import { prune } from './prune.ts';
 import { runRollback } from './rollback.ts';
 
 const usages = {
-  list: 'generations IMAGE',
+  generations: 'generations IMAGE',
   rollback: 'rollback IMAGE DIGEST, or rollback IMAGE --release',
   prune: 'prune [IMAGE…] [--used FILE] [--apply]',
 } as const;
@@ -29,7 +29,7 @@ async function main(): Promise<boolean> {
   const { positionals, values } = readArguments();
   const [image = '', digest] = positionals;
   switch (command) {
-    case 'list':
+    case 'generations':
       if (positionals.length !== 1) throw wrongUsage(command);
       return await listGenerations(await openBackup(process.env), image, print, signal);
     case 'rollback': {

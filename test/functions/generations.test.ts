@@ -85,7 +85,7 @@ describe('functions/generations/main.ts', () => {
     seed(registry, `backups/evil:${generationTag('1', hostile.digest)}`, hostile);
     seed(registry, 'backups/evil:1', hostile);
 
-    const { code, lines } = await run(['list', 'evil:1']);
+    const { code, lines } = await run(['generations', 'evil:1']);
 
     assert.equal(code, 0);
     assert.match(lines.join('\n'), /li \[2Jnux\/amd64/);
@@ -93,7 +93,7 @@ describe('functions/generations/main.ts', () => {
   });
 
   it('does not care how the webhook listens', async () => {
-    const { code, stderr } = await run(['list', 'nginx:1.27'], {
+    const { code, stderr } = await run(['generations', 'nginx:1.27'], {
       TLS_CLIENT_CA_FILE: '/files/ca.crt',
     });
 
@@ -101,7 +101,7 @@ describe('functions/generations/main.ts', () => {
   });
 
   it('lists what the backup has, rolls back, holds, and releases', async () => {
-    const listed = await run(['list', 'nginx:1.27']);
+    const listed = await run(['generations', 'nginx:1.27']);
     const move = moveTag('1.27', { at: Date.UTC(2026, 10, 25, 3, 34), from: old.digest });
     const pad = (text: string, width: number): string => text.padEnd(width);
     assert.deepEqual(listed, {
@@ -129,7 +129,7 @@ describe('functions/generations/main.ts', () => {
     assert.equal(held('1.27.hold'), old.digest);
 
     // As `kubectl get` shows it.
-    const again = await run(['list', `${host}/backups/nginx:1.27`]);
+    const again = await run(['generations', `${host}/backups/nginx:1.27`]);
     assert.match(again.lines[2] ?? '', new RegExp(`^${short(old)}  current, held  20`));
 
     const released = await run(['rollback', 'nginx:1.27', '--release']);
@@ -193,8 +193,8 @@ describe('functions/generations/main.ts', () => {
     code: number,
     stderr: RegExp,
   ])[] = [
-    ['no command', [], 2, /usage: list \| rollback \| prune/],
-    ['no image', ['list'], 2, /^list: usage: generations IMAGE\n$/],
+    ['no command', [], 2, /usage: generations \| rollback \| prune/],
+    ['no image', ['generations'], 2, /^generations: usage: generations IMAGE\n$/],
     ['no digest', ['rollback', 'nginx:1.27'], 2, /^rollback: usage: rollback IMAGE DIGEST, or/],
     [
       'a digest that is none',
@@ -204,15 +204,15 @@ describe('functions/generations/main.ts', () => {
     ],
     [
       'a pinned image',
-      ['list', `nginx@${old.digest}`],
+      ['generations', `nginx@${old.digest}`],
       2,
       /is pinned to a digest, which never moves/,
     ],
     [
       'a strange flag',
-      ['list', 'nginx', '--apply'],
+      ['generations', 'nginx', '--apply'],
       2,
-      /^list: --apply and --used: not known to list\n$/,
+      /^generations: --apply and --used: not known to generations\n$/,
     ],
     [
       'a generation that is not there',
@@ -283,7 +283,7 @@ describe('functions/generations/main.ts', () => {
   });
 
   it('says that it has nothing of an image', async () => {
-    const end = await run(['list', 'redis:7']);
+    const end = await run(['generations', 'redis:7']);
 
     assert.equal(end.code, 1);
     assert.deepEqual(end.lines, [
@@ -295,7 +295,7 @@ describe('functions/generations/main.ts', () => {
   it('never prints the password', async () => {
     registry.faults.add(() => true, answer(403));
 
-    const end = await run(['list', 'nginx:1.27']);
+    const end = await run(['generations', 'nginx:1.27']);
 
     assert.equal(end.code, 1);
     assert.match(end.stderr, /refuses the credentials of registry-auth/);

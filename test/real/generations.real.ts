@@ -110,7 +110,7 @@ describe('generations on real docker-registries', () => {
         const second = await publish('second');
         assert.notEqual(first, second);
 
-        const listed = await must(['list', image]);
+        const listed = await must(['generations', image]);
         assert.match(listed[2] ?? '', new RegExp(`^${second.slice(0, 19)}  current  20\\d\\d-`));
         assert.match(listed[3] ?? '', new RegExp(`^${first.slice(0, 19)}  `));
         assert.equal(listed.length, 4);
@@ -156,7 +156,7 @@ describe('generations on real docker-registries', () => {
         assert.match(report.at(-1) ?? '', /^2 would go with KEEP_GENERATIONS=1/);
         assert.deepEqual(await backup.tags(repository), tags);
 
-        const listed = await must(['list', image]);
+        const listed = await must(['generations', image]);
         const oldest = (listed[4] ?? '').slice(0, 19);
         await must(['rollback', image, oldest]);
         await must(['prune', '--apply'], { KEEP_GENERATIONS: '1' });
@@ -187,7 +187,7 @@ describe('generations on real docker-registries', () => {
     }
     await webhook.stop();
 
-    const listed = await recipe(['list', image], strict);
+    const listed = await recipe(['generations', image], strict);
     assert.equal(listed.stdout.trimEnd().split('\n').length, 4, listed.stdout);
     const end = await recipe(['prune', image, '--apply'], strict, { KEEP_GENERATIONS: '1' });
 
@@ -196,7 +196,7 @@ describe('generations on real docker-registries', () => {
       end.stderr,
       `prune: the backup registry ${strict.host} does not let anybody delete (405); distribution wants storage.delete.enabled for it\n`,
     );
-    assert.equal((await recipe(['list', image], strict)).stdout, listed.stdout);
+    assert.equal((await recipe(['generations', image], strict)).stdout, listed.stdout);
   });
 
   it('reads the tags of a repository that has more than a page of them', async () => {
@@ -215,7 +215,7 @@ describe('generations on real docker-registries', () => {
       assert.equal(put.status, 201);
     }
 
-    const [, , row = ''] = await must(['list', 'many:1']);
+    const [, , row = ''] = await must(['generations', 'many:1']);
 
     assert.equal(
       row.split(' ').filter((word) => /^(n\d+|1(\.[0-9a-f]{12})?)$/.test(word)).length,
