@@ -132,12 +132,14 @@ export function createCopies({
   function begin({ target, namespace = '', opener }: CopyKey, work: Work): Entry {
     let meter: Meter | undefined;
 
-    async function run(): Promise<CopyResult> {
+    async function run(signal: AbortSignal): Promise<CopyResult> {
       const own = createMeter(now);
       meter = own;
       meters.add(own);
       try {
-        return await work(aborting.signal, (progress) => own.note(progress));
+        return await work(AbortSignal.any([aborting.signal, signal]), (progress) =>
+          own.note(progress),
+        );
       } finally {
         meters.delete(own);
       }
@@ -164,7 +166,7 @@ export function createCopies({
           entry.waiters -= 1;
         }
       },
-      progress: () => meter?.read(),
+      progress: () => (ahead() === undefined ? meter?.read() : undefined),
       place() {
         const before = ahead();
         if (before === undefined) return undefined;

@@ -1,5 +1,5 @@
 import { CloneError } from '../errors.ts';
-import { setRecent } from './set-recent.ts';
+import { createTurns, firstTurnMs, type Turn } from './turns.ts';
 
 /** What waits in a line, and for whom. */
 interface Place {
@@ -19,15 +19,19 @@ export interface Ticket<Result> {
   share(namespace: string): void;
 }
 
+/** Fails when its signal is aborted: it goes back in line then, and is begun anew. */
+type Task<Result> = (signal: AbortSignal) => Promise<Result>;
+
 /**
  * A waiting line with fair turns: a limited number of tasks run at once, and when one ends the namespaces that wait take turns,
  * whoever has a thousand waiting like the one who has one. Until others have not asked for a day, no namespace takes the last turn
- * as well: copies from a registry that dribbles may last for hours. Bounded: in a full line the namespace with the most places loses
- * its last one to a newcomer that has fewer.
+ * as well: copies from a registry that dribbles may last for hours. Where all turns are taken and a namespace has none, one that has
+ * lasted for minutes goes back in line, and has twice the time when it is begun anew. Bounded: in a full line the namespace with the
+ * most places loses its last one to a newcomer that has fewer.
  */
 export interface Line {
   /** Throws `CloneError` `LINE_FULL` where there is no place for this namespace. */
-  join<Result>(place: Place, task: () => Promise<Result>): Ticket<Result>;
+  join<Result>(place: Place, task: Task<Result>): Ticket<Result>;
   counts(): { readonly running: number; readonly waiting: number };
   /** Whoever waits is sent away, and so is who comes. */
   close(reason: CloneError): void;
@@ -42,71 +46,67 @@ export interface LineOptions {
 interface Waiting {
   readonly target: string;
   readonly namespaces: Set<string>;
-  /** It takes the turn of this namespace. */
-  readonly begin: (namespace: string) => void;
+  /** How long its turn may last while others have none. */
+  readonly turnMs: number;
+  readonly turn: Promise<Turn>;
+  readonly begin: (turn: Turn) => void;
   readonly drop: (reason: CloneError) => void;
 }
 
 /** A full line does not empty within seconds. */
 const fullRetryMs = 10_000;
-/** For so long the last turn is kept for others than the one who has all: a day, in which most teams deploy. */
-const recentMs = 86_400_000;
-const maxRecent = 1_000;
 
 export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
   const waiting = new Set<Waiting>();
-  /** The order of the namespaces is that of their turns; in each the order is that of arrival. */
+  /** What each namespace waits for, in the order of arrival. */
   const queues = new Map<string, Set<Waiting>>();
   const targets = new Map<string, Set<Waiting>>();
   const busy = new Set<string>();
-  /** How many turns each namespace has now. */
-  const turnsOf = new Map<string, number>();
-  /** When each namespace asked last, the latest at the end. */
-  const askedAt = new Map<string, number>();
-  /** Who asked before a restart is not known: everybody may have. */
-  const startedAt = now();
-  let running = 0;
+  const turns = createTurns(maxRunning, now);
   let closed: CloneError | undefined;
 
-  function join<Result>({ target, namespace }: Place, task: () => Promise<Result>): Ticket<Result> {
+  function join<Result>({ target, namespace }: Place, task: Task<Result>): Ticket<Result> {
     if (closed !== undefined) throw closed;
-    const turn = Promise.withResolvers<string>();
-    const item: Waiting = {
-      target,
-      namespaces: new Set(),
-      begin: turn.resolve,
-      drop: turn.reject,
-    };
-    noteAsker(namespace);
-    const isAtOnce =
-      running < maxRunning && !busy.has(target) && !targets.has(target) && mayTakeTurn(namespace);
+    turns.noteAsker(namespace);
+    const isAtOnce = !busy.has(target) && !targets.has(target) && turns.isFreeFor(namespace);
     if (!isAtOnce && waiting.size >= maxWaiting) makeRoom(namespace);
-    waiting.add(item);
-    addTo(targets, target, item);
-    enqueue(item, namespace);
+    let item = wait(target, [namespace], firstTurnMs);
     admit();
     return {
       done: run(),
       ahead: () => (waiting.has(item) ? countBefore(item) : undefined),
       share(other) {
-        noteAsker(other);
+        turns.noteAsker(other);
         if (waiting.has(item)) enqueue(item, other);
         admit();
       },
     };
 
     async function run(): Promise<Result> {
-      const owner = await turn.promise;
-      try {
-        return await task();
-      } finally {
-        running -= 1;
-        turnsOf.set(owner, turnsIn(owner) - 1);
-        if (turnsIn(owner) === 0) turnsOf.delete(owner);
-        busy.delete(target);
-        admit();
+      for (;;) {
+        const turn = await item.turn;
+        try {
+          return await task(turn.signal);
+        } catch (error) {
+          if (!turn.signal.aborted) throw error;
+          if (closed !== undefined) throw closed;
+          item = wait(target, item.namespaces, 2 * item.turnMs);
+        } finally {
+          turn.end();
+          busy.delete(target);
+          admit();
+        }
       }
     }
+  }
+
+  function wait(target: string, namespaces: Iterable<string>, turnMs: number): Waiting {
+    const { promise: turn, resolve: begin, reject: drop } = Promise.withResolvers<Turn>();
+    const item: Waiting = { target, namespaces: new Set(), turnMs, turn, begin, drop };
+    waiting.add(item);
+    addTo(targets, target, item);
+    for (const namespace of namespaces) enqueue(item, namespace);
+    return item;
   }
 
   function enqueue(item: Waiting, namespace: string): void {
@@ -122,53 +122,38 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
 
   /** Hands out all turns that there are. */
   function admit(): void {
-    while (running < maxRunning) {
-      const next = pick();
-      if (next === undefined) return;
+    for (let next = pick(); next !== undefined; next = pick()) {
       const { item, namespace } = next;
       leave(item);
-      // Its turn is over: it goes behind the others.
-      const queue = queues.get(namespace);
-      if (queue !== undefined) {
-        queues.delete(namespace);
-        queues.set(namespace, queue);
-      }
-      running += 1;
-      turnsOf.set(namespace, turnsIn(namespace) + 1);
       busy.add(item.target);
-      item.begin(namespace);
+      item.begin(turns.begin(namespace, item.turnMs));
     }
+    const [first] = queuesInTurn().find(([, queue]) => firstOf(queue) !== undefined) ?? [];
+    if (first !== undefined) turns.callBackFor(first);
   }
 
   function pick(): { readonly item: Waiting; readonly namespace: string } | undefined {
-    for (const [namespace, queue] of queues) {
-      if (!mayTakeTurn(namespace)) continue;
-      // Not the first that came for its target: a tag has room for hundreds of pinned digests, each of them a copy.
-      for (const item of queue) if (!busy.has(item.target)) return { item, namespace };
+    for (const [namespace, queue] of queuesInTurn()) {
+      const item = turns.isFreeFor(namespace) ? firstOf(queue) : undefined;
+      if (item !== undefined) return { item, namespace };
     }
     return undefined;
   }
 
-  /** The last turn is for others, where there are any. */
-  function mayTakeTurn(namespace: string): boolean {
-    // Whoever copies by hand is nobody's neighbour.
-    if (maxRunning === 1 || namespace === '' || turnsIn(namespace) < maxRunning - 1) return true;
-    const [, latestAt = startedAt] = [...askedAt].findLast(([other]) => other !== namespace) ?? [];
-    return now() - latestAt >= recentMs;
+  /** Not the first that came for its target: a tag has room for hundreds of pinned digests, each of them a copy. */
+  function firstOf(queue: ReadonlySet<Waiting>): Waiting | undefined {
+    for (const item of queue) if (!busy.has(item.target)) return item;
+    return undefined;
   }
 
-  function turnsIn(namespace: string): number {
-    return turnsOf.get(namespace) ?? 0;
-  }
-
-  function noteAsker(namespace: string): void {
-    setRecent(askedAt, namespace, now(), maxRecent);
+  function queuesInTurn(): [string, Set<Waiting>][] {
+    return [...queues].toSorted(([a], [b]) => turns.compare(a, b));
   }
 
   /** Plays the turns that come before it. Whom a busy target lets pass is not foreseen. */
   function countBefore(wanted: Waiting): number {
     const gone = new Set<Waiting>();
-    let rounds = [...queues.values()].map((queue) => queue.values());
+    let rounds = queuesInTurn().map(([, queue]) => queue.values());
     while (rounds.length > 0) {
       const left: typeof rounds = [];
       for (const queue of rounds) {
@@ -210,7 +195,11 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
     }
   }
 
-  return { join, counts: () => ({ running, waiting: waiting.size }), close };
+  return {
+    join,
+    counts: () => ({ running: turns.count(), waiting: waiting.size }),
+    close,
+  };
 }
 
 function nextOf(queue: Iterator<Waiting>, gone: ReadonlySet<Waiting>): Waiting | undefined {

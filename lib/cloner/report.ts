@@ -14,7 +14,7 @@ export interface Report {
   /** A line once a second while a copy runs. */
   progress(subject: ReportSubject): (progress: CopyProgress) => void;
   /** Counts a copy once, however many reviews wait for it, and also if none does any more. */
-  copy(work: () => Promise<CopyResult>): Promise<CopyResult>;
+  copy(subject: ReportSubject, work: () => Promise<CopyResult>): Promise<CopyResult>;
   /** A line for each image of a review. */
   outcome(subject: ReportSubject, outcome: CloneOutcome, ms: number): void;
 }
@@ -42,7 +42,10 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
     };
   }
 
-  async function copy(work: () => Promise<CopyResult>): Promise<CopyResult> {
+  async function copy(
+    { uid, source }: ReportSubject,
+    work: () => Promise<CopyResult>,
+  ): Promise<CopyResult> {
     const startedAt = now();
     try {
       const copied = await work();
@@ -54,6 +57,11 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
         const seconds = (now() - startedAt) / 1000;
         observer.cloned({ result: 'failed', reason: error.code, seconds, bytes: 0 });
         counted.add(error);
+        // Reviews that meet another failure have a line of their own.
+        if (error.code === 'INTERRUPTED') {
+          const fields = { uid, source: canonicalReference(source), reason: error.message };
+          logger.info(fields, 'copy interrupted');
+        }
       }
       throw error;
     }

@@ -41,7 +41,7 @@ export function createStartCopy({
         share(progress);
         log(progress);
       };
-      return report.copy(() =>
+      return report.copy(errand, () =>
         work({ cloner, backup, access, adoptExisting, signal, onProgress, wallClock }),
       );
     };

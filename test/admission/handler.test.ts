@@ -711,10 +711,7 @@ describe('createAdmissionHandler when there is more to copy than turns', () => {
         'container "d": d:1 waits to be copied: the line is full: 2 copies wait for their turn (MAX_WAITING), 2 of them for namespace crowd',
       details: { retryAfterSeconds: 10 },
     });
-    assert.equal(
-      response.status?.message,
-      'container "e": e:1 waits to be copied: second in line, 1 copy before it',
-    );
+    assert.equal(response.status?.message, 'container "e": e:1 waits to be copied: next in line');
     assert.equal(cloner.tags('acme/e')['1'], `sha256:${'4'.repeat(64)}`);
   });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createCopies } from '../../lib/cloner/copies.ts';
 import { createAdmissionHandler } from '../../lib/index.ts';
 import type { ImageCloner } from '../../lib/ports.ts';
 import { createFakeCloner } from '../support/fake-cloner.ts';
@@ -47,5 +48,48 @@ describe('a namespace that applies thousands of images of a registry that never 
     const [answer] = await Promise.all(evil);
     assert.equal(answer?.response.status?.code, 504);
     assert.equal(open, 0);
+  });
+});
+
+describe('a namespace whose registry serves an endless image, with MAX_CLONES=1', () => {
+  it('has the only turn for two minutes, and then another namespace has it', async () => {
+    const fake = createFakeCloner();
+    fake.put('nginx:1.27', `sha256:${'a'.repeat(64)}`);
+    fake.put('evil.example/endless:1', `sha256:${'e'.repeat(64)}`);
+    let time = 0;
+    const now = (): number => time;
+    const cloner: ImageCloner = {
+      ...fake,
+      async copy(request, signal, onProgress) {
+        if (request.source.domain !== 'evil.example')
+          return await fake.copy(request, signal, onProgress);
+        const { promise, reject } = Promise.withResolvers<never>();
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+        return await promise;
+      },
+    };
+    const copies = createCopies({ maxCopies: 1, now });
+    const handler = createAdmissionHandler({ cloner, copies, policy: policy(), now });
+    const apply = async (namespace: string, image: string): Promise<unknown> => {
+      const { response } = await handler(
+        review({ namespace, object: deployment({ web: image }) }),
+        {
+          signal: AbortSignal.timeout(10_000),
+          budgetMs: 100,
+        },
+      );
+      return response.status?.message ?? response.allowed;
+    };
+    const endless = 'container "web": still copying evil.example/endless:1: started';
+    assert.equal(await apply('evil', 'evil.example/endless:1'), endless);
+    const inLine = 'container "web": nginx:1.27 waits to be copied: next in line';
+    assert.equal(await apply('shop', 'nginx:1.27'), inLine);
+
+    time = 120_000;
+
+    assert.equal(await apply('shop', 'nginx:1.27'), true);
+    assert.equal(await apply('evil', 'evil.example/endless:1'), endless);
+    copies.stop({ abort: true });
+    await copies.idle();
   });
 });

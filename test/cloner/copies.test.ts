@@ -184,13 +184,45 @@ describe('createCopies for many', () => {
       copies.start({ ...key(target), namespace: target === 'd' ? 'shop' : 'crowd' }, work).place(),
     );
 
-    assert.deepEqual(places, [undefined, { ahead: 0 }, { ahead: 1 }, { ahead: 1 }]);
+    assert.deepEqual(places, [undefined, { ahead: 0 }, { ahead: 1 }, { ahead: 0 }]);
     works[0]?.finish();
-    await works[1]?.started;
-    works[1]?.finish();
     await works[3]?.started;
-    assert.equal(works[2]?.calls(), 0);
+    assert.equal(works[1]?.calls(), 0);
+    works[3]?.finish();
+    await works[1]?.started;
     assert.deepEqual(copies.counts(), { running: 1, waiting: 1 });
+  });
+
+  it('has an endless copy wait when another namespace comes, and tells so', async () => {
+    let time = 0;
+    const copies = createCopies({ maxCopies: 1, now: () => time });
+    const shop = createWork();
+    const interrupted = Promise.withResolvers<unknown>();
+    const endless = { ...key('endless'), namespace: 'crowd' };
+    const copy = copies.start(endless, async (signal, share) => {
+      share({ phase: 'copy', doneBytes: 1, totalBytes: 1_000_000 });
+      signal.addEventListener('abort', () => interrupted.resolve(signal.reason));
+      return await createWork().work(signal, share);
+    });
+    const told = copy.wait(forever);
+    await settle();
+    assert.equal(copy.place(), undefined);
+    time = 120_000;
+
+    const wanted = copies.start({ ...key('wanted'), namespace: 'shop' }, shop.work);
+
+    const reason = await interrupted.promise;
+    assert(reason instanceof CloneError);
+    assert.equal(reason.message, 'put back in line: others have waited for a turn');
+    await shop.started;
+    assert.deepEqual(copy.place(), { ahead: 0 });
+    assert.equal(copy.progress(), undefined);
+    shop.finish();
+    assert.deepEqual(await wanted.wait(forever), result);
+    await settle();
+    assert.equal(copy.place(), undefined);
+    copies.stop({ abort: true });
+    await assert.rejects(told, { code: 'INTERRUPTED', message: 'image-cloner is shutting down' });
   });
 
   it('expects a turn when the copies that run are done', async () => {

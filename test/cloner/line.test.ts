@@ -26,10 +26,14 @@ function stage({ maxRunning = 1, maxWaiting = 1_000 } = {}): Stage {
       time = ms;
     },
     join(namespace, name, target = name) {
-      const ticket = line.join({ target, namespace }, async () => {
+      const ticket = line.join({ target, namespace }, async (signal) => {
         begun.push(name);
-        const { promise, resolve } = Promise.withResolvers<string>();
+        const { promise, resolve, reject } = Promise.withResolvers<string>();
         running.set(name, resolve);
+        signal.addEventListener('abort', () => {
+          running.delete(name);
+          reject(signal.reason);
+        });
         return await promise;
       });
       ticket.done.catch(() => undefined);
@@ -59,7 +63,7 @@ describe('createLine', () => {
 
     for (let turn = 0; turn < 7; turn += 1) await end();
 
-    assert.deepEqual(begun, ['a1', 'a2', 'b1', 'c1', 'a3', 'b2', 'a4']);
+    assert.deepEqual(begun, ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
   });
 
   it('lets namespaces take turns at one target, too', async () => {
@@ -68,10 +72,10 @@ describe('createLine', () => {
     const wanted = join('b', 'b1', 'nginx:1.27');
     await settle();
 
-    assert.equal(wanted.ahead(), 1);
+    assert.equal(wanted.ahead(), 0);
     for (let turn = 0; turn < 5; turn += 1) await end();
 
-    assert.deepEqual(begun, ['a1', 'a2', 'b1', 'a3', 'a4']);
+    assert.deepEqual(begun, ['a1', 'b1', 'a2', 'a3', 'a4']);
   });
 
   it('says how many begin before one', async () => {
@@ -80,9 +84,9 @@ describe('createLine', () => {
     const [a2, a3, b1] = [join('a', 'a2'), join('a', 'a3'), join('b', 'b1')];
     await settle();
 
-    assert.deepEqual([a2.ahead(), a3.ahead(), b1.ahead()], [0, 2, 1]);
+    assert.deepEqual([a2.ahead(), a3.ahead(), b1.ahead()], [1, 2, 0]);
     await end();
-    assert.deepEqual([a2.ahead(), a3.ahead(), b1.ahead()], [undefined, 1, 0]);
+    assert.deepEqual([a2.ahead(), a3.ahead(), b1.ahead()], [0, 1, undefined]);
   });
 
   it('takes what two namespaces wait for at the turn of the first of them', async () => {
@@ -93,9 +97,9 @@ describe('createLine', () => {
 
     shared.share('b');
 
-    assert.equal(shared.ahead(), 1);
+    assert.equal(shared.ahead(), 0);
     for (let turn = 0; turn < 3; turn += 1) await end();
-    assert.deepEqual(begun, ['a1', 'a2', 'shared', 'a3']);
+    assert.deepEqual(begun, ['a1', 'shared', 'a2', 'a3']);
   });
 
   it('runs one at a time of each target, in their order, and lets others pass meanwhile', async () => {
@@ -112,6 +116,100 @@ describe('createLine', () => {
     await end('first');
 
     assert.deepEqual(begun, ['first', 'other', 'second']);
+  });
+
+  it('puts back in line what has lasted for two minutes, for a namespace that has no turn', async () => {
+    const { begun, join, at, end } = stage();
+    const endless = join('a', 'a1');
+    join('a', 'a2');
+    await settle();
+    at(119_999);
+    const other = join('b', 'b1');
+    await settle();
+    assert.deepEqual(begun, ['a1']);
+
+    at(120_000);
+    other.share('b');
+
+    await settle();
+    assert.deepEqual(begun, ['a1', 'b1']);
+    assert.equal(endless.ahead(), 1);
+    await end('b1');
+    await end('a2');
+    assert.deepEqual(begun, ['a1', 'b1', 'a2', 'a1']);
+    await end('a1');
+    assert.equal(await endless.done, 'a1');
+  });
+
+  it('gives what was put back twice the time, so that it is done some day', async () => {
+    const { begun, join, at, end } = stage();
+    const endless = join('a', 'a1');
+    await settle();
+    at(120_000);
+    join('b', 'b1');
+    await settle();
+    await end('b1');
+    const waiting = join('b', 'b2');
+
+    at(359_999);
+    waiting.share('b');
+    await settle();
+    assert.deepEqual(begun, ['a1', 'b1', 'a1']);
+    at(360_000);
+    waiting.share('b');
+
+    await settle();
+    assert.deepEqual(begun, ['a1', 'b1', 'a1', 'b2']);
+    assert.equal(endless.ahead(), 0);
+  });
+
+  it('puts back one at a time, of the namespace that has the most, and the oldest of them', async () => {
+    const { begun, join, at, end } = stage({ maxRunning: 3 });
+    join('b', 'b1');
+    await settle();
+    at(1);
+    join('a', 'a1');
+    await settle();
+    at(2);
+    join('a', 'a2');
+    await settle();
+    at(200_000);
+
+    join('c', 'c1');
+    join('d', 'd1');
+
+    await settle();
+    assert.deepEqual(begun, ['b1', 'a1', 'a2', 'c1', 'd1']);
+    await end('d1');
+    assert.deepEqual(begun.slice(5), ['b1']);
+  });
+
+  it('puts nothing back for a namespace that has a turn, nor for what waits for its own target', async () => {
+    const { begun, join, at } = stage({ maxRunning: 2 });
+    join('a', 'a1');
+    join('b', 'b1');
+    await settle();
+    at(1_000_000);
+
+    join('b', 'b2');
+    join('c', 'c1', 'a1');
+
+    await settle();
+    assert.deepEqual(begun, ['a1', 'b1']);
+  });
+
+  it('begins nothing anew once it is closed', async () => {
+    const { join, line, at } = stage();
+    const endless = join('a', 'a1');
+    await settle();
+    at(120_000);
+    const reason = new CloneError('INTERRUPTED', 'image-cloner is shutting down');
+    join('b', 'b1');
+
+    line.close(reason);
+
+    await assert.rejects(endless.done, reason);
+    assert.deepEqual(line.counts(), { running: 0, waiting: 0 });
   });
 
   const full = (namespace: string, size: number): object => ({
@@ -141,7 +239,7 @@ describe('createLine', () => {
     // Both have their share now, and nobody loses it to the other.
     assert.throws(() => join('b', 'b2'), full('b', 1));
     for (let turn = 0; turn < 4; turn += 1) await end();
-    assert.deepEqual(begun, ['a0', 'a1', 'b1', 'a2']);
+    assert.deepEqual(begun, ['a0', 'b1', 'a1', 'a2']);
   });
 
   it('sends nobody away whom others wait with', async () => {
