@@ -23,7 +23,13 @@ export async function kubectl(args: readonly string[], stdin = ''): Promise<Kube
     text(child.stdout),
     text(child.stderr),
   ]);
-  return { code, stdout, stderr: stderr.trim() };
+  return { code, stdout, stderr: withoutLog(stderr) };
+}
+
+/** What kubectl says, without what its library logs beside it: five lines, each with a stack of errors, where one sentence follows. */
+export function withoutLog(stderr: string): string {
+  const said = stderr.split('\n').filter((line) => !/^[IWEF]\d{4} \d\d:\d\d:/.test(line));
+  return (said.join('\n').trim() === '' ? stderr : said.join('\n')).trim();
 }
 
 /** As `kubectl`, where anything but exit code 0 is an error with what kubectl says. Resolves with its stdout. */

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { withoutLog } from '../../functions/deploy/kubectl.ts';
+
+const logged =
+  'E1129 02:33:58.128636   24886 memcache.go:265] "Unhandled Error" err="couldn\'t get current server API group list"';
+
+describe('withoutLog', () => {
+  it('keeps what kubectl says', () => {
+    const refused = 'The connection to the server localhost:8080 was refused';
+    assert.equal(withoutLog(`${logged}\n${logged}\n${refused}\n`), refused);
+  });
+
+  it('keeps the log where there is nothing else', () => {
+    assert.equal(withoutLog(`${logged}\n`), logged);
+  });
+
+  it('keeps the warnings of a cluster', () => {
+    const text = 'Warning: policy/v1beta1 is deprecated\nError from server (NotFound): x';
+    assert.equal(withoutLog(`${text}\n`), text);
+  });
+});
