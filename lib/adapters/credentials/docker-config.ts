@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { Credentials } from '../../ports.ts';
-import { createKeyring, type Keyring, type KeyringEntry } from './keyring.ts';
+import { createKeyring, type Keyring, type KeyringEntry, toEntry } from './keyring.ts';
 
 const entrySchema = v.object({
   auth: v.nullish(v.string()),
@@ -47,7 +47,7 @@ function parseText<const Schema extends v.GenericSchema>(
 function toEntries(entries: v.InferOutput<typeof entriesSchema>): readonly KeyringEntry[] {
   return Object.entries(entries).flatMap(([key, entry]) => {
     const credentials = toCredentials(entry ?? {});
-    return credentials === undefined ? [] : [{ key, credentials }];
+    return credentials === undefined ? [] : [toEntry(key, credentials)];
   });
 }
 

@@ -8,8 +8,21 @@ export interface Keyring {
 }
 
 export interface KeyringEntry {
-  readonly key: string;
   readonly credentials: Credentials;
+  /** Read once: two hundred images are looked up in twenty Secrets for one review. */
+  readonly location: Location;
+}
+
+interface Location {
+  readonly key: string;
+  readonly labels: readonly string[];
+  readonly port: string;
+  readonly path: string;
+}
+
+/** `key` as it stands in a docker config: a host, a URL, with a path or without. */
+export function toEntry(key: string, credentials: Credentials): KeyringEntry {
+  return { credentials, location: toLocation(key) };
 }
 
 const hubKey = 'index.docker.io';
@@ -23,34 +36,16 @@ export function createKeyring(entries: readonly KeyringEntry[]): Keyring {
     find({ domain, path }) {
       const [host, port] = splitPort(domain);
       const image = { labels: host.split('.'), port, path };
-      const matches = entries.filter((entry) => isMatch(locationOf(entry), image));
+      const matches = entries.filter(({ location }) => isMatch(location, image));
       const isHubWithoutMatch = matches.length === 0 && domain === dockerHub;
       const found = isHubWithoutMatch
-        ? entries.filter((entry) => locationOf(entry).key === hubKey)
+        ? entries.filter(({ location }) => location.key === hubKey)
         : matches;
       return found
-        .toSorted((a, b) => compare(locationOf(b).key, locationOf(a).key))
+        .toSorted((a, b) => compare(b.location.key, a.location.key))
         .map(({ credentials }) => credentials);
     },
   };
-}
-
-interface Location {
-  readonly key: string;
-  readonly labels: readonly string[];
-  readonly port: string;
-  readonly path: string;
-}
-
-/** Read once for each entry: two hundred images are looked up in twenty Secrets for one review. */
-const locations = new WeakMap<KeyringEntry, Location>();
-
-function locationOf(entry: KeyringEntry): Location {
-  const known = locations.get(entry);
-  if (known !== undefined) return known;
-  const location = toLocation(entry.key);
-  locations.set(entry, location);
-  return location;
 }
 
 function compare(a: string, b: string): number {

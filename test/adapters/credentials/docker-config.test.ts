@@ -78,9 +78,11 @@ describe('parseDockercfg', () => {
   it('reads entries without a wrapper', () => {
     const text = JSON.stringify({ 'reg.test': { auth: 'YWNtZTpzZWNyZXQ=', email: 'a@b.test' } });
 
-    assert.deepEqual(parseDockercfg(text), [
-      { key: 'reg.test', credentials: { username: 'acme', password: 'secret' } },
-    ]);
+    const [entry, ...others] = parseDockercfg(text);
+
+    assert.equal(entry?.location.key, 'reg.test');
+    assert.deepEqual(entry?.credentials, { username: 'acme', password: 'secret' });
+    assert.deepEqual(others, []);
   });
 
   it('finds nothing in a file of the newer format', () => {

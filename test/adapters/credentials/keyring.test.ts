@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createKeyring } from '../../../lib/adapters/credentials/keyring.ts';
+import { createKeyring, toEntry } from '../../../lib/adapters/credentials/keyring.ts';
 
 interface Row {
   readonly behaviour: string;
@@ -103,7 +103,7 @@ describe('createKeyring', () => {
   for (const { behaviour, keys, image, found } of rows) {
     it(behaviour, () => {
       const keyring = createKeyring(
-        keys.map((key) => ({ key, credentials: { username: key, password: 'p' } })),
+        keys.map((key) => toEntry(key, { username: key, password: 'p' })),
       );
 
       const usernames = keyring
