@@ -66,18 +66,12 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
       const access = { ...targetAccess, signal, onProgress };
       // The first name stays until the last is pushed: with a repository's last tag the daemon drops its digests too,
       // and an image that was pulled from there by digest would be gone.
-      const first = { domain, path, tag: firstTag };
-      try {
-        return await pushAs(id, first, access, async ({ digest }) => {
-          for (const tag of await moreTags(digest)) {
-            const next = await pushAs(id, { domain, path, tag }, access);
-            if (next.digest !== digest) throw otherDigest({ domain, path, tag });
-          }
-        });
-      } finally {
-        // Nobody but we gives that name: where it was there before, a process was killed in the middle of this copy.
-        await untag(toName(first));
-      }
+      return await pushAs(id, { domain, path, tag: firstTag }, access, async ({ digest }) => {
+        for (const tag of await moreTags(digest)) {
+          const next = await pushAs(id, { domain, path, tag }, access);
+          if (next.digest !== digest) throw otherDigest({ domain, path, tag });
+        }
+      });
     } finally {
       if (!wasThere) await untag(name);
     }
@@ -144,7 +138,9 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
         await afterwards?.(pushed);
         return pushed;
       } finally {
-        if (before === undefined) await untag(name);
+        // Nobody but we gives the first name: where it was there before, a process was killed in the middle of this copy.
+        const isLeftover = afterwards !== undefined;
+        if (before === undefined || isLeftover) await untag(name);
         else if (before !== id) await setTag(before, target);
       }
     });
