@@ -9,7 +9,7 @@ export {
 export { planReview, type ReviewPlan } from './admission/plan.ts';
 export type { ReviewPolicy } from './admission/policy.ts';
 export type { AdmissionReview } from './admission/review.ts';
-export { type Config, parseConfig } from './config.ts';
+export { type Config, parseConfig } from './config/config.ts';
 export { CloneError, type CloneErrorCode } from './errors.ts';
 export { type BackupLocation, backupReference, isBackup, type Naming } from './image/backup.ts';
 export { formatReference, parseReference, type Reference } from './image/reference.ts';

@@ -5,7 +5,7 @@ import { toEnsureBackup } from '../../lib/admission/handler.ts';
 import { createCopies } from '../../lib/cloner/copies.ts';
 import { createPatientEnsure, type PatientEnsure } from '../../lib/cloner/patient.ts';
 import { watchCopies } from '../../lib/cloner/watched.ts';
-import { type Config, readConfig } from '../../lib/config.ts';
+import { type Config, readConfig } from '../../lib/config/config.ts';
 import { formatReference, type Reference, type ReviewPolicy } from '../../lib/index.ts';
 import { openParts, toCloning } from '../webhook/parts.ts';
 import type { Display } from './display.ts';

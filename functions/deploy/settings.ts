@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { type Config, configVariables, parseConfig } from '../../lib/config.ts';
+import { type Config, configVariables, parseConfig } from '../../lib/config/config.ts';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';

@@ -1,6 +1,6 @@
 import { parseDockerConfig } from '../../lib/adapters/credentials/docker-config.ts';
 import { openRegistryCloner } from '../../lib/adapters/registry/index.ts';
-import { toBackupNamespace } from '../../lib/config.ts';
+import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
 import { formatReference } from '../../lib/index.ts';
 import {
   createMemoryRegistry,

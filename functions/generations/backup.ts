@@ -5,7 +5,8 @@ import {
   openBackupRegistry,
   openTrust,
 } from '../../lib/adapters/registry/index.ts';
-import { type Config, parseConfig, toBackupNamespace } from '../../lib/config.ts';
+import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
+import { type Config, parseConfig } from '../../lib/config/config.ts';
 import { CloneError } from '../../lib/errors.ts';
 import {
   type BackupLocation,

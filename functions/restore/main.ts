@@ -1,6 +1,7 @@
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { createLogger } from '../../lib/adapters/log.ts';
-import { type Config, parseConfig, toBackupNamespace } from '../../lib/config.ts';
+import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
+import { type Config, parseConfig } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
 import { findAll } from '../../lib/fleet/find-subjects.ts';

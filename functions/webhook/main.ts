@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { createLogger } from '../../lib/adapters/log.ts';
 import { createMetrics } from '../../lib/adapters/metrics.ts';
 import { type Copies, createCopies } from '../../lib/cloner/copies.ts';
-import { readConfig } from '../../lib/config.ts';
+import { readConfig } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { createAdmissionHandler, type Logger } from '../../lib/index.ts';
 import { createApp, createProbeApp } from './app.ts';

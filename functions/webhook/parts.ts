@@ -5,7 +5,8 @@ import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.t
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
 import type { Metrics } from '../../lib/adapters/metrics.ts';
 import { rememberSource } from '../../lib/cloner/remembered-source.ts';
-import { type ConfigReading, namespaceOfService, toBackupNamespace } from '../../lib/config.ts';
+import { namespaceOfService, toBackupNamespace } from '../../lib/config/backup-registry.ts';
+import { type ConfigReading } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import type {
   AdmissionHandlerDeps,

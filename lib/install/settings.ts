@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { namespaceOfService, parseConfig, toBackupNamespace } from '../config.ts';
+import { namespaceOfService, toBackupNamespace } from '../config/backup-registry.ts';
+import { parseConfig } from '../config/config.ts';
 import { ConfigError } from '../errors.ts';
 import { gatewayNamespaces } from './excluded-namespaces.ts';
 import type { BackupPlace } from './match-conditions.ts';

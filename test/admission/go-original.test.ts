@@ -5,7 +5,7 @@ import { createAdmissionHandler } from '../../lib/admission/handler.ts';
 import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import type { AdmissionReview } from '../../lib/admission/review.ts';
 import { createCopies } from '../../lib/cloner/copies.ts';
-import { toBackupNamespace } from '../../lib/config.ts';
+import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
 import { CloneError } from '../../lib/errors.ts';
 import { createFakeCloner } from '../support/fake-cloner.ts';
 import { deployment, firstImage, patchOf, policy, replaced, review } from '../support/reviews.ts';

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import * as v from 'valibot';
 import { type Document, parse, parseAllDocuments, parseDocument } from 'yaml';
 import { createApp } from '../../functions/webhook/app.ts';
-import { configVariables, parseConfig } from '../../lib/config.ts';
+import { configVariables, parseConfig } from '../../lib/config/config.ts';
 import { excludedNamespaces } from '../../lib/install/excluded-namespaces.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { toTlsSecret } from '../../lib/install/tls-secret.ts';

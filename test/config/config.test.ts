@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import {
-  type Config,
-  configVariables,
-  parseConfig,
-  readConfig,
-  toBackupNamespace,
-} from '../lib/config.ts';
-import { parseReference } from '../lib/image/reference.ts';
+import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
+import { type Config, configVariables, parseConfig, readConfig } from '../../lib/config/config.ts';
+import { parseReference } from '../../lib/image/reference.ts';
 
 function problems(env: Record<string, string>): readonly string[] {
   try {

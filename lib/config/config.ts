@@ -1,17 +1,25 @@
 import * as v from 'valibot';
-import { CloneError, ConfigError } from './errors.ts';
-import type { Naming } from './image/backup.ts';
-import { type ImagePattern, parseImagePattern } from './image/pattern.ts';
-import { dockerHub, isDomain, isDomainLike, isPath } from './image/reference.ts';
+import { ConfigError } from '../errors.ts';
+import type { Naming } from '../image/backup.ts';
+import type { ImagePattern } from '../image/pattern.ts';
+import type { BackupRegistry } from './backup-registry.ts';
+import { findMisspelt } from './misspelt.ts';
 import { findTlsProblems, type TlsSettings } from './tls.ts';
-
-/** The user's registry as configured; the namespace may still have to come from the username. */
-export interface BackupRegistry {
-  readonly domain: string;
-  /** The path of `REGISTRY` below its host, often empty. */
-  readonly path: string;
-  readonly namespace?: string;
-}
+import {
+  clusterId,
+  dockerHost,
+  flag,
+  hosts,
+  imagePatterns,
+  namespace,
+  objectName,
+  oneOf,
+  overrides,
+  owners,
+  registry,
+  text,
+  wholeNumber,
+} from './values.ts';
 
 /** Everything that can be configured, read once from the environment. */
 export interface Config {
@@ -51,136 +59,6 @@ export interface Config {
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
   readonly logFormat: 'json' | 'pretty';
 }
-
-const maxNamespaceLength = 128;
-/** Of 255 for the whole name; what is left is for the image's own. */
-const maxLocationLength = 200;
-
-const text = v.pipe(v.string(), v.trim());
-
-const flag = v.pipe(
-  text,
-  v.picklist(['true', 'false'], 'must be true or false'),
-  v.transform((value) => value === 'true'),
-);
-
-function oneOf<const Options extends readonly string[]>(
-  options: Options,
-): v.GenericSchema<string, Options[number]> {
-  return v.pipe(text, v.picklist(options, `must be ${options.join(' or ')}`));
-}
-
-function wholeNumber(min: number, max: number): v.GenericSchema<string, number> {
-  const message = `must be a whole number from ${min} to ${max}`;
-  return v.pipe(
-    text,
-    v.regex(/^\d{1,16}$/, message),
-    v.transform(Number),
-    v.minValue(min, message),
-    v.maxValue(max, message),
-  );
-}
-
-const list = v.pipe(
-  text,
-  v.transform((value) => value.split(/[\s,]+/).filter((item) => item !== '')),
-);
-
-const registry = v.pipe(
-  text,
-  v.check(
-    (value) => !value.includes('://'),
-    'is a host such as registry.example.com, without a scheme',
-  ),
-  v.transform(splitRegistry),
-  v.check(
-    ({ domain, path }) => isRegistry(domain) && (path === '' || isPath(path)),
-    'is not a registry host, such as registry.example.com:5000',
-  ),
-);
-
-const namespace = v.pipe(
-  text,
-  v.check(
-    isNamespace,
-    'must be a lower-case repository path, such as backups, of at most 128 characters',
-  ),
-);
-
-function isNamespace(value: string): boolean {
-  return isPath(value) && value.length <= maxNamespaceLength;
-}
-
-const hosts = v.pipe(
-  list,
-  v.check(
-    (items) => items.every(isRegistry),
-    'must list registry hosts, such as docker.io,quay.io',
-  ),
-  v.transform((items) => items.map(toHubAlias)),
-);
-
-const imagePatterns = v.pipe(
-  list,
-  v.rawTransform<string[], readonly ImagePattern[]>(({ dataset, addIssue, NEVER }) => {
-    try {
-      return dataset.value.map(parseImagePattern);
-    } catch (error) {
-      if (!(error instanceof CloneError)) throw error;
-      addIssue({ message: `has an entry that cannot be read: ${error.message}` });
-      return NEVER;
-    }
-  }),
-);
-
-const overridable = ['ON_ERROR', 'ON_DEADLINE'] as const;
-
-const overrides = v.pipe(
-  list,
-  v.check(
-    (items) => items.every((item) => overridable.some((name) => name === item)),
-    'must list ON_ERROR, ON_DEADLINE or both',
-  ),
-  v.transform((items) => overridable.filter((name) => items.includes(name))),
-);
-
-const owners = v.pipe(
-  list,
-  v.check(
-    (items) => items.every((item) => item === '*' || /^[a-z0-9.-]*\/[A-Z][A-Za-z0-9]*$/.test(item)),
-    'must be * or a list of group/Kind, such as apps/ReplicaSet,argoproj.io/Rollout',
-  ),
-);
-
-/**
- * In an image name `registry/x` is a path on Docker Hub: without a dot or a port no host can be told from one.
- * Names have room for ports and addresses that do not exist.
- */
-function isRegistry(host: string): boolean {
-  return isDomain(host) && isDomainLike(host) && URL.canParse(`https://${host}`);
-}
-
-const dockerHost = v.pipe(
-  text,
-  v.check(
-    (value) =>
-      /^(unix:\/\/\/.+|tcp:\/\/[^/@?#]+|https?:\/\/[^/@?#]+)$/.test(value) &&
-      URL.canParse(value) &&
-      // A percent sign in a path is a sign of an escape, also where none was meant.
-      !/%(?![0-9a-f]{2})/i.test(value),
-    'must be unix:///path/to/docker.sock or tcp://host:port',
-  ),
-);
-
-const objectName = v.pipe(
-  text,
-  v.regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, 'must be the name of a Secret'),
-);
-
-const clusterId = v.pipe(
-  text,
-  v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'must be a name of letters, digits, ., _ and -'),
-);
 
 /** One row for each variable; README's table is compared with it by a test. */
 const variables = {
@@ -256,7 +134,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     isRight: (...all) => all.every((name) => !wrong.has(name)),
     problems: [
       ...issues.map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
-      ...misspelt(env),
+      ...findMisspelt(env, names),
       ...findTlsProblems(given, output.PORT, output.TLS_PORT),
       ...pullSecretsWithDocker(given),
     ],
@@ -314,93 +192,10 @@ function toConfig(o: v.InferOutput<typeof schema>): Config {
   };
 }
 
-/**
- * Where the copies live. The username of the backup's credentials is the namespace unless one is configured.
- * Throws `ConfigError` when that username cannot be part of an image name (robot accounts, `_json_key`).
- */
-export function toBackupNamespace(
-  { domain, path, namespace: own }: BackupRegistry,
-  username: string,
-): string {
-  const last = own ?? username;
-  if (own === undefined && !isNamespace(last)) {
-    throw new ConfigError([
-      `REGISTRY_NAMESPACE must be set: the username ${JSON.stringify(username)} cannot be part of an image name`,
-    ]);
-  }
-  const whole = path === '' ? last : `${path}/${last}`;
-  if (`${domain}/${whole}`.length > maxLocationLength) {
-    throw new ConfigError([
-      `REGISTRY and REGISTRY_NAMESPACE must leave room for the names of images: together they have at most ${maxLocationLength} characters`,
-    ]);
-  }
-  return whole;
-}
-
-/**
- * The namespace of a registry that runs in the cluster itself (`registry.tools.svc:5000` → `tools`):
- * if it needed us to start, neither would.
- */
-export function namespaceOfService(domain: string): string | undefined {
-  return /^[^.:]+\.([^.:]+)\.svc(?:[.:]|$)/.exec(domain)?.[1];
-}
-
-function splitRegistry(value: string): { domain: string; path: string } {
-  const [host = '', ...rest] = value.replace(/\/+$/, '').split('/');
-  return { domain: toHubAlias(host), path: rest.join('/') };
-}
-
-function toHubAlias(host: string): string {
-  return ['', 'docker.io', 'index.docker.io', 'registry-1.docker.io'].includes(host)
-    ? dockerHub
-    : host;
-}
-
 /** A docker daemon hands a password to whatever token server a registry names. */
 function pullSecretsWithDocker(given: Readonly<Record<string, string>>): readonly string[] {
   const isWanted = given['PULL_SECRETS']?.trim() === 'true';
   return isWanted && given['CLONER']?.trim() !== 'registry'
     ? ['PULL_SECRETS needs CLONER=registry: a docker daemon cannot be trusted with them']
     : [];
-}
-
-/** What is near these belongs to others: a cluster's environment has `CLUSTER_IP` and `CLUSTER_DIR`. */
-const commonNames: ReadonlySet<string> = new Set(['CLUSTER_ID']);
-
-/** A misspelt variable would silently be its default, so what looks like one of ours is an error. */
-function misspelt(env: Readonly<Record<string, string | undefined>>): readonly string[] {
-  return Object.keys(env)
-    .filter((name) => !names.includes(name))
-    .filter((name) => !isServiceLink(name, env[name] ?? ''))
-    .flatMap((name) => {
-      const bare = name.replace(/^IMAGE_CLONER_/, '');
-      const nearest = names
-        .filter((known) => !commonNames.has(known))
-        .map((known) => ({ known, distance: editDistance(bare, known) }))
-        .filter(({ known, distance }) => distance <= (known.length < 12 ? 1 : 2))
-        .toSorted((a, b) => a.distance - b.distance)[0];
-      if (nearest !== undefined) return [`${name} is not known; did you mean ${nearest.known}?`];
-      return bare === name ? [] : [`${name} is not known`];
-    });
-}
-
-/** Kubernetes itself sets `IMAGE_CLONER_PORT=tcp://…` and its like in each pod beside a Service `image-cloner`. */
-function isServiceLink(name: string, value: string): boolean {
-  const isAddress = /_PORT(_\d+_(TCP|UDP|SCTP))?$/.test(name) && /^(tcp|udp|sctp):/.test(value);
-  const isPart = /_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$/;
-  return isAddress || isPart.test(name);
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substituted, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

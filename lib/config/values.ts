@@ -1,0 +1,121 @@
+import * as v from 'valibot';
+import { CloneError } from '../errors.ts';
+import { type ImagePattern, parseImagePattern } from '../image/pattern.ts';
+import { isPath } from '../image/reference.ts';
+import { isNamespace, isRegistry, splitRegistry, toHubAlias } from './backup-registry.ts';
+
+// What a variable can be: its text in, a value or a sentence out.
+
+export const text = v.pipe(v.string(), v.trim());
+
+export const flag = v.pipe(
+  text,
+  v.picklist(['true', 'false'], 'must be true or false'),
+  v.transform((value) => value === 'true'),
+);
+
+export function oneOf<const Options extends readonly string[]>(
+  options: Options,
+): v.GenericSchema<string, Options[number]> {
+  return v.pipe(text, v.picklist(options, `must be ${options.join(' or ')}`));
+}
+
+export function wholeNumber(min: number, max: number): v.GenericSchema<string, number> {
+  const message = `must be a whole number from ${min} to ${max}`;
+  return v.pipe(
+    text,
+    v.regex(/^\d{1,16}$/, message),
+    v.transform(Number),
+    v.minValue(min, message),
+    v.maxValue(max, message),
+  );
+}
+
+const list = v.pipe(
+  text,
+  v.transform((value) => value.split(/[\s,]+/).filter((item) => item !== '')),
+);
+
+export const registry = v.pipe(
+  text,
+  v.check(
+    (value) => !value.includes('://'),
+    'is a host such as registry.example.com, without a scheme',
+  ),
+  v.transform(splitRegistry),
+  v.check(
+    ({ domain, path }) => isRegistry(domain) && (path === '' || isPath(path)),
+    'is not a registry host, such as registry.example.com:5000',
+  ),
+);
+
+export const namespace = v.pipe(
+  text,
+  v.check(
+    isNamespace,
+    'must be a lower-case repository path, such as backups, of at most 128 characters',
+  ),
+);
+
+export const hosts = v.pipe(
+  list,
+  v.check(
+    (items) => items.every(isRegistry),
+    'must list registry hosts, such as docker.io,quay.io',
+  ),
+  v.transform((items) => items.map(toHubAlias)),
+);
+
+export const imagePatterns = v.pipe(
+  list,
+  v.rawTransform<string[], readonly ImagePattern[]>(({ dataset, addIssue, NEVER }) => {
+    try {
+      return dataset.value.map(parseImagePattern);
+    } catch (error) {
+      if (!(error instanceof CloneError)) throw error;
+      addIssue({ message: `has an entry that cannot be read: ${error.message}` });
+      return NEVER;
+    }
+  }),
+);
+
+const overridable = ['ON_ERROR', 'ON_DEADLINE'] as const;
+
+export const overrides = v.pipe(
+  list,
+  v.check(
+    (items) => items.every((item) => overridable.some((name) => name === item)),
+    'must list ON_ERROR, ON_DEADLINE or both',
+  ),
+  v.transform((items) => overridable.filter((name) => items.includes(name))),
+);
+
+export const owners = v.pipe(
+  list,
+  v.check(
+    (items) => items.every((item) => item === '*' || /^[a-z0-9.-]*\/[A-Z][A-Za-z0-9]*$/.test(item)),
+    'must be * or a list of group/Kind, such as apps/ReplicaSet,argoproj.io/Rollout',
+  ),
+);
+
+export const dockerHost = v.pipe(
+  text,
+  v.check(
+    (value) =>
+      /^(unix:\/\/\/.+|tcp:\/\/[^/@?#]+|https?:\/\/[^/@?#]+)$/.test(value) &&
+      URL.canParse(value) &&
+      // A percent sign in a path is a sign of an escape, also where none was meant.
+      !/%(?![0-9a-f]{2})/i.test(value),
+    'must be unix:///path/to/docker.sock or tcp://host:port',
+  ),
+);
+
+export const objectName = v.pipe(
+  text,
+  v.regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, 'must be the name of a Secret'),
+);
+
+export const clusterId = v.pipe(
+  text,
+  v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'must be a name of letters, digits, ., _ and -'),
+);
