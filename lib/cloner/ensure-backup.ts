@@ -15,9 +15,11 @@ import { type BackupQuestion, findCopy, isCopyOf, readBackup } from './backup.ts
 import type { Copies, Find } from './copies.ts';
 import { createCrowd } from './crowd.ts';
 import { type EnsureRequest, type Errand, lateBackup, toQuestion, waitFor } from './errand.ts';
+import { createFallBack } from './fall-back.ts';
 import { isBackupsFault, isUnmarkable, orFailure } from './faults.ts';
 import { type Found, toReady } from './found.ts';
-import { findHold, holdWarning, isPassable, unfinishedWarning } from './hold.ts';
+import { findHold } from './hold.ts';
+import { createKeepHeld } from './keep-held.ts';
 import { createOutages } from './outages.ts';
 import { createPatrol, type PatrolDeps } from './patrol.ts';
 import { createPrivacy } from './privacy.ts';
@@ -92,6 +94,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   });
 
   const patrol = createPatrol({ cloner, logger: deps.logger, now, soon: deps.soon });
+  const keepHeld = createKeepHeld(start);
+  const fallBack = createFallBack({ cloner, askBackup, privacy, patrol });
 
   return async function ensureBackup(request) {
     const startedAt = now();
@@ -227,52 +231,6 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const copy = start(errand, digest, 'mend', (write) => mendBackup(write, source, checked));
     const copied = await copy.wait(new AbortController().signal);
     deps.logger.info({ uid, backup: formatReference(backup), ...copied }, 'the backup is mended');
-  }
-
-  /** What a person holds is used, whatever the source has by now. */
-  async function keepHeld(
-    errand: Errand,
-    held: string,
-    warnings: readonly string[],
-  ): Promise<Found | CloneOutcome> {
-    const { source, backup, state, dryRun } = errand;
-    const { digest } = state;
-    const found = {
-      result: 'present',
-      warnings: [...warnings, holdWarning(source, held)],
-    } as const;
-    if (held === digest || dryRun) return { ...found, digest: held };
-    try {
-      // The rollback was interrupted before the tag moved: it is finished here.
-      const copy = start(errand, held, 'hold', (write) => markBackup(write, held, [backup.tag]));
-      const moved = await waitFor(copy, errand);
-      if (moved === undefined) return { status: 'pending', ...describeProgress(copy) };
-      return { ...found, digest: held };
-    } catch (error) {
-      if (digest === undefined || !isPassable(error)) throw error;
-      return { ...found, digest, warnings: [...warnings, unfinishedWarning(source, held)] };
-    }
-  }
-
-  async function fallBack(errand: Errand, error: unknown): Promise<Found> {
-    const { source, backup, state, pod } = errand;
-    const { digest } = state;
-    if (!(error instanceof CloneError) || digest === undefined) throw error;
-    if (!state.isOurs) {
-      const { domain, path, tag } = backup;
-      const name = formatReference({ domain, path, tag });
-      const message = `${error.message}; ${name} in the backup was not written by image-cloner and is not used`;
-      throw new CloneError(error.code, message, { cause: error });
-    }
-    const fallback = { digest, namespace: pod?.namespace };
-    await askBackup(errand, (question) => privacy.assertServed(question, fallback, error));
-    const ms = errand.remainingMs();
-    if (!(await patrol.isUsable(toQuestion(errand, cloner), digest, ms))) {
-      const message = `${error.message}; its backup is not whole any more: the backup registry has lost parts of it`;
-      throw new CloneError(error.code, message, { cause: error });
-    }
-    const warning = `using the backup of ${formatReference(source)}: ${error.message}`;
-    return { digest, result: 'fallback', warnings: [warning] };
   }
 
   function platformWarnings(source: Reference, { isIndex }: CheckedSource): readonly string[] {

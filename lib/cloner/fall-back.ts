@@ -1,0 +1,46 @@
+import { CloneError } from '../errors.ts';
+import { formatReference } from '../image/reference.ts';
+import type { ImageCloner } from '../ports.ts';
+import type { AskBackup } from './ask-backup.ts';
+import { type Errand, toQuestion } from './errand.ts';
+import type { Found } from './found.ts';
+import type { Patrol } from './patrol.ts';
+import type { Privacy } from './privacy.ts';
+
+/** Uses what the backup holds where the source fails with `error`, or throws that again with what stands against it. */
+export type FallBack = (errand: Errand, error: unknown) => Promise<Found>;
+
+export interface FallBackDeps {
+  readonly cloner: ImageCloner;
+  readonly askBackup: AskBackup;
+  readonly privacy: Pick<Privacy, 'assertServed'>;
+  readonly patrol: Pick<Patrol, 'isUsable'>;
+}
+
+export function createFallBack({ cloner, askBackup, privacy, patrol }: FallBackDeps): FallBack {
+  return async (errand, error) => {
+    const { source, backup, state, pod } = errand;
+    const { digest } = state;
+    if (!(error instanceof CloneError) || digest === undefined) throw error;
+    if (!state.isOurs) {
+      const { domain, path, tag } = backup;
+      const name = formatReference({ domain, path, tag });
+      throw worse(error, `${name} in the backup was not written by image-cloner and is not used`);
+    }
+    const fallback = { digest, namespace: pod?.namespace };
+    await askBackup(errand, (question) => privacy.assertServed(question, fallback, error));
+    const ms = errand.remainingMs();
+    if (!(await patrol.isUsable(toQuestion(errand, cloner), digest, ms))) {
+      throw worse(
+        error,
+        'its backup is not whole any more: the backup registry has lost parts of it',
+      );
+    }
+    const warning = `using the backup of ${formatReference(source)}: ${error.message}`;
+    return { digest, result: 'fallback', warnings: [warning] };
+  };
+}
+
+function worse(error: CloneError, objection: string): CloneError {
+  return new CloneError(error.code, `${error.message}; ${objection}`, { cause: error });
+}

@@ -1,0 +1,36 @@
+import type { CloneOutcome } from '../ports.ts';
+import { type Errand, waitFor } from './errand.ts';
+import type { Found } from './found.ts';
+import { holdWarning, isPassable, unfinishedWarning } from './hold.ts';
+import { describeProgress } from './progress.ts';
+import type { StartCopy } from './start-copy.ts';
+import { markBackup } from './write-backup.ts';
+
+/** Uses what a person holds, whatever the source has by now. */
+export type KeepHeld = (
+  errand: Errand,
+  held: string,
+  warnings: readonly string[],
+) => Promise<Found | CloneOutcome>;
+
+export function createKeepHeld(start: StartCopy): KeepHeld {
+  return async (errand, held, warnings) => {
+    const { source, backup, state, dryRun } = errand;
+    const { digest } = state;
+    const found = {
+      result: 'present',
+      warnings: [...warnings, holdWarning(source, held)],
+    } as const;
+    if (held === digest || dryRun) return { ...found, digest: held };
+    try {
+      // The rollback was interrupted before the tag moved: it is finished here.
+      const copy = start(errand, held, 'hold', (write) => markBackup(write, held, [backup.tag]));
+      const moved = await waitFor(copy, errand);
+      if (moved === undefined) return { status: 'pending', ...describeProgress(copy) };
+      return { ...found, digest: held };
+    } catch (error) {
+      if (digest === undefined || !isPassable(error)) throw error;
+      return { ...found, digest, warnings: [...warnings, unfinishedWarning(source, held)] };
+    }
+  };
+}
