@@ -24,7 +24,7 @@ export async function deploy(settings: DeploySettings, print: Print): Promise<bo
     const problems = generated instanceof ConfigError ? generated.problems : [];
     throw new ConfigError([...problems, ...missing, 'nothing was changed']);
   }
-  for (const note of notes) print(`Note: ${note}`);
+  for (const note of [...generated.notes, ...notes]) print(`Note: ${note}`);
   const env = await withClusterId(settings, generated.clusterId);
   const manifests = await readManifests({ ...settings, env });
 

@@ -1,10 +1,12 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
 import { parse } from 'yaml';
 import { ConfigError } from '../../lib/errors.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
+import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
 import { toHost } from './manifests.ts';
 import { tlsSecret as tlsSecretSchema, webhookConfiguration } from './objects.ts';
 
@@ -16,6 +18,8 @@ export interface Generated {
   readonly tlsSecret: string;
   /** What an older one has not written. */
   readonly clusterId: string | undefined;
+  /** Nothing that stands in the way, but that a person should know. */
+  readonly notes: readonly string[];
 }
 
 /** Reads it, and sees that it is for this installation. Throws `ConfigError` where it is not, or is not there. */
@@ -32,7 +36,31 @@ export async function readGenerated(install: InstallSettings): Promise<Generated
   if (problem !== undefined) {
     throw new ConfigError([`${install.outDir}/ is of no use here: ${problem}; run "just gen"`]);
   }
-  return { webhook, tlsSecret, clusterId: clusterId?.trim() };
+  const changed = findChanged(webhook, install);
+  const notes =
+    changed.length === 0
+      ? []
+      : [
+          `${path('webhook.yaml')} is not what "just gen" would write now (${changed.join(', ')}), and is used as it is: run "just gen" first if a setting has changed`,
+        ];
+  return { webhook, tlsSecret, clusterId: clusterId?.trim(), notes };
+}
+
+const handWritten = v.object({
+  webhooks: v.tuple([
+    v.looseObject({ clientConfig: v.looseObject({ caBundle: v.optional(v.unknown()) }) }),
+  ]),
+});
+
+/** Fields in which it differs from what the settings ask for: they may have changed since, or somebody has edited it. */
+function findChanged(webhook: string, install: InstallSettings): readonly string[] {
+  const [written] = v.parse(handWritten, parse(webhook)).webhooks;
+  const [{ clientConfig, ...wanted }] = toWebhookConfiguration(install, '').webhooks;
+  const { caBundle } = written.clientConfig;
+  const all = { ...wanted, clientConfig: { ...clientConfig, caBundle } };
+  return Object.entries(all).flatMap(([field, value]) =>
+    isDeepStrictEqual(value, written[field]) ? [] : field,
+  );
 }
 
 function problemOfWebhook(webhook: string, { name, service }: InstallSettings): string | undefined {

@@ -49,6 +49,22 @@ describe('readGenerated', () => {
     assert.match((await read()).webhook, /kind: MutatingWebhookConfiguration/);
   });
 
+  it('says what it would be by now where settings have changed since', async () => {
+    assert.deepEqual((await read()).notes, []);
+
+    const { notes } = await read({
+      WORKLOADS: 'deployments',
+      FAILURE_POLICY: 'Ignore',
+      WEBHOOK_PATH: '/other',
+      REGISTRY: 'registry.example.com',
+      REGISTRY_NAMESPACE: 'backups',
+    });
+
+    assert.deepEqual(notes, [
+      `${outDir}/webhook.yaml is not what "just gen" would write now (failurePolicy, rules, matchConditions, clientConfig), and is used as it is: run "just gen" first if a setting has changed`,
+    ]);
+  });
+
   it('wants all of it', async () => {
     await rm(join(outDir, 'tls-secret.yaml'));
 
