@@ -122,6 +122,26 @@ function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
 }
 
 describe('shareCopies', () => {
+  it('goes on elsewhere where one replica puts it back in line', async () => {
+    const { a, b, backup, clock } = stage({ maxCopies: 1 });
+    const first = a.ask({ namespace: 'crowd' }).wait(forever);
+    await settle();
+    const second = b.ask({ namespace: 'crowd' }).wait(forever);
+    await clock.advance(121_000);
+    assert.deepEqual(backup.begun, ['a sha256:a']);
+
+    const other = 'backup.test/acme/alpine:3.20';
+    const wanted = a.ask({ target: other, sourceDigest: 'sha256:b', namespace: 'shop' });
+    await clock.advance(3_000);
+
+    assert.deepEqual(backup.begun, ['a sha256:a', 'a sha256:b', 'b sha256:a']);
+    backup.finish();
+    await clock.advance(3_000);
+    assert.deepEqual(await wanted.wait(forever), { ...copied, digest: 'sha256:b' });
+    assert.deepEqual(await second, copied);
+    assert.deepEqual(await first, elsewhere);
+  });
+
   it('makes one copy, and the other replica finds it in the backup', async () => {
     const { a, b, backup, clock, leases } = stage();
     const first = a.ask().wait(forever);
