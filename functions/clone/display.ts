@@ -1,4 +1,4 @@
-import { toPrintable } from '../../lib/admission/verdict.ts';
+import { toPrintable } from '../../lib/admission/printable.ts';
 import type { CopyProgress } from '../../lib/index.ts';
 
 /** What a person sees while copies run: bars on a terminal, lines in a pipe. */

@@ -1,4 +1,5 @@
 import type { CloneError, CloneErrorCode } from '../errors.ts';
+import { toPrintable } from './printable.ts';
 import type { AdmissionStatus } from './review.ts';
 import type { ImagePlace } from './workload.ts';
 
@@ -78,11 +79,6 @@ export function toWarning(text: string): string {
   if (line.length <= maxWarningLength) return line;
   // The cut may have gone through a character of two halves.
   return `${line.slice(0, maxWarningLength - 1).replace(/[\ud800-\udbff]$/, '')}…`;
-}
-
-/** Names and registries' answers are other people's text; terminals obey control characters. */
-export function toPrintable(text: string): string {
-  return text.toWellFormed().replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 }
 
 function listObstacles(obstacles: readonly Obstacle[]): string {

@@ -4,7 +4,6 @@ import {
   formatObstacle,
   type Obstacle,
   toDenial,
-  toPrintable,
   toRetry,
   toWarning,
 } from '../../lib/admission/verdict.ts';
@@ -129,21 +128,4 @@ describe('toWarning', () => {
   it('does not cut a character in two', () => {
     assert.equal(toWarning(`${'w'.repeat(118)}🚢🚢`), `${'w'.repeat(118)}…`);
   });
-});
-
-describe('toPrintable', () => {
-  const cases = [
-    ['plain text', 'plain text'],
-    ['a\r\nb', 'a b'],
-    ['\u0000\u0007', ' '],
-    ['\u2028\u2029', ' '],
-    ['right-to-left \u202e override', 'right-to-left   override'],
-    ['lone \ud800 half', 'lone \ufffd half'],
-    ['Grüße 🚢', 'Grüße 🚢'],
-  ] as const;
-  for (const [text, expected] of cases) {
-    it(`shows ${JSON.stringify(text)} as ${JSON.stringify(expected)}`, () => {
-      assert.equal(toPrintable(text), expected);
-    });
-  }
 });
