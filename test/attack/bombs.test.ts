@@ -127,6 +127,41 @@ describe('a manifest that is a bomb', () => {
     // What is on its way fills the buffers of both ends.
     assert.ok(sent < 32 * 1024 * 1024, String(sent));
   });
+
+  it('is not kept where twenty registries leave out its digest, and end 4 MiB never', async () => {
+    const images = 20;
+    const chunk = new Uint8Array(65_536);
+    const ended = Promise.withResolvers<undefined>();
+    const all = Promise.withResolvers<undefined>();
+    let read = 0;
+    async function* almost(): AsyncGenerator<Uint8Array> {
+      for (let sent = chunk.length; sent < 4 * 1024 * 1024; sent += chunk.length) yield chunk;
+      read += 1;
+      if (read === images) all.resolve(undefined);
+      await ended.promise;
+    }
+    pod.source.faults.add(
+      ({ kind }) => kind === 'manifest',
+      async ({ method }) =>
+        new Response(method === 'HEAD' ? null : ReadableStream.from(almost()), {
+          headers: { 'content-type': ociManifest },
+        }),
+    );
+    const numbers = Array.from({ length: images }, (_, n) => n);
+    const names = numbers.map((n) => [`c${n}`, `${pod.source.host}/app:${n}`] as const);
+    setFlagsFromString('--expose-gc');
+    runInNewContext('gc()');
+    const before = process.memoryUsage().arrayBuffers;
+
+    const answer = pod.send({ object: deployment(Object.fromEntries(names)) });
+    await all.promise;
+    runInNewContext('gc()');
+    const kept = process.memoryUsage().arrayBuffers - before;
+
+    assert.ok(kept < images * 1024 * 1024, String(kept));
+    ended.resolve(undefined);
+    assert.equal((await answer).allowed, false);
+  });
 });
 
 describe('a review that is a bomb', () => {

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import type { Dispatcher } from 'undici';
 import { RegistryError, toConnectionError } from './failure.ts';
+import { algorithmOf } from './manifest.ts';
 
 /** What came back on an HTTP request. */
 export interface HttpAnswer {
@@ -12,18 +14,46 @@ export interface HttpAnswer {
 /** Manifests, tokens and errors are small: whoever sends one for longer keeps us busy on purpose. */
 const maxReadMs = 120_000;
 
+/** A body that is read by somebody who cannot be kept busy for ever. */
+interface Readable {
+  readonly body: AsyncIterable<unknown>;
+}
+
 /**
  * Reads a body of at most `maxBytes`; a longer one is refused and the connection dropped, and so is one that trickles.
  * `elapsed` is a clock that only goes forward, in milliseconds.
  */
 export async function readBody(
-  { body }: { readonly body: AsyncIterable<unknown> },
+  answer: Readable,
+  maxBytes: number,
+  step: string,
+  elapsed?: () => number,
+): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of chunksOf(answer, maxBytes, step, elapsed)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** As `readBody`, for its digest alone, in the algorithm of another digest. */
+export async function digestBody(
+  answer: Readable,
+  maxBytes: number,
+  step: string,
+  like = 'sha256:',
+): Promise<string> {
+  const algorithm = algorithmOf(like);
+  const hash = createHash(algorithm);
+  for await (const chunk of chunksOf(answer, maxBytes, step)) hash.update(chunk);
+  return `${algorithm}:${hash.digest('hex')}`;
+}
+
+async function* chunksOf(
+  { body }: Readable,
   maxBytes: number,
   step: string,
   elapsed: () => number = () => performance.now(),
-): Promise<Uint8Array> {
+): AsyncGenerator<Uint8Array> {
   const end = elapsed() + maxReadMs;
-  const chunks: Uint8Array[] = [];
   let length = 0;
   try {
     for await (const chunk of body) {
@@ -38,12 +68,11 @@ export async function readBody(
           `${step}: the answer is larger than ${maxBytes} bytes`,
         );
       }
-      chunks.push(chunk);
+      yield chunk;
     }
   } catch (error) {
     throw toConnectionError(step, error);
   }
-  return Buffer.concat(chunks);
 }
 
 /** Gives the connection back; a body that is too long to read is cut with it. */

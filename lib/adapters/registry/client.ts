@@ -5,36 +5,18 @@ import type { Scope } from './auth.ts';
 import { type OpenBlob, openBlobOf } from './blob-range.ts';
 import { RegistryError } from './failure.ts';
 import { listNames } from './listing.ts';
+import { digestOf, maxManifestBytes, parseMediaType } from './manifest.ts';
 import {
-  accept,
-  algorithmOf,
-  digestOf,
-  isKnownType,
-  maxManifestBytes,
-  parseMediaType,
-  quote,
-} from './manifest.ts';
+  createManifestReader,
+  type ManifestReader,
+  type ServedManifest,
+} from './manifest-reader.ts';
 import { createPresence, type Presence } from './presence.ts';
 import type { Send } from './transport.ts';
 import { createUploads, type Uploads } from './uploads.ts';
 
-/** A manifest as it was served, to the byte. */
-export interface ServedManifest {
-  readonly bytes: Uint8Array;
-  /** Without parameters. */
-  readonly mediaType: string;
-  readonly digest: string;
-}
-
 /** The verbs of the distribution API (distribution-spec), for one repository of one registry. */
-export interface RepositoryClient extends Presence, Uploads {
-  /** What a tag or digest is, without its bytes. */
-  headManifest(
-    reference: string,
-    signal: AbortSignal,
-  ): Promise<Omit<ServedManifest, 'bytes'> | undefined>;
-  /** The bytes, checked against their digest. */
-  getManifest(reference: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
+export interface RepositoryClient extends ManifestReader, Presence, Uploads {
   putManifest(
     reference: string,
     manifest: ServedManifest,
@@ -68,55 +50,6 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     await drop(answer);
     return undefined;
   };
-
-  async function headManifest(
-    reference: string,
-    signal: AbortSignal,
-  ): Promise<Omit<ServedManifest, 'bytes'> | undefined> {
-    const step = 'looking it up';
-    const request = {
-      method: 'HEAD',
-      rest: `manifests/${reference}`,
-      headers: { accept },
-      step,
-    } as const;
-    const answer = await ask(request, [404], signal);
-    if (answer === undefined) return undefined;
-    await drop(answer);
-    const digest = headerOf(answer, 'docker-content-digest');
-    // Some registries leave the digest out of a HEAD.
-    if (digest === undefined) return await getManifest(reference, signal);
-    if (!isDigest(digest)) throw new RegistryError('REFUSED', `${step}: its digest cannot be read`);
-    if (isDigest(reference) && digest !== reference) {
-      if (algorithmOf(digest) === algorithmOf(reference)) throw otherDigest(step);
-      // The specification lets it say the digest by the algorithm that it stores by.
-      return await getManifest(reference, signal);
-    }
-    return { digest, mediaType: parseMediaType(headerOf(answer, 'content-type')) };
-  }
-
-  async function getManifest(
-    reference: string,
-    signal: AbortSignal,
-  ): Promise<ServedManifest | undefined> {
-    const step = 'reading its manifest';
-    const request = {
-      method: 'GET',
-      rest: `manifests/${reference}`,
-      headers: { accept },
-      maxBytes: maxManifestBytes,
-      step,
-    } as const;
-    const answer = await ask(request, [404], signal);
-    if (answer === undefined) return undefined;
-    const { bytes = new Uint8Array() } = answer;
-    const mediaType = parseMediaType(headerOf(answer, 'content-type'));
-    const wanted = isDigest(reference) ? reference : headerOf(answer, 'docker-content-digest');
-    if (wanted === undefined && !isKnownType(mediaType)) throw noManifest(step, mediaType);
-    const digest = digestOf(bytes, wanted !== undefined && isDigest(wanted) ? wanted : 'sha256:');
-    if (wanted !== undefined && wanted !== digest) throw otherDigest(step);
-    return { bytes, digest, mediaType };
-  }
 
   async function putManifest(
     reference: string,
@@ -200,10 +133,9 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
   }
 
   return {
-    headManifest,
-    getManifest,
     putManifest,
     openBlob: openBlobOf(ask),
+    ...createManifestReader(ask),
     ...createPresence(ask),
     ...createUploads(send, registry, path),
     getReferrers,
@@ -211,15 +143,4 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     listRepositories,
     deleteManifest,
   };
-}
-
-/** With no digest to check it by, the login page of a proxy would pass for the image. */
-function noManifest(step: string, mediaType: string): RegistryError {
-  const served = mediaType === '' ? 'something of no type' : quote(mediaType);
-  const message = `${step}: it served ${served} in the place of a manifest; is there a proxy or a login in front of it?`;
-  return new RegistryError('UNAVAILABLE', message, { status: 200 });
-}
-
-function otherDigest(step: string): RegistryError {
-  return new RegistryError('REFUSED', `${step}: it served something else than it was asked for`);
 }

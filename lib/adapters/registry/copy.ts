@@ -2,10 +2,11 @@ import { createLimit } from '../../cloner/limit.ts';
 import { CloneError } from '../../errors.ts';
 import type { Backoff } from './backoff.ts';
 import { copyBlob } from './blob.ts';
-import type { RepositoryClient, ServedManifest } from './client.ts';
+import type { RepositoryClient } from './client.ts';
 import { RegistryError } from './failure.ts';
 import { type ImageGraph, readGraph } from './graph.ts';
 import type { Layer } from './manifest.ts';
+import type { ServedManifest } from './manifest-reader.ts';
 import type { UploadOnce } from './upload-once.ts';
 
 /** The two ends of a copy, and what is particular about this one. */

@@ -1,5 +1,5 @@
 import { createLimit } from '../../cloner/limit.ts';
-import type { RepositoryClient, ServedManifest } from './client.ts';
+import type { RepositoryClient } from './client.ts';
 import { RegistryError } from './failure.ts';
 import {
   type Descriptor,
@@ -9,6 +9,7 @@ import {
   parseManifest,
   quote,
 } from './manifest.ts';
+import type { ServedManifest } from './manifest-reader.ts';
 import { isWhole } from './wholeness.ts';
 
 /** All of an image that the target lacks, children before parents. */

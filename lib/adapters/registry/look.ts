@@ -12,6 +12,6 @@ export async function look(
   } catch (error) {
     const isRefused = error instanceof RegistryError && [401, 403, 405].includes(error.status ?? 0);
     if (!isRefused) throw error;
-    return await client.getManifest(reference, signal);
+    return await client.digestManifest(reference, signal);
   }
 }

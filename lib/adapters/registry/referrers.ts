@@ -1,8 +1,8 @@
 import * as v from 'valibot';
 import { CloneError } from '../../errors.ts';
-import type { ServedManifest } from './client.ts';
 import { copyImage, type ImageCopy } from './copy.ts';
 import { digestOf, parseManifest } from './manifest.ts';
+import type { ServedManifest } from './manifest-reader.ts';
 
 /** cosign's tags beside an image: signature, attestations, bill of materials. */
 const cosignSuffixes = ['.sig', '.att', '.sbom'];

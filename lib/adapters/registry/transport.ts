@@ -1,4 +1,4 @@
-import { drop, type HttpAnswer, headerOf, readBody } from './answer.ts';
+import { digestBody, drop, type HttpAnswer, headerOf, readBody } from './answer.ts';
 import type { Authorizer, Scope } from './auth.ts';
 import { type BackoffOptions, createBackoff } from './backoff.ts';
 import { RegistryError } from './failure.ts';
@@ -14,6 +14,8 @@ export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | '
   readonly expect: readonly number[];
   /** The answer is read to its end, up to so many bytes: one that is cut short is asked for again. @default the body is the caller's */
   readonly maxBytes?: number;
+  /** Of what is read nothing is kept but its digest, in the algorithm of the one that is returned. @default all of it is */
+  readonly digestLike?: (answer: Pick<HttpAnswer, 'headers'>) => string | undefined;
   /** Codes of errors that may pass, besides those that always may. */
   readonly passingCodes?: readonly string[];
   /** As a function it can be sent once only: neither a challenge nor a failure makes it be sent again. */
@@ -28,6 +30,8 @@ export interface Answered extends HttpAnswer {
   readonly url: URL;
   /** All of it, where `maxBytes` said so. */
   readonly bytes?: Uint8Array;
+  /** Of all of it, where `digestLike` was there. */
+  readonly digest?: string;
 }
 
 export interface TransportOptions extends BackoffOptions {
@@ -168,9 +172,14 @@ export function createTransport(options: TransportOptions): Send {
 }
 
 /** What is no success has nothing that anybody waits for. */
-async function whole(answer: Answered, { maxBytes, step }: RegistryRequest): Promise<Answered> {
+async function whole(
+  answer: Answered,
+  { maxBytes, digestLike, step }: RegistryRequest,
+): Promise<Answered> {
   if (maxBytes === undefined || answer.status >= 300) return answer;
-  return { ...answer, bytes: await readBody(answer, maxBytes, step) };
+  return digestLike === undefined
+    ? { ...answer, bytes: await readBody(answer, maxBytes, step) }
+    : { ...answer, digest: await digestBody(answer, maxBytes, step, digestLike(answer)) };
 }
 
 /** A token that ended in the middle, or what somebody else was told meanwhile: the stream's owner starts over, with the answer. */

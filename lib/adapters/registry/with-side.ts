@@ -21,6 +21,7 @@ export function withSide(
   }
   return {
     headManifest: sided(client.headManifest),
+    digestManifest: sided(client.digestManifest),
     getManifest: sided(client.getManifest),
     putManifest: sided(client.putManifest),
     hasManifest: sided(client.hasManifest),

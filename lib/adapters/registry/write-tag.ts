@@ -1,5 +1,6 @@
 import { CloneError } from '../../errors.ts';
-import type { RepositoryClient, ServedManifest } from './client.ts';
+import type { RepositoryClient } from './client.ts';
+import type { ServedManifest } from './manifest-reader.ts';
 
 /** Where tags cannot be moved, one that is right already is as good as written. */
 export async function writeTag(
