@@ -9,6 +9,7 @@ import type { Http } from './http.ts';
 import { isOwnRealm, parseRealm } from './realm.ts';
 import { toRegistryError } from './refusal.ts';
 import { parseToken, type Token } from './token.ts';
+import type { TokenBudget } from './token-budget.ts';
 
 /** What a request needs to do, in the words of the token protocol: `repository:library/nginx:pull`. */
 export type Scope = string;
@@ -35,6 +36,8 @@ export interface AuthorizerOptions {
   readonly registry: URL;
   readonly credentials: Credentials | undefined;
   readonly now: () => number;
+  /** Shared with all other clients. */
+  readonly tokenBudget: TokenBudget;
   /** The registry is the user's own: its password is sent before it asks, which saves a request each time we start. */
   readonly isConfigured: boolean;
 }
@@ -54,14 +57,14 @@ interface Bearer {
 
 type Scheme = { readonly kind: 'unknown' | 'basic' } | Bearer;
 
-const maxTokenBytes = 128 * 1024;
+const maxTokenBytes = 64 * 1024;
 const maxTokens = 500;
 const fetchTimeoutMs = 30_000;
 const step = 'authenticating';
 
 /** Answers Basic and Bearer challenges (distribution `spec/auth/token.md`). */
 export function createAuthorizer(options: AuthorizerOptions): Authorizer {
-  const { http, registry, credentials, now } = options;
+  const { http, registry, credentials, now, tokenBudget } = options;
   const tokens = new Map<string, Entry>();
   let scheme: Scheme = { kind: 'unknown' };
 
@@ -162,15 +165,14 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     }
     const entry: Entry = { fetched: fetchToken(bearer, scopes) };
     setRecent(tokens, key, entry, maxTokens);
-    entry.fetched.then(
-      (token) => {
-        entry.header = toHeader(token);
-        entry.expiresAt = now() + token.usableMs;
-      },
-      () => {
-        if (tokens.get(key) === entry) tokens.delete(key);
-      },
-    );
+    const drop = (): void => {
+      if (tokens.get(key) === entry) tokens.delete(key);
+    };
+    entry.fetched.then((token) => {
+      entry.header = toHeader(token);
+      entry.expiresAt = now() + token.usableMs;
+      tokenBudget.spend(key.length + entry.header.length, drop);
+    }, drop);
     return await untilAborted(entry.fetched, signal);
   }
 

@@ -6,6 +6,7 @@ import { createRepositoryClient, type RepositoryClient } from './client.ts';
 import type { FindEndpoint } from './endpoint.ts';
 import type { Http } from './http.ts';
 import { createQuiet, type Quiet } from './quiet.ts';
+import { createTokenBudget } from './token-budget.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
 
 export interface ConnectionsOptions
@@ -38,6 +39,8 @@ const maxConnections = 500;
 export function createConnections(options: ConnectionsOptions): OpenRepository {
   const { http, findEndpoint, now } = options;
   const connections = new Map<string, Connection>();
+  // Strangers' tokens do not take the place of the backup's.
+  const tokenBudgets = { source: createTokenBudget(), backup: createTokenBudget() };
 
   return async function openRepository({ domain, path }, access, patience, signal) {
     const { side, credentials } = access;
@@ -52,6 +55,7 @@ export function createConnections(options: ConnectionsOptions): OpenRepository {
         registry,
         credentials,
         now,
+        tokenBudget: tokenBudgets[side],
         isConfigured: side === 'backup',
       }),
       quiet: createQuiet(now),

@@ -5,13 +5,17 @@ import { RegistryError } from './failure.ts';
 const hubRealm = 'auth.docker.io';
 const hubHost = 'registry-1.docker.io';
 
+/** Tokens are remembered by it, and a header has room for one of tens of thousands. */
+const maxRealmLength = 2_048;
+
 /** Reads the address of a token server: relative in practice, plain http only where the registry itself is. Throws `RegistryError` `REFUSED`. */
 export function parseRealm(text: string, registry: URL): URL {
   const realm = URL.canParse(text, registry) ? new URL(text, registry) : undefined;
   const isSecure = realm?.protocol === 'https:';
   const isAsPlain = realm?.protocol === 'http:' && registry.protocol === 'http:';
   const isPlain = realm?.username === '' && realm.password === '';
-  if (realm === undefined || !(isSecure || isAsPlain) || !isPlain) {
+  const isShort = realm !== undefined && realm.href.length <= maxRealmLength;
+  if (realm === undefined || !(isSecure || isAsPlain) || !isPlain || !isShort) {
     throw new RegistryError('REFUSED', 'authenticating: its token server has no usable address');
   }
   return realm;

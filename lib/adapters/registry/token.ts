@@ -11,8 +11,8 @@ export interface Token {
 const minSeconds = 60;
 /** A token is not begun to be used in the last tenth of its life. */
 const usableShare = 0.9;
-/** What may stand in a header; anything else would split it. */
-const headerText = /^[\x21-\x7e]+$/;
+/** What may stand in a header; anything else would split it. Few servers take one that is longer. */
+const headerText = /^[\x21-\x7e]{1,16384}$/;
 
 const text = v.fallback(v.string(), '');
 

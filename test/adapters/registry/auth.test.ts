@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import nock from 'nock';
 import { createAuthorizer } from '../../../lib/adapters/registry/auth.ts';
+import { createTokenBudget } from '../../../lib/adapters/registry/token-budget.ts';
 import { acme, acmeBasic, bearer, type Knock, openKnock, served, useNock } from './nocked.ts';
 
 const { signal } = new AbortController();
@@ -33,6 +34,7 @@ describe('createAuthorizer', () => {
       registry: new URL('https://reg.test'),
       credentials: acme,
       now: () => 0,
+      tokenBudget: createTokenBudget(),
       isConfigured: true,
     });
 
@@ -251,6 +253,21 @@ describe('createAuthorizer', () => {
     await head(knock);
   });
 
+  it('fetches a token anew where those of others have taken its place', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 300 });
+    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
+    const tokenBudget = createTokenBudget(2_000);
+    const knock = openKnock({ tokenBudget });
+    await head(knock);
+
+    tokenBudget.spend(1_400, () => undefined);
+
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'two' });
+    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+    await head(knock);
+  });
+
   it('fetches one token for all who need it at the same time', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
@@ -370,7 +387,7 @@ describe('createAuthorizer', () => {
       'more than 128 KiB',
       { token: 'x'.repeat(131_072) },
       'UNSUPPORTED',
-      'authenticating: the answer is larger than 131072 bytes',
+      'authenticating: the answer is larger than 65536 bytes',
     ],
   ] as const;
   for (const [what, body, reason, message] of useless) {

@@ -8,6 +8,10 @@ import {
 } from '../../../lib/adapters/registry/client.ts';
 import { createHttp } from '../../../lib/adapters/registry/http.ts';
 import { createQuiet } from '../../../lib/adapters/registry/quiet.ts';
+import {
+  createTokenBudget,
+  type TokenBudget,
+} from '../../../lib/adapters/registry/token-budget.ts';
 import { createTransport, type Send } from '../../../lib/adapters/registry/transport.ts';
 import type { Credentials } from '../../../lib/index.ts';
 
@@ -31,6 +35,7 @@ export interface KnockOptions {
   readonly registry?: string;
   readonly credentials?: Credentials;
   readonly isConfigured?: boolean;
+  readonly tokenBudget?: TokenBudget;
   readonly configuredHosts?: readonly string[];
   readonly insideCluster?: boolean;
   readonly maxAttempts?: number;
@@ -58,7 +63,14 @@ export function openKnock(options: KnockOptions = {}): Knock {
   const send = createTransport({
     http,
     registry,
-    authorizer: createAuthorizer({ http, registry, credentials, now, isConfigured }),
+    authorizer: createAuthorizer({
+      http,
+      registry,
+      credentials,
+      now,
+      tokenBudget: options.tokenBudget ?? createTokenBudget(),
+      isConfigured,
+    }),
     quiet: createQuiet(now),
     maxAttempts,
     maxRetryAfterMs,

@@ -22,6 +22,8 @@ describe('parseRealm', () => {
     ['a password', 'https://:password@auth.test/token'],
     ['another protocol', 'file:///etc/passwd'],
     ['what is no address', 'https://[/'],
+    ['more than anybody writes', `https://auth.test/${'a'.repeat(2_048)}`],
+    ['more than anybody writes once it is written out', `https://auth.test/?${'é'.repeat(500)}`],
   ] as const;
   for (const [what, text] of refused) {
     it(`refuses ${what}`, () => {

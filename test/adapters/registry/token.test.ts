@@ -29,6 +29,7 @@ describe('parseToken', () => {
     ['a token that would split the header', '{"token":"secret\\r\\nX-Evil: 1"}'],
     ['a token with a space', '{"token":"secret secret"}'],
     ['a token that is not ASCII', '{"token":"secrét"}'],
+    ['a token that is longer than any header', `{"token":"${'a'.repeat(16 * 1024 + 1)}"}`],
     ['a number', '{"token":42}'],
     ['a list', '[]'],
     ['null', 'null'],
