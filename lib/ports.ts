@@ -95,6 +95,12 @@ export interface ImageCloner {
     access: RegistryAccess,
     signal: AbortSignal,
   ): Promise<void>;
+  /** Every tag of a repository. Present where `mark` is. */
+  listTags?(
+    target: Repository,
+    access: RegistryAccess,
+    signal: AbortSignal,
+  ): Promise<readonly string[]>;
 }
 
 /** How far a running copy is, and what can be told of the rest. */

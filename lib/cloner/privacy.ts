@@ -8,6 +8,7 @@ import {
 import { formatReference, type Reference } from '../image/reference.ts';
 import type { ImageCloner } from '../ports.ts';
 import { type BackupQuestion, holds } from './backup.ts';
+import { isServedToAll } from './served-to-all.ts';
 import type { CheckedSource } from './source.ts';
 
 /**
@@ -58,6 +59,7 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
     const { checked, namespace } = opened;
     if (!isEnabled || namespace === undefined || checked.openedBy !== 'workload') return;
     if (await isPublicSource(opened, question.signal)) return;
+    if (await isServedToAll(question, checked.digest)) return;
     const marks = await mark(question, checked.digest, { cluster, namespace });
     await assertHidden(question, marks, opened.source);
   }

@@ -13,6 +13,7 @@ import {
   createHold,
   type Image,
   makeImage,
+  makeIndex,
   seed,
 } from '../../lib/memory-registry/index.ts';
 import { type Bench, forgottenUploads, openBench } from '../adapters/registry/bench.ts';
@@ -398,6 +399,73 @@ describe('an image that SOURCE_AUTH_FILE opened', () => {
 
     assert.deepEqual(tagsOf(bench), ['1', `1.${short}`]);
     assert.equal(response.allowed, true);
+  });
+});
+
+describe('a copy that serves all', () => {
+  const pinned = `team/app@${image.digest}`;
+
+  /** Resolves with what has the source limit all who ask as this one has asked, with no credentials. */
+  async function sendAsAnybody(bench: Bench, namespace: string): Promise<() => void> {
+    const seen = new Set<string | null>();
+    const watch = bench.source.faults.add(
+      ({ headers }) => seen.add(headers.get('authorization')).size === 0,
+      answer(500),
+    );
+    assertAdmitted((await send(start(bench), bench, namespace)).response);
+    watch.end();
+    return () =>
+      bench.source.faults.add(({ headers }) => seen.has(headers.get('authorization')), answer(429));
+  }
+
+  it('serves all still when a namespace has opened it with its own secret, in a moment in which nobody else was let in', async () => {
+    const bench = await openStage({ isPublicSource: true });
+    const limitAnybody = await sendAsAnybody(bench, 'shop');
+    limitAnybody();
+
+    assertAdmitted((await send(start(bench), bench, 'team', pinned)).response);
+
+    await bench.source.goAway();
+    assertAdmitted((await send(start(bench), bench, 'shop')).response);
+    assertAdmitted((await send(start(bench), bench, 'other')).response);
+    assert.ok(!tagsOf(bench).includes(privateTag(image.digest)));
+  });
+
+  it('serves all still when another tag of the same image is opened with a pull secret', async () => {
+    const bench = await openStage();
+    const sourceCredentials = { credentialsFor: async () => [pull] };
+    await send(start(bench, { keepers: [], sourceCredentials }), bench, 'shop');
+    seed(bench.source, 'team/app:latest', image);
+
+    assertAdmitted((await send(start(bench), bench, 'team', 'team/app:latest')).response);
+
+    await bench.source.goAway();
+    assertAdmitted((await send(start(bench), bench, 'shop')).response);
+    assertAdmitted((await send(start(bench), bench, 'other', 'team/app:latest')).response);
+  });
+
+  it('is not made of what is only a part of a private one', async () => {
+    const bench = await openStage();
+    const index = makeIndex([image]);
+    seed(bench.source, 'team/app:all', index);
+    await send(start(bench), bench, 'team', 'team/app:all');
+
+    await send(start(bench), bench, 'team', pinned);
+
+    await bench.source.goAway();
+    assertAdmitted((await send(start(bench), bench, 'team', pinned)).response);
+    assert.equal((await send(start(bench), bench, 'other', pinned)).response.allowed, false);
+  });
+
+  it('is none where the backup does not tell its tags', async () => {
+    const bench = await openStage({ isPublicSource: true });
+    const limitAnybody = await sendAsAnybody(bench, 'shop');
+    limitAnybody();
+    bench.backup.faults.add(({ path }) => path.includes('/tags/list'), answer(405));
+
+    assertAdmitted((await send(start(bench), bench, 'team', pinned)).response);
+
+    assert.ok(tagsOf(bench).includes(privateTag(image.digest)));
   });
 });
 

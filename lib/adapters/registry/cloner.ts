@@ -173,7 +173,16 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     await writeMarkers(await open({ domain, path }, access, signal), tags, signal);
   }
 
-  return { keepsDigest: true, resolve, copy, isWhole: isWholeThere, mark };
+  async function listTags(
+    target: Repository,
+    access: RegistryAccess,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const { domain, path } = target;
+    return await (await open({ domain, path }, access, signal)).listTags(signal);
+  }
+
+  return { keepsDigest: true, resolve, copy, isWhole: isWholeThere, mark, listTags };
 }
 
 /** What is wrong with the image itself is the source's fault. */
