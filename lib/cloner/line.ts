@@ -1,5 +1,5 @@
 import { CloneError } from '../errors.ts';
-import { createTurns, firstTurnMs, type Turn } from './turns.ts';
+import { createTurns, firstTurnMs, maxTurnMs, type Turn } from './turns.ts';
 
 /** What waits in a line, and for whom. */
 interface Place {
@@ -26,8 +26,8 @@ type Task<Result> = (signal: AbortSignal) => Promise<Result>;
  * A waiting line with fair turns: a limited number of tasks run at once, and when one ends the namespaces that wait take turns,
  * whoever has a thousand waiting like the one who has one. Until others have not asked for a day, no namespace takes the last turn
  * as well: copies from a registry that dribbles may last for hours. Where all turns are taken and a namespace has none, one that has
- * lasted for minutes goes back in line, and has twice the time when it is begun anew. Bounded: in a full line the namespace with the
- * most places loses its last one to a newcomer that has fewer.
+ * lasted for minutes goes back in line, and has twice the time when it is begun anew, an hour at most. Bounded: in a full line the
+ * namespace with the most places loses its last one to a newcomer that has fewer.
  */
 export interface Line {
   /** Throws `CloneError` `LINE_FULL` where there is no place for this namespace. */
@@ -90,7 +90,7 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
         } catch (error) {
           if (!turn.signal.aborted) throw error;
           if (closed !== undefined) throw closed;
-          item = wait(target, item.namespaces, 2 * item.turnMs);
+          item = wait(target, item.namespaces, Math.min(maxTurnMs, 2 * item.turnMs));
         } finally {
           turn.end();
           busy.delete(target);

@@ -31,6 +31,8 @@ interface Running extends Turn {
 
 /** Most images are copied by then; of one that is put back whole layers are kept, so that little is done twice. */
 export const firstTurnMs = 120_000;
+/** The longest: one that never ends would have others wait for days in the end. Whole layers are kept from turn to turn. */
+export const maxTurnMs = 3_600_000;
 /** For so long the last turn is kept for others than the one who has all: a day, in which most teams deploy. */
 const recentMs = 86_400_000;
 const maxRecent = 1_000;

@@ -163,6 +163,27 @@ describe('createLine', () => {
     assert.equal(endless.ahead(), 0);
   });
 
+  it('gives nobody more than an hour, however often it was put back', async () => {
+    const { begun, join, at, end } = stage();
+    join('a', 'endless');
+    await settle();
+    let time = 0;
+    for (const [round, minutes] of [2, 4, 8, 16, 32, 60, 60].entries()) {
+      const name = `b${round}`;
+      const waiting = join('b', name);
+      at(time + minutes * 60_000 - 1);
+      waiting.share('b');
+      await settle();
+      assert.equal(begun.at(-1), 'endless', `after ${minutes} minutes but one millisecond`);
+      time += minutes * 60_000;
+      at(time);
+      waiting.share('b');
+      await settle();
+      assert.equal(begun.at(-1), name, `after ${minutes} minutes`);
+      await end(name);
+    }
+  });
+
   it('puts back one at a time, of the namespace that has the most, and the oldest of them', async () => {
     const { begun, join, at, end } = stage({ maxRunning: 3 });
     join('b', 'b1');
