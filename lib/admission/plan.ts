@@ -49,6 +49,8 @@ export interface ReviewPlan {
 }
 
 const maxImages = 200;
+/** What is to be rewritten is kept while registries are silent, and a body of 64 KiB has room for thousands. */
+const maxPlaces = 400;
 /** More than are ever read. */
 const maxPullSecrets = 100;
 const maxNameLength = 253;
@@ -73,7 +75,7 @@ export function planReview(body: unknown, policy: ReviewPolicy): ReviewPlan {
   const verdicts = workload.places.map((place) => judge(place, context));
   const wishes = verdicts.flatMap((verdict) => verdict.clone ?? []);
   const grouped = groupImages(wishes);
-  const tooMany = refuseTooMany(grouped);
+  const tooMany = refuseTooMany(grouped, workload.places.length);
   const images = tooMany.length > 0 ? [] : grouped;
   return {
     ...untouched,
@@ -140,10 +142,13 @@ function groupImages(clones: readonly CloneWish[]): readonly PlannedImage[] {
 }
 
 /** Each image is a few questions to registries: what nobody deploys must not keep us from all others. */
-function refuseTooMany(images: readonly PlannedImage[]): readonly Refusal[] {
-  const [place] = images.flatMap(({ places }) => places).slice(0, 1);
-  if (place === undefined || images.length <= maxImages) return [];
-  const message = `with it the object names ${images.length} different images, and ${maxImages} are copied for one object at most`;
+function refuseTooMany(images: readonly PlannedImage[], placeCount: number): readonly Refusal[] {
+  const place = images[0]?.places[0];
+  if (place === undefined || (images.length <= maxImages && placeCount <= maxPlaces)) return [];
+  const message =
+    images.length > maxImages
+      ? `with it the object names ${images.length} different images, and ${maxImages} are copied for one object at most`
+      : `with it the object names images in ${placeCount} places, and they are copied for ${maxPlaces} at most`;
   return [{ place, error: new CloneError('TOO_MANY_IMAGES', message) }];
 }
 

@@ -58,10 +58,29 @@ export function object<const Entries extends v.ObjectEntries>(
   return v.pipe(plainObject, v.object(entries));
 }
 
+/** More than anything has that can be stored and run; to look at each of half a million takes seconds, and nobody is answered meanwhile. */
+const maxEntries = 10_000;
+
+/** Before anything is looked at in a list or a map. */
+const isShort = v.check(
+  (value) =>
+    typeof value !== 'object' ||
+    value === null ||
+    (Array.isArray(value) ? value : Object.keys(value)).length <= maxEntries,
+  `has more than ${maxEntries} entries`,
+);
+
 /** A map of strings, absent and null being empty. */
 export const stringMap = v.nullish(
-  v.pipe(plainObject, v.record(v.string(), v.string('is not a string'))),
+  v.pipe(plainObject, isShort, v.record(v.string(), v.string('is not a string'))),
 );
+
+/** A list, absent and null being nothing. */
+export function list<Item extends v.GenericSchema>(
+  item: Item,
+): v.GenericSchema<unknown, v.InferOutput<Item>[] | null | undefined> {
+  return v.nullish(v.pipe(v.unknown(), isShort, v.array(item, 'is not a list')));
+}
 
 const optionalText = v.nullish(v.string('is not a string'), '');
 

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { object, parse, type ReviewRequest, stringMap } from './review.ts';
+import { list, object, parse, type ReviewRequest, stringMap } from './review.ts';
 
 /** One place in an object that names an image. */
 export interface ImagePlace {
@@ -18,6 +18,7 @@ export interface ImagePlace {
 
 /** The parts of a pod-carrying object that we read. */
 export interface Workload {
+  /** Of labels and annotations only those that say something to us. */
   readonly labels: ReadonlyMap<string, string>;
   readonly templateLabels: ReadonlyMap<string, string>;
   readonly annotations: ReadonlyMap<string, string>;
@@ -55,7 +56,7 @@ const container = object({
   image: optionalText,
   imagePullPolicy: optionalText,
 });
-const containers = v.nullish(v.array(container, 'is not a list'));
+const containers = list(container);
 
 const volume = object({
   name: optionalText,
@@ -69,10 +70,10 @@ const podSchema = object({
       containers,
       initContainers: containers,
       ephemeralContainers: containers,
-      volumes: v.nullish(v.array(volume, 'is not a list')),
+      volumes: list(volume),
       serviceAccountName: optionalText,
       serviceAccount: optionalText,
-      imagePullSecrets: v.nullish(v.array(object({ name: optionalText }), 'is not a list')),
+      imagePullSecrets: list(object({ name: optionalText })),
     }),
   ),
 });
@@ -82,24 +83,25 @@ const metadataSchema = object({
     object({
       labels: stringMap,
       annotations: stringMap,
-      ownerReferences: v.nullish(
-        v.array(
-          object({
-            apiVersion: v.string('is not a string'),
-            kind: v.string('is not a string'),
-            controller: v.nullish(v.boolean('is not a boolean')),
-          }),
-          'is not a list',
-        ),
+      ownerReferences: list(
+        object({
+          apiVersion: v.string('is not a string'),
+          kind: v.string('is not a string'),
+          controller: v.nullish(v.boolean('is not a boolean')),
+        }),
       ),
     }),
   ),
 });
 
+/** All others would be kept for as long as a registry is silent. */
+const ownNames =
+  /^(image-cloner(\/.*)?|kubernetes\.io\/config\.mirror|serving\.knative\.dev\/service)$/;
+
 /** A DNS label. Longer names are refused, but only after admission. */
 const maxNameLength = 63;
 
-const lists = [
+const containerLists = [
   ['containers', 'container'],
   ['initContainers', 'init container'],
   ['ephemeralContainers', 'ephemeral container'],
@@ -155,7 +157,7 @@ export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObje
 type PodSpec = NonNullable<v.InferOutput<typeof podSchema>['spec']>;
 
 function findPlaces(spec: Partial<PodSpec>, podSpec: string): readonly ImagePlace[] {
-  const inContainers = lists.flatMap(([list, label]) =>
+  const inContainers = containerLists.flatMap(([list, label]) =>
     (spec[list] ?? []).map((item, index) => ({
       pointer: `${podSpec}/${list}/${index}/image`,
       ...identify(list, label, item.name ?? '', index),
@@ -197,7 +199,7 @@ function descend(object: unknown, path: readonly string[]): unknown {
 function toMap(
   record: Readonly<Record<string, string>> | null | undefined,
 ): ReadonlyMap<string, string> {
-  return new Map(Object.entries(record ?? {}));
+  return new Map(Object.entries(record ?? {}).filter(([name]) => ownNames.test(name)));
 }
 
 function isAbsent(value: unknown): value is null | undefined {

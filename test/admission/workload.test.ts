@@ -14,7 +14,7 @@ function read(options: ReviewOptions): Workload {
 }
 
 const pod = {
-  metadata: { labels: { app: 'web' } },
+  metadata: { labels: { app: 'web', 'image-cloner': 'enabled' } },
   spec: {
     containers: [
       { name: 'web', image: 'nginx:1' },
@@ -54,7 +54,7 @@ describe('parseWorkload', () => {
       const { places, podSpec: found, templateLabels } = read({ kind, object });
 
       assert.equal(found, podSpec);
-      assert.deepEqual([...templateLabels], [['app', 'web']]);
+      assert.deepEqual([...templateLabels], [['image-cloner', 'enabled']]);
       assert.deepEqual(
         places.map(({ pointer, label, id, image }) => [pointer, label, id, image]),
         [
@@ -245,14 +245,36 @@ describe('parseWorkload', () => {
     });
   }
 
+  it('keeps of labels and annotations what says something to us', () => {
+    const ours = {
+      'image-cloner': 'a',
+      'image-cloner/backfill': 'b',
+      'kubernetes.io/config.mirror': 'c',
+      'serving.knative.dev/service': 'd',
+    };
+    const others = { 'image-cloners': 'e', 'kubernetes.io/config.hash': 'f', app: 'g' };
+    const all = { ...ours, ...others };
+
+    const { labels, annotations, templateLabels } = read({
+      object: {
+        metadata: { labels: all, annotations: all },
+        spec: { template: { metadata: { labels: all } } },
+      },
+    });
+
+    for (const found of [labels, annotations, templateLabels]) {
+      assert.deepEqual(Object.fromEntries(found), ours);
+    }
+  });
+
   it('reads __proto__ as any other key, and pollutes nothing', () => {
     const object: unknown = JSON.parse(
-      '{"__proto__":{"spec":{}},"metadata":{"labels":{"__proto__":"x","a":"b"}},"spec":{"__proto__":{"template":{"spec":{"containers":[{"name":"evil","image":"evil"}]}}}}}',
+      '{"__proto__":{"spec":{}},"metadata":{"labels":{"__proto__":"x","image-cloner":"b"}},"spec":{"__proto__":{"template":{"spec":{"containers":[{"name":"evil","image":"evil"}]}}}}}',
     );
 
     const { labels, places } = read({ object });
 
-    assert.equal(labels.get('a'), 'b');
+    assert.deepEqual([...labels], [['image-cloner', 'b']]);
     assert.deepEqual(places, []);
     assert.equal(Reflect.get({}, 'spec'), undefined);
   });
