@@ -33,6 +33,8 @@ const userAgent = 'image-cloner';
 const headersTimeoutMs = 60_000;
 /** A registry may think for minutes after the last byte of a layer: it hashes, or commits to object storage. */
 const writeTimeoutMs = 600_000;
+/** Early hints, or `102 Processing` now and then. */
+const maxAnnouncements = 100;
 
 /**
  * HTTP to places that others named. Where a name leads is checked at the moment of the connection, so a name that
@@ -80,6 +82,7 @@ export function createHttp(options: HttpOptions): Http {
           ...(body !== undefined && { body: toBody(body) }),
           headersTimeout: body === undefined ? headersTimeoutMs : writeTimeoutMs,
           signal,
+          onInfo: countAnnouncements(step),
           dispatcher: dispatchers[reach],
         });
         return { status: answer.statusCode, headers: answer.headers, body: answer.body };
@@ -93,6 +96,16 @@ export function createHttp(options: HttpOptions): Http {
     async close() {
       await Promise.all(Object.values(dispatchers).map((dispatcher) => dispatcher.destroy()));
     },
+  };
+}
+
+/** Answers of 1xx are none, and no limit of time or size counts them: a stranger who sends them without end would have us do nothing else. */
+function countAnnouncements(step: string): () => void {
+  let count = 0;
+  return () => {
+    count += 1;
+    if (count <= maxAnnouncements) return;
+    throw new RegistryError('REFUSED', `${step}: it announces its answer again and again`);
   };
 }
 

@@ -22,6 +22,8 @@ describe('createHttp', () => {
         response.end('x'.repeat(100_000));
         return;
       }
+      const announced = /^\/announced\/(\d+)$/.exec(request.url ?? '')?.[1] ?? 0;
+      for (let n = 0; n < Number(announced); n += 1) response.writeProcessing();
       if (request.url === '/gzip') {
         response.setHeader('content-encoding', 'gzip').end('not gzip');
         return;
@@ -156,6 +158,17 @@ describe('createHttp', () => {
     await drop(answer);
 
     assert.match(await get(http, `http://127.0.0.1:${port}/`), /^GET /);
+  });
+
+  it('takes an answer that was announced before', async () => {
+    assert.match(await get(open(), `http://127.0.0.1:${port}/announced/100`), /^GET /);
+  });
+
+  it('does not wait for one that is announced again and again', async () => {
+    await assert.rejects(get(open(), `http://127.0.0.1:${port}/announced/101`), {
+      reason: 'REFUSED',
+      message: 'asking: it announces its answer again and again',
+    });
   });
 
   it('ends with the reason of its signal', async () => {
