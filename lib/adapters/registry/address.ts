@@ -15,12 +15,17 @@ forbidden.addSubnet('224.0.0.0', 3, 'ipv4');
 forbidden.addAddress('::', 'ipv6');
 forbidden.addSubnet('fe80::', 10, 'ipv6');
 forbidden.addSubnet('ff00::', 8, 'ipv6');
-// Alibaba, Oracle (the old one), Azure's wire server; Amazon and Google in IPv6.
+// Alibaba, Oracle (the old one), Azure's wire server.
 forbidden.addAddress('100.100.100.200', 'ipv4');
 forbidden.addAddress('192.0.0.192', 'ipv4');
 forbidden.addAddress('168.63.129.16', 'ipv4');
-forbidden.addAddress('fd00:ec2::254', 'ipv6');
+// In IPv6: Amazon's block (metadata, the credentials of EKS pods), Google, Oracle, Alibaba, Scaleway, Akamai.
+forbidden.addSubnet('fd00:ec2::', 32, 'ipv6');
 forbidden.addAddress('fd20:ce::254', 'ipv6');
+forbidden.addAddress('fd00:c1::a9fe:a9fe', 'ipv6');
+forbidden.addAddress('fd00:100::100:200', 'ipv6');
+forbidden.addAddress('fd00:42::42', 'ipv6');
+forbidden.addAddress('fd00:a9fe:a9fe::1', 'ipv6');
 
 const privates = new BlockList();
 privates.addSubnet('10.0.0.0', 8, 'ipv4');
