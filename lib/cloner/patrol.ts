@@ -3,6 +3,7 @@ import { canonicalRepository, formatReference } from '../image/reference.ts';
 import type { ImageCloner, Logger } from '../ports.ts';
 import type { BackupQuestion } from './backup.ts';
 import { withDeadline } from './deadline.ts';
+import { createLimit } from './limit.ts';
 import { setRecent } from './set-recent.ts';
 
 /**
@@ -32,10 +33,15 @@ const soonMs = 2_000;
 const longLookMs = 60_000;
 /** Somebody waits for this one. */
 const shortLookMs = 2_000;
+/** One object may name two hundred images of ten thousand layers each, and a backup that limits would limit everybody. */
+const maxLooks = 2;
+/** What is beyond that is looked at when it is asked for again. */
+const maxPutOff = 100;
 
 export function createPatrol({ cloner, logger, now, soon = inAMoment }: PatrolDeps): Patrol {
   /** When an image was last looked at and found whole, or is going to be looked at. */
   const lookedAt = new Map<string, number>();
+  const looks = createLimit(maxLooks);
 
   function lookLater(question: BackupQuestion, digest: string, mend: () => Promise<unknown>): void {
     const key = toKey(question, digest);
@@ -43,7 +49,11 @@ export function createPatrol({ cloner, logger, now, soon = inAMoment }: PatrolDe
     remember(key);
     soon(async () => {
       try {
-        if ((await look(question, digest, longLookMs)) !== false) return;
+        if (looks.waiting() >= maxPutOff) {
+          lookedAt.delete(key);
+          return;
+        }
+        if ((await looks.run(() => look(question, digest, longLookMs))) !== false) return;
         lookedAt.delete(key);
         const fields = { backup: formatReference({ ...question.backup, digest }) };
         logger.warn(fields, 'the backup has lost parts of an image: it is copied again');

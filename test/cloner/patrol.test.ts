@@ -197,6 +197,94 @@ describe('a backup that cannot be asked for its layers', () => {
   });
 });
 
+describe('lookLater', () => {
+  function openPatrol(): {
+    readonly held: ((isWhole: boolean) => void)[];
+    readonly lookLater: (n: number, mend?: () => Promise<unknown>) => Promise<void>;
+  } {
+    const held: ((isWhole: boolean) => void)[] = [];
+    const cloner = {
+      ...createFakeCloner(),
+      isWhole: async () => {
+        const { promise, resolve } = Promise.withResolvers<boolean>();
+        held.push(resolve);
+        return await promise;
+      },
+    };
+    const due: (() => Promise<void>)[] = [];
+    const patrol = createPatrol({
+      cloner,
+      logger: createMemoryLog().logger,
+      now: () => 0,
+      soon: (work) => due.push(work),
+    });
+    const backup = { domain: 'backup.test', path: 'acme/app', tag: '1' };
+    const { signal } = new AbortController();
+    const question = { cloner, backup, access: { side: 'backup' }, signal } as const;
+    return {
+      held,
+      async lookLater(n, mend = () => Promise.resolve()) {
+        patrol.lookLater(question, `sha256:${String(n).padStart(64, '0')}`, mend);
+        await Promise.all(due.splice(0).map((work) => work()));
+      },
+    };
+  }
+
+  it('looks at two at once, whoever has hundreds looked at', async () => {
+    const { held, lookLater } = openPatrol();
+
+    const all = [1, 2, 3].map((n) => lookLater(n));
+    await settle();
+    assert.equal(held.length, 2);
+    held[0]?.(true);
+    await settle();
+    assert.equal(held.length, 3);
+
+    for (const say of held) say(true);
+    await Promise.all(all);
+  });
+
+  it('looks at others while one is mended', async () => {
+    const { held, lookLater } = openPatrol();
+    const mending = Promise.withResolvers<undefined>();
+    const all = [1, 2, 3, 4].map((n) => lookLater(n, () => mending.promise));
+    await settle();
+
+    held[0]?.(false);
+    held[1]?.(false);
+    await settle();
+
+    assert.equal(held.length, 4);
+    mending.resolve(undefined);
+    for (const say of held) say(true);
+    await Promise.all(all);
+  });
+
+  it('has no more than a hundred put off, and those that were not looked at another time', async () => {
+    const { held, lookLater } = openPatrol();
+    const all = Array.from({ length: 103 }, (_, n) => lookLater(n));
+    await settle();
+
+    await lookLater(200);
+    for (let looked = 0; looked < 102; looked += 1) {
+      held[looked]?.(true);
+      await settle();
+    }
+    await Promise.all(all);
+    assert.equal(held.length, 102);
+
+    all.push(lookLater(200));
+    await settle();
+    assert.equal(held.length, 103);
+    held[102]?.(true);
+    await Promise.all(all);
+  });
+});
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i += 1) await Promise.resolve();
+}
+
 describe('isUsable', () => {
   it('trusts a backup that does not say in the time that is left', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
