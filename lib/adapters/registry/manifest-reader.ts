@@ -14,7 +14,7 @@ import {
 import type { Answered } from './transport.ts';
 
 /** What a tag or digest is. */
-export interface SeenManifest {
+interface SeenManifest {
   /** Without parameters. */
   readonly mediaType: string;
   readonly digest: string;
