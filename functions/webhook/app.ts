@@ -1,6 +1,7 @@
 import type { Context, Hono } from 'hono';
 import { type AdmissionHandler, CloneError, type ReviewOptions } from '../../lib/index.ts';
-import { createBodyQueue, hasTooManyParts } from './large-body.ts';
+import { maxBodyBytes, parseJson, readBody, readLength } from './body.ts';
+import { createBodyQueue, hasTooManyParts, type Turn, toNoRoom } from './large-body.ts';
 import { type ConnectionEnv, createProbes, type ProbeDeps } from './probes.ts';
 
 export interface AppDeps extends ProbeDeps {
@@ -9,8 +10,6 @@ export interface AppDeps extends ProbeDeps {
   readonly demandsCertificate?: boolean;
 }
 
-/** The API server's own limit is 3 MiB for an object; an UPDATE carries two. */
-const maxBodyBytes = 8 * 1024 * 1024;
 const tooLarge = 'the AdmissionReview is larger than 8 MiB\n';
 const defaultTimeoutMs = 10_000;
 const maxTimeoutMs = 30_000;
@@ -42,22 +41,20 @@ export function createApp(deps: AppDeps): Hono<ConnectionEnv> {
     }
     const bytes = readLength(c);
     if (bytes !== undefined && bytes > maxBodyBytes) return c.text(tooLarge, 413);
-    return await inTurn(bytes, () => answer(c, bytes));
+    return await inTurn(bytes, (turn) => answer(c, bytes, turn));
   });
 
-  async function answer(c: Context<ConnectionEnv>, bytes: number | undefined): Promise<Response> {
-    const text = await readBody(c, bytes);
+  async function answer(
+    c: Context<ConnectionEnv>,
+    bytes: number | undefined,
+    turn: Turn,
+  ): Promise<Response> {
+    const text = await readBody(c, bytes, turn.over);
     if (text === undefined) return c.text(tooLarge, 413);
     if (hasTooManyParts(text)) {
       return c.text('the AdmissionReview has more parts than any object that can be stored\n', 413);
     }
-    const options: ReviewOptions = {
-      // Asked for only where somebody waits: @hono/node-server makes a whole `Request` of it.
-      get signal() {
-        return c.req.raw.signal;
-      },
-      budgetMs: toBudgetMs(c.req.query('timeout')),
-    };
+    const options = toOptions(c, turn);
     try {
       return c.json(await begin(text, options));
     } catch (error) {
@@ -77,6 +74,19 @@ export function createApp(deps: AppDeps): Hono<ConnectionEnv> {
   }
 
   return app;
+}
+
+/** A body that had to wait for its turn has the less time for its review; whoever has next to none comes back. */
+function toOptions({ req }: Context, { waitedMs, over }: Turn): ReviewOptions {
+  const budgetMs = toBudgetMs(req.query('timeout'));
+  const isLate = waitedMs > budgetMs / 2;
+  return {
+    // Asked for only where somebody waits: @hono/node-server makes a whole `Request` of it.
+    get signal() {
+      return isLate ? AbortSignal.abort(toNoRoom()) : AbortSignal.any([req.raw.signal, over]);
+    },
+    budgetMs: isLate ? budgetMs : budgetMs - waitedMs,
+  };
 }
 
 /** The plain http port beside an HTTPS one: probes, and where reviews go instead. */
@@ -104,43 +114,4 @@ export function toBudgetMs(timeout: string | undefined): number {
 function readUid(body: string): string {
   const uid = /"uid":\s*"([\w-]{1,64})"/.exec(body);
   return uid?.[1] ?? 'a review without uid';
-}
-
-/** `undefined` where the body does not say how long it is. */
-function readLength({ req }: Context): number | undefined {
-  const length = req.header('content-length');
-  const isKnown = length !== undefined && req.header('transfer-encoding') === undefined;
-  return isKnown ? Number(length) : undefined;
-}
-
-/** The body's text, or `undefined` where there is too much of it. */
-async function readBody({ req }: Context, bytes: number | undefined): Promise<string | undefined> {
-  try {
-    // The API server says how long its body is. To count what does not, @hono/node-server makes web streams of Node's,
-    // which costs more than all the rest of a review.
-    return await (bytes === undefined ? readStream(req.raw.body) : req.text());
-  } catch {
-    throw new CloneError('INVALID_REVIEW', 'not an AdmissionReview: the body was cut off');
-  }
-}
-
-async function readStream(stream: ReadableStream<Uint8Array> | null): Promise<string | undefined> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  // To cancel the stream would be to close the connection, and nobody could read why.
-  for await (const chunk of stream?.values({ preventCancel: true }) ?? []) {
-    size += chunk.length;
-    if (size > maxBodyBytes) return undefined;
-    chunks.push(chunk);
-  }
-  return new TextDecoder().decode(Buffer.concat(chunks));
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // The parser's message would quote the body.
-    throw new CloneError('INVALID_REVIEW', 'not an AdmissionReview: the body is not JSON');
-  }
 }

@@ -45,7 +45,9 @@ export function createProbes({ isReady, outage, metrics, logger }: ProbeDeps): H
   );
 
   app.onError((error, c) => {
-    if (error instanceof CloneError) return c.text(`${error.message}\n`, 400);
+    if (error instanceof CloneError) {
+      return c.text(`${error.message}\n`, error.code === 'LINE_FULL' ? 503 : 400);
+    }
     logger.error({ err: error }, 'a request failed because of a bug');
     return c.text('internal error in image-cloner, see its log\n', 500);
   });

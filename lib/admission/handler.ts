@@ -58,7 +58,7 @@ export interface AdmissionHandlerDeps {
 }
 
 export interface ReviewOptions {
-  /** Fires when the API server hangs up: nobody waits any more, but the copy goes on. */
+  /** Fires when the API server hangs up, or with a `CloneError` for the answer: nobody waits any more, but the copy goes on. */
   readonly signal: AbortSignal;
   /** How long the answer may take. */
   readonly budgetMs: number;
@@ -209,11 +209,13 @@ async function withPullSecrets(
   return await completePullSecrets(plan, secrets, AbortSignal.timeout(pullSecretsBudgetMs));
 }
 
-/** The caller's hang-up as a reason of ours: whoever asks again finds the copy further on. */
+/** The end of waiting as a reason of ours: whoever asks again finds the copy further on. */
 function untilHangUp(signal: AbortSignal): AbortSignal {
   const hungUp = new AbortController();
-  const onAbort = (): void =>
-    hungUp.abort(new CloneError('INTERRUPTED', 'the caller did not wait for the answer'));
+  const onAbort = (): void => {
+    const hangUp = new CloneError('INTERRUPTED', 'the caller did not wait for the answer');
+    hungUp.abort(signal.reason instanceof CloneError ? signal.reason : hangUp);
+  };
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });
   return hungUp.signal;

@@ -688,6 +688,32 @@ describe('createAdmissionHandler when there is more to copy than turns', () => {
     });
   });
 
+  it('says why it was told not to wait any longer, and goes on copying', async () => {
+    const { cloner, copies, send } = stage();
+    const release = cloner.hold();
+    const over = new AbortController();
+    const answering = send(web, { signal: over.signal });
+    await settle();
+
+    over.abort(new CloneError('LINE_FULL', 'others wait', { retryAfterMs: 2_000 }));
+
+    assert.deepEqual((await answering).response.status, {
+      code: 504,
+      reason: 'Timeout',
+      message: 'container "web": still copying nginx:1.27: started',
+      details: { retryAfterSeconds: 5 },
+    });
+    release();
+    await copies.idle();
+    const late = await send(web, {
+      signal: AbortSignal.abort(new CloneError('LINE_FULL', 'others wait')),
+    });
+    assert.equal(
+      late.response.status?.message,
+      'container "web": nginx:1.27 waits to be copied: others wait',
+    );
+  });
+
   it('says that the line is full, and lets another namespace in', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = crowd({ maxWaiting: 2 });

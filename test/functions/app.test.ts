@@ -61,6 +61,44 @@ describe('POST /clone-image', () => {
     assert.deepEqual(budgets, [4_000, 9_000]);
   });
 
+  describe('while bodies that never arrive have all the room', () => {
+    const stalled = (): ReadableStream => new ReadableStream({ pull: () => new Promise(() => {}) });
+    const settle = async (): Promise<void> => {
+      for (let i = 0; i < 200; i += 1) await Promise.resolve();
+    };
+
+    it('takes others after two seconds, and answers that there is no room', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const { logger } = createMemoryLog();
+      const review = (): Promise<AdmissionReview> => Promise.resolve(answer);
+      const app = createApp({ review, isReady: () => true, logger, metrics });
+      const send = (body: string | ReadableStream): Promise<Response> =>
+        Promise.resolve(
+          app.request('/clone-image', {
+            method: 'POST',
+            headers: { 'content-type': 'application/json' },
+            body,
+            duplex: 'half',
+          }),
+        );
+      const evil = [1, 2, 3, 4].map(() => send(stalled()));
+      await settle();
+      const other = send('{}');
+      await settle();
+
+      t.mock.timers.tick(2_000);
+
+      assert.equal((await other).status, 200);
+      const [first] = evil;
+      const ended = await first;
+      assert.equal(ended?.status, 503);
+      assert.equal(
+        await ended?.text(),
+        'too many large objects are looked at at this moment, and others wait\n',
+      );
+    });
+  });
+
   it('tells the handler that the caller hung up', async () => {
     const caller = new AbortController();
     const seen = Promise.withResolvers<boolean>();

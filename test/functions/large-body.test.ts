@@ -7,19 +7,24 @@ const mebi = 1024 * 1024;
 
 interface Bench {
   readonly begun: readonly string[];
+  /** In the order in which they were told to make room; none of them obeys. */
+  readonly told: readonly string[];
   begin(name: string, bytes: number | undefined): Promise<void>;
   end(name: string): void;
 }
 
-function createBench(): Bench {
-  const inTurn = createBodyQueue();
+function createBench(now?: () => number): Bench {
+  const inTurn = createBodyQueue(now);
   const begun: string[] = [];
+  const told: string[] = [];
   const gates = new Map<string, () => void>();
   return {
     begun,
+    told,
     begin: (name, bytes) =>
-      inTurn(bytes, async () => {
+      inTurn(bytes, async ({ over }) => {
         begun.push(name);
+        over.addEventListener('abort', () => told.push(name));
         const { promise, resolve } = Promise.withResolvers<void>();
         gates.set(name, resolve);
         await promise;
@@ -45,12 +50,12 @@ describe('createBodyQueue', () => {
       begin('ordinary', ordinary),
     ];
     await settle();
-    assert.deepEqual(begun.toSorted(), ['1', '2', 'ordinary']);
+    assert.deepEqual(begun.toSorted(), ['1', '2', '4', 'ordinary']);
 
     end('1');
     await all[0];
     await settle();
-    assert.deepEqual(begun.slice(-2), ['3', '4']);
+    assert.deepEqual(begun.slice(-1), ['3']);
 
     for (const name of ['2', '3', '4', 'ordinary']) end(name);
     await Promise.all(all);
@@ -81,6 +86,70 @@ describe('createBodyQueue', () => {
     assert.deepEqual(begun.at(-1), 'shop');
     for (const name of begun) end(name);
     await Promise.all(all);
+  });
+
+  it('lets the smallest of those in first that wait', async () => {
+    const { begun, begin, end } = createBench();
+    const all = [begin('a', 8 * mebi), begin('b', 8 * mebi)];
+    all.push(begin('c', 8 * mebi), begin('d', mebi), begin('e', 2 * mebi), begin('f', mebi));
+    await settle();
+
+    end('a');
+    await all[0];
+    await settle();
+
+    assert.deepEqual(begun, ['a', 'b', 'd', 'f', 'e']);
+    for (const name of ['b', 'd', 'e', 'f']) end(name);
+    await all[1];
+    await settle();
+    end('c');
+    await Promise.all(all);
+  });
+
+  describe('where a body never arrives', () => {
+    it('has as many of the oldest make room after two seconds as who waits needs', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      let time = 0;
+      const { begun, told, begin, end } = createBench(() => time);
+      const all = [begin('a', 3 * mebi), begin('b', 3 * mebi)];
+      await settle();
+      time = 1_000;
+      all.push(begin('c', 8 * mebi));
+      await settle();
+      all.push(begin('shop', 5 * mebi));
+      await settle();
+      t.mock.timers.tick(999);
+      assert.deepEqual(told, []);
+
+      time = 2_000;
+      t.mock.timers.tick(1);
+      t.mock.timers.tick(1);
+
+      assert.deepEqual(told, ['a']);
+      end('a');
+      await all[0];
+      await settle();
+      assert.deepEqual(begun, ['a', 'b', 'c', 'shop']);
+      t.mock.timers.tick(60_000);
+      assert.deepEqual(told, ['a']);
+      for (const name of ['b', 'c', 'shop']) end(name);
+      await Promise.all(all);
+    });
+
+    it('has nobody make room while nobody waits', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      let time = 0;
+      const { told, begin, end } = createBench(() => time);
+      const all = [begin('a', 8 * mebi), begin('b', 8 * mebi)];
+      await settle();
+
+      time = 60_000;
+      t.mock.timers.tick(60_000);
+
+      assert.deepEqual(told, []);
+      for (const name of ['a', 'b']) end(name);
+      await Promise.all(all);
+    });
   });
 
   it('lets the next one in after one that failed', async () => {
