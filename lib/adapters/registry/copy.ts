@@ -62,6 +62,8 @@ async function bringImage(root: ServedManifest, copy: ImageCopy): Promise<Copied
   try {
     for (const manifest of graph.manifests) {
       await copy.target.putManifest(manifest.digest, manifest, copy.signal);
+      // Where its disk was full, distribution 2.8 keeps an empty file, and says ever after that it has written the manifest.
+      await copy.target.hasManifest(manifest.digest, copy.signal);
     }
   } catch (error) {
     copy.signal.throwIfAborted();

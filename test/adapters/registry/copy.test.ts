@@ -77,6 +77,22 @@ describe('copyImage', () => {
     assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
   });
 
+  it('gives no tag to a manifest that the backup says it has written, and cannot read', async () => {
+    const bench = await open();
+    const image = seed(bench.source, 'app:1', makeIndex([makeImage()]));
+    // distribution 2.8 whose disk was full: an empty file passes for the manifest from then on.
+    const isWritten = (): boolean => bench.backup.store.manifests('acme/app').length > 0;
+    const isAsked = on('HEAD', 'manifest');
+    bench.backup.faults.add((request) => isAsked(request) && isWritten(), answer(500));
+
+    await assert.rejects(bench.copy('app', image.digest), {
+      code: 'BACKUP_UNAVAILABLE',
+      message: `the backup registry ${bench.backup.host} has trouble with ${bench.backup.host}/acme/app:first: looking for a part: it answered 500`,
+    });
+
+    assert.deepEqual(bench.backup.store.tags('acme/app'), []);
+  });
+
   const amd = makeImage({ seed: 'a' });
   const arm = makeImage({ seed: 'b', platform: 'linux/arm64' });
   const shared = bytes(5_000);
