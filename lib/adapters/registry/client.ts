@@ -12,7 +12,7 @@ import {
   type ServedManifest,
 } from './manifest-reader.ts';
 import { createPresence, type Presence } from './presence.ts';
-import type { Send } from './transport.ts';
+import type { Answered, Send } from './transport.ts';
 import { createUploads, type Uploads } from './uploads.ts';
 
 /** The verbs of the distribution API (distribution-spec), for one repository of one registry. */
@@ -53,9 +53,26 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
 
   async function putManifest(
     reference: string,
-    { bytes, mediaType, digest }: ServedManifest,
+    manifest: ServedManifest,
     signal: AbortSignal,
   ): Promise<{ readonly hasSubject: boolean }> {
+    const first = await writeManifest(reference, manifest, signal);
+    // Garbled on the way, it would stay at a tag, and look like something that others have put there.
+    const answer = isAsGiven(first, manifest)
+      ? first
+      : await writeManifest(reference, manifest, signal);
+    if (!isAsGiven(answer, manifest)) {
+      const message = 'writing the manifest: it stored something else than it was given';
+      throw new RegistryError('REFUSED', message);
+    }
+    return { hasSubject: headerOf(answer, 'oci-subject') !== undefined };
+  }
+
+  async function writeManifest(
+    reference: string,
+    { bytes, mediaType }: ServedManifest,
+    signal: AbortSignal,
+  ): Promise<Answered> {
     const answer = await send(
       {
         method: 'PUT',
@@ -71,13 +88,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
       signal,
     );
     await drop(answer);
-    const stored = headerOf(answer, 'docker-content-digest');
-    // It may name what it stored by another algorithm, but not something else by the same.
-    if (stored !== undefined && stored !== digest && stored !== digestOf(bytes)) {
-      const message = 'writing the manifest: it stored something else than it was given';
-      throw new RegistryError('REFUSED', message);
-    }
-    return { hasSubject: headerOf(answer, 'oci-subject') !== undefined };
+    return answer;
   }
 
   async function getReferrers(
@@ -143,4 +154,10 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     listRepositories,
     deleteManifest,
   };
+}
+
+/** It may name what it stored by another algorithm, but not something else by the same. */
+function isAsGiven(answer: Answered, { bytes, digest }: ServedManifest): boolean {
+  const stored = headerOf(answer, 'docker-content-digest');
+  return stored === undefined || stored === digest || stored === digestOf(bytes);
 }

@@ -175,8 +175,23 @@ describe('putManifest', () => {
     });
   }
 
+  it('writes again what was garbled on the way', async () => {
+    nock('https://reg.test')
+      .put(tag, '{}')
+      .reply(201, '', { 'docker-content-digest': other })
+      .put(tag, '{}')
+      .reply(201, '', { 'docker-content-digest': empty });
+
+    assert.deepEqual(await openKnock().client.putManifest('1', manifest, signal), {
+      hasSubject: false,
+    });
+  });
+
   it('notices that something else was stored', async () => {
-    nock('https://reg.test').put(tag, '{}').reply(201, '', { 'docker-content-digest': other });
+    nock('https://reg.test')
+      .put(tag, '{}')
+      .times(2)
+      .reply(201, '', { 'docker-content-digest': other });
 
     await assert.rejects(openKnock().client.putManifest('1', manifest, signal), {
       reason: 'REFUSED',
