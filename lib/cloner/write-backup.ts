@@ -2,7 +2,7 @@ import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import { generationTag, isGenerationTag, moveTag, provenanceTag } from '../image/tags.ts';
 import type { CopyProgress, CopyResult } from '../ports.ts';
-import { type BackupQuestion, type BackupState, holds, isMarked } from './backup.ts';
+import { type BackupQuestion, type BackupState, holds, isCopyOf, isMarked } from './backup.ts';
 import { findHold, holdWarning } from './hold.ts';
 import type { CheckedSource } from './source.ts';
 
@@ -46,15 +46,19 @@ export async function writeBackup(
         if (!moves || (await findHold(write)) !== undefined) return generation;
         const from = await holds(write, tag);
         const isSeen = from === state.digest && checked.isRemembered !== true;
-        if (from !== undefined && from !== digest && !isSeen) {
+        // Nothing moves where nothing was.
+        if (from === undefined || from === digest) return [...generation, tag];
+        if (!isSeen) {
           // Somebody has moved the tag since we asked the source, perhaps to the very image of the source.
           if (source.digest !== undefined || from === checked.digest) return generation;
           const isOurs = await isMarked(write, from);
           assertMovable(backup, { digest: from, isOurs }, adoptExisting);
           if (isOurs && (await isOvertaken(write, source, checked))) return generation;
           if (!isOurs) await markBackup(write, from);
+        } else if (await isBackAt(write, source, checked, from)) {
+          return generation;
         }
-        return [...generation, ...moveRecord(write, from, digest), tag];
+        return [...generation, moveTag(tag, { at: write.wallClock(), from }), tag];
       },
     },
     signal,
@@ -88,15 +92,26 @@ async function isOvertaken(
   }
 }
 
-/** Nothing moves where nothing was. */
-function moveRecord(
-  { backup, wallClock }: BackupWrite,
-  from: string | undefined,
-  digest: string,
-): readonly string[] {
-  return from === undefined || from === digest
-    ? []
-    : [moveTag(backup.tag, { at: wallClock(), from })];
+/**
+ * Whether the source has gone back, while the copy waited and ran, to what the tag has held all along. Whoever asked since then was told that
+ * nothing is to be done, and nobody would move the tag back.
+ */
+async function isBackAt(
+  write: BackupWrite,
+  { domain, path, tag }: Reference,
+  { access, digest }: CheckedSource,
+  held: string,
+): Promise<boolean> {
+  try {
+    const image = { domain, path, ...(tag !== undefined && { tag }) };
+    const now = await write.cloner.resolve(image, access, write.signal);
+    if (now === undefined || now.digest === digest) return false;
+    return await isCopyOf(write, held, now.digest);
+  } catch (error) {
+    write.signal.throwIfAborted();
+    if (error instanceof CloneError && error.code.startsWith('SOURCE_')) return false;
+    throw error;
+  }
 }
 
 /** Copies again what the backup has lost of an image, from where it has just been seen. No tag that readers look at moves. */

@@ -163,6 +163,43 @@ describe('a copy that another process has overtaken', () => {
   });
 });
 
+describe('a copy whose source has gone back meanwhile to what the tag holds', () => {
+  /** The tag holds the older image, and a copy of the newer one is held. */
+  async function openReverted(): ReturnType<typeof openSlow> {
+    bench = await openBench();
+    seed(bench.source, 'app:1', older);
+    await send(start(bench), bench);
+    seed(bench.source, 'app:1', newer);
+    const hold = holdCopy(bench, newer);
+    const slow = send(start(bench), bench);
+    await hold.waiting();
+    seed(bench.source, 'app:1', older);
+    return { bench, hold, slow };
+  }
+
+  it('leaves the tag there, and keeps its own generation', async () => {
+    const { bench, hold, slow } = await openReverted();
+    assert.equal(await send(start(bench), bench), true);
+
+    hold.release();
+
+    assert.equal(await slow, true);
+    assert.equal(heldBy(bench.backup, '1'), older.digest);
+    assert.equal(heldBy(bench.backup, generation(newer)), newer.digest);
+  });
+
+  it('moves the tag where the source does not say', async () => {
+    const { bench, hold, slow } = await openReverted();
+    bench.source.faults.add(({ path }) => path.endsWith('/manifests/1'), answer(503));
+
+    hold.release();
+
+    assert.equal(await slow, true);
+    assert.equal(heldBy(bench.backup, '1'), newer.digest);
+    assert.equal(heldBy(bench.backup, generation(older)), older.digest);
+  });
+});
+
 describe('a tag that somebody else pushes while it is copied', () => {
   const theirs = makeImage({ seed: 'theirs' });
 
