@@ -78,18 +78,11 @@ export async function writeBackup(
  * source was asked for it after we had asked. A copy that took its time must not move a tag back.
  */
 async function isOvertaken(
-  { cloner, signal }: BackupWrite,
-  { domain, path, tag }: Reference,
-  { access, digest }: CheckedSource,
+  write: BackupWrite,
+  source: Reference,
+  checked: CheckedSource,
 ): Promise<boolean> {
-  try {
-    const image = { domain, path, ...(tag !== undefined && { tag }) };
-    return (await cloner.resolve(image, access, signal, { isFresh: true }))?.digest !== digest;
-  } catch (error) {
-    signal.throwIfAborted();
-    if (error instanceof CloneError && error.code.startsWith('SOURCE_')) return true;
-    throw error;
-  }
+  return (await askAgain(write, source, checked)) !== checked.digest;
 }
 
 /**
@@ -98,18 +91,26 @@ async function isOvertaken(
  */
 async function isBackAt(
   write: BackupWrite,
-  { domain, path, tag }: Reference,
-  { access, digest }: CheckedSource,
+  source: Reference,
+  checked: CheckedSource,
   held: string,
 ): Promise<boolean> {
+  const now = await askAgain(write, source, checked);
+  return now !== undefined && now !== checked.digest && (await isCopyOf(write, held, now));
+}
+
+/** What the source's tag holds by now; `undefined` where it is gone, or does not say. */
+async function askAgain(
+  { cloner, signal }: BackupWrite,
+  { domain, path, tag }: Reference,
+  { access }: CheckedSource,
+): Promise<string | undefined> {
   try {
     const image = { domain, path, ...(tag !== undefined && { tag }) };
-    const now = await write.cloner.resolve(image, access, write.signal);
-    if (now === undefined || now.digest === digest) return false;
-    return await isCopyOf(write, held, now.digest);
+    return (await cloner.resolve(image, access, signal, { isFresh: true }))?.digest;
   } catch (error) {
-    write.signal.throwIfAborted();
-    if (error instanceof CloneError && error.code.startsWith('SOURCE_')) return false;
+    signal.throwIfAborted();
+    if (error instanceof CloneError && error.code.startsWith('SOURCE_')) return undefined;
     throw error;
   }
 }

@@ -53,3 +53,26 @@ it('a tag moves on also for who has only just asked', async () => {
 
   assert.equal(cloner.tags('acme/nginx')['1.27'], pushedDigest(newer));
 });
+
+it('a replica that remembers what the source held does not move the tag on where it has gone back', async () => {
+  const cloner = createFakeCloner({ keepsDigest: false });
+  const handler = createAdmissionHandler({
+    cloner: rememberSource(cloner, { now: () => 0 }),
+    policy: policy(),
+    now: () => 0,
+    wallClock: () => 0,
+  });
+  cloner.put('acme/nginx:1.27', pushedDigest(older));
+  cloner.put('acme/nginx:1.27.f0f0aaaaaaaa', pushedDigest(older));
+  cloner.put('acme/nginx:1.27.from.aaaaaaaaaaaa', pushedDigest(older));
+  cloner.put('nginx:1.27', newer);
+  const release = cloner.hold();
+  const moving = send(handler);
+  while (cloner.begun.length === 0) await Promise.resolve();
+  cloner.put('nginx:1.27', older);
+
+  release();
+
+  assert.equal(await moving, true);
+  assert.equal(cloner.tags('acme/nginx')['1.27'], pushedDigest(older));
+});
