@@ -44,6 +44,7 @@ export const accept = [...manifestTypes, ...schema1Types].join(', ');
 /** Readers everywhere stop at 4 MiB. */
 export const maxManifestBytes = 4 * 1024 * 1024;
 const maxEntries = 1_000;
+const tooMany = `has more than ${maxEntries} entries`;
 
 function objectOf<const Entries extends v.ObjectEntries>(
   entries: Entries,
@@ -62,10 +63,7 @@ const descriptor = objectOf({
   ),
 });
 
-const descriptors = v.pipe(
-  v.array(descriptor, 'is not a list'),
-  v.maxLength(maxEntries, `has more than ${maxEntries} entries`),
-);
+const descriptors = v.pipe(v.array(descriptor, 'is not a list'), v.maxLength(maxEntries, tooMany));
 
 const common = {
   schemaVersion: v.literal(2, 'is not 2'),
@@ -132,8 +130,9 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
   if (!result.success) {
     const [issue] = result.issues;
     const where = v.getDotPath(issue);
+    const problem = where === null ? 'it is no object' : `${where} ${issue.message}`;
     throw unsupported(
-      `its manifest is broken: ${where === null ? 'it is no object' : `${where} ${issue.message}`}`,
+      `its manifest is ${issue.message === tooMany ? 'too long' : 'broken'}: ${problem}`,
     );
   }
   const { output } = result;

@@ -221,13 +221,13 @@ describe('parseManifest', () => {
       '5000 layers',
       { ...image, layers: many },
       oci.image,
-      'its manifest is broken: layers has more than 1000 entries',
+      'its manifest is too long: layers has more than 1000 entries',
     ],
     [
       '5000 manifests',
       { ...index, manifests: many },
       oci.index,
-      'its manifest is broken: manifests has more than 1000 entries',
+      'its manifest is too long: manifests has more than 1000 entries',
     ],
     [
       'a list that is none',
