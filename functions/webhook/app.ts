@@ -83,7 +83,9 @@ function toOptions({ req }: Context, { waitedMs, over }: Turn): ReviewOptions {
   return {
     // Asked for only where somebody waits: @hono/node-server makes a whole `Request` of it.
     get signal() {
-      return isLate ? AbortSignal.abort(toNoRoom()) : AbortSignal.any([req.raw.signal, over]);
+      if (isLate) return AbortSignal.abort(toNoRoom());
+      const { signal } = req.raw;
+      return over === undefined ? signal : AbortSignal.any([signal, over]);
     },
     budgetMs: isLate ? budgetMs : budgetMs - waitedMs,
   };

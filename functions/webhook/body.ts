@@ -16,14 +16,15 @@ export function readLength({ req }: Context): number | undefined {
 export async function readBody(
   { req }: Context,
   bytes: number | undefined,
-  over: AbortSignal,
+  over: AbortSignal | undefined,
 ): Promise<string | undefined> {
   try {
     // The API server says how long its body is. To count what does not, @hono/node-server makes web streams of Node's,
     // which costs more than all the rest of a review.
-    return await untilAborted(bytes === undefined ? readStream(req.raw.body) : req.text(), over);
+    const text = bytes === undefined ? readStream(req.raw.body) : req.text();
+    return await (over === undefined ? text : untilAborted(text, over));
   } catch {
-    over.throwIfAborted();
+    over?.throwIfAborted();
     throw new CloneError('INVALID_REVIEW', 'not an AdmissionReview: the body was cut off');
   }
 }

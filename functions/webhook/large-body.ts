@@ -20,13 +20,13 @@ const retryAfterMs = 2_000;
 /** What it cost a body to be let in, and what ends it. */
 export interface Turn {
   readonly waitedMs: number;
-  /** Aborted with `CloneError` `LINE_FULL` where others are to have the room. */
-  readonly over: AbortSignal;
+  /** Aborted with `CloneError` `LINE_FULL` where others are to have the room; absent where it takes none. */
+  readonly over?: AbortSignal;
 }
 
 type Work<Result> = (turn: Turn) => Promise<Result>;
 
-const atOnce: Turn = { waitedMs: 0, over: new AbortController().signal };
+const atOnce: Turn = { waitedMs: 0 };
 
 interface Body {
   readonly bytes: number;

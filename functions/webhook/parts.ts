@@ -6,7 +6,7 @@ import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-f
 import type { Metrics } from '../../lib/adapters/metrics.ts';
 import { rememberSource } from '../../lib/cloner/remembered-source.ts';
 import { namespaceOfService, toBackupNamespace } from '../../lib/config/backup-registry.ts';
-import { type ConfigReading } from '../../lib/config/config.ts';
+import type { ConfigReading } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import type {
   AdmissionHandlerDeps,

@@ -24,7 +24,7 @@ function createBench(now?: () => number): Bench {
     begin: (name, bytes) =>
       inTurn(bytes, async ({ over }) => {
         begun.push(name);
-        over.addEventListener('abort', () => told.push(name));
+        over?.addEventListener('abort', () => told.push(name));
         const { promise, resolve } = Promise.withResolvers<void>();
         gates.set(name, resolve);
         await promise;
