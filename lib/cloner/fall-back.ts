@@ -25,13 +25,16 @@ export function createFallBack({ cloner, askBackup, privacy, patrol }: FallBackD
     if (!state.isOurs) {
       const { domain, path, tag } = backup;
       const name = formatReference({ domain, path, tag });
-      throw worse(error, `${name} in the backup was not written by image-cloner and is not used`);
+      throw withObjection(
+        error,
+        `${name} in the backup was not written by image-cloner and is not used`,
+      );
     }
     const fallback = { digest, namespace: pod?.namespace };
     await askBackup(errand, (question) => privacy.assertServed(question, fallback, error));
     const ms = errand.remainingMs();
     if (!(await patrol.isUsable(toQuestion(errand, cloner), digest, ms))) {
-      throw worse(
+      throw withObjection(
         error,
         'its backup is not whole any more: the backup registry has lost parts of it',
       );
@@ -41,6 +44,6 @@ export function createFallBack({ cloner, askBackup, privacy, patrol }: FallBackD
   };
 }
 
-function worse(error: CloneError, objection: string): CloneError {
+function withObjection(error: CloneError, objection: string): CloneError {
   return new CloneError(error.code, `${error.message}; ${objection}`, { cause: error });
 }

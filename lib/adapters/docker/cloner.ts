@@ -85,7 +85,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
   ): Promise<void> {
     const layers = createLayerProgress('pull');
     let isComplete = false;
-    await follow({ side, image: source }, signal, async () => {
+    await translateFailures({ side, image: source }, signal, async () => {
       const stream = await docker.pull(toName(source), {
         authconfig: toAuthConfig(source, credentials),
         abortSignal: signal,
@@ -114,7 +114,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
       let digest: string | undefined;
       try {
         await setTag(id, target);
-        await follow({ side, image: target }, signal, async () => {
+        await translateFailures({ side, image: target }, signal, async () => {
           const stream = await docker.getImage(canonicalRepository(target)).push({
             tag: target.tag,
             authconfig: toAuthConfig(target, credentials),
@@ -198,7 +198,7 @@ class LocalImageGone extends CloneError {
 }
 
 /** A body that ends early, or an abort, arrives as any error at all: the signal tells which it was. */
-async function follow(
+async function translateFailures(
   attempt: Attempt,
   signal: AbortSignal,
   work: () => Promise<void>,
