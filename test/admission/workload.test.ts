@@ -267,7 +267,7 @@ describe('parseWorkload', () => {
     }
   });
 
-  it('reads __proto__ as any other key, and pollutes nothing', () => {
+  it('passes over __proto__ as over any key that is not ours, and pollutes nothing', () => {
     const object: unknown = JSON.parse(
       '{"__proto__":{"spec":{}},"metadata":{"labels":{"__proto__":"x","image-cloner":"b"}},"spec":{"__proto__":{"template":{"spec":{"containers":[{"name":"evil","image":"evil"}]}}}}}',
     );

@@ -2,11 +2,21 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { rememberSource } from '../../lib/cloner/remembered-source.ts';
 import { type AdmissionHandler, createAdmissionHandler } from '../../lib/index.ts';
-import { createFakeCloner, pushedDigest } from '../support/fake-cloner.ts';
+import { createFakeCloner, type FakeCloner, pushedDigest } from '../support/fake-cloner.ts';
 import { deployment, policy, review } from '../support/reviews.ts';
 
 const older = `sha256:${'a'.repeat(64)}`;
 const newer = `sha256:${'b'.repeat(64)}`;
+
+/** A replica that remembers what sources hold, as all do with CLONER=docker. */
+function start(cloner: FakeCloner): AdmissionHandler {
+  return createAdmissionHandler({
+    cloner: rememberSource(cloner, { now: () => 0 }),
+    policy: policy(),
+    now: () => 0,
+    wallClock: () => 0,
+  });
+}
 
 async function send(handler: AdmissionHandler): Promise<boolean> {
   const options = { signal: new AbortController().signal, budgetMs: 9_000 };
@@ -16,14 +26,7 @@ async function send(handler: AdmissionHandler): Promise<boolean> {
 
 it('a replica that remembers what the source held does not move the tag back', async () => {
   const cloner = createFakeCloner({ keepsDigest: false });
-  const start = (): AdmissionHandler =>
-    createAdmissionHandler({
-      cloner: rememberSource(cloner, { now: () => 0 }),
-      policy: policy(),
-      now: () => 0,
-      wallClock: () => 0,
-    });
-  const [one, other] = [start(), start()];
+  const [one, other] = [start(cloner), start(cloner)];
   cloner.put('nginx:1.27', older);
   await send(one);
   cloner.put('nginx:1.27', newer);
@@ -36,12 +39,7 @@ it('a replica that remembers what the source held does not move the tag back', a
 
 it('a tag moves on also for who has only just asked', async () => {
   const cloner = createFakeCloner({ keepsDigest: false });
-  const handler = createAdmissionHandler({
-    cloner: rememberSource(cloner, { now: () => 0 }),
-    policy: policy(),
-    now: () => 0,
-    wallClock: () => 0,
-  });
+  const handler = start(cloner);
   cloner.put('acme/nginx:1.27', pushedDigest(older));
   cloner.put('acme/nginx:1.27.f0f0aaaaaaaa', pushedDigest(older));
   cloner.put('nginx:1.27', newer);
@@ -56,12 +54,7 @@ it('a tag moves on also for who has only just asked', async () => {
 
 it('a replica that remembers what the source held does not move the tag on where it has gone back', async () => {
   const cloner = createFakeCloner({ keepsDigest: false });
-  const handler = createAdmissionHandler({
-    cloner: rememberSource(cloner, { now: () => 0 }),
-    policy: policy(),
-    now: () => 0,
-    wallClock: () => 0,
-  });
+  const handler = start(cloner);
   cloner.put('acme/nginx:1.27', pushedDigest(older));
   cloner.put('acme/nginx:1.27.f0f0aaaaaaaa', pushedDigest(older));
   cloner.put('acme/nginx:1.27.from.aaaaaaaaaaaa', pushedDigest(older));
