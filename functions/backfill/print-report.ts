@@ -1,6 +1,6 @@
-import { createLimit } from '../../lib/cloner/limit.ts';
 import type { ReportRow } from '../../lib/fleet/report.ts';
 import type { Subject } from '../../lib/fleet/subject.ts';
+import { createLimit } from '../../lib/util/semaphore.ts';
 import { formatTable } from '../clone/table.ts';
 
 export interface PrintReportOptions {

@@ -1,6 +1,6 @@
-import { createLimit } from '../../lib/cloner/limit.ts';
 import type { PatientEnsure } from '../../lib/cloner/patient.ts';
 import { type CloneOutcome, formatReference, type ReviewPolicy } from '../../lib/index.ts';
+import { createLimit } from '../../lib/util/semaphore.ts';
 import { formatMebibytes } from './display.ts';
 import { toWanted, type Wanted } from './wanted.ts';
 

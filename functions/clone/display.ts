@@ -1,5 +1,5 @@
-import { toPrintable } from '../../lib/admission/printable.ts';
 import type { CopyProgress } from '../../lib/index.ts';
+import { toPrintable } from '../../lib/util/printable.ts';
 
 /** What a person sees while copies run: bars on a terminal, lines in a pipe. */
 export interface Display {

@@ -1,4 +1,4 @@
-import { toPrintable } from '../../lib/admission/printable.ts';
+import { toPrintable } from '../../lib/util/printable.ts';
 
 /** Lines of a table whose columns are as wide as what stands in them. Names are other people's text: none of it reaches a terminal as a command. */
 export function formatTable(rows: readonly (readonly string[])[]): readonly string[] {

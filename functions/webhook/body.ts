@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
-import { untilAborted } from '../../lib/cloner/deadline.ts';
 import { CloneError } from '../../lib/index.ts';
+import { untilAborted } from '../../lib/util/abort.ts';
 
 /** The API server's own limit is 3 MiB for an object; an UPDATE carries two. */
 export const maxBodyBytes = 8 * 1024 * 1024;

@@ -1,9 +1,9 @@
 import { formatReference } from '../image/reference.ts';
 import type { CloneOutcome } from '../ports.ts';
+import { toPrintable } from '../util/printable.ts';
 import { formatOriginalImages, originalImagesAnnotation } from './original-images.ts';
 import { encodePatch, escapePointer, type PatchOperation } from './patch.ts';
 import type { PlannedImage, ReviewPlan } from './plan.ts';
-import { toPrintable } from './printable.ts';
 import { type AdmissionReview, allowed, denied } from './review.ts';
 import { formatObstacle, type Obstacle, toDenial, toRetry, toWarning } from './verdict.ts';
 import type { ImagePlace } from './workload.ts';

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { CloneError } from '../errors.ts';
-import { toPrintable } from './printable.ts';
+import { toPrintable } from '../util/printable.ts';
 
 /** What we read of an AdmissionReview; see k8s.io/api `admission/v1`. */
 export interface ReviewRequest {

@@ -1,5 +1,5 @@
 import type { CloneError, CloneErrorCode } from '../errors.ts';
-import { toPrintable } from './printable.ts';
+import { toPrintable } from '../util/printable.ts';
 import type { AdmissionStatus } from './review.ts';
 import type { ImagePlace } from './workload.ts';
 

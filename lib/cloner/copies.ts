@@ -1,10 +1,10 @@
 import { CloneError } from '../errors.ts';
 import type { CopyProgress, CopyReading, CopyResult } from '../ports.ts';
-import { untilAborted } from './deadline.ts';
+import { untilAborted } from '../util/abort.ts';
+import { setRecent } from '../util/bounded-map.ts';
 import { createFailureMemory } from './failure-memory.ts';
 import { createLine } from './line.ts';
 import { createMeter, type Meter } from './meter.ts';
-import { setRecent } from './set-recent.ts';
 
 /** A copy that somebody started; whoever waits for it shares it with all others who do. */
 export interface Copy {

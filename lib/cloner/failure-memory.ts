@@ -1,6 +1,6 @@
 import { CloneError } from '../errors.ts';
-import { formatWait } from './duration.ts';
-import { setRecent } from './set-recent.ts';
+import { setRecent } from '../util/bounded-map.ts';
+import { formatWait } from '../util/duration.ts';
 
 export interface FailureMemoryOptions {
   readonly now: () => number;

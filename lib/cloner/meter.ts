@@ -1,5 +1,5 @@
 import type { CopyProgress, CopyReading } from '../ports.ts';
-import { createRate } from './rate.ts';
+import { createRate } from '../util/throughput.ts';
 
 /** Watches one copy. */
 export interface Meter {

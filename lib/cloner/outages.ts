@@ -1,8 +1,8 @@
 import { CloneError } from '../errors.ts';
 import type { Side } from '../ports.ts';
-import { withDeadline } from './deadline.ts';
-import { formatWait } from './duration.ts';
-import { setRecent } from './set-recent.ts';
+import { withDeadline } from '../util/abort.ts';
+import { setRecent } from '../util/bounded-map.ts';
+import { formatWait } from '../util/duration.ts';
 
 /** One question to a registry, and how long it may take. */
 export interface RegistryQuestion {

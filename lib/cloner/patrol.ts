@@ -1,10 +1,10 @@
 import { CloneError } from '../errors.ts';
 import { canonicalRepository, formatReference } from '../image/reference.ts';
 import type { ImageCloner, Logger } from '../ports.ts';
+import { withDeadline } from '../util/abort.ts';
+import { setRecent } from '../util/bounded-map.ts';
+import { createLimit } from '../util/semaphore.ts';
 import type { BackupQuestion } from './backup.ts';
-import { withDeadline } from './deadline.ts';
-import { createLimit } from './limit.ts';
-import { setRecent } from './set-recent.ts';
 
 /**
  * Looks whether what the backup holds is still whole: a registry whose garbage was collected at the wrong time has the manifest of an

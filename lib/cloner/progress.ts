@@ -1,6 +1,6 @@
 import type { CopyProgress, CopyReading } from '../ports.ts';
+import { formatWait } from '../util/duration.ts';
 import type { Copy, CopyPlace } from './copies.ts';
-import { formatWait } from './duration.ts';
 
 /** For a person, and for the client that comes back by itself. */
 export interface ProgressReport {

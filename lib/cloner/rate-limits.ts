@@ -1,7 +1,7 @@
 import { CloneError } from '../errors.ts';
 import type { RegistryAccess } from '../ports.ts';
-import { formatWait } from './duration.ts';
-import { setRecent } from './set-recent.ts';
+import { setRecent } from '../util/bounded-map.ts';
+import { formatWait } from '../util/duration.ts';
 
 /** Who asks whom: a registry limits each of its clients. */
 export interface LimitedQuestion {

@@ -1,7 +1,7 @@
 import { canonicalReference } from '../image/reference.ts';
 import type { ImageCloner, ResolvedImage } from '../ports.ts';
-import { untilAborted } from './deadline.ts';
-import { setRecent } from './set-recent.ts';
+import { untilAborted } from '../util/abort.ts';
+import { setRecent } from '../util/bounded-map.ts';
 
 export interface RememberOptions {
   /** @default 60 seconds */

@@ -1,4 +1,5 @@
 import type { Clock, CopyReading, CopyResult, LeaseStore, Logger } from '../ports.ts';
+import { untilAborted } from '../util/abort.ts';
 import {
   type Copies,
   type Copy,
@@ -8,7 +9,6 @@ import {
   toCopyId,
   type Work,
 } from './copies.ts';
-import { untilAborted } from './deadline.ts';
 import { createLeases } from './lease.ts';
 import { createLeaseBoard, type SeenLease } from './lease-board.ts';
 

@@ -10,7 +10,7 @@ import type {
   WorkloadKeyring,
   WorkloadSecrets,
 } from '../ports.ts';
-import { withDeadline } from './deadline.ts';
+import { withDeadline } from '../util/abort.ts';
 import { createFailureMemory } from './failure-memory.ts';
 import { createOutages, type Outages, type RegistryQuestion } from './outages.ts';
 import { createRateLimits, type RateLimits } from './rate-limits.ts';

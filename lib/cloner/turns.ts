@@ -1,5 +1,5 @@
 import { CloneError } from '../errors.ts';
-import { setRecent } from './set-recent.ts';
+import { setRecent } from '../util/bounded-map.ts';
 
 /** One task's time to run. */
 export interface Turn {

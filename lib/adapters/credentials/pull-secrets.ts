@@ -1,5 +1,5 @@
-import { untilAborted } from '../../cloner/deadline.ts';
 import type { Logger, WorkloadSecrets } from '../../ports.ts';
+import { untilAborted } from '../../util/abort.ts';
 import type { Lookup, NamespaceReader, Secret } from '../kubernetes/namespace-reader.ts';
 import { parseDockerConfigJson, parseDockercfg } from './docker-config.ts';
 import { createKeyring, type KeyringEntry } from './keyring.ts';

@@ -1,4 +1,4 @@
-import { setRecent } from '../../cloner/set-recent.ts';
+import { setRecent } from '../../util/bounded-map.ts';
 /** Keeps answers for a moment, and asks once for all who ask at the same time. */
 export interface ShortMemory<Answer> {
   recall(key: string, ask: () => Promise<Answer>): Promise<Answer>;

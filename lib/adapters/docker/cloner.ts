@@ -1,6 +1,5 @@
 import type Docker from 'dockerode';
 import * as v from 'valibot';
-import { createLocks } from '../../cloner/locks.ts';
 import { CloneError } from '../../errors.ts';
 import { canonicalRepository, isDigest, type Reference } from '../../image/reference.ts';
 import type {
@@ -10,6 +9,7 @@ import type {
   ImageCloner,
   RegistryAccess,
 } from '../../ports.ts';
+import { createLocks } from '../../util/keyed-mutex.ts';
 import { createResolve } from './distribution.ts';
 import { type Attempt, isNotLocal, toCloneError } from './failure.ts';
 import { toAuthConfig, toName } from './names.ts';

@@ -3,8 +3,8 @@ import {
   type ConfigurationOptions,
   type CoordinationV1Api,
 } from '@kubernetes/client-node';
-import { untilAborted } from '../../cloner/deadline.ts';
 import type { LeaseAnswer, LeaseStore, Logger } from '../../ports.ts';
+import { untilAborted } from '../../util/abort.ts';
 import { createKeptConnections } from './kept-connections.ts';
 import {
   formatVersion,

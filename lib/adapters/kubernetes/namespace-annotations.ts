@@ -1,5 +1,5 @@
-import { untilAborted } from '../../cloner/deadline.ts';
 import type { Logger, NamespaceAnnotations } from '../../ports.ts';
+import { untilAborted } from '../../util/abort.ts';
 import { createShortMemory } from '../credentials/short-memory.ts';
 import type { Lookup, NamespaceReader } from './namespace-reader.ts';
 

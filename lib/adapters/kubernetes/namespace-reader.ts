@@ -1,6 +1,6 @@
 import { ApiException, type ConfigurationOptions, type CoreV1Api } from '@kubernetes/client-node';
-import { untilAborted } from '../../cloner/deadline.ts';
 import type { Logger } from '../../ports.ts';
+import { untilAborted } from '../../util/abort.ts';
 import { createKeptConnections } from './kept-connections.ts';
 import { toProblem } from './problem.ts';
 

@@ -6,10 +6,10 @@ import {
   type ResponseContext,
 } from '@kubernetes/client-node';
 import * as v from 'valibot';
-import { untilAborted } from '../../cloner/deadline.ts';
 import type { WorkloadKind } from '../../fleet/kinds.ts';
 import type { Namespace, WorkloadStore, WriteResult } from '../../fleet/store.ts';
 import { toSubject } from '../../fleet/subject.ts';
+import { untilAborted } from '../../util/abort.ts';
 
 export interface WorkloadStoreDeps {
   readonly config: KubeConfig;

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
-import { untilAborted } from '../../cloner/deadline.ts';
-import { setRecent } from '../../cloner/set-recent.ts';
 import type { Credentials } from '../../ports.ts';
+import { untilAborted } from '../../util/abort.ts';
+import { setRecent } from '../../util/bounded-map.ts';
 import { type HttpAnswer, headerOf, readBody } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { isTransient, RegistryError } from './failure.ts';

@@ -1,4 +1,4 @@
-import type { Backoff } from './backoff.ts';
+import type { Backoff } from '../../util/backoff.ts';
 import { readBlob } from './blob-reader.ts';
 import type { RepositoryClient } from './client.ts';
 import { isTransient } from './failure.ts';

@@ -13,7 +13,7 @@ import type {
   RegistryAccess,
   ResolvedImage,
 } from '../../ports.ts';
-import { createBackoff } from './backoff.ts';
+import { createBackoff } from '../../util/backoff.ts';
 import type { RepositoryClient } from './client.ts';
 import { type ConnectionsOptions, createConnections } from './connections.ts';
 import { copyImage, type ImageCopy } from './copy.ts';

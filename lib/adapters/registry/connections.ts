@@ -1,6 +1,6 @@
-import { setRecent } from '../../cloner/set-recent.ts';
 import type { Repository } from '../../image/reference.ts';
 import type { RegistryAccess } from '../../ports.ts';
+import { setRecent } from '../../util/bounded-map.ts';
 import { type Authorizer, createAuthorizer } from './auth.ts';
 import { createRepositoryClient, type RepositoryClient } from './client.ts';
 import type { FindEndpoint } from './endpoint.ts';

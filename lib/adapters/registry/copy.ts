@@ -1,6 +1,6 @@
-import { createLimit } from '../../cloner/limit.ts';
 import { CloneError } from '../../errors.ts';
-import type { Backoff } from './backoff.ts';
+import type { Backoff } from '../../util/backoff.ts';
+import { createLimit } from '../../util/semaphore.ts';
 import { copyBlob } from './blob.ts';
 import type { RepositoryClient } from './client.ts';
 import { RegistryError } from './failure.ts';

@@ -1,7 +1,7 @@
-import { formatWait } from '../../cloner/duration.ts';
 import { CloneError, type RegistryReason } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import type { Side } from '../../ports.ts';
+import { formatWait } from '../../util/duration.ts';
 import {
   type ConnectionProblem,
   connectionProblemOf,

@@ -1,6 +1,6 @@
+import { type BackoffOptions, createBackoff } from '../../util/backoff.ts';
 import { digestBody, drop, type HttpAnswer, headerOf, readBody } from './answer.ts';
 import type { Authorizer, Scope } from './auth.ts';
-import { type BackoffOptions, createBackoff } from './backoff.ts';
 import { RegistryError } from './failure.ts';
 import type { Http, HttpRequest } from './http.ts';
 import type { Quiet } from './quiet.ts';

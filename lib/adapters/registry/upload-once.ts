@@ -1,4 +1,4 @@
-import { untilAborted } from '../../cloner/deadline.ts';
+import { untilAborted } from '../../util/abort.ts';
 
 /**
  * Makes one upload of all that run under the same key at the same time; resolves with the bytes that this one moved.

@@ -1,6 +1,6 @@
+import { withGrace } from '../../util/grace-period.ts';
 import { drop, headerOf } from './answer.ts';
 import type { Scope } from './auth.ts';
-import { withGrace } from './grace.ts';
 import type { Descriptor } from './manifest.ts';
 import type { Answered, RegistryRequest, Send } from './transport.ts';
 import { parseUploadLocation, withDigest } from './upload-location.ts';

@@ -1,4 +1,4 @@
-import { createLimit } from '../../cloner/limit.ts';
+import { createLimit } from '../../util/semaphore.ts';
 import type { RepositoryClient } from './client.ts';
 import { isManifestType, parseManifest } from './manifest.ts';
 

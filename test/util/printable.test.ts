@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { toPrintable } from '../../lib/admission/printable.ts';
+import { toPrintable } from '../../lib/util/printable.ts';
 
 describe('toPrintable', () => {
   const cases = [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { untilAborted, withDeadline } from '../../lib/cloner/deadline.ts';
 import { CloneError } from '../../lib/index.ts';
+import { untilAborted, withDeadline } from '../../lib/util/abort.ts';
 
 const late = (): CloneError => new CloneError('SOURCE_UNAVAILABLE', 'too late');
 

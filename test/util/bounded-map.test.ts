@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setRecent } from '../../lib/cloner/set-recent.ts';
+import { setRecent } from '../../lib/util/bounded-map.ts';
 
 describe('setRecent', () => {
   it('forgets what was set longest ago', () => {
