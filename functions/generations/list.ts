@@ -1,10 +1,10 @@
+import { toHold } from '../../lib/cloner/hold.ts';
 import {
   type Generation,
   generationsOf,
   inParallel,
   readHoldings,
-} from '../../lib/cloner/generations.ts';
-import { toHold } from '../../lib/cloner/hold.ts';
+} from '../../lib/generations/generations.ts';
 import { formatReference } from '../../lib/image/reference.ts';
 import { holdTag } from '../../lib/image/tags.ts';
 import type { ShelvedManifest } from '../../lib/index.ts';

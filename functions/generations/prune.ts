@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { readHoldings } from '../../lib/cloner/generations.ts';
+import { CloneError, ConfigError } from '../../lib/errors.ts';
+import { readHoldings } from '../../lib/generations/generations.ts';
 import {
   type OldGeneration,
   type PruneRules,
   planPrune,
   removeGeneration,
-} from '../../lib/cloner/prune.ts';
-import { CloneError, ConfigError } from '../../lib/errors.ts';
+} from '../../lib/generations/prune.ts';
 import { formatReference, type Repository } from '../../lib/image/reference.ts';
 import { formatTable } from '../clone/table.ts';
 import { type Backup, toBackupTag } from './backup.ts';

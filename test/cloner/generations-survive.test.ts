@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { createCopies } from '../../lib/cloner/copies.ts';
 import { createEnsureBackup } from '../../lib/cloner/ensure-backup.ts';
-import { readHoldings } from '../../lib/cloner/generations.ts';
-import { planPrune, removeGeneration } from '../../lib/cloner/prune.ts';
-import { release, rollBack } from '../../lib/cloner/rollback.ts';
 import { CloneError } from '../../lib/errors.ts';
+import { readHoldings } from '../../lib/generations/generations.ts';
+import { planPrune, removeGeneration } from '../../lib/generations/prune.ts';
+import { release, rollBack } from '../../lib/generations/rollback.ts';
 import { generationTag } from '../../lib/image/tags.ts';
 import {
   dropConnection,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { readHoldings } from '../../lib/cloner/generations.ts';
-import { type PruneRules, planPrune, removeGeneration } from '../../lib/cloner/prune.ts';
+import { readHoldings } from '../../lib/generations/generations.ts';
+import { type PruneRules, planPrune, removeGeneration } from '../../lib/generations/prune.ts';
 import { generationTag, moveTag } from '../../lib/image/tags.ts';
 import type { BackupShelf } from '../../lib/index.ts';
 import {

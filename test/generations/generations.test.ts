@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { generationsOf } from '../../lib/cloner/generations.ts';
 import { released } from '../../lib/cloner/hold.ts';
+import { generationsOf } from '../../lib/generations/generations.ts';
 
 const [A, B, C, D] = ['a', 'b', 'c', 'd'].map((letter) => `sha256:${letter.repeat(64)}`);
 const hex = { A: 'a'.repeat(12), B: 'b'.repeat(12), C: 'c'.repeat(12), D: 'd'.repeat(12) };

@@ -1,7 +1,7 @@
+import { toHold } from '../cloner/hold.ts';
 import { generationTag, holdTag, roleOf, shortHex } from '../image/tags.ts';
 import type { BackupShelf } from '../ports.ts';
 import { createLimit } from '../util/semaphore.ts';
-import { toHold } from './hold.ts';
 
 /** Every tag of a repository and the digest that it holds. */
 export type Holdings = ReadonlyMap<string, string>;

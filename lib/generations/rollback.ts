@@ -1,11 +1,11 @@
+import { released, toHold } from '../cloner/hold.ts';
+import { assertMovable } from '../cloner/write-backup.ts';
 import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import { generationTag, holdTag, moveTag, roleOf } from '../image/tags.ts';
 import type { BackupShelf } from '../ports.ts';
 import { inParallel } from './generations.ts';
-import { released, toHold } from './hold.ts';
-import { findMissing } from './shelved-image.ts';
-import { assertMovable } from './write-backup.ts';
+import { findMissing } from './image-tree.ts';
 
 /** One tag of the backup and who looks after it. */
 export interface Keeper {

@@ -2,7 +2,7 @@ import { CloneError } from '../errors.ts';
 import { generationTag, holdTag } from '../image/tags.ts';
 import type { BackupShelf } from '../ports.ts';
 import { type Holdings, inParallel, readHoldings } from './generations.ts';
-import { readShelved } from './shelved-image.ts';
+import { readShelved } from './image-tree.ts';
 
 /** One generation that goes. */
 export interface Removal {

@@ -9,8 +9,8 @@ import {
   isGeneration,
   readHoldings,
 } from './generations.ts';
-import { isTakenUp, remove } from './removal.ts';
-import { readShelved } from './shelved-image.ts';
+import { readShelved } from './image-tree.ts';
+import { isTakenUp, remove } from './remove.ts';
 
 export interface PruneRules {
   /** So many generations of each tag stay, the current one included. */
