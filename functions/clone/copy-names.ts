@@ -1,4 +1,4 @@
-import type { PatientEnsure } from '../../lib/cloner/patient.ts';
+import type { PatientEnsure } from '../../lib/cloner/ensure-until-done.ts';
 import { type CloneOutcome, formatReference, type ReviewPolicy } from '../../lib/index.ts';
 import { createLimit } from '../../lib/util/semaphore.ts';
 import { formatMebibytes } from './display.ts';

@@ -1,4 +1,4 @@
-import { toHold } from '../../lib/cloner/hold.ts';
+import { toHold } from '../../lib/cloner/backup/hold.ts';
 import {
   type Generation,
   generationsOf,

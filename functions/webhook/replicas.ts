@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { monotonicClock } from '../../lib/adapters/clock.ts';
-import type { Copies } from '../../lib/cloner/copies.ts';
-import { createLeaseGate } from '../../lib/cloner/lease-gate.ts';
-import { type SharedCopies, shareCopies } from '../../lib/cloner/replicas.ts';
+import type { Copies } from '../../lib/cloner/queue/copies.ts';
+import { createLeaseGate } from '../../lib/cloner/replicas/lease-breaker.ts';
+import { type SharedCopies, shareCopies } from '../../lib/cloner/replicas/shared-copies.ts';
 import type { LeaseStore, Logger } from '../../lib/index.ts';
 import { serviceAccountNamespace } from './parts.ts';
 

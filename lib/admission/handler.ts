@@ -1,5 +1,5 @@
-import { type Copies, createCopies } from '../cloner/copies.ts';
 import { createEnsureBackup, type EnsureBackup } from '../cloner/ensure-backup.ts';
+import { type Copies, createCopies } from '../cloner/queue/copies.ts';
 import { CloneError } from '../errors.ts';
 import type {
   CloneOutcome,

@@ -10,31 +10,31 @@ import type {
   Observer,
   WorkloadSecrets,
 } from '../ports.ts';
-import { createAskBackup } from './ask-backup.ts';
-import { type BackupQuestion, findCopy, isCopyOf, readBackup } from './backup.ts';
-import type { Copies, Find } from './copies.ts';
-import { createCrowd } from './crowd.ts';
-import { type EnsureRequest, type Errand, lateBackup, toQuestion, waitFor } from './errand.ts';
-import { createFallBack } from './fall-back.ts';
-import { isBackupsFault, isUnmarkable, orFailure } from './faults.ts';
-import { type Found, toReady } from './found.ts';
-import { findHold } from './hold.ts';
-import { createKeepHeld } from './keep-held.ts';
-import { createOutages } from './outages.ts';
-import { createPatrol, type PatrolDeps } from './patrol.ts';
-import { createPrivacy } from './privacy.ts';
-import { describeProgress } from './progress.ts';
-import { createRateLimits } from './rate-limits.ts';
-import { createReport } from './report.ts';
-import { type CheckedSource, createSourceCheck } from './source.ts';
-import { createStartCopy } from './start-copy.ts';
+import { createAskBackup } from './backup/ask-backup.ts';
+import { findHold } from './backup/hold.ts';
+import { createPatrol, type PatrolDeps } from './backup/integrity-check.ts';
+import { createPrivacy } from './backup/private-copies.ts';
+import { type BackupQuestion, findCopy, isCopyOf, readBackup } from './backup/read-backup.ts';
 import {
   assertMovable,
   type BackupWrite,
   markBackup,
   mendBackup,
   writeBackup,
-} from './write-backup.ts';
+} from './backup/write-backup.ts';
+import { type EnsureRequest, type Errand, lateBackup, toQuestion, waitFor } from './clone-task.ts';
+import { isBackupsFault, isUnmarkable, orFailure } from './failures.ts';
+import { createFallBack } from './fall-back.ts';
+import { type Found, toReady } from './found.ts';
+import { createKeepHeld } from './keep-held.ts';
+import type { Copies, Find } from './queue/copies.ts';
+import { describeProgress } from './queue/describe-progress.ts';
+import { createCrowd } from './queue/load-shedder.ts';
+import { createOutages } from './registry-health/circuit-breaker.ts';
+import { createRateLimits } from './registry-health/rate-limits.ts';
+import { createReport } from './report.ts';
+import { type CheckedSource, createSourceCheck } from './source/check-source.ts';
+import { createStartCopy } from './start-copy.ts';
 
 export interface EnsureDeps {
   readonly cloner: ImageCloner;

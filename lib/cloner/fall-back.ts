@@ -1,11 +1,11 @@
 import { CloneError } from '../errors.ts';
 import { formatReference } from '../image/reference.ts';
 import type { ImageCloner } from '../ports.ts';
-import type { AskBackup } from './ask-backup.ts';
-import { type Errand, toQuestion } from './errand.ts';
+import type { AskBackup } from './backup/ask-backup.ts';
+import type { Patrol } from './backup/integrity-check.ts';
+import type { Privacy } from './backup/private-copies.ts';
+import { type Errand, toQuestion } from './clone-task.ts';
 import type { Found } from './found.ts';
-import type { Patrol } from './patrol.ts';
-import type { Privacy } from './privacy.ts';
 
 /** Uses what the backup holds where the source fails with `error`, or throws that again with what stands against it. */
 export type FallBack = (errand: Errand, error: unknown) => Promise<Found>;

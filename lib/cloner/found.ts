@@ -1,6 +1,6 @@
 import { formatReference } from '../image/reference.ts';
 import type { CloneOutcome } from '../ports.ts';
-import type { Errand } from './errand.ts';
+import type { Errand } from './clone-task.ts';
 
 /** What is to be used, and how it came to be there. */
 export interface Found {

@@ -1,10 +1,10 @@
 import type { CloneOutcome } from '../ports.ts';
-import { type Errand, waitFor } from './errand.ts';
+import { holdWarning, isPassable, unfinishedWarning } from './backup/hold.ts';
+import { markBackup } from './backup/write-backup.ts';
+import { type Errand, waitFor } from './clone-task.ts';
 import type { Found } from './found.ts';
-import { holdWarning, isPassable, unfinishedWarning } from './hold.ts';
-import { describeProgress } from './progress.ts';
+import { describeProgress } from './queue/describe-progress.ts';
 import type { StartCopy } from './start-copy.ts';
-import { markBackup } from './write-backup.ts';
 
 /** Uses what a person holds, whatever the source has by now. */
 export type KeepHeld = (

@@ -1,9 +1,9 @@
 import { canonicalReference } from '../image/reference.ts';
 import type { CopyProgress, CopyResult, ImageCloner } from '../ports.ts';
-import type { Copies, Copy, CopyKey, Find, Work } from './copies.ts';
-import type { Errand } from './errand.ts';
+import type { BackupWrite } from './backup/write-backup.ts';
+import type { Errand } from './clone-task.ts';
+import type { Copies, Copy, CopyKey, Find, Work } from './queue/copies.ts';
 import type { Report } from './report.ts';
-import type { BackupWrite } from './write-backup.ts';
 
 /** Starts what writes into the backup, or joins it. */
 export type StartCopy = (

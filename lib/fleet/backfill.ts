@@ -1,7 +1,7 @@
 import { type CloneOutcomes, completeReview } from '../admission/complete.ts';
 import { backfillAnnotation } from '../admission/judge.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
-import type { PatientEnsure } from '../cloner/patient.ts';
+import type { PatientEnsure } from '../cloner/ensure-until-done.ts';
 import { canonicalReference, formatReference } from '../image/reference.ts';
 import type { CloneOutcome } from '../ports.ts';
 import { type Assessment, assess, isOpen } from './assess.ts';

@@ -1,6 +1,6 @@
 import type { CloneOutcomes } from '../admission/complete.ts';
 import type { ReviewPlan } from '../admission/plan.ts';
-import type { PatientEnsure } from '../cloner/patient.ts';
+import type { PatientEnsure } from '../cloner/ensure-until-done.ts';
 
 /** Makes the backup hold every image of a plan, however long that takes; with `dryRun`, only looks. */
 export async function ensureAll(

@@ -1,5 +1,5 @@
-import { released, toHold } from '../cloner/hold.ts';
-import { assertMovable } from '../cloner/write-backup.ts';
+import { released, toHold } from '../cloner/backup/hold.ts';
+import { assertMovable } from '../cloner/backup/write-backup.ts';
 import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import { generationTag, holdTag, moveTag, roleOf } from '../image/tags.ts';

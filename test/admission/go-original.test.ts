@@ -4,7 +4,7 @@ import { setImmediate as flushed } from 'node:timers/promises';
 import { createAdmissionHandler } from '../../lib/admission/handler.ts';
 import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import type { AdmissionReview } from '../../lib/admission/review.ts';
-import { createCopies } from '../../lib/cloner/copies.ts';
+import { createCopies } from '../../lib/cloner/queue/copies.ts';
 import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
 import { CloneError } from '../../lib/errors.ts';
 import { createFakeCloner } from '../support/fake-cloner.ts';

@@ -4,7 +4,7 @@ import { setImmediate as flushed } from 'node:timers/promises';
 import { type AdmissionHandlerDeps, createAdmissionHandler } from '../../lib/admission/handler.ts';
 import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import type { AdmissionReview } from '../../lib/admission/review.ts';
-import { type Copies, createCopies } from '../../lib/cloner/copies.ts';
+import { type Copies, createCopies } from '../../lib/cloner/queue/copies.ts';
 import { CloneError } from '../../lib/errors.ts';
 import {
   createFakeCloner,

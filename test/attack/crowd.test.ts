@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createCopies } from '../../lib/cloner/copies.ts';
+import { createCopies } from '../../lib/cloner/queue/copies.ts';
 import { createAdmissionHandler } from '../../lib/index.ts';
 import type { ImageCloner } from '../../lib/ports.ts';
 import { createFakeCloner } from '../support/fake-cloner.ts';

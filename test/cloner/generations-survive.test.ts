@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import { createCopies } from '../../lib/cloner/copies.ts';
 import { createEnsureBackup } from '../../lib/cloner/ensure-backup.ts';
+import { createCopies } from '../../lib/cloner/queue/copies.ts';
 import { CloneError } from '../../lib/errors.ts';
 import { readHoldings } from '../../lib/generations/generations.ts';
 import { planPrune, removeGeneration } from '../../lib/generations/prune.ts';

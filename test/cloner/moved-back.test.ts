@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { rememberSource } from '../../lib/cloner/remembered-source.ts';
+import { rememberSource } from '../../lib/cloner/source/cached-resolver.ts';
 import { type AdmissionHandler, createAdmissionHandler } from '../../lib/index.ts';
 import { createFakeCloner, type FakeCloner, pushedDigest } from '../support/fake-cloner.ts';
 import { deployment, policy, review } from '../support/reviews.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { released } from '../../lib/cloner/hold.ts';
+import { released } from '../../lib/cloner/backup/hold.ts';
 import { generationsOf } from '../../lib/generations/generations.ts';
 
 const [A, B, C, D] = ['a', 'b', 'c', 'd'].map((letter) => `sha256:${letter.repeat(64)}`);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { released } from '../../lib/cloner/hold.ts';
+import { released } from '../../lib/cloner/backup/hold.ts';
 import { type Keeper, release, rollBack } from '../../lib/generations/rollback.ts';
 import { answer, makeImage, makeIndex, on, seed } from '../../lib/memory-registry/index.ts';
 import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';

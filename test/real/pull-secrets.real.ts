@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
 import { openNamespaceReader } from '../../lib/adapters/kubernetes/index.ts';
 import { openRegistryCloner } from '../../lib/adapters/registry/index.ts';
-import { createSourceCheck } from '../../lib/cloner/source.ts';
+import { createSourceCheck } from '../../lib/cloner/source/check-source.ts';
 import type { Credentials, ImageCloner, WorkloadSecrets } from '../../lib/index.ts';
 import { createMemoryLog } from '../support/memory-log.ts';
 import { type ApiServer, startApiServer } from './support/api-server.ts';

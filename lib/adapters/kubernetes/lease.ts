@@ -12,7 +12,7 @@ const annotation = {
   progress: 'image-cloner/progress',
 } as const;
 
-/** For people and tools: nobody compares it with a clock, see `lib/cloner/lease-board.ts`. */
+/** For people and tools: nobody compares it with a clock, see `lib/cloner/replicas/lease-watch.ts`. */
 const leaseDurationSeconds = 15;
 
 const count = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));

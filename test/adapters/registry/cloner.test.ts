@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { createCopies } from '../../../lib/cloner/copies.ts';
 import { createEnsureBackup, type EnsureBackup } from '../../../lib/cloner/ensure-backup.ts';
+import { createCopies } from '../../../lib/cloner/queue/copies.ts';
 import type { CloneOutcome, RegistryAccess, ResolvedImage } from '../../../lib/index.ts';
 import {
   answer,

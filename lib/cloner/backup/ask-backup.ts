@@ -1,0 +1,59 @@
+import { CloneError } from '../../errors.ts';
+import { canonicalReference } from '../../image/reference.ts';
+import type { ImageCloner, Observer } from '../../ports.ts';
+import { isBackupsFault } from '../failures.ts';
+import type { Outages } from '../registry-health/circuit-breaker.ts';
+import type { RateLimits } from '../registry-health/rate-limits.ts';
+import type { BackupQuestion } from './read-backup.ts';
+
+/** Who asks about which copy, and how long he can wait. */
+interface BackupAsker extends Omit<BackupQuestion, 'cloner'> {
+  readonly isPerson?: boolean;
+  readonly remainingMs: () => number;
+}
+
+/** Asks the backup registry within what is left of the budget; one that is down, or limits, is spared. */
+export type AskBackup = <Result>(
+  asker: BackupAsker,
+  ask: (question: BackupQuestion) => Promise<Result>,
+) => Promise<Result>;
+
+export interface AskBackupDeps {
+  readonly cloner: ImageCloner;
+  /** Shared with whoever asks the same registries. */
+  readonly outages: Outages;
+  readonly limits: RateLimits;
+  readonly observer: Pick<Observer, 'backupAnswered'>;
+}
+
+export function createAskBackup({ cloner, outages, limits, observer }: AskBackupDeps): AskBackup {
+  return async ({ backup, access, isPerson = true, signal, remainingMs }, ask) => {
+    const { domain } = backup;
+    const patienceMs = remainingMs();
+    const question = {
+      side: 'backup',
+      domain,
+      image: canonicalReference(backup),
+      isPerson,
+      patienceMs,
+      silence: () =>
+        new CloneError(
+          'BACKUP_UNAVAILABLE',
+          `the backup registry ${domain} did not answer in time`,
+        ),
+      signal,
+    } as const;
+    try {
+      const answer = await outages.ask(question, (within) =>
+        limits.ask({ domain, access, patienceMs, signal: within }, () =>
+          ask({ cloner, backup, access, signal: within }),
+        ),
+      );
+      observer.backupAnswered(true);
+      return answer;
+    } catch (failure) {
+      if (isBackupsFault(failure)) observer.backupAnswered(false);
+      throw failure;
+    }
+  };
+}

@@ -1,0 +1,118 @@
+import { CloneError } from '../../errors.ts';
+import { canonicalRepository, formatReference } from '../../image/reference.ts';
+import type { ImageCloner, Logger } from '../../ports.ts';
+import { withDeadline } from '../../util/abort.ts';
+import { setRecent } from '../../util/bounded-map.ts';
+import { createLimit } from '../../util/semaphore.ts';
+import type { BackupQuestion } from './read-backup.ts';
+
+/**
+ * Looks whether what the backup holds is still whole: a registry whose garbage was collected at the wrong time has the manifest of an
+ * image and not its layers, which nobody notices before a node pulls.
+ */
+export interface Patrol {
+  /** Soon after an answer, and seldom for one image: looks, and calls `mend` where something is missing. */
+  lookLater(question: BackupQuestion, digest: string, mend: () => Promise<unknown>): void;
+  /** `false` only where something is known to be missing: whoever cannot be asked in time is trusted. */
+  isUsable(question: BackupQuestion, digest: string, withinMs: number): Promise<boolean>;
+}
+
+export interface PatrolDeps {
+  readonly cloner: ImageCloner;
+  readonly logger: Logger;
+  readonly now: () => number;
+  /** Runs something once nobody waits for it. @default two seconds later, unless the process ends before */
+  readonly soon?: ((work: () => Promise<void>) => void) | undefined;
+}
+
+/** An image costs a question for each of its layers. */
+const lookAgainMs = 10 * 60_000;
+const maxRemembered = 10_000;
+const soonMs = 2_000;
+/** Nobody waits for a look behind an answer. */
+const longLookMs = 60_000;
+/** Somebody waits for this one. */
+const shortLookMs = 2_000;
+/** One object may name two hundred images of ten thousand layers each, and a backup that limits would limit everybody. */
+const maxLooks = 2;
+/** What is beyond that is looked at when it is asked for again. */
+const maxPutOff = 100;
+
+export function createPatrol({ cloner, logger, now, soon = inAMoment }: PatrolDeps): Patrol {
+  /** When an image was last looked at and found whole, or is going to be looked at. */
+  const lookedAt = new Map<string, number>();
+  const looks = createLimit(maxLooks);
+
+  function lookLater(question: BackupQuestion, digest: string, mend: () => Promise<unknown>): void {
+    const key = toKey(question, digest);
+    if (cloner.isWhole === undefined || wasLookedAt(key)) return;
+    remember(key);
+    soon(async () => {
+      try {
+        if (looks.waiting() >= maxPutOff) {
+          lookedAt.delete(key);
+          return;
+        }
+        if ((await looks.run(() => look(question, digest, longLookMs))) !== false) return;
+        lookedAt.delete(key);
+        const fields = { backup: formatReference({ ...question.backup, digest }) };
+        logger.warn(fields, 'the backup has lost parts of an image: it is copied again');
+        await mend();
+      } catch (error) {
+        // It is looked at again when somebody asks for it again.
+        lookedAt.delete(key);
+        logger.warn({ err: error }, 'the backup could not be mended');
+      }
+    });
+  }
+
+  async function isUsable(
+    question: BackupQuestion,
+    digest: string,
+    withinMs: number,
+  ): Promise<boolean> {
+    const key = toKey(question, digest);
+    if (wasLookedAt(key)) return true;
+    const isWhole = await look(question, digest, Math.min(shortLookMs, withinMs));
+    if (isWhole === true) remember(key);
+    return isWhole !== false;
+  }
+
+  /** `undefined` where nobody can tell. */
+  async function look(
+    { backup: { domain, path }, access, signal }: BackupQuestion,
+    digest: string,
+    ms: number,
+  ): Promise<boolean | undefined> {
+    const error = (): CloneError =>
+      new CloneError('BACKUP_UNAVAILABLE', `the backup registry ${domain} did not answer in time`);
+    try {
+      return await withDeadline({ ms, error, signal }, (within) =>
+        Promise.resolve(cloner.isWhole?.({ domain, path, digest }, access, within)),
+      );
+    } catch (failure) {
+      signal.throwIfAborted();
+      if (failure instanceof CloneError) return undefined;
+      throw failure;
+    }
+  }
+
+  function wasLookedAt(key: string): boolean {
+    const at = lookedAt.get(key);
+    return at !== undefined && now() - at < lookAgainMs;
+  }
+
+  function remember(key: string): void {
+    setRecent(lookedAt, key, now(), maxRemembered);
+  }
+
+  return { lookLater, isUsable };
+}
+
+function toKey({ backup }: BackupQuestion, digest: string): string {
+  return `${canonicalRepository(backup)}@${digest}`;
+}
+
+function inAMoment(work: () => Promise<void>): void {
+  setTimeout(() => void work(), soonMs).unref();
+}

@@ -1,0 +1,92 @@
+import type { CopyProgress, CopyReading } from '../../ports.ts';
+import { formatWait } from '../../util/duration.ts';
+import type { Copy, CopyPlace } from './copies.ts';
+
+/** For a person, and for the client that comes back by itself. */
+export interface ProgressReport {
+  /** Whether bytes move, or it waits for its turn. */
+  readonly stage: 'copying' | 'waiting';
+  readonly detail: string;
+  readonly retryAfterSeconds: number;
+}
+
+const mebibyte = 1024 * 1024;
+const minRetrySeconds = 1;
+const maxRetrySeconds = 10;
+/** Where nothing is known yet. */
+const unknownRetrySeconds = 5;
+/** All bytes are there; registries take their time to put the last ones away. */
+const finishingRetrySeconds = 2;
+/** A shorter pause of a connection is none. */
+const stalledMs = 5_000;
+
+const verbs = { pull: ' pulled', push: ' pushed', copy: '' } as const;
+const ordinals = ['next', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth'];
+
+/** How far a copy is. The client waits as long as the copy will still take, and looks again after 10 s at most. */
+export function describeProgress(copy: Copy): ProgressReport {
+  const place = copy.place();
+  if (place !== undefined) return describePlace(place);
+  const reading = copy.progress();
+  const stage = 'copying';
+  if (reading?.now === undefined || reading.now.totalBytes === 0) {
+    return { stage, detail: 'started', retryAfterSeconds: unknownRetrySeconds };
+  }
+  const { text, retryAfterSeconds } = describeRest(reading, reading.now);
+  return { stage, detail: `${formatAmount(reading.now)}${text}`, retryAfterSeconds };
+}
+
+function describePlace({ ahead, expectedMs }: CopyPlace): ProgressReport {
+  const place = ordinals[ahead];
+  const before = ahead === 0 ? '' : `, ${ahead} ${ahead === 1 ? 'copy' : 'copies'} before it`;
+  return {
+    stage: 'waiting',
+    detail: `${place === undefined ? `number ${ahead + 1}` : place} in line${before}`,
+    retryAfterSeconds: toRetrySeconds(expectedMs),
+  };
+}
+
+/** `43 %, 112 of 260 MiB pulled`; never 100 %, since it would be done then. */
+function formatAmount({ phase, doneBytes, totalBytes }: CopyProgress): string {
+  const percent = Math.min(99, Math.floor((doneBytes / totalBytes) * 100));
+  return `${percent} %, ${toMebibytes(doneBytes)} of ${toMebibytes(totalBytes)} MiB${verbs[phase]}`;
+}
+
+/** What is to come, and by what that is known. */
+function describeRest(
+  { bytesPerSecond, remainingMs, idleMs }: CopyReading,
+  { phase, doneBytes, totalBytes }: CopyProgress,
+): { readonly text: string; readonly retryAfterSeconds: number } {
+  if (phase !== 'pull' && doneBytes >= totalBytes) {
+    return { text: ', being completed', retryAfterSeconds: finishingRetrySeconds };
+  }
+  if (idleMs >= stalledMs) {
+    return {
+      text: `, nothing moved for ${formatWait(idleMs)}`,
+      retryAfterSeconds: maxRetrySeconds,
+    };
+  }
+  if (bytesPerSecond === undefined || remainingMs === undefined) {
+    return { text: '', retryAfterSeconds: unknownRetrySeconds };
+  }
+  return {
+    text: `, about ${formatWait(remainingMs)} to go at ${formatRate(bytesPerSecond)}`,
+    retryAfterSeconds: toRetrySeconds(remainingMs),
+  };
+}
+
+function toRetrySeconds(ms: number | undefined): number {
+  if (ms === undefined) return unknownRetrySeconds;
+  return Math.min(maxRetrySeconds, Math.max(minRetrySeconds, Math.ceil(ms / 1000)));
+}
+
+function formatRate(bytesPerSecond: number): string {
+  return bytesPerSecond < mebibyte / 10
+    ? `${(bytesPerSecond / 1024).toFixed(0)} KiB/s`
+    : `${toMebibytes(bytesPerSecond)} MiB/s`;
+}
+
+function toMebibytes(bytes: number): string {
+  const value = bytes / mebibyte;
+  return value < 10 ? value.toFixed(1) : value.toFixed(0);
+}

@@ -1,0 +1,170 @@
+import { CloneError } from '../../errors.ts';
+import type { Side } from '../../ports.ts';
+import { withDeadline } from '../../util/abort.ts';
+import { setRecent } from '../../util/bounded-map.ts';
+import { formatWait } from '../../util/duration.ts';
+
+/** One question to a registry, and how long it may take. */
+export interface RegistryQuestion {
+  readonly side: Side;
+  readonly domain: string;
+  /** What it is about: one image that cannot be served is no outage, two are. */
+  readonly image: string;
+  /** Has it asked also while others wait for the registry to come back, though never beside somebody else's question. */
+  readonly isPerson: boolean;
+  readonly patienceMs: number;
+  /** While it is known to be down. @default patienceMs */
+  readonly shortPatienceMs?: number;
+  /** What a silence of so long is called. */
+  readonly silence: (ms: number) => CloneError;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Registries that are down are probed, not hammered: once it is known, one question at a time, after pauses that grow, and
+ * all others are answered at once.
+ */
+export interface Outages {
+  /** Throws what the question throws, or `CloneError` `…_UNAVAILABLE` where it is not asked. */
+  ask<Answer>(
+    question: RegistryQuestion,
+    work: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer>;
+}
+
+interface Trouble {
+  readonly image: string;
+  /** Until then it may be that image alone. */
+  isOutage: boolean;
+  wasSilent: boolean;
+  failedAt: number;
+  pauseMs: number;
+  dueAt: number;
+  probe?: Promise<unknown>;
+}
+
+const firstPauseMs = 2_000;
+const maxPauseMs = 30_000;
+/** Whom we gave less has not been silent. */
+const minSilenceMs = 1_000;
+/** Two failures that lie further apart have nothing to do with each other. */
+const relatedMs = 60_000;
+const maxTroubles = 1_000;
+
+export function createOutages({ now }: { readonly now: () => number }): Outages {
+  const troubles = new Map<string, Trouble>();
+
+  async function ask<Answer>(
+    question: RegistryQuestion,
+    work: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer> {
+    const { patienceMs, shortPatienceMs = patienceMs, isPerson, signal } = question;
+    const trouble = troubles.get(keyOf(question));
+    if (trouble?.isOutage !== true) return await run(question, patienceMs, work);
+    // A clock that went back is no reason to wait longer.
+    const isDue = now() >= trouble.dueAt || now() < trouble.failedAt;
+    if (trouble.probe === undefined && (isDue || isPerson)) {
+      const probe = run(question, isDue ? patienceMs : shortPatienceMs, work, isDue);
+      const settled = probe.catch(() => undefined);
+      trouble.probe = settled;
+      void settled.then(() => delete trouble.probe);
+      return await probe;
+    }
+    const { probe } = trouble;
+    if (probe === undefined || !isPerson) throw toShortAnswer(question, trouble);
+    const startedAt = now();
+    const error = (): CloneError => toShortAnswer(question, trouble);
+    await withDeadline({ ms: shortPatienceMs, error, signal }, () => probe);
+    if (troubles.get(keyOf(question)) === trouble) throw toShortAnswer(question, trouble);
+    return await run(question, Math.max(0, patienceMs - (now() - startedAt)), work);
+  }
+
+  async function run<Answer>(
+    question: RegistryQuestion,
+    ms: number,
+    work: (signal: AbortSignal) => Promise<Answer>,
+    isDue = false,
+  ): Promise<Answer> {
+    let silence: CloneError | undefined;
+    const error = (): CloneError => {
+      silence = question.silence(ms);
+      return silence;
+    };
+    try {
+      const answer = await withDeadline({ ms, error, signal: question.signal }, work);
+      troubles.delete(keyOf(question));
+      return answer;
+    } catch (failure) {
+      if (isAnswer(failure, question.side)) troubles.delete(keyOf(question));
+      if (isOutage(failure, question.side)) {
+        const isSilence = failure === silence;
+        if (!isSilence || ms >= minSilenceMs) note(question, isSilence, isDue);
+      }
+      throw failure;
+    }
+  }
+
+  function note(question: RegistryQuestion, isSilence: boolean, isDue: boolean): void {
+    const key = keyOf(question);
+    const known = troubles.get(key);
+    const at = now();
+    if (known?.isOutage === true) {
+      // Those who asked before it was known say nothing new, and a person's impatience must not put off the next probe.
+      if (!isDue) return;
+      known.pauseMs = Math.min(maxPauseMs, known.pauseMs * 2);
+      known.failedAt = at;
+      known.dueAt = at + known.pauseMs;
+      known.wasSilent = isSilence;
+      return;
+    }
+    const isSecond =
+      known !== undefined && known.image !== question.image && at - known.failedAt < relatedMs;
+    setRecent(
+      troubles,
+      key,
+      {
+        image: question.image,
+        isOutage: isSilence || isSecond,
+        wasSilent: isSilence,
+        failedAt: at,
+        pauseMs: firstPauseMs,
+        dueAt: at + firstPauseMs,
+      },
+      maxTroubles,
+    );
+  }
+
+  function toShortAnswer({ side, domain }: RegistryQuestion, trouble: Trouble): CloneError {
+    const { failedAt, dueAt, wasSilent, probe } = trouble;
+    const name = side === 'source' ? domain : `the backup registry ${domain}`;
+    const what = wasSilent ? 'did not answer' : 'gave no usable answer';
+    const leftMs = Math.max(0, dueAt - now());
+    const next =
+      probe === undefined ? `asked again in ${formatWait(leftMs)}` : 'and is being asked right now';
+    const message = `${name} ${what} ${formatWait(now() - failedAt)} ago, ${next}`;
+    const code = side === 'source' ? 'SOURCE_UNAVAILABLE' : 'BACKUP_UNAVAILABLE';
+    return new CloneError(code, message, { retryAfterMs: leftMs });
+  }
+
+  return { ask };
+}
+
+function keyOf({ side, domain }: RegistryQuestion): string {
+  return `${side} ${domain}`;
+}
+
+function isOutage(error: unknown, side: Side): boolean {
+  return error instanceof CloneError && error.code === toCode(side, 'UNAVAILABLE');
+}
+
+/** Whatever it said, it is there. */
+function isAnswer(error: unknown, side: Side): boolean {
+  const reasons = ['NOT_FOUND', 'DENIED', 'RATE_LIMITED', 'REFUSED', 'UNSUPPORTED'];
+  return (
+    error instanceof CloneError && reasons.some((reason) => error.code === toCode(side, reason))
+  );
+}
+
+function toCode(side: Side, reason: string): string {
+  return `${side === 'source' ? 'SOURCE' : 'BACKUP'}_${reason}`;
+}

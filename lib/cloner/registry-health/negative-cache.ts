@@ -1,0 +1,73 @@
+import { CloneError } from '../../errors.ts';
+import { setRecent } from '../../util/bounded-map.ts';
+import { formatWait } from '../../util/duration.ts';
+
+export interface FailureMemoryOptions {
+  readonly now: () => number;
+  /** @default 1000 */
+  readonly maxEntries?: number;
+}
+
+/**
+ * Failures, each for a short time that doubles with every repetition: what a controller in a crash loop asks for is not done
+ * again and again. For people it is tried anew, always: they may have changed what was wrong.
+ */
+export interface FailureMemory {
+  /** What is to be answered instead of trying once more. */
+  recall(key: string, isPerson: boolean): CloneError | undefined;
+  remember(key: string, error: CloneError): void;
+  forget(key: string): void;
+}
+
+interface Memory {
+  readonly error: CloneError;
+  readonly at: number;
+  readonly pauseMs: number;
+}
+
+/** Keys hold names and passwords that others chose: what would fill our memory is tried again each time. */
+const maxKeyLength = 16 * 1024;
+const firstPauseMs = 2_000;
+const maxPauseMs = 300_000;
+/** Of what is mended elsewhere, for all images at once. */
+const maxOutagePauseMs = 30_000;
+
+export function createFailureMemory({
+  now,
+  maxEntries = 1_000,
+}: FailureMemoryOptions): FailureMemory {
+  const memories = new Map<string, Memory>();
+
+  return {
+    recall(key, isPerson) {
+      const known = memories.get(key);
+      if (known === undefined || isPerson) return undefined;
+      const { error, at, pauseMs } = known;
+      const agoMs = now() - at;
+      // A clock that went back is no reason to wait longer.
+      if (agoMs < 0 || agoMs >= pauseMs) return undefined;
+      const leftMs = pauseMs - agoMs;
+      const message = `${error.message}; tried ${formatWait(agoMs)} ago, again in ${formatWait(leftMs)}`;
+      return new CloneError(error.code, message, { cause: error, retryAfterMs: leftMs });
+    },
+    remember(key, error) {
+      if (key.length > maxKeyLength) return;
+      const known = memories.get(key);
+      const agoMs = known === undefined ? Number.POSITIVE_INFINITY : now() - known.at;
+      // Twenty that failed together, or a person meanwhile, are no repetition.
+      if (known !== undefined && agoMs >= 0 && agoMs < known.pauseMs) return;
+      // Who has not asked for long begins anew.
+      const isRepeated = known !== undefined && agoMs < known.pauseMs + maxPauseMs;
+      const pauseMs = isRepeated ? Math.min(maxPauseOf(error), known.pauseMs * 2) : firstPauseMs;
+      setRecent(memories, key, { error, at: now(), pauseMs }, maxEntries);
+    },
+    forget(key) {
+      memories.delete(key);
+    },
+  };
+}
+
+function maxPauseOf({ code }: CloneError): number {
+  const isElsewhere = code.startsWith('BACKUP_') || code.endsWith('_UNAVAILABLE');
+  return isElsewhere ? maxOutagePauseMs : maxPauseMs;
+}

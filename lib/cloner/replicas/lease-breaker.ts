@@ -1,0 +1,85 @@
+import type { Clock, LeaseAnswer, LeaseStore, Logger } from '../../ports.ts';
+
+export interface LeaseGateDeps {
+  /** Called at the first question: what is behind it is slow to load. */
+  readonly open: () => Promise<LeaseStore>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** No copy waits again for an API server that did not answer just now; a lease outlives that pause. */
+const unavailablePauseMs = 5_000;
+/** Rights are given by people. */
+const forbiddenPauseMs = 60_000;
+
+type Refusal = Exclude<LeaseAnswer<unknown>['status'], 'done' | 'conflict'>;
+
+const told = {
+  done: 'copies are shared with the other replicas by Leases',
+  forbidden:
+    'Leases of coordination.k8s.io may not be used in our namespace: each replica makes its own copies',
+  unavailable: 'the API server does not answer for Leases: copies are made without, at worst twice',
+} as const;
+
+/** Asks only where there is hope of an answer, and says once what became of it. */
+export function createLeaseGate({ open, clock, logger }: LeaseGateDeps): LeaseStore {
+  let opened: Promise<LeaseStore | undefined> | undefined;
+  let refusal: { readonly status: Refusal; readonly until: number } | undefined;
+  let lastTold: keyof typeof told | 'closed' | undefined;
+
+  async function ask<Found>(
+    signal: AbortSignal,
+    question: (store: LeaseStore) => Promise<LeaseAnswer<Found>>,
+  ): Promise<LeaseAnswer<Found>> {
+    if (refusal !== undefined && clock.now() < refusal.until) return { status: refusal.status };
+    opened ??= openOnce();
+    const store = await opened;
+    if (store === undefined) return { status: 'forbidden' };
+    const answer = await question(store);
+    // Whoever did not wait for it has learned nothing.
+    if (!signal.aborted) note(answer.status);
+    return answer;
+  }
+
+  async function openOnce(): Promise<LeaseStore | undefined> {
+    try {
+      return await open();
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : 'unknown';
+      if (lastTold !== 'closed') {
+        logger.warn({ problem }, 'Leases cannot be used: each replica makes its own copies');
+      }
+      lastTold = 'closed';
+      // What it lacked it may lack for now only, as a file descriptor.
+      refusal = { status: 'forbidden', until: clock.now() + forbiddenPauseMs };
+      opened = undefined;
+      return undefined;
+    }
+  }
+
+  function note(status: LeaseAnswer<unknown>['status']): void {
+    if (status === 'done' || status === 'conflict') {
+      refusal = undefined;
+      tell('done');
+      return;
+    }
+    const pauseMs = status === 'forbidden' ? forbiddenPauseMs : unavailablePauseMs;
+    refusal = { status, until: clock.now() + pauseMs };
+    tell(status);
+  }
+
+  function tell(what: keyof typeof told): void {
+    if (what === lastTold) return;
+    lastTold = what;
+    if (what === 'done') logger.info({}, told[what]);
+    else logger.warn({}, told[what]);
+  }
+
+  return {
+    list: (signal) => ask(signal, (store) => store.list(signal)),
+    create: (lease, signal) => ask(signal, (store) => store.create(lease, signal)),
+    replace: (lease, version, signal) =>
+      ask(signal, (store) => store.replace(lease, version, signal)),
+    remove: (lease, signal) => ask(signal, (store) => store.remove(lease, signal)),
+  };
+}

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { findCopy } from '../../../lib/cloner/backup/read-backup.ts';
+import { parseReference } from '../../../lib/index.ts';
+import { createFakeCloner } from '../../support/fake-cloner.ts';
+
+const A = `sha256:${'a'.repeat(64)}`;
+const B = `sha256:${'b'.repeat(64)}`;
+const pushedA = `sha256:f0f0${'a'.repeat(60)}`;
+const { signal } = new AbortController();
+
+describe('findCopy', () => {
+  const cases: readonly {
+    readonly what: string;
+    readonly holds: Readonly<Record<string, string>>;
+    readonly source?: string;
+    readonly keepsDigest?: boolean;
+    readonly found: string | undefined;
+  }[] = [
+    { what: 'nothing', holds: {}, found: undefined },
+    { what: 'the copy', holds: { '1.27': A, '1.27.aaaaaaaaaaaa': A }, found: A },
+    { what: 'an older one', holds: { '1.27': B, '1.27.bbbbbbbbbbbb': B }, found: undefined },
+    { what: "somebody else's", holds: { '1.27': A }, found: undefined },
+    { what: 'a copy that is not finished', holds: { '1.27.aaaaaaaaaaaa': A }, found: undefined },
+    {
+      what: 'the copy of what is pinned',
+      source: `nginx:1.27@${A}`,
+      holds: { '1.27': B, '1.27.bbbbbbbbbbbb': B, '1.27.aaaaaaaaaaaa': A },
+      found: A,
+    },
+    {
+      what: "a docker daemon's copy",
+      keepsDigest: false,
+      holds: { '1.27': pushedA, '1.27.f0f0aaaaaaaa': pushedA, '1.27.from.aaaaaaaaaaaa': pushedA },
+      found: pushedA,
+    },
+    {
+      what: "a docker daemon's copy of another",
+      keepsDigest: false,
+      holds: { '1.27': pushedA, '1.27.f0f0aaaaaaaa': pushedA, '1.27.from.bbbbbbbbbbbb': pushedA },
+      found: undefined,
+    },
+  ];
+  for (const { what, holds, source = 'nginx:1.27', keepsDigest = true, found } of cases) {
+    it(`finds ${found === undefined ? 'nothing' : 'it'} where the backup holds ${what}`, async () => {
+      const cloner = createFakeCloner({ keepsDigest });
+      for (const [tag, digest] of Object.entries(holds)) cloner.put(`acme/nginx:${tag}`, digest);
+      const backup = { domain: 'docker.io', path: 'acme/nginx', tag: '1.27' };
+      const question = {
+        cloner,
+        backup,
+        access: { side: 'backup', credentials: undefined } as const,
+        signal,
+      };
+
+      const answer = await findCopy(question, parseReference(source), A);
+
+      const expected = { digest: found, bytes: 0, isElsewhere: true };
+      assert.deepEqual(answer, found === undefined ? undefined : expected);
+    });
+  }
+});

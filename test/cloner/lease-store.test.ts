@@ -1,7 +1,0 @@
-import { describeLeaseStore } from '../contract/lease-store.ts';
-import { createMemoryLeases } from '../support/memory-leases.ts';
-
-describeLeaseStore('the leases in memory', () => {
-  const { store } = createMemoryLeases();
-  return Promise.resolve({ one: store, two: store, close: () => Promise.resolve() });
-});

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { createMeter, type Meter } from '../../../lib/cloner/queue/copy-meter.ts';
+
+const mib = 1024 * 1024;
+
+/** A meter, and the clock that it looks at. */
+function stage(): { readonly meter: Meter; readonly at: (ms: number) => void } {
+  let time = 0;
+  return {
+    meter: createMeter(() => time),
+    at: (ms) => {
+      time = ms;
+    },
+  };
+}
+
+describe('createMeter', () => {
+  it('tells the rate of the last ten seconds, not that of the beginning', () => {
+    const { meter, at } = stage();
+    for (let second = 1; second <= 20; second += 1) {
+      at(second * 1_000);
+      const fast = Math.min(second, 10) * 10 * mib;
+      const slow = Math.max(0, second - 10) * mib;
+      meter.note({ phase: 'copy', doneBytes: fast + slow, totalBytes: 200 * mib });
+    }
+
+    const { bytesPerSecond, remainingMs, elapsedMs } = meter.read();
+
+    assert.equal(elapsedMs, 20_000);
+    assert.equal(bytesPerSecond, mib);
+    assert.equal(remainingMs, 90_000);
+  });
+
+  it('counts what was in the backup already as done, and not as fast', () => {
+    const { meter, at } = stage();
+    meter.note({ phase: 'copy', doneBytes: 0, totalBytes: 100 * mib, movedBytes: 0 });
+    at(100);
+    meter.note({ phase: 'copy', doneBytes: 80 * mib, totalBytes: 100 * mib, movedBytes: 0 });
+    at(2_000);
+    meter.note({ phase: 'copy', doneBytes: 84 * mib, totalBytes: 100 * mib, movedBytes: 4 * mib });
+
+    const { now, bytesPerSecond, remainingMs } = meter.read();
+
+    assert.equal(now?.doneBytes, 84 * mib);
+    assert.equal(bytesPerSecond, 2 * mib);
+    assert.equal(remainingMs, 8_000);
+  });
+
+  it('counts the push that comes after the pull', () => {
+    const { meter, at } = stage();
+    at(1_000);
+    meter.note({ phase: 'pull', doneBytes: 112 * mib, totalBytes: 260 * mib });
+
+    assert.equal(Math.round(meter.read().remainingMs ?? 0), 3_643);
+  });
+
+  it('begins a new rate with the push', () => {
+    const { meter, at } = stage();
+    at(1_000);
+    meter.note({ phase: 'pull', doneBytes: 260 * mib, totalBytes: 260 * mib });
+    meter.note({ phase: 'push', doneBytes: 0, totalBytes: 260 * mib });
+    at(2_000);
+    meter.note({ phase: 'push', doneBytes: 10 * mib, totalBytes: 260 * mib });
+
+    assert.equal(meter.read().bytesPerSecond, 10 * mib);
+    assert.equal(meter.read().remainingMs, 25_000);
+  });
+
+  it('gives no estimate where nothing moves, and says for how long', () => {
+    const { meter, at } = stage();
+    at(1_000);
+    meter.note({ phase: 'copy', doneBytes: mib, totalBytes: 2 * mib });
+    for (let second = 2; second <= 20; second += 1) {
+      at(second * 1_000);
+      meter.note({ phase: 'copy', doneBytes: mib, totalBytes: 2 * mib });
+    }
+
+    const { idleMs, remainingMs, bytesPerSecond } = meter.read();
+
+    assert.deepEqual([idleMs, remainingMs, bytesPerSecond], [19_000, undefined, 0]);
+  });
+
+  it('shows what an attempt that was taken back had reached, and estimates from what is there', () => {
+    const { meter, at } = stage();
+    at(1_000);
+    meter.note({ phase: 'copy', doneBytes: 80 * mib, totalBytes: 100 * mib });
+    at(2_000);
+    meter.note({ phase: 'copy', doneBytes: 20 * mib, totalBytes: 100 * mib });
+
+    const { now, remainingMs } = meter.read();
+
+    assert.equal(now?.doneBytes, 80 * mib);
+    assert.equal(remainingMs, 8_000);
+  });
+
+  it('survives a clock that goes back', () => {
+    const { meter, at } = stage();
+    at(60_000);
+    meter.note({ phase: 'copy', doneBytes: mib, totalBytes: 2 * mib });
+    at(0);
+    meter.note({ phase: 'copy', doneBytes: 1.5 * mib, totalBytes: 2 * mib });
+
+    const { bytesPerSecond, idleMs } = meter.read();
+
+    assert.deepEqual([bytesPerSecond, idleMs], [undefined, 0]);
+  });
+
+  it('never shows less than before within a phase, whatever it is told', () => {
+    const size = fc.nat({ max: 1_000 });
+    fc.assert(
+      fc.property(fc.array(fc.record({ done: size, total: size, pause: size })), (notes) => {
+        const { meter, at } = stage();
+        let [time, before] = [0, 0];
+        for (const { done, total, pause } of notes) {
+          at((time += pause));
+          const doneBytes = Math.min(done, total);
+          meter.note({ phase: 'copy', doneBytes, totalBytes: total });
+          const { now } = meter.read();
+          const share =
+            now === undefined || now.totalBytes === 0 ? 0 : now.doneBytes / now.totalBytes;
+          assert(share >= before && share <= 1);
+          before = share;
+        }
+      }),
+    );
+  });
+});

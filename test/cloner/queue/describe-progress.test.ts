@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Copy, CopyPlace } from '../../../lib/cloner/queue/copies.ts';
+import { describeProgress } from '../../../lib/cloner/queue/describe-progress.ts';
+import type { CopyReading } from '../../../lib/index.ts';
+
+const mib = 1024 * 1024;
+
+function copyAt(reading: CopyReading | undefined, place?: CopyPlace): Copy {
+  return {
+    wait: () => assert.fail('nobody waits here'),
+    progress: () => reading,
+    place: () => place,
+  };
+}
+
+describe('describeProgress of a copy that runs', () => {
+  const still = { elapsedMs: 1_000, idleMs: 0 };
+  const rows: readonly (readonly [string, CopyReading, string, number])[] = [
+    ['nothing known', { elapsedMs: 10, idleMs: 10 }, 'started', 5],
+    [
+      'in the middle of the pull',
+      {
+        ...still,
+        now: { phase: 'pull', doneBytes: 112 * mib, totalBytes: 260 * mib },
+        bytesPerSecond: 112 * mib,
+        remainingMs: 3_643,
+      },
+      '43 %, 112 of 260 MiB pulled, about 4 s to go at 112 MiB/s',
+      4,
+    ],
+    [
+      'nearly pushed',
+      {
+        ...still,
+        now: { phase: 'push', doneBytes: 255 * mib, totalBytes: 256 * mib },
+        bytesPerSecond: 25.5 * mib,
+        remainingMs: 39,
+      },
+      '99 %, 255 of 256 MiB pushed, about 1 s to go at 26 MiB/s',
+      1,
+    ],
+    [
+      'slow, so the client looks again after ten seconds',
+      {
+        ...still,
+        now: { phase: 'copy', doneBytes: mib, totalBytes: 200 * mib },
+        bytesPerSecond: mib / 2,
+        remainingMs: 398_000,
+      },
+      '0 %, 1.0 of 200 MiB, about 7 min to go at 0.5 MiB/s',
+      10,
+    ],
+    [
+      'hardly moving',
+      {
+        ...still,
+        now: { phase: 'copy', doneBytes: 0, totalBytes: 954 * mib },
+        bytesPerSecond: 8_192,
+        remainingMs: 122_000_000,
+      },
+      '0 %, 0.0 of 954 MiB, about 34 h to go at 8 KiB/s',
+      10,
+    ],
+    [
+      'too young for a rate',
+      { ...still, now: { phase: 'copy', doneBytes: 0, totalBytes: 5.5 * mib } },
+      '0 %, 0.0 of 5.5 MiB',
+      5,
+    ],
+    [
+      'stalled',
+      {
+        elapsedMs: 60_000,
+        idleMs: 12_300,
+        now: { phase: 'copy', doneBytes: 50 * mib, totalBytes: 200 * mib },
+        bytesPerSecond: 0,
+      },
+      '25 %, 50 of 200 MiB, nothing moved for 13 s',
+      10,
+    ],
+    [
+      'there, but for its last steps',
+      { ...still, idleMs: 9_000, now: { phase: 'copy', doneBytes: mib, totalBytes: mib } },
+      '99 %, 1.0 of 1.0 MiB, being completed',
+      2,
+    ],
+  ];
+  for (const [what, reading, detail, retryAfterSeconds] of rows) {
+    it(`says of one that is ${what}: ${detail}`, () => {
+      const report = { stage: 'copying', detail, retryAfterSeconds };
+
+      assert.deepEqual(describeProgress(copyAt(reading)), report);
+    });
+  }
+});
+
+describe('describeProgress of a copy that waits', () => {
+  const rows: readonly (readonly [CopyPlace, string, number])[] = [
+    [{ ahead: 0 }, 'next in line', 5],
+    [{ ahead: 1, expectedMs: 2_100 }, 'second in line, 1 copy before it', 3],
+    [{ ahead: 2, expectedMs: 99_000 }, 'third in line, 2 copies before it', 10],
+    [{ ahead: 639 }, 'number 640 in line, 639 copies before it', 5],
+  ];
+  for (const [place, detail, retryAfterSeconds] of rows) {
+    it(`says: ${detail}`, () => {
+      const report = { stage: 'waiting', detail, retryAfterSeconds };
+
+      assert.deepEqual(describeProgress(copyAt(undefined, place)), report);
+    });
+  }
+});
