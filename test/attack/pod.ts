@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createRegistryCloner } from '../../lib/adapters/registry/cloner.ts';
-import { createFindEndpoint } from '../../lib/adapters/registry/endpoint.ts';
-import { createHttp } from '../../lib/adapters/registry/http.ts';
+import { createFindEndpoint } from '../../lib/adapters/registry/http/endpoint.ts';
+import { createHttp } from '../../lib/adapters/registry/http/http.ts';
 import { createAdmissionHandler } from '../../lib/index.ts';
 import {
   createMemoryRegistry,

@@ -14,18 +14,18 @@ import type {
   ResolvedImage,
 } from '../../ports.ts';
 import { createBackoff } from '../../util/backoff.ts';
-import type { RepositoryClient } from './client.ts';
-import { type ConnectionsOptions, createConnections } from './connections.ts';
-import { copyImage, type ImageCopy } from './copy.ts';
-import { isTransient, RegistryError, toCloneError } from './failure.ts';
-import { look } from './look.ts';
-import { assertNotSchema1, isIndexType } from './manifest.ts';
-import { writeMarkers } from './marker.ts';
-import { copyReferrers } from './referrers.ts';
-import { createUploadOnce } from './upload-once.ts';
-import { isWhole } from './wholeness.ts';
-import { withSide } from './with-side.ts';
-import { writeTag } from './write-tag.ts';
+import { type ConnectionsOptions, createConnections } from './client/connections.ts';
+import { look } from './client/head-or-get.ts';
+import { assertNotSchema1, isIndexType } from './client/manifest.ts';
+import type { RepositoryClient } from './client/repository-client.ts';
+import { withSide } from './client/with-side.ts';
+import { copyImage, type ImageCopy } from './copy/copy-image.ts';
+import { isWhole } from './copy/integrity.ts';
+import { writeMarkers } from './copy/marker.ts';
+import { copyReferrers } from './copy/referrers.ts';
+import { createUploadOnce } from './copy/upload-once.ts';
+import { writeTag } from './copy/write-tag.ts';
+import { isTransient, RegistryError, toCloneError } from './errors/registry-error.ts';
 
 export interface RegistryClonerOptions extends Omit<ConnectionsOptions, 'random' | 'now'> {
   /** @default no limit */

@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError } from '../../errors.ts';
 import type { Repository } from '../../image/reference.ts';
 import type { BackupShelf, ImageCloner, RegistryAccess } from '../../ports.ts';
-import { type HttpAnswer, headerOf } from './answer.ts';
+import { listRepositories, openShelf } from './backup-repository.ts';
+import { type ConnectionsOptions, createConnections } from './client/connections.ts';
 import { createRegistryCloner } from './cloner.ts';
-import { type ConnectionsOptions, createConnections } from './connections.ts';
-import { createFindEndpoint } from './endpoint.ts';
-import { createHttp, type Http, type HttpOptions } from './http.ts';
-import { listRepositories, openShelf } from './shelf.ts';
-import type { Trust } from './trust.ts';
+import type { Trust } from './http/ca-bundle.ts';
+import { createFindEndpoint } from './http/endpoint.ts';
+import { createHttp, type Http, type HttpOptions } from './http/http.ts';
+import { type HttpAnswer, headerOf } from './http/response.ts';
 
 export interface RegistrySettings {
   /** Registries, beside those that are spoken to in plain http, that may be anywhere, private addresses included. */

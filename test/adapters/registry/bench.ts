@@ -1,8 +1,8 @@
+import { openShelf } from '../../../lib/adapters/registry/backup-repository.ts';
+import { createConnections } from '../../../lib/adapters/registry/client/connections.ts';
 import { createRegistryCloner } from '../../../lib/adapters/registry/cloner.ts';
-import { createConnections } from '../../../lib/adapters/registry/connections.ts';
-import { createFindEndpoint } from '../../../lib/adapters/registry/endpoint.ts';
-import { createHttp } from '../../../lib/adapters/registry/http.ts';
-import { openShelf } from '../../../lib/adapters/registry/shelf.ts';
+import { createFindEndpoint } from '../../../lib/adapters/registry/http/endpoint.ts';
+import { createHttp } from '../../../lib/adapters/registry/http/http.ts';
 import type { BackupShelf, CopyRequest, CopyResult, ImageCloner } from '../../../lib/index.ts';
 import {
   createMemoryRegistry,

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before } from 'node:test';
 import nock from 'nock';
-import { createAuthorizer } from '../../../lib/adapters/registry/auth.ts';
-import {
-  createRepositoryClient,
-  type RepositoryClient,
-} from '../../../lib/adapters/registry/client.ts';
-import { createHttp } from '../../../lib/adapters/registry/http.ts';
-import { createQuiet } from '../../../lib/adapters/registry/quiet.ts';
+import { createAuthorizer } from '../../../lib/adapters/registry/auth/authorizer.ts';
 import {
   createTokenBudget,
   type TokenBudget,
-} from '../../../lib/adapters/registry/token-budget.ts';
-import { createTransport, type Send } from '../../../lib/adapters/registry/transport.ts';
+} from '../../../lib/adapters/registry/auth/token-budget.ts';
+import { createQuiet } from '../../../lib/adapters/registry/client/cooldown.ts';
+import {
+  createRepositoryClient,
+  type RepositoryClient,
+} from '../../../lib/adapters/registry/client/repository-client.ts';
+import { createTransport, type Send } from '../../../lib/adapters/registry/client/transport.ts';
+import { createHttp } from '../../../lib/adapters/registry/http/http.ts';
 import type { Credentials } from '../../../lib/index.ts';
 
 /** No network in this file; each test must ask for all that it announced. */

@@ -1,0 +1,169 @@
+import * as v from 'valibot';
+import { CloneError } from '../../errors.ts';
+import { canonicalRepository, type Repository } from '../../image/reference.ts';
+import type { BackupShelf, RegistryAccess, ShelvedManifest, TinyImage } from '../../ports.ts';
+import type { OpenRepository } from './client/connections.ts';
+import { look } from './client/head-or-get.ts';
+import { parseManifest } from './client/manifest.ts';
+import type { RepositoryClient } from './client/repository-client.ts';
+import { withSide } from './client/with-side.ts';
+import { writeSmallBlob } from './copy/small-blob.ts';
+import { writeTag } from './copy/write-tag.ts';
+import { RegistryError, toCloneError } from './errors/registry-error.ts';
+
+/** A person waits, and may be asked to wait a little longer than the API server. */
+const patience = { maxAttempts: 4, maxRetryAfterMs: 30_000 };
+
+const octets = 'application/octet-stream';
+
+/** What an index says of its parts that is for people only: nothing of it is relied on. */
+const platformsSchema = v.object({
+  manifests: v.array(
+    v.object({
+      platform: v.fallback(
+        v.optional(
+          v.object({ os: v.string(), architecture: v.string(), variant: v.optional(v.string()) }),
+        ),
+        undefined,
+      ),
+    }),
+  ),
+});
+
+/** Opens one repository of the backup registry for those who look after it. */
+export async function openShelf(
+  openRepository: OpenRepository,
+  repository: Repository,
+  access: RegistryAccess,
+  signal: AbortSignal,
+): Promise<BackupShelf> {
+  const attempt = { side: access.side, image: repository };
+  const client = await open(openRepository, repository, access, signal);
+  const sided = (within: AbortSignal): RepositoryClient => withSide(client, attempt, within);
+
+  async function resolve(reference: string, within: AbortSignal): Promise<string | undefined> {
+    try {
+      return (await look(client, reference, within))?.digest;
+    } catch (error) {
+      within.throwIfAborted();
+      throw toCloneError(error, attempt);
+    }
+  }
+
+  async function read(digest: string, within: AbortSignal): Promise<ShelvedManifest | undefined> {
+    const served = await sided(within).getManifest(digest, within);
+    if (served === undefined) return undefined;
+    try {
+      const manifest = parseManifest(served.bytes, served.mediaType);
+      if (manifest.kind === 'index') {
+        const children = manifest.manifests.map((child) => child.digest);
+        return { children, blobs: [], platforms: readPlatforms(served.bytes) };
+      }
+      const blobs = [manifest.config, ...manifest.layers.filter(({ isForeign }) => !isForeign)];
+      return {
+        children: [],
+        blobs: blobs.map((blob) => blob.digest),
+        bytes: blobs.reduce((sum, { size }) => sum + size, 0),
+        platforms: [],
+      };
+    } catch (error) {
+      throw toCloneError(error, attempt);
+    }
+  }
+
+  async function tag(digest: string, name: string, within: AbortSignal): Promise<void> {
+    const manifest = await sided(within).getManifest(digest, within);
+    if (manifest === undefined) {
+      throw new CloneError(
+        'BACKUP_NOT_FOUND',
+        `${canonicalRepository(repository)}@${digest} is not in the backup`,
+      );
+    }
+    await writeTag(sided(within), name, manifest, within);
+  }
+
+  async function put(image: TinyImage, name: string, within: AbortSignal): Promise<void> {
+    const { mediaType, digest, configDigest } = image;
+    const to = sided(within);
+    const [manifest, config] = [image.manifest, image.config].map((text) =>
+      new TextEncoder().encode(text),
+    );
+    if (manifest === undefined || config === undefined) return;
+    const descriptor = { mediaType: octets, digest: configDigest, size: config.length };
+    await writeSmallBlob(to, config, descriptor, within);
+    await writeTag(to, name, { bytes: manifest, mediaType, digest }, within);
+  }
+
+  async function remove(digest: string, within: AbortSignal): Promise<() => Promise<void>> {
+    const to = sided(within);
+    const manifest = await to.getManifest(digest, within);
+    try {
+      await client.deleteManifest(digest, within);
+    } catch (error) {
+      within.throwIfAborted();
+      if (!(error instanceof RegistryError) || error.status !== 405)
+        throw toCloneError(error, attempt);
+      const { domain } = repository;
+      const message = `the backup registry ${domain} does not let anybody delete (405); distribution wants storage.delete.enabled for it`;
+      throw new CloneError('BACKUP_REFUSED', message, { cause: error });
+    }
+    return async () => {
+      if (manifest !== undefined) await to.putManifest(digest, manifest, within);
+    };
+  }
+
+  return {
+    tags: (within) => sided(within).listTags(within),
+    resolve,
+    read,
+    hasBlob: async (digest, within) => !(await sided(within).lacksBlob(digest, within)),
+    tag,
+    put,
+    remove,
+  };
+}
+
+/** Finds the repositories below a place in a registry: the user's own namespace. */
+export async function listRepositories(
+  openRepository: OpenRepository,
+  below: Repository,
+  access: RegistryAccess,
+  signal: AbortSignal,
+): Promise<readonly Repository[]> {
+  const { domain, path } = below;
+  const client = await open(openRepository, below, access, signal);
+  try {
+    const all = await client.listRepositories(signal);
+    return all
+      .filter((name) => name.startsWith(`${path}/`))
+      .map((name) => ({ domain, path: name }));
+  } catch (error) {
+    signal.throwIfAborted();
+    throw toCloneError(error, { side: access.side, image: below });
+  }
+}
+
+async function open(
+  openRepository: OpenRepository,
+  repository: Repository,
+  access: RegistryAccess,
+  signal: AbortSignal,
+): Promise<RepositoryClient> {
+  try {
+    return await openRepository(repository, access, patience, signal);
+  } catch (error) {
+    throw toCloneError(error, { side: access.side, image: repository });
+  }
+}
+
+/** Attestations stand in an index as images for `unknown/unknown`. */
+function readPlatforms(bytes: Uint8Array): readonly string[] {
+  const index = v.safeParse(platformsSchema, JSON.parse(new TextDecoder().decode(bytes)));
+  if (!index.success) return [];
+  const names = index.output.manifests.flatMap(({ platform }) => {
+    if (platform === undefined || platform.os === 'unknown') return [];
+    const { os, architecture, variant } = platform;
+    return [[os, architecture, ...(variant === undefined ? [] : [variant])].join('/')];
+  });
+  return [...new Set(names)];
+}

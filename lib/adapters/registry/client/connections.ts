@@ -1,0 +1,67 @@
+import type { Repository } from '../../../image/reference.ts';
+import type { RegistryAccess } from '../../../ports.ts';
+import { setRecent } from '../../../util/bounded-map.ts';
+import { type Authorizer, createAuthorizer } from '../auth/authorizer.ts';
+import { createTokenBudget } from '../auth/token-budget.ts';
+import type { FindEndpoint } from '../http/endpoint.ts';
+import type { Http } from '../http/http.ts';
+import { createQuiet, type Quiet } from './cooldown.ts';
+import { createRepositoryClient, type RepositoryClient } from './repository-client.ts';
+import { createTransport, type TransportOptions } from './transport.ts';
+
+export interface ConnectionsOptions
+  extends Pick<TransportOptions, 'sleep' | 'random' | 'now' | 'onAnswer'> {
+  readonly http: Http;
+  readonly findEndpoint: FindEndpoint;
+}
+
+/** How long one is ready to wait for a registry. */
+type Patience = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs'>;
+
+/** What is known of one client of one registry; all its repositories share it. */
+interface Connection {
+  readonly registry: URL;
+  readonly authorizer: Authorizer;
+  readonly quiet: Quiet;
+}
+
+/** Opens clients for repositories. Rejects with `RegistryError`. */
+export type OpenRepository = (
+  repository: Repository,
+  access: RegistryAccess,
+  patience: Patience,
+  signal: AbortSignal,
+) => Promise<RepositoryClient>;
+
+/** Hosts are invented by whoever writes a manifest: the one that was not used for longest is forgotten. */
+const maxConnections = 500;
+
+export function createConnections(options: ConnectionsOptions): OpenRepository {
+  const { http, findEndpoint, now } = options;
+  const connections = new Map<string, Connection>();
+  // Strangers' tokens do not take the place of the backup's.
+  const tokenBudgets = { source: createTokenBudget(), backup: createTokenBudget() };
+
+  return async function openRepository({ domain, path }, access, patience, signal) {
+    const { side, credentials } = access;
+    // Asked each time: of a registry that was down it is not known for good what it speaks.
+    const registry = await findEndpoint(domain, signal);
+    const identity = [credentials?.username, credentials?.password];
+    const key = JSON.stringify([registry.href, side, ...identity]);
+    const connection = connections.get(key) ?? {
+      registry,
+      authorizer: createAuthorizer({
+        http,
+        registry,
+        credentials,
+        now,
+        tokenBudget: tokenBudgets[side],
+        isConfigured: side === 'backup',
+      }),
+      quiet: createQuiet(now),
+    };
+    setRecent(connections, key, connection, maxConnections);
+    const send = createTransport({ ...options, ...connection, ...patience });
+    return createRepositoryClient(send, registry, path);
+  };
+}

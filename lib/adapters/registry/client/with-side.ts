@@ -1,0 +1,40 @@
+import { type Attempt, toCloneError } from '../errors/registry-error.ts';
+import type { RepositoryClient } from './repository-client.ts';
+
+/** The same client, whose failures say which side they are on. */
+export function withSide(
+  client: RepositoryClient,
+  attempt: Attempt,
+  signal: AbortSignal,
+): RepositoryClient {
+  function sided<Parameters extends readonly unknown[], Result>(
+    verb: (...parameters: Parameters) => Promise<Result>,
+  ): (...parameters: Parameters) => Promise<Result> {
+    return async (...parameters) => {
+      try {
+        return await verb(...parameters);
+      } catch (error) {
+        signal.throwIfAborted();
+        throw toCloneError(error, attempt);
+      }
+    };
+  }
+  return {
+    headManifest: sided(client.headManifest),
+    digestManifest: sided(client.digestManifest),
+    getManifest: sided(client.getManifest),
+    putManifest: sided(client.putManifest),
+    hasManifest: sided(client.hasManifest),
+    hasBlob: sided(client.hasBlob),
+    lacksBlob: sided(client.lacksBlob),
+    openBlob: sided(client.openBlob),
+    mountBlob: sided(client.mountBlob),
+    startUpload: sided(client.startUpload),
+    finishUpload: sided(client.finishUpload),
+    cancelUpload: client.cancelUpload,
+    getReferrers: sided(client.getReferrers),
+    listTags: sided(client.listTags),
+    listRepositories: sided(client.listRepositories),
+    deleteManifest: sided(client.deleteManifest),
+  };
+}

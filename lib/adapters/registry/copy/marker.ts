@@ -1,0 +1,40 @@
+import { type Descriptor, digestOf, manifestTypes } from '../client/manifest.ts';
+import type { RepositoryClient } from '../client/repository-client.ts';
+import { writeSmallBlob } from './small-blob.ts';
+
+/** What nobody needs to read has this for its config and its one layer (image-spec `manifest.md`, "Guidance for an Empty Descriptor"). */
+const emptyBytes = new TextEncoder().encode('{}');
+const empty: Descriptor = {
+  mediaType: 'application/vnd.oci.empty.v1+json',
+  digest: digestOf(emptyBytes),
+  size: emptyBytes.length,
+};
+const imageType = manifestTypes[2];
+const artifactType = 'application/vnd.image-cloner.marker.v1+json';
+
+/** Writes tags that mean something by their names alone, in this order. */
+export async function writeMarkers(
+  target: RepositoryClient,
+  tags: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  await writeSmallBlob(target, emptyBytes, empty, signal);
+  for (const tag of tags) {
+    const bytes = toManifest(tag);
+    const manifest = { bytes, mediaType: imageType, digest: digestOf(bytes) };
+    await target.putManifest(tag, manifest, signal);
+  }
+}
+
+/** A manifest of its own for each tag: many registries delete by digest, and so would delete all that share one. */
+function toManifest(tag: string): Uint8Array {
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: imageType,
+    artifactType,
+    config: empty,
+    layers: [empty],
+    annotations: { 'image-cloner/marker': tag },
+  };
+  return new TextEncoder().encode(JSON.stringify(manifest));
+}

@@ -1,0 +1,30 @@
+import type { Descriptor } from '../client/manifest.ts';
+import type { RepositoryClient } from '../client/repository-client.ts';
+import { isTransient } from '../errors/registry-error.ts';
+
+const maxAttempts = 3;
+
+/** Makes a repository hold a few bytes of ours. An upload that failed cannot be gone on with, so it is begun anew. */
+export async function writeSmallBlob(
+  target: RepositoryClient,
+  bytes: Uint8Array,
+  descriptor: Descriptor,
+  signal: AbortSignal,
+): Promise<void> {
+  if (await target.hasBlob(descriptor.digest, signal)) return;
+  for (let attempt = 1; ; attempt += 1) {
+    const session = await target.startUpload(signal);
+    try {
+      await target.finishUpload(session, descriptor, () => once(bytes), signal);
+      return;
+    } catch (error) {
+      await target.cancelUpload(session);
+      signal.throwIfAborted();
+      if (!isTransient(error) || attempt >= maxAttempts) throw error;
+    }
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(bytes);
+}

@@ -1,0 +1,19 @@
+import { CloneError } from '../../../errors.ts';
+import type { ServedManifest } from '../client/manifest-reader.ts';
+import type { RepositoryClient } from '../client/repository-client.ts';
+
+/** Where tags cannot be moved, one that is right already is as good as written. */
+export async function writeTag(
+  target: RepositoryClient,
+  tag: string,
+  root: ServedManifest,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await target.putManifest(tag, root, signal);
+  } catch (error) {
+    if (!(error instanceof CloneError) || error.code !== 'BACKUP_REFUSED') throw error;
+    const held = await target.headManifest(tag, signal);
+    if (held?.digest !== root.digest) throw error;
+  }
+}

@@ -1,0 +1,506 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import nock from 'nock';
+import { createAuthorizer } from '../../../../lib/adapters/registry/auth/authorizer.ts';
+import { createTokenBudget } from '../../../../lib/adapters/registry/auth/token-budget.ts';
+import { acme, acmeBasic, bearer, type Knock, openKnock, served, useNock } from '../nocked.ts';
+
+const { signal } = new AbortController();
+const path = '/v2/team/app/manifests/1';
+const basicChallenge = { 'www-authenticate': 'Basic realm="r"' };
+const pull = 'repository:team/app:pull';
+
+async function head({ client }: Knock, reference = '1'): Promise<string | undefined> {
+  return (await client.headManifest(reference, signal))?.digest;
+}
+
+function withToken(token: string): { reqheaders: Record<string, string> } {
+  return { reqheaders: { authorization: `Bearer ${token}` } };
+}
+
+describe('createAuthorizer', () => {
+  useNock();
+  const anonymous = { badheaders: ['authorization'] };
+
+  it('asks a registry that wants nothing without anything', async () => {
+    nock('https://reg.test', anonymous).head(path).reply(200, '', served.headers);
+
+    assert.equal(await head(openKnock()), served.digest);
+  });
+
+  it('answers the challenge that it was given, whatever another request is told meanwhile', async () => {
+    const authorizer = createAuthorizer({
+      http: { send: () => Promise.reject(new Error('asked')), close: () => Promise.resolve() },
+      registry: new URL('https://reg.test'),
+      credentials: acme,
+      now: () => 0,
+      tokenBudget: createTokenBudget(),
+      isConfigured: true,
+    });
+
+    const answer = authorizer.learn({ headers: basicChallenge }, [pull], 'Bearer old');
+    authorizer.learn({ headers: bearer('https://evil.test/t') }, [pull], acmeBasic);
+
+    assert.equal(await answer?.(signal), acmeBasic);
+    assert.equal(authorizer.withheld({ headers: basicChallenge }), undefined);
+  });
+
+  it('fetches an anonymous token where it has no credentials', async () => {
+    nock('https://reg.test', anonymous)
+      .head(path)
+      .reply(401, '', bearer('https://auth.test/token?realm=own'));
+    nock('https://auth.test', anonymous)
+      .get('/token')
+      .query({ realm: 'own', service: 'reg', scope: pull })
+      .reply(200, { token: 'anon' });
+    nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
+
+    assert.equal(await head(openKnock()), served.digest);
+  });
+
+  it('answers Basic with credentials, and from then on without being asked', async () => {
+    nock('https://reg.test', anonymous)
+      .head(path)
+      .reply(401, '', { 'www-authenticate': 'Basic realm="r"' });
+    nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+      .head(path)
+      .twice()
+      .reply(200, '', served.headers);
+    const knock = openKnock({ credentials: acme });
+
+    assert.equal(await head(knock), served.digest);
+    assert.equal(await head(knock), served.digest);
+  });
+
+  it('sends a password at once to the registry that is configured', async () => {
+    nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+      .head(path)
+      .reply(200, '', served.headers);
+
+    assert.equal(await head(openKnock({ credentials: acme, isConfigured: true })), served.digest);
+  });
+
+  it('gives the password to the token server of the same site, and the token to the registry', async () => {
+    nock('https://reg.example.test', anonymous)
+      .head(path)
+      .reply(401, '', bearer('https://auth.example.test/token'));
+    nock('https://auth.example.test', { reqheaders: { authorization: acmeBasic } })
+      .get('/token')
+      .query({ service: 'reg', scope: pull })
+      .reply(200, { access_token: 'mine' });
+    nock('https://reg.example.test', withToken('mine')).head(path).reply(200, '', served.headers);
+
+    assert.equal(
+      await head(openKnock({ registry: 'https://reg.example.test', credentials: acme })),
+      served.digest,
+    );
+  });
+
+  it('resolves a relative realm at the registry', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('/auth/token'));
+    nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+      .get('/auth/token')
+      .query({ service: 'reg', scope: pull })
+      .reply(200, { token: 'mine' });
+    nock('https://reg.test', withToken('mine')).head(path).reply(200, '', served.headers);
+
+    assert.equal(await head(openKnock({ credentials: acme })), served.digest);
+  });
+
+  it('picks Bearer out of several challenges', async () => {
+    nock('https://reg.test').head(path).reply(401, '', {
+      'www-authenticate': 'Negotiate, Basic realm="r", Bearer realm="https://reg.test/t"',
+    });
+    nock('https://reg.test').get('/t').query({ scope: pull }).reply(200, { token: 'anon' });
+    nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
+
+    assert.equal(await head(openKnock()), served.digest);
+  });
+
+  it('takes Basic where the token server of Bearer may not have the password', async () => {
+    nock('https://reg.test')
+      .head(path)
+      .reply(401, '', {
+        'www-authenticate': ['Bearer realm="https://evil.test/t"', 'Basic realm="r"'],
+      });
+    nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+      .head(path)
+      .reply(200, '', served.headers);
+
+    assert.equal(await head(openKnock({ credentials: acme })), served.digest);
+  });
+
+  it('gives no password to the token server of another site, and says so when that is why', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://evil.test/t'));
+    nock('https://evil.test', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
+    nock('https://reg.test', withToken('anon'))
+      .head(path)
+      .reply(401, '', bearer('https://evil.test/t'));
+
+    await assert.rejects(head(openKnock({ credentials: acme })), {
+      reason: 'DENIED',
+      message:
+        'authenticating: its token server evil.test belongs to another site, which gets no password from us',
+    });
+  });
+
+  it('reads a public image with the anonymous token of another site', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://other.test/t'));
+    nock('https://other.test', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
+    nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
+
+    assert.equal(await head(openKnock({ credentials: acme })), served.digest);
+  });
+
+  const realms = [
+    [
+      'in plain http',
+      'http://reg.test/t',
+      'authenticating: its token server has no usable address',
+    ],
+    [
+      'with a user',
+      'https://u:p@reg.test/t',
+      'authenticating: its token server has no usable address',
+    ],
+    [
+      'of the cloud',
+      'https://169.254.169.254/t',
+      'authenticating: it leads to an address that image-cloner does not call',
+    ],
+    [
+      'of the cloud in other words',
+      'https://0xa9fea9fe/t',
+      'authenticating: it leads to an address that image-cloner does not call',
+    ],
+    [
+      'on loopback',
+      'https://127.0.0.1/t',
+      'authenticating: it leads to an address that image-cloner does not call',
+    ],
+    [
+      'on loopback by name',
+      'https://localhost/t',
+      'authenticating: it leads to an address that image-cloner does not call',
+    ],
+    [
+      'in a private network',
+      'https://10.0.0.1/t',
+      'authenticating: it leads to an address that image-cloner does not call',
+    ],
+  ] as const;
+  for (const [what, realm, message] of realms) {
+    it(`does not ask a token server ${what}`, async () => {
+      nock('https://reg.test').head(path).reply(401, '', bearer(realm));
+
+      await assert.rejects(head(openKnock({ credentials: acme, insideCluster: false })), {
+        reason: 'REFUSED',
+        message,
+      });
+    });
+  }
+
+  it('asks a private token server of a private registry', async () => {
+    nock('https://10.0.0.1').head(path).reply(401, '', bearer('https://10.0.0.2/t'));
+    nock('https://10.0.0.2', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
+    nock('https://10.0.0.1', withToken('anon')).head(path).reply(200, '', served.headers);
+
+    assert.equal(await head(openKnock({ registry: 'https://10.0.0.1' })), served.digest);
+  });
+
+  it('does not follow a token server that redirects', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test')
+      .get('/t')
+      .query(true)
+      .reply(307, '', { location: 'https://evil.test/' });
+
+    await assert.rejects(head(openKnock({ credentials: acme })), {
+      reason: 'REFUSED',
+      message: 'authenticating: it answered 307',
+    });
+  });
+
+  it('keeps a token, and fetches the next one after nine tenths of its time', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 300 });
+    nock('https://reg.test', withToken('one')).head(path).twice().reply(200, '', served.headers);
+    const knock = openKnock();
+    await head(knock);
+    knock.clock.now += 269_999;
+
+    await head(knock);
+
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'two', expires_in: 300 });
+    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+    knock.clock.now += 1;
+    await head(knock);
+  });
+
+  it('keeps a token for 54 seconds, however short it says it lives', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 1 });
+    nock('https://reg.test', withToken('one')).head(path).twice().reply(200, '', served.headers);
+    const knock = openKnock();
+    await head(knock);
+    knock.clock.now += 53_999;
+
+    await head(knock);
+
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'two' });
+    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+    knock.clock.now += 1;
+    await head(knock);
+  });
+
+  it('fetches a token anew where those of others have taken its place', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 300 });
+    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
+    const tokenBudget = createTokenBudget(2_000);
+    const knock = openKnock({ tokenBudget });
+    await head(knock);
+
+    tokenBudget.spend(1_400, () => undefined);
+
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'two' });
+    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+    await head(knock);
+  });
+
+  it('fetches one token for all who need it at the same time', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
+    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
+    const knock = openKnock();
+    await head(knock);
+    knock.clock.now += 60_000;
+    nock('https://reg.test').get('/t').query(true).delay(20).reply(200, { token: 'two' });
+    nock('https://reg.test', withToken('two')).head(path).times(8).reply(200, '', served.headers);
+
+    const found = await Promise.all(Array.from({ length: 8 }, () => head(knock)));
+
+    assert.deepEqual(new Set(found), new Set([served.digest]));
+  });
+
+  it('fetches one fresh token for all whose old one is refused', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'old' });
+    nock('https://reg.test', withToken('old')).head(path).reply(200, '', served.headers);
+    const knock = openKnock();
+    await head(knock);
+    nock('https://reg.test', withToken('old'))
+      .head(path)
+      .times(4)
+      .reply(401, '', bearer('https://reg.test/t', ',error="invalid_token"'));
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'new' });
+    nock('https://reg.test', withToken('new')).head(path).times(4).reply(200, '', served.headers);
+
+    const found = await Promise.all(Array.from({ length: 4 }, () => head(knock)));
+
+    assert.deepEqual(new Set(found), new Set([served.digest]));
+  });
+
+  it('takes the fresh token that another request has fetched meanwhile', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'old' });
+    nock('https://reg.test', withToken('old')).head(path).reply(200, '', served.headers);
+    const knock = openKnock();
+    await head(knock);
+    const late = Promise.withResolvers<undefined>();
+    nock('https://reg.test', withToken('old'))
+      .head(path)
+      .reply(401, '', bearer('https://reg.test/t'))
+      .head('/v2/team/app/manifests/late')
+      .reply(async () => {
+        await late.promise;
+        return [401, '', bearer('https://reg.test/t')];
+      });
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'new' });
+    nock('https://reg.test', withToken('new')).head(path).reply(200, '', served.headers);
+    nock('https://reg.test', withToken('new'))
+      .head('/v2/team/app/manifests/late')
+      .reply(200, '', served.headers);
+
+    const second = head(knock, 'late');
+    await head(knock);
+    late.resolve(undefined);
+
+    assert.equal(await second, served.digest);
+  });
+
+  it('ends with DENIED when a fresh token has too little scope as well', async () => {
+    const challenge = bearer('https://reg.test/t', ',error="insufficient_scope"');
+    nock('https://reg.test').head(path).reply(401, '', challenge);
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'weak' });
+    nock('https://reg.test', withToken('weak')).head(path).reply(401, '', challenge);
+    const knock = openKnock();
+    await assert.rejects(head(knock), { reason: 'DENIED', status: 401 });
+    nock('https://reg.test', withToken('weak')).head(path).reply(401, '', challenge);
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'weaker' });
+    nock('https://reg.test', withToken('weaker')).head(path).reply(401, '', challenge);
+
+    await assert.rejects(head(knock), { reason: 'DENIED', status: 401 });
+  });
+
+  const wrong = [
+    ['by the registry', 'Basic realm="r"'],
+    ['by the token server', 'Bearer realm="https://reg.test/t"'],
+  ] as const;
+  for (const [what, challenge] of wrong) {
+    it(`says DENIED, and repeats nothing, where a password is refused ${what}`, async () => {
+      const isBasic = challenge.startsWith('Basic');
+      nock('https://reg.test').head(path).reply(401, '', { 'www-authenticate': challenge });
+      if (isBasic) {
+        nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+          .head(path)
+          .reply(401, '', { 'www-authenticate': challenge });
+      } else {
+        nock('https://reg.test')
+          .get('/t')
+          .query(true)
+          .reply(401, {
+            errors: [{ code: 'UNAUTHORIZED', message: 'incorrect username or password' }],
+          });
+      }
+      const knock = openKnock({ credentials: acme });
+
+      await assert.rejects(head(knock), (error: unknown) => {
+        assert.ok(error instanceof Error && 'reason' in error);
+        assert.equal(error.reason, 'DENIED');
+        assert.doesNotMatch(JSON.stringify(error, ['message', 'cause', 'stack']), /YWNt|c:r/);
+        return true;
+      });
+      assert.deepEqual(knock.pauses, []);
+    });
+  }
+
+  const useless = [
+    ['HTML', '<html>log in</html>', 'REFUSED', 'authenticating: its token server sent no token'],
+    [
+      'what would split a header',
+      { token: 'a\r\nb: c' },
+      'REFUSED',
+      'authenticating: its token server sent no token',
+    ],
+    [
+      'more than 128 KiB',
+      { token: 'x'.repeat(131_072) },
+      'UNSUPPORTED',
+      'authenticating: the answer is larger than 65536 bytes',
+    ],
+  ] as const;
+  for (const [what, body, reason, message] of useless) {
+    it(`does not take ${what} for a token`, async () => {
+      nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+      nock('https://reg.test').get('/t').query(true).reply(200, body);
+
+      await assert.rejects(head(openKnock()), { reason, message });
+    });
+  }
+
+  it('does not take a missing token server for a missing image', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(true).reply(404, 'not found');
+
+    await assert.rejects(head(openKnock()), {
+      reason: 'REFUSED',
+      message: 'authenticating: its token server is not where it should be',
+    });
+  });
+
+  it('asks a token server that is down once more, and forgets that it failed', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(true).reply(503, 'later');
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
+    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
+    const knock = openKnock();
+
+    assert.equal(await head(knock), served.digest);
+    assert.deepEqual(knock.pauses, [500]);
+  });
+
+  const mute = [
+    ['a 401 without a challenge', {}],
+    ['a challenge that nobody can answer', { 'www-authenticate': 'Negotiate' }],
+    ['a challenge without a realm', { 'www-authenticate': 'Bearer service="reg"' }],
+    ['Basic without having credentials', { 'www-authenticate': 'Basic realm="r"' }],
+  ] as const;
+  for (const [what, headers] of mute) {
+    it(`does not knock again after ${what}`, async () => {
+      nock('https://reg.test').head(path).reply(401, '', headers);
+
+      await assert.rejects(head(openKnock()), { reason: 'DENIED', status: 401 });
+    });
+  }
+
+  it('keeps no token server that it could never ask, whoever named it', async () => {
+    const inside = 'http://169.254.169.254/t';
+    nock('http://reg.test').head(path).reply(401, '', bearer(inside));
+    const knock = openKnock({ registry: 'http://reg.test' });
+    await assert.rejects(head(knock), { name: 'RegistryError', reason: 'REFUSED' });
+    nock('http://reg.test', anonymous).head(path).reply(200, '', served.headers);
+
+    assert.equal(await head(knock), served.digest);
+  });
+
+  it('asks the registry where its token server is by now, when the one it knew fails', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://old.test/t'));
+    nock('https://old.test').get('/t').query(true).reply(200, { token: 'one' });
+    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
+    const knock = openKnock();
+    await head(knock);
+    knock.clock.now += 60_000;
+    nock('https://old.test').get('/t').query(true).reply(404);
+    await assert.rejects(head(knock), { name: 'RegistryError', reason: 'REFUSED' });
+    nock('https://reg.test', anonymous).head(path).reply(401, '', bearer('https://new.test/t'));
+    nock('https://new.test').get('/t').query(true).reply(200, { token: 'two' });
+    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+
+    assert.equal(await head(knock), served.digest);
+  });
+
+  it('asks for a token with both scopes to mount', async () => {
+    const digest = served.digest;
+    nock('https://reg.test')
+      .post('/v2/team/app/blobs/uploads/')
+      .query(true)
+      .reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test')
+      .get('/t')
+      .query({
+        service: 'reg',
+        scope: ['repository:team/app:pull,push', 'repository:other/app:pull'],
+      })
+      .reply(200, { token: 'both' });
+    nock('https://reg.test', withToken('both'))
+      .post('/v2/team/app/blobs/uploads/')
+      .query({ mount: digest, from: 'other/app' })
+      .reply(201);
+
+    assert.equal(
+      await openKnock().client.mountBlob({ path: 'other/app', digest }, signal),
+      'mounted',
+    );
+  });
+
+  it('ends the wait for a token when its own signal says so, and nobody else’s', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
+    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
+    const knock = openKnock();
+    await head(knock);
+    knock.clock.now += 60_000;
+    nock('https://reg.test').get('/t').query(true).delay(30).reply(200, { token: 'two' });
+    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+    const leaving = new AbortController();
+    const reason = new Error('enough');
+
+    const first = knock.client.headManifest('1', leaving.signal);
+    const second = head(knock);
+    leaving.abort(reason);
+
+    await assert.rejects(first, reason);
+    assert.equal(await second, served.digest);
+  });
+});

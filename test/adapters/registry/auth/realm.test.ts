@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { isOwnRealm, parseRealm } from '../../../../lib/adapters/registry/auth/realm.ts';
+
+describe('parseRealm', () => {
+  const readable = [
+    ['https://auth.test/token?x=1', 'https://reg.test', 'https://auth.test/token?x=1'],
+    ['/token', 'https://reg.test:5000', 'https://reg.test:5000/token'],
+    ['token', 'https://reg.test', 'https://reg.test/token'],
+    ['http://auth.test/token', 'http://reg.test:5000', 'http://auth.test/token'],
+    ['https://auth.test/token', 'http://reg.test:5000', 'https://auth.test/token'],
+  ] as const;
+  for (const [text, registry, expected] of readable) {
+    it(`reads ${text} of ${registry}`, () => {
+      assert.equal(parseRealm(text, new URL(registry)).href, expected);
+    });
+  }
+
+  const refused = [
+    ['plain http for a registry with https', 'http://auth.test/token'],
+    ['a user', 'https://user@auth.test/token'],
+    ['a password', 'https://:password@auth.test/token'],
+    ['another protocol', 'file:///etc/passwd'],
+    ['what is no address', 'https://[/'],
+    ['more than anybody writes', `https://auth.test/${'a'.repeat(2_048)}`],
+    ['more than anybody writes once it is written out', `https://auth.test/?${'é'.repeat(500)}`],
+  ] as const;
+  for (const [what, text] of refused) {
+    it(`refuses ${what}`, () => {
+      assert.throws(() => parseRealm(text, new URL('https://reg.test')), {
+        name: 'RegistryError',
+        reason: 'REFUSED',
+        message: 'authenticating: its token server has no usable address',
+      });
+    });
+  }
+});
+
+describe('isOwnRealm', () => {
+  const cases = [
+    ['https://registry-1.docker.io', 'https://auth.docker.io/token', true],
+    ['https://registry.gitlab.com', 'https://gitlab.com/jwt/auth', true],
+    ['https://docker.elastic.co', 'https://docker-auth.elastic.co/auth', true],
+    ['https://ghcr.io', 'https://ghcr.io/token', true],
+    ['https://reg.example.com:5000', 'https://auth.example.com:5001/', true],
+    ['http://127.0.0.1:5000', 'http://127.0.0.1:5000/token', true],
+    ['https://evil.test', 'https://auth.docker.io/token', false],
+    ['https://reg.example.com', 'https://notexample.com/', false],
+    ['https://reg.example.com', 'https://example.com.evil.test/', false],
+    ['https://ghcr.io', 'https://evil.io/token', false],
+    ['https://registry.co.uk', 'https://evil.co.uk/', false],
+    ['https://registry.com.br', 'https://evil.com.br/', false],
+    ['http://127.0.0.1:5000', 'http://127.0.0.1:5001/token', false],
+    ['http://10.0.0.1', 'http://9.0.0.1/', false],
+    ['http://[fd00::1]:5000', 'http://[fd00::1]:5001/', false],
+    ['http://localhost:5000', 'http://localhost:5001/', false],
+    ['http://registry:5000', 'http://other:5000/', false],
+  ] as const;
+  for (const [registry, realm, expected] of cases) {
+    it(`lets ${realm} ${expected ? '' : 'not '}see the password of ${registry}`, () => {
+      assert.equal(isOwnRealm(new URL(realm), new URL(registry)), expected);
+    });
+  }
+});

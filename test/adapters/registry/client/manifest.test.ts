@@ -1,0 +1,326 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  assertNotSchema1,
+  digestOf,
+  isIndexType,
+  parseManifest,
+  parseMediaType,
+} from '../../../../lib/adapters/registry/client/manifest.ts';
+
+const oci = {
+  index: 'application/vnd.oci.image.index.v1+json',
+  image: 'application/vnd.oci.image.manifest.v1+json',
+};
+const docker = {
+  index: 'application/vnd.docker.distribution.manifest.list.v2+json',
+  image: 'application/vnd.docker.distribution.manifest.v2+json',
+};
+const digest = `sha256:${'a'.repeat(64)}`;
+const other = `sha512:${'b'.repeat(128)}`;
+const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest, size: 2 };
+const layer = { mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip', digest: other, size: 7 };
+
+function bytesOf(body: unknown): Uint8Array {
+  return new TextEncoder().encode(typeof body === 'string' ? body : JSON.stringify(body));
+}
+
+describe('parseManifest', () => {
+  for (const [what, { index, image }] of Object.entries({ oci, docker })) {
+    it(`reads an image in the ${what} format`, () => {
+      const body = { schemaVersion: 2, mediaType: image, config, layers: [layer] };
+
+      assert.deepEqual(parseManifest(bytesOf(body), image), {
+        kind: 'image',
+        config,
+        layers: [{ ...layer, isForeign: false }],
+      });
+    });
+
+    it(`reads an index in the ${what} format`, () => {
+      const child = { mediaType: image, digest, size: 100 };
+      const body = {
+        schemaVersion: 2,
+        mediaType: index,
+        manifests: [{ ...child, platform: { os: 'linux' }, annotations: { a: 'b' } }],
+      };
+
+      assert.deepEqual(parseManifest(bytesOf(body), index), { kind: 'index', manifests: [child] });
+    });
+  }
+
+  it('reads a body that does not say its own type', () => {
+    const found = parseManifest(bytesOf({ schemaVersion: 2, config, layers: [] }), oci.image);
+
+    assert.deepEqual(found, { kind: 'image', config, layers: [] });
+  });
+
+  it('reads null for no layers, as Go writes it', () => {
+    const found = parseManifest(bytesOf({ schemaVersion: 2, config, layers: null }), oci.image);
+
+    assert.deepEqual(found, { kind: 'image', config, layers: [] });
+  });
+
+  it('reads a layer of 12 GiB, and one of 0 bytes', () => {
+    const layers = [
+      { ...layer, size: 12_884_901_888 },
+      { ...layer, size: 0 },
+    ];
+    const found = parseManifest(bytesOf({ schemaVersion: 2, config, layers }), oci.image);
+
+    assert.deepEqual(
+      found.kind === 'image' && found.layers.map(({ size }) => size),
+      [12_884_901_888, 0],
+    );
+  });
+
+  const foreignTypes = [
+    'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+    'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+  ];
+  for (const mediaType of foreignTypes) {
+    it(`knows ${mediaType} for a layer that may not be redistributed`, () => {
+      const body = { schemaVersion: 2, config, layers: [{ ...layer, mediaType }] };
+      const found = parseManifest(bytesOf(body), oci.image);
+
+      assert.equal(found.kind === 'image' && found.layers[0]?.isForeign, true);
+    });
+  }
+
+  const image = { schemaVersion: 2, config, layers: [layer] };
+  const index = { schemaVersion: 2, manifests: [config] };
+  const many = Array.from({ length: 5_000 }, () => layer);
+  const refused: readonly (readonly [string, unknown, string, string])[] = [
+    ['what is not JSON', 'nope', oci.image, 'its manifest is not JSON'],
+    ['nothing', '', oci.image, 'its manifest is not JSON'],
+    ['a list', '[]', oci.image, 'its manifest is broken: schemaVersion is missing'],
+    ['null', 'null', oci.image, 'its manifest is broken: it is no object'],
+    ['HTML', image, 'text/html', 'its media type "text/html" is not an image\'s'],
+    ['no type', image, '', 'its media type "" is not an image\'s'],
+    [
+      'an endless type',
+      image,
+      `x/${'y'.repeat(9_000)}`,
+      `its media type "x/${'y'.repeat(98)}" is not an image's`,
+    ],
+    [
+      'schema 1',
+      { schemaVersion: 1, fsLayers: [] },
+      'application/vnd.docker.distribution.manifest.v1+prettyjws',
+      'it is in the old schema 1 format, which nodes no longer run; push it anew',
+    ],
+    [
+      'schema 1 under a newer name',
+      { schemaVersion: 1, config, layers: [] },
+      docker.image,
+      'its manifest is broken: schemaVersion is not 2',
+    ],
+    [
+      'another type than it was served as',
+      { ...image, mediaType: docker.image },
+      oci.image,
+      'its manifest says that it is of another type than the registry does',
+    ],
+    [
+      'an index that says it is an image',
+      { ...index, mediaType: oci.image },
+      oci.index,
+      'its manifest says that it is of another type than the registry does',
+    ],
+    [
+      'an image with manifests beside its layers',
+      { ...image, manifests: [config] },
+      oci.image,
+      'its manifest is broken: manifests stands beside layers',
+    ],
+    [
+      'an index with layers beside its manifests',
+      { ...index, layers: [layer] },
+      oci.index,
+      'its manifest is broken: layers stands beside manifests',
+    ],
+    [
+      'an index with a config',
+      { ...index, config },
+      oci.index,
+      'its manifest is broken: config stands beside manifests',
+    ],
+    [
+      'an image with the layers of schema 1 too',
+      { ...image, fsLayers: [] },
+      oci.image,
+      'its manifest is broken: fsLayers stands beside what is newer',
+    ],
+    [
+      'other layers for whoever does not tell capitals from small letters, as Go does not',
+      { ...image, Layers: [] },
+      oci.image,
+      'its manifest is broken: "Layers" is read as layers by some',
+    ],
+    [
+      'other manifests by a letter that Go takes for an s',
+      { ...index, 'manifest\u017f': [] },
+      oci.index,
+      'its manifest is broken: "manifest\u017f" is read as manifests by some',
+    ],
+    [
+      'another digest for whoever does not tell capitals from small letters',
+      { ...image, layers: [layer, { ...layer, Digest: `sha256:${'b'.repeat(64)}` }] },
+      oci.image,
+      'its manifest is broken: "Digest" is read as digest by some',
+    ],
+    [
+      'a digest that is a path',
+      { ...image, layers: [{ ...layer, digest: '../../../etc/passwd' }] },
+      oci.image,
+      'its manifest is broken: layers.0.digest is not a digest',
+    ],
+    [
+      'a digest with a path behind it',
+      { ...index, manifests: [{ ...config, digest: `${digest}/../..` }] },
+      oci.index,
+      'its manifest is broken: manifests.0.digest is not a digest',
+    ],
+    [
+      'a digest in capitals',
+      { ...image, config: { ...config, digest: digest.toUpperCase() } },
+      oci.image,
+      'its manifest is broken: config.digest is not a digest',
+    ],
+    [
+      'a digest that is a number',
+      { ...image, config: { ...config, digest: 1 } },
+      oci.image,
+      'its manifest is broken: config.digest is not a digest',
+    ],
+    [
+      'a size beyond 2^53',
+      `{"schemaVersion":2,"config":{"digest":"${digest}","size":9007199254740993},"layers":[]}`,
+      oci.image,
+      'its manifest is broken: config.size is not a size',
+    ],
+    [
+      'a negative size',
+      { ...image, layers: [{ ...layer, size: -1 }] },
+      oci.image,
+      'its manifest is broken: layers.0.size is not a size',
+    ],
+    [
+      'half a byte',
+      { ...image, layers: [{ ...layer, size: 0.5 }] },
+      oci.image,
+      'its manifest is broken: layers.0.size is not a size',
+    ],
+    [
+      'a size in words',
+      { ...image, layers: [{ ...layer, size: '\u001b[31mred' }] },
+      oci.image,
+      'its manifest is broken: layers.0.size is not a size',
+    ],
+    [
+      '5000 layers',
+      { ...image, layers: many },
+      oci.image,
+      'its manifest is too long: layers has more than 1000 entries',
+    ],
+    [
+      '5000 manifests',
+      { ...index, manifests: many },
+      oci.index,
+      'its manifest is too long: manifests has more than 1000 entries',
+    ],
+    [
+      'a list that is none',
+      { ...index, manifests: {} },
+      oci.index,
+      'its manifest is broken: manifests is not a list',
+    ],
+  ];
+  for (const [what, body, mediaType, message] of refused) {
+    it(`refuses ${what}`, () => {
+      assert.throws(() => parseManifest(bytesOf(body), mediaType), {
+        name: 'RegistryError',
+        reason: 'UNSUPPORTED',
+        message,
+      });
+    });
+  }
+
+  it('refuses an image without a config', () => {
+    const body = bytesOf({ schemaVersion: 2, layers: [] });
+
+    assert.throws(() => parseManifest(body, oci.image), {
+      reason: 'UNSUPPORTED',
+      message: 'its manifest is broken: config is missing',
+    });
+  });
+
+  it('refuses bytes that are no text', () => {
+    assert.throws(() => parseManifest(Uint8Array.of(0xff, 0xfe), oci.image), {
+      message: 'its manifest is not JSON',
+    });
+  });
+
+  it('comes to an end with 4 MiB of brackets', () => {
+    assert.throws(() => parseManifest(bytesOf('['.repeat(4 * 1024 * 1024)), oci.image), {
+      name: 'RegistryError',
+    });
+  });
+});
+
+it('parseManifest lets annotations be called as they are', () => {
+  const body = {
+    schemaVersion: 2,
+    config: { mediaType: 'x', digest, size: 2, annotations: { Digest: 'd' } },
+    annotations: { Layers: 'l', 'org.opencontainers.image.title': 't' },
+    Subject: 'a name that we do not read',
+  };
+
+  assert.equal(parseManifest(bytesOf(body), oci.image).kind, 'image');
+});
+
+describe('parseMediaType', () => {
+  const cases = [
+    [`${oci.index}; charset=utf-8`, oci.index],
+    [` ${oci.index.toUpperCase()} ;`, oci.index],
+    [undefined, ''],
+  ] as const;
+  for (const [header, expected] of cases) {
+    it(`reads ${JSON.stringify(header)}`, () => {
+      assert.equal(parseMediaType(header), expected);
+    });
+  }
+});
+
+describe('isIndexType', () => {
+  it('knows an index of either format, and no image', () => {
+    assert.deepEqual([oci.index, docker.index, oci.image, docker.image].map(isIndexType), [
+      true,
+      true,
+      false,
+      false,
+    ]);
+  });
+});
+
+describe('assertNotSchema1', () => {
+  it('has nothing against what is newer', () => {
+    assert.doesNotThrow(() => assertNotSchema1(docker.image));
+  });
+});
+
+describe('digestOf', () => {
+  it('is sha256 where nothing else is wanted', () => {
+    assert.equal(
+      digestOf(new TextEncoder().encode('hello')),
+      'sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824',
+    );
+  });
+
+  it("takes another digest's algorithm", () => {
+    assert.equal(
+      digestOf(new Uint8Array(), other),
+      'sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e',
+    );
+  });
+});

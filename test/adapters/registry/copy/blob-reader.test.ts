@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { digestOf } from '../../../../lib/adapters/registry/client/manifest.ts';
+import { readBlob } from '../../../../lib/adapters/registry/copy/blob-reader.ts';
+import { RegistryError } from '../../../../lib/adapters/registry/errors/registry-error.ts';
+
+/** sha256 of `hello`. */
+const digest = 'sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';
+const reset = Object.assign(new Error('reset'), { code: 'ECONNRESET' });
+
+interface Bench {
+  readonly offsets: number[];
+  readonly pauses: number[];
+  readonly closed: number[];
+  readonly counted: number[];
+  readonly chunks: AsyncGenerator<Uint8Array>;
+}
+
+/** Each part is one connection: its chunks, and the error that ends it. */
+function open(
+  parts: readonly (readonly (string | Error)[])[],
+  descriptor = { digest, size: 5 },
+): Bench {
+  const offsets: number[] = [];
+  const pauses: number[] = [];
+  const closed: number[] = [];
+  const counted: number[] = [];
+  async function* serve(index: number): AsyncGenerator<Uint8Array> {
+    try {
+      for (const part of parts[index] ?? []) {
+        if (part instanceof Error) throw part;
+        yield await Promise.resolve(Buffer.from(part));
+      }
+    } finally {
+      closed.push(index);
+    }
+  }
+  const chunks = readBlob({
+    descriptor,
+    open: (offset) => {
+      offsets.push(offset);
+      return Promise.resolve(serve(offsets.length - 1));
+    },
+    pause: (attempt) => {
+      pauses.push(attempt);
+      return Promise.resolve();
+    },
+    onBytes: (bytes) => counted.push(bytes),
+    toError: (error) => new Error('source', { cause: error }),
+  });
+  return { offsets, pauses, closed, counted, chunks };
+}
+
+async function textOf(chunks: AsyncGenerator<Uint8Array>): Promise<string> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return Buffer.concat(all).toString();
+}
+
+/** What was handed on, and why it ended. */
+async function failureOf({ chunks }: Bench): Promise<readonly [string, unknown]> {
+  let seen = '';
+  try {
+    for await (const chunk of chunks) seen += Buffer.from(chunk).toString();
+  } catch (error) {
+    assert.ok(error instanceof Error && error.message === 'source', String(error));
+    return [seen, error.cause];
+  }
+  throw new Error('it came to a good end');
+}
+
+/** Each chunk takes so long to come, and so long to be taken. */
+async function paced(
+  sizes: readonly number[],
+  { comesMs = 0, takenMs = 0 }: { readonly comesMs?: number; readonly takenMs?: number },
+): Promise<number> {
+  const chunks = sizes.map((size) => Buffer.alloc(size));
+  const all = Buffer.concat(chunks);
+  const clock = { now: 0 };
+  async function* serve(): AsyncGenerator<Uint8Array> {
+    for (const chunk of chunks) {
+      clock.now += comesMs;
+      yield await Promise.resolve(chunk);
+    }
+  }
+  const reader = readBlob({
+    descriptor: { digest: digestOf(all), size: all.length },
+    open: () => Promise.resolve(serve()),
+    pause: () => Promise.resolve(),
+    onBytes: () => undefined,
+    toError: (error) => new Error('source', { cause: error }),
+    elapsed: () => clock.now,
+  });
+  let taken = 0;
+  for await (const chunk of reader) {
+    taken += chunk.length;
+    clock.now += takenMs;
+  }
+  return taken;
+}
+
+const kibibyte = 1024;
+
+describe('readBlob with somebody slow', () => {
+  it('waits for a line of 5 KiB/s', async () => {
+    const sizes = Array.from({ length: 40 }, () => 50 * kibibyte);
+
+    assert.equal(await paced(sizes, { comesMs: 10_000 }), 2_000 * kibibyte);
+    assert.equal(await paced(sizes, { takenMs: 10_000 }), 2_000 * kibibyte);
+  });
+
+  it('gives up a source that sends a byte now and then', async () => {
+    await assert.rejects(paced([1, 1, 1, 1], { comesMs: 29_000 }), (error: unknown) => {
+      assert.ok(error instanceof Error && error.cause instanceof RegistryError);
+      assert.equal(error.cause.message, 'reading a layer: it sends less than 256 KiB in a minute');
+      return true;
+    });
+  });
+
+  it('gives up a backup that takes a byte now and then, and does not blame the source', async () => {
+    await assert.rejects(paced([1, 1, 1, 1], { takenMs: 29_000 }), {
+      name: 'RegistryError',
+      message: 'writing a layer: it takes less than 256 KiB in a minute',
+    });
+  });
+});
+
+describe('readBlob', () => {
+  it('hands on what has its size and digest', async () => {
+    const bench = open([['he', '', 'llo', '']]);
+
+    assert.equal(await textOf(bench.chunks), 'hello');
+    assert.deepEqual([bench.offsets, bench.counted, bench.closed], [[0], [2, 3], [0]]);
+  });
+
+  const resumed = [
+    ['that is cut', [['he'], ['llo']], [0, 2]],
+    ['that is reset', [['he', reset], ['llo']], [0, 2]],
+    ['that is reset before the first byte', [[reset], ['hello']], [0, 0]],
+    ['that is cut three times', [[], ['h'], ['el'], ['lo']], [0, 0, 1, 3]],
+  ] as const;
+  for (const [what, parts, offsets] of resumed) {
+    it(`goes on where a connection was ${what}`, async () => {
+      const bench = open(parts);
+
+      assert.equal(await textOf(bench.chunks), 'hello');
+      assert.deepEqual(bench.offsets, offsets);
+      assert.deepEqual(bench.pauses, [1, 2, 3].slice(0, offsets.length - 1));
+    });
+  }
+
+  it('takes an end with a reset for an end when all is there', async () => {
+    assert.equal(await textOf(open([['hello', reset]]).chunks), 'hello');
+  });
+
+  it('gives up the fourth time, and says what it was', async () => {
+    const bench = open([[reset], [], ['h', reset], ['e', reset], ['llo']]);
+
+    const [handedOn, cause] = await failureOf(bench);
+
+    assert.equal(handedOn, 'he');
+    assert.ok(cause instanceof RegistryError);
+    assert.deepEqual(
+      [cause.reason, cause.message, cause.cause],
+      ['UNAVAILABLE', 'reading a layer: the connection was cut', reset],
+    );
+    assert.deepEqual(bench.pauses, [1, 2, 3]);
+  });
+
+  it('does not count failures that have a MiB of progress between them', async () => {
+    const mebi = 'x'.repeat(1024 * 1024);
+    const parts = [[mebi], [mebi], [mebi], [mebi], [mebi], [mebi]];
+    const bench = open(parts, {
+      digest: 'sha256:00b6b6aabae2722a2fda0b5e9c4c93e3b3ac0a8a2bc6a5a8f1a0dd4c3e4b2d21',
+      size: 7 * 1024 * 1024,
+    });
+
+    await failureOf(bench);
+    assert.deepEqual(bench.pauses, [1, 1, 1, 1, 1, 1, 2, 3]);
+  });
+
+  const broken = [
+    ['too long', [['hell', 'o!']], 'hell', 'reading a layer: it is longer than the manifest says'],
+    [
+      'corrupt',
+      [['hel', 'lo'.replace('o', '0')]],
+      'hel',
+      'reading a layer: it does not have its digest',
+    ],
+    [
+      'corrupt after a resume',
+      [['hel'], ['l0']],
+      'hel',
+      'reading a layer: it does not have its digest',
+    ],
+  ] as const;
+  for (const [what, parts, seen, message] of broken) {
+    it(`keeps back the last chunk of what is ${what}, and tries no more`, async () => {
+      const bench = open(parts);
+
+      const [handedOn, cause] = await failureOf(bench);
+
+      assert.equal(handedOn, seen);
+      assert.ok(cause instanceof RegistryError);
+      assert.deepEqual([cause.reason, cause.message], ['REFUSED', message]);
+      assert.ok(bench.closed.length > 0 && bench.offsets.length <= 2);
+    });
+  }
+
+  it('tries no more where the source will not change its mind', async () => {
+    const denied = new RegistryError('DENIED', 'no');
+    const bench = open([['he', denied], ['llo']]);
+
+    assert.deepEqual(await failureOf(bench), ['he', denied]);
+    assert.deepEqual(bench.offsets, [0]);
+  });
+
+  it('asks the source for nothing when the one who reads fails', async () => {
+    const bench = open([['he', 'llo'], ['llo']]);
+    await bench.chunks.next();
+
+    // So a stream ends its iterator when its connection is reset.
+    await assert.rejects(bench.chunks.throw(reset), reset);
+
+    assert.deepEqual([bench.offsets, bench.pauses, bench.closed], [[0], [], [0]]);
+  });
+
+  it('closes the source when the one who reads has enough', async () => {
+    const bench = open([['he', 'llo']]);
+    await bench.chunks.next();
+
+    await bench.chunks.return(undefined);
+
+    assert.deepEqual(bench.closed, [0]);
+  });
+});

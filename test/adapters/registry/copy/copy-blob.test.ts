@@ -1,0 +1,470 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import {
+  answer,
+  changeHeaders,
+  changeLocation,
+  corruptBody,
+  createHold,
+  createTrickle,
+  cutBody,
+  dropConnection,
+  lieAboutLength,
+  makeImage,
+  on,
+  redirect,
+  rejectUpload,
+  seed,
+} from '../../../../lib/memory-registry/index.ts';
+import { type Bench, forgottenUploads, openBench, walk } from '../bench.ts';
+
+let bench: Bench | undefined;
+async function open(...options: Parameters<typeof openBench>): Promise<Bench> {
+  bench = await openBench(...options);
+  return bench;
+}
+afterEach(async () => {
+  await bench?.close();
+  bench = undefined;
+});
+
+const size = 300_000;
+const layer = Uint8Array.from({ length: size }, (_, index) => (index * 31) % 251);
+const image = makeImage({ layers: [layer] });
+const layerDigest = image.blobs[1]?.digest ?? '';
+/** A GET of the big blob. */
+const reading = (request: { method: string; path: string }): boolean =>
+  request.method === 'GET' && request.path.endsWith(`/blobs/${layerDigest}`);
+/** The end of the upload of the big blob. */
+const writing = (request: { method: string; path: string }): boolean =>
+  request.method === 'PUT' && decodeURIComponent(request.path).endsWith(`digest=${layerDigest}`);
+
+async function arrives(bench: Bench): Promise<void> {
+  const copied = await bench.copy('app', image.digest);
+
+  assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
+  assert.equal(copied.bytes, size + (image.blobs[0]?.size ?? 0));
+  assert.deepEqual(forgottenUploads(bench.backup), []);
+}
+
+async function fails(bench: Bench, code: string, why: string): Promise<void> {
+  await assert.rejects(bench.copy('app', image.digest), (error: unknown) => {
+    assert.ok(error instanceof Error && 'code' in error);
+    assert.equal(error.code, code);
+    assert.equal(error.message.slice(-why.length), why);
+    return true;
+  });
+  assert.deepEqual(bench.backup.store.tags('acme/app'), []);
+  assert.deepEqual(bench.backup.store.manifests('acme/app'), []);
+  assert.equal(bench.backup.store.blob('acme/app', layerDigest), undefined);
+  assert.deepEqual(forgottenUploads(bench.backup), []);
+}
+
+function ranges({ source }: Bench): readonly (string | null)[] {
+  return source.requests
+    .list({ method: 'GET', kind: 'blob' })
+    .filter(reading)
+    .map(({ headers }) => headers.get('range'));
+}
+
+describe('copyBlob from a bad source', () => {
+  it('goes on with a range where the connection was cut', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
+
+    await arrives(bench);
+
+    const [first, second, ...rest] = ranges(bench);
+    assert.equal(first, null);
+    assert.match(second ?? '', /^bytes=\d+-$/);
+    assert.deepEqual(rest, []);
+    assert.equal(
+      bench.backup.requests.list({ method: 'PUT', kind: 'upload' }).filter(writing).length,
+      1,
+    );
+  });
+
+  it('goes on where the source knows no ranges and sends all of it again', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
+    bench.source.faults.add(reading, async (exchange, next) => {
+      const headers = new Headers(exchange.headers);
+      headers.delete('range');
+      return await next({ ...exchange, headers });
+    });
+
+    await arrives(bench);
+  });
+
+  it('goes on three times', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.source.faults.add(reading, cutBody(60_000), { times: 3 });
+
+    await arrives(bench);
+  });
+
+  it('says that the source cuts every connection', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.source.faults.add(reading, cutBody(10));
+
+    await fails(bench, 'SOURCE_UNAVAILABLE', 'reading a layer: the connection was cut');
+    assert.equal(ranges(bench).length, 4);
+  });
+
+  const faults = [
+    [
+      'corrupts a byte',
+      corruptBody(200_000),
+      'SOURCE_REFUSED',
+      'reading a layer: it does not have its digest',
+    ],
+    [
+      'corrupts the last byte',
+      corruptBody(size - 1),
+      'SOURCE_REFUSED',
+      'reading a layer: it does not have its digest',
+    ],
+    [
+      'says another length',
+      lieAboutLength(size - 1),
+      'SOURCE_REFUSED',
+      'reading a layer: it is not as long as the manifest says',
+    ],
+    [
+      'says a longer length',
+      lieAboutLength(size + 1),
+      'SOURCE_REFUSED',
+      'reading a layer: it is not as long as the manifest says',
+    ],
+    [
+      'sends HTML instead',
+      answer(200, { body: '<html>log in</html>' }),
+      'SOURCE_REFUSED',
+      'reading a layer: it does not have its digest',
+    ],
+    [
+      'does not have it',
+      answer(404),
+      'SOURCE_NOT_FOUND',
+      `(reading a layer: ${layerDigest} is not there)`,
+    ],
+    ['denies it', answer(403), 'SOURCE_DENIED', 'it is private, or does not exist'],
+    ['is down', answer(503), 'SOURCE_UNAVAILABLE', 'reading a layer: service unavailable'],
+    [
+      'sends elsewhere than to a registry',
+      redirect(() => 'http://169.254.169.254/'),
+      'SOURCE_REFUSED',
+      'reading a layer: it leads to an address that image-cloner does not call',
+    ],
+  ] as const;
+  for (const [what, fault, code, why] of faults) {
+    it(`stores nothing, and says why, where the source ${what}`, async () => {
+      const bench = await open();
+      seed(bench.source, 'app:1', image);
+      bench.source.faults.add(reading, fault);
+      // Without a length nothing but the bytes themselves is left to look at.
+      if (what === 'sends HTML instead') {
+        bench.source.faults.add(reading, changeHeaders({ 'content-length': undefined }));
+      }
+
+      if (what === 'sends HTML instead') {
+        await assert.rejects(bench.copy('app', image.digest), { name: 'CloneError' });
+        assert.deepEqual(bench.backup.store.tags('acme/app'), []);
+      } else await fails(bench, code, why);
+    });
+  }
+
+  it('stores nothing of a body that is longer than it should be', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.source.faults.add(reading, async () => {
+      const longer = new Uint8Array(size + 1);
+      longer.set(layer);
+      async function* chunks(): AsyncGenerator<Uint8Array> {
+        yield await Promise.resolve(longer);
+      }
+      return new Response(ReadableStream.from(chunks()), { status: 200 });
+    });
+
+    await assert.rejects(bench.copy('app', image.digest), { code: 'SOURCE_REFUSED' });
+    assert.deepEqual(bench.backup.store.tags('acme/app'), []);
+    assert.deepEqual(forgottenUploads(bench.backup), []);
+  });
+
+  it('refuses another part than it asked for', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
+    bench.source.faults.add(
+      reading,
+      changeHeaders({ 'content-range': `bytes 5-${size - 1}/${size}` }),
+    );
+
+    await fails(
+      bench,
+      'SOURCE_REFUSED',
+      'reading a layer: it served another part than it was asked for',
+    );
+  });
+
+  it('follows the source to its object store, without the password', async () => {
+    const users = { acme: 'secret' };
+    const bench = await open({ source: { auth: { scheme: 'basic', users } } });
+    const store = await openBench();
+    try {
+      seed(bench.source, 'app:1', image);
+      seed(store.source, 'app:1', image);
+      bench.source.faults.add(
+        on('GET', 'blob'),
+        redirect(({ pathname }) => `${store.source.url}${pathname}?sig=1`),
+      );
+
+      const copied = await bench.copy('app', image.digest, {
+        sourceAccess: { side: 'source', credentials: { username: 'acme', password: 'secret' } },
+      });
+
+      assert.ok(copied.bytes > size);
+      const reads = store.source.requests.list();
+      assert.equal(reads.length, 2);
+      assert.deepEqual(
+        reads.map(({ headers }) => headers.get('authorization')),
+        [null, null],
+      );
+      assert.ok(reads.every(({ path }) => path.endsWith('?sig=1')));
+    } finally {
+      await store.close();
+    }
+  });
+});
+
+describe('copyBlob into a bad target', () => {
+  const faults = [
+    [
+      'says early that it is too large',
+      rejectUpload(64 * 1024),
+      'BACKUP_REFUSED',
+      'writing a layer: it takes nothing that large (413); is there a limit in front of it?',
+    ],
+    [
+      'has no space left',
+      rejectUpload(64 * 1024, 507),
+      'BACKUP_REFUSED',
+      'writing a layer: it has no space left (507)',
+    ],
+    [
+      'denies it',
+      answer(403),
+      'BACKUP_DENIED',
+      '(writing a layer: requested access to the resource is denied)',
+    ],
+    [
+      'wants another password now',
+      answer(401, { headers: { 'www-authenticate': 'Basic realm="r"' } }),
+      'BACKUP_DENIED',
+      '(writing a layer: authentication required)',
+    ],
+  ] as const;
+  for (const [what, fault, code, why] of faults) {
+    it(`gives its session up, and says why, where the target ${what}`, async () => {
+      const bench = await open();
+      seed(bench.source, 'app:1', image);
+      const fed = bench.backup.faults.add(writing, fault);
+
+      await fails(bench, code, why);
+      assert.equal(fed.hits(), 1);
+      assert.ok(bench.backup.requests.count({ method: 'DELETE', kind: 'upload' }) >= 1);
+    });
+  }
+
+  const passing = [
+    ['is down for a moment', answer(503)],
+    ['cuts the connection', dropConnection()],
+    [
+      'loses the session',
+      answer(404, { body: '{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"gone"}]}' }),
+    ],
+    [
+      'got other bytes than we sent',
+      answer(400, {
+        body: '{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match uploaded content"}]}',
+      }),
+    ],
+    ['limits us', answer(429)],
+  ] as const;
+  for (const [what, fault] of passing) {
+    it(`begins anew where the target ${what}`, async () => {
+      const bench = await open();
+      seed(bench.source, 'app:1', image);
+      bench.backup.faults.add(writing, fault, { times: 2 });
+
+      await arrives(bench);
+      assert.equal(
+        bench.backup.requests.list({ method: 'PUT', kind: 'upload' }).filter(writing).length,
+        3,
+      );
+      assert.equal(ranges(bench).filter((range) => range !== null).length, 0);
+    });
+  }
+
+  it('begins anew where a token has ended by the time that the layer is there', async () => {
+    const bench = await open({ backup: { auth: { scheme: 'bearer', users: { acme: 'secret' } } } });
+    seed(bench.source, 'app:1', image);
+    const ended = bench.backup.faults.add(
+      writing,
+      async (exchange, next) => {
+        bench.backup.tokens?.expire();
+        return await next(exchange);
+      },
+      { times: 1, beforeAuth: true },
+    );
+    const credentials = { username: 'acme', password: 'secret' };
+
+    await bench.copy('app', image.digest, { targetAccess: { side: 'backup', credentials } });
+
+    assert.equal(ended.hits(), 1);
+    assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
+    assert.deepEqual(forgottenUploads(bench.backup), []);
+  });
+
+  it('takes back the progress of an upload that came to nothing', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.backup.faults.add(writing, rejectUpload(size, 503), { times: 2 });
+    const seen: number[] = [];
+    let totalBytes = 0;
+
+    await bench.copy('app', image.digest, {
+      onProgress: (progress) => {
+        ({ totalBytes } = progress);
+        seen.push(progress.doneBytes);
+      },
+    });
+
+    assert.ok(
+      seen.every((done) => done >= 0 && done <= totalBytes),
+      seen.join(),
+    );
+    assert.equal(seen.at(-1), totalBytes);
+  });
+
+  it('gives up the fourth time', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    const down = bench.backup.faults.add(writing, answer(503));
+
+    await fails(bench, 'BACKUP_UNAVAILABLE', 'writing a layer: service unavailable');
+    assert.equal(down.hits(), 4);
+  });
+
+  const locations = [
+    ['relative', (location: URL): string => `${location.pathname}${location.search}`],
+    [
+      'below the request',
+      (location: URL): string => `${location.pathname.split('/').at(-1)}${location.search}`,
+    ],
+    ['with more of a query', (location: URL): string => `${location.href}&sig=a%2Bb%20c`],
+  ] as const;
+  for (const [what, rewrite] of locations) {
+    it(`uploads to a location that is ${what}`, async () => {
+      const bench = await open();
+      seed(bench.source, 'app:1', image);
+      bench.backup.faults.add(on('POST', 'uploads'), changeLocation(rewrite));
+
+      await arrives(bench);
+    });
+  }
+
+  it('sends no password to a location on another host', async () => {
+    const credentials = { username: 'acme', password: 'secret' };
+    const bench = await open({ backup: { auth: { scheme: 'basic', users: { acme: 'secret' } } } });
+    const other = await openBench();
+    try {
+      seed(bench.source, 'app:1', image);
+      bench.backup.faults.add(
+        on('POST', 'uploads'),
+        changeLocation(({ pathname, search }) => `${other.backup.url}${pathname}${search}`),
+      );
+
+      const copying = bench.copy('app', image.digest, {
+        targetAccess: { side: 'backup', credentials },
+      });
+
+      await assert.rejects(copying, { name: 'CloneError' });
+      const asked = other.backup.requests.list();
+      assert.ok(asked.some(({ method, path }) => method === 'PUT' && path.includes('_state=')));
+      assert.deepEqual(
+        new Set(asked.map(({ headers }) => headers.get('authorization'))),
+        new Set([null]),
+      );
+    } finally {
+      await other.close();
+    }
+  });
+});
+
+describe('copyBlob that is ended', () => {
+  const reason = new Error('shutting down');
+
+  it('leaves no session open, and closes the source, in the middle of a layer', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    const trickle = createTrickle();
+    bench.source.faults.add(reading, trickle.fault);
+    trickle.release(100_000);
+    const ending = new AbortController();
+
+    const copying = bench.copy('app', image.digest, {
+      signal: ending.signal,
+      onProgress: ({ doneBytes }) => {
+        if (doneBytes >= 100_000) ending.abort(reason);
+      },
+    });
+
+    await assert.rejects(copying, reason);
+    assert.deepEqual(forgottenUploads(bench.backup), []);
+    assert.deepEqual(bench.backup.store.tags('acme/app'), []);
+    trickle.releaseAll();
+  });
+
+  it('leaves no session open that was being opened', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    const hold = createHold();
+    bench.backup.faults.add(on('POST', 'uploads'), hold.fault);
+    const ending = new AbortController();
+    const copying = bench.copy('app', image.digest, { signal: ending.signal });
+    await hold.waiting(2);
+
+    ending.abort(reason);
+    hold.release();
+
+    await assert.rejects(copying, reason);
+    assert.deepEqual(forgottenUploads(bench.backup), []);
+    assert.equal(bench.source.requests.count({ method: 'GET', kind: 'blob' }), 0);
+  });
+
+  it('ends the other layers when one fails', async () => {
+    const bench = await open();
+    const layers = Array.from({ length: 9 }, (_, index) =>
+      Uint8Array.from({ length: 50 }, () => index),
+    );
+    const many = makeImage({ layers: [...layers, layer] });
+    seed(bench.source, 'app:1', many);
+    const hold = createHold();
+    bench.source.faults.add(
+      (request) => request.method === 'GET' && !reading(request) && request.kind === 'blob',
+      hold.fault,
+    );
+    bench.source.faults.add(reading, corruptBody());
+
+    await assert.rejects(bench.copy('app', many.digest), { code: 'SOURCE_REFUSED' });
+
+    hold.release();
+    assert.deepEqual(forgottenUploads(bench.backup), []);
+    assert.ok(bench.source.requests.count({ method: 'GET', kind: 'blob' }) <= 3);
+  });
+});

@@ -1,0 +1,330 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  RegistryError,
+  toCloneError,
+  toConnectionError,
+} from '../../../../lib/adapters/registry/errors/registry-error.ts';
+import { toRegistryError } from '../../../../lib/adapters/registry/errors/response-error.ts';
+import { CloneError, type RegistryReason } from '../../../../lib/errors.ts';
+
+const now = Date.UTC(2026, 10, 24, 3, 0, 0);
+
+function body(code: string, message = ''): string {
+  return JSON.stringify({ errors: [{ code, message, detail: null }] });
+}
+
+describe('toRegistryError', () => {
+  const cases: readonly (readonly [number, string, RegistryReason, boolean, string])[] = [
+    [400, '', 'REFUSED', false, 'asking: it answered 400'],
+    [
+      400,
+      body('NAME_INVALID', 'invalid repository name'),
+      'REFUSED',
+      false,
+      'asking: invalid repository name',
+    ],
+    [400, body('TAG_INVALID', 'tag exists'), 'REFUSED', false, 'asking: tag exists'],
+    [401, '', 'DENIED', false, 'asking: it answered 401'],
+    [
+      401,
+      body('UNAUTHORIZED', 'authentication required'),
+      'DENIED',
+      false,
+      'asking: authentication required',
+    ],
+    [
+      403,
+      body('DENIED', 'requested access to the resource is denied'),
+      'DENIED',
+      false,
+      'asking: requested access to the resource is denied',
+    ],
+    [404, '<html>nginx</html>', 'NOT_FOUND', false, 'asking: it answered 404'],
+    [
+      404,
+      body('NAME_UNKNOWN', 'no such repository'),
+      'NOT_FOUND',
+      false,
+      'asking: no such repository',
+    ],
+    [404, body('BLOB_UPLOAD_UNKNOWN', 'gone'), 'REFUSED', true, 'asking: gone'],
+    [405, '', 'REFUSED', false, 'asking: it answered 405'],
+    [408, '', 'UNAVAILABLE', true, 'asking: it answered 408'],
+    [409, '', 'REFUSED', false, 'asking: it answered 409'],
+    [412, body('PROJECTPOLICYVIOLATION', 'vulnerable'), 'REFUSED', false, 'asking: vulnerable'],
+    [
+      413,
+      '<html>',
+      'REFUSED',
+      false,
+      'asking: it takes nothing that large (413); is there a limit in front of it?',
+    ],
+    [415, '', 'REFUSED', false, 'asking: it answered 415'],
+    [425, '', 'UNAVAILABLE', true, 'asking: it answered 425'],
+    [429, body('TOOMANYREQUESTS', 'slow down'), 'RATE_LIMITED', true, 'asking: slow down'],
+    [
+      429,
+      'toomanyrequests: You have reached your limit',
+      'RATE_LIMITED',
+      true,
+      'asking: it answered 429',
+    ],
+    [500, '', 'UNAVAILABLE', true, 'asking: it answered 500'],
+    [500, body('UNKNOWN', 'oops'), 'UNAVAILABLE', true, 'asking: it answered 500 (oops)'],
+    [
+      403,
+      body('DENIED', 'adding 1 MiB will exceed the configured upper limit of 1 GiB'),
+      'REFUSED',
+      false,
+      'asking: it has no room left (adding 1 MiB will exceed the configured upper limit of 1 GiB)',
+    ],
+    [
+      403,
+      body('DENIED', 'storage quota exceeded'),
+      'REFUSED',
+      false,
+      'asking: it has no room left (storage quota exceeded)',
+    ],
+    [
+      429,
+      body('TOOMANYREQUESTS', 'pull quota exceeded'),
+      'RATE_LIMITED',
+      true,
+      'asking: pull quota exceeded',
+    ],
+    [507, body('DENIED', 'no'), 'REFUSED', false, 'asking: it has no space left (507)'],
+    [
+      500,
+      JSON.stringify({
+        errors: [{ code: 'UNKNOWN' }, { code: 'MANIFEST_BLOB_UNKNOWN', message: 'no blob' }],
+      }),
+      'REFUSED',
+      false,
+      'asking: no blob',
+    ],
+    [500, body('DENIED', 'no'), 'DENIED', false, 'asking: no'],
+    [501, '', 'UNAVAILABLE', false, 'asking: it answered 501'],
+    [502, '<html><h1>Bad Gateway</h1></html>', 'UNAVAILABLE', true, 'asking: it answered 502'],
+    [503, body('UNAVAILABLE', 'later'), 'UNAVAILABLE', true, 'asking: later'],
+    [504, '', 'UNAVAILABLE', true, 'asking: it answered 504'],
+    [507, '', 'REFUSED', false, 'asking: it has no space left (507)'],
+    [524, '', 'UNAVAILABLE', true, 'asking: it answered 524'],
+    [307, '', 'REFUSED', false, 'asking: it answered 307'],
+    [400, '{"errors":[]}', 'REFUSED', false, 'asking: it answered 400'],
+    [400, '{"errors":[{"code":7,"message":{}}]}', 'REFUSED', false, 'asking: it answered 400'],
+  ];
+  for (const [status, text, reason, isTransient, message] of cases) {
+    it(`reads ${status} with ${text === '' ? 'nothing' : text.slice(0, 50)}`, () => {
+      const error = toRegistryError('asking', { status, text, now });
+
+      assert.deepEqual(
+        [error.reason, error.isTransient, error.message, error.status],
+        [reason, isTransient, message, status],
+      );
+    });
+  }
+
+  const pauses = [
+    ['7', 7_000],
+    ['0', 0],
+    ['86400', 86_400_000],
+    ['Tue, 24 Nov 2026 03:01:30 GMT', 90_000],
+    ['Tue, 24 Nov 2026 02:00:00 GMT', 0],
+    ['soon', undefined],
+    ['-1', 0],
+    ['99999999999999999999', undefined],
+    // Seconds since 1970.
+    ['1795489290', 90_000],
+    ['1495489290', 0],
+    [undefined, undefined],
+  ] as const;
+  for (const [retryAfter, expected] of pauses) {
+    it(`reads Retry-After: ${retryAfter}`, () => {
+      const error = toRegistryError('asking', { status: 429, text: '', retryAfter, now });
+
+      assert.equal(error.retryAfterMs, expected);
+    });
+  }
+
+  const secrets = [
+    [
+      'a query',
+      'GET https://cdn.test/blob?X-Amz-Signature=5ecret&x=1 failed',
+      'GET https://cdn.test/blob failed',
+    ],
+    ['a user', 'see https://me:5ecret@reg.test/v2/ now', 'see https://reg.test/v2/ now'],
+    ['a header', 'bad Authorization: Bearer eyJ5ecret.x-y_z', 'bad Authorization: Bearer …'],
+    ['a password', 'Basic YWNtZTo1ZWNyZXQ= is wrong', 'Basic … is wrong'],
+    ['control characters', 'a\u001b[31m\nb\u202ec', 'a [31m b c'],
+  ] as const;
+  for (const [what, said, expected] of secrets) {
+    it(`repeats no ${what} of what a registry says`, () => {
+      const error = toRegistryError('asking', { status: 400, text: body('X', said), now });
+
+      assert.equal(error.message, `asking: ${expected}`);
+    });
+  }
+
+  it('repeats no more than 200 characters', () => {
+    const text = body('X', 'y'.repeat(60_000));
+
+    assert.equal(toRegistryError('a', { status: 400, text, now }).message, `a: ${'y'.repeat(200)}`);
+  });
+});
+
+describe('toConnectionError', () => {
+  const cases = [
+    ['ENOTFOUND', 'its name does not resolve', false],
+    ['EAI_AGAIN', 'its name does not resolve', true],
+    ['ECONNREFUSED', 'connection refused', true],
+    ['ECONNRESET', 'the connection was cut', true],
+    ['EPIPE', 'the connection was cut', true],
+    ['UND_ERR_SOCKET', 'the connection was cut', true],
+    ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'the connection was cut', true],
+    ['UND_ERR_CONNECT_TIMEOUT', 'it did not answer in time', true],
+    ['UND_ERR_HEADERS_TIMEOUT', 'it did not answer in time', true],
+    ['ETIMEDOUT', 'it did not answer in time', true],
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'its certificate is not trusted (REGISTRY_CA_FILE)', false],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'its certificate is not trusted (REGISTRY_CA_FILE)', false],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'its certificate is not trusted (REGISTRY_CA_FILE)', false],
+    ['CERT_HAS_EXPIRED', 'its certificate is not trusted (REGISTRY_CA_FILE)', false],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', 'it does not speak https (INSECURE_REGISTRIES)', false],
+    ['EPROTO', 'it does not speak https (INSECURE_REGISTRIES)', false],
+    ['EHOSTUNREACH', 'there is no route to it', true],
+    [
+      'EMFILE',
+      'image-cloner itself has no connections left (is its limit of open files too low?)',
+      true,
+    ],
+    ['UND_ERR_INVALID_ARG', 'the connection failed', false],
+  ] as const;
+  for (const [code, words, isTransient] of cases) {
+    it(`reads ${code}`, () => {
+      const cause = Object.assign(new Error('secret words'), { code });
+      const error = toConnectionError('asking', cause);
+
+      assert.ok(error instanceof RegistryError);
+      assert.deepEqual(
+        [error.reason, error.message, error.isTransient, error.cause],
+        ['UNAVAILABLE', `asking: ${words}`, isTransient, cause],
+      );
+    });
+  }
+
+  it('finds the code of the cause', () => {
+    const inner = Object.assign(new Error('inner'), { code: 'ECONNREFUSED' });
+
+    assert.equal(
+      toConnectionError('asking', new TypeError('fetch failed', { cause: inner })).message,
+      'asking: connection refused',
+    );
+  });
+
+  it('keeps nothing of what a stranger has sent', () => {
+    const error = Object.assign(new Error('Response does not match the HTTP/1.1 protocol'), {
+      code: 'HPE_INVALID_CONSTANT',
+      data: 'x'.repeat(100_000),
+      cert: { raw: new Uint8Array(100_000) },
+    });
+
+    const { cause } = toConnectionError('reading a layer', error);
+
+    assert.equal(cause, error);
+    assert.deepEqual(Object.keys(error), ['code']);
+  });
+
+  it('leaves what has been translated as it is', () => {
+    const known = new CloneError('SOURCE_REFUSED', 'corrupt');
+
+    assert.equal(toConnectionError('asking', known), known);
+  });
+
+  it('makes do with what is no error at all', () => {
+    assert.equal(toConnectionError('asking', 'boo').message, 'asking: the connection failed');
+  });
+});
+
+describe('toCloneError', () => {
+  const image = { domain: 'reg.test', path: 'team/app', tag: '1' };
+  const cases: readonly (readonly [RegistryReason, string, string])[] = [
+    [
+      'NOT_FOUND',
+      'reg.test/team/app:1 does not exist on reg.test (asking: x)',
+      'the backup registry reg.test does not know reg.test/team/app:1 (asking: x); some want a repository to be created first',
+    ],
+    [
+      'DENIED',
+      'reg.test does not let us read reg.test/team/app:1: it is private, or does not exist',
+      'the backup registry reg.test refuses the credentials of registry-auth for reg.test/team/app:1 (asking: x)',
+    ],
+    [
+      'RATE_LIMITED',
+      'reg.test limits how often it may be asked and refused reg.test/team/app:1; try again later, or log in with SOURCE_AUTH_FILE',
+      'the backup registry reg.test limits how often it may be asked and refused reg.test/team/app:1; try again later',
+    ],
+    [
+      'UNAVAILABLE',
+      'reg.test cannot be reached for reg.test/team/app:1: asking: x',
+      'the backup registry reg.test cannot be reached for reg.test/team/app:1: asking: x',
+    ],
+    [
+      'UNSUPPORTED',
+      'reg.test/team/app:1 cannot be copied: asking: x',
+      'reg.test/team/app:1 cannot be copied: asking: x',
+    ],
+    [
+      'REFUSED',
+      'reg.test did not serve reg.test/team/app:1: asking: x',
+      'the backup registry reg.test did not take reg.test/team/app:1: asking: x',
+    ],
+  ];
+  for (const [reason, ofSource, ofBackup] of cases) {
+    for (const side of ['source', 'backup'] as const) {
+      it(`tells a person of ${reason} at the ${side}`, () => {
+        const cause = new RegistryError(reason, 'asking: x');
+        const error = toCloneError(cause, { side, image });
+
+        assert.ok(error instanceof CloneError);
+        assert.deepEqual(
+          [error.code, error.message, error.cause],
+          [
+            `${side === 'source' ? 'SOURCE' : 'BACKUP'}_${reason}`,
+            side === 'source' ? ofSource : ofBackup,
+            cause,
+          ],
+        );
+      });
+    }
+  }
+
+  it('does not say of a registry that answered that it cannot be reached', () => {
+    const cause = new RegistryError('UNAVAILABLE', 'asking: it answered 503', { status: 503 });
+
+    const error = toCloneError(cause, { side: 'source', image });
+
+    assert.ok(error instanceof CloneError);
+    assert.equal(
+      error.message,
+      'reg.test has trouble with reg.test/team/app:1: asking: it answered 503',
+    );
+  });
+
+  it('says how long a registry wants to be left alone', () => {
+    const cause = new RegistryError('RATE_LIMITED', 'x', { retryAfterMs: 40_000 });
+    const error = toCloneError(cause, { side: 'source', image });
+
+    assert.ok(error instanceof CloneError);
+    assert.equal(error.retryAfterMs, 40_000);
+    assert.equal(
+      error.message,
+      'reg.test limits how often it may be asked and refused reg.test/team/app:1; try again in 40 s, or log in with SOURCE_AUTH_FILE',
+    );
+  });
+
+  it('leaves all other errors as they are', () => {
+    const bug = new TypeError('bug');
+
+    assert.equal(toCloneError(bug, { side: 'source', image }), bug);
+  });
+});

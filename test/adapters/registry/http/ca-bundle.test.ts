@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, before, beforeEach, describe, it } from 'node:test';
+import { openTrust } from '../../../../lib/adapters/registry/http/ca-bundle.ts';
+import { createHttp, type Http } from '../../../../lib/adapters/registry/http/http.ts';
+import { readBody } from '../../../../lib/adapters/registry/http/response.ts';
+import { type CertificateAndKey, makeCertificate } from '../../../support/certificate.ts';
+import { createMemoryLog, type MemoryLog } from '../../../support/memory-log.ts';
+
+const { signal } = new AbortController();
+const untrusted = {
+  name: 'RegistryError',
+  message: 'asking: its certificate is not trusted (REGISTRY_CA_FILE)',
+};
+
+describe('openTrust', () => {
+  let [one, other]: CertificateAndKey[] = [];
+  let folder: string;
+  let file: string;
+  let log: MemoryLog;
+  let told: boolean[];
+  let server: Server;
+  let url: URL;
+  let https: Http;
+  /** Answers `/slow`. */
+  let finish = (): void => {};
+
+  before(async () => {
+    [one, other] = [await makeCertificate('01'), await makeCertificate('02')];
+  });
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'trust-'));
+    file = join(folder, 'ca.pem');
+    await writeFile(file, one?.cert ?? '');
+    log = createMemoryLog();
+    server = createServer({ ...one }, (request, response) => {
+      if (request.url !== '/slow') {
+        response.end('here');
+        return;
+      }
+      response.write('first ');
+      finish = () => response.end('last');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    url = new URL(`https://127.0.0.1:${address.port}`);
+    told = [];
+    const trust = await openTrust({ file, logger: log.logger, onStale: (is) => told.push(is) });
+    https = createHttp({ configuredHosts: [], insideCluster: false, trust });
+  });
+  afterEach(async () => {
+    await https.close();
+    server.close();
+    server.closeAllConnections();
+    await rm(folder, { recursive: true });
+  });
+
+  async function ask(path = '/'): Promise<string> {
+    const answer = await https.send({
+      method: 'GET',
+      url: new URL(path, url),
+      signal,
+      step: 'asking',
+    });
+    return new TextDecoder().decode(await readBody(answer, 100, 'asking'));
+  }
+
+  /** A registry with a new certificate is asked over a new connection. */
+  function reissue(certificate: CertificateAndKey | undefined): void {
+    server.setSecureContext({ ...certificate });
+    server.closeAllConnections();
+  }
+
+  it('trusts what is in the file', async () => {
+    assert.equal(await ask(), 'here');
+  });
+
+  it('trusts what comes into the file while we run', async () => {
+    assert.equal(await ask(), 'here');
+    reissue(other);
+    await assert.rejects(ask(), untrusted);
+
+    await writeFile(file, other?.cert ?? '');
+
+    assert.equal(await ask(), 'here');
+  });
+
+  it('follows the link that the kubelet swaps', async () => {
+    const [before, now] = [join(folder, '..1'), join(folder, '..2')];
+    await writeFile(before, one?.cert ?? '');
+    await writeFile(now, other?.cert ?? '');
+    await unlink(file);
+    await symlink(before, file);
+    assert.equal(await ask(), 'here');
+    reissue(other);
+
+    await unlink(file);
+    await symlink(now, file);
+
+    assert.equal(await ask(), 'here');
+  });
+
+  it('no longer trusts what is gone from the file, over no connection that is open already either', async () => {
+    assert.equal(await ask(), 'here');
+
+    await writeFile(file, other?.cert ?? '');
+
+    await assert.rejects(ask(), untrusted);
+  });
+
+  it('lets an answer come to its end that had begun before', async () => {
+    const slow = await https.send({
+      method: 'GET',
+      url: new URL('/slow', url),
+      signal,
+      step: 'asking',
+    });
+    await writeFile(file, other?.cert ?? '');
+    await assert.rejects(ask(), untrusted);
+    finish();
+
+    const bytes = await readBody(slow, 100, 'asking');
+
+    assert.equal(new TextDecoder().decode(bytes), 'first last');
+  });
+
+  it('goes on with the last good certificates when the file is broken, and says so once', async () => {
+    await writeFile(file, 'no certificate');
+    assert.deepEqual([await ask(), await ask()], ['here', 'here']);
+    await unlink(file);
+    assert.equal(await ask(), 'here');
+    await writeFile(file, one?.cert ?? '');
+    assert.equal(await ask(), 'here');
+
+    assert.deepEqual(told, [false, true, false]);
+    assert.deepEqual(
+      log.lines.map(({ level, message, fields }) => [level, message, fields['name']]),
+      [
+        ['warn', 'certificates cannot be read, the last good ones stay in use', file],
+        ['info', 'certificates can be read again', file],
+      ],
+    );
+  });
+
+  const broken = [
+    ['is not there', undefined],
+    ['holds no certificate', 'hello'],
+    ['holds half a certificate', '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'],
+  ] as const;
+  for (const [what, content] of broken) {
+    it(`names REGISTRY_CA_FILE where it ${what} at the start`, async () => {
+      await unlink(file);
+      if (content !== undefined) await writeFile(file, content);
+
+      await assert.rejects(openTrust({ file, logger: log.logger }), {
+        name: 'ConfigError',
+        message: `REGISTRY_CA_FILE ${file} is not a readable file of certificates in PEM`,
+      });
+    });
+  }
+});

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import type { LookupAddress, lookup as systemLookup } from 'node:dns';
+import { describe, it } from 'node:test';
+import {
+  createReaches,
+  type Reach,
+  type Reaches,
+} from '../../../../lib/adapters/registry/http/egress-policy.ts';
+
+/** Names and their addresses; a test may change them, as an attacker may. */
+type Names = Record<string, readonly string[]>;
+
+function open(
+  names: Names,
+  options: { insideCluster?: boolean; configuredHosts?: string[] } = {},
+): Reaches {
+  const { insideCluster = true, configuredHosts = [] } = options;
+  const lookup: unknown = (
+    hostname: string,
+    _options: unknown,
+    callback: (error: Error | null, addresses: LookupAddress[]) => void,
+  ) => {
+    const addresses = names[hostname];
+    if (addresses === undefined)
+      return callback(Object.assign(new Error('no'), { code: 'ENOTFOUND' }), []);
+    callback(
+      null,
+      addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+    );
+  };
+  assert.ok(isLookup(lookup));
+  return createReaches({ insideCluster, configuredHosts, lookup });
+}
+
+function isLookup(value: unknown): value is typeof systemLookup {
+  return typeof value === 'function';
+}
+
+/** The addresses, or the code of the error. */
+async function find(reaches: Reaches, reach: Reach, hostname: string): Promise<unknown> {
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  reaches.lookup(reach)(hostname, { all: true }, (error, addresses) => {
+    resolve(error === null ? addresses : error.code);
+  });
+  return await promise;
+}
+
+describe('createReaches, lookups', () => {
+  const kinds = {
+    'public.test': ['93.184.216.34'],
+    'private.test': ['10.0.0.1'],
+    'private6.test': ['fd00::1'],
+    'loopback.test': ['127.0.0.1'],
+    'mapped.test': ['::ffff:127.0.0.1'],
+    'cloud.test': ['169.254.169.254'],
+    'both.test': ['93.184.216.34', '10.0.0.1'],
+    'worse.test': ['93.184.216.34', '169.254.169.254'],
+    'none.test': [],
+  };
+  const allowed = {
+    public: ['public.test'],
+    registry: ['public.test', 'private.test', 'private6.test', 'both.test'],
+    anywhere: [
+      'public.test',
+      'private.test',
+      'private6.test',
+      'loopback.test',
+      'mapped.test',
+      'cloud.test',
+      'both.test',
+      'worse.test',
+    ],
+  };
+  for (const reach of ['public', 'registry', 'anywhere'] as const) {
+    for (const hostname of Object.keys(kinds)) {
+      const isAllowed = allowed[reach].includes(hostname);
+      it(`${isAllowed ? 'finds' : 'does not find'} ${hostname} where the reach is ${reach}`, async () => {
+        const found = await find(open(kinds), reach, hostname);
+
+        if (isAllowed) assert.ok(Array.isArray(found) && found.length > 0);
+        else assert.equal(found, hostname === 'none.test' ? 'ENOTFOUND' : 'EFORBIDDEN');
+      });
+    }
+  }
+
+  it('finds loopback for a registry outside a cluster', async () => {
+    const found = await find(open(kinds, { insideCluster: false }), 'registry', 'loopback.test');
+
+    assert.deepEqual(found, [{ address: '127.0.0.1', family: 4 }]);
+  });
+
+  it('gives one address to those who want one', async () => {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    open(kinds).lookup('registry')('both.test', {}, (_error, ...rest) => resolve(rest));
+
+    assert.deepEqual(await promise, ['93.184.216.34', 4]);
+  });
+
+  it('says when a name does not resolve', async () => {
+    assert.equal(await find(open({}), 'registry', 'nobody.test'), 'ENOTFOUND');
+  });
+});
+
+describe('createReaches, of', () => {
+  const url = new URL('https://next.test/');
+
+  it('is the registry where nobody sent us', () => {
+    assert.equal(open({}).of(url, undefined), 'registry');
+  });
+
+  const senders = [
+    ['https://1.1.1.1/', 'public'],
+    ['https://10.0.0.1/', 'registry'],
+    ['https://[fd00::1]/', 'registry'],
+    ['https://127.0.0.1:5000/', 'registry'],
+    ['https://localhost:5000/', 'registry'],
+    ['https://169.254.169.254/', 'public'],
+    ['https://never-looked-up.test/', 'public'],
+  ] as const;
+  for (const [sentBy, expected] of senders) {
+    it(`is ${expected} where ${sentBy} sent us`, () => {
+      assert.equal(open({}).of(url, new URL(sentBy)), expected);
+    });
+  }
+
+  const names = [
+    ['a private name', ['10.0.0.1'], 'registry'],
+    ['a public name', ['93.184.216.34'], 'public'],
+    ['a name with public and private addresses', ['10.0.0.1', '93.184.216.34'], 'public'],
+  ] as const;
+  for (const [what, addresses, expected] of names) {
+    it(`is ${expected} where ${what} sent us`, async () => {
+      const reaches = open({ 'sender.test': addresses });
+      await find(reaches, 'registry', 'sender.test');
+
+      assert.equal(reaches.of(url, new URL('https://sender.test/')), expected);
+    });
+  }
+
+  it('stays public for a name that turns private later', async () => {
+    const names: Names = { 'sender.test': ['93.184.216.34'] };
+    const reaches = open(names);
+    await find(reaches, 'registry', 'sender.test');
+    names['sender.test'] = ['10.0.0.1'];
+    await find(reaches, 'registry', 'sender.test');
+
+    assert.equal(reaches.of(url, new URL('https://sender.test/')), 'public');
+    assert.equal(
+      reaches.of(new URL('https://sender.test:8443/'), new URL('https://sender.test/')),
+      'public',
+    );
+  });
+
+  const configuredHosts = [
+    'Backup.test:5000',
+    'plain.test:80',
+    'tls.test:443',
+    '[::1]:5000',
+    '10.0.0.1',
+  ];
+  const configured = [
+    ['https://backup.test:5000/', 'anywhere'],
+    ['https://backup.test/', 'public'],
+    ['https://backup.test:5001/', 'public'],
+    ['http://plain.test/', 'anywhere'],
+    ['https://tls.test/', 'anywhere'],
+    ['http://[::1]:5000/', 'anywhere'],
+    ['https://10.0.0.1/', 'anywhere'],
+    ['https://10.0.0.1:6443/', 'public'],
+  ] as const;
+  for (const [text, expected] of configured) {
+    it(`is ${expected} for ${text} among ${configuredHosts.join(', ')}`, () => {
+      const reaches = open({}, { configuredHosts });
+
+      assert.equal(reaches.of(new URL(text), new URL('https://1.1.1.1/')), expected);
+    });
+  }
+
+  it('remembers a thousand names and not more', async () => {
+    const names = Object.fromEntries(
+      Array.from({ length: 1_001 }, (_, index) => [`n${index}.test`, ['10.0.0.1']]),
+    );
+    const reaches = open(names);
+    for (const name of Object.keys(names)) await find(reaches, 'registry', name);
+
+    assert.equal(reaches.of(url, new URL('https://n0.test/')), 'public');
+    assert.equal(reaches.of(url, new URL('https://n1.test/')), 'registry');
+  });
+});

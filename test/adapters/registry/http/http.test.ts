@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { after, before, describe, it } from 'node:test';
+import {
+  createHttp,
+  type Http,
+  type HttpOptions,
+} from '../../../../lib/adapters/registry/http/http.ts';
+import { drop, readBody } from '../../../../lib/adapters/registry/http/response.ts';
+
+const { signal } = new AbortController();
+const step = 'asking';
+
+describe('createHttp', () => {
+  let server: Server;
+  let proxy: Server;
+  let port: number;
+  let proxyPort: number;
+  const connects: string[] = [];
+  const opened: Http[] = [];
+
+  before(async () => {
+    server = createServer((request, response) => {
+      if (request.url === '/long') {
+        response.end('x'.repeat(100_000));
+        return;
+      }
+      const announced = /^\/announced\/(\d+)$/.exec(request.url ?? '')?.[1] ?? 0;
+      for (let n = 0; n < Number(announced); n += 1) response.writeProcessing();
+      if (request.url === '/gzip') {
+        response.setHeader('content-encoding', 'gzip').end('not gzip');
+        return;
+      }
+      response.end(
+        `${request.method} ${request.headers.host} ${request.headers['accept-encoding']}`,
+      );
+    });
+    proxy = createServer((request, response) => response.end(`through the proxy: ${request.url}`));
+    proxy.on('connect', (request, socket) => {
+      connects.push(`${request.url} ${request.headers['proxy-authorization']}`);
+      socket.end('HTTP/1.1 502 no\r\n\r\n');
+    });
+    [port, proxyPort] = [await listen(server), await listen(proxy)];
+  });
+  after(async () => {
+    await Promise.all(opened.map((http) => http.close()));
+    for (const each of [server, proxy]) {
+      each.close();
+      each.closeAllConnections();
+    }
+  });
+
+  function open(options: Partial<HttpOptions> = {}): Http {
+    const http = createHttp({
+      configuredHosts: [],
+      insideCluster: false,
+      ...options,
+    });
+    opened.push(http);
+    return http;
+  }
+
+  async function get(http: Http, url: string, sentBy?: string): Promise<string> {
+    const answer = await http.send({
+      method: 'GET',
+      url: new URL(url),
+      signal,
+      step,
+      ...(sentBy !== undefined && { sentBy: new URL(sentBy) }),
+    });
+    return new TextDecoder().decode(await readBody(answer, 1_000, step));
+  }
+
+  const forbidden = {
+    name: 'RegistryError',
+    reason: 'REFUSED',
+    message: 'asking: it leads to an address that image-cloner does not call',
+  };
+
+  it('asks for no compression, and reverses none', async () => {
+    assert.equal(await get(open(), `http://127.0.0.1:${port}/`), `GET 127.0.0.1:${port} undefined`);
+    assert.equal(await get(open(), `http://127.0.0.1:${port}/gzip`), 'not gzip');
+  });
+
+  // Every resolver knows that localhost is loopback.
+  it('looks at where a name leads when a public registry sent us', async () => {
+    await assert.rejects(get(open(), `http://localhost:${port}/`, 'https://1.1.1.1/'), forbidden);
+  });
+
+  it('looks at where a name leads inside a cluster', async () => {
+    const http = open({ insideCluster: true });
+
+    await assert.rejects(get(http, `http://localhost:${port}/`), forbidden);
+    await assert.rejects(get(http, `http://127.0.0.1:${port}/`), forbidden);
+  });
+
+  it('calls loopback inside a cluster where it is configured', async () => {
+    const http = open({ insideCluster: true, configuredHosts: [`127.0.0.1:${port}`] });
+
+    assert.match(await get(http, `http://127.0.0.1:${port}/`), /^GET /);
+  });
+
+  it('checks the address that a name has, not the name', async () => {
+    const lookup: unknown = (
+      _hostname: string,
+      _options: unknown,
+      callback: (error: null, addresses: readonly object[]) => void,
+    ) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
+    assert.ok(isLookup(lookup));
+    const http = open({ lookup });
+
+    assert.equal(
+      await get(http, `http://registry.test:${port}/`),
+      `GET registry.test:${port} undefined`,
+    );
+    await assert.rejects(get(http, `http://registry.test:${port}/`, 'https://1.1.1.1/'), forbidden);
+    await assert.rejects(
+      get(open({ lookup, insideCluster: true }), `http://registry.test:${port}/`),
+      forbidden,
+    );
+  });
+
+  it('says that nobody listens', async () => {
+    await assert.rejects(get(open(), 'http://127.0.0.1:1/'), {
+      reason: 'UNAVAILABLE',
+      message: 'asking: connection refused',
+      problem: 'refused',
+    });
+  });
+
+  it('says that somebody does not speak https', async () => {
+    await assert.rejects(get(open(), `https://127.0.0.1:${port}/`), {
+      reason: 'UNAVAILABLE',
+      message: 'asking: it does not speak https (INSECURE_REGISTRIES)',
+      problem: 'not-https',
+    });
+  });
+
+  it('sends no password that stands in a URL', async () => {
+    await assert.rejects(get(open(), `http://me:5ecret@127.0.0.1:${port}/`), {
+      message: 'asking: it sent us to an address that is not a plain https one',
+    });
+  });
+
+  it('reads no more of a body than it may', async () => {
+    await assert.rejects(get(open(), `http://127.0.0.1:${port}/long`), {
+      reason: 'UNSUPPORTED',
+      message: 'asking: the answer is larger than 1000 bytes',
+    });
+  });
+
+  it('drops a body that is too long to read without harm', async () => {
+    const http = open();
+    const answer = await http.send({
+      method: 'GET',
+      url: new URL(`http://127.0.0.1:${port}/long`),
+      signal,
+      step,
+    });
+
+    await drop(answer);
+
+    assert.match(await get(http, `http://127.0.0.1:${port}/`), /^GET /);
+  });
+
+  it('takes an answer that was announced before', async () => {
+    assert.match(await get(open(), `http://127.0.0.1:${port}/announced/100`), /^GET /);
+  });
+
+  it('does not wait for one that is announced again and again', async () => {
+    await assert.rejects(get(open(), `http://127.0.0.1:${port}/announced/101`), {
+      reason: 'REFUSED',
+      message: 'asking: it announces its answer again and again',
+    });
+  });
+
+  it('ends with the reason of its signal', async () => {
+    const reason = new Error('enough');
+    const asked = { method: 'GET', url: new URL(`http://127.0.0.1:${port}/`), step } as const;
+
+    await assert.rejects(open().send({ ...asked, signal: AbortSignal.abort(reason) }), reason);
+  });
+
+  describe('with a proxy', () => {
+    it('sends plain http through HTTP_PROXY', async () => {
+      const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}`, https: '', no: '' } });
+
+      assert.equal(
+        await get(http, 'http://reg.test/v2/'),
+        'through the proxy: http://reg.test/v2/',
+      );
+    });
+
+    it('sends https through HTTPS_PROXY, which may come without a scheme and with a password', async () => {
+      const http = open({ proxy: { https: `me:5ecret@127.0.0.1:${proxyPort}` } });
+      connects.length = 0;
+
+      await assert.rejects(get(http, 'https://reg.test/v2/'), { reason: 'UNAVAILABLE' });
+      assert.deepEqual(connects, ['reg.test:443 Basic bWU6NWVjcmV0']);
+    });
+
+    it('sends no https through HTTP_PROXY', async () => {
+      const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}` } });
+      connects.length = 0;
+
+      await assert.rejects(get(http, 'https://127.0.0.1:1/'), { problem: 'refused' });
+      assert.deepEqual(connects, []);
+    });
+
+    it('goes past it where NO_PROXY says so', async () => {
+      const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}`, no: '127.0.0.1' } });
+
+      assert.match(await get(http, `http://127.0.0.1:${port}/`), /^GET /);
+    });
+
+    it('checks the names that it hands over', async () => {
+      const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}` } });
+
+      await assert.rejects(get(http, 'http://169.254.169.254/'), forbidden);
+      await assert.rejects(get(http, 'http://10.0.0.1/', 'http://reg.test/'), forbidden);
+    });
+  });
+});
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  return address.port;
+}
+
+function isLookup(value: unknown): value is NonNullable<HttpOptions['lookup']> {
+  return typeof value === 'function';
+}

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { describe, it } from 'node:test';
+import { readBody } from '../../../../lib/adapters/registry/http/response.ts';
+
+describe('readBody', () => {
+  it('gives up an answer that trickles', async () => {
+    let now = 0;
+    async function* trickle(): AsyncGenerator<Buffer> {
+      for (;;) {
+        now += 50_000;
+        yield await Promise.resolve(Buffer.from('{'));
+      }
+    }
+    const body = Readable.from(trickle());
+
+    await assert.rejects(
+      readBody({ body }, 1_000, 'reading its manifest', () => now),
+      { name: 'RegistryError', message: 'reading its manifest: it sends the answer too slowly' },
+    );
+  });
+});
