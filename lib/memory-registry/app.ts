@@ -1,14 +1,14 @@
 import type { HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
-import { type AuthOptions, createAuth } from './auth.ts';
-import type { Bytes } from './digest.ts';
-import { compose, type Exchange, type Middleware } from './exchange.ts';
-import { createFaults, type Faults } from './faults.ts';
-import { createProtocol } from './protocol.ts';
+import { type AuthOptions, createAuth } from './auth/auth.ts';
+import type { Tokens } from './auth/tokens.ts';
+import { createFaults, type Faults } from './faults/faults.ts';
+import type { Bytes } from './images/digest.ts';
 import { createRequestLog, type RequestLog } from './request-log.ts';
+import { compose, type Exchange, type Middleware } from './routes/exchange.ts';
+import { createProtocol } from './routes/protocol.ts';
+import { parseTarget } from './routes/target.ts';
 import { createStore, type Store } from './store.ts';
-import { parseTarget } from './target.ts';
-import type { Tokens } from './tokens.ts';
 import { createWire } from './wire.ts';
 
 export interface MemoryRegistryOptions {

@@ -3,7 +3,23 @@ export {
   type MemoryRegistry,
   type MemoryRegistryOptions,
 } from './app.ts';
-export { on } from './faults.ts';
+export { on } from './faults/faults.ts';
+export {
+  answer,
+  createHold,
+  dropConnection,
+  redirect,
+  refuseMount,
+  rejectUpload,
+} from './faults/request-faults.ts';
+export {
+  changeHeaders,
+  changeLocation,
+  corruptBody,
+  createTrickle,
+  cutBody,
+  lieAboutLength,
+} from './faults/response-faults.ts';
 export {
   emptyConfig,
   type Image,
@@ -12,22 +28,6 @@ export {
   makeReferrer,
   makeSignature,
   referrersTag,
-} from './images.ts';
-export {
-  answer,
-  createHold,
-  dropConnection,
-  redirect,
-  refuseMount,
-  rejectUpload,
-} from './request-faults.ts';
-export {
-  changeHeaders,
-  changeLocation,
-  corruptBody,
-  createTrickle,
-  cutBody,
-  lieAboutLength,
-} from './response-faults.ts';
-export { seed } from './seed.ts';
+} from './images/images.ts';
+export { seed } from './images/seed.ts';
 export { type ServedRegistry, serveMemoryRegistry } from './serve.ts';

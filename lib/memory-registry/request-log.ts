@@ -1,5 +1,5 @@
-import type { Middleware } from './exchange.ts';
-import type { TargetKind } from './target.ts';
+import type { Middleware } from './routes/exchange.ts';
+import type { TargetKind } from './routes/target.ts';
 
 /** One request that came, whatever became of it. */
 interface RequestRecord {

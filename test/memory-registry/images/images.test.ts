@@ -11,8 +11,8 @@ import {
   makeSignature,
   referrersTag,
   seed,
-} from '../../lib/memory-registry/index.ts';
-import { digests, toBytes } from './sample.ts';
+} from '../../../lib/memory-registry/index.ts';
+import { digests, toBytes } from '../sample.ts';
 
 const descriptor = v.looseObject({ mediaType: v.string(), digest: v.string(), size: v.number() });
 const imageSchema = v.object({

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { readBody } from '../routes/body.ts';
+import type { Exchange, Handler } from '../routes/exchange.ts';
+import { fail } from '../routes/failure.ts';
+import { respondJson } from '../routes/json-response.ts';
 import { type Access, formatScope, parseScopes } from './access.ts';
-import { readBody } from './body.ts';
-import type { Exchange, Handler } from './exchange.ts';
-import { fail } from './failure.ts';
-import { respondJson } from './json-response.ts';
 import { type Identity, parseBasic, type Users } from './users.ts';
 
 /** A token that was given out. */

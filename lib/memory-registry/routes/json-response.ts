@@ -1,4 +1,4 @@
-import { toJsonBytes } from './digest.ts';
+import { toJsonBytes } from '../images/digest.ts';
 
 /** As `Response.json`, with the length: a HEAD of it says how long it would be. */
 export function respondJson(

@@ -1,10 +1,10 @@
-import { isDigest } from '../image/reference.ts';
+import { isDigest } from '../../image/reference.ts';
+import { type Bytes, toDigest } from '../images/digest.ts';
+import { type ManifestContent, manifestTypes, parseManifest } from '../images/manifest.ts';
+import type { Store, StoredManifest } from '../store.ts';
 import { readBody } from './body.ts';
-import { type Bytes, toDigest } from './digest.ts';
 import { type Exchange, originOf } from './exchange.ts';
 import { fail, failRoute } from './failure.ts';
-import { type ManifestContent, manifestTypes, parseManifest } from './manifest.ts';
-import type { Store, StoredManifest } from './store.ts';
 import { isByDigest } from './target.ts';
 
 /** What readers and writers of manifests must be able to rely on (distribution-spec "Pushing Manifests"). */

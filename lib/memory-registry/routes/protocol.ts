@@ -1,11 +1,11 @@
+import type { Tokens } from '../auth/tokens.ts';
+import type { Store } from '../store.ts';
 import { serveBlob } from './blob-routes.ts';
 import type { Exchange, Handler } from './exchange.ts';
 import { failRoute } from './failure.ts';
 import { respondJson } from './json-response.ts';
 import { listReferrers, listRepositories, listTags } from './listing-routes.ts';
 import { serveManifest } from './manifest-routes.ts';
-import type { Store } from './store.ts';
-import type { Tokens } from './tokens.ts';
 import { beginUpload, serveUpload } from './upload-routes.ts';
 
 export interface ProtocolDeps {

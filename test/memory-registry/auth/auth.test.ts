@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as v from 'valibot';
-import type { MemoryRegistry } from '../../lib/memory-registry/index.ts';
-import { codeOf, createSample, digests } from './sample.ts';
+import type { MemoryRegistry } from '../../../lib/memory-registry/index.ts';
+import { codeOf, createSample, digests } from '../sample.ts';
 
 const users = { ann: 'pa:ss', bob: 'secret' };
 const isPublic = (repository: string): boolean => repository === 'app';

@@ -1,4 +1,4 @@
-import type { MemoryRegistry } from './app.ts';
+import type { MemoryRegistry } from '../app.ts';
 import type { Image } from './images.ts';
 
 /** Puts an image, with all that it needs, into the store as `library/nginx:1.27`; without a tag, by digest only. */

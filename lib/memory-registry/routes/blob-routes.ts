@@ -1,8 +1,8 @@
-import { isDigest } from '../image/reference.ts';
-import type { Bytes } from './digest.ts';
+import { isDigest } from '../../image/reference.ts';
+import type { Bytes } from '../images/digest.ts';
+import type { Store, StoredBlob } from '../store.ts';
 import type { Exchange } from './exchange.ts';
 import { fail, failRoute } from './failure.ts';
-import type { Store, StoredBlob } from './store.ts';
 
 interface Place {
   readonly repository: string;

@@ -1,7 +1,7 @@
+import { type Exchange, type Middleware, originOf } from '../routes/exchange.ts';
+import { fail } from '../routes/failure.ts';
+import { tokenPath } from '../routes/target.ts';
 import { type Access, covers, formatScope, requiredAccess } from './access.ts';
-import { type Exchange, type Middleware, originOf } from './exchange.ts';
-import { fail } from './failure.ts';
-import { tokenPath } from './target.ts';
 import { createTokens, type Tokens } from './tokens.ts';
 import { createUsers, parseBasic, type UserOptions, type Users } from './users.ts';
 

@@ -1,9 +1,9 @@
-import { isDigest } from '../image/reference.ts';
+import { isDigest } from '../../image/reference.ts';
+import { manifestTypes } from '../images/manifest.ts';
+import type { Store } from '../store.ts';
 import type { Exchange } from './exchange.ts';
 import { fail, failRoute } from './failure.ts';
 import { respondJson } from './json-response.ts';
-import { manifestTypes } from './manifest.ts';
-import type { Store } from './store.ts';
 
 /** `/v2/_catalog`. */
 export function listRepositories(store: Store, exchange: Exchange): Response {

@@ -9,7 +9,7 @@ import {
   ociIndex,
   ociManifest,
   toBytes,
-} from './sample.ts';
+} from '../sample.ts';
 
 interface Row {
   readonly title: string;

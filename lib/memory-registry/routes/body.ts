@@ -1,4 +1,4 @@
-import type { Bytes } from './digest.ts';
+import type { Bytes } from '../images/digest.ts';
 
 /** The whole body, or `undefined` for more than so many bytes. */
 export async function readBody(

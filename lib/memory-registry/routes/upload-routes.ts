@@ -1,10 +1,10 @@
-import { isDigest } from '../image/reference.ts';
-import type { Bytes } from './digest.ts';
+import { isDigest } from '../../image/reference.ts';
+import type { Bytes } from '../images/digest.ts';
+import type { Store } from '../store.ts';
+import type { UploadSession } from '../uploads.ts';
 import { type Exchange, originOf } from './exchange.ts';
 import { fail, failRoute } from './failure.ts';
-import type { Store } from './store.ts';
 import { parseUploadState } from './upload-state.ts';
-import type { UploadSession } from './uploads.ts';
 
 const octetStream = 'application/octet-stream';
 

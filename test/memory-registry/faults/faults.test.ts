@@ -18,8 +18,8 @@ import {
   rejectUpload,
   type ServedRegistry,
   serveMemoryRegistry,
-} from '../../lib/memory-registry/index.ts';
-import { beginUpload, codeOf, createSample, digests } from './sample.ts';
+} from '../../../lib/memory-registry/index.ts';
+import { beginUpload, codeOf, createSample, digests } from '../sample.ts';
 
 const blobPath = `/v2/app/blobs/${digests.layer}`;
 const users = { ann: 'secret' };

@@ -1,4 +1,4 @@
-import { isPath } from '../image/reference.ts';
+import { isPath } from '../../image/reference.ts';
 
 /** What a path of the distribution API names. */
 export type Target =

@@ -1,5 +1,5 @@
-import type { Exchange, Middleware } from './exchange.ts';
-import type { TargetKind } from './target.ts';
+import type { Exchange, Middleware } from '../routes/exchange.ts';
+import type { TargetKind } from '../routes/target.ts';
 
 /** What a fault is chosen by. */
 interface FaultRequest {
