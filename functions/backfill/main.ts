@@ -7,10 +7,10 @@ import { formatSubject } from '../../lib/fleet/subject.ts';
 import { walk } from '../../lib/fleet/walk.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 import { toExcludedNamespaces } from '../../lib/install/webhook-configuration.ts';
-import { createDisplay } from '../clone/display.ts';
-import { openWorkbench, sleep } from '../clone/workbench.ts';
-import { readFleetFlags } from './flags.ts';
-import { printReport } from './print-report.ts';
+import { createDisplay } from '../shared/display.ts';
+import { readFleetFlags } from '../shared/fleet-flags.ts';
+import { printReport } from '../shared/print-report.ts';
+import { openWorkbench, sleep } from '../shared/workbench.ts';
 
 const usage =
   'usage: backfill [--apply] [--refresh] [--rate OBJECTS-PER-MINUTE] [--rollout-timeout SECONDS | --no-wait] [NAMESPACE…]';

@@ -1,7 +1,7 @@
 import type { PatientEnsure } from '../../lib/cloner/ensure-until-done.ts';
 import { type CloneOutcome, formatReference, type ReviewPolicy } from '../../lib/index.ts';
 import { createLimit } from '../../lib/util/semaphore.ts';
-import { formatMebibytes } from './display.ts';
+import { formatMebibytes } from '../shared/display.ts';
 import { toWanted, type Wanted } from './wanted.ts';
 
 export interface CopyNamesOptions {

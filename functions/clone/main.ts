@@ -2,10 +2,10 @@ import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/index.ts';
+import { createDisplay } from '../shared/display.ts';
+import { openWorkbench } from '../shared/workbench.ts';
 import { copyNames } from './copy-names.ts';
-import { createDisplay } from './display.ts';
 import { readNames } from './wanted.ts';
-import { openWorkbench } from './workbench.ts';
 
 const usage = 'usage: clone [--dry-run] IMAGE…; with - they are read from standard input';
 

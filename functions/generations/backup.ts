@@ -15,8 +15,8 @@ import {
   parseReference,
   type Reference,
 } from '../../lib/index.ts';
-import { withoutListener } from '../clone/without-listener.ts';
-import { isInsideCluster, readProxy } from '../webhook/parts.ts';
+import { isInsideCluster, readProxy } from '../shared/parts.ts';
+import { withoutListener } from '../shared/without-listener.ts';
 
 /** The user's own registry, as the webhook is configured to use it. */
 export interface Backup {

@@ -8,7 +8,7 @@ import {
 import { formatReference } from '../../lib/image/reference.ts';
 import { holdTag } from '../../lib/image/tags.ts';
 import type { ShelvedManifest } from '../../lib/index.ts';
-import { formatTable } from '../clone/table.ts';
+import { formatTable } from '../shared/table.ts';
 import { type Backup, toBackupTag } from './backup.ts';
 import { formatBytes, formatDigest, formatTime } from './format.ts';
 

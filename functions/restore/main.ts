@@ -11,11 +11,11 @@ import { formatSubject } from '../../lib/fleet/subject.ts';
 import { walk } from '../../lib/fleet/walk.ts';
 import type { BackupLocation } from '../../lib/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
-import { readFleetFlags } from '../backfill/flags.ts';
-import { printReport } from '../backfill/print-report.ts';
-import { createDisplay } from '../clone/display.ts';
-import { withoutListener } from '../clone/without-listener.ts';
-import { sleep } from '../clone/workbench.ts';
+import { createDisplay } from '../shared/display.ts';
+import { readFleetFlags } from '../shared/fleet-flags.ts';
+import { printReport } from '../shared/print-report.ts';
+import { withoutListener } from '../shared/without-listener.ts';
+import { sleep } from '../shared/workbench.ts';
 
 const usage =
   'usage: restore [--apply] [--rate OBJECTS-PER-MINUTE] [--rollout-timeout SECONDS | --no-wait] [NAMESPACE…]';

@@ -5,11 +5,11 @@ import { type Copies, createCopies } from '../../lib/cloner/queue/copies.ts';
 import { readConfig } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { createAdmissionHandler, type Logger } from '../../lib/index.ts';
+import { openParts, toCloning } from '../shared/parts.ts';
 import { createApp, createProbeApp } from './app.ts';
 import { readFlags, usage } from './flags.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import { openOverrides } from './overrides.ts';
-import { openParts, toCloning } from './parts.ts';
 import { openReplica } from './replicas.ts';
 
 /** Knative lets a pod live for 600 s after it was told to go, and spends 30 of them before it tells us. */

@@ -5,7 +5,7 @@ import type { Copies } from '../../lib/cloner/queue/copies.ts';
 import { createLeaseGate } from '../../lib/cloner/replicas/lease-breaker.ts';
 import { type SharedCopies, shareCopies } from '../../lib/cloner/replicas/shared-copies.ts';
 import type { LeaseStore, Logger } from '../../lib/index.ts';
-import { serviceAccountNamespace } from './parts.ts';
+import { serviceAccountNamespace } from '../shared/parts.ts';
 
 export interface ReplicaOptions {
   readonly copies: Copies;

@@ -398,7 +398,7 @@ describe('excludedNamespaces', () => {
   });
 
   it('is what the handler goes by too', async () => {
-    const parts = await readFile('functions/webhook/parts.ts', 'utf8');
+    const parts = await readFile('functions/shared/parts.ts', 'utf8');
 
     assert.match(parts, /excludedNamespaces: \[\n\s+\.\.\.excludedNamespaces,/);
   });

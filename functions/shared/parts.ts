@@ -19,7 +19,7 @@ import type {
   WorkloadSecrets,
 } from '../../lib/index.ts';
 import { excludedNamespaces } from '../../lib/install/excluded-namespaces.ts';
-import { type Certificates, readCertificates } from './certificates.ts';
+import { type Certificates, readCertificates } from '../webhook/certificates.ts';
 
 /** What a configuration names, opened. */
 export interface Parts {

@@ -1,7 +1,7 @@
 import type { ReportRow } from '../../lib/fleet/report.ts';
 import type { Subject } from '../../lib/fleet/subject.ts';
 import { createLimit } from '../../lib/util/semaphore.ts';
-import { formatTable } from '../clone/table.ts';
+import { formatTable } from './table.ts';
 
 export interface PrintReportOptions {
   readonly subjects: readonly Subject[];

@@ -7,8 +7,8 @@ import { createCopies } from '../../lib/cloner/queue/copies.ts';
 import { watchCopies } from '../../lib/cloner/queue/watch-copies.ts';
 import { type Config, readConfig } from '../../lib/config/config.ts';
 import { formatReference, type Reference, type ReviewPolicy } from '../../lib/index.ts';
-import { openParts, toCloning } from '../webhook/parts.ts';
 import type { Display } from './display.ts';
+import { openParts, toCloning } from './parts.ts';
 import { withoutListener } from './without-listener.ts';
 
 /** What a person works with who copies by hand: the webhook's own parts, from the same variables. */
