@@ -1,10 +1,10 @@
 import * as v from 'valibot';
 import { ConfigError } from '../../lib/errors.ts';
-import { readGenerated } from './generated.ts';
 import { find } from './kubectl.ts';
-import { readManifests } from './manifests.ts';
-import { runningService } from './objects.ts';
-import { examineCluster } from './preflight.ts';
+import { readGenerated } from './manifests/generated.ts';
+import { readManifests } from './manifests/manifests.ts';
+import { runningService } from './manifests/objects.ts';
+import { examineCluster } from './preflight/preflight.ts';
 import type { DeploySettings } from './settings.ts';
 import { toSteps } from './steps.ts';
 

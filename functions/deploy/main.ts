@@ -2,7 +2,7 @@ import { ConfigError } from '../../lib/errors.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { deploy } from './deploy.ts';
 import { parseDeploySettings } from './settings.ts';
-import { showStatus } from './status.ts';
+import { showStatus } from './status/status.ts';
 import { undeploy } from './undeploy.ts';
 
 type Print = (line: string) => void;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { find } from './kubectl.ts';
-import { knativeObject } from './objects.ts';
+import { knativeObject } from './manifests/objects.ts';
 
 const pollMs = 500;
 /** Knative reports a failure of the generation before, or of a moment, and takes it back. */

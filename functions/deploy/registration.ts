@@ -3,8 +3,8 @@ import { parse } from 'yaml';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { parseYaml } from '../../lib/install/yaml.ts';
 import { apply, find, mustKubectl } from './kubectl.ts';
-import { toHost } from './manifests.ts';
-import { emptyConfiguration, selectingService, webhookConfiguration } from './objects.ts';
+import { toHost } from './manifests/manifests.ts';
+import { emptyConfiguration, selectingService, webhookConfiguration } from './manifests/objects.ts';
 import type { Readiness } from './ready.ts';
 import { removeWay } from './undeploy.ts';
 

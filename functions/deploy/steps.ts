@@ -1,14 +1,14 @@
 import { parseReference } from '../../lib/index.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { parseYaml } from '../../lib/install/yaml.ts';
-import { startFromCopy } from './copied-pod.ts';
-import type { Generated } from './generated.ts';
 import { apply, find } from './kubectl.ts';
-import { type Manifests, toHost, toYaml } from './manifests.ts';
+import type { Generated } from './manifests/generated.ts';
+import { type Manifests, toHost, toYaml } from './manifests/manifests.ts';
 import { callThroughApiServer } from './probe.ts';
 import { type Readiness, readReadiness, waitUntilReady } from './ready.ts';
 import { readProof, register, toProof, trustBoth } from './registration.ts';
 import type { DeploySettings } from './settings.ts';
+import { startFromCopy } from './smoke-test/copied-pod.ts';
 
 /** One thing that `deploy` does; the next one may rely on it. */
 export interface Step {

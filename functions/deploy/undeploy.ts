@@ -1,8 +1,8 @@
 import * as v from 'valibot';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { find, isUnknownKind, kubectl } from './kubectl.ts';
-import { toHost } from './manifests.ts';
-import { mappingList, selectingServiceList } from './objects.ts';
+import { toHost } from './manifests/manifests.ts';
+import { mappingList, selectingServiceList } from './manifests/objects.ts';
 import { toProbeName } from './probe.ts';
 
 type Called = InstallSettings['service'];

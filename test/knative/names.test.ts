@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { type Document, parseAllDocuments } from 'yaml';
-import { fillManifests } from '../../functions/deploy/manifests.ts';
+import { fillManifests } from '../../functions/deploy/manifests/manifests.ts';
 import { parseDeploySettings } from '../../functions/deploy/settings.ts';
 import { ConfigError } from '../../lib/errors.ts';
 

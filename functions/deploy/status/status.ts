@@ -1,13 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 import * as v from 'valibot';
-import type { InstallSettings } from '../../lib/install/settings.ts';
-import { find } from './kubectl.ts';
-import { toHost } from './manifests.ts';
-import { objectList, secret, webhookConfiguration } from './objects.ts';
+import type { InstallSettings } from '../../../lib/install/settings.ts';
+import { find } from '../kubectl.ts';
+import { toHost } from '../manifests/manifests.ts';
+import { objectList, secret, webhookConfiguration } from '../manifests/objects.ts';
+import { readReadiness } from '../ready.ts';
+import { findRegistered } from '../registration.ts';
 import { type PodMetrics, readPodMetrics } from './pod-metrics.ts';
 import { describePods } from './pod-state.ts';
-import { readReadiness } from './ready.ts';
-import { findRegistered } from './registration.ts';
 
 interface Row {
   readonly what: string;

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, isSeq } from 'yaml';
-import type { InstallSettings } from '../../lib/install/settings.ts';
-import { parseYaml } from '../../lib/install/yaml.ts';
-import { mustKubectl } from './kubectl.ts';
-import type { DeploySettings } from './settings.ts';
+import type { InstallSettings } from '../../../lib/install/settings.ts';
+import { parseYaml } from '../../../lib/install/yaml.ts';
+import { mustKubectl } from '../kubectl.ts';
+import type { DeploySettings } from '../settings.ts';
 
 /** What is applied, in this order; YAML. The webhook configuration is `just gen`'s and comes last. */
 export interface Manifests {

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import type { InstallSettings } from '../../lib/install/settings.ts';
-import { find } from './kubectl.ts';
+import type { InstallSettings } from '../../../lib/install/settings.ts';
+import { find } from '../kubectl.ts';
 
 const named = v.object({
   metadata: v.object({

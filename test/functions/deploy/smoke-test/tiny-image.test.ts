@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseDeploySettings } from '../../functions/deploy/settings.ts';
-import { pushTinyImage } from '../../functions/deploy/tiny-image.ts';
-import { toDockerConfig } from '../../lib/install/pull-secret.ts';
-import { createMemoryRegistry, serveMemoryRegistry } from '../../lib/memory-registry/index.ts';
-import { walk } from '../adapters/registry/bench.ts';
+import { parseDeploySettings } from '../../../../functions/deploy/settings.ts';
+import { pushTinyImage } from '../../../../functions/deploy/smoke-test/tiny-image.ts';
+import { toDockerConfig } from '../../../../lib/install/pull-secret.ts';
+import {
+  createMemoryRegistry,
+  serveMemoryRegistry,
+} from '../../../../lib/memory-registry/index.ts';
+import { walk } from '../../../adapters/registry/bench.ts';
 
 /** What is right only together: the variables that go to the pod are no whole configuration. */
 const deployed = {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { describePods } from '../../functions/deploy/pod-state.ts';
+import { describePods } from '../../../../functions/deploy/status/pod-state.ts';
 
 const ready = { metadata: {}, status: { phase: 'Running', containerStatuses: [{ ready: true }] } };
 const crashing = {

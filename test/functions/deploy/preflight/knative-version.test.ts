@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isOlder } from '../../functions/deploy/knative-version.ts';
+import { isOlder } from '../../../../functions/deploy/preflight/knative-version.ts';
 
 describe('isOlder', () => {
   const cases = [

@@ -1,9 +1,9 @@
 import * as v from 'valibot';
 import { type Document, parseAllDocuments } from 'yaml';
-import { kubectl } from './kubectl.ts';
-import type { Manifests } from './manifests.ts';
-import { toProbeName } from './probe.ts';
-import type { DeploySettings } from './settings.ts';
+import { kubectl } from '../kubectl.ts';
+import type { Manifests } from '../manifests/manifests.ts';
+import { toProbeName } from '../probe.ts';
+import type { DeploySettings } from '../settings.ts';
 
 /** What the person who deploys does to one kind of object. */
 interface Need {

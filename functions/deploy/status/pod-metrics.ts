@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { kubectl } from './kubectl.ts';
+import { kubectl } from '../kubectl.ts';
 
 /** What a running webhook says of itself. */
 export interface PodMetrics {

@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { toDockerConfig } from '../../lib/install/pull-secret.ts';
-import { find } from './kubectl.ts';
-import { secret } from './objects.ts';
-import type { DeploySettings } from './settings.ts';
+import { toDockerConfig } from '../../../lib/install/pull-secret.ts';
+import { find } from '../kubectl.ts';
+import { secret } from '../manifests/objects.ts';
+import type { DeploySettings } from '../settings.ts';
 
 /** The webhook's own credentials, from the Secret `registry-auth`, as the text of a docker `config.json`. */
 export async function readBackupAuth(settings: DeploySettings): Promise<string> {

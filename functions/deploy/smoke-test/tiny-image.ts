@@ -1,15 +1,15 @@
-import { parseDockerConfig } from '../../lib/adapters/credentials/docker-config.ts';
-import { openRegistryCloner } from '../../lib/adapters/registry/index.ts';
-import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
-import { formatReference } from '../../lib/index.ts';
+import { parseDockerConfig } from '../../../lib/adapters/credentials/docker-config.ts';
+import { openRegistryCloner } from '../../../lib/adapters/registry/index.ts';
+import { toBackupNamespace } from '../../../lib/config/backup-registry.ts';
+import { formatReference } from '../../../lib/index.ts';
 import {
   createMemoryRegistry,
   makeImage,
   makeIndex,
   seed,
   serveMemoryRegistry,
-} from '../../lib/memory-registry/index.ts';
-import type { DeploySettings } from './settings.ts';
+} from '../../../lib/memory-registry/index.ts';
+import type { DeploySettings } from '../settings.ts';
 
 const name = 'image-cloner-probe';
 const tag = '1';

@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
-import { parseReference } from '../../lib/index.ts';
-import { toPullSecret } from '../../lib/install/pull-secret.ts';
+import { parseReference } from '../../../lib/index.ts';
+import { toPullSecret } from '../../../lib/install/pull-secret.ts';
+import { find, kubectl, mustKubectl } from '../kubectl.ts';
+import { probeLabels, toProbeName } from '../probe.ts';
+import type { DeploySettings } from '../settings.ts';
 import { readBackupAuth, readPullSecret } from './backup-auth.ts';
-import { find, kubectl, mustKubectl } from './kubectl.ts';
-import { probeLabels, toProbeName } from './probe.ts';
 import { judgePull, toPullAdvice } from './pull.ts';
 import { isAboutBackup } from './refusal.ts';
-import type { DeploySettings } from './settings.ts';
 import { pushTinyImage } from './tiny-image.ts';
 
 const pollMs = 500;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isAboutBackup } from '../../functions/deploy/refusal.ts';
+import { isAboutBackup } from '../../../../functions/deploy/smoke-test/refusal.ts';
 
 const image = 'reg.test/backup/image-cloner:1';
 const denied = 'admission webhook "x" denied the request: container "image-cloner-probe":';

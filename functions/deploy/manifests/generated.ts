@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
 import { parse } from 'yaml';
-import { ConfigError } from '../../lib/errors.ts';
-import type { InstallSettings } from '../../lib/install/settings.ts';
-import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
+import { ConfigError } from '../../../lib/errors.ts';
+import type { InstallSettings } from '../../../lib/install/settings.ts';
+import { toWebhookConfiguration } from '../../../lib/install/webhook-configuration.ts';
 import { toHost } from './manifests.ts';
 import { tlsSecret as tlsSecretSchema, webhookConfiguration } from './objects.ts';
 

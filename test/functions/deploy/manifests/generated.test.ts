@@ -4,11 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { stringify } from 'yaml';
-import { type Generated, readGenerated } from '../../functions/deploy/generated.ts';
-import { type CertificateChain, createCertificateChain } from '../../lib/install/certificate.ts';
-import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
-import { toTlsSecret } from '../../lib/install/tls-secret.ts';
-import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
+import { type Generated, readGenerated } from '../../../../functions/deploy/manifests/generated.ts';
+import {
+  type CertificateChain,
+  createCertificateChain,
+} from '../../../../lib/install/certificate.ts';
+import { type InstallSettings, parseSettings } from '../../../../lib/install/settings.ts';
+import { toTlsSecret } from '../../../../lib/install/tls-secret.ts';
+import { toWebhookConfiguration } from '../../../../lib/install/webhook-configuration.ts';
 
 const dayMs = 86_400_000;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { judgePull, toPullAdvice } from '../../functions/deploy/pull.ts';
+import { judgePull, toPullAdvice } from '../../../../functions/deploy/smoke-test/pull.ts';
 
 function toPod(status: object): object {
   return { metadata: { name: 'probe' }, status };

@@ -1,13 +1,13 @@
 import * as v from 'valibot';
 import { parseAllDocuments } from 'yaml';
+import { find, kubectl } from '../kubectl.ts';
+import type { Manifests } from '../manifests/manifests.ts';
+import { configMap, podList, secret, selectingService } from '../manifests/objects.ts';
+import type { DeploySettings } from '../settings.ts';
 import { findMissingKnative } from './knative-version.ts';
-import { find, kubectl } from './kubectl.ts';
-import type { Manifests } from './manifests.ts';
-import { configMap, podList, secret, selectingService } from './objects.ts';
 import { findObstacles } from './obstacles.ts';
 import { findPredecessors } from './predecessor.ts';
 import { findMissingRights } from './rights.ts';
-import type { DeploySettings } from './settings.ts';
 
 /** What a look at the cluster found. */
 export interface Examination {

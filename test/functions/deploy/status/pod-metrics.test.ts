@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parsePodMetrics } from '../../functions/deploy/pod-metrics.ts';
-import { createMetrics } from '../../lib/adapters/metrics.ts';
+import { parsePodMetrics } from '../../../../functions/deploy/status/pod-metrics.ts';
+import { createMetrics } from '../../../../lib/adapters/metrics.ts';
 
 describe('parsePodMetrics', () => {
   it('finds in what the webhook says when it was asked and how the backup is', async (t) => {

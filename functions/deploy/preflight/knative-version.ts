@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { find } from './kubectl.ts';
-import type { DeploySettings } from './settings.ts';
+import { find } from '../kubectl.ts';
+import type { DeploySettings } from '../settings.ts';
 
 const crd = v.object({
   metadata: v.object({ labels: v.optional(v.record(v.string(), v.string()), {}) }),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { withoutLog } from '../../functions/deploy/kubectl.ts';
+import { withoutLog } from '../../../functions/deploy/kubectl.ts';
 
 const logged =
   'E1129 02:33:58.128636   24886 memcache.go:265] "Unhandled Error" err="couldn\'t get current server API group list"';
