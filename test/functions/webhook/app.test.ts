@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createApp, createProbeApp, toBudgetMs } from '../../functions/webhook/app.ts';
-import { type AdmissionHandler, type AdmissionReview, CloneError } from '../../lib/index.ts';
-import { createMemoryLog } from '../support/memory-log.ts';
+import { createApp, createProbeApp, toBudgetMs } from '../../../functions/webhook/app.ts';
+import { type AdmissionHandler, type AdmissionReview, CloneError } from '../../../lib/index.ts';
+import { createMemoryLog } from '../../support/memory-log.ts';
 
 const metrics = {
   render: () => Promise.resolve('m 1\n'),

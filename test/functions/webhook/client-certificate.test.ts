@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:https';
 import { after, before, describe, it } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
-import { createApp } from '../../functions/webhook/app.ts';
-import { openServer, type WebhookServer } from '../../functions/webhook/server.ts';
-import { type ClientCa, makeCertificate, makeClientCa } from '../support/certificate.ts';
-import { createMemoryLog } from '../support/memory-log.ts';
+import { createApp } from '../../../functions/webhook/app.ts';
+import { openServer, type WebhookServer } from '../../../functions/webhook/server.ts';
+import { type ClientCa, makeCertificate, makeClientCa } from '../../support/certificate.ts';
+import { createMemoryLog } from '../../support/memory-log.ts';
 
 const refusal =
   'AdmissionReviews are taken only with a client certificate of the CA in TLS_CLIENT_CA_FILE\n';

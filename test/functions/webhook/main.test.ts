@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { TLSSocket } from 'node:tls';
-import { makeCertificate, makeClientCa } from '../support/certificate.ts';
-import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.ts';
+import { makeCertificate, makeClientCa } from '../../support/certificate.ts';
+import { type FakeDaemon, startFakeDaemon } from '../../support/fake-daemon.ts';
 
 const password = 's3"cr\\et+/é';
 

@@ -4,16 +4,16 @@ import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { createApp } from '../../functions/webhook/app.ts';
+import { createApp } from '../../../functions/webhook/app.ts';
 import {
   openServer,
   type ServerOptions,
   type WebhookServer,
-} from '../../functions/webhook/server.ts';
-import { createAdmissionHandler } from '../../lib/index.ts';
-import { makeCertificate } from '../support/certificate.ts';
-import { createFakeCloner } from '../support/fake-cloner.ts';
-import { createMemoryLog } from '../support/memory-log.ts';
+} from '../../../functions/webhook/server.ts';
+import { createAdmissionHandler } from '../../../lib/index.ts';
+import { makeCertificate } from '../../support/certificate.ts';
+import { createFakeCloner } from '../../support/fake-cloner.ts';
+import { createMemoryLog } from '../../support/memory-log.ts';
 
 const eightMiB = 8 * 1024 * 1024;
 const { logger, lines } = createMemoryLog();

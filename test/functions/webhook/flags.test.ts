@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readFlags, usage } from '../../functions/webhook/flags.ts';
+import { readFlags, usage } from '../../../functions/webhook/flags.ts';
 
 describe('readFlags', () => {
   it('reads the flags as the variables that they win over', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { watchExpiry } from '../../functions/webhook/expiry.ts';
-import { makeCertificate } from '../support/certificate.ts';
-import { createMemoryLog } from '../support/memory-log.ts';
+import { watchExpiry } from '../../../functions/webhook/expiry.ts';
+import { makeCertificate } from '../../support/certificate.ts';
+import { createMemoryLog } from '../../support/memory-log.ts';
 
 const now = Date.UTC(2027, 0, 1);
 const dayMs = 86_400_000;

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
-import { createApp } from '../../functions/webhook/app.ts';
-import { openServer, type WebhookServer } from '../../functions/webhook/server.ts';
-import { createMemoryLog } from '../support/memory-log.ts';
+import { createApp } from '../../../functions/webhook/app.ts';
+import { openServer, type WebhookServer } from '../../../functions/webhook/server.ts';
+import { createMemoryLog } from '../../support/memory-log.ts';
 
 const eightMiB = 8 * 1024 * 1024;
 
