@@ -11,6 +11,11 @@ export type { ReviewPolicy } from './admission/policy.ts';
 export type { AdmissionReview } from './admission/review.ts';
 export { type Config, parseConfig } from './config/config.ts';
 export { CloneError, type CloneErrorCode } from './errors.ts';
-export { type BackupLocation, backupReference, isBackup, type Naming } from './image/backup.ts';
+export {
+  type BackupLocation,
+  backupReference,
+  isBackup,
+  type Naming,
+} from './image/backup-name.ts';
 export { formatReference, parseReference, type Reference } from './image/reference.ts';
 export type * from './ports.ts';

@@ -1,5 +1,5 @@
 import { CloneError } from '../errors.ts';
-import { backupReference, isBackup } from '../image/backup.ts';
+import { backupReference, isBackup } from '../image/backup-name.ts';
 import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
 import {
   findOriginal,

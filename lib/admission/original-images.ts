@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { CloneError } from '../errors.ts';
-import { type BackupLocation, backupReference } from '../image/backup.ts';
+import { type BackupLocation, backupReference } from '../image/backup-name.ts';
 import { parseReference, type Reference } from '../image/reference.ts';
 import { stringMap } from './review.ts';
 import type { ImagePlace } from './workload.ts';

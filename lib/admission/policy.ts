@@ -1,4 +1,4 @@
-import type { BackupLocation } from '../image/backup.ts';
+import type { BackupLocation } from '../image/backup-name.ts';
 import type { ImagePattern } from '../image/pattern.ts';
 
 /** What the administrator decided, as far as it concerns a review. */

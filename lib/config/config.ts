@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
-import type { Naming } from '../image/backup.ts';
+import type { Naming } from '../image/backup-name.ts';
 import type { ImagePattern } from '../image/pattern.ts';
 import type { BackupRegistry } from './backup-registry.ts';
 import { findMisspelt } from './misspelt.ts';

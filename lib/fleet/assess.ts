@@ -5,7 +5,7 @@ import type { ReviewPolicy } from '../admission/policy.ts';
 import { parseReview } from '../admission/review.ts';
 import { type ImagePlace, parseWorkload, type Workload } from '../admission/workload.ts';
 import { CloneError } from '../errors.ts';
-import { isBackup } from '../image/backup.ts';
+import { isBackup } from '../image/backup-name.ts';
 import { type Subject, toUpdateReview, withAnnotation } from './subject.ts';
 
 /** What a backfill would find at one place of an object. */

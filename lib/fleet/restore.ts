@@ -2,7 +2,7 @@ import { backfillAnnotation } from '../admission/judge.ts';
 import { originalImagesAnnotation } from '../admission/original-images.ts';
 import { escapePointer } from '../admission/patch.ts';
 import type { Workload } from '../admission/workload.ts';
-import type { BackupLocation } from '../image/backup.ts';
+import type { BackupLocation } from '../image/backup-name.ts';
 import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
 import { findManagedFields } from './managed-fields.ts';
 import { toOptOut } from './opt-out.ts';

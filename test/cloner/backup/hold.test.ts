@@ -5,7 +5,7 @@ import { released } from '../../../lib/cloner/backup/hold.ts';
 import { createEnsureBackup } from '../../../lib/cloner/ensure-backup.ts';
 import { createCopies } from '../../../lib/cloner/queue/copies.ts';
 import { CloneError } from '../../../lib/errors.ts';
-import { backupReference } from '../../../lib/image/backup.ts';
+import { backupReference } from '../../../lib/image/backup-name.ts';
 import { parseReference } from '../../../lib/image/reference.ts';
 import type { CloneOutcome, ImageCloner } from '../../../lib/index.ts';
 import { createFakeCloner, type FakeCloner } from '../../support/fake-cloner.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type BackupLocation, backupReference, isBackup } from '../../lib/image/backup.ts';
+import { type BackupLocation, backupReference, isBackup } from '../../lib/image/backup-name.ts';
 import {
   canonicalReference,
   formatReference,
