@@ -3,12 +3,12 @@ import { Hono } from 'hono';
 import { type AuthOptions, createAuth } from './auth/auth.ts';
 import type { Tokens } from './auth/tokens.ts';
 import { createFaults, type Faults } from './faults/faults.ts';
+import { compose, type Exchange, type Middleware } from './http/exchange.ts';
+import { parseTarget } from './http/target.ts';
 import type { Bytes } from './images/digest.ts';
 import { createRequestLog, type RequestLog } from './request-log.ts';
-import { compose, type Exchange, type Middleware } from './routes/exchange.ts';
 import { createProtocol } from './routes/protocol.ts';
-import { parseTarget } from './routes/target.ts';
-import { createStore, type Store } from './store.ts';
+import { createStore, type Store } from './storage/store.ts';
 import { createWire } from './wire.ts';
 
 export interface MemoryRegistryOptions {

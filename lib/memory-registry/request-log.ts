@@ -1,5 +1,5 @@
-import type { Middleware } from './routes/exchange.ts';
-import type { TargetKind } from './routes/target.ts';
+import type { Middleware } from './http/exchange.ts';
+import type { TargetKind } from './http/target.ts';
 
 /** One request that came, whatever became of it. */
 interface RequestRecord {

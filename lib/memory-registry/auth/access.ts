@@ -1,4 +1,4 @@
-import type { Exchange } from '../routes/exchange.ts';
+import type { Exchange } from '../http/exchange.ts';
 
 export type Action = 'pull' | 'push' | 'delete' | '*';
 

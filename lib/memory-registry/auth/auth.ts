@@ -1,6 +1,6 @@
-import { type Exchange, type Middleware, originOf } from '../routes/exchange.ts';
-import { fail } from '../routes/failure.ts';
-import { tokenPath } from '../routes/target.ts';
+import { type Exchange, type Middleware, originOf } from '../http/exchange.ts';
+import { fail } from '../http/failure.ts';
+import { tokenPath } from '../http/target.ts';
 import { type Access, covers, formatScope, requiredAccess } from './access.ts';
 import { createTokens, type Tokens } from './tokens.ts';
 import { createUsers, parseBasic, type UserOptions, type Users } from './users.ts';

@@ -1,5 +1,5 @@
-import type { Exchange, Middleware } from '../routes/exchange.ts';
-import type { TargetKind } from '../routes/target.ts';
+import type { Exchange, Middleware } from '../http/exchange.ts';
+import type { TargetKind } from '../http/target.ts';
 
 /** What a fault is chosen by. */
 interface FaultRequest {

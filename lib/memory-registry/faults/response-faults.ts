@@ -1,4 +1,4 @@
-import type { Middleware } from '../routes/exchange.ts';
+import type { Middleware } from '../http/exchange.ts';
 import { connectionLost } from './request-faults.ts';
 
 type Chunks = AsyncIterable<Uint8Array>;

@@ -1,8 +1,8 @@
 import { isDigest } from '../../image/reference.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { fail, failRoute } from '../http/failure.ts';
 import type { Bytes } from '../images/digest.ts';
-import type { Store, StoredBlob } from '../store.ts';
-import type { Exchange } from './exchange.ts';
-import { fail, failRoute } from './failure.ts';
+import type { Store, StoredBlob } from '../storage/store.ts';
 
 interface Place {
   readonly repository: string;

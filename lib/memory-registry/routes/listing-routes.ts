@@ -1,9 +1,9 @@
 import { isDigest } from '../../image/reference.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { fail, failRoute } from '../http/failure.ts';
+import { respondJson } from '../http/json-response.ts';
 import { manifestTypes } from '../images/manifest.ts';
-import type { Store } from '../store.ts';
-import type { Exchange } from './exchange.ts';
-import { fail, failRoute } from './failure.ts';
-import { respondJson } from './json-response.ts';
+import type { Store } from '../storage/store.ts';
 
 /** `/v2/_catalog`. */
 export function listRepositories(store: Store, exchange: Exchange): Response {

@@ -1,11 +1,11 @@
 import { isDigest } from '../../image/reference.ts';
+import { readBody } from '../http/body.ts';
+import { type Exchange, originOf } from '../http/exchange.ts';
+import { fail, failRoute } from '../http/failure.ts';
+import { isByDigest } from '../http/target.ts';
 import { type Bytes, toDigest } from '../images/digest.ts';
 import { type ManifestContent, manifestTypes, parseManifest } from '../images/manifest.ts';
-import type { Store, StoredManifest } from '../store.ts';
-import { readBody } from './body.ts';
-import { type Exchange, originOf } from './exchange.ts';
-import { fail, failRoute } from './failure.ts';
-import { isByDigest } from './target.ts';
+import type { Store, StoredManifest } from '../storage/store.ts';
 
 /** What readers and writers of manifests must be able to rely on (distribution-spec "Pushing Manifests"). */
 const maxManifestBytes = 4 * 1024 * 1024;

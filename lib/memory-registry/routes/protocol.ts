@@ -1,9 +1,9 @@
 import type { Tokens } from '../auth/tokens.ts';
-import type { Store } from '../store.ts';
+import type { Exchange, Handler } from '../http/exchange.ts';
+import { failRoute } from '../http/failure.ts';
+import { respondJson } from '../http/json-response.ts';
+import type { Store } from '../storage/store.ts';
 import { serveBlob } from './blob-routes.ts';
-import type { Exchange, Handler } from './exchange.ts';
-import { failRoute } from './failure.ts';
-import { respondJson } from './json-response.ts';
 import { listReferrers, listRepositories, listTags } from './listing-routes.ts';
 import { serveManifest } from './manifest-routes.ts';
 import { beginUpload, serveUpload } from './upload-routes.ts';

@@ -1,10 +1,10 @@
 import { isDigest } from '../../image/reference.ts';
+import { type Exchange, originOf } from '../http/exchange.ts';
+import { fail, failRoute } from '../http/failure.ts';
 import type { Bytes } from '../images/digest.ts';
-import type { Store } from '../store.ts';
-import type { UploadSession } from '../uploads.ts';
-import { type Exchange, originOf } from './exchange.ts';
-import { fail, failRoute } from './failure.ts';
-import { parseUploadState } from './upload-state.ts';
+import type { Store } from '../storage/store.ts';
+import { parseUploadState } from '../storage/upload-state.ts';
+import type { UploadSession } from '../storage/uploads.ts';
 
 const octetStream = 'application/octet-stream';
 

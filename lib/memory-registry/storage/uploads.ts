@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { type Bytes, toDigest } from './images/digest.ts';
-import { formatUploadState } from './routes/upload-state.ts';
+import { type Bytes, toDigest } from '../images/digest.ts';
+import { formatUploadState } from './upload-state.ts';
 
 /** One upload between its POST and its last PUT. */
 export interface UploadSession {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { beginUpload, codeOf, createSample, digests, withDigest } from './sample.ts';
+import { beginUpload, codeOf, createSample, digests, withDigest } from '../sample.ts';
 
 const octets = { 'content-type': 'application/octet-stream' };
 

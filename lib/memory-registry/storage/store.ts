@@ -1,5 +1,5 @@
-import { type Bytes, toDigest } from './images/digest.ts';
-import { type ManifestContent, parseManifest } from './images/manifest.ts';
+import { type Bytes, toDigest } from '../images/digest.ts';
+import { type ManifestContent, parseManifest } from '../images/manifest.ts';
 import { createUploads, type Uploads } from './uploads.ts';
 
 export interface StoredBlob {
