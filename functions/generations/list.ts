@@ -1,10 +1,10 @@
-import { toHold } from '../../lib/cloner/backup/hold.ts';
+import { toHold } from '../../lib/cloner/backup/index.ts';
 import {
   type Generation,
   generationsOf,
   inParallel,
   readHoldings,
-} from '../../lib/generations/generations.ts';
+} from '../../lib/generations/index.ts';
 import { formatReference } from '../../lib/image/reference.ts';
 import { holdTag } from '../../lib/image/tags.ts';
 import type { ShelvedManifest } from '../../lib/index.ts';

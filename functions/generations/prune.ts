@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
-import { readHoldings } from '../../lib/generations/generations.ts';
 import {
   type OldGeneration,
   type PruneRules,
   planPrune,
+  readHoldings,
   removeGeneration,
-} from '../../lib/generations/prune.ts';
+} from '../../lib/generations/index.ts';
 import { formatReference, type Repository } from '../../lib/image/reference.ts';
 import { formatTable } from '../shared/table.ts';
 import { type Backup, toBackupTag } from './backup.ts';

@@ -1,4 +1,4 @@
-import { type Keeper, release, rollBack } from '../../lib/generations/rollback.ts';
+import { type Keeper, release, rollBack } from '../../lib/generations/index.ts';
 import { formatReference } from '../../lib/image/reference.ts';
 import { type Backup, toBackupTag } from './backup.ts';
 

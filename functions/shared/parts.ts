@@ -4,7 +4,7 @@ import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.t
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
 import type { Metrics } from '../../lib/adapters/metrics.ts';
-import { rememberSource } from '../../lib/cloner/source/cached-resolver.ts';
+import { rememberSource } from '../../lib/cloner/source/index.ts';
 import { namespaceOfService, toBackupNamespace } from '../../lib/config/backup-registry.ts';
 import type { ConfigReading } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { createLogger } from '../../lib/adapters/log.ts';
 import { createMetrics } from '../../lib/adapters/metrics.ts';
-import { type Copies, createCopies } from '../../lib/cloner/queue/copies.ts';
+import { type Copies, createCopies } from '../../lib/cloner/queue/index.ts';
 import { readConfig } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { createAdmissionHandler, type Logger } from '../../lib/index.ts';

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { monotonicClock } from '../../lib/adapters/clock.ts';
-import type { Copies } from '../../lib/cloner/queue/copies.ts';
-import { createLeaseGate } from '../../lib/cloner/replicas/lease-breaker.ts';
-import { type SharedCopies, shareCopies } from '../../lib/cloner/replicas/shared-copies.ts';
+import type { Copies } from '../../lib/cloner/queue/index.ts';
+import {
+  createLeaseGate,
+  type SharedCopies,
+  shareCopies,
+} from '../../lib/cloner/replicas/index.ts';
 import type { LeaseStore, Logger } from '../../lib/index.ts';
 import { serviceAccountNamespace } from '../shared/parts.ts';
 

@@ -1,5 +1,5 @@
 import { createEnsureBackup, type EnsureBackup } from '../cloner/ensure-backup.ts';
-import { type Copies, createCopies } from '../cloner/queue/copies.ts';
+import { type Copies, createCopies } from '../cloner/queue/index.ts';
 import { CloneError } from '../errors.ts';
 import type {
   CloneOutcome,

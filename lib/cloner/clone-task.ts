@@ -1,8 +1,8 @@
 import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import type { ImageCloner, PullSecretRefs } from '../ports.ts';
-import type { BackupQuestion, BackupState } from './backup/read-backup.ts';
-import type { Copy, CopyKey } from './queue/copies.ts';
+import type { BackupQuestion, BackupState } from './backup/index.ts';
+import type { Copy, CopyKey } from './queue/index.ts';
 
 /** What is asked of us for one image. */
 export interface EnsureRequest {

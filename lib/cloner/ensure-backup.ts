@@ -10,30 +10,31 @@ import type {
   Observer,
   WorkloadSecrets,
 } from '../ports.ts';
-import { createAskBackup } from './backup/ask-backup.ts';
-import { findHold } from './backup/hold.ts';
-import { createPatrol, type PatrolDeps } from './backup/integrity-check.ts';
-import { createPrivacy } from './backup/private-copies.ts';
-import { type BackupQuestion, findCopy, isCopyOf, readBackup } from './backup/read-backup.ts';
 import {
   assertMovable,
+  type BackupQuestion,
   type BackupWrite,
+  createAskBackup,
+  createPatrol,
+  createPrivacy,
+  findCopy,
+  findHold,
+  isCopyOf,
   markBackup,
   mendBackup,
+  type PatrolDeps,
+  readBackup,
   writeBackup,
-} from './backup/write-backup.ts';
+} from './backup/index.ts';
 import { type EnsureRequest, type Errand, lateBackup, toQuestion, waitFor } from './clone-task.ts';
 import { isBackupsFault, isUnmarkable, orFailure } from './failures.ts';
 import { createFallBack } from './fall-back.ts';
 import { type Found, toReady } from './found.ts';
 import { createKeepHeld } from './keep-held.ts';
-import type { Copies, Find } from './queue/copies.ts';
-import { describeProgress } from './queue/describe-progress.ts';
-import { createCrowd } from './queue/load-shedder.ts';
-import { createOutages } from './registry-health/circuit-breaker.ts';
-import { createRateLimits } from './registry-health/rate-limits.ts';
+import { type Copies, createCrowd, describeProgress, type Find } from './queue/index.ts';
+import { createOutages, createRateLimits } from './registry-health/index.ts';
 import { createReport } from './report.ts';
-import { type CheckedSource, createSourceCheck } from './source/check-source.ts';
+import { type CheckedSource, createSourceCheck } from './source/index.ts';
 import { createStartCopy } from './start-copy.ts';
 
 export interface EnsureDeps {

@@ -1,9 +1,7 @@
 import { CloneError } from '../errors.ts';
 import { formatReference } from '../image/reference.ts';
 import type { ImageCloner } from '../ports.ts';
-import type { AskBackup } from './backup/ask-backup.ts';
-import type { Patrol } from './backup/integrity-check.ts';
-import type { Privacy } from './backup/private-copies.ts';
+import type { AskBackup, Patrol, Privacy } from './backup/index.ts';
 import { type Errand, toQuestion } from './clone-task.ts';
 import type { Found } from './found.ts';
 

@@ -1,9 +1,8 @@
 import type { CloneOutcome } from '../ports.ts';
-import { holdWarning, isPassable, unfinishedWarning } from './backup/hold.ts';
-import { markBackup } from './backup/write-backup.ts';
+import { holdWarning, isPassable, markBackup, unfinishedWarning } from './backup/index.ts';
 import { type Errand, waitFor } from './clone-task.ts';
 import type { Found } from './found.ts';
-import { describeProgress } from './queue/describe-progress.ts';
+import { describeProgress } from './queue/index.ts';
 import type { StartCopy } from './start-copy.ts';
 
 /** Uses what a person holds, whatever the source has by now. */

@@ -1,8 +1,8 @@
 import { canonicalReference } from '../image/reference.ts';
 import type { CopyProgress, CopyResult, ImageCloner } from '../ports.ts';
-import type { BackupWrite } from './backup/write-backup.ts';
+import type { BackupWrite } from './backup/index.ts';
 import type { Errand } from './clone-task.ts';
-import type { Copies, Copy, CopyKey, Find, Work } from './queue/copies.ts';
+import type { Copies, Copy, CopyKey, Find, Work } from './queue/index.ts';
 import type { Report } from './report.ts';
 
 /** Starts what writes into the backup, or joins it. */

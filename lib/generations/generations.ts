@@ -1,4 +1,4 @@
-import { toHold } from '../cloner/backup/hold.ts';
+import { toHold } from '../cloner/backup/index.ts';
 import { generationTag, holdTag, roleOf, shortHex } from '../image/tags.ts';
 import type { BackupShelf } from '../ports.ts';
 import { createLimit } from '../util/semaphore.ts';

@@ -1,5 +1,4 @@
-import { released, toHold } from '../cloner/backup/hold.ts';
-import { assertMovable } from '../cloner/backup/write-backup.ts';
+import { assertMovable, released, toHold } from '../cloner/backup/index.ts';
 import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import { generationTag, holdTag, moveTag, roleOf } from '../image/tags.ts';

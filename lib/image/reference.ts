@@ -1,4 +1,5 @@
 import { CloneError } from '../errors.ts';
+import { digestProblem } from './digest.ts';
 
 /** Where images live: `docker.io` + `library/nginx`. */
 export interface Repository {
@@ -26,12 +27,6 @@ const domainPattern = new RegExp(`^${host}(?::[0-9]+)?$`);
 const component = '[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*';
 const pathPattern = new RegExp(`^${component}(?:/${component})*$`);
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
-const digestPattern = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}$/;
-const digestLengths = new Map([
-  ['sha256', 64],
-  ['sha384', 96],
-  ['sha512', 128],
-]);
 
 /** Whether `text` is a registry host, with or without a port. */
 export function isDomain(text: string): boolean {
@@ -46,11 +41,6 @@ export function isPath(text: string): boolean {
 /** Whether `text` is a tag. */
 export function isTag(text: string): boolean {
   return tagPattern.test(text);
-}
-
-/** Whether `text` is a digest that a registry could know: sha256, sha384 or sha512 in lower-case hex. */
-export function isDigest(text: string): boolean {
-  return digestProblem(text) === undefined;
 }
 
 /**
@@ -144,15 +134,6 @@ function splitDomain(name: string): Repository {
   const path = explicit ? name.slice(slash + 1) : name;
   const isOfficial = domain === dockerHub && path !== '' && !path.includes('/');
   return { domain, path: isOfficial ? `library/${path}` : path };
-}
-
-function digestProblem(digest: string): string | undefined {
-  if (!digestPattern.test(digest)) return 'the digest is malformed';
-  const [algorithm = '', hex = ''] = digest.split(':');
-  const length = digestLengths.get(algorithm);
-  if (length === undefined) return `the digest algorithm ${algorithm} is not supported`;
-  if (hex.length !== length) return `a ${algorithm} digest has ${length} hexadecimal digits`;
-  return /^[0-9a-f]+$/.test(hex) ? undefined : 'the digest must be lower case';
 }
 
 function invalid(text: string, detail?: string): CloneError {

@@ -1,7 +1,8 @@
 import type Docker from 'dockerode';
 import * as v from 'valibot';
 import { CloneError } from '../../errors.ts';
-import { canonicalRepository, isDigest, type Reference } from '../../image/reference.ts';
+import { isDigest } from '../../image/digest.ts';
+import { canonicalRepository, type Reference } from '../../image/reference.ts';
 import type {
   CopyProgress,
   CopyRequest,

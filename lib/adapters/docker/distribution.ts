@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import type { AuthConfig } from 'dockerode';
 import * as v from 'valibot';
-import { isDigest } from '../../image/reference.ts';
+import { isDigest } from '../../image/digest.ts';
 import type { ImageCloner } from '../../ports.ts';
 import { toCloneError } from './failure.ts';
 import { toAuthConfig, toName } from './names.ts';

@@ -2,14 +2,15 @@ import * as v from 'valibot';
 import { CloneError } from '../../errors.ts';
 import { canonicalRepository, type Repository } from '../../image/reference.ts';
 import type { BackupShelf, RegistryAccess, ShelvedManifest, TinyImage } from '../../ports.ts';
-import type { OpenRepository } from './client/connections.ts';
-import { look } from './client/head-or-get.ts';
-import { parseManifest } from './client/manifest.ts';
-import type { RepositoryClient } from './client/repository-client.ts';
-import { withSide } from './client/with-side.ts';
-import { writeSmallBlob } from './copy/small-blob.ts';
-import { writeTag } from './copy/write-tag.ts';
-import { RegistryError, toCloneError } from './errors/registry-error.ts';
+import {
+  look,
+  type OpenRepository,
+  parseManifest,
+  type RepositoryClient,
+  withSide,
+} from './client/index.ts';
+import { writeSmallBlob, writeTag } from './copy/index.ts';
+import { RegistryError, toCloneError } from './errors/index.ts';
 
 /** A person waits, and may be asked to wait a little longer than the API server. */
 const patience = { maxAttempts: 4, maxRetryAfterMs: 30_000 };

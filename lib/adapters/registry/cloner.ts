@@ -14,18 +14,25 @@ import type {
   ResolvedImage,
 } from '../../ports.ts';
 import { createBackoff } from '../../util/backoff.ts';
-import { type ConnectionsOptions, createConnections } from './client/connections.ts';
-import { look } from './client/head-or-get.ts';
-import { assertNotSchema1, isIndexType } from './client/manifest.ts';
-import type { RepositoryClient } from './client/repository-client.ts';
-import { withSide } from './client/with-side.ts';
-import { copyImage, type ImageCopy } from './copy/copy-image.ts';
-import { isWhole } from './copy/integrity.ts';
-import { writeMarkers } from './copy/marker.ts';
-import { copyReferrers } from './copy/referrers.ts';
-import { createUploadOnce } from './copy/upload-once.ts';
-import { writeTag } from './copy/write-tag.ts';
-import { isTransient, RegistryError, toCloneError } from './errors/registry-error.ts';
+import {
+  assertNotSchema1,
+  type ConnectionsOptions,
+  createConnections,
+  isIndexType,
+  look,
+  type RepositoryClient,
+  withSide,
+} from './client/index.ts';
+import {
+  copyImage,
+  copyReferrers,
+  createUploadOnce,
+  type ImageCopy,
+  isWhole,
+  writeMarkers,
+  writeTag,
+} from './copy/index.ts';
+import { isTransient, RegistryError, toCloneError } from './errors/index.ts';
 
 export interface RegistryClonerOptions extends Omit<ConnectionsOptions, 'random' | 'now'> {
   /** @default no limit */

@@ -1,4 +1,4 @@
+export { openTrust } from './http/index.ts';
 /** Imported dynamically, so that undici is loaded by nobody who does not use it. */
 
-export { openTrust } from './http/ca-bundle.ts';
 export { type BackupRegistry, openBackupRegistry, openRegistryCloner } from './open.ts';

@@ -3,12 +3,17 @@ import { ConfigError } from '../../errors.ts';
 import type { Repository } from '../../image/reference.ts';
 import type { BackupShelf, ImageCloner, RegistryAccess } from '../../ports.ts';
 import { listRepositories, openShelf } from './backup-repository.ts';
-import { type ConnectionsOptions, createConnections } from './client/connections.ts';
+import { type ConnectionsOptions, createConnections } from './client/index.ts';
 import { createRegistryCloner } from './cloner.ts';
-import type { Trust } from './http/ca-bundle.ts';
-import { createFindEndpoint } from './http/endpoint.ts';
-import { createHttp, type Http, type HttpOptions } from './http/http.ts';
-import { type HttpAnswer, headerOf } from './http/response.ts';
+import {
+  createFindEndpoint,
+  createHttp,
+  type Http,
+  type HttpAnswer,
+  type HttpOptions,
+  headerOf,
+  type Trust,
+} from './http/index.ts';
 
 export interface RegistrySettings {
   /** Registries, beside those that are spoken to in plain http, that may be anywhere, private addresses included. */

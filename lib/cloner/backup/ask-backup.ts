@@ -2,8 +2,7 @@ import { CloneError } from '../../errors.ts';
 import { canonicalReference } from '../../image/reference.ts';
 import type { ImageCloner, Observer } from '../../ports.ts';
 import { isBackupsFault } from '../failures.ts';
-import type { Outages } from '../registry-health/circuit-breaker.ts';
-import type { RateLimits } from '../registry-health/rate-limits.ts';
+import type { Outages, RateLimits } from '../registry-health/index.ts';
 import type { BackupQuestion } from './read-backup.ts';
 
 /** Who asks about which copy, and how long he can wait. */

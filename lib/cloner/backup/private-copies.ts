@@ -7,7 +7,7 @@ import {
 } from '../../image/private-tags.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import type { ImageCloner } from '../../ports.ts';
-import type { CheckedSource } from '../source/check-source.ts';
+import type { CheckedSource } from '../source/index.ts';
 import { type BackupQuestion, holds } from './read-backup.ts';
 import { isServedToAll } from './served-to-all.ts';
 

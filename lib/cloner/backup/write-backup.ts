@@ -2,7 +2,7 @@ import { CloneError } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import { generationTag, isGenerationTag, moveTag, provenanceTag } from '../../image/tags.ts';
 import type { CopyProgress, CopyResult } from '../../ports.ts';
-import type { CheckedSource } from '../source/check-source.ts';
+import type { CheckedSource } from '../source/index.ts';
 import { findHold, holdWarning } from './hold.ts';
 import { type BackupQuestion, type BackupState, holds, isCopyOf, isMarked } from './read-backup.ts';
 

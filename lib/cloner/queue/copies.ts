@@ -2,7 +2,7 @@ import { CloneError } from '../../errors.ts';
 import type { CopyProgress, CopyReading, CopyResult } from '../../ports.ts';
 import { untilAborted } from '../../util/abort.ts';
 import { setRecent } from '../../util/bounded-map.ts';
-import { createFailureMemory } from '../registry-health/negative-cache.ts';
+import { createFailureMemory } from '../registry-health/index.ts';
 import { createMeter, type Meter } from './copy-meter.ts';
 import { createLine } from './fair-queue.ts';
 

@@ -1,5 +1,5 @@
 import type { Clock, CopyLease, CopyReading, LeaseStore, Logger } from '../../ports.ts';
-import type { CopyKey } from '../queue/copies.ts';
+import type { CopyKey } from '../queue/index.ts';
 import type { LeaseBoard } from './lease-watch.ts';
 
 /** The right to copy to one target, kept until it is released. */

@@ -8,7 +8,7 @@ import {
   type Find,
   toCopyId,
   type Work,
-} from '../queue/copies.ts';
+} from '../queue/index.ts';
 import { createLeases } from './lease.ts';
 import { createLeaseBoard, type SeenLease } from './lease-watch.ts';
 

@@ -12,12 +12,13 @@ import type {
 } from '../../ports.ts';
 import { withDeadline } from '../../util/abort.ts';
 import {
+  createFailureMemory,
   createOutages,
+  createRateLimits,
   type Outages,
+  type RateLimits,
   type RegistryQuestion,
-} from '../registry-health/circuit-breaker.ts';
-import { createFailureMemory } from '../registry-health/negative-cache.ts';
-import { createRateLimits, type RateLimits } from '../registry-health/rate-limits.ts';
+} from '../registry-health/index.ts';
 
 /** A source image that exists now, and the access that showed it. */
 export interface CheckedSource extends ResolvedImage {

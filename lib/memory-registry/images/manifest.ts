@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { isDigest } from '../../image/reference.ts';
+import { isDigest } from '../../image/digest.ts';
 import type { Bytes } from './digest.ts';
 
 export interface Descriptor {

@@ -1,4 +1,4 @@
-import { isDigest } from '../../image/reference.ts';
+import { isDigest } from '../../image/digest.ts';
 import { readBody } from '../http/body.ts';
 import { type Exchange, originOf } from '../http/exchange.ts';
 import { fail, failRoute } from '../http/failure.ts';

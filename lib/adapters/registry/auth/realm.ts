@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { RegistryError } from '../errors/registry-error.ts';
+import { RegistryError } from '../errors/index.ts';
 
 /** Docker Hub's token server is on another host than its registry. */
 const hubRealm = 'auth.docker.io';

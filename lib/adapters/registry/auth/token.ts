@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { RegistryError } from '../errors/registry-error.ts';
+import { RegistryError } from '../errors/index.ts';
 
 export interface Token {
   readonly value: string;

@@ -1,10 +1,8 @@
 import type { Repository } from '../../../image/reference.ts';
 import type { RegistryAccess } from '../../../ports.ts';
 import { setRecent } from '../../../util/bounded-map.ts';
-import { type Authorizer, createAuthorizer } from '../auth/authorizer.ts';
-import { createTokenBudget } from '../auth/token-budget.ts';
-import type { FindEndpoint } from '../http/endpoint.ts';
-import type { Http } from '../http/http.ts';
+import { type Authorizer, createAuthorizer, createTokenBudget } from '../auth/index.ts';
+import type { FindEndpoint, Http } from '../http/index.ts';
 import { createQuiet, type Quiet } from './cooldown.ts';
 import { createRepositoryClient, type RepositoryClient } from './repository-client.ts';
 import { createTransport, type TransportOptions } from './transport.ts';

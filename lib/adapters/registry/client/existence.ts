@@ -1,7 +1,8 @@
-import { RegistryError } from '../errors/registry-error.ts';
-import { drop, headerOf } from '../http/response.ts';
+import { algorithmOf } from '../../../image/digest.ts';
+import { RegistryError } from '../errors/index.ts';
+import { drop, headerOf } from '../http/index.ts';
 import type { Ask } from './ask.ts';
-import { accept, algorithmOf, parseMediaType } from './manifest.ts';
+import { accept, parseMediaType } from './manifest.ts';
 import type { Answered } from './transport.ts';
 
 /** Whether a repository holds something already. */

@@ -1,4 +1,4 @@
-import { RegistryError } from '../errors/registry-error.ts';
+import { RegistryError } from '../errors/index.ts';
 import type { RepositoryClient } from './repository-client.ts';
 
 /** Some registries refuse a HEAD where they allow a GET. */

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
-import type { Scope } from '../auth/authorizer.ts';
-import { RegistryError } from '../errors/registry-error.ts';
-import { drop, headerOf } from '../http/response.ts';
+import type { Scope } from '../auth/index.ts';
+import { RegistryError } from '../errors/index.ts';
+import { drop, headerOf } from '../http/index.ts';
 import type { Send } from './transport.ts';
 
 /** What is listed in pages: the tags of a repository, the repositories of a registry. */

@@ -1,16 +1,8 @@
-import { isDigest } from '../../../image/reference.ts';
-import { RegistryError } from '../errors/registry-error.ts';
-import { drop, type HttpAnswer, headerOf } from '../http/response.ts';
+import { algorithmOf, digestOf, isDigest } from '../../../image/digest.ts';
+import { RegistryError } from '../errors/index.ts';
+import { drop, type HttpAnswer, headerOf } from '../http/index.ts';
 import type { Ask } from './ask.ts';
-import {
-  accept,
-  algorithmOf,
-  digestOf,
-  isKnownType,
-  maxManifestBytes,
-  parseMediaType,
-  quote,
-} from './manifest.ts';
+import { accept, isKnownType, maxManifestBytes, parseMediaType, quote } from './manifest.ts';
 import type { Answered } from './transport.ts';
 
 /** What a tag or digest is. */

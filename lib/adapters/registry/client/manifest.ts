@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import * as v from 'valibot';
-import { isDigest } from '../../../image/reference.ts';
-import { RegistryError } from '../errors/registry-error.ts';
+import { isDigest } from '../../../image/digest.ts';
+import { RegistryError } from '../errors/index.ts';
 
 /** A pointer to a manifest or blob: OCI image-spec `descriptor.md`. */
 export interface Descriptor {
@@ -197,17 +196,6 @@ function partOf(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null) return undefined;
   const part: unknown = Reflect.get(value, name);
   return part;
-}
-
-/** `sha256` of `sha256:…`. */
-export function algorithmOf(digest: string): string {
-  return digest.slice(0, digest.indexOf(':'));
-}
-
-/** The digest of some bytes, in the algorithm of another digest. */
-export function digestOf(bytes: Uint8Array, like = 'sha256:'): string {
-  const algorithm = algorithmOf(like);
-  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
 }
 
 function isForeign(mediaType: string): boolean {

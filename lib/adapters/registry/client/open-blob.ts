@@ -1,5 +1,5 @@
-import { RegistryError } from '../errors/registry-error.ts';
-import { drop, headerOf } from '../http/response.ts';
+import { RegistryError } from '../errors/index.ts';
+import { drop, headerOf } from '../http/index.ts';
 import type { Ask } from './ask.ts';
 import type { Descriptor } from './manifest.ts';
 

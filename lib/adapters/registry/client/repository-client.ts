@@ -1,11 +1,12 @@
-import { isDigest, isPath, isTag } from '../../../image/reference.ts';
-import type { Scope } from '../auth/authorizer.ts';
-import { RegistryError } from '../errors/registry-error.ts';
-import { drop, headerOf } from '../http/response.ts';
+import { digestOf, isDigest } from '../../../image/digest.ts';
+import { isPath, isTag } from '../../../image/reference.ts';
+import type { Scope } from '../auth/index.ts';
+import { RegistryError } from '../errors/index.ts';
+import { drop, headerOf } from '../http/index.ts';
 import type { Ask } from './ask.ts';
 import { createPresence, type Presence } from './existence.ts';
 import { listNames } from './list-pages.ts';
-import { digestOf, maxManifestBytes, parseMediaType } from './manifest.ts';
+import { maxManifestBytes, parseMediaType } from './manifest.ts';
 import {
   createManifestReader,
   type ManifestReader,

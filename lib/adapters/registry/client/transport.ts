@@ -1,10 +1,16 @@
 import { type BackoffOptions, createBackoff } from '../../../util/backoff.ts';
-import type { Authorizer, Scope } from '../auth/authorizer.ts';
-import { RegistryError } from '../errors/registry-error.ts';
-import { toRegistryError } from '../errors/response-error.ts';
-import type { Http, HttpRequest } from '../http/http.ts';
-import { redirectOf } from '../http/redirect.ts';
-import { digestBody, drop, type HttpAnswer, headerOf, readBody } from '../http/response.ts';
+import type { Authorizer, Scope } from '../auth/index.ts';
+import { RegistryError, toRegistryError } from '../errors/index.ts';
+import {
+  digestBody,
+  drop,
+  type Http,
+  type HttpAnswer,
+  type HttpRequest,
+  headerOf,
+  readBody,
+  redirectOf,
+} from '../http/index.ts';
 import type { Quiet } from './cooldown.ts';
 
 /** A request to one registry, and what it needs to be allowed to do. */

@@ -1,4 +1,4 @@
-import { RegistryError } from '../errors/registry-error.ts';
+import { RegistryError } from '../errors/index.ts';
 
 /**
  * Reads the `Location` of an upload: relative, absolute, on another host. Behind a proxy that told the registry nothing of

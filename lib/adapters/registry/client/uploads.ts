@@ -1,6 +1,6 @@
 import { withGrace } from '../../../util/grace-period.ts';
-import type { Scope } from '../auth/authorizer.ts';
-import { drop, headerOf } from '../http/response.ts';
+import type { Scope } from '../auth/index.ts';
+import { drop, headerOf } from '../http/index.ts';
 import type { Descriptor } from './manifest.ts';
 import type { Answered, RegistryRequest, Send } from './transport.ts';
 import { parseUploadLocation, withDigest } from './upload-location.ts';

@@ -1,4 +1,4 @@
-import { type Attempt, toCloneError } from '../errors/registry-error.ts';
+import { type Attempt, toCloneError } from '../errors/index.ts';
 import type { RepositoryClient } from './repository-client.ts';
 
 /** The same client, whose failures say which side they are on. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Descriptor } from '../client/manifest.ts';
-import { isTransient, RegistryError, toConnectionError } from '../errors/registry-error.ts';
+import type { Descriptor } from '../client/index.ts';
+import { isTransient, RegistryError, toConnectionError } from '../errors/index.ts';
 import { createPace } from './throughput-floor.ts';
 
 export interface BlobReaderOptions {

@@ -1,8 +1,6 @@
 import type { Backoff } from '../../../util/backoff.ts';
-import type { Descriptor } from '../client/manifest.ts';
-import type { RepositoryClient } from '../client/repository-client.ts';
-import type { UploadSession } from '../client/uploads.ts';
-import { isTransient } from '../errors/registry-error.ts';
+import type { Descriptor, RepositoryClient, UploadSession } from '../client/index.ts';
+import { isTransient } from '../errors/index.ts';
 import { readBlob } from './blob-reader.ts';
 
 export interface BlobCopy {

@@ -1,10 +1,8 @@
 import { CloneError } from '../../../errors.ts';
 import type { Backoff } from '../../../util/backoff.ts';
 import { createLimit } from '../../../util/semaphore.ts';
-import type { Layer } from '../client/manifest.ts';
-import type { ServedManifest } from '../client/manifest-reader.ts';
-import type { RepositoryClient } from '../client/repository-client.ts';
-import { RegistryError } from '../errors/registry-error.ts';
+import type { Layer, RepositoryClient, ServedManifest } from '../client/index.ts';
+import { RegistryError } from '../errors/index.ts';
 import { copyBlob } from './copy-blob.ts';
 import { type ImageGraph, readGraph } from './image-graph.ts';
 import type { UploadOnce } from './upload-once.ts';

@@ -1,15 +1,15 @@
+import { digestOf } from '../../../image/digest.ts';
 import { createLimit } from '../../../util/semaphore.ts';
 import {
   type Descriptor,
-  digestOf,
   isManifestType,
   type Layer,
   parseManifest,
   quote,
-} from '../client/manifest.ts';
-import type { ServedManifest } from '../client/manifest-reader.ts';
-import type { RepositoryClient } from '../client/repository-client.ts';
-import { RegistryError } from '../errors/registry-error.ts';
+  type RepositoryClient,
+  type ServedManifest,
+} from '../client/index.ts';
+import { RegistryError } from '../errors/index.ts';
 import { isWhole } from './integrity.ts';
 
 /** All of an image that the target lacks, children before parents. */

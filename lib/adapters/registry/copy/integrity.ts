@@ -1,6 +1,5 @@
 import { createLimit } from '../../../util/semaphore.ts';
-import { isManifestType, parseManifest } from '../client/manifest.ts';
-import type { RepositoryClient } from '../client/repository-client.ts';
+import { isManifestType, parseManifest, type RepositoryClient } from '../client/index.ts';
 
 /** Questions at a time. */
 const parallel = 4;

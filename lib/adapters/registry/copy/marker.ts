@@ -1,5 +1,5 @@
-import { type Descriptor, digestOf, manifestTypes } from '../client/manifest.ts';
-import type { RepositoryClient } from '../client/repository-client.ts';
+import { digestOf } from '../../../image/digest.ts';
+import { type Descriptor, manifestTypes, type RepositoryClient } from '../client/index.ts';
 import { writeSmallBlob } from './small-blob.ts';
 
 /** What nobody needs to read has this for its config and its one layer (image-spec `manifest.md`, "Guidance for an Empty Descriptor"). */

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { CloneError } from '../../../errors.ts';
-import { digestOf, parseManifest } from '../client/manifest.ts';
-import type { ServedManifest } from '../client/manifest-reader.ts';
+import { digestOf } from '../../../image/digest.ts';
+import { parseManifest, type ServedManifest } from '../client/index.ts';
 import { copyImage, type ImageCopy } from './copy-image.ts';
 
 /** cosign's tags beside an image: signature, attestations, bill of materials. */

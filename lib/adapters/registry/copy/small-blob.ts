@@ -1,6 +1,5 @@
-import type { Descriptor } from '../client/manifest.ts';
-import type { RepositoryClient } from '../client/repository-client.ts';
-import { isTransient } from '../errors/registry-error.ts';
+import type { Descriptor, RepositoryClient } from '../client/index.ts';
+import { isTransient } from '../errors/index.ts';
 
 const maxAttempts = 3;
 

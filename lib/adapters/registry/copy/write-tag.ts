@@ -1,6 +1,5 @@
 import { CloneError } from '../../../errors.ts';
-import type { ServedManifest } from '../client/manifest-reader.ts';
-import type { RepositoryClient } from '../client/repository-client.ts';
+import type { RepositoryClient, ServedManifest } from '../client/index.ts';
 
 /** Where tags cannot be moved, one that is right already is as good as written. */
 export async function writeTag(

@@ -1,5 +1,5 @@
 import { dockerHub } from '../../../image/reference.ts';
-import { RegistryError } from '../errors/registry-error.ts';
+import { RegistryError } from '../errors/index.ts';
 import { kindOfAddress, literalAddress } from './address.ts';
 import type { Http } from './http.ts';
 import { drop } from './response.ts';

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { type Dispatcher, request } from 'undici';
-import { RegistryError, toConnectionError } from '../errors/registry-error.ts';
+import { RegistryError, toConnectionError } from '../errors/index.ts';
 import type { Trust } from './ca-bundle.ts';
 import { createDispatcher, type DispatcherOptions } from './dispatcher.ts';
 import { createReaches, forbiddenCode, type Reach, type ReachOptions } from './egress-policy.ts';

@@ -1,4 +1,4 @@
-import { RegistryError } from '../errors/registry-error.ts';
+import { RegistryError } from '../errors/index.ts';
 import { type HttpAnswer, headerOf } from './response.ts';
 
 /** Where an answer sends us, if it does. Only reads are followed, and never from https to http. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Dispatcher } from 'undici';
-import { algorithmOf } from '../client/manifest.ts';
-import { RegistryError, toConnectionError } from '../errors/registry-error.ts';
+import { algorithmOf } from '../../../image/digest.ts';
+import { RegistryError, toConnectionError } from '../errors/index.ts';
 
 /** What came back on an HTTP request. */
 export interface HttpAnswer {

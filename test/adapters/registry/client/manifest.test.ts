@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   assertNotSchema1,
-  digestOf,
   isIndexType,
   parseManifest,
   parseMediaType,
 } from '../../../../lib/adapters/registry/client/manifest.ts';
+import { digestOf } from '../../../../lib/image/digest.ts';
 
 const oci = {
   index: 'application/vnd.oci.image.index.v1+json',

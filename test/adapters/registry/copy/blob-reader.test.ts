@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { digestOf } from '../../../../lib/adapters/registry/client/manifest.ts';
 import { readBlob } from '../../../../lib/adapters/registry/copy/blob-reader.ts';
 import { RegistryError } from '../../../../lib/adapters/registry/errors/registry-error.ts';
+import { digestOf } from '../../../../lib/image/digest.ts';
 
 /** sha256 of `hello`. */
 const digest = 'sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';

@@ -1,0 +1,20 @@
+/**
+ * The verbs of the distribution API for one repository, with retries and credentials.
+ * Every manifest is checked against its digest.
+ */
+export { type ConnectionsOptions, createConnections, type OpenRepository } from './connections.ts';
+export { look } from './head-or-get.ts';
+export {
+  assertNotSchema1,
+  type Descriptor,
+  isIndexType,
+  isManifestType,
+  type Layer,
+  manifestTypes,
+  parseManifest,
+  quote,
+} from './manifest.ts';
+export type { ServedManifest } from './manifest-reader.ts';
+export type { RepositoryClient } from './repository-client.ts';
+export type { UploadSession } from './uploads.ts';
+export { withSide } from './with-side.ts';

@@ -1,0 +1,22 @@
+/**
+ * Reads and writes one tag of the backup: generations, holds, private marks, integrity.
+ * A tag that image-cloner did not write is never moved, and no generation is lost.
+ */
+export { type AskBackup, createAskBackup } from './ask-backup.ts';
+export { findHold, holdWarning, isPassable, released, toHold, unfinishedWarning } from './hold.ts';
+export { createPatrol, type Patrol, type PatrolDeps } from './integrity-check.ts';
+export { createPrivacy, type Privacy } from './private-copies.ts';
+export {
+  type BackupQuestion,
+  type BackupState,
+  findCopy,
+  isCopyOf,
+  readBackup,
+} from './read-backup.ts';
+export {
+  assertMovable,
+  type BackupWrite,
+  markBackup,
+  mendBackup,
+  writeBackup,
+} from './write-backup.ts';

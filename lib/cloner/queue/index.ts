@@ -1,0 +1,17 @@
+/**
+ * Copies of this process: one per target and digest, a limited number at once, namespaces in turn.
+ * It says where a copy stands, and sheds load; it knows nothing of registries.
+ */
+export {
+  type Copies,
+  type Copy,
+  type CopyKey,
+  type CopyPlace,
+  createCopies,
+  type Find,
+  toCopyId,
+  type Work,
+} from './copies.ts';
+export { describeProgress } from './describe-progress.ts';
+export { createCrowd } from './load-shedder.ts';
+export { watchCopies } from './watch-copies.ts';

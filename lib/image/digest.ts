@@ -1,0 +1,34 @@
+import { createHash } from 'node:crypto';
+
+const digestPattern = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}$/;
+const digestLengths = new Map([
+  ['sha256', 64],
+  ['sha384', 96],
+  ['sha512', 128],
+]);
+
+/** Whether `text` is a digest that a registry can know: sha256, sha384 or sha512 in lower-case hex. */
+export function isDigest(text: string): boolean {
+  return digestProblem(text) === undefined;
+}
+
+/** Why `text` is not a digest, as a clause; absent where it is one. */
+export function digestProblem(text: string): string | undefined {
+  if (!digestPattern.test(text)) return 'the digest is malformed';
+  const [algorithm = '', hex = ''] = text.split(':');
+  const length = digestLengths.get(algorithm);
+  if (length === undefined) return `the digest algorithm ${algorithm} is not supported`;
+  if (hex.length !== length) return `a ${algorithm} digest has ${length} hexadecimal digits`;
+  return /^[0-9a-f]+$/.test(hex) ? undefined : 'the digest must be lower case';
+}
+
+/** `sha256` of `sha256:…`. */
+export function algorithmOf(digest: string): string {
+  return digest.slice(0, digest.indexOf(':'));
+}
+
+/** The digest of `bytes`, in the algorithm of the digest `like`. */
+export function digestOf(bytes: Uint8Array, like = 'sha256:'): string {
+  const algorithm = algorithmOf(like);
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+}
