@@ -83,7 +83,7 @@ export interface ImageCloner {
    * Whether a registry has everything below a digest that it has. Rejects where it does not say. Absent where nobody can find out
    * without pulling.
    */
-  isWhole?(
+  isComplete?(
     image: Repository & { readonly digest: string },
     access: RegistryAccess,
     signal: AbortSignal,
@@ -162,7 +162,7 @@ export interface LeaseStore {
 }
 
 /** A manifest in the backup: what is below it, and what a person may want to know of it. */
-export interface ShelvedManifest {
+export interface BackupManifest {
   /** Those that an index lists. */
   readonly children: readonly string[];
   /** Config and layers, without those that a registry need not have. */
@@ -174,7 +174,7 @@ export interface ShelvedManifest {
 }
 
 /** An image without layers, as it is to be written to the byte. */
-export interface TinyImage {
+export interface EmptyImage {
   readonly mediaType: string;
   readonly manifest: string;
   readonly digest: string;
@@ -186,17 +186,17 @@ export interface TinyImage {
  * One repository of the backup, for the people who look after it: reviews need none of this, and a docker daemon could do none of it.
  * What is not known for sure is thrown, never taken for absent. Failures are `CloneError`s `BACKUP_…`.
  */
-export interface BackupShelf {
+export interface BackupRepository {
   /** Every tag; none where nothing was ever pushed. */
   tags(signal: AbortSignal): Promise<readonly string[]>;
   /** The digest that a tag, or a digest, stands for. */
   resolve(reference: string, signal: AbortSignal): Promise<string | undefined>;
-  read(digest: string, signal: AbortSignal): Promise<ShelvedManifest | undefined>;
+  read(digest: string, signal: AbortSignal): Promise<BackupManifest | undefined>;
   hasBlob(digest: string, signal: AbortSignal): Promise<boolean>;
-  /** Makes a tag hold what is on the shelf already. */
+  /** Makes a tag hold what is on the repository already. */
   tag(digest: string, tag: string, signal: AbortSignal): Promise<void>;
   /** Makes a tag hold an image that is written for it. */
-  put(image: TinyImage, tag: string, signal: AbortSignal): Promise<void>;
+  put(image: EmptyImage, tag: string, signal: AbortSignal): Promise<void>;
   /** Removes a manifest, with every tag that holds it. Resolves with what puts it back, without the tags. */
   remove(digest: string, signal: AbortSignal): Promise<() => Promise<void>>;
 }

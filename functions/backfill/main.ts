@@ -2,7 +2,7 @@ import { ConfigError } from '../../lib/errors.ts';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
 import { createBackfill } from '../../lib/fleet/backfill.ts';
 import { findOptedIn } from '../../lib/fleet/find-subjects.ts';
-import { createPace } from '../../lib/fleet/pace.ts';
+import { createThroughputFloor } from '../../lib/fleet/pace.ts';
 import { formatSubject } from '../../lib/fleet/subject.ts';
 import { walk } from '../../lib/fleet/walk.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
@@ -78,7 +78,7 @@ async function main(): Promise<number> {
     store,
     policy,
     ensure: bench.ensure,
-    pace: createPace({ perMinute, now, sleep }),
+    pace: createThroughputFloor({ perMinute, now, sleep }),
     ...(rolloutTimeoutMs !== undefined && {
       awaitRollout: createAwaitRollout({ store, now, sleep, timeoutMs: rolloutTimeoutMs }),
     }),

@@ -1,13 +1,13 @@
-import type { PatientEnsure } from '../../lib/cloner/ensure-until-done.ts';
+import type { EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
 import { type CloneOutcome, formatReference, type ReviewPolicy } from '../../lib/index.ts';
-import { createLimit } from '../../lib/util/semaphore.ts';
+import { createSemaphore } from '../../lib/util/semaphore.ts';
 import { formatMebibytes } from '../shared/display.ts';
 import { toWanted, type Wanted } from './wanted.ts';
 
 export interface CopyNamesOptions {
   readonly names: readonly string[];
   readonly policy: ReviewPolicy;
-  readonly ensure: PatientEnsure;
+  readonly ensure: EnsureUntilDone;
   /** Images that are looked at or copied at once. */
   readonly atOnce: number;
   readonly dryRun: boolean;
@@ -31,7 +31,7 @@ interface Told {
 /** Makes the backup hold every image, and tells of each as it is done. Resolves with whether it holds them all now. */
 export async function copyNames(options: CopyNamesOptions): Promise<boolean> {
   const { names, policy, atOnce, print, signal } = options;
-  const limit = createLimit(atOnce);
+  const limit = createSemaphore(atOnce);
   const wanted = names.map((name) => toWanted(name, policy));
   const ends = await Promise.all(
     wanted.map((each) =>

@@ -3,7 +3,7 @@ import { createLogger } from '../../lib/adapters/log.ts';
 import {
   type BackupRegistry,
   openBackupRegistry,
-  openTrust,
+  openCaBundle,
 } from '../../lib/adapters/registry/index.ts';
 import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
 import { type Config, parseConfig } from '../../lib/config/config.ts';
@@ -46,7 +46,7 @@ export async function openBackup(env: NodeJS.ProcessEnv): Promise<Backup> {
     {
       configuredHosts: [domain],
       insecureRegistries: config.insecureRegistries,
-      trust: file === undefined ? undefined : await openTrust({ file, logger }),
+      trust: file === undefined ? undefined : await openCaBundle({ file, logger }),
       maxImageBytes: undefined,
       insideCluster: isInsideCluster(env),
       proxy: readProxy(env),

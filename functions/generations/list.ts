@@ -7,7 +7,7 @@ import {
 } from '../../lib/generations/index.ts';
 import { formatReference } from '../../lib/image/reference.ts';
 import { holdTag } from '../../lib/image/tags.ts';
-import type { ShelvedManifest } from '../../lib/index.ts';
+import type { BackupManifest } from '../../lib/index.ts';
 import { formatTable } from '../shared/table.ts';
 import { type Backup, toBackupTag } from './backup.ts';
 import { formatBytes, formatDigest, formatTime } from './format.ts';
@@ -22,8 +22,8 @@ export async function listGenerations(
   signal: AbortSignal,
 ): Promise<boolean> {
   const target = toBackupTag(image, backup.location);
-  const shelf = await backup.registry.shelf(target, signal);
-  const holdings = await readHoldings(shelf, signal);
+  const repository = await backup.registry.repository(target, signal);
+  const holdings = await readHoldings(repository, signal);
   const generations = generationsOf(target.tag, holdings);
   const current = holdings.get(target.tag);
   const isStrange = current !== undefined && !generations.some(({ isCurrent }) => isCurrent);
@@ -34,7 +34,7 @@ export async function listGenerations(
     return false;
   }
   const rows = await inParallel(generations, async (generation) =>
-    toRow(generation, await shelf.read(generation.digest, signal)),
+    toRow(generation, await repository.read(generation.digest, signal)),
   );
   for (const line of formatTable([headers, ...rows])) print(line);
   const held = toHold(holdings.get(holdTag(target.tag)));
@@ -46,7 +46,7 @@ export async function listGenerations(
   return true;
 }
 
-function toRow(generation: Generation, manifest: ShelvedManifest | undefined): readonly string[] {
+function toRow(generation: Generation, manifest: BackupManifest | undefined): readonly string[] {
   const { digest, isCurrent, isHeld, since, tags } = generation;
   const state = [...(isCurrent ? ['current'] : []), ...(isHeld ? ['held'] : [])];
   const { bytes, platforms = [] } = manifest ?? {};

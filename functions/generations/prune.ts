@@ -48,15 +48,20 @@ export async function prune(
   const places = images.length > 0 ? toPlaces(images, backup) : await findPlaces(backup, signal);
   const rows: (readonly string[])[] = [];
   try {
-    for (const { tags, ...repository } of places) {
-      const shelf = await backup.registry.shelf(repository, signal);
+    for (const { tags, ...place } of places) {
+      const repository = await backup.registry.repository(place, signal);
       const rules: PruneRules = { keep, used, ...(tags !== undefined && { tags }) };
-      const old = await planPrune(shelf, await readHoldings(shelf, signal), rules, signal);
+      const old = await planPrune(
+        repository,
+        await readHoldings(repository, signal),
+        rules,
+        signal,
+      );
       for (const generation of old) {
         const verdict = await judge(generation, async () =>
-          apply ? await removeGeneration(shelf, generation, rules, signal) : undefined,
+          apply ? await removeGeneration(repository, generation, rules, signal) : undefined,
         );
-        rows.push([nameOf(repository, generation), formatDigest(generation.digest), verdict]);
+        rows.push([nameOf(place, generation), formatDigest(generation.digest), verdict]);
       }
     }
   } catch (error) {

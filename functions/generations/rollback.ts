@@ -1,4 +1,4 @@
-import { type Keeper, release, rollBack } from '../../lib/generations/index.ts';
+import { type RollbackContext, release, rollBack } from '../../lib/generations/index.ts';
 import { formatReference } from '../../lib/image/reference.ts';
 import { type Backup, toBackupTag } from './backup.ts';
 
@@ -11,8 +11,8 @@ export async function runRollback(
   signal: AbortSignal,
 ): Promise<boolean> {
   const target = toBackupTag(image, backup.location);
-  const keeper: Keeper = {
-    shelf: await backup.registry.shelf(target, signal),
+  const context: RollbackContext = {
+    repository: await backup.registry.repository(target, signal),
     backup: target,
     adoptExisting: backup.config.adoptExisting,
     now: Date.now,
@@ -20,7 +20,7 @@ export async function runRollback(
   };
   const name = formatReference(target);
   if (to === 'release') {
-    const held = await release(keeper);
+    const held = await release(context);
     print(
       held === undefined
         ? `${name} was not held`
@@ -28,7 +28,7 @@ export async function runRollback(
     );
     return true;
   }
-  const { digest, from } = await rollBack(keeper, to.digest);
+  const { digest, from } = await rollBack(context, to.digest);
   print(
     from === digest
       ? `${name} is at ${digest} already`

@@ -5,7 +5,7 @@ import { type Config, parseConfig } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
 import { findAll } from '../../lib/fleet/find-subjects.ts';
-import { createPace } from '../../lib/fleet/pace.ts';
+import { createThroughputFloor } from '../../lib/fleet/pace.ts';
 import { createRestore } from '../../lib/fleet/restore.ts';
 import { formatSubject } from '../../lib/fleet/subject.ts';
 import { walk } from '../../lib/fleet/walk.ts';
@@ -67,7 +67,7 @@ async function main(): Promise<number> {
     fieldManager,
     arePodsReviewed: workloads.includes('pods'),
     ...(backupPullSecret !== undefined && { backupPullSecret }),
-    pace: createPace({ perMinute, now, sleep }),
+    pace: createThroughputFloor({ perMinute, now, sleep }),
     ...(rolloutTimeoutMs !== undefined && {
       awaitRollout: createAwaitRollout({ store, now, sleep, timeoutMs: rolloutTimeoutMs }),
     }),

@@ -4,7 +4,7 @@ import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.t
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
 import type { Metrics } from '../../lib/adapters/metrics.ts';
-import { rememberSource } from '../../lib/cloner/source/index.ts';
+import { cacheResolve } from '../../lib/cloner/source/index.ts';
 import { namespaceOfService, toBackupNamespace } from '../../lib/config/backup-registry.ts';
 import type { ConfigReading } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
@@ -19,7 +19,7 @@ import type {
   WorkloadSecrets,
 } from '../../lib/index.ts';
 import { excludedNamespaces } from '../../lib/install/excluded-namespaces.ts';
-import { type Certificates, readCertificates } from '../webhook/certificates.ts';
+import { type Certificates, readCertificates } from './certificates.ts';
 
 /** What a configuration names, opened. */
 export interface Parts {
@@ -148,11 +148,11 @@ async function openCloner(options: PartsOptions): Promise<ImageCloner> {
   const { logger } = options;
   const { createDockerCloner, openDaemon } = await import('../../lib/adapters/docker/index.ts');
   const docker = await openDaemon({ dockerHost, logger });
-  return rememberSource(createDockerCloner({ docker }), { now: monotonicClock.now });
+  return cacheResolve(createDockerCloner({ docker }), { now: monotonicClock.now });
 }
 
 async function openRegistry({ reading, env, metrics, logger }: PartsOptions): Promise<ImageCloner> {
-  const { openRegistryCloner, openTrust } = await import('../../lib/adapters/registry/index.ts');
+  const { openRegistryCloner, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
   const { backup, insecureRegistries, sourceRegistries, registryCaFile, maxImageBytes } =
     reading.config;
   return openRegistryCloner({
@@ -161,7 +161,7 @@ async function openRegistry({ reading, env, metrics, logger }: PartsOptions): Pr
     trust:
       registryCaFile === undefined
         ? undefined
-        : await openTrust({
+        : await openCaBundle({
             file: registryCaFile,
             logger,
             onStale: (isStale) => metrics.fileIsStale('REGISTRY_CA_FILE', isStale),

@@ -1,6 +1,6 @@
 import type { ReportRow } from '../../lib/fleet/report.ts';
 import type { Subject } from '../../lib/fleet/subject.ts';
-import { createLimit } from '../../lib/util/semaphore.ts';
+import { createSemaphore } from '../../lib/util/semaphore.ts';
 import { formatTable } from './table.ts';
 
 export interface PrintReportOptions {
@@ -23,7 +23,7 @@ export async function printReport({
   empty,
   signal,
 }: PrintReportOptions): Promise<void> {
-  const limit = createLimit(maxObjects);
+  const limit = createSemaphore(maxObjects);
   const rows = await Promise.all(
     subjects.map((subject) =>
       limit.run(async () => {

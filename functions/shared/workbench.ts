@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createLogger } from '../../lib/adapters/log.ts';
 import { createMetrics } from '../../lib/adapters/metrics.ts';
 import { toEnsureBackup } from '../../lib/admission/handler.ts';
-import { createPatientEnsure, type PatientEnsure } from '../../lib/cloner/ensure-until-done.ts';
+import { createEnsureUntilDone, type EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
 import { createCopies, watchCopies } from '../../lib/cloner/queue/index.ts';
 import { type Config, readConfig } from '../../lib/config/config.ts';
 import { formatReference, type Reference, type ReviewPolicy } from '../../lib/index.ts';
@@ -15,7 +15,7 @@ export interface Workbench {
   readonly config: Config;
   readonly policy: ReviewPolicy;
   /** Makes the backup hold an image, as the webhook does, and shows how far it is. */
-  readonly ensure: PatientEnsure;
+  readonly ensure: EnsureUntilDone;
   /** Ends copies that run. What they moved stays in the backup for the next time; no tag has moved. */
   stop(): void;
 }
@@ -60,7 +60,7 @@ export async function openWorkbench({
     logger,
     now,
   });
-  const patient = createPatientEnsure({ ensureBackup, sleep });
+  const patient = createEnsureUntilDone({ ensureBackup, sleep });
   return {
     config,
     policy: parts.policy,

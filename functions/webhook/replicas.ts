@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { monotonicClock } from '../../lib/adapters/clock.ts';
 import type { Copies } from '../../lib/cloner/queue/index.ts';
 import {
-  createLeaseGate,
+  createLeaseBreaker,
   type SharedCopies,
   shareCopies,
 } from '../../lib/cloner/replicas/index.ts';
@@ -35,7 +35,7 @@ export function openReplica({ copies, env, logger }: ReplicaOptions): SharedCopi
   };
   return shareCopies({
     copies,
-    store: createLeaseGate({ open, clock: monotonicClock, logger }),
+    store: createLeaseBreaker({ open, clock: monotonicClock, logger }),
     // A container that starts again in the same pod is another replica.
     holder: `${pod ?? 'image-cloner'}_${randomBytes(4).toString('hex')}`,
     clock: monotonicClock,

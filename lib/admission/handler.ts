@@ -166,7 +166,7 @@ async function cloneAll(
     return new Map();
   }
   const { uid, dryRun, namespace, username } = plan.request;
-  const isPerson = !isController(username);
+  const isInteractive = !isController(username);
   const outcomes = new Map<string, CloneOutcome>();
   // What is answered before the copy is done goes on behind, so it must not end with the caller's connection.
   const isDetached = plan.isImpatient || !plan.rewrites;
@@ -180,7 +180,7 @@ async function cloneAll(
         backup,
         pod,
         namespace,
-        isPerson,
+        isInteractive,
         dryRun,
         budgetMs,
         ...(plan.isImpatient && { copyWaitMs: controllerCopyWaitMs }),

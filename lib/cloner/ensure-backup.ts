@@ -12,30 +12,36 @@ import type {
 } from '../ports.ts';
 import {
   assertMovable,
-  type BackupQuestion,
+  type BackupQuery,
   type BackupWrite,
   createAskBackup,
-  createPatrol,
-  createPrivacy,
+  createIntegrityCheck,
+  createPrivateCopies,
   findCopy,
   findHold,
+  type IntegrityCheckDeps,
   isCopyOf,
   markBackup,
   mendBackup,
-  type PatrolDeps,
   readBackup,
   writeBackup,
 } from './backup/index.ts';
-import { type EnsureRequest, type Errand, lateBackup, toQuestion, waitFor } from './clone-task.ts';
+import {
+  type CloneTask,
+  type EnsureRequest,
+  lateBackup,
+  toQuestion,
+  waitFor,
+} from './clone-task.ts';
 import { isBackupsFault, isUnmarkable, orFailure } from './failures.ts';
 import { createFallBack } from './fall-back.ts';
 import { type Found, toReady } from './found.ts';
-import { createKeepHeld } from './keep-held.ts';
-import { type Copies, createCrowd, describeProgress, type Find } from './queue/index.ts';
-import { createOutages, createRateLimits } from './registry-health/index.ts';
+import { type Copies, createLoadShedder, describeProgress, type Find } from './queue/index.ts';
+import { createCircuitBreaker, createRateLimits } from './registry-health/index.ts';
 import { createReport } from './report.ts';
-import { type CheckedSource, createSourceCheck } from './source/index.ts';
+import { type CheckedSource, createCheckSource } from './source/index.ts';
 import { createStartCopy } from './start-copy.ts';
+import { createUseHeld } from './use-held.ts';
 
 export interface EnsureDeps {
   readonly cloner: ImageCloner;
@@ -55,8 +61,8 @@ export interface EnsureDeps {
   readonly now: () => number;
   /** Milliseconds since 1970, for what is written down. @default the system's clock */
   readonly wallClock?: (() => number) | undefined;
-  /** Runs what nobody waits for, see `createPatrol`. */
-  readonly soon?: PatrolDeps['soon'];
+  /** Runs what nobody waits for, see `createIntegrityCheck`. */
+  readonly soon?: IntegrityCheckDeps['soon'];
 }
 
 /** How long the backup may take to say whether another replica has made a copy; no review may be left that waits. */
@@ -75,39 +81,37 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   const { cloner, now, wallClock = Date.now } = deps;
   const report = createReport(deps);
   const start = createStartCopy({ ...deps, report, wallClock });
-  const outages = createOutages({ now });
+  const breaker = createCircuitBreaker({ now });
   const limits = createRateLimits({ now });
-  const crowd = createCrowd();
-  const askBackup = createAskBackup({ ...deps, outages, limits });
-  const checkSource = createSourceCheck({
+  const crowd = createLoadShedder();
+  const askBackup = createAskBackup({ ...deps, breaker, limits });
+  const checkSource = createCheckSource({
     cloner,
-    outages,
+    breaker,
     limits,
     credentials: deps.sourceCredentials,
     workloadSecrets: deps.workloadSecrets,
     now,
   });
-  const privacy = createPrivacy({
+  const privateCopies = createPrivateCopies({
     cloner,
     isEnabled: deps.workloadSecrets !== undefined,
     cluster: deps.clusterId,
     toPublic: deps.privateToPublic,
   });
 
-  const patrol = createPatrol({ cloner, logger: deps.logger, now, soon: deps.soon });
-  const keepHeld = createKeepHeld(start);
-  const fallBack = createFallBack({ cloner, askBackup, privacy, patrol });
+  const integrity = createIntegrityCheck({ cloner, logger: deps.logger, now, soon: deps.soon });
+  const useHeld = createUseHeld(start);
+  const fallBack = createFallBack({ cloner, askBackup, privateCopies, integrity });
 
   return async function ensureBackup(request) {
     const startedAt = now();
     const remainingMs = (): number => Math.max(0, request.budgetMs - (now() - startedAt));
     const outcome = await orFailure(() =>
       crowd.run(request.namespace ?? '', request.signal, async (signal) => {
-        const errand = await lookIntoBackup({ ...request, signal }, remainingMs);
-        const found = await find(errand);
-        return 'status' in found
-          ? found
-          : toReady(errand, found, now() - startedAt, deps.pinDigests);
+        const task = await lookIntoBackup({ ...request, signal }, remainingMs);
+        const found = await find(task);
+        return 'status' in found ? found : toReady(task, found, now() - startedAt, deps.pinDigests);
       }),
     );
     report.outcome(request, outcome, now() - startedAt);
@@ -117,7 +121,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   async function lookIntoBackup(
     request: EnsureRequest,
     remainingMs: () => number,
-  ): Promise<Errand> {
+  ): Promise<CloneTask> {
     const access = { side: 'backup', credentials: await deps.backupCredentials() } as const;
     const backup = { ...request.backup, tag: request.backup.tag ?? 'latest' };
     const asking = { ...request, backup, access, remainingMs };
@@ -126,48 +130,48 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   }
 
   /** The source first; whatever is wrong with it, what we have is used. */
-  async function find(errand: Errand): Promise<Found | CloneOutcome> {
-    const { source, pod, isPerson, signal, state } = errand;
+  async function find(task: CloneTask): Promise<Found | CloneOutcome> {
+    const { source, pod, isInteractive, signal, state } = task;
     try {
-      const budgetMs = errand.remainingMs();
+      const budgetMs = task.remainingMs();
       const hasBackup = state.digest !== undefined && state.isOurs;
       // Who was given no time has kept nobody waiting.
-      if (!hasBackup && budgetMs < errand.budgetMs / 4) throw lateBackup(errand);
-      const options = { budgetMs, hasBackup, pod, isPerson, signal };
-      return await bring(errand, await checkSource(source, options));
+      if (!hasBackup && budgetMs < task.budgetMs / 4) throw lateBackup(task);
+      const options = { budgetMs, hasBackup, pod, isInteractive, signal };
+      return await bring(task, await checkSource(source, options));
     } catch (error) {
       if (isBackupsFault(error)) throw error;
-      return await fallBack(errand, error);
+      return await fallBack(task, error);
     }
   }
 
   /** The source is there: copy it unless the backup holds it already. */
-  async function bring(errand: Errand, checked: CheckedSource): Promise<Found | CloneOutcome> {
-    const { source, backup, state, dryRun } = errand;
+  async function bring(task: CloneTask, checked: CheckedSource): Promise<Found | CloneOutcome> {
+    const { source, backup, state, dryRun } = task;
     const { digest } = state;
     const warnings = platformWarnings(source, checked);
-    const opened = { source, checked, namespace: errand.pod?.namespace };
+    const opened = { source, checked, namespace: task.pod?.namespace };
     // Whoever opens the source now has opened what it held before: a held or a copied digest alike.
-    const admit = (digest: string) => async (question: BackupQuestion) =>
-      await privacy.admit(question, opened, digest);
+    const admit = (digest: string) => async (question: BackupQuery) =>
+      await privateCopies.admit(question, opened, digest);
     const isCurrent =
       digest !== undefined &&
       (source.digest !== undefined ||
-        (await askBackup(errand, (question) => isCopyOf(question, digest, checked.digest))));
+        (await askBackup(task, (question) => isCopyOf(question, digest, checked.digest))));
     if (isCurrent && (state.isOurs || dryRun)) {
       if (!dryRun) {
-        await askBackup(errand, admit(checked.digest));
-        patrol.lookLater(toQuestion(errand, cloner), digest, () => mend(errand, checked, digest));
+        await askBackup(task, admit(checked.digest));
+        integrity.checkLater(toQuestion(task, cloner), digest, () => mend(task, checked, digest));
       }
       return { digest, result: 'present', warnings };
     }
     if (!isCurrent) assertMovable(backup, state, deps.adoptExisting);
     // Where there is no tag yet, a hold is found when it is written.
     const movesOn = digest !== undefined && !isCurrent && source.digest === undefined;
-    const held = movesOn ? await askBackup(errand, findHold) : undefined;
+    const held = movesOn ? await askBackup(task, findHold) : undefined;
     if (held !== undefined) {
-      if (!dryRun) await askBackup(errand, admit(held));
-      return await keepHeld(errand, held, warnings);
+      if (!dryRun) await askBackup(task, admit(held));
+      return await useHeld(task, held, warnings);
     }
     if (dryRun) {
       const known = cloner.keepsDigest ? { digest: checked.digest } : {};
@@ -175,21 +179,21 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     }
     const work = async (write: BackupWrite): Promise<CopyResult> => {
       if (isCurrent) return await markBackup(write, digest);
-      await privacy.beforeCopy(write, opened);
+      await privateCopies.markBeforeCopy(write, opened);
       return await writeBackup(write, source, checked, state);
     };
     const find: Find = (signal) =>
-      askBackup({ ...errand, signal, remainingMs: () => maxFindMs }, (question) =>
+      askBackup({ ...task, signal, remainingMs: () => maxFindMs }, (question) =>
         findCopy(question, source, checked.digest),
       );
     try {
       const purpose = isCurrent ? 'mark' : source.digest === undefined ? 'move' : 'pin';
-      const opener = checked.openedBy === 'workload' ? errand.pod?.namespace : undefined;
-      const copy = start({ ...errand, opener }, checked.digest, purpose, work, find);
-      const copied = await waitFor(copy, errand);
+      const credentialNamespace = checked.openedBy === 'workload' ? task.pod?.namespace : undefined;
+      const copy = start({ ...task, credentialNamespace }, checked.digest, purpose, work, find);
+      const copied = await waitFor(copy, task);
       if (copied === undefined) return { status: 'pending', ...describeProgress(copy) };
       // Whoever waited for another namespace's copy has opened the image too.
-      if (!(await isAnswered(errand, admit(copied.digest)))) {
+      if (!(await isAnswered(task, admit(copied.digest)))) {
         return { status: 'pending', ...describeProgress(copy) };
       }
       const all = [...warnings, ...(copied.warnings ?? [])];
@@ -209,14 +213,14 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     }
   }
 
-  /** Whether there was time to ask. Who is given next to none is not to blame for a silence, and whoever comes back has more. */
+  /** Whether there was time to ask. Who is given next to none is not to blame for a timeoutError, and whoever comes back has more. */
   async function isAnswered(
-    errand: Errand,
-    question: (question: BackupQuestion) => Promise<void>,
+    task: CloneTask,
+    question: (question: BackupQuery) => Promise<void>,
   ): Promise<boolean> {
-    const hadTime = errand.remainingMs() >= minAnswerMs;
+    const hadTime = task.remainingMs() >= minAnswerMs;
     try {
-      await askBackup(errand, question);
+      await askBackup(task, question);
       return true;
     } catch (error) {
       const isLate = error instanceof CloneError && error.code === 'BACKUP_UNAVAILABLE';
@@ -226,10 +230,10 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   }
 
   /** Copies again what the backup has lost, from where it has just been seen. */
-  async function mend(errand: Errand, checked: CheckedSource, digest: string): Promise<void> {
-    const { source, backup, uid } = errand;
+  async function mend(task: CloneTask, checked: CheckedSource, digest: string): Promise<void> {
+    const { source, backup, uid } = task;
     if (checked.digest !== digest) return;
-    const copy = start(errand, digest, 'mend', (write) => mendBackup(write, source, checked));
+    const copy = start(task, digest, 'mend', (write) => mendBackup(write, source, checked));
     const copied = await copy.wait(new AbortController().signal);
     deps.logger.info({ uid, backup: formatReference(backup), ...copied }, 'the backup is mended');
   }

@@ -3,13 +3,13 @@ import type { EnsureBackup } from './ensure-backup.ts';
 
 type EnsureRequest = Parameters<EnsureBackup>[0];
 
-export interface PatientDeps {
+export interface EnsureUntilDoneDeps {
   readonly ensureBackup: EnsureBackup;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** As `EnsureBackup`, for callers without a deadline: it is pending only where the signal ended the waiting. */
-export type PatientEnsure = (request: Omit<EnsureRequest, 'budgetMs'>) => Promise<CloneOutcome>;
+export type EnsureUntilDone = (request: Omit<EnsureRequest, 'budgetMs'>) => Promise<CloneOutcome>;
 
 /** How long a registry may take to answer, and how long is waited before the source is asked once more. */
 const roundMs = 60_000;
@@ -17,7 +17,10 @@ const roundMs = 60_000;
 const pauseMs = 1_000;
 
 /** Waits for a copy as long as it takes, where a review would say that it goes on. */
-export function createPatientEnsure({ ensureBackup, sleep }: PatientDeps): PatientEnsure {
+export function createEnsureUntilDone({
+  ensureBackup,
+  sleep,
+}: EnsureUntilDoneDeps): EnsureUntilDone {
   return async (request) => {
     const { signal } = request;
     for (;;) {

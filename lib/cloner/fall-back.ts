@@ -1,23 +1,28 @@
 import { CloneError } from '../errors.ts';
 import { formatReference } from '../image/reference.ts';
 import type { ImageCloner } from '../ports.ts';
-import type { AskBackup, Patrol, Privacy } from './backup/index.ts';
-import { type Errand, toQuestion } from './clone-task.ts';
+import type { AskBackup, IntegrityCheck, PrivateCopies } from './backup/index.ts';
+import { type CloneTask, toQuestion } from './clone-task.ts';
 import type { Found } from './found.ts';
 
 /** Uses what the backup holds where the source fails with `error`, or throws that again with what stands against it. */
-export type FallBack = (errand: Errand, error: unknown) => Promise<Found>;
+export type FallBack = (task: CloneTask, error: unknown) => Promise<Found>;
 
 export interface FallBackDeps {
   readonly cloner: ImageCloner;
   readonly askBackup: AskBackup;
-  readonly privacy: Pick<Privacy, 'assertServed'>;
-  readonly patrol: Pick<Patrol, 'isUsable'>;
+  readonly privateCopies: Pick<PrivateCopies, 'assertServedTo'>;
+  readonly integrity: Pick<IntegrityCheck, 'isUsable'>;
 }
 
-export function createFallBack({ cloner, askBackup, privacy, patrol }: FallBackDeps): FallBack {
-  return async (errand, error) => {
-    const { source, backup, state, pod } = errand;
+export function createFallBack({
+  cloner,
+  askBackup,
+  privateCopies,
+  integrity,
+}: FallBackDeps): FallBack {
+  return async (task, error) => {
+    const { source, backup, state, pod } = task;
     const { digest } = state;
     if (!(error instanceof CloneError) || digest === undefined) throw error;
     if (!state.isOurs) {
@@ -29,9 +34,9 @@ export function createFallBack({ cloner, askBackup, privacy, patrol }: FallBackD
       );
     }
     const fallback = { digest, namespace: pod?.namespace };
-    await askBackup(errand, (question) => privacy.assertServed(question, fallback, error));
-    const ms = errand.remainingMs();
-    if (!(await patrol.isUsable(toQuestion(errand, cloner), digest, ms))) {
+    await askBackup(task, (question) => privateCopies.assertServedTo(question, fallback, error));
+    const ms = task.remainingMs();
+    if (!(await integrity.isUsable(toQuestion(task, cloner), digest, ms))) {
       throw withObjection(
         error,
         'its backup is not whole any more: the backup registry has lost parts of it',

@@ -1,6 +1,6 @@
 import { formatReference } from '../image/reference.ts';
 import type { CloneOutcome } from '../ports.ts';
-import type { Errand } from './clone-task.ts';
+import type { CloneTask } from './clone-task.ts';
 
 /** What is to be used, and how it came to be there. */
 export interface Found {
@@ -12,7 +12,7 @@ export interface Found {
 
 /** The same for the review: the name that is written into the object. */
 export function toReady(
-  { source, backup }: Errand,
+  { source, backup }: CloneTask,
   found: Found,
   durationMs: number,
   pinDigests: boolean,

@@ -1,13 +1,13 @@
 import { canonicalReference } from '../image/reference.ts';
 import type { CopyProgress, CopyResult, ImageCloner } from '../ports.ts';
 import type { BackupWrite } from './backup/index.ts';
-import type { Errand } from './clone-task.ts';
+import type { CloneTask } from './clone-task.ts';
 import type { Copies, Copy, CopyKey, Find, Work } from './queue/index.ts';
 import type { Report } from './report.ts';
 
 /** Starts what writes into the backup, or joins it. */
 export type StartCopy = (
-  errand: Errand,
+  task: CloneTask,
   digest: string,
   purpose: CopyKey['purpose'],
   work: (write: BackupWrite) => Promise<CopyResult>,
@@ -30,18 +30,25 @@ export function createStartCopy({
   adoptExisting,
   wallClock,
 }: StartCopyDeps): StartCopy {
-  return (errand, digest, purpose, work, find) => {
-    const { backup, access, namespace = '', isPerson = true, opener } = errand;
+  return (task, digest, purpose, work, find) => {
+    const { backup, access, namespace = '', isInteractive = true, credentialNamespace } = task;
     const { domain, path, tag } = backup;
     const target = canonicalReference({ domain, path, tag });
-    const log = report.progress(errand);
-    const key: CopyKey = { target, sourceDigest: digest, purpose, namespace, isPerson, opener };
+    const log = report.progress(task);
+    const key: CopyKey = {
+      target,
+      sourceDigest: digest,
+      purpose,
+      namespace,
+      isInteractive,
+      credentialNamespace,
+    };
     const writing: Work = (signal, share) => {
       const onProgress = (progress: CopyProgress): void => {
         share(progress);
         log(progress);
       };
-      return report.copy(errand, () =>
+      return report.copy(task, () =>
         work({ cloner, backup, access, adoptExisting, signal, onProgress, wallClock }),
       );
     };

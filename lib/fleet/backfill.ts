@@ -1,7 +1,7 @@
 import { type CloneOutcomes, completeReview } from '../admission/complete.ts';
 import { backfillAnnotation } from '../admission/judge.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
-import type { PatientEnsure } from '../cloner/ensure-until-done.ts';
+import type { EnsureUntilDone } from '../cloner/ensure-until-done.ts';
 import { canonicalReference, formatReference } from '../image/reference.ts';
 import type { CloneOutcome } from '../ports.ts';
 import { type Assessment, assess, isOpen } from './assess.ts';
@@ -17,7 +17,7 @@ import type { StepEnd } from './walk.ts';
 export interface BackfillDeps extends FollowRolloutDeps {
   readonly store: Pick<WorkloadStore, 'read' | 'patch'>;
   readonly policy: ReviewPolicy;
-  readonly ensure: PatientEnsure;
+  readonly ensure: EnsureUntilDone;
   readonly pace: Pace;
   /** A value that the annotation never had. */
   readonly stamp: () => string;
@@ -121,7 +121,7 @@ export function createBackfill(deps: BackfillDeps): Backfill {
 }
 
 /** One answer for one image and one set of pull secrets, which is enough for a report. */
-function rememberOutcomes(ensure: PatientEnsure): PatientEnsure {
+function rememberOutcomes(ensure: EnsureUntilDone): EnsureUntilDone {
   const known = new Map<string, Promise<CloneOutcome>>();
   return async (request) => {
     const key = JSON.stringify([canonicalReference(request.source), request.pod]);

@@ -1,11 +1,11 @@
 import type { CloneOutcomes } from '../admission/complete.ts';
 import type { ReviewPlan } from '../admission/plan.ts';
-import type { PatientEnsure } from '../cloner/ensure-until-done.ts';
+import type { EnsureUntilDone } from '../cloner/ensure-until-done.ts';
 
 /** Makes the backup hold every image of a plan, however long that takes; with `dryRun`, only looks. */
 export async function ensureAll(
   plan: Pick<ReviewPlan, 'images' | 'pod' | 'request'>,
-  ensure: PatientEnsure,
+  ensure: EnsureUntilDone,
   { dryRun, signal }: { readonly dryRun: boolean; readonly signal: AbortSignal },
 ): Promise<CloneOutcomes> {
   const { pod, request } = plan;

@@ -167,13 +167,13 @@ function toOperations(
         ],
   );
   if (images.length === 0) return [];
-  const isWhole = held.every(({ original }) => original !== undefined);
+  const isComplete = held.every(({ original }) => original !== undefined);
   const annotations = [originalImagesAnnotation, backfillAnnotation].filter((key) =>
     workload.annotations.has(key),
   );
   return [
     ...images,
-    ...(isWhole ? toPullSecretOperations(workload, backupPullSecret) : []),
+    ...(isComplete ? toPullSecretOperations(workload, backupPullSecret) : []),
     ...annotations.map((key) => ({
       op: 'remove',
       path: `/metadata/annotations/${escapePointer(key)}`,

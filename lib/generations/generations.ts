@@ -1,7 +1,7 @@
 import { toHold } from '../cloner/backup/index.ts';
 import { generationTag, holdTag, roleOf, shortHex } from '../image/tags.ts';
-import type { BackupShelf } from '../ports.ts';
-import { createLimit } from '../util/semaphore.ts';
+import type { BackupRepository } from '../ports.ts';
+import { createSemaphore } from '../util/semaphore.ts';
 
 /** Every tag of a repository and the digest that it holds. */
 export type Holdings = ReadonlyMap<string, string>;
@@ -24,11 +24,14 @@ export interface Generation {
 const parallelQuestions = 8;
 
 /** Asks for every tag of a repository. */
-export async function readHoldings(shelf: BackupShelf, signal: AbortSignal): Promise<Holdings> {
-  const tags = await shelf.tags(signal);
+export async function readHoldings(
+  repository: BackupRepository,
+  signal: AbortSignal,
+): Promise<Holdings> {
+  const tags = await repository.tags(signal);
   const held = await inParallel(tags, async (tag) => {
     signal.throwIfAborted();
-    return [tag, await shelf.resolve(tag, signal)] as const;
+    return [tag, await repository.resolve(tag, signal)] as const;
   });
   return new Map(held.flatMap(([tag, digest]) => (digest === undefined ? [] : [[tag, digest]])));
 }
@@ -78,7 +81,7 @@ export async function inParallel<Item, Result>(
   items: readonly Item[],
   work: (item: Item) => Promise<Result>,
 ): Promise<readonly Result[]> {
-  const limit = createLimit(parallelQuestions);
+  const limit = createSemaphore(parallelQuestions);
   return await Promise.all(items.map((item) => limit.run(() => work(item))));
 }
 

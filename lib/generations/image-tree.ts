@@ -1,11 +1,11 @@
-import type { BackupShelf } from '../ports.ts';
+import type { BackupRepository } from '../ports.ts';
 import { inParallel } from './generations.ts';
 
 /** Deeper than any image is nested. */
 const maxManifests = 1_000;
 
 /** All manifests below a digest, itself included, and the blobs that they name. */
-export interface ShelvedImage {
+export interface ImageTree {
   readonly manifests: ReadonlySet<string>;
   readonly blobs: ReadonlySet<string>;
   /** Manifests that the backup does not have. */
@@ -13,18 +13,18 @@ export interface ShelvedImage {
 }
 
 /** Reads an image in the backup from its root down. */
-export async function readShelved(
-  shelf: BackupShelf,
+export async function readImageTree(
+  repository: BackupRepository,
   root: string,
   signal: AbortSignal,
-): Promise<ShelvedImage> {
+): Promise<ImageTree> {
   const manifests = new Set([root]);
   const blobs = new Set<string>();
   const missing: string[] = [];
   // A set is read in the order in which it grows.
   for (const digest of manifests) {
     if (manifests.size > maxManifests) throw new RangeError(`${root} has too many parts`);
-    const manifest = await shelf.read(digest, signal);
+    const manifest = await repository.read(digest, signal);
     if (manifest === undefined) missing.push(digest);
     for (const child of manifest?.children ?? []) manifests.add(child);
     for (const blob of manifest?.blobs ?? []) blobs.add(blob);
@@ -34,15 +34,15 @@ export async function readShelved(
 
 /** What an image in the backup lacks; nothing where a node could pull it. */
 export async function findMissing(
-  shelf: BackupShelf,
+  repository: BackupRepository,
   root: string,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const { blobs, missing } = await readShelved(shelf, root, signal);
+  const { blobs, missing } = await readImageTree(repository, root, signal);
   if (missing.length > 0) return missing;
   const held = await inParallel([...blobs], async (digest) => ({
     digest,
-    isThere: await shelf.hasBlob(digest, signal),
+    isThere: await repository.hasBlob(digest, signal),
   }));
   return held.filter(({ isThere }) => !isThere).map(({ digest }) => digest);
 }

@@ -4,4 +4,4 @@
  */
 export { type Generation, generationsOf, inParallel, readHoldings } from './generations.ts';
 export { type OldGeneration, type PruneRules, planPrune, removeGeneration } from './prune.ts';
-export { type Keeper, release, rollBack } from './rollback.ts';
+export { type RollbackContext, release, rollBack } from './rollback.ts';

@@ -1,6 +1,6 @@
 import { CloneError } from '../errors.ts';
 import { generationTag, roleOf } from '../image/tags.ts';
-import type { BackupShelf } from '../ports.ts';
+import type { BackupRepository } from '../ports.ts';
 import {
   type Generation,
   generationsOf,
@@ -9,7 +9,7 @@ import {
   isGeneration,
   readHoldings,
 } from './generations.ts';
-import { readShelved } from './image-tree.ts';
+import { readImageTree } from './image-tree.ts';
 import { isTakenUp, remove } from './remove.ts';
 
 export interface PruneRules {
@@ -45,12 +45,12 @@ type Old = ReadonlyMap<string, readonly string[]>;
  * other tag, no hold, and no index that stays. Where it cannot be told, it stays.
  */
 export async function planPrune(
-  shelf: BackupShelf,
+  repository: BackupRepository,
   holdings: Holdings,
   rules: PruneRules,
   signal: AbortSignal,
 ): Promise<readonly OldGeneration[]> {
-  return (await judge(shelf, holdings, findOld(holdings, rules), rules, signal)).old;
+  return (await judge(repository, holdings, findOld(holdings, rules), rules, signal)).old;
 }
 
 /**
@@ -58,35 +58,35 @@ export async function planPrune(
  * holds it; the disk's space comes back with the registry's own garbage collection. Resolves with `false` where it stays.
  */
 export async function removeGeneration(
-  shelf: BackupShelf,
+  repository: BackupRepository,
   { digest, of }: OldGeneration,
   rules: PruneRules,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const before = await readSurely(shelf, signal);
+  const before = await readSurely(repository, signal);
   if (of.some((tag) => newest(tag, before, rules).some((young) => young.digest === digest))) {
     return false;
   }
-  const { parts } = await judge(shelf, before, new Map([[digest, of]]), rules, signal);
+  const { parts } = await judge(repository, before, new Map([[digest, of]]), rules, signal);
   const own = parts.get(digest);
   if (own === undefined) return false;
   const removal = { digest, of, parts: own, before };
-  if (await isTakenUp(shelf, removal, signal)) return false;
-  return await remove(shelf, removal, signal);
+  if (await isTakenUp(repository, removal, signal)) return false;
+  return await remove(repository, removal, signal);
 }
 
 /**
  * Everything that tags hold. One that is listed and said not to be there may hold what is to go: one of several registries behind one
  * address has not heard of it yet. Only what tells of other tags may be in that state, for some registries leave it behind.
  */
-async function readSurely(shelf: BackupShelf, signal: AbortSignal): Promise<Holdings> {
-  const holdings = await readHoldings(shelf, signal);
-  const listed = await shelf.tags(signal);
+async function readSurely(repository: BackupRepository, signal: AbortSignal): Promise<Holdings> {
+  const holdings = await readHoldings(repository, signal);
+  const listed = await repository.tags(signal);
   const doubtful = listed.filter(
     (name) => !holdings.has(name) && !listed.some((of) => isMarkName(name, of)),
   );
   const found = await inParallel(doubtful, async (name) => {
-    const digest = await shelf.resolve(name, signal);
+    const digest = await repository.resolve(name, signal);
     if (digest !== undefined) return [name, digest] as const;
     throw new CloneError(
       'BACKUP_UNAVAILABLE',
@@ -97,7 +97,7 @@ async function readSurely(shelf: BackupShelf, signal: AbortSignal): Promise<Hold
 }
 
 async function judge(
-  shelf: BackupShelf,
+  repository: BackupRepository,
   holdings: Holdings,
   old: Old,
   rules: PruneRules,
@@ -112,10 +112,10 @@ async function judge(
 
   const going = new Set(candidates.map(({ digest }) => digest));
   const read = async (digest: string): Promise<readonly string[]> => [
-    ...(await readShelved(shelf, digest, signal)).manifests,
+    ...(await readImageTree(repository, digest, signal)).manifests,
   ];
   const readWhole = async (digest: string): Promise<readonly string[]> => {
-    const { manifests, missing } = await readShelved(shelf, digest, signal);
+    const { manifests, missing } = await readImageTree(repository, digest, signal);
     if (!missing.includes(digest)) return [...manifests];
     throw new CloneError(
       'BACKUP_UNAVAILABLE',

@@ -1,8 +1,8 @@
 import { CloneError } from '../errors.ts';
 import { generationTag, holdTag } from '../image/tags.ts';
-import type { BackupShelf } from '../ports.ts';
+import type { BackupRepository } from '../ports.ts';
 import { type Holdings, inParallel, readHoldings } from './generations.ts';
-import { readShelved } from './image-tree.ts';
+import { readImageTree } from './image-tree.ts';
 
 /** One generation that goes. */
 export interface Removal {
@@ -20,15 +20,15 @@ export interface Removal {
  * have made it a part of something new. A copy begins with a tag that was not there.
  */
 export async function isTakenUp(
-  shelf: BackupShelf,
+  repository: BackupRepository,
   removal: Removal,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { of, before } = removal;
-  const appeared = (await shelf.tags(signal)).filter((tag) => !before.has(tag));
+  const appeared = (await repository.tags(signal)).filter((tag) => !before.has(tag));
   const doubtful = new Set([...of.flatMap((tag) => [tag, holdTag(tag)]), ...appeared]);
-  const held = await inParallel([...doubtful], (tag) => shelf.resolve(tag, signal));
-  const below = await readNew(shelf, removal, held, signal);
+  const held = await inParallel([...doubtful], (tag) => repository.resolve(tag, signal));
+  const below = await readNew(repository, removal, held, signal);
   return [removal.digest, ...removal.parts].some((digest) => below.manifests.has(digest));
 }
 
@@ -38,31 +38,32 @@ export async function isTakenUp(
  * where the generation is among it.
  */
 export async function remove(
-  shelf: BackupShelf,
+  repository: BackupRepository,
   removal: Removal,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { digest, of, parts } = removal;
   const putBack: (() => Promise<void>)[] = [];
   // The root before its parts: killed in between, no image has lost one. And back in the other order.
-  for (const manifest of [digest, ...parts]) putBack.unshift(await shelf.remove(manifest, signal));
-  const after = await readHoldings(shelf, signal);
-  await restoreTags(shelf, removal, after, signal);
+  for (const manifest of [digest, ...parts])
+    putBack.unshift(await repository.remove(manifest, signal));
+  const after = await readHoldings(repository, signal);
+  await restoreTags(repository, removal, after, signal);
 
-  const { missing } = await readNew(shelf, removal, [...after.values()], signal);
+  const { missing } = await readNew(repository, removal, [...after.values()], signal);
   const isRootNeeded = missing.has(digest);
   const needed = parts.some((part) => missing.has(part)) ? putBack.slice(0, -1) : [];
   for (const put of isRootNeeded ? putBack : needed) await put();
   const holders = of.filter(
     (tag) => isRootNeeded || [tag, holdTag(tag)].some((name) => after.get(name) === digest),
   );
-  for (const tag of holders) await shelf.tag(digest, generationTag(tag, digest), signal);
+  for (const tag of holders) await repository.tag(digest, generationTag(tag, digest), signal);
   return holders.length === 0;
 }
 
 /** By digest, some registries remove what they were not asked to; and a tag that has just moved here is gone as well. */
 async function restoreTags(
-  shelf: BackupShelf,
+  repository: BackupRepository,
   { digest, before }: Removal,
   after: Holdings,
   signal: AbortSignal,
@@ -72,7 +73,7 @@ async function restoreTags(
   const names = lost.map(([tag]) => tag).join(', ');
   const message = `with ${digest} the registry removed other tags, too: ${names}; nothing more is removed`;
   try {
-    for (const [tag, held] of lost) await shelf.tag(held, tag, signal);
+    for (const [tag, held] of lost) await repository.tag(held, tag, signal);
   } catch (error) {
     throw new CloneError('BACKUP_REFUSED', message, { cause: error });
   }
@@ -81,7 +82,7 @@ async function restoreTags(
 
 /** What is below digests that were not there before, and what of it the registry does not have. */
 async function readNew(
-  shelf: BackupShelf,
+  repository: BackupRepository,
   { digest, before }: Removal,
   held: readonly (string | undefined)[],
   signal: AbortSignal,
@@ -91,7 +92,7 @@ async function readNew(
   const roots = new Set(
     held.flatMap((root) => (root === undefined || known.has(root) ? [] : root)),
   );
-  const read = await inParallel([...roots], (root) => readShelved(shelf, root, signal));
+  const read = await inParallel([...roots], (root) => readImageTree(repository, root, signal));
   return {
     manifests: new Set(read.flatMap(({ manifests }) => [...manifests])),
     missing: new Set(read.flatMap(({ missing }) => missing)),

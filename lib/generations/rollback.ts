@@ -2,13 +2,13 @@ import { assertMovable, released, toHold } from '../cloner/backup/index.ts';
 import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import { generationTag, holdTag, moveTag, roleOf } from '../image/tags.ts';
-import type { BackupShelf } from '../ports.ts';
+import type { BackupRepository } from '../ports.ts';
 import { inParallel } from './generations.ts';
 import { findMissing } from './image-tree.ts';
 
 /** One tag of the backup and who looks after it. */
-export interface Keeper {
-  readonly shelf: BackupShelf;
+export interface RollbackContext {
+  readonly repository: BackupRepository;
   readonly backup: Reference & { readonly tag: string };
   readonly adoptExisting: boolean;
   /** Milliseconds since 1970. */
@@ -28,60 +28,64 @@ const shortestHex = 6;
  * Moves a tag to one of its generations and holds it there. The hold is written first: a process killed in between has left a tag that
  * no review moves on; the same command again moves it back, and so does the next review that finds another digest at its source.
  */
-export async function rollBack(keeper: Keeper, wanted: string): Promise<RolledBack> {
-  const { shelf, backup, signal, now } = keeper;
+export async function rollBack(context: RollbackContext, wanted: string): Promise<RolledBack> {
+  const { repository, backup, signal, now } = context;
   const { tag } = backup;
-  const digest = await findGeneration(keeper, wanted);
-  const missing = await findMissing(shelf, digest, signal);
+  const digest = await findGeneration(context, wanted);
+  const missing = await findMissing(repository, digest, signal);
   if (missing.length > 0) {
     throw new CloneError(
       'BACKUP_NOT_FOUND',
-      `${digest} is not whole any more, ${missing.join(', ')} is missing: ${nameOf(keeper)} stays where it is`,
+      `${digest} is not whole any more, ${missing.join(', ')} is missing: ${nameOf(context)} stays where it is`,
     );
   }
   const keepCurrent = async (): Promise<string | undefined> => {
-    const from = await shelf.resolve(tag, signal);
-    if (from !== undefined && from !== digest) await keep(keeper, from);
+    const from = await repository.resolve(tag, signal);
+    if (from !== undefined && from !== digest) await keep(context, from);
     return from;
   };
   await keepCurrent();
-  await shelf.tag(digest, holdTag(tag), signal);
+  await repository.tag(digest, holdTag(tag), signal);
   // A review that has not seen the hold may have moved the tag meanwhile, also one that was where it was to be.
   const from = await keepCurrent();
   if (from === digest) return { digest, from };
-  if (from !== undefined) await shelf.tag(digest, moveTag(tag, { at: now(), from }), signal);
-  await shelf.tag(digest, tag, signal);
-  if ((await shelf.resolve(tag, signal)) !== digest) {
+  if (from !== undefined) await repository.tag(digest, moveTag(tag, { at: now(), from }), signal);
+  await repository.tag(digest, tag, signal);
+  if ((await repository.resolve(tag, signal)) !== digest) {
     throw new CloneError(
       'BACKUP_REFUSED',
-      `${nameOf(keeper)} was moved by somebody else at the same time; try again, the hold is in force`,
+      `${nameOf(context)} was moved by somebody else at the same time; try again, the hold is in force`,
     );
   }
   return { digest, ...(from !== undefined && { from }) };
 }
 
 /** Ends a hold; resolves with the digest that was held, if one was. */
-export async function release({ shelf, backup, signal }: Keeper): Promise<string | undefined> {
+export async function release({
+  repository,
+  backup,
+  signal,
+}: RollbackContext): Promise<string | undefined> {
   const tag = holdTag(backup.tag);
-  const held = toHold(await shelf.resolve(tag, signal));
-  if (held !== undefined) await shelf.put(released, tag, signal);
+  const held = toHold(await repository.resolve(tag, signal));
+  if (held !== undefined) await repository.put(released, tag, signal);
   return held;
 }
 
 /** Only what has its generation tag may be left behind. */
 async function keep(
-  { shelf, backup, adoptExisting, signal }: Keeper,
+  { repository, backup, adoptExisting, signal }: RollbackContext,
   digest: string,
 ): Promise<void> {
   const generation = generationTag(backup.tag, digest);
-  const isOurs = (await shelf.resolve(generation, signal)) === digest;
+  const isOurs = (await repository.resolve(generation, signal)) === digest;
   assertMovable(backup, { digest, isOurs }, adoptExisting);
-  if (!isOurs) await shelf.tag(digest, generation, signal);
+  if (!isOurs) await repository.tag(digest, generation, signal);
 }
 
 /** A generation by its digest, or by the beginning of it. */
-async function findGeneration(keeper: Keeper, wanted: string): Promise<string> {
-  const { shelf, backup, signal } = keeper;
+async function findGeneration(context: RollbackContext, wanted: string): Promise<string> {
+  const { repository, backup, signal } = context;
   const { tag } = backup;
   const [, algorithm = '', hex = ''] = /^(?:(sha\d+):)?([0-9a-f]+)$/.exec(wanted) ?? [];
   if (hex.length < shortestHex) {
@@ -90,12 +94,12 @@ async function findGeneration(keeper: Keeper, wanted: string): Promise<string> {
       `${JSON.stringify(wanted)} is no digest, such as sha256:0123456789ab; ${shortestHex} hexadecimal digits are the least`,
     );
   }
-  const names = (await shelf.tags(signal)).filter((name) => {
+  const names = (await repository.tags(signal)).filter((name) => {
     const role = roleOf(name, tag);
     return role?.kind === 'generation' && (role.hex.startsWith(hex) || hex.startsWith(role.hex));
   });
   const held = await inParallel(names, async (name) => {
-    const digest = await shelf.resolve(name, signal);
+    const digest = await repository.resolve(name, signal);
     return digest !== undefined && generationTag(tag, digest) === name ? [digest] : [];
   });
   const found = held
@@ -105,7 +109,7 @@ async function findGeneration(keeper: Keeper, wanted: string): Promise<string> {
   if (digest === undefined) {
     throw new CloneError(
       'BACKUP_NOT_FOUND',
-      `the backup has no generation ${wanted} of ${nameOf(keeper)}`,
+      `the backup has no generation ${wanted} of ${nameOf(context)}`,
     );
   }
   if (found.length > 1) {
@@ -114,6 +118,6 @@ async function findGeneration(keeper: Keeper, wanted: string): Promise<string> {
   return digest;
 }
 
-function nameOf({ backup: { domain, path, tag } }: Keeper): string {
+function nameOf({ backup: { domain, path, tag } }: RollbackContext): string {
   return formatReference({ domain, path, tag });
 }

@@ -1,5 +1,5 @@
 /** `40 s`, `5 min`, `3 h`: rounded up, so that who waits that long is not too early. */
-export function formatWait(ms: number): string {
+export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.ceil(ms / 1000));
   if (seconds < 120) return `${seconds} s`;
   const minutes = Math.ceil(seconds / 60);

@@ -2,7 +2,7 @@
  * Runs `work` with a signal that comes `ms` after `signal`. What makes something at the other end is not left before it is
  * known what was made: it could not be taken back.
  */
-export async function withGrace<Result>(
+export async function withGracePeriod<Result>(
   signal: AbortSignal,
   ms: number,
   work: (signal: AbortSignal) => Promise<Result>,

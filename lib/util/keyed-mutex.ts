@@ -1,9 +1,9 @@
 /** Runs tasks with the same key one after the other. */
-export interface Locks {
+export interface KeyedMutex {
   run<Result>(key: string, task: () => Promise<Result>): Promise<Result>;
 }
 
-export function createLocks(): Locks {
+export function createKeyedMutex(): KeyedMutex {
   const last = new Map<string, Promise<unknown>>();
 
   return {

@@ -1,11 +1,11 @@
 /** Runs at most a fixed number of tasks at once; the rest wait in the order of their arrival. */
-export interface Limit {
+export interface Semaphore {
   run<Result>(task: () => Promise<Result>): Promise<Result>;
   /** How many tasks wait for their turn. */
   waiting(): number;
 }
 
-export function createLimit(max: number): Limit {
+export function createSemaphore(max: number): Semaphore {
   const queue: (() => void)[] = [];
   let running = 0;
 

@@ -1,5 +1,5 @@
 /** How fast something moves, from what it did in the last seconds. */
-export interface Rate {
+export interface ThroughputMeter {
   /** The sum so far; it may fall, when an attempt is taken back. */
   note(bytes: number): void;
   /** `undefined` until there is something to go by. */
@@ -14,7 +14,7 @@ const sampleMs = 250;
 /** The first bytes of a connection say nothing. */
 const minSpanMs = 500;
 
-export function createRate(now: () => number): Rate {
+export function createThroughputMeter(now: () => number): ThroughputMeter {
   let samples = [{ at: now(), bytes: 0 }];
   let latest = 0;
   let grewAt = now();

@@ -56,9 +56,9 @@ function createRandom(seed: number): (below: number) => number {
 /** Everything of a process that is thrown away when it is killed is made anew for each step. */
 async function take({ bench, at }: Run, step: Step): Promise<void> {
   const tag = '1';
-  const shelf = await bench.shelf(path);
+  const repository = await bench.repository(path);
   const keeper = {
-    shelf,
+    repository,
     backup: { domain: bench.backup.host, path, tag },
     adoptExisting: false,
     now: () => at,
@@ -76,8 +76,13 @@ async function take({ bench, at }: Run, step: Step): Promise<void> {
       return;
     case 'prune': {
       const rules = { keep, used: new Set<string>() };
-      for (const old of await planPrune(shelf, await readHoldings(shelf, signal), rules, signal)) {
-        if (old.keptBecause === undefined) await removeGeneration(shelf, old, rules, signal);
+      for (const old of await planPrune(
+        repository,
+        await readHoldings(repository, signal),
+        rules,
+        signal,
+      )) {
+        if (old.keptBecause === undefined) await removeGeneration(repository, old, rules, signal);
       }
       return;
     }

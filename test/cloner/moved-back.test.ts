@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { rememberSource } from '../../lib/cloner/source/cached-resolver.ts';
+import { cacheResolve } from '../../lib/cloner/source/cached-resolver.ts';
 import { type AdmissionHandler, createAdmissionHandler } from '../../lib/index.ts';
 import { createFakeCloner, type FakeCloner, pushedDigest } from '../support/fake-cloner.ts';
 import { deployment, policy, review } from '../support/reviews.ts';
@@ -11,7 +11,7 @@ const newer = `sha256:${'b'.repeat(64)}`;
 /** A replica that remembers what sources hold, as all do with CLONER=docker. */
 function start(cloner: FakeCloner): AdmissionHandler {
   return createAdmissionHandler({
-    cloner: rememberSource(cloner, { now: () => 0 }),
+    cloner: cacheResolve(cloner, { now: () => 0 }),
     policy: policy(),
     now: () => 0,
     wallClock: () => 0,

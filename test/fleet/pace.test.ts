@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createPace } from '../../lib/fleet/pace.ts';
+import { createThroughputFloor } from '../../lib/fleet/pace.ts';
 
-describe('createPace', () => {
+describe('createThroughputFloor', () => {
   it('lets the first go at once and keeps the others apart, work in between included', async () => {
     let clock = 1_000;
     const slept: number[] = [];
-    const pace = createPace({
+    const pace = createThroughputFloor({
       perMinute: 12,
       now: () => clock,
       sleep: async (ms) => {

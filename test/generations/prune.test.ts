@@ -3,7 +3,7 @@ import { afterEach, describe, it } from 'node:test';
 import { readHoldings } from '../../lib/generations/generations.ts';
 import { type PruneRules, planPrune, removeGeneration } from '../../lib/generations/prune.ts';
 import { generationTag, moveTag } from '../../lib/image/tags.ts';
-import type { BackupShelf } from '../../lib/index.ts';
+import type { BackupRepository } from '../../lib/index.ts';
 import {
   answer,
   type Image,
@@ -28,7 +28,7 @@ afterEach(async () => {
 
 interface Stage {
   readonly bench: Bench;
-  readonly shelf: BackupShelf;
+  readonly repository: BackupRepository;
   /** As a copy, on the n-th day of 2026. */
   readonly move: (tag: string, image: Image, day: number) => void;
   readonly put: (tag: string, image: Image) => void;
@@ -42,7 +42,7 @@ async function open(): Promise<Stage> {
   const opened = await openBench();
   bench = opened;
   const { backup } = opened;
-  const shelf = await opened.shelf('acme/app');
+  const repository = await opened.repository('acme/app');
   const names = new Map(
     [one, two, three, four].map(({ digest }, index) => [digest, `#${index + 1}`]),
   );
@@ -51,10 +51,10 @@ async function open(): Promise<Stage> {
   };
   const full = (rules: Partial<PruneRules>): PruneRules => ({ keep: 2, used: new Set(), ...rules });
   const readPlan = async (rules: Partial<PruneRules>) =>
-    await planPrune(shelf, await readHoldings(shelf, signal), full(rules), signal);
+    await planPrune(repository, await readHoldings(repository, signal), full(rules), signal);
   return {
     bench: opened,
-    shelf,
+    repository,
     put,
     move: (tag, image, day) => {
       const from = backup.store.manifest('acme/app', tag)?.digest;
@@ -70,15 +70,16 @@ async function open(): Promise<Stage> {
       ),
     apply: async (rules = {}) => {
       for (const old of await readPlan(rules)) {
-        if (old.keptBecause === undefined) await removeGeneration(shelf, old, full(rules), signal);
+        if (old.keptBecause === undefined)
+          await removeGeneration(repository, old, full(rules), signal);
       }
     },
   };
 }
 
 /** Removes a generation of the tag `1`, of which only the newest is to be kept. */
-function removeOld(shelf: BackupShelf, digest: string): Promise<boolean> {
-  return removeGeneration(shelf, { digest, of: ['1'] }, { keep: 1, used: new Set() }, signal);
+function removeOld(repository: BackupRepository, digest: string): Promise<boolean> {
+  return removeGeneration(repository, { digest, of: ['1'] }, { keep: 1, used: new Set() }, signal);
 }
 
 describe('planPrune', () => {
@@ -232,12 +233,12 @@ describe('removeGeneration', () => {
   });
 
   it('keeps what the tag has come back to since', async () => {
-    const { shelf, move, tags } = await open();
+    const { repository, move, tags } = await open();
     for (const [day, image] of [one, two, one, two].entries()) move('1', image, day + 1);
     const rules = { keep: 2, used: new Set<string>() };
 
     assert.equal(
-      await removeGeneration(shelf, { digest: one.digest, of: ['1'] }, rules, signal),
+      await removeGeneration(repository, { digest: one.digest, of: ['1'] }, rules, signal),
       false,
     );
     assert.ok(tags().includes(generationTag('1', one.digest)));
@@ -259,12 +260,12 @@ describe('removeGeneration', () => {
   });
 
   it('looks again right before, and keeps what somebody has taken up since', async () => {
-    const { shelf, move, put, tags } = await open();
+    const { repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
     put('golden', one);
 
-    assert.equal(await removeOld(shelf, one.digest), false);
+    assert.equal(await removeOld(repository, one.digest), false);
     assert.ok(tags().includes('golden'));
   });
 
@@ -287,7 +288,7 @@ describe('removeGeneration', () => {
   });
 
   it('looks at the tag once more when all else is read, and keeps what it has come back to', async () => {
-    const { bench, shelf, move, put, tags } = await open();
+    const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
     // What upstream has taken back is copied, or rolled back to, while the rest is read.
@@ -296,13 +297,13 @@ describe('removeGeneration', () => {
       return await next(exchange);
     });
 
-    assert.equal(await removeOld(shelf, one.digest), false);
+    assert.equal(await removeOld(repository, one.digest), false);
     assert.ok(tags().includes('1'));
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
   it('keeps what has become a part of something new while the rest was read', async () => {
-    const { bench, shelf, move, put, tags } = await open();
+    const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
     const index = makeIndex([one, three]);
@@ -311,7 +312,7 @@ describe('removeGeneration', () => {
       return await next(exchange);
     });
 
-    assert.equal(await removeOld(shelf, one.digest), false);
+    assert.equal(await removeOld(repository, one.digest), false);
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
@@ -332,7 +333,7 @@ describe('removeGeneration', () => {
         },
         { times: 1 },
       );
-      return await removeOld(stage.shelf, digest);
+      return await removeOld(stage.repository, digest);
     }
 
     it('as a part', async () => {
@@ -389,14 +390,14 @@ describe('removeGeneration', () => {
   });
 
   it('removes nothing where the registry lists a hold and says that it is not there', async () => {
-    const { bench, shelf, move, put, tags } = await open();
+    const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
     put('1.hold', one);
     // One of several behind one address has not heard of it yet.
     bench.backup.faults.add(({ path }) => path.endsWith('/1.hold'), answer(404));
 
-    await assert.rejects(removeOld(shelf, one.digest), {
+    await assert.rejects(removeOld(repository, one.digest), {
       code: 'BACKUP_UNAVAILABLE',
       message: /^the registry lists 1\.hold and does not show it just now: nothing is removed/,
     });
@@ -404,19 +405,19 @@ describe('removeGeneration', () => {
   });
 
   it('does not mind tags of what was removed, which some registries go on listing', async () => {
-    const { bench, shelf, move, put, tags } = await open();
+    const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
     const dangling = generationTag('1', four.digest);
     put(dangling, four);
     bench.backup.faults.add(({ path }) => path.endsWith(`/${dangling}`), answer(404));
 
-    assert.equal(await removeOld(shelf, one.digest), true);
+    assert.equal(await removeOld(repository, one.digest), true);
     assert.ok(!tags().includes(generationTag('1', one.digest)));
   });
 
   it('removes nothing where the registry does not show what a tag holds', async () => {
-    const { bench, shelf, move } = await open();
+    const { bench, repository, move } = await open();
     const kept = makeIndex([one, two]);
     move('1', makeIndex([one]), 1);
     move('1', kept, 2);
@@ -426,12 +427,12 @@ describe('removeGeneration', () => {
       answer(404),
     );
 
-    await assert.rejects(removeOld(shelf, old), { code: 'BACKUP_UNAVAILABLE' });
+    await assert.rejects(removeOld(repository, old), { code: 'BACKUP_UNAVAILABLE' });
     assert.ok(bench.backup.store.manifests('acme/app').includes(one.digest));
   });
 
   it('stops at a registry that removes more than it is told to', async () => {
-    const { bench, shelf, move, put } = await open();
+    const { bench, repository, move, put } = await open();
     move('1', one, 1);
     move('1', two, 2);
     put('golden', three);
@@ -440,7 +441,7 @@ describe('removeGeneration', () => {
       return await next(exchange);
     });
 
-    await assert.rejects(removeOld(shelf, one.digest), {
+    await assert.rejects(removeOld(repository, one.digest), {
       message: /the registry removed other tags, too: golden; nothing more is removed$/,
     });
   });

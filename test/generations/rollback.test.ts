@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { released } from '../../lib/cloner/backup/hold.ts';
-import { type Keeper, release, rollBack } from '../../lib/generations/rollback.ts';
+import { type RollbackContext, release, rollBack } from '../../lib/generations/rollback.ts';
 import { answer, makeImage, makeIndex, on, seed } from '../../lib/memory-registry/index.ts';
 import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';
 
@@ -22,7 +22,7 @@ afterEach(async () => {
 /** `acme/app:1` was `old` and is `current`. */
 async function open(): Promise<{
   readonly bench: Bench;
-  readonly keeper: Keeper;
+  readonly keeper: RollbackContext;
   readonly held: (tag: string) => string | undefined;
 }> {
   const opened = await openBench();
@@ -35,7 +35,7 @@ async function open(): Promise<{
   return {
     bench: opened,
     keeper: {
-      shelf: await opened.shelf('acme/app'),
+      repository: await opened.repository('acme/app'),
       backup: { domain: 'registry.example', path: 'acme/app', tag: '1' },
       adoptExisting: false,
       now: () => at,

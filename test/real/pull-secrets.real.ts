@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
 import { openNamespaceReader } from '../../lib/adapters/kubernetes/index.ts';
 import { openRegistryCloner } from '../../lib/adapters/registry/index.ts';
-import { createSourceCheck } from '../../lib/cloner/source/check-source.ts';
+import { createCheckSource } from '../../lib/cloner/source/check-source.ts';
 import type { Credentials, ImageCloner, WorkloadSecrets } from '../../lib/index.ts';
 import { createMemoryLog } from '../support/memory-log.ts';
 import { type ApiServer, startApiServer } from './support/api-server.ts';
@@ -235,7 +235,7 @@ describe('pull secrets of a real API server', () => {
       signal,
     );
     const source = { domain: registry.host, path: 'team/app', tag: '1' };
-    const check = createSourceCheck({
+    const check = createCheckSource({
       cloner,
       credentials: { credentialsFor: (image) => Promise.resolve(keyring.find(image)) },
       now: Date.now,
@@ -262,7 +262,7 @@ describe('pull secrets of a real API server', () => {
 
   it('leaves the image closed to a namespace without the Role', async () => {
     const { keyring } = await secrets.keyring({ namespace: 'b', names: ['pod-pull'] }, signal);
-    const check = createSourceCheck({
+    const check = createCheckSource({
       cloner,
       credentials: { credentialsFor: (image) => Promise.resolve(keyring.find(image)) },
       now: Date.now,

@@ -1,10 +1,10 @@
 import type { Logger, WorkloadSecrets } from '../../ports.ts';
 import { untilAborted } from '../../util/abort.ts';
+import { createTtlCache } from '../../util/ttl-cache.ts';
 import type { Lookup, NamespaceReader, Secret } from '../kubernetes/namespace-reader.ts';
 import { parseDockerConfigJson, parseDockercfg } from './docker-config.ts';
 import { createKeyring, type KeyringEntry } from './keyring.ts';
 import { pullSecretWarning } from './pull-secret-warning.ts';
-import { createShortMemory } from './short-memory.ts';
 
 export interface PullSecretsDeps {
   readonly reader: Pick<NamespaceReader, 'readSecret' | 'readPullSecretNames'>;
@@ -46,8 +46,8 @@ export function createPullSecrets({
   now = Date.now,
 }: PullSecretsDeps): WorkloadSecrets {
   const memory = { forMs, maxEntries, now, isLasting };
-  const secrets = createShortMemory<PullSecret>(memory);
-  const accounts = createShortMemory<Lookup<readonly string[]>>(memory);
+  const secrets = createTtlCache<PullSecret>(memory);
+  const accounts = createTtlCache<Lookup<readonly string[]>>(memory);
 
   /** Shared by all who ask for it at the same time, so it has a patience of its own and ends with nobody's review. */
   async function readSecret(namespace: string, name: string): Promise<PullSecret> {

@@ -10,7 +10,7 @@ import type {
   ImageCloner,
   RegistryAccess,
 } from '../../ports.ts';
-import { createLocks } from '../../util/keyed-mutex.ts';
+import { createKeyedMutex } from '../../util/keyed-mutex.ts';
 import { createResolve } from './distribution.ts';
 import { type Attempt, isNotLocal, toCloneError } from './failure.ts';
 import { toAuthConfig, toName } from './names.ts';
@@ -31,7 +31,7 @@ const inspectSchema = v.object({ Id: v.string() });
  * manifest anew, so the copy's digest is not the source's. It needs nothing but the socket, and that is root on its node.
  */
 export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner {
-  const locks = createLocks();
+  const locks = createKeyedMutex();
   const resolve = createResolve(docker);
 
   async function copy(

@@ -1,6 +1,6 @@
 import type { Logger, NamespaceAnnotations } from '../../ports.ts';
 import { untilAborted } from '../../util/abort.ts';
-import { createShortMemory } from '../credentials/short-memory.ts';
+import { createTtlCache } from '../../util/ttl-cache.ts';
 import type { Lookup, NamespaceReader } from './namespace-reader.ts';
 
 export interface NamespaceAnnotationsDeps {
@@ -23,7 +23,7 @@ export function createNamespaceAnnotations({
   patienceMs = 1_000,
   now = Date.now,
 }: NamespaceAnnotationsDeps): NamespaceAnnotations {
-  const memory = createShortMemory<Lookup<ReadonlyMap<string, string>>>({
+  const memory = createTtlCache<Lookup<ReadonlyMap<string, string>>>({
     forMs,
     maxEntries,
     now,

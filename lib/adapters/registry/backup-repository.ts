@@ -1,19 +1,19 @@
 import * as v from 'valibot';
 import { CloneError } from '../../errors.ts';
 import { canonicalRepository, type Repository } from '../../image/reference.ts';
-import type { BackupShelf, RegistryAccess, ShelvedManifest, TinyImage } from '../../ports.ts';
+import type { BackupManifest, BackupRepository, EmptyImage, RegistryAccess } from '../../ports.ts';
 import {
-  look,
+  headOrGet,
   type OpenRepository,
   parseManifest,
   type RepositoryClient,
-  withSide,
+  withSideErrors,
 } from './client/index.ts';
 import { writeSmallBlob, writeTag } from './copy/index.ts';
 import { RegistryError, toCloneError } from './errors/index.ts';
 
 /** A person waits, and may be asked to wait a little longer than the API server. */
-const patience = { maxAttempts: 4, maxRetryAfterMs: 30_000 };
+const retryPolicy = { maxAttempts: 4, maxRetryAfterMs: 30_000 };
 
 const octets = 'application/octet-stream';
 
@@ -31,27 +31,27 @@ const platformsSchema = v.object({
   ),
 });
 
-/** Opens one repository of the backup registry for those who look after it. */
-export async function openShelf(
+/** Opens one repository of the backup registry for those who headOrGet after it. */
+export async function openBackupRepository(
   openRepository: OpenRepository,
   repository: Repository,
   access: RegistryAccess,
   signal: AbortSignal,
-): Promise<BackupShelf> {
+): Promise<BackupRepository> {
   const attempt = { side: access.side, image: repository };
   const client = await open(openRepository, repository, access, signal);
-  const sided = (within: AbortSignal): RepositoryClient => withSide(client, attempt, within);
+  const sided = (within: AbortSignal): RepositoryClient => withSideErrors(client, attempt, within);
 
   async function resolve(reference: string, within: AbortSignal): Promise<string | undefined> {
     try {
-      return (await look(client, reference, within))?.digest;
+      return (await headOrGet(client, reference, within))?.digest;
     } catch (error) {
       within.throwIfAborted();
       throw toCloneError(error, attempt);
     }
   }
 
-  async function read(digest: string, within: AbortSignal): Promise<ShelvedManifest | undefined> {
+  async function read(digest: string, within: AbortSignal): Promise<BackupManifest | undefined> {
     const served = await sided(within).getManifest(digest, within);
     if (served === undefined) return undefined;
     try {
@@ -83,7 +83,7 @@ export async function openShelf(
     await writeTag(sided(within), name, manifest, within);
   }
 
-  async function put(image: TinyImage, name: string, within: AbortSignal): Promise<void> {
+  async function put(image: EmptyImage, name: string, within: AbortSignal): Promise<void> {
     const { mediaType, digest, configDigest } = image;
     const to = sided(within);
     const [manifest, config] = [image.manifest, image.config].map((text) =>
@@ -151,7 +151,7 @@ async function open(
   signal: AbortSignal,
 ): Promise<RepositoryClient> {
   try {
-    return await openRepository(repository, access, patience, signal);
+    return await openRepository(repository, access, retryPolicy, signal);
   } catch (error) {
     throw toCloneError(error, { side: access.side, image: repository });
   }

@@ -16,25 +16,25 @@ import type {
 import { createBackoff } from '../../util/backoff.ts';
 import {
   assertNotSchema1,
-  type ConnectionsOptions,
-  createConnections,
+  type ClientPoolOptions,
+  createClientPool,
+  headOrGet,
   isIndexType,
-  look,
   type RepositoryClient,
-  withSide,
+  withSideErrors,
 } from './client/index.ts';
 import {
   copyImage,
   copyReferrers,
   createUploadOnce,
   type ImageCopy,
-  isWhole,
+  isComplete,
   writeMarkers,
   writeTag,
 } from './copy/index.ts';
 import { isTransient, RegistryError, toCloneError } from './errors/index.ts';
 
-export interface RegistryClonerOptions extends Omit<ConnectionsOptions, 'random' | 'now'> {
+export interface RegistryClonerOptions extends Omit<ClientPoolOptions, 'random' | 'now'> {
   /** @default no limit */
   readonly maxImageBytes?: number;
   readonly now?: () => number;
@@ -42,7 +42,7 @@ export interface RegistryClonerOptions extends Omit<ConnectionsOptions, 'random'
 }
 
 /** Questions are asked within a review's budget, copies have time. */
-const patience = {
+const retryPolicy = {
   question: { maxAttempts: 2, maxRetryAfterMs: 500 },
   copy: { maxAttempts: 5, maxRetryAfterMs: 60_000 },
   tag: { maxAttempts: 1, maxRetryAfterMs: 60_000 },
@@ -53,7 +53,7 @@ const patience = {
  */
 export function createRegistryCloner(options: RegistryClonerOptions): ImageCloner {
   const { maxImageBytes = Number.MAX_SAFE_INTEGER, now = Date.now, random = Math.random } = options;
-  const openRepository = createConnections({ ...options, now, random });
+  const openRepository = createClientPool({ ...options, now, random });
   const backoff = createBackoff({ sleep: options.sleep, random });
   const uploadOnce = createUploadOnce();
 
@@ -64,8 +64,8 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
   ): Promise<ResolvedImage | undefined> {
     const { side } = access;
     try {
-      const client = await openRepository(image, access, patience.question, signal);
-      const found = await look(client, image.digest ?? image.tag ?? 'latest', signal);
+      const client = await openRepository(image, access, retryPolicy.question, signal);
+      const found = await headOrGet(client, image.digest ?? image.tag ?? 'latest', signal);
       if (found === undefined) return undefined;
       // Old formats are refused here, before anybody waits for a copy.
       assertNotSchema1(found.mediaType);
@@ -114,7 +114,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     const { bytes, leftOut } = await orSourceError(() => copyImage(root, imageCopy), toSourceError);
     await writeTag(to, firstTag, root, signal);
     await repeat(signal, async () => {
-      const once = await open({ ...target, tag: firstTag }, targetAccess, signal, patience.tag);
+      const once = await open({ ...target, tag: firstTag }, targetAccess, signal, retryPolicy.tag);
       for (const tag of await moreTags(root.digest)) await writeTag(once, tag, root, signal);
     });
     const warnings = [
@@ -126,14 +126,14 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     return { digest: root.digest, bytes, ...(warnings.length > 0 && { warnings }) };
   }
 
-  /** Tags that readers look at: between two attempts somebody else may have moved them on, so it is asked anew which are to be written. */
+  /** Tags that readers headOrGet at: between two attempts somebody else may have moved them on, so it is asked anew which are to be written. */
   async function repeat(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await work();
       } catch (error) {
         signal.throwIfAborted();
-        if (!isTransient(error) || attempt >= patience.copy.maxAttempts) throw error;
+        if (!isTransient(error) || attempt >= retryPolicy.copy.maxAttempts) throw error;
         await backoff(attempt, signal);
       }
     }
@@ -144,12 +144,12 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     image: Reference & Repository,
     access: RegistryAccess,
     signal: AbortSignal,
-    howLong = patience.copy,
+    howLong = retryPolicy.copy,
   ): Promise<RepositoryClient> {
     const attempt = { side: access.side, image };
     try {
       const client = await openRepository(image, access, howLong, signal);
-      return withSide(client, attempt, signal);
+      return withSideErrors(client, attempt, signal);
     } catch (error) {
       throw toCloneError(error, attempt);
     }
@@ -163,7 +163,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     const image = { ...repository, digest };
     const client = await open(image, access, signal);
     try {
-      return await isWhole(client, digest, signal);
+      return await isComplete(client, digest, signal);
     } catch (error) {
       // What it serves may be no manifest.
       throw toCloneError(error, { side: access.side, image });
@@ -189,7 +189,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     return await (await open({ domain, path }, access, signal)).listTags(signal);
   }
 
-  return { keepsDigest: true, resolve, copy, isWhole: isWholeThere, mark, listTags };
+  return { keepsDigest: true, resolve, copy, isComplete: isWholeThere, mark, listTags };
 }
 
 /** What is wrong with the image itself is the source's fault. */

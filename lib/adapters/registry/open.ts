@@ -1,26 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError } from '../../errors.ts';
 import type { Repository } from '../../image/reference.ts';
-import type { BackupShelf, ImageCloner, RegistryAccess } from '../../ports.ts';
-import { listRepositories, openShelf } from './backup-repository.ts';
-import { type ConnectionsOptions, createConnections } from './client/index.ts';
+import type { BackupRepository, ImageCloner, RegistryAccess } from '../../ports.ts';
+import { listRepositories, openBackupRepository } from './backup-repository.ts';
+import { type ClientPoolOptions, createClientPool } from './client/index.ts';
 import { createRegistryCloner } from './cloner.ts';
 import {
+  type CaBundle,
   createFindEndpoint,
   createHttp,
   type Http,
-  type HttpAnswer,
   type HttpOptions,
+  type HttpResponse,
   headerOf,
-  type Trust,
 } from './http/index.ts';
 
 export interface RegistrySettings {
   /** Registries, beside those that are spoken to in plain http, that may be anywhere, private addresses included. */
   readonly configuredHosts: readonly string[];
   readonly insecureRegistries: readonly string[];
-  /** See `openTrust`; the system's certificates without it. */
-  readonly trust: Trust | undefined;
+  /** See `openCaBundle`; the system's certificates without it. */
+  readonly trust: CaBundle | undefined;
   readonly maxImageBytes: number | undefined;
   readonly insideCluster: boolean;
   readonly proxy: HttpOptions['proxy'];
@@ -42,10 +42,10 @@ export function openRegistryCloner(settings: RegistrySettings): ImageCloner {
   });
 }
 
-/** The backup registry for those who look after it. */
+/** The backup registry for those who headOrGet after it. */
 export interface BackupRegistry {
   /** One of its repositories. */
-  shelf(repository: Repository, signal: AbortSignal): Promise<BackupShelf>;
+  repository(repository: Repository, signal: AbortSignal): Promise<BackupRepository>;
   /** The repositories below a place in it, where it tells. */
   repositories(below: Repository, signal: AbortSignal): Promise<readonly Repository[]>;
 }
@@ -56,14 +56,14 @@ export function openBackupRegistry(
   access: RegistryAccess,
 ): BackupRegistry {
   const connections = toConnections(settings);
-  const open = createConnections({ now: Date.now, random: Math.random, ...connections });
+  const open = createClientPool({ now: Date.now, random: Math.random, ...connections });
   return {
-    shelf: (repository, signal) => openShelf(open, repository, access, signal),
+    repository: (repository, signal) => openBackupRepository(open, repository, access, signal),
     repositories: (below, signal) => listRepositories(open, below, access, signal),
   };
 }
 
-function toConnections(settings: RegistrySettings): Omit<ConnectionsOptions, 'now' | 'random'> {
+function toConnections(settings: RegistrySettings): Omit<ClientPoolOptions, 'now' | 'random'> {
   const { trust, insecureRegistries, insideCluster, proxy } = settings;
   const http = openHttp({
     configuredHosts: [...settings.configuredHosts, ...insecureRegistries],
@@ -81,7 +81,7 @@ function toConnections(settings: RegistrySettings): Omit<ConnectionsOptions, 'no
 }
 
 /** Docker Hub's `ratelimit-remaining: 99;w=21600`. */
-function readRemaining(headers: HttpAnswer['headers']): number | undefined {
+function readRemaining(headers: HttpResponse['headers']): number | undefined {
   const match = /^(\d{1,9})(;|$)/.exec(headerOf({ headers }, 'ratelimit-remaining') ?? '');
   return match === null ? undefined : Number(match[1]);
 }

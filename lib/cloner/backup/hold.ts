@@ -2,7 +2,7 @@ import { CloneError } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import { holdTag } from '../../image/tags.ts';
 import { isPassing } from '../failures.ts';
-import { type BackupQuestion, holds } from './read-backup.ts';
+import { type BackupQuery, holds } from './read-backup.ts';
 
 /**
  * What a hold is overwritten with when it ends. To delete the tag would be simpler, but distribution 2.8 deletes by digest only,
@@ -18,7 +18,7 @@ export const released = {
 } as const;
 
 /** The digest at which a person holds the tag; asked only when the tag is about to move. */
-export async function findHold(question: BackupQuestion): Promise<string | undefined> {
+export async function findHold(question: BackupQuery): Promise<string | undefined> {
   return toHold(await holds(question, holdTag(question.backup.tag)));
 }
 

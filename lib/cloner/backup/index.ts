@@ -4,10 +4,14 @@
  */
 export { type AskBackup, createAskBackup } from './ask-backup.ts';
 export { findHold, holdWarning, isPassable, released, toHold, unfinishedWarning } from './hold.ts';
-export { createPatrol, type Patrol, type PatrolDeps } from './integrity-check.ts';
-export { createPrivacy, type Privacy } from './private-copies.ts';
 export {
-  type BackupQuestion,
+  createIntegrityCheck,
+  type IntegrityCheck,
+  type IntegrityCheckDeps,
+} from './integrity-check.ts';
+export { createPrivateCopies, type PrivateCopies } from './private-copies.ts';
+export {
+  type BackupQuery,
   type BackupState,
   findCopy,
   isCopyOf,

@@ -3,21 +3,21 @@ import { canonicalRepository, formatReference } from '../../image/reference.ts';
 import type { ImageCloner, Logger } from '../../ports.ts';
 import { withDeadline } from '../../util/abort.ts';
 import { setRecent } from '../../util/bounded-map.ts';
-import { createLimit } from '../../util/semaphore.ts';
-import type { BackupQuestion } from './read-backup.ts';
+import { createSemaphore } from '../../util/semaphore.ts';
+import type { BackupQuery } from './read-backup.ts';
 
 /**
  * Looks whether what the backup holds is still whole: a registry whose garbage was collected at the wrong time has the manifest of an
  * image and not its layers, which nobody notices before a node pulls.
  */
-export interface Patrol {
+export interface IntegrityCheck {
   /** Soon after an answer, and seldom for one image: looks, and calls `mend` where something is missing. */
-  lookLater(question: BackupQuestion, digest: string, mend: () => Promise<unknown>): void;
+  checkLater(question: BackupQuery, digest: string, mend: () => Promise<unknown>): void;
   /** `false` only where something is known to be missing: whoever cannot be asked in time is trusted. */
-  isUsable(question: BackupQuestion, digest: string, withinMs: number): Promise<boolean>;
+  isUsable(question: BackupQuery, digest: string, withinMs: number): Promise<boolean>;
 }
 
-export interface PatrolDeps {
+export interface IntegrityCheckDeps {
   readonly cloner: ImageCloner;
   readonly logger: Logger;
   readonly now: () => number;
@@ -38,14 +38,19 @@ const maxLooks = 2;
 /** What is beyond that is looked at when it is asked for again. */
 const maxPutOff = 100;
 
-export function createPatrol({ cloner, logger, now, soon = inAMoment }: PatrolDeps): Patrol {
+export function createIntegrityCheck({
+  cloner,
+  logger,
+  now,
+  soon = inAMoment,
+}: IntegrityCheckDeps): IntegrityCheck {
   /** When an image was last looked at and found whole, or is going to be looked at. */
   const lookedAt = new Map<string, number>();
-  const looks = createLimit(maxLooks);
+  const looks = createSemaphore(maxLooks);
 
-  function lookLater(question: BackupQuestion, digest: string, mend: () => Promise<unknown>): void {
+  function checkLater(question: BackupQuery, digest: string, mend: () => Promise<unknown>): void {
     const key = toKey(question, digest);
-    if (cloner.isWhole === undefined || wasLookedAt(key)) return;
+    if (cloner.isComplete === undefined || wasLookedAt(key)) return;
     remember(key);
     soon(async () => {
       try {
@@ -67,20 +72,20 @@ export function createPatrol({ cloner, logger, now, soon = inAMoment }: PatrolDe
   }
 
   async function isUsable(
-    question: BackupQuestion,
+    question: BackupQuery,
     digest: string,
     withinMs: number,
   ): Promise<boolean> {
     const key = toKey(question, digest);
     if (wasLookedAt(key)) return true;
-    const isWhole = await look(question, digest, Math.min(shortLookMs, withinMs));
-    if (isWhole === true) remember(key);
-    return isWhole !== false;
+    const isComplete = await look(question, digest, Math.min(shortLookMs, withinMs));
+    if (isComplete === true) remember(key);
+    return isComplete !== false;
   }
 
   /** `undefined` where nobody can tell. */
   async function look(
-    { backup: { domain, path }, access, signal }: BackupQuestion,
+    { backup: { domain, path }, access, signal }: BackupQuery,
     digest: string,
     ms: number,
   ): Promise<boolean | undefined> {
@@ -88,7 +93,7 @@ export function createPatrol({ cloner, logger, now, soon = inAMoment }: PatrolDe
       new CloneError('BACKUP_UNAVAILABLE', `the backup registry ${domain} did not answer in time`);
     try {
       return await withDeadline({ ms, error, signal }, (within) =>
-        Promise.resolve(cloner.isWhole?.({ domain, path, digest }, access, within)),
+        Promise.resolve(cloner.isComplete?.({ domain, path, digest }, access, within)),
       );
     } catch (failure) {
       signal.throwIfAborted();
@@ -106,10 +111,10 @@ export function createPatrol({ cloner, logger, now, soon = inAMoment }: PatrolDe
     setRecent(lookedAt, key, now(), maxRemembered);
   }
 
-  return { lookLater, isUsable };
+  return { checkLater, isUsable };
 }
 
-function toKey({ backup }: BackupQuestion, digest: string): string {
+function toKey({ backup }: BackupQuery, digest: string): string {
   return `${canonicalRepository(backup)}@${digest}`;
 }
 

@@ -8,24 +8,24 @@ import {
 import { formatReference, type Reference } from '../../image/reference.ts';
 import type { ImageCloner } from '../../ports.ts';
 import type { CheckedSource } from '../source/index.ts';
-import { type BackupQuestion, holds } from './read-backup.ts';
+import { type BackupQuery, holds } from './read-backup.ts';
 import { isServedToAll } from './served-to-all.ts';
 
 /**
  * Private copies: those that a workload's own pull secret opened and that nobody can read anonymously. Marks in the backup say for
  * whom they were made, so that restarts and replicas know it too; only they are served when the source cannot be asked any more.
  */
-export interface Privacy {
+export interface PrivateCopies {
   /** Before a layer is written: marks the copy, and lets nothing private into a backup that anybody can read. */
-  beforeCopy(question: BackupQuestion, opened: OpenedImage): Promise<void>;
+  markBeforeCopy(question: BackupQuery, opened: OpenedImage): Promise<void>;
   /**
    * Whoever opens a private image by himself belongs to its audience from now on, for the digest that the backup has of it; where
    * it took nobody's credentials, everybody does.
    */
-  admit(question: BackupQuestion, opened: OpenedImage, digest: string): Promise<void>;
+  admit(question: BackupQuery, opened: OpenedImage, digest: string): Promise<void>;
   /** Throws the source's own error, with the reason, where the copy is private to others. */
-  assertServed(
-    question: BackupQuestion,
+  assertServedTo(
+    question: BackupQuery,
     fallback: { readonly digest: string; readonly namespace: string | undefined },
     sourceError: CloneError,
   ): Promise<void>;
@@ -39,7 +39,7 @@ interface OpenedImage {
   readonly namespace: string | undefined;
 }
 
-export interface PrivacyDeps {
+export interface PrivateCopiesDeps {
   readonly cloner: ImageCloner;
   /** Whether workloads' own pull secrets are read; without them nothing private is copied. */
   readonly isEnabled: boolean;
@@ -51,11 +51,16 @@ export interface PrivacyDeps {
 /** Facts that cannot change, so that an image that is there already costs no question. */
 const maxRemembered = 10_000;
 
-export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyDeps): Privacy {
+export function createPrivateCopies({
+  cloner,
+  isEnabled,
+  cluster,
+  toPublic,
+}: PrivateCopiesDeps): PrivateCopies {
   /** Copies that need no mark for a namespace: it has one, or they are not private. */
   const settled = new Set<string>();
 
-  async function beforeCopy(question: BackupQuestion, opened: OpenedImage): Promise<void> {
+  async function markBeforeCopy(question: BackupQuery, opened: OpenedImage): Promise<void> {
     const { checked, namespace } = opened;
     if (!isEnabled || namespace === undefined || checked.openedBy !== 'workload') return;
     if (await isPublicSource(opened, question.signal)) return;
@@ -65,7 +70,7 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
   }
 
   async function admit(
-    question: BackupQuestion,
+    question: BackupQuery,
     { checked, namespace }: OpenedImage,
     digest: string,
   ): Promise<void> {
@@ -84,8 +89,8 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
     remember(fact);
   }
 
-  async function assertServed(
-    question: BackupQuestion,
+  async function assertServedTo(
+    question: BackupQuery,
     { digest, namespace }: { readonly digest: string; readonly namespace: string | undefined },
     sourceError: CloneError,
   ): Promise<void> {
@@ -122,7 +127,7 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
 
   /** The audience first: a process killed in between has hidden the copy from everybody, and shown it to nobody. */
   async function mark(
-    question: BackupQuestion,
+    question: BackupQuery,
     digest: string,
     audience: Audience,
   ): Promise<readonly string[]> {
@@ -133,7 +138,7 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
   }
 
   async function write(
-    { backup, access, signal }: BackupQuestion,
+    { backup, access, signal }: BackupQuery,
     marks: readonly string[],
   ): Promise<void> {
     if (cloner.mark === undefined) throw new Error('this cloner cannot mark private copies');
@@ -141,7 +146,7 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
   }
 
   async function assertHidden(
-    question: BackupQuestion,
+    question: BackupQuery,
     [tag = '']: readonly string[],
     source: Reference,
   ): Promise<void> {
@@ -168,15 +173,15 @@ export function createPrivacy({ cloner, isEnabled, cluster, toPublic }: PrivacyD
     if (settled.size > maxRemembered && oldest !== undefined) settled.delete(oldest);
   }
 
-  return { beforeCopy, admit, assertServed };
+  return { markBeforeCopy, admit, assertServedTo };
 }
 
 /** Asked twice where it is not: once the source is gone nothing else says so, and a replica of the backup may lag behind. */
-async function isPrivate(question: BackupQuestion, digest: string): Promise<boolean> {
+async function isPrivate(question: BackupQuery, digest: string): Promise<boolean> {
   const mark = privateTag(digest);
   return ((await holds(question, mark)) ?? (await holds(question, mark))) !== undefined;
 }
 
-function toFact({ backup }: BackupQuestion, digest: string, namespace: string): string {
+function toFact({ backup }: BackupQuery, digest: string, namespace: string): string {
   return JSON.stringify([backup.domain, backup.path, digest, namespace]);
 }

@@ -11,7 +11,7 @@ export interface BackupState {
 }
 
 /** One tag in the backup, and how to ask for it. */
-export interface BackupQuestion {
+export interface BackupQuery {
   readonly cloner: ImageCloner;
   readonly backup: Reference & { readonly tag: string };
   readonly access: RegistryAccess;
@@ -19,10 +19,7 @@ export interface BackupQuestion {
 }
 
 /** Reads what the backup holds for `source`. */
-export async function readBackup(
-  question: BackupQuestion,
-  source: Reference,
-): Promise<BackupState> {
+export async function readBackup(question: BackupQuery, source: Reference): Promise<BackupState> {
   const { tag } = question.backup;
   const isPinned = source.digest !== undefined;
   const digest = isPinned ? await findPinned(question, source.digest) : await holds(question, tag);
@@ -33,13 +30,13 @@ export async function readBackup(
 }
 
 /** Whether we wrote it: it has the tag's generation tag. */
-export async function isMarked(question: BackupQuestion, digest: string): Promise<boolean> {
+export async function isMarked(question: BackupQuery, digest: string): Promise<boolean> {
   return (await holds(question, generationTag(question.backup.tag, digest))) === digest;
 }
 
 /** Whether `digest` is what a copy of `sourceDigest` looks like in the backup. */
 export async function isCopyOf(
-  question: BackupQuestion,
+  question: BackupQuery,
   digest: string,
   sourceDigest: string,
 ): Promise<boolean> {
@@ -50,7 +47,7 @@ export async function isCopyOf(
 
 /** The copy of `sourceDigest`, where the backup holds it by now and it was written by us. */
 export async function findCopy(
-  question: BackupQuestion,
+  question: BackupQuery,
   source: Reference,
   sourceDigest: string,
 ): Promise<CopyResult | undefined> {
@@ -63,13 +60,13 @@ export async function findCopy(
 
 /** The digest that a tag of the backup's repository holds now. */
 export async function holds(
-  { cloner, backup: { domain, path }, access, signal }: BackupQuestion,
+  { cloner, backup: { domain, path }, access, signal }: BackupQuery,
   tag: string,
 ): Promise<string | undefined> {
   return (await cloner.resolve({ domain, path, tag }, access, signal))?.digest;
 }
 
-async function findPinned(question: BackupQuestion, digest: string): Promise<string | undefined> {
+async function findPinned(question: BackupQuery, digest: string): Promise<string | undefined> {
   return question.cloner.keepsDigest
     ? digest
     : await holds(question, provenanceTag(question.backup.tag, digest));

@@ -1,14 +1,14 @@
 import { CloneError } from '../../errors.ts';
 import { privateTag } from '../../image/private-tags.ts';
 import { isGenerationTag } from '../../image/tags.ts';
-import { type BackupQuestion, holds } from './read-backup.ts';
+import { type BackupQuery, holds } from './read-backup.ts';
 
 /**
  * Whether the backup has made a copy with this digest for all, under whatever tag: it has a generation and no mark, and marks are written
  * first. Whoever opens the same image with a pull secret of his own takes it from nobody then. What is only a part of another image has
  * no tag. A backup that does not tell its tags has made none, as far as one knows.
  */
-export async function isServedToAll(question: BackupQuestion, digest: string): Promise<boolean> {
+export async function isServedToAll(question: BackupQuery, digest: string): Promise<boolean> {
   const { cloner, backup, access, signal } = question;
   const { domain, path } = backup;
   if (cloner.listTags === undefined) return false;
@@ -26,7 +26,7 @@ async function listAll({
   backup: { domain, path },
   access,
   signal,
-}: BackupQuestion): Promise<readonly string[]> {
+}: BackupQuery): Promise<readonly string[]> {
   try {
     return (await cloner.listTags?.({ domain, path }, access, signal)) ?? [];
   } catch (error) {

@@ -4,10 +4,10 @@ import { generationTag, isGenerationTag, moveTag, provenanceTag } from '../../im
 import type { CopyProgress, CopyResult } from '../../ports.ts';
 import type { CheckedSource } from '../source/index.ts';
 import { findHold, holdWarning } from './hold.ts';
-import { type BackupQuestion, type BackupState, holds, isCopyOf, isMarked } from './read-backup.ts';
+import { type BackupQuery, type BackupState, holds, isCopyOf, isMarked } from './read-backup.ts';
 
 /** Where to write, and how to tell of it. */
-export interface BackupWrite extends BackupQuestion {
+export interface BackupWrite extends BackupQuery {
   readonly adoptExisting: boolean;
   readonly onProgress: (progress: CopyProgress) => void;
   /** Milliseconds since 1970. */
@@ -184,7 +184,7 @@ async function assertGenerationFree(write: BackupWrite, digest: string): Promise
 
 /** Throws where the tag is somebody else's, which is not ours to move unless we are told to, or another tag's generation. */
 export function assertMovable(
-  { domain, path, tag }: BackupQuestion['backup'],
+  { domain, path, tag }: BackupQuery['backup'],
   state: BackupState,
   adoptExisting: boolean,
 ): void {

@@ -2,15 +2,15 @@ import { CloneError } from '../../errors.ts';
 import type { CopyProgress, CopyReading, CopyResult } from '../../ports.ts';
 import { untilAborted } from '../../util/abort.ts';
 import { setRecent } from '../../util/bounded-map.ts';
-import { createFailureMemory } from '../registry-health/index.ts';
-import { createMeter, type Meter } from './copy-meter.ts';
-import { createLine } from './fair-queue.ts';
+import { createNegativeCache } from '../registry-health/index.ts';
+import { type CopyMeter, createCopyMeter } from './copy-meter.ts';
+import { createFairQueue } from './fair-queue.ts';
 
 /** A copy that somebody started; whoever waits for it shares it with all others who do. */
 export interface Copy {
   /** The result, or `undefined` when `signal` was first; the copy goes on then. */
   wait(signal: AbortSignal): Promise<CopyResult | undefined>;
-  /** `undefined` while it waits for its turn. */
+  /** `undefined` while it waits for its slot. */
   progress(): CopyReading | undefined;
   /** Its place in the line; `undefined` once it has begun. */
   place(): CopyPlace | undefined;
@@ -20,7 +20,7 @@ export interface Copy {
 export interface CopyPlace {
   /** How many begin before it. */
   readonly ahead: number;
-  /** Until its turn comes, as far as the copies that run can tell. */
+  /** Until its slot comes, as far as the copies that run can tell. */
   readonly expectedMs?: number;
 }
 
@@ -28,17 +28,17 @@ export interface CopyKey {
   /** `host/path:tag` that will move. */
   readonly target: string;
   readonly sourceDigest: string;
-  /** What becomes of the tags. Who wants something else of the same image waits for its turn. @default the tag moves there */
+  /** What becomes of the tags. Who wants something else of the same image waits for its slot. @default the tag moves there */
   readonly purpose?: 'move' | 'pin' | 'mark' | 'hold' | 'mend' | undefined;
-  /** Whose turn it takes. @default nobody's in particular */
+  /** Whose slot it takes. @default nobody's in particular */
   readonly namespace?: string;
   /** Has it tried although it failed a moment ago. @default true */
-  readonly isPerson?: boolean;
+  readonly isInteractive?: boolean;
   /**
    * The namespace whose own credentials open the source: what the source says to them is nobody else's. Whoever has an account
    * that is limited, or revokes it in time, would have the copy fail for all. @default what opens it for everybody
    */
-  readonly opener?: string | undefined;
+  readonly credentialNamespace?: string | undefined;
 }
 
 export type Work = (
@@ -51,7 +51,7 @@ export type Find = (signal: AbortSignal) => Promise<CopyResult | undefined>;
 
 /**
  * All copies of this process. They outlive the reviews that start them: one for each target, source digest and purpose,
- * one after the other for each target, a limited number at once, namespaces in turn.
+ * one after the other for each target, a limited number at once, namespaces in slot.
  */
 export interface Copies {
   /**
@@ -80,7 +80,7 @@ const untoldMs = 60_000;
 const maxUntold = 1_000;
 
 interface Entry extends Copy {
-  readonly opener: string | undefined;
+  readonly credentialNamespace: string | undefined;
   readonly done: Promise<CopyResult>;
   readonly share: (namespace: string) => void;
   waiters: number;
@@ -94,24 +94,26 @@ export function createCopies({
   const entries = new Map<string, Entry>();
   const untold = new Map<string, { readonly entry: Entry; readonly at: number }>();
   const unsettled = new Set<Promise<unknown>>();
-  const meters = new Set<Meter>();
-  const line = createLine({ maxRunning: maxCopies, maxWaiting, now });
-  const failures = createFailureMemory({ now });
+  const meters = new Set<CopyMeter>();
+  const line = createFairQueue({ maxRunning: maxCopies, maxWaiting, now });
+  const failures = createNegativeCache({ now });
   const aborting = new AbortController();
 
   function start(key: CopyKey, work: Work): Copy {
-    const { namespace = '', isPerson = true, opener } = key;
+    const { namespace = '', isInteractive = true, credentialNamespace } = key;
     const id = toCopyId(key);
     const known = entries.get(id);
     if (known !== undefined) {
       known.share(namespace);
-      return known.opener === opener ? known : orOwn(known, () => start(key, work));
+      return known.credentialNamespace === credentialNamespace
+        ? known
+        : orOwn(known, () => start(key, work));
     }
-    const failureId = opener === undefined ? id : `${id} ${opener}`;
+    const failureId = credentialNamespace === undefined ? id : `${id} ${credentialNamespace}`;
     const failed = untold.get(failureId);
     untold.delete(failureId);
     if (failed !== undefined && now() - failed.at <= untoldMs) return failed.entry;
-    const failure = failures.recall(failureId, isPerson);
+    const failure = failures.recall(failureId, isInteractive);
     if (failure !== undefined) throw failure;
     const entry = begin(key, work);
     entries.set(id, entry);
@@ -129,11 +131,11 @@ export function createCopies({
     return entry;
   }
 
-  function begin({ target, namespace = '', opener }: CopyKey, work: Work): Entry {
-    let meter: Meter | undefined;
+  function begin({ target, namespace = '', credentialNamespace }: CopyKey, work: Work): Entry {
+    let meter: CopyMeter | undefined;
 
     async function run(signal: AbortSignal): Promise<CopyResult> {
-      const own = createMeter(now);
+      const own = createCopyMeter(now);
       meter = own;
       meters.add(own);
       try {
@@ -151,7 +153,7 @@ export function createCopies({
     void settled.then(() => unsettled.delete(settled));
 
     const entry: Entry = {
-      opener,
+      credentialNamespace,
       done,
       share,
       waiters: 0,

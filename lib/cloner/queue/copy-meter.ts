@@ -1,21 +1,21 @@
 import type { CopyProgress, CopyReading } from '../../ports.ts';
-import { createRate } from '../../util/throughput.ts';
+import { createThroughputMeter } from '../../util/throughput.ts';
 
 /** Watches one copy. */
-export interface Meter {
+export interface CopyMeter {
   note(progress: CopyProgress): void;
   read(): CopyReading;
 }
 
-export function createMeter(now: () => number): Meter {
+export function createCopyMeter(now: () => number): CopyMeter {
   const startedAt = now();
-  let rate = createRate(now);
+  let rate = createThroughputMeter(now);
   let latest: CopyProgress | undefined;
   let shown: CopyProgress | undefined;
 
   function note(progress: CopyProgress): void {
     const { phase, doneBytes, movedBytes = doneBytes } = progress;
-    if (latest !== undefined && phase !== latest.phase) rate = createRate(now);
+    if (latest !== undefined && phase !== latest.phase) rate = createThroughputMeter(now);
     latest = progress;
     // An attempt that is taken back has still been made, and layers become known one by one.
     const isFurther = shown?.phase !== phase || fractionOf(progress) >= fractionOf(shown);

@@ -1,10 +1,10 @@
 import type { CopyProgress, CopyReading } from '../../ports.ts';
-import { formatWait } from '../../util/duration.ts';
+import { formatDuration } from '../../util/duration.ts';
 import type { Copy, CopyPlace } from './copies.ts';
 
 /** For a person, and for the client that comes back by itself. */
 export interface ProgressReport {
-  /** Whether bytes move, or it waits for its turn. */
+  /** Whether bytes move, or it waits for its slot. */
   readonly stage: 'copying' | 'waiting';
   readonly detail: string;
   readonly retryAfterSeconds: number;
@@ -62,7 +62,7 @@ function describeRest(
   }
   if (idleMs >= stalledMs) {
     return {
-      text: `, nothing moved for ${formatWait(idleMs)}`,
+      text: `, nothing moved for ${formatDuration(idleMs)}`,
       retryAfterSeconds: maxRetrySeconds,
     };
   }
@@ -70,7 +70,7 @@ function describeRest(
     return { text: '', retryAfterSeconds: unknownRetrySeconds };
   }
   return {
-    text: `, about ${formatWait(remainingMs)} to go at ${formatRate(bytesPerSecond)}`,
+    text: `, about ${formatDuration(remainingMs)} to go at ${formatRate(bytesPerSecond)}`,
     retryAfterSeconds: toRetrySeconds(remainingMs),
   };
 }

@@ -1,21 +1,21 @@
 import { CloneError } from '../../errors.ts';
-import { createTurns, firstTurnMs, maxTurnMs, type Turn } from './slots.ts';
+import { createSlots, firstSlotMs, maxSlotMs, type Slot } from './slots.ts';
 
 /** What waits in a line, and for whom. */
 interface Place {
-  /** Only one of those with the same target runs at a time; namespaces take turns at it, each in the order of arrival. */
+  /** Only one of those with the same target runs at a time; namespaces take slots at it, each in the order of arrival. */
   readonly target: string;
   /** Whoever asked first. */
   readonly namespace: string;
 }
 
 /** One place in the line. */
-export interface Ticket<Result> {
-  /** The task's own result; rejects with the line's reason where its turn never came. */
+export interface QueuedTask<Result> {
+  /** The task's own result; rejects with the line's reason where its slot never came. */
   readonly done: Promise<Result>;
   /** How many begin before it, as far as one can tell now; `undefined` once it has begun. */
   ahead(): number | undefined;
-  /** Another namespace waits for the same: it goes with the earliest turn that any of them gets. */
+  /** Another namespace waits for the same: it goes with the earliest slot that any of them gets. */
   share(namespace: string): void;
 }
 
@@ -23,21 +23,21 @@ export interface Ticket<Result> {
 type Task<Result> = (signal: AbortSignal) => Promise<Result>;
 
 /**
- * A waiting line with fair turns: a limited number of tasks run at once, and when one ends the namespaces that wait take turns,
- * whoever has a thousand waiting like the one who has one. Until others have not asked for a day, no namespace takes the last turn
- * as well: copies from a registry that dribbles may last for hours. Where all turns are taken and a namespace has none, one that has
+ * A waiting line with fair slots: a limited number of tasks run at once, and when one ends the namespaces that wait take slots,
+ * whoever has a thousand waiting like the one who has one. Until others have not asked for a day, no namespace takes the last slot
+ * as well: copies from a registry that dribbles may last for hours. Where all slots are taken and a namespace has none, one that has
  * lasted for minutes goes back in line, and has twice the time when it is begun anew, an hour at most. Bounded: in a full line the
  * namespace with the most places loses its last one to a newcomer that has fewer.
  */
-export interface Line {
+export interface FairQueue {
   /** Throws `CloneError` `LINE_FULL` where there is no place for this namespace. */
-  join<Result>(place: Place, task: Task<Result>): Ticket<Result>;
+  join<Result>(place: Place, task: Task<Result>): QueuedTask<Result>;
   counts(): { readonly running: number; readonly waiting: number };
   /** Whoever waits is sent away, and so is who comes. */
   close(reason: CloneError): void;
 }
 
-export interface LineOptions {
+export interface FairQueueOptions {
   readonly maxRunning: number;
   readonly maxWaiting: number;
   readonly now: () => number;
@@ -46,37 +46,37 @@ export interface LineOptions {
 interface Waiting {
   readonly target: string;
   readonly namespaces: Set<string>;
-  /** How long its turn may last while others have none. */
-  readonly turnMs: number;
-  readonly turn: Promise<Turn>;
-  readonly begin: (turn: Turn) => void;
+  /** How long its slot may last while others have none. */
+  readonly slotMs: number;
+  readonly slot: Promise<Slot>;
+  readonly begin: (slot: Slot) => void;
   readonly drop: (reason: CloneError) => void;
 }
 
 /** A full line does not empty within seconds. */
 const fullRetryMs = 10_000;
 
-export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
+export function createFairQueue({ maxRunning, maxWaiting, now }: FairQueueOptions): FairQueue {
   const waiting = new Set<Waiting>();
   /** What each namespace waits for, in the order of arrival. */
   const queues = new Map<string, Set<Waiting>>();
   const targets = new Map<string, Set<Waiting>>();
   const busy = new Set<string>();
-  const turns = createTurns(maxRunning, now);
+  const slots = createSlots(maxRunning, now);
   let closed: CloneError | undefined;
 
-  function join<Result>({ target, namespace }: Place, task: Task<Result>): Ticket<Result> {
+  function join<Result>({ target, namespace }: Place, task: Task<Result>): QueuedTask<Result> {
     if (closed !== undefined) throw closed;
-    turns.noteAsker(namespace);
-    const isAtOnce = !busy.has(target) && !targets.has(target) && turns.isFreeFor(namespace);
+    slots.noteRequest(namespace);
+    const isAtOnce = !busy.has(target) && !targets.has(target) && slots.isFreeFor(namespace);
     if (!isAtOnce && waiting.size >= maxWaiting) makeRoom(namespace);
-    let item = wait(target, [namespace], firstTurnMs);
+    let item = wait(target, [namespace], firstSlotMs);
     admit();
     return {
       done: run(),
       ahead: () => (waiting.has(item) ? countBefore(item) : undefined),
       share(other) {
-        turns.noteAsker(other);
+        slots.noteRequest(other);
         if (waiting.has(item)) enqueue(item, other);
         admit();
       },
@@ -84,15 +84,15 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
 
     async function run(): Promise<Result> {
       for (;;) {
-        const turn = await item.turn;
+        const slot = await item.slot;
         try {
-          return await task(turn.signal);
+          return await task(slot.signal);
         } catch (error) {
-          if (!turn.signal.aborted) throw error;
+          if (!slot.signal.aborted) throw error;
           if (closed !== undefined) throw closed;
-          item = wait(target, item.namespaces, Math.min(maxTurnMs, 2 * item.turnMs));
+          item = wait(target, item.namespaces, Math.min(maxSlotMs, 2 * item.slotMs));
         } finally {
-          turn.end();
+          slot.end();
           busy.delete(target);
           admit();
         }
@@ -100,9 +100,9 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
     }
   }
 
-  function wait(target: string, namespaces: Iterable<string>, turnMs: number): Waiting {
-    const { promise: turn, resolve: begin, reject: drop } = Promise.withResolvers<Turn>();
-    const item: Waiting = { target, namespaces: new Set(), turnMs, turn, begin, drop };
+  function wait(target: string, namespaces: Iterable<string>, slotMs: number): Waiting {
+    const { promise: slot, resolve: begin, reject: drop } = Promise.withResolvers<Slot>();
+    const item: Waiting = { target, namespaces: new Set(), slotMs, slot, begin, drop };
     waiting.add(item);
     addTo(targets, target, item);
     for (const namespace of namespaces) enqueue(item, namespace);
@@ -120,21 +120,21 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
     for (const namespace of item.namespaces) removeFrom(queues, namespace, item);
   }
 
-  /** Hands out all turns that there are. */
+  /** Hands out all slots that there are. */
   function admit(): void {
     for (let next = pick(); next !== undefined; next = pick()) {
       const { item, namespace } = next;
       leave(item);
       busy.add(item.target);
-      item.begin(turns.begin(namespace, item.turnMs));
+      item.begin(slots.begin(namespace, item.slotMs));
     }
     const [first] = queuesInTurn().find(([, queue]) => firstOf(queue) !== undefined) ?? [];
-    if (first !== undefined) turns.callBackFor(first);
+    if (first !== undefined) slots.preemptFor(first);
   }
 
   function pick(): { readonly item: Waiting; readonly namespace: string } | undefined {
     for (const [namespace, queue] of queuesInTurn()) {
-      const item = turns.isFreeFor(namespace) ? firstOf(queue) : undefined;
+      const item = slots.isFreeFor(namespace) ? firstOf(queue) : undefined;
       if (item !== undefined) return { item, namespace };
     }
     return undefined;
@@ -147,10 +147,10 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
   }
 
   function queuesInTurn(): [string, Set<Waiting>][] {
-    return [...queues].toSorted(([a], [b]) => turns.compare(a, b));
+    return [...queues].toSorted(([a], [b]) => slots.compare(a, b));
   }
 
-  /** Plays the turns that come before it. Whom a busy target lets pass is not foreseen. */
+  /** Plays the slots that come before it. Whom a busy target lets pass is not foreseen. */
   function countBefore(wanted: Waiting): number {
     const gone = new Set<Waiting>();
     let rounds = queuesInTurn().map(([, queue]) => queue.values());
@@ -183,7 +183,7 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
   }
 
   function toFull(namespace: string, size: number): CloneError {
-    const message = `the line is full: ${maxWaiting} copies wait for their turn (MAX_WAITING), ${size} of them for namespace ${namespace}`;
+    const message = `the line is full: ${maxWaiting} copies wait for their slot (MAX_WAITING), ${size} of them for namespace ${namespace}`;
     return new CloneError('LINE_FULL', message, { retryAfterMs: fullRetryMs });
   }
 
@@ -197,7 +197,7 @@ export function createLine({ maxRunning, maxWaiting, now }: LineOptions): Line {
 
   return {
     join,
-    counts: () => ({ running: turns.count(), waiting: waiting.size }),
+    counts: () => ({ running: slots.count(), waiting: waiting.size }),
     close,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Copies of this process: one per target and digest, a limited number at once, namespaces in turn.
+ * Copies of this process: one per target and digest, a limited number at once, namespaces in slot.
  * It says where a copy stands, and sheds load; it knows nothing of registries.
  */
 export {
@@ -13,5 +13,5 @@ export {
   type Work,
 } from './copies.ts';
 export { describeProgress } from './describe-progress.ts';
-export { createCrowd } from './load-shedder.ts';
+export { createLoadShedder } from './load-shedder.ts';
 export { watchCopies } from './watch-copies.ts';

@@ -1,7 +1,7 @@
 import { CloneError } from '../../errors.ts';
 
 /** Everybody who has images looked for at this moment. */
-export interface Crowd {
+export interface LoadShedder {
   /**
    * Runs `work` among the others. Where there are too many, the latest of the namespace that has the most is sent away for this one, and
    * whoever has the most himself is not let in: both with `CloneError` `LINE_FULL`.
@@ -20,7 +20,7 @@ export interface Crowd {
 const maxLookedFor = 1_000;
 const retryAfterMs = 2_000;
 
-export function createCrowd(max = maxLookedFor): Crowd {
+export function createLoadShedder(max = maxLookedFor): LoadShedder {
   const members = new Map<string, Set<AbortController>>();
   let size = 0;
 

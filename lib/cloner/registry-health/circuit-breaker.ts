@@ -2,21 +2,21 @@ import { CloneError } from '../../errors.ts';
 import type { Side } from '../../ports.ts';
 import { withDeadline } from '../../util/abort.ts';
 import { setRecent } from '../../util/bounded-map.ts';
-import { formatWait } from '../../util/duration.ts';
+import { formatDuration } from '../../util/duration.ts';
 
 /** One question to a registry, and how long it may take. */
-export interface RegistryQuestion {
+export interface GuardedCall {
   readonly side: Side;
   readonly domain: string;
   /** What it is about: one image that cannot be served is no outage, two are. */
   readonly image: string;
   /** Has it asked also while others wait for the registry to come back, though never beside somebody else's question. */
-  readonly isPerson: boolean;
-  readonly patienceMs: number;
-  /** While it is known to be down. @default patienceMs */
-  readonly shortPatienceMs?: number;
-  /** What a silence of so long is called. */
-  readonly silence: (ms: number) => CloneError;
+  readonly isInteractive: boolean;
+  readonly timeoutMs: number;
+  /** While it is known to be down. @default timeoutMs */
+  readonly shortTimeoutMs?: number;
+  /** What a timeoutError of so long is called. */
+  readonly timeoutError: (ms: number) => CloneError;
   readonly signal: AbortSignal;
 }
 
@@ -24,10 +24,10 @@ export interface RegistryQuestion {
  * Registries that are down are probed, not hammered: once it is known, one question at a time, after pauses that grow, and
  * all others are answered at once.
  */
-export interface Outages {
+export interface CircuitBreaker {
   /** Throws what the question throws, or `CloneError` `…_UNAVAILABLE` where it is not asked. */
   ask<Answer>(
-    question: RegistryQuestion,
+    question: GuardedCall,
     work: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer>;
 }
@@ -51,44 +51,44 @@ const minSilenceMs = 1_000;
 const relatedMs = 60_000;
 const maxTroubles = 1_000;
 
-export function createOutages({ now }: { readonly now: () => number }): Outages {
+export function createCircuitBreaker({ now }: { readonly now: () => number }): CircuitBreaker {
   const troubles = new Map<string, Trouble>();
 
   async function ask<Answer>(
-    question: RegistryQuestion,
+    question: GuardedCall,
     work: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
-    const { patienceMs, shortPatienceMs = patienceMs, isPerson, signal } = question;
+    const { timeoutMs, shortTimeoutMs = timeoutMs, isInteractive, signal } = question;
     const trouble = troubles.get(keyOf(question));
-    if (trouble?.isOutage !== true) return await run(question, patienceMs, work);
+    if (trouble?.isOutage !== true) return await run(question, timeoutMs, work);
     // A clock that went back is no reason to wait longer.
     const isDue = now() >= trouble.dueAt || now() < trouble.failedAt;
-    if (trouble.probe === undefined && (isDue || isPerson)) {
-      const probe = run(question, isDue ? patienceMs : shortPatienceMs, work, isDue);
+    if (trouble.probe === undefined && (isDue || isInteractive)) {
+      const probe = run(question, isDue ? timeoutMs : shortTimeoutMs, work, isDue);
       const settled = probe.catch(() => undefined);
       trouble.probe = settled;
       void settled.then(() => delete trouble.probe);
       return await probe;
     }
     const { probe } = trouble;
-    if (probe === undefined || !isPerson) throw toShortAnswer(question, trouble);
+    if (probe === undefined || !isInteractive) throw toShortAnswer(question, trouble);
     const startedAt = now();
     const error = (): CloneError => toShortAnswer(question, trouble);
-    await withDeadline({ ms: shortPatienceMs, error, signal }, () => probe);
+    await withDeadline({ ms: shortTimeoutMs, error, signal }, () => probe);
     if (troubles.get(keyOf(question)) === trouble) throw toShortAnswer(question, trouble);
-    return await run(question, Math.max(0, patienceMs - (now() - startedAt)), work);
+    return await run(question, Math.max(0, timeoutMs - (now() - startedAt)), work);
   }
 
   async function run<Answer>(
-    question: RegistryQuestion,
+    question: GuardedCall,
     ms: number,
     work: (signal: AbortSignal) => Promise<Answer>,
     isDue = false,
   ): Promise<Answer> {
-    let silence: CloneError | undefined;
+    let timeoutError: CloneError | undefined;
     const error = (): CloneError => {
-      silence = question.silence(ms);
-      return silence;
+      timeoutError = question.timeoutError(ms);
+      return timeoutError;
     };
     try {
       const answer = await withDeadline({ ms, error, signal: question.signal }, work);
@@ -97,14 +97,14 @@ export function createOutages({ now }: { readonly now: () => number }): Outages 
     } catch (failure) {
       if (isAnswer(failure, question.side)) troubles.delete(keyOf(question));
       if (isOutage(failure, question.side)) {
-        const isSilence = failure === silence;
+        const isSilence = failure === timeoutError;
         if (!isSilence || ms >= minSilenceMs) note(question, isSilence, isDue);
       }
       throw failure;
     }
   }
 
-  function note(question: RegistryQuestion, isSilence: boolean, isDue: boolean): void {
+  function note(question: GuardedCall, isSilence: boolean, isDue: boolean): void {
     const key = keyOf(question);
     const known = troubles.get(key);
     const at = now();
@@ -134,14 +134,16 @@ export function createOutages({ now }: { readonly now: () => number }): Outages 
     );
   }
 
-  function toShortAnswer({ side, domain }: RegistryQuestion, trouble: Trouble): CloneError {
+  function toShortAnswer({ side, domain }: GuardedCall, trouble: Trouble): CloneError {
     const { failedAt, dueAt, wasSilent, probe } = trouble;
     const name = side === 'source' ? domain : `the backup registry ${domain}`;
     const what = wasSilent ? 'did not answer' : 'gave no usable answer';
     const leftMs = Math.max(0, dueAt - now());
     const next =
-      probe === undefined ? `asked again in ${formatWait(leftMs)}` : 'and is being asked right now';
-    const message = `${name} ${what} ${formatWait(now() - failedAt)} ago, ${next}`;
+      probe === undefined
+        ? `asked again in ${formatDuration(leftMs)}`
+        : 'and is being asked right now';
+    const message = `${name} ${what} ${formatDuration(now() - failedAt)} ago, ${next}`;
     const code = side === 'source' ? 'SOURCE_UNAVAILABLE' : 'BACKUP_UNAVAILABLE';
     return new CloneError(code, message, { retryAfterMs: leftMs });
   }
@@ -149,7 +151,7 @@ export function createOutages({ now }: { readonly now: () => number }): Outages 
   return { ask };
 }
 
-function keyOf({ side, domain }: RegistryQuestion): string {
+function keyOf({ side, domain }: GuardedCall): string {
   return `${side} ${domain}`;
 }
 

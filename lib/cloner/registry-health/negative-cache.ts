@@ -1,8 +1,8 @@
 import { CloneError } from '../../errors.ts';
 import { setRecent } from '../../util/bounded-map.ts';
-import { formatWait } from '../../util/duration.ts';
+import { formatDuration } from '../../util/duration.ts';
 
-export interface FailureMemoryOptions {
+export interface NegativeCacheOptions {
   readonly now: () => number;
   /** @default 1000 */
   readonly maxEntries?: number;
@@ -12,9 +12,9 @@ export interface FailureMemoryOptions {
  * Failures, each for a short time that doubles with every repetition: what a controller in a crash loop asks for is not done
  * again and again. For people it is tried anew, always: they may have changed what was wrong.
  */
-export interface FailureMemory {
+export interface NegativeCache {
   /** What is to be answered instead of trying once more. */
-  recall(key: string, isPerson: boolean): CloneError | undefined;
+  recall(key: string, isInteractive: boolean): CloneError | undefined;
   remember(key: string, error: CloneError): void;
   forget(key: string): void;
 }
@@ -32,22 +32,22 @@ const maxPauseMs = 300_000;
 /** Of what is mended elsewhere, for all images at once. */
 const maxOutagePauseMs = 30_000;
 
-export function createFailureMemory({
+export function createNegativeCache({
   now,
   maxEntries = 1_000,
-}: FailureMemoryOptions): FailureMemory {
+}: NegativeCacheOptions): NegativeCache {
   const memories = new Map<string, Memory>();
 
   return {
-    recall(key, isPerson) {
+    recall(key, isInteractive) {
       const known = memories.get(key);
-      if (known === undefined || isPerson) return undefined;
+      if (known === undefined || isInteractive) return undefined;
       const { error, at, pauseMs } = known;
       const agoMs = now() - at;
       // A clock that went back is no reason to wait longer.
       if (agoMs < 0 || agoMs >= pauseMs) return undefined;
       const leftMs = pauseMs - agoMs;
-      const message = `${error.message}; tried ${formatWait(agoMs)} ago, again in ${formatWait(leftMs)}`;
+      const message = `${error.message}; tried ${formatDuration(agoMs)} ago, again in ${formatDuration(leftMs)}`;
       return new CloneError(error.code, message, { cause: error, retryAfterMs: leftMs });
     },
     remember(key, error) {

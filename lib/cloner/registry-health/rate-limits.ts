@@ -1,14 +1,14 @@
 import { CloneError } from '../../errors.ts';
 import type { RegistryAccess } from '../../ports.ts';
 import { setRecent } from '../../util/bounded-map.ts';
-import { formatWait } from '../../util/duration.ts';
+import { formatDuration } from '../../util/duration.ts';
 
 /** Who asks whom: a registry limits each of its clients. */
 export interface LimitedQuestion {
   readonly domain: string;
   readonly access: RegistryAccess;
   /** A limit that ends within this time is waited out. */
-  readonly patienceMs: number;
+  readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
@@ -45,13 +45,13 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
     question: LimitedQuestion,
     work: () => Promise<Answer>,
   ): Promise<Answer> {
-    const { patienceMs, signal } = question;
+    const { timeoutMs, signal } = question;
     const key = keyOf(question);
     const startedAt = now();
     for (;;) {
       const ms = leftOf(key);
       const spentMs = now() - startedAt;
-      if (ms > 0 && ms + spentMs > patienceMs) throw toError(question, ms);
+      if (ms > 0 && ms + spentMs > timeoutMs) throw toError(question, ms);
       if (ms > 0) await sleep(ms, signal);
       try {
         const answer = await work();
@@ -60,7 +60,7 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
       } catch (error) {
         if (!isLimitOf(question, error)) throw error;
         note(key, error.retryAfterMs);
-        if (leftOf(key) + (now() - startedAt) > patienceMs) throw error;
+        if (leftOf(key) + (now() - startedAt) > timeoutMs) throw error;
       }
     }
   }
@@ -103,7 +103,7 @@ function toError({ domain, access }: LimitedQuestion, ms: number): CloneError {
       : '';
   return new CloneError(
     codes[access.side],
-    `${name} limits how often it may be asked, for ${formatWait(ms)} more${advice}`,
+    `${name} limits how often it may be asked, for ${formatDuration(ms)} more${advice}`,
     { retryAfterMs: ms },
   );
 }

@@ -1,6 +1,6 @@
 import type { Clock, LeaseAnswer, LeaseStore, Logger } from '../../ports.ts';
 
-export interface LeaseGateDeps {
+export interface LeaseBreakerDeps {
   /** Called at the first question: what is behind it is slow to load. */
   readonly open: () => Promise<LeaseStore>;
   readonly clock: Clock;
@@ -22,7 +22,7 @@ const told = {
 } as const;
 
 /** Asks only where there is hope of an answer, and says once what became of it. */
-export function createLeaseGate({ open, clock, logger }: LeaseGateDeps): LeaseStore {
+export function createLeaseBreaker({ open, clock, logger }: LeaseBreakerDeps): LeaseStore {
   let opened: Promise<LeaseStore | undefined> | undefined;
   let refusal: { readonly status: Refusal; readonly until: number } | undefined;
   let lastTold: keyof typeof told | 'closed' | undefined;

@@ -1,7 +1,7 @@
 import type { Clock, LeaseStore, StoredLease } from '../../ports.ts';
 
 /** A lease as it was last seen. */
-export interface SeenLease extends StoredLease {
+export interface ObservedLease extends StoredLease {
   /** Since this version of it was first seen, by our clock. */
   readonly ageMs: number;
   /** Its holder is gone: we looked again and again, and it was not renewed. */
@@ -9,9 +9,9 @@ export interface SeenLease extends StoredLease {
 }
 
 /** What all replicas do, as far as we have looked. */
-export interface LeaseBoard {
-  seen(target: string): SeenLease | undefined;
-  all(): readonly SeenLease[];
+export interface LeaseWatch {
+  seen(target: string): ObservedLease | undefined;
+  all(): readonly ObservedLease[];
   /** Whether what is seen is of now: somebody has been looking all the time. */
   isFresh(): boolean;
   /** Looks now. Resolves with whether there was an answer. */
@@ -20,7 +20,7 @@ export interface LeaseBoard {
   next(): Promise<unknown>;
 }
 
-export interface LeaseBoardDeps {
+export interface LeaseWatchDeps {
   readonly store: Pick<LeaseStore, 'list'>;
   readonly clock: Clock;
 }
@@ -42,7 +42,7 @@ const { signal: forever } = new AbortController();
  * Whether a holder is alive is told by one thing: whether its lease changed while we watched it. The times that are written in
  * it are of another machine's clock, and both may jump (client-go's leader election judges in the same way).
  */
-export function createLeaseBoard({ store, clock }: LeaseBoardDeps): LeaseBoard {
+export function createLeaseWatch({ store, clock }: LeaseWatchDeps): LeaseWatch {
   let sightings: ReadonlyMap<string, Sighting> = new Map();
   let isBlind = false;
   let answeredAt = Number.NEGATIVE_INFINITY;
@@ -71,7 +71,7 @@ export function createLeaseBoard({ store, clock }: LeaseBoardDeps): LeaseBoard {
     return true;
   }
 
-  function toSeen({ lease, firstAt, lastAt }: Sighting): SeenLease {
+  function toSeen({ lease, firstAt, lastAt }: Sighting): ObservedLease {
     return { ...lease, ageMs: clock.now() - firstAt, isExpired: lastAt - firstAt >= leaseMs };
   }
 

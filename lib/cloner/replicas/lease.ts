@@ -1,6 +1,6 @@
 import type { Clock, CopyLease, CopyReading, LeaseStore, Logger } from '../../ports.ts';
 import type { CopyKey } from '../queue/index.ts';
-import type { LeaseBoard } from './lease-watch.ts';
+import type { LeaseWatch } from './lease-watch.ts';
 
 /** The right to copy to one target, kept until it is released. */
 interface HeldLease {
@@ -21,7 +21,7 @@ export type AcquireLease = (
 
 export interface LeaseDeps {
   readonly store: LeaseStore;
-  readonly board: LeaseBoard;
+  readonly watch: LeaseWatch;
   /** Who we are. */
   readonly holder: string;
   readonly clock: Clock;
@@ -38,7 +38,7 @@ const maxAttempts = 3;
 
 const { signal: forever } = new AbortController();
 
-export function createLeases({ store, board, holder, clock, logger }: LeaseDeps): AcquireLease {
+export function createLeases({ store, watch, holder, clock, logger }: LeaseDeps): AcquireLease {
   return async function acquire({ target, sourceDigest }, read) {
     const content = (): CopyLease => {
       return { holder, target, sourceDigest, reading: read() ?? { elapsedMs: 0, idleMs: 0 } };
@@ -56,8 +56,8 @@ export function createLeases({ store, board, holder, clock, logger }: LeaseDeps)
       const created = await store.create(lease, forever);
       if (created.status === 'done') return { status: 'held', version: created.found };
       if (created.status === 'forbidden') return { status: 'forbidden' };
-      if (created.status !== 'conflict' || !(await board.refresh())) return { status: 'unknown' };
-      const seen = board.seen(target);
+      if (created.status !== 'conflict' || !(await watch.refresh())) return { status: 'unknown' };
+      const seen = watch.seen(target);
       // It was let go in between.
       if (seen === undefined) continue;
       if (seen.holder !== holder && !seen.isExpired) return { status: 'taken' };
@@ -110,8 +110,8 @@ export function createLeases({ store, board, holder, clock, logger }: LeaseDeps)
         if (removed.status !== 'conflict') return;
       }
       // Perhaps a write of ours was done, and we did not hear of it.
-      if (!(await board.refresh())) return;
-      const seen = board.seen(target);
+      if (!(await watch.refresh())) return;
+      const seen = watch.seen(target);
       if (seen?.holder === holder) await store.remove(seen, forever);
       // What is left is found unrenewed, and taken over or removed.
     }

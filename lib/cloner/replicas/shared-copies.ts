@@ -10,7 +10,7 @@ import {
   type Work,
 } from '../queue/index.ts';
 import { createLeases } from './lease.ts';
-import { createLeaseBoard, type SeenLease } from './lease-watch.ts';
+import { createLeaseWatch, type ObservedLease } from './lease-watch.ts';
 
 export interface ReplicaDeps {
   readonly copies: Copies;
@@ -48,8 +48,8 @@ class TakenElsewhere extends Error {
  * it: what is copied is named by its content and the tag moves last, so two who copy at once write the same twice.
  */
 export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDeps): SharedCopies {
-  const board = createLeaseBoard({ store, clock });
-  const acquire = createLeases({ store, board, holder, clock, logger });
+  const leases = createLeaseWatch({ store, clock });
+  const acquire = createLeases({ store, watch: leases, holder, clock, logger });
   const finding = new Map<string, Promise<CopyResult | undefined>>();
   const stopped = new AbortController();
 
@@ -69,12 +69,12 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
       latest = copies.start(key, leased);
       return latest;
     };
-    if (!board.isFresh() || !isTaken(key)) own = begin();
+    if (!leases.isFresh() || !isTaken(key)) own = begin();
 
     async function wait(signal: AbortSignal): Promise<CopyResult | undefined> {
       while (!signal.aborted) {
         if (own === undefined) {
-          await orAborted(board.next(), signal);
+          await orAborted(leases.next(), signal);
           if (isTaken(key)) continue;
           const found = await orAborted(findOnce(key, find), signal);
           if (found !== undefined || signal.aborted) return found;
@@ -87,7 +87,7 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
       return undefined;
     }
 
-    /** Our own copy, unless another replica turns out to make it: then our place in the line may come to nothing. */
+    /** Our own copy, unless another replica slots out to make it: then our place in the line may come to nothing. */
     async function waitInLine(
       copy: Copy,
       signal: AbortSignal,
@@ -105,7 +105,7 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
 
     async function untilTaken(copy: Copy, signal: AbortSignal): Promise<'taken'> {
       while (!signal.aborted && copy.progress() === undefined) {
-        await board.next();
+        await leases.next();
         if (isTaken(key) && copy.progress() === undefined) return 'taken';
       }
       return await new Promise<never>(() => undefined);
@@ -150,12 +150,12 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
   }
 
   function isTaken({ target }: CopyKey): boolean {
-    const seen = board.seen(target);
+    const seen = leases.seen(target);
     return seen !== undefined && seen.holder !== holder && !seen.isExpired;
   }
 
   function theirProgress(key: CopyKey): CopyReading | undefined {
-    const seen = isTaken(key) ? board.seen(key.target) : undefined;
+    const seen = isTaken(key) ? leases.seen(key.target) : undefined;
     // Another digest for the same tag: ours has not begun.
     if (seen?.sourceDigest !== key.sourceDigest) return undefined;
     return readingOf(seen);
@@ -163,7 +163,7 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
 
   /** Behind another digest for the same tag. */
   function placeBehind(key: CopyKey): CopyPlace | undefined {
-    const seen = isTaken(key) ? board.seen(key.target) : undefined;
+    const seen = isTaken(key) ? leases.seen(key.target) : undefined;
     if (seen === undefined) return undefined;
     const { remainingMs } = readingOf(seen);
     return { ahead: 1, ...(remainingMs !== undefined && { expectedMs: remainingMs }) };
@@ -172,8 +172,8 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
   async function watch(): Promise<void> {
     const { signal } = stopped;
     while (!signal.aborted) {
-      await board.refresh();
-      for (const lease of board.all()) {
+      await leases.refresh();
+      for (const lease of leases.all()) {
         if (lease.isExpired) await store.remove(lease, signal);
       }
       await clock.sleep(sweepMs, signal);
@@ -189,7 +189,7 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
 }
 
 /** What its holder told, and what has passed since. */
-function readingOf({ reading, ageMs }: SeenLease): CopyReading {
+function readingOf({ reading, ageMs }: ObservedLease): CopyReading {
   const { elapsedMs, idleMs, remainingMs } = reading;
   return {
     ...reading,

@@ -3,7 +3,7 @@ import type { ImageCloner, ResolvedImage } from '../../ports.ts';
 import { untilAborted } from '../../util/abort.ts';
 import { setRecent } from '../../util/bounded-map.ts';
 
-export interface RememberOptions {
+export interface ResolveCacheOptions {
   /** @default 60 seconds */
   readonly forMs?: number;
   readonly now?: () => number;
@@ -22,9 +22,9 @@ const maxQuestionMs = 30_000;
  * Asks a source registry once a minute for each tag and credentials, and once for all who ask at the same time:
  * Docker Hub counts each question of a docker daemon as a pull. Failures are not remembered.
  */
-export function rememberSource(
+export function cacheResolve(
   cloner: ImageCloner,
-  { forMs = 60_000, now = Date.now }: RememberOptions = {},
+  { forMs = 60_000, now = Date.now }: ResolveCacheOptions = {},
 ): ImageCloner {
   const memories = new Map<string, Memory>();
 

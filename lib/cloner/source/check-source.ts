@@ -12,12 +12,12 @@ import type {
 } from '../../ports.ts';
 import { withDeadline } from '../../util/abort.ts';
 import {
-  createFailureMemory,
-  createOutages,
+  type CircuitBreaker,
+  createCircuitBreaker,
+  createNegativeCache,
   createRateLimits,
-  type Outages,
+  type GuardedCall,
   type RateLimits,
-  type RegistryQuestion,
 } from '../registry-health/index.ts';
 
 /** A source image that exists now, and the access that showed it. */
@@ -36,7 +36,7 @@ interface CheckOptions {
   /** Whose pull secrets may open the source. */
   readonly pod?: PullSecretRefs | undefined;
   /** A controller repeats itself, so it is told once more what was found a moment ago. @default true */
-  readonly isPerson?: boolean | undefined;
+  readonly isInteractive?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -48,7 +48,7 @@ export interface SourceDeps {
   readonly credentials: CredentialSource;
   readonly workloadSecrets?: WorkloadSecrets | undefined;
   /** Shared with whoever asks the same registries. */
-  readonly outages?: Outages;
+  readonly breaker?: CircuitBreaker;
   readonly limits?: RateLimits;
   readonly now: () => number;
 }
@@ -57,8 +57,8 @@ export interface SourceDeps {
  * The longest that a black hole upstream may cost where a backup exists, and while it is known to be one; never more than half of
  * what is left, since the backup has to be asked whether it may be used.
  */
-const patienceMs = 2_000;
-const shortPatienceMs = 250;
+const timeoutMs = 2_000;
+const shortTimeoutMs = 250;
 /** A pull secret has room for thousands that fit one image: passwords to be guessed from our address, until a registry shuts it out. */
 const maxOwnAttempts = 10;
 /** What is left for the answer after a limit was waited out. */
@@ -71,40 +71,40 @@ const lasting: readonly string[] = [
   'SOURCE_UNSUPPORTED',
 ];
 
-export function createSourceCheck(deps: SourceDeps): CheckSource {
+export function createCheckSource(deps: SourceDeps): CheckSource {
   const { cloner, credentials, workloadSecrets, now } = deps;
-  const { outages = createOutages({ now }), limits = createRateLimits({ now }) } = deps;
-  const failures = createFailureMemory({ now });
+  const { breaker = createCircuitBreaker({ now }), limits = createRateLimits({ now }) } = deps;
+  const failures = createNegativeCache({ now });
 
   return async function checkSource(source, options) {
-    const { budgetMs, hasBackup, pod, isPerson = true, signal } = options;
+    const { budgetMs, hasBackup, pod, isInteractive = true, signal } = options;
     const { domain } = source;
     const startedAt = now();
     const own = pod === undefined ? undefined : await readKeyring(pod, budgetMs / 2, signal);
     const attempts = await listAttempts(source, own);
     const key = toKey(source, attempts);
-    const failure = failures.recall(key, isPerson);
+    const failure = failures.recall(key, isInteractive);
     if (failure !== undefined) throw failure;
 
     const leftMs = Math.max(0, budgetMs - (now() - startedAt));
-    const ms = hasBackup ? Math.min(patienceMs, leftMs / 2) : leftMs;
-    const question: RegistryQuestion = {
+    const ms = hasBackup ? Math.min(timeoutMs, leftMs / 2) : leftMs;
+    const question: GuardedCall = {
       side: 'source',
       domain,
       image: canonicalReference(source),
-      isPerson,
-      patienceMs: ms,
-      shortPatienceMs: hasBackup ? Math.min(shortPatienceMs, ms) : ms,
-      silence: (waited) =>
+      isInteractive,
+      timeoutMs: ms,
+      shortTimeoutMs: hasBackup ? Math.min(shortTimeoutMs, ms) : ms,
+      timeoutError: (waited) =>
         new CloneError(
           'SOURCE_UNAVAILABLE',
           `${domain} did not say within ${formatSeconds(waited)} whether ${formatReference(source)} exists`,
         ),
       signal,
     };
-    const limit = { domain, patienceMs: hasBackup ? 0 : leftMs - answerMs };
+    const limit = { domain, timeoutMs: hasBackup ? 0 : leftMs - answerMs };
     try {
-      const checked = await outages.ask(question, (within) =>
+      const checked = await breaker.ask(question, (within) =>
         tryAll(source, attempts, (access) =>
           limits.ask({ ...limit, access, signal: within }, () =>
             cloner.resolve(source, access, within),
@@ -204,7 +204,7 @@ function toKey(source: Reference, attempts: readonly Attempt[]): string {
   return JSON.stringify([canonicalReference(source), identities]);
 }
 
-/** Outages and limits are the registry's, and remembered as such. */
+/** CircuitBreaker and limits are the registry's, and remembered as such. */
 function isMemorable(error: unknown): error is CloneError {
   return error instanceof CloneError && lasting.includes(error.code);
 }

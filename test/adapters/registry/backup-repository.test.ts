@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import type { BackupShelf } from '../../../lib/index.ts';
+import type { BackupRepository } from '../../../lib/index.ts';
 import {
   answer,
   changeHeaders,
@@ -24,9 +24,9 @@ afterEach(async () => {
 
 async function open(
   ...options: Parameters<typeof openBench>
-): Promise<{ readonly bench: Bench; readonly shelf: BackupShelf }> {
+): Promise<{ readonly bench: Bench; readonly repository: BackupRepository }> {
   bench = await openBench(...options);
-  return { bench, shelf: await bench.shelf('acme/app') };
+  return { bench, repository: await bench.repository('acme/app') };
 }
 
 /** Answers the pages of a list, each with a `Link` to the next as it stands. */
@@ -49,29 +49,29 @@ function pages(
   );
 }
 
-describe('a shelf, tags', () => {
+describe('a repository, tags', () => {
   it('lists them all', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     seed(bench.backup, 'acme/app:2', image);
 
-    assert.deepEqual(await shelf.tags(signal), ['1', '2']);
+    assert.deepEqual(await repository.tags(signal), ['1', '2']);
   });
 
   it('asks again for a list whose connection was cut', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     bench.backup.faults.add(on('GET', 'tags'), cutBody(5), { times: 1 });
 
-    assert.deepEqual(await shelf.tags(signal), ['1']);
+    assert.deepEqual(await repository.tags(signal), ['1']);
   });
 
   it('is empty where nothing was ever pushed, and where the registry says null', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
 
-    assert.deepEqual(await shelf.tags(signal), []);
+    assert.deepEqual(await repository.tags(signal), []);
     pages(bench, [{ tags: null }]);
-    assert.deepEqual(await shelf.tags(signal), []);
+    assert.deepEqual(await repository.tags(signal), []);
   });
 
   const links = [
@@ -84,10 +84,10 @@ describe('a shelf, tags', () => {
   ] as const;
   for (const [what, link] of links) {
     it(`takes from a Link with ${what} the query and nothing else`, async () => {
-      const { bench, shelf } = await open();
+      const { bench, repository } = await open();
       pages(bench, [{ tags: ['1', '2'], link }, { tags: ['3'] }]);
 
-      assert.deepEqual(await shelf.tags(signal), ['1', '2', '3']);
+      assert.deepEqual(await repository.tags(signal), ['1', '2', '3']);
       assert.deepEqual(
         bench.backup.requests.list({ kind: 'tags' }).map(({ path }) => path),
         ['/v2/acme/app/tags/list?n=1000', '/v2/acme/app/tags/list?last=2&n=2'],
@@ -97,19 +97,19 @@ describe('a shelf, tags', () => {
 
   for (const link of ['nonsense', '</x>; rel="prev"']) {
     it(`ends with ${link}`, async () => {
-      const { bench, shelf } = await open();
+      const { bench, repository } = await open();
       pages(bench, [{ tags: ['1'], link }]);
 
-      assert.deepEqual(await shelf.tags(signal), ['1']);
+      assert.deepEqual(await repository.tags(signal), ['1']);
     });
   }
 
   for (const link of ['<http://[>; rel="next"', '</no/query>; rel="next"', 'rel="next"']) {
     it(`takes what ends with ${link} for less than the whole`, async () => {
-      const { bench, shelf } = await open();
+      const { bench, repository } = await open();
       pages(bench, [{ tags: ['1'], link }]);
 
-      await assert.rejects(shelf.tags(signal), {
+      await assert.rejects(repository.tags(signal), {
         code: 'BACKUP_REFUSED',
         message: /listing its tags: it says that there are more, and not where/,
       });
@@ -117,116 +117,116 @@ describe('a shelf, tags', () => {
   }
 
   it('refuses pages that go round in circles', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     const link = '<?last=1>; rel="next"';
     pages(bench, [
       { tags: ['1'], link },
       { tags: ['1'], link },
     ]);
 
-    await assert.rejects(shelf.tags(signal), {
+    await assert.rejects(repository.tags(signal), {
       code: 'BACKUP_REFUSED',
       message: /did not take .*: listing its tags: its pages do not end$/,
     });
   });
 
   it('refuses a list of which a page is missing: what is not known is not absent', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     pages(bench, [{ tags: ['1'], link: '<?last=1>; rel="next"' }]);
     bench.backup.faults.add(on('GET', 'tags'), answer(404));
 
-    await assert.rejects(shelf.tags(signal), { message: /one of its pages is not there/ });
+    await assert.rejects(repository.tags(signal), { message: /one of its pages is not there/ });
   });
 
   for (const tag of ['../../other', 'a/b', 'a b', '', '\u001b[2J', 'x'.repeat(129)]) {
     it(`refuses what is no name: ${JSON.stringify(tag.slice(0, 12))}`, async () => {
-      const { bench, shelf } = await open();
+      const { bench, repository } = await open();
       pages(bench, [{ tags: ['1', tag] }]);
 
-      await assert.rejects(shelf.tags(signal), { message: /it lists what is no name/ });
+      await assert.rejects(repository.tags(signal), { message: /it lists what is no name/ });
     });
   }
 
   it('refuses what is no list', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     bench.backup.faults.add(on('GET', 'tags'), answer(200, { body: '<html>' }));
 
-    await assert.rejects(shelf.tags(signal), { message: /the answer is no list/ });
+    await assert.rejects(repository.tags(signal), { message: /the answer is no list/ });
   });
 });
 
-describe('a shelf', () => {
+describe('a repository', () => {
   it('resolves tags, and never takes a refusal for absence', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
 
-    assert.equal(await shelf.resolve('1', signal), image.digest);
-    assert.equal(await shelf.resolve('2', signal), undefined);
+    assert.equal(await repository.resolve('1', signal), image.digest);
+    assert.equal(await repository.resolve('2', signal), undefined);
     bench.backup.faults.add(() => true, answer(403));
-    await assert.rejects(shelf.resolve('1', signal), { code: 'BACKUP_DENIED' });
-    await assert.rejects(shelf.hasBlob(image.digest, signal), { code: 'BACKUP_DENIED' });
+    await assert.rejects(repository.resolve('1', signal), { code: 'BACKUP_DENIED' });
+    await assert.rejects(repository.hasBlob(image.digest, signal), { code: 'BACKUP_DENIED' });
   });
 
   it('reads what is below a digest', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', index);
 
-    assert.deepEqual(await shelf.read(image.digest, signal), {
+    assert.deepEqual(await repository.read(image.digest, signal), {
       children: [],
       blobs: image.blobs.map(({ digest }) => digest),
       bytes: image.blobs.reduce((sum, { size }) => sum + size, 0),
       platforms: [],
     });
-    assert.deepEqual(await shelf.read(index.digest, signal), {
+    assert.deepEqual(await repository.read(index.digest, signal), {
       children: index.children.map(({ digest }) => digest),
       blobs: [],
       platforms: ['linux/amd64', 'linux/arm/v7'],
     });
-    assert.equal(await shelf.read(`sha256:${'0'.repeat(64)}`, signal), undefined);
+    assert.equal(await repository.read(`sha256:${'0'.repeat(64)}`, signal), undefined);
   });
 
   it('gives what it has another tag, byte by byte', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', index);
 
-    await shelf.tag(index.digest, '2', signal);
+    await repository.tag(index.digest, '2', signal);
 
     assert.equal(bench.backup.store.manifest('acme/app', '2')?.digest, index.digest);
-    await assert.rejects(shelf.tag(`sha256:${'0'.repeat(64)}`, '3', signal), {
+    await assert.rejects(repository.tag(`sha256:${'0'.repeat(64)}`, '3', signal), {
       code: 'BACKUP_NOT_FOUND',
     });
   });
 
   it('removes a digest, also one that is gone already, and never asks to remove a tag', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
 
-    await shelf.remove(image.digest, signal);
-    await shelf.remove(image.digest, signal);
+    await repository.remove(image.digest, signal);
+    await repository.remove(image.digest, signal);
 
     assert.deepEqual(bench.backup.store.tags('acme/app'), []);
-    await assert.rejects(shelf.remove('1', signal), { name: 'TypeError' });
+    await assert.rejects(repository.remove('1', signal), { name: 'TypeError' });
   });
 
   it('says where nothing may be deleted', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     bench.backup.faults.add(on('DELETE', 'manifest'), answer(405));
 
-    await assert.rejects(shelf.remove(image.digest, signal), {
+    await assert.rejects(repository.remove(image.digest, signal), {
       code: 'BACKUP_REFUSED',
       message: `the backup registry ${bench.backup.host} does not let anybody delete (405); distribution wants storage.delete.enabled for it`,
     });
   });
 
   it('refuses a registry that serves another manifest than it was asked for', async () => {
-    const { bench, shelf } = await open();
+    const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     bench.backup.faults.add(
       on('HEAD', 'manifest'),
       changeHeaders({ 'docker-content-digest': `sha256:${'1'.repeat(64)}` }),
     );
 
-    await assert.rejects(shelf.resolve(image.digest, signal), { code: 'BACKUP_REFUSED' });
+    await assert.rejects(repository.resolve(image.digest, signal), { code: 'BACKUP_REFUSED' });
   });
 });

@@ -1,9 +1,9 @@
-import { openShelf } from '../../../lib/adapters/registry/backup-repository.ts';
-import { createConnections } from '../../../lib/adapters/registry/client/connections.ts';
+import { openBackupRepository } from '../../../lib/adapters/registry/backup-repository.ts';
+import { createClientPool } from '../../../lib/adapters/registry/client/client-pool.ts';
 import { createRegistryCloner } from '../../../lib/adapters/registry/cloner.ts';
 import { createFindEndpoint } from '../../../lib/adapters/registry/http/endpoint.ts';
 import { createHttp } from '../../../lib/adapters/registry/http/http.ts';
-import type { BackupShelf, CopyRequest, CopyResult, ImageCloner } from '../../../lib/index.ts';
+import type { BackupRepository, CopyRequest, CopyResult, ImageCloner } from '../../../lib/index.ts';
 import {
   createMemoryRegistry,
   type MemoryRegistry,
@@ -25,7 +25,7 @@ export interface Bench {
   /** Copies `source/PATH@digest` to `backup/acme/PATH`, under `first` and then `last`. */
   copy(path: string, digest: string, options?: CopyOptions): Promise<CopyResult>;
   /** A repository of the backup. */
-  shelf(path: string): Promise<BackupShelf>;
+  repository(path: string): Promise<BackupRepository>;
   close(): Promise<void>;
 }
 
@@ -80,9 +80,9 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
         signal ?? new AbortController().signal,
         onProgress ?? ((): void => undefined),
       ),
-    shelf: (path) =>
-      openShelf(
-        createConnections(connections),
+    repository: (path) =>
+      openBackupRepository(
+        createClientPool(connections),
         { domain: backup.host, path },
         { side: 'backup' },
         new AbortController().signal,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { createPatrol } from '../../../lib/cloner/backup/integrity-check.ts';
+import { createIntegrityCheck } from '../../../lib/cloner/backup/integrity-check.ts';
 import {
   type AdmissionHandler,
   type AdmissionReview,
@@ -197,22 +197,22 @@ describe('a backup that cannot be asked for its layers', () => {
   });
 });
 
-describe('lookLater', () => {
+describe('checkLater', () => {
   function openPatrol(): {
-    readonly held: ((isWhole: boolean) => void)[];
-    readonly lookLater: (n: number, mend?: () => Promise<unknown>) => Promise<void>;
+    readonly held: ((isComplete: boolean) => void)[];
+    readonly checkLater: (n: number, mend?: () => Promise<unknown>) => Promise<void>;
   } {
-    const held: ((isWhole: boolean) => void)[] = [];
+    const held: ((isComplete: boolean) => void)[] = [];
     const cloner = {
       ...createFakeCloner(),
-      isWhole: async () => {
+      isComplete: async () => {
         const { promise, resolve } = Promise.withResolvers<boolean>();
         held.push(resolve);
         return await promise;
       },
     };
     const due: (() => Promise<void>)[] = [];
-    const patrol = createPatrol({
+    const integrity = createIntegrityCheck({
       cloner,
       logger: createMemoryLog().logger,
       now: () => 0,
@@ -223,17 +223,17 @@ describe('lookLater', () => {
     const question = { cloner, backup, access: { side: 'backup' }, signal } as const;
     return {
       held,
-      async lookLater(n, mend = () => Promise.resolve()) {
-        patrol.lookLater(question, `sha256:${String(n).padStart(64, '0')}`, mend);
+      async checkLater(n, mend = () => Promise.resolve()) {
+        integrity.checkLater(question, `sha256:${String(n).padStart(64, '0')}`, mend);
         await Promise.all(due.splice(0).map((work) => work()));
       },
     };
   }
 
   it('looks at two at once, whoever has hundreds looked at', async () => {
-    const { held, lookLater } = openPatrol();
+    const { held, checkLater } = openPatrol();
 
-    const all = [1, 2, 3].map((n) => lookLater(n));
+    const all = [1, 2, 3].map((n) => checkLater(n));
     await settle();
     assert.equal(held.length, 2);
     held[0]?.(true);
@@ -245,9 +245,9 @@ describe('lookLater', () => {
   });
 
   it('looks at others while one is mended', async () => {
-    const { held, lookLater } = openPatrol();
+    const { held, checkLater } = openPatrol();
     const mending = Promise.withResolvers<undefined>();
-    const all = [1, 2, 3, 4].map((n) => lookLater(n, () => mending.promise));
+    const all = [1, 2, 3, 4].map((n) => checkLater(n, () => mending.promise));
     await settle();
 
     held[0]?.(false);
@@ -261,11 +261,11 @@ describe('lookLater', () => {
   });
 
   it('has no more than a hundred put off, and those that were not looked at another time', async () => {
-    const { held, lookLater } = openPatrol();
-    const all = Array.from({ length: 103 }, (_, n) => lookLater(n));
+    const { held, checkLater } = openPatrol();
+    const all = Array.from({ length: 103 }, (_, n) => checkLater(n));
     await settle();
 
-    await lookLater(200);
+    await checkLater(200);
     for (let looked = 0; looked < 102; looked += 1) {
       held[looked]?.(true);
       await settle();
@@ -273,7 +273,7 @@ describe('lookLater', () => {
     await Promise.all(all);
     assert.equal(held.length, 102);
 
-    all.push(lookLater(200));
+    all.push(checkLater(200));
     await settle();
     assert.equal(held.length, 103);
     held[102]?.(true);
@@ -288,8 +288,12 @@ async function settle(): Promise<void> {
 describe('isUsable', () => {
   it('trusts a backup that does not say in the time that is left', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const cloner = { ...createFakeCloner(), isWhole: () => new Promise<never>(() => undefined) };
-    const patrol = createPatrol({ cloner, logger: createMemoryLog().logger, now: () => 0 });
+    const cloner = { ...createFakeCloner(), isComplete: () => new Promise<never>(() => undefined) };
+    const integrity = createIntegrityCheck({
+      cloner,
+      logger: createMemoryLog().logger,
+      now: () => 0,
+    });
     const question = {
       cloner,
       backup: { domain: 'backup.test', path: 'acme/app', tag: '1' },
@@ -297,7 +301,7 @@ describe('isUsable', () => {
       signal: new AbortController().signal,
     } as const;
 
-    const usable = patrol.isUsable(question, image.digest, 300);
+    const usable = integrity.isUsable(question, image.digest, 300);
     t.mock.timers.tick(300);
 
     assert.equal(await usable, true);

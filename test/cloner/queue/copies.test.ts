@@ -270,7 +270,7 @@ describe('createCopies for many', () => {
     await assert.rejects(wait, { code: 'SOURCE_REFUSED' });
     const next = createWork();
     next.finish();
-    const controllers = { ...key('t'), isPerson: false };
+    const controllers = { ...key('t'), isInteractive: false };
 
     time = 1_500;
     assert.throws(() => copies.start(controllers, next.work), {
@@ -297,10 +297,13 @@ describe('createCopies for many', () => {
 
   describe("where it fails with a namespace's own credentials", () => {
     const denied = new CloneError('SOURCE_DENIED', 'it does not let us read t');
-    const as = (opener?: string): CopyKey => ({
+    const as = (credentialNamespace?: string): CopyKey => ({
       ...key('t'),
-      isPerson: false,
-      ...(opener !== undefined && { namespace: opener, opener }),
+      isInteractive: false,
+      ...(credentialNamespace !== undefined && {
+        namespace: credentialNamespace,
+        credentialNamespace,
+      }),
     });
 
     it('tells nobody else, and is tried again for others', async () => {
@@ -369,7 +372,7 @@ describe('createCopies for many', () => {
     const next = createWork();
     next.finish();
 
-    const again = copies.start({ ...key('t'), isPerson: false }, next.work);
+    const again = copies.start({ ...key('t'), isInteractive: false }, next.work);
 
     assert.deepEqual(await again.wait(forever), result);
   });

@@ -1,22 +1,22 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { createMeter, type Meter } from '../../../lib/cloner/queue/copy-meter.ts';
+import { type CopyMeter, createCopyMeter } from '../../../lib/cloner/queue/copy-meter.ts';
 
 const mib = 1024 * 1024;
 
 /** A meter, and the clock that it looks at. */
-function stage(): { readonly meter: Meter; readonly at: (ms: number) => void } {
+function stage(): { readonly meter: CopyMeter; readonly at: (ms: number) => void } {
   let time = 0;
   return {
-    meter: createMeter(() => time),
+    meter: createCopyMeter(() => time),
     at: (ms) => {
       time = ms;
     },
   };
 }
 
-describe('createMeter', () => {
+describe('createCopyMeter', () => {
   it('tells the rate of the last ten seconds, not that of the beginning', () => {
     const { meter, at } = stage();
     for (let second = 1; second <= 20; second += 1) {

@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { createLine, type Line, type Ticket } from '../../../lib/cloner/queue/fair-queue.ts';
+import {
+  createFairQueue,
+  type FairQueue,
+  type QueuedTask,
+} from '../../../lib/cloner/queue/fair-queue.ts';
 import { CloneError } from '../../../lib/index.ts';
 
 interface Stage {
-  readonly line: Line;
+  readonly line: FairQueue;
   /** Names of tasks in the order in which they began. */
   readonly begun: readonly string[];
-  join(namespace: string, name: string, target?: string): Ticket<string>;
+  join(namespace: string, name: string, target?: string): QueuedTask<string>;
   at(ms: number): void;
   /** Ends the oldest task that runs. */
   end(name?: string): Promise<void>;
@@ -16,7 +20,7 @@ interface Stage {
 
 function stage({ maxRunning = 1, maxWaiting = 1_000 } = {}): Stage {
   let time = 0;
-  const line = createLine({ maxRunning, maxWaiting, now: () => time });
+  const line = createFairQueue({ maxRunning, maxWaiting, now: () => time });
   const begun: string[] = [];
   const running = new Map<string, (name: string) => void>();
   return {
@@ -54,7 +58,7 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 10; i += 1) await Promise.resolve();
 }
 
-describe('createLine', () => {
+describe('createFairQueue', () => {
   it('lets namespaces take turns, whatever they have waiting', async () => {
     const { begun, join, end } = stage();
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
@@ -452,7 +456,7 @@ describe('createLine', () => {
     fc.assert(
       fc.property(arrivals, (namespaces) => {
         const { join } = stage({ maxWaiting: 8 });
-        const tickets: { namespace: string; ticket: Ticket<string> }[] = [];
+        const tickets: { namespace: string; ticket: QueuedTask<string> }[] = [];
         join('z', 'z');
         for (const [index, namespace] of namespaces.entries()) {
           try {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createCrowd } from '../../../lib/cloner/queue/load-shedder.ts';
+import { createLoadShedder } from '../../../lib/cloner/queue/load-shedder.ts';
 
 interface Stage {
   /** Comes, and stays until it is sent away or `end` is called. */
@@ -8,7 +8,7 @@ interface Stage {
 }
 
 function stage(max: number): Stage {
-  const crowd = createCrowd(max);
+  const crowd = createLoadShedder(max);
   const { signal: never } = new AbortController();
   return {
     come(namespace) {
@@ -29,7 +29,7 @@ const isFull = (size: number, namespace: string): object => ({
   retryAfterMs: 2_000,
 });
 
-describe('createCrowd', () => {
+describe('createLoadShedder', () => {
   it('lets one namespace have all places, and no more', async () => {
     const { come } = stage(4);
     const inside = Array.from({ length: 4 }, () => come('a'));
@@ -79,7 +79,7 @@ describe('createCrowd', () => {
 
   it('ends with the signal of the one who came', async () => {
     const leaving = new AbortController();
-    const left = createCrowd(1).run('a', leaving.signal, async (signal) => {
+    const left = createLoadShedder(1).run('a', leaving.signal, async (signal) => {
       leaving.abort(new Error('gone'));
       signal.throwIfAborted();
       return await Promise.resolve('stayed');

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
-  createOutages,
-  type Outages,
-  type RegistryQuestion,
+  type CircuitBreaker,
+  createCircuitBreaker,
+  type GuardedCall,
 } from '../../../lib/cloner/registry-health/circuit-breaker.ts';
 import { CloneError } from '../../../lib/index.ts';
 
@@ -11,25 +11,25 @@ const { signal } = new AbortController();
 const refused = new CloneError('SOURCE_UNAVAILABLE', 'connection refused');
 
 interface Stage {
-  readonly outages: Outages;
+  readonly breaker: CircuitBreaker;
   readonly at: (ms: number) => void;
-  ask(work: () => Promise<string>, change?: Partial<RegistryQuestion>): ReturnType<typeof work>;
+  ask(work: () => Promise<string>, change?: Partial<GuardedCall>): ReturnType<typeof work>;
   /** Two images that cannot be served. */
   goDown(): Promise<void>;
 }
 
 function stage(side: 'source' | 'backup' = 'source'): Stage {
   let time = 0;
-  const outages = createOutages({ now: () => time });
+  const breaker = createCircuitBreaker({ now: () => time });
   const ask: Stage['ask'] = (work, change) =>
-    outages.ask(
+    breaker.ask(
       {
         side,
         domain: 'docker.io',
         image: 'nginx',
-        isPerson: false,
-        patienceMs: 9_000,
-        silence: () =>
+        isInteractive: false,
+        timeoutMs: 9_000,
+        timeoutError: () =>
           new CloneError(side === 'source' ? 'SOURCE_UNAVAILABLE' : 'BACKUP_UNAVAILABLE', 'silent'),
         signal,
         ...change,
@@ -37,7 +37,7 @@ function stage(side: 'source' | 'backup' = 'source'): Stage {
       work,
     );
   return {
-    outages,
+    breaker,
     at: (ms) => {
       time = ms;
     },
@@ -60,14 +60,14 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 20; i += 1) await Promise.resolve();
 }
 
-describe('createOutages', () => {
+describe('createCircuitBreaker', () => {
   it('asks as often as it is wanted while nothing is known', async () => {
     const { ask } = stage();
 
     assert.deepEqual(await Promise.all([ask(works), ask(works)]), ['there', 'there']);
   });
 
-  it('answers at once after a silence, and says when it asks again', async (t) => {
+  it('answers at once after a timeoutError, and says when it asks again', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { ask, at } = stage();
     const silent = ask(() => new Promise(() => undefined));
@@ -95,10 +95,10 @@ describe('createOutages', () => {
     });
   });
 
-  it('does not call it a silence where it gave no time', async (t) => {
+  it('does not call it a timeoutError where it gave no time', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { ask } = stage();
-    const hurried = ask(() => new Promise(() => undefined), { patienceMs: 900 });
+    const hurried = ask(() => new Promise(() => undefined), { timeoutMs: 900 });
     t.mock.timers.tick(900);
     await assert.rejects(hurried);
 
@@ -140,7 +140,7 @@ describe('createOutages', () => {
   it('asks at once for a person, and the others wait for that answer', async () => {
     const { ask, goDown } = stage();
     await goDown();
-    const person = { isPerson: true };
+    const person = { isInteractive: true };
     const { promise, resolve } = Promise.withResolvers<string>();
     const first = ask(() => promise, person);
     let asked = 0;
@@ -162,8 +162,8 @@ describe('createOutages', () => {
     const { ask, goDown } = stage();
     await goDown();
     const { promise, reject } = Promise.withResolvers<string>();
-    const first = ask(() => promise, { isPerson: true });
-    const others = [1, 2, 3].map(() => ask(unasked, { isPerson: true }));
+    const first = ask(() => promise, { isInteractive: true });
+    const others = [1, 2, 3].map(() => ask(unasked, { isInteractive: true }));
     await settle();
 
     reject(refused);
@@ -177,7 +177,7 @@ describe('createOutages', () => {
     await goDown();
     for (const ms of [500, 1_000, 1_500]) {
       at(ms);
-      await assert.rejects(ask(() => Promise.reject(refused), { isPerson: true }));
+      await assert.rejects(ask(() => Promise.reject(refused), { isInteractive: true }));
     }
     at(2_000);
 

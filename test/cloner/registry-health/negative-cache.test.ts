@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
-  createFailureMemory,
-  type FailureMemory,
+  createNegativeCache,
+  type NegativeCache,
 } from '../../../lib/cloner/registry-health/negative-cache.ts';
 import { CloneError } from '../../../lib/index.ts';
 
 /** Fails again and again, each time as soon as it is tried. */
 function failTimes(
   times: number,
-  memory: FailureMemory,
+  memory: NegativeCache,
   at: (ms: number) => void,
   error: CloneError = gone,
 ): number {
@@ -24,10 +24,10 @@ function failTimes(
 
 const gone = new CloneError('SOURCE_NOT_FOUND', 'nginx:9 does not exist on docker.io');
 
-describe('createFailureMemory', () => {
+describe('createNegativeCache', () => {
   it('answers a controller for 2 s, 4 s, 8 s … and 5 minutes at most', () => {
     let time = 0;
-    const memory = createFailureMemory({ now: () => time });
+    const memory = createNegativeCache({ now: () => time });
     const pauses: number[] = [];
     for (let round = 0; round < 10; round += 1) {
       memory.remember('nginx', gone);
@@ -40,7 +40,7 @@ describe('createFailureMemory', () => {
   });
 
   it('keeps nothing under a key that is enormous', () => {
-    const memory = createFailureMemory({ now: () => 0 });
+    const memory = createNegativeCache({ now: () => 0 });
     const [long, enormous] = ['x'.repeat(16_000), 'x'.repeat(17_000)];
     memory.remember(long, gone);
     memory.remember(enormous, gone);
@@ -51,7 +51,7 @@ describe('createFailureMemory', () => {
 
   it('says what was wrong, when that was, and when it is tried again', () => {
     let time = 0;
-    const memory = createFailureMemory({ now: () => time });
+    const memory = createNegativeCache({ now: () => time });
     failTimes(4, memory, (ms) => (time = ms));
     time += 12_000;
 
@@ -66,7 +66,7 @@ describe('createFailureMemory', () => {
   });
 
   it('tries anew for a person, always', () => {
-    const memory = createFailureMemory({ now: () => 0 });
+    const memory = createNegativeCache({ now: () => 0 });
     memory.remember('nginx', gone);
 
     assert.equal(memory.recall('nginx', true), undefined);
@@ -75,7 +75,7 @@ describe('createFailureMemory', () => {
   it('does not wait longer than 30 s for what is mended elsewhere', () => {
     for (const code of ['BACKUP_REFUSED', 'SOURCE_UNAVAILABLE', 'CLONER_UNAVAILABLE'] as const) {
       let time = 0;
-      const memory = createFailureMemory({ now: () => time });
+      const memory = createNegativeCache({ now: () => time });
       const since = failTimes(10, memory, (ms) => (time = ms), new CloneError(code, 'no'));
       time = since + 29_999;
       assert.match(memory.recall('nginx', false)?.message ?? '', /again in 1 s$/);
@@ -86,7 +86,7 @@ describe('createFailureMemory', () => {
 
   it('takes twenty failures at once for one, and does not put it off for a person’s', () => {
     let time = 0;
-    const memory = createFailureMemory({ now: () => time });
+    const memory = createNegativeCache({ now: () => time });
     for (let i = 0; i < 20; i += 1) memory.remember('nginx', gone);
     time = 1_000;
     memory.remember('nginx', gone);
@@ -96,7 +96,7 @@ describe('createFailureMemory', () => {
 
   it('forgets when it went well, and begins with two seconds again', () => {
     let time = 0;
-    const memory = createFailureMemory({ now: () => time });
+    const memory = createNegativeCache({ now: () => time });
     failTimes(3, memory, (ms) => (time = ms));
     memory.forget('nginx');
     assert.equal(memory.recall('nginx', false), undefined);
@@ -108,7 +108,7 @@ describe('createFailureMemory', () => {
 
   it('begins with two seconds again where nobody has asked for long', () => {
     let time = 0;
-    const memory = createFailureMemory({ now: () => time });
+    const memory = createNegativeCache({ now: () => time });
     failTimes(3, memory, (ms) => (time = ms));
     time = 600_000;
 
@@ -119,7 +119,7 @@ describe('createFailureMemory', () => {
 
   it('makes nobody wait longer when the clock goes back', () => {
     let time = 1_000_000;
-    const memory = createFailureMemory({ now: () => time });
+    const memory = createNegativeCache({ now: () => time });
     memory.remember('nginx', gone);
     time = 0;
 
@@ -127,7 +127,7 @@ describe('createFailureMemory', () => {
   });
 
   it('holds no more than it may: the oldest is forgotten', () => {
-    const memory = createFailureMemory({ now: () => 0, maxEntries: 2 });
+    const memory = createNegativeCache({ now: () => 0, maxEntries: 2 });
     for (const key of ['a', 'b', 'c']) memory.remember(key, gone);
 
     const held = ['a', 'b', 'c'].filter((key) => memory.recall(key, false) !== undefined);

@@ -9,7 +9,7 @@ import { CloneError } from '../../../lib/index.ts';
 const anonymous: LimitedQuestion = {
   domain: 'docker.io',
   access: { side: 'source' },
-  patienceMs: 0,
+  timeoutMs: 0,
   signal: new AbortController().signal,
 };
 const credentials = { username: 'acme', password: 'p' };
@@ -136,7 +136,7 @@ describe('createRateLimits', () => {
     const { ask, slept } = stage();
     const answers = [limited(3_000), works];
 
-    const answer = await ask(() => (answers.shift() ?? unasked)(), { patienceMs: 8_000 });
+    const answer = await ask(() => (answers.shift() ?? unasked)(), { timeoutMs: 8_000 });
 
     assert.equal(answer, 'there');
     assert.deepEqual(slept, [3_000]);
@@ -145,7 +145,7 @@ describe('createRateLimits', () => {
   it('waits for no longer than it may, in all', async () => {
     const { ask, slept } = stage();
 
-    await assert.rejects(ask(limited(3_000), { patienceMs: 8_000 }), { message: 'slow down' });
+    await assert.rejects(ask(limited(3_000), { timeoutMs: 8_000 }), { message: 'slow down' });
 
     assert.deepEqual(slept, [3_000, 3_000]);
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createLeaseGate } from '../../../lib/cloner/replicas/lease-breaker.ts';
+import { createLeaseBreaker } from '../../../lib/cloner/replicas/lease-breaker.ts';
 import { ConfigError } from '../../../lib/errors.ts';
 import type { LeaseStore } from '../../../lib/index.ts';
 import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts';
@@ -21,7 +21,7 @@ function stage(open?: () => Promise<LeaseStore>): Stage {
   const leases = createMemoryLeases();
   const clock = createFakeClock();
   const log = createMemoryLog();
-  const gate = createLeaseGate({
+  const gate = createLeaseBreaker({
     open: open ?? (() => Promise.resolve(leases.store)),
     clock,
     logger: log.logger,
@@ -37,7 +37,7 @@ const silent =
   'warn the API server does not answer for Leases: copies are made without, at worst twice';
 const shared = 'info copies are shared with the other replicas by Leases';
 
-describe('createLeaseGate', () => {
+describe('createLeaseBreaker', () => {
   it('opens what is behind it at the first question, once', async () => {
     let opened = 0;
     const { store } = createMemoryLeases();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { rememberSource } from '../../../lib/cloner/source/cached-resolver.ts';
+import { cacheResolve } from '../../../lib/cloner/source/cached-resolver.ts';
 import { CloneError, type ImageCloner, type ResolvedImage } from '../../../lib/index.ts';
 
 const { signal } = new AbortController();
@@ -25,11 +25,11 @@ function createCounting(answer: () => Promise<ResolvedImage | undefined>): {
   };
 }
 
-describe('rememberSource', () => {
+describe('cacheResolve', () => {
   it('asks once a minute for each tag', async () => {
     let time = 0;
     const { cloner, asked } = createCounting(async () => found);
-    const { resolve } = rememberSource(cloner, { now: () => time });
+    const { resolve } = cacheResolve(cloner, { now: () => time });
 
     assert.deepEqual(await resolve(image, { side: 'source' }, signal), found);
     time = 59_999;
@@ -46,7 +46,7 @@ describe('rememberSource', () => {
 
   it('asks anew for who wants to know what is true now, and remembers that', async () => {
     const { cloner, asked } = createCounting(async () => found);
-    const { resolve } = rememberSource(cloner, { now: () => 0 });
+    const { resolve } = cacheResolve(cloner, { now: () => 0 });
     await resolve(image, { side: 'source' }, signal);
 
     const fresh = await resolve(image, { side: 'source' }, signal, { isFresh: true });
@@ -58,7 +58,7 @@ describe('rememberSource', () => {
 
   it('asks once for all who ask at the same time', async () => {
     const { cloner, asked } = createCounting(async () => found);
-    const { resolve } = rememberSource(cloner);
+    const { resolve } = cacheResolve(cloner);
 
     await Promise.all([1, 2, 3].map(() => resolve(image, { side: 'source' }, signal)));
 
@@ -67,7 +67,7 @@ describe('rememberSource', () => {
 
   it('asks for each tag, digest and credentials by themselves', async () => {
     const { cloner, asked } = createCounting(async () => found);
-    const { resolve } = rememberSource(cloner);
+    const { resolve } = cacheResolve(cloner);
     const credentials = { username: 'a', password: 'b' };
 
     await resolve(image, { side: 'source' }, signal);
@@ -79,7 +79,7 @@ describe('rememberSource', () => {
 
   it('never remembers the backup, which we change ourselves', async () => {
     const { cloner, asked } = createCounting(async () => found);
-    const { resolve } = rememberSource(cloner);
+    const { resolve } = cacheResolve(cloner);
 
     await resolve(image, { side: 'backup' }, signal);
     await resolve(image, { side: 'backup' }, signal);
@@ -94,7 +94,7 @@ describe('rememberSource', () => {
       () => Promise.resolve(found),
     ];
     const { cloner } = createCounting(() => (answers.shift() ?? assert.fail)());
-    const { resolve } = rememberSource(cloner);
+    const { resolve } = cacheResolve(cloner);
 
     await assert.rejects(resolve(image, { side: 'source' }, signal), {
       code: 'SOURCE_UNAVAILABLE',
@@ -106,7 +106,7 @@ describe('rememberSource', () => {
   it('lets one go who will not wait, without taking the answer from the others', async () => {
     const answer = Promise.withResolvers<ResolvedImage>();
     const { cloner } = createCounting(() => answer.promise);
-    const { resolve } = rememberSource(cloner);
+    const { resolve } = cacheResolve(cloner);
     const reason = new Error('no time');
     const impatient = new AbortController();
     const first = resolve(image, { side: 'source' }, impatient.signal);

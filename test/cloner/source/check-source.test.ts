@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type CheckSource, createSourceCheck } from '../../../lib/cloner/source/check-source.ts';
+import { type CheckSource, createCheckSource } from '../../../lib/cloner/source/check-source.ts';
 import {
   CloneError,
   type Credentials,
@@ -23,7 +23,7 @@ function createCheck(
   } = {},
 ): CheckSource {
   const { keyring = [], now = () => 0 } = options;
-  return createSourceCheck({
+  return createCheckSource({
     cloner: { keepsDigest: true, resolve, copy: () => assert.fail('a check copies nothing') },
     credentials: { credentialsFor: () => Promise.resolve(keyring) },
     workloadSecrets: options.workloadSecrets,
@@ -41,7 +41,7 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 20; i += 1) await Promise.resolve();
 }
 
-describe('createSourceCheck', () => {
+describe('createCheckSource', () => {
   const keyring = ['a', 'b'].map((username) => ({ username, password: 'p' }));
 
   it('tries each credential in its order and nobody’s at last', async () => {
@@ -178,7 +178,7 @@ describe('createSourceCheck', () => {
     });
     for (let i = 0; i < 3; i += 1) await assert.rejects(check(image, ask));
 
-    const found = await check(other, { ...ask, isPerson: false });
+    const found = await check(other, { ...ask, isInteractive: false });
 
     assert.equal(found.digest, 'sha256:d');
     assert.equal(asked.length, 4);
@@ -219,7 +219,7 @@ describe('createSourceCheck', () => {
 
     const answers = await Promise.allSettled(
       Array.from({ length: 50 }, (_, index) =>
-        check({ ...image, tag: String(index) }, { ...ask, isPerson: false }),
+        check({ ...image, tag: String(index) }, { ...ask, isInteractive: false }),
       ),
     );
 
@@ -232,12 +232,12 @@ describe('createSourceCheck', () => {
       );
     }
     time = 2_000;
-    await assert.rejects(check(image, { ...ask, isPerson: false }), /connection refused/);
+    await assert.rejects(check(image, { ...ask, isInteractive: false }), /connection refused/);
     assert.equal(asked, 3);
   });
 
   describe('for a controller in a crash loop', () => {
-    const controllers = { ...ask, isPerson: false };
+    const controllers = { ...ask, isInteractive: false };
 
     function createMissing(): {
       readonly check: CheckSource;

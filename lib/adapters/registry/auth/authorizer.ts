@@ -3,7 +3,7 @@ import type { Credentials } from '../../../ports.ts';
 import { untilAborted } from '../../../util/abort.ts';
 import { setRecent } from '../../../util/bounded-map.ts';
 import { isTransient, RegistryError, toRegistryError } from '../errors/index.ts';
-import { type Http, type HttpAnswer, headerOf, readBody } from '../http/index.ts';
+import { type Http, type HttpResponse, headerOf, readBody } from '../http/index.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { isOwnRealm, parseRealm } from './realm.ts';
 import { parseToken, type Token } from './token.ts';
@@ -21,12 +21,12 @@ export interface Authorizer {
    * challenge, whatever others are told meanwhile; nothing where trying once more cannot help.
    */
   learn(
-    challenge: Pick<HttpAnswer, 'headers'>,
+    challenge: Pick<HttpResponse, 'headers'>,
     scopes: readonly Scope[],
     used: string | undefined,
   ): ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
   /** Why this 401 may be final: credentials that we have and did not send. */
-  withheld(challenge: Pick<HttpAnswer, 'headers'>): RegistryError | undefined;
+  withheld(challenge: Pick<HttpResponse, 'headers'>): RegistryError | undefined;
 }
 
 export interface AuthorizerOptions {
@@ -105,7 +105,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   }
 
   function learn(
-    challenge: Pick<HttpAnswer, 'headers'>,
+    challenge: Pick<HttpResponse, 'headers'>,
     scopes: readonly Scope[],
     used: string | undefined,
   ): ReturnType<Authorizer['learn']> {
@@ -131,7 +131,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     return answer;
   }
 
-  function withheld(challenge: Pick<HttpAnswer, 'headers'>): RegistryError | undefined {
+  function withheld(challenge: Pick<HttpResponse, 'headers'>): RegistryError | undefined {
     const picked = pickScheme(challengesOf(challenge));
     if (basic === undefined || picked?.kind !== 'bearer') return undefined;
     return isOwnRealm(picked.realm, registry) ? undefined : foreign(picked.realm);
@@ -209,7 +209,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   };
 }
 
-function challengesOf({ headers }: Pick<HttpAnswer, 'headers'>): readonly Challenge[] {
+function challengesOf({ headers }: Pick<HttpResponse, 'headers'>): readonly Challenge[] {
   const header = headers['www-authenticate'];
   return parseChallenges(header === undefined ? [] : [header].flat());
 }

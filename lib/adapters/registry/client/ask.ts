@@ -1,4 +1,4 @@
-import type { Answered, RegistryRequest } from './transport.ts';
+import type { RegistryRequest, RegistryResponse } from './transport.ts';
 
 /** A question below one repository; resolves with `undefined` for one of the statuses that mean absence. */
 export type Ask = (
@@ -8,4 +8,4 @@ export type Ask = (
   },
   absent: readonly number[],
   signal: AbortSignal,
-) => Promise<Answered | undefined>;
+) => Promise<RegistryResponse | undefined>;

@@ -3,10 +3,10 @@ import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import type { Ask } from './ask.ts';
 import { accept, parseMediaType } from './manifest.ts';
-import type { Answered } from './transport.ts';
+import type { RegistryResponse } from './transport.ts';
 
 /** Whether a repository holds something already. */
-export interface Presence {
+export interface ExistenceChecks {
   /** Whether it need not be written: a registry that does not say is written to, and decides. */
   hasManifest(digest: string, signal: AbortSignal): Promise<boolean>;
   /** As `hasManifest`. */
@@ -15,7 +15,7 @@ export interface Presence {
   lacksBlob(digest: string, signal: AbortSignal): Promise<boolean>;
 }
 
-export function createPresence(ask: Ask): Presence {
+export function createExistenceChecks(ask: Ask): ExistenceChecks {
   async function hasManifest(digest: string, signal: AbortSignal): Promise<boolean> {
     const step = 'looking for a part';
     const request = {
@@ -59,7 +59,7 @@ export function createPresence(ask: Ask): Presence {
 }
 
 /** What a proxy shows in the place of any answer; registries that serve blobs as text say their digest. */
-function isPage(answer: Answered): boolean {
+function isPage(answer: RegistryResponse): boolean {
   const mediaType = parseMediaType(headerOf(answer, 'content-type'));
   return mediaType === 'text/html' && headerOf(answer, 'docker-content-digest') === undefined;
 }

@@ -2,7 +2,7 @@ import { RegistryError } from '../errors/index.ts';
 import type { RepositoryClient } from './repository-client.ts';
 
 /** Some registries refuse a HEAD where they allow a GET. */
-export async function look(
+export async function headOrGet(
   client: RepositoryClient,
   reference: string,
   signal: AbortSignal,

@@ -2,8 +2,8 @@
  * The verbs of the distribution API for one repository, with retries and credentials.
  * Every manifest is checked against its digest.
  */
-export { type ConnectionsOptions, createConnections, type OpenRepository } from './connections.ts';
-export { look } from './head-or-get.ts';
+export { type ClientPoolOptions, createClientPool, type OpenRepository } from './client-pool.ts';
+export { headOrGet } from './head-or-get.ts';
 export {
   assertNotSchema1,
   type Descriptor,
@@ -17,4 +17,4 @@ export {
 export type { ServedManifest } from './manifest-reader.ts';
 export type { RepositoryClient } from './repository-client.ts';
 export type { UploadSession } from './uploads.ts';
-export { withSide } from './with-side.ts';
+export { withSideErrors } from './with-side-errors.ts';

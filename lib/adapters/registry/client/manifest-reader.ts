@@ -1,9 +1,9 @@
 import { algorithmOf, digestOf, isDigest } from '../../../image/digest.ts';
 import { RegistryError } from '../errors/index.ts';
-import { drop, type HttpAnswer, headerOf } from '../http/index.ts';
+import { drop, type HttpResponse, headerOf } from '../http/index.ts';
 import type { Ask } from './ask.ts';
 import { accept, isKnownType, maxManifestBytes, parseMediaType, quote } from './manifest.ts';
-import type { Answered } from './transport.ts';
+import type { RegistryResponse } from './transport.ts';
 
 /** What a tag or digest is. */
 interface SeenManifest {
@@ -63,7 +63,7 @@ export function createManifestReader(ask: Ask): ManifestReader {
     reference: string,
     signal: AbortSignal,
   ): Promise<SeenManifest | undefined> {
-    const digestLike = (answer: Pick<HttpAnswer, 'headers'>): string | undefined =>
+    const digestLike = (answer: Pick<HttpResponse, 'headers'>): string | undefined =>
       likeOf(reference, answer);
     const answer = await ask({ ...get(reference), digestLike }, [404], signal);
     return answer && check(reference, answer, answer.digest);
@@ -93,16 +93,16 @@ function get(reference: string): Parameters<Ask>[0] {
 }
 
 /** What vouches for the bytes; for those of a tag that is the registry alone. */
-function wantedOf(reference: string, answer: Pick<HttpAnswer, 'headers'>): string | undefined {
+function wantedOf(reference: string, answer: Pick<HttpResponse, 'headers'>): string | undefined {
   return isDigest(reference) ? reference : headerOf(answer, 'docker-content-digest');
 }
 
-function likeOf(reference: string, answer: Pick<HttpAnswer, 'headers'>): string | undefined {
+function likeOf(reference: string, answer: Pick<HttpResponse, 'headers'>): string | undefined {
   const wanted = wantedOf(reference, answer);
   return wanted !== undefined && isDigest(wanted) ? wanted : undefined;
 }
 
-function check(reference: string, answer: Answered, digest = ''): SeenManifest {
+function check(reference: string, answer: RegistryResponse, digest = ''): SeenManifest {
   const mediaType = parseMediaType(headerOf(answer, 'content-type'));
   const wanted = wantedOf(reference, answer);
   if (wanted === undefined && !isKnownType(mediaType)) throw noManifest(mediaType);

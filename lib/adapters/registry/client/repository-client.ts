@@ -4,7 +4,7 @@ import type { Scope } from '../auth/index.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import type { Ask } from './ask.ts';
-import { createPresence, type Presence } from './existence.ts';
+import { createExistenceChecks, type ExistenceChecks } from './existence.ts';
 import { listNames } from './list-pages.ts';
 import { maxManifestBytes, parseMediaType } from './manifest.ts';
 import {
@@ -13,11 +13,11 @@ import {
   type ServedManifest,
 } from './manifest-reader.ts';
 import { type OpenBlob, openBlobOf } from './open-blob.ts';
-import type { Answered, Send } from './transport.ts';
+import type { RegistryResponse, Send } from './transport.ts';
 import { createUploads, type Uploads } from './uploads.ts';
 
 /** The verbs of the distribution API (distribution-spec), for one repository of one registry. */
-export interface RepositoryClient extends ManifestReader, Presence, Uploads {
+export interface RepositoryClient extends ManifestReader, ExistenceChecks, Uploads {
   putManifest(
     reference: string,
     manifest: ServedManifest,
@@ -58,7 +58,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     signal: AbortSignal,
   ): Promise<{ readonly hasSubject: boolean }> {
     const first = await writeManifest(reference, manifest, signal);
-    // Garbled on the way, it would stay at a tag, and look like something that others have put there.
+    // Garbled on the way, it would stay at a tag, and headOrGet like something that others have put there.
     const answer = isAsGiven(first, manifest)
       ? first
       : await writeManifest(reference, manifest, signal);
@@ -73,7 +73,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     reference: string,
     { bytes, mediaType }: ServedManifest,
     signal: AbortSignal,
-  ): Promise<Answered> {
+  ): Promise<RegistryResponse> {
     const answer = await send(
       {
         method: 'PUT',
@@ -148,7 +148,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     putManifest,
     openBlob: openBlobOf(ask),
     ...createManifestReader(ask),
-    ...createPresence(ask),
+    ...createExistenceChecks(ask),
     ...createUploads(send, registry, path),
     getReferrers,
     listTags,
@@ -158,7 +158,7 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
 }
 
 /** It may name what it stored by another algorithm, but not something else by the same. */
-function isAsGiven(answer: Answered, { bytes, digest }: ServedManifest): boolean {
+function isAsGiven(answer: RegistryResponse, { bytes, digest }: ServedManifest): boolean {
   const stored = headerOf(answer, 'docker-content-digest');
   return stored === undefined || stored === digest || stored === digestOf(bytes);
 }

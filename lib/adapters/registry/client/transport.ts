@@ -5,8 +5,8 @@ import {
   digestBody,
   drop,
   type Http,
-  type HttpAnswer,
   type HttpRequest,
+  type HttpResponse,
   headerOf,
   readBody,
   redirectOf,
@@ -21,7 +21,7 @@ export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | '
   /** The answer is read to its end, up to so many bytes: one that is cut short is asked for again. @default the body is the caller's */
   readonly maxBytes?: number;
   /** Of what is read nothing is kept but its digest, in the algorithm of the one that is returned. @default all of it is */
-  readonly digestLike?: (answer: Pick<HttpAnswer, 'headers'>) => string | undefined;
+  readonly digestLike?: (answer: Pick<HttpResponse, 'headers'>) => string | undefined;
   /** Codes of errors that may pass, besides those that always may. */
   readonly passingCodes?: readonly string[];
   /** As a function it can be sent once only: neither a challenge nor a failure makes it be sent again. */
@@ -29,9 +29,9 @@ export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | '
 }
 
 /** Sends requests with redirects, credentials and repetition. Throws `RegistryError`. */
-export type Send = (request: RegistryRequest, signal: AbortSignal) => Promise<Answered>;
+export type Send = (request: RegistryRequest, signal: AbortSignal) => Promise<RegistryResponse>;
 
-export interface Answered extends HttpAnswer {
+export interface RegistryResponse extends HttpResponse {
   /** Where the answer came from, after redirects. */
   readonly url: URL;
   /** All of it, where `maxBytes` said so. */
@@ -54,7 +54,7 @@ export interface TransportOptions extends BackoffOptions {
     readonly url: URL;
     readonly method: string;
     readonly status: number;
-    readonly headers: HttpAnswer['headers'];
+    readonly headers: HttpResponse['headers'];
   }) => void;
 }
 
@@ -95,7 +95,7 @@ export function createTransport(options: TransportOptions): Send {
     if (ms > 0) await sleep(ms, signal);
   }
 
-  async function sendOnce(asked: RegistryRequest, signal: AbortSignal): Promise<Answered> {
+  async function sendOnce(asked: RegistryRequest, signal: AbortSignal): Promise<RegistryResponse> {
     const used = await authorizationFor(asked, signal);
     const first = await follow(asked, used, signal);
     const answer = first.status === 401 ? await answerChallenge(asked, first, used, signal) : first;
@@ -116,10 +116,10 @@ export function createTransport(options: TransportOptions): Send {
 
   async function answerChallenge(
     asked: RegistryRequest,
-    challenge: Answered,
+    challenge: RegistryResponse,
     used: string | undefined,
     signal: AbortSignal,
-  ): Promise<Answered> {
+  ): Promise<RegistryResponse> {
     // A challenge from the place that we were sent to is not the registry's.
     if (!isOwn(asked.url) || !isOwn(challenge.url)) return challenge;
     const answered = authorizer.learn(challenge, asked.scopes, used);
@@ -142,7 +142,7 @@ export function createTransport(options: TransportOptions): Send {
     asked: RegistryRequest,
     authorization: string | undefined,
     signal: AbortSignal,
-  ): Promise<Answered> {
+  ): Promise<RegistryResponse> {
     let { url } = asked;
     let sentBy = isOwn(url) ? undefined : registry;
     // Lost with the first step to another origin, and not found again on a step back: others chose that address.
@@ -179,9 +179,9 @@ export function createTransport(options: TransportOptions): Send {
 
 /** What is no success has nothing that anybody waits for. */
 async function whole(
-  answer: Answered,
+  answer: RegistryResponse,
   { maxBytes, digestLike, step }: RegistryRequest,
-): Promise<Answered> {
+): Promise<RegistryResponse> {
   if (maxBytes === undefined || answer.status >= 300) return answer;
   return digestLike === undefined
     ? { ...answer, bytes: await readBody(answer, maxBytes, step) }
@@ -209,13 +209,16 @@ function turnedAway({ step }: RegistryRequest): RegistryError {
 }
 
 /** The standard's header, Docker Hub's, and what others say of their limits where they have reached them. */
-function retryAfterOf(answer: Answered): string | undefined {
+function retryAfterOf(answer: RegistryResponse): string | undefined {
   const said = headerOf(answer, 'retry-after') ?? headerOf(answer, 'x-retry-after');
   if (said !== undefined || answer.status !== 429) return said;
   return headerOf(answer, 'ratelimit-reset') ?? headerOf(answer, 'x-ratelimit-reset');
 }
 
-async function readError(answer: Answered, { method, step }: RegistryRequest): Promise<string> {
+async function readError(
+  answer: RegistryResponse,
+  { method, step }: RegistryRequest,
+): Promise<string> {
   if (method === 'HEAD') {
     await drop(answer);
     return '';

@@ -1,8 +1,8 @@
-import { withGrace } from '../../../util/grace-period.ts';
+import { withGracePeriod } from '../../../util/grace-period.ts';
 import type { Scope } from '../auth/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import type { Descriptor } from './manifest.ts';
-import type { Answered, RegistryRequest, Send } from './transport.ts';
+import type { RegistryRequest, RegistryResponse, Send } from './transport.ts';
 import { parseUploadLocation, withDigest } from './upload-location.ts';
 
 export interface UploadSession {
@@ -66,9 +66,9 @@ export function createUploads(send: Send, registry: URL, path: string): Uploads 
   async function post(
     request: Pick<RegistryRequest, 'url' | 'scopes' | 'expect' | 'step'>,
     signal: AbortSignal,
-  ): Promise<Answered> {
+  ): Promise<RegistryResponse> {
     const headers = { 'content-length': '0' };
-    const answer = await withGrace(signal, cancelTimeoutMs, (late) =>
+    const answer = await withGracePeriod(signal, cancelTimeoutMs, (late) =>
       send({ ...request, method: 'POST', headers }, late),
     );
     await drop(answer);
@@ -117,6 +117,6 @@ export function createUploads(send: Send, registry: URL, path: string): Uploads 
   return { mountBlob, startUpload, finishUpload, cancelUpload };
 }
 
-function toSession(answer: Answered): UploadSession {
+function toSession(answer: RegistryResponse): UploadSession {
   return { location: parseUploadLocation(headerOf(answer, 'location'), answer.url) };
 }

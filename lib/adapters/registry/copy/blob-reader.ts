@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Descriptor } from '../client/index.ts';
 import { isTransient, RegistryError, toConnectionError } from '../errors/index.ts';
-import { createPace } from './throughput-floor.ts';
+import { createThroughputFloor } from './throughput-floor.ts';
 
 export interface BlobReaderOptions {
   readonly descriptor: Pick<Descriptor, 'digest' | 'size'>;
@@ -33,8 +33,8 @@ export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint
   let resumes = 0;
   let resumedAt = 0;
   const { elapsed = () => performance.now() } = options;
-  const source = createPace(() => tooSlow('reading a layer: it sends'));
-  const target = createPace(() => tooSlow('writing a layer: it takes'));
+  const source = createThroughputFloor(() => tooSlow('reading a layer: it sends'));
+  const target = createThroughputFloor(() => tooSlow('writing a layer: it takes'));
 
   /** Only reading is resumed: a failure of the one who takes the chunks ends the generator at its `yield`. */
   async function read(): Promise<Uint8Array> {

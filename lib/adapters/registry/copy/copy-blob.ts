@@ -55,7 +55,7 @@ async function mount({
   if (path === undefined) return undefined;
   try {
     const mounted = await target.mountBlob({ path, digest }, signal);
-    // Only some registries look at a manifest's layers when it is written.
+    // Only some registries headOrGet at a manifest's layers when it is written.
     if (mounted !== 'mounted' || (await target.hasBlob(digest, signal))) return mounted;
     return undefined;
   } catch {

@@ -1,6 +1,6 @@
 import { CloneError } from '../../../errors.ts';
 import type { Backoff } from '../../../util/backoff.ts';
-import { createLimit } from '../../../util/semaphore.ts';
+import { createSemaphore } from '../../../util/semaphore.ts';
 import type { Layer, RepositoryClient, ServedManifest } from '../client/index.ts';
 import { RegistryError } from '../errors/index.ts';
 import { copyBlob } from './copy-blob.ts';
@@ -76,7 +76,7 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
   // The first that fails ends the others: nobody waits for what cannot become an image any more.
   const failed = new AbortController();
   const signal = AbortSignal.any([copy.signal, failed.signal]);
-  const limit = createLimit(parallelBlobs);
+  const limit = createSemaphore(parallelBlobs);
   let doneBytes = 0;
   let movedBytes = 0;
   copy.onProgress(doneBytes, totalBytes, movedBytes);

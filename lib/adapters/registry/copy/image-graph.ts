@@ -1,5 +1,5 @@
 import { digestOf } from '../../../image/digest.ts';
-import { createLimit } from '../../../util/semaphore.ts';
+import { createSemaphore } from '../../../util/semaphore.ts';
 import {
   type Descriptor,
   isManifestType,
@@ -10,7 +10,7 @@ import {
   type ServedManifest,
 } from '../client/index.ts';
 import { RegistryError } from '../errors/index.ts';
-import { isWhole } from './integrity.ts';
+import { isComplete } from './integrity.ts';
 
 /** All of an image that the target lacks, children before parents. */
 export interface ImageGraph {
@@ -94,7 +94,7 @@ export async function readGraph(
   async function findHeld(children: readonly Descriptor[]): Promise<ReadonlySet<string>> {
     if (isMending) return new Set();
     const digests = [...new Set(children.map(({ digest }) => digest))];
-    const limit = createLimit(parallelQuestions);
+    const limit = createSemaphore(parallelQuestions);
     const held = await Promise.all(digests.map((digest) => limit.run(() => isHeldWhole(digest))));
     return new Set(digests.filter((_, index) => held[index] === true));
   }
@@ -103,7 +103,7 @@ export async function readGraph(
   async function isHeldWhole(digest: string): Promise<boolean> {
     if (!(await target.hasManifest(digest, signal))) return false;
     try {
-      return await isWhole(target, digest, signal);
+      return await isComplete(target, digest, signal);
     } catch {
       signal.throwIfAborted();
       return false;

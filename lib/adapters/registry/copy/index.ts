@@ -3,7 +3,7 @@
  * Bytes stream through and are checked; nothing is kept on disk.
  */
 export { copyImage, type ImageCopy } from './copy-image.ts';
-export { isWhole } from './integrity.ts';
+export { isComplete } from './integrity.ts';
 export { writeMarkers } from './marker.ts';
 export { copyReferrers } from './referrers.ts';
 export { writeSmallBlob } from './small-blob.ts';

@@ -1,4 +1,4 @@
-import { createLimit } from '../../../util/semaphore.ts';
+import { createSemaphore } from '../../../util/semaphore.ts';
 import { isManifestType, parseManifest, type RepositoryClient } from '../client/index.ts';
 
 /** Questions at a time. */
@@ -10,12 +10,12 @@ const maxDepth = 4;
  * Whether a repository has a manifest and all that is below it. Layers that nobody may redistribute may be missing. Rejects where
  * the registry does not say.
  */
-export async function isWhole(
+export async function isComplete(
   client: RepositoryClient,
   digest: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const limit = createLimit(parallel);
+  const limit = createSemaphore(parallel);
   const seen = new Set<string>();
 
   async function visit(reference: string, depth: number): Promise<boolean> {

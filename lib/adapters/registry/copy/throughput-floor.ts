@@ -1,5 +1,5 @@
 /** Whether whoever is waited for moves bytes fast enough to be waited for. */
-export interface Pace {
+export interface ThroughputFloor {
   /** So long was waited, and so many bytes have come of it. Throws what `tooSlow` makes where that was next to nothing. */
   waited(ms: number, bytes: number): void;
 }
@@ -12,7 +12,7 @@ const windowMs = 60_000;
  * A registry that sends a byte now and then would hold a copy's place for ever: no timeout between bytes ever fires. Only the time
  * that is spent waiting for it counts, so that nobody is blamed for the other end.
  */
-export function createPace(tooSlow: () => Error): Pace {
+export function createThroughputFloor(tooSlow: () => Error): ThroughputFloor {
   let waitedMs = 0;
   let moved = 0;
 

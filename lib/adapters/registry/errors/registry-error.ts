@@ -1,7 +1,7 @@
 import { CloneError, type RegistryReason } from '../../../errors.ts';
 import { formatReference, type Reference } from '../../../image/reference.ts';
 import type { Side } from '../../../ports.ts';
-import { formatWait } from '../../../util/duration.ts';
+import { formatDuration } from '../../../util/duration.ts';
 import {
   type ConnectionProblem,
   connectionProblemOf,
@@ -115,5 +115,5 @@ function describe(
 }
 
 function formatPause(ms: number | undefined): string {
-  return ms === undefined || ms === 0 ? 'later' : `in ${formatWait(ms)}`;
+  return ms === undefined || ms === 0 ? 'later' : `in ${formatDuration(ms)}`;
 }

@@ -5,14 +5,14 @@ import { readCaFile } from '../../ca-file.ts';
 import { createLastGood, type OnStale } from '../../last-good.ts';
 
 /** What registries' certificates are trusted by, which changes while we run. */
-export interface Trust {
+export interface CaBundle {
   /** In PEM; the same array for as long as nothing has changed. */
   readonly certificates: () => readonly string[];
   /** Looks whether something has changed. Rejects never. */
   readonly refresh: () => Promise<void>;
 }
 
-export interface TrustOptions {
+export interface CaBundleOptions {
   /** `REGISTRY_CA_FILE`: certificates in PEM, trusted beside the system's. */
   readonly file: string;
   readonly logger: Logger;
@@ -20,7 +20,7 @@ export interface TrustOptions {
 }
 
 /** Reads the file again when it has changed; what cannot be used leaves the last good certificates in use. Rejects with `ConfigError`. */
-export async function openTrust({ file, ...options }: TrustOptions): Promise<Trust> {
+export async function openCaBundle({ file, ...options }: CaBundleOptions): Promise<CaBundle> {
   let version: string | undefined;
   let certificates: readonly string[] = [];
 

@@ -6,9 +6,9 @@ import { type AddressKind, kindOfAddress, literalAddress } from './address.ts';
  * How far a request may go: `anywhere` where an administrator named the host; where others did, to what a `registry` of
  * theirs may be; and where a public registry sent us, to what is `public` as well.
  */
-export type Reach = 'anywhere' | 'registry' | 'public';
+export type EgressZone = 'anywhere' | 'registry' | 'public';
 
-export interface ReachOptions {
+export interface EgressPolicyOptions {
   /** `host` or `host:port` that the administrator named: they may be anywhere. */
   readonly configuredHosts: readonly string[];
   /** Inside a cluster loopback is our own pod and nobody's registry. */
@@ -18,26 +18,26 @@ export interface ReachOptions {
 }
 
 /** Decides where requests may go. */
-export interface Reaches {
+export interface EgressPolicy {
   /** @param sentBy the host that sent us to `url`, where that is not the registry's own */
-  of(url: URL, sentBy: URL | undefined): Reach;
+  of(url: URL, sentBy: URL | undefined): EgressZone;
   /** Whether the host of `url` may be called, as far as that can be said before it is looked up. */
-  allows(url: URL, reach: Reach): boolean;
+  allows(url: URL, zone: EgressZone): boolean;
   /** Looks names up; fails with `EFORBIDDEN` for addresses that may not be called. */
-  lookup(reach: Reach): LookupFunction;
+  lookup(zone: EgressZone): LookupFunction;
 }
 
 export const forbiddenCode = 'EFORBIDDEN';
 const maxRemembered = 1_000;
 
-export function createReaches(options: ReachOptions): Reaches {
+export function createEgressPolicy(options: EgressPolicyOptions): EgressPolicy {
   const { insideCluster, lookup: resolve = systemLookup } = options;
   const configured = new Set(options.configuredHosts.flatMap(toHosts));
   const kinds = new Map<string, AddressKind>();
 
-  function isAllowed(kind: AddressKind, reach: Reach): boolean {
-    if (reach === 'anywhere' || kind === 'public') return true;
-    if (reach === 'public' || kind === 'forbidden') return false;
+  function isAllowed(kind: AddressKind, zone: EgressZone): boolean {
+    if (zone === 'anywhere' || kind === 'public') return true;
+    if (zone === 'public' || kind === 'forbidden') return false;
     return kind === 'private' || !insideCluster;
   }
 
@@ -59,12 +59,12 @@ export function createReaches(options: ReachOptions): Reaches {
       return kind === 'private' || kind === 'loopback' ? 'registry' : 'public';
     },
     // A literal address is never looked up, and a proxy looks up for itself.
-    allows: ({ hostname }, reach) => isAllowed(kindOfLiteral(hostname) ?? 'public', reach),
-    lookup: (reach) => (hostname, lookupOptions, callback) => {
+    allows: ({ hostname }, zone) => isAllowed(kindOfLiteral(hostname) ?? 'public', zone),
+    lookup: (zone) => (hostname, lookupOptions, callback) => {
       resolve(hostname, { ...lookupOptions, all: true }, (error, addresses) => {
         if (error !== null) return callback(error, []);
         const found = addresses.map(({ address }) => kindOfAddress(address));
-        if (!found.every((kind) => isAllowed(kind, reach))) {
+        if (!found.every((kind) => isAllowed(kind, zone))) {
           const refusal = Object.assign(new Error('forbidden address'), { code: forbiddenCode });
           return callback(refusal, []);
         }

@@ -1,10 +1,15 @@
 import { Readable } from 'node:stream';
 import { type Dispatcher, request } from 'undici';
 import { RegistryError, toConnectionError } from '../errors/index.ts';
-import type { Trust } from './ca-bundle.ts';
+import type { CaBundle } from './ca-bundle.ts';
 import { createDispatcher, type DispatcherOptions } from './dispatcher.ts';
-import { createReaches, forbiddenCode, type Reach, type ReachOptions } from './egress-policy.ts';
-import type { HttpAnswer } from './response.ts';
+import {
+  createEgressPolicy,
+  type EgressPolicyOptions,
+  type EgressZone,
+  forbiddenCode,
+} from './egress-policy.ts';
+import type { HttpResponse } from './response.ts';
 
 /** One HTTP request; nothing is followed, repeated or authorised here. */
 export interface HttpRequest {
@@ -20,13 +25,13 @@ export interface HttpRequest {
 }
 
 export interface Http {
-  send(request: HttpRequest): Promise<HttpAnswer>;
+  send(request: HttpRequest): Promise<HttpResponse>;
   close(): Promise<void>;
 }
 
-export interface HttpOptions extends ReachOptions, Pick<DispatcherOptions, 'proxy'> {
+export interface HttpOptions extends EgressPolicyOptions, Pick<DispatcherOptions, 'proxy'> {
   /** @default the system's certificates */
-  readonly trust?: Trust;
+  readonly trust?: CaBundle;
 }
 
 const userAgent = 'image-cloner';
@@ -42,23 +47,23 @@ const maxAnnouncements = 100;
  */
 export function createHttp(options: HttpOptions): Http {
   const { proxy, trust } = options;
-  const reaches = createReaches(options);
+  const egress = createEgressPolicy(options);
   let ca = trust?.certificates();
-  const open = (reach: Reach): Dispatcher =>
+  const open = (zone: EgressZone): Dispatcher =>
     createDispatcher({
       ...(ca !== undefined && { ca }),
       ...(proxy !== undefined && { proxy }),
-      lookup: reaches.lookup(reach),
+      lookup: egress.lookup(zone),
     });
 
-  /** Connections are kept, and so is what was allowed to make them: each reach has its own. */
-  function openAll(): Readonly<Record<Reach, Dispatcher>> {
+  /** Connections are kept, and so is what was allowed to make them: each zone has its own. */
+  function openAll(): Readonly<Record<EgressZone, Dispatcher>> {
     return { anywhere: open('anywhere'), registry: open('registry'), public: open('public') };
   }
   let dispatchers = openAll();
 
   /** Whom we no longer trust is not spoken to over an old connection either; what is being sent is sent to its end. */
-  async function renew(trusted: Trust): Promise<void> {
+  async function renew(trusted: CaBundle): Promise<void> {
     await trusted.refresh();
     const found = trusted.certificates();
     if (found === ca) return;
@@ -70,9 +75,9 @@ export function createHttp(options: HttpOptions): Http {
 
   return {
     async send({ method, url, headers, body, signal, step, sentBy }) {
-      const reach = reaches.of(url, sentBy);
+      const zone = egress.of(url, sentBy);
       assertPlain(url, step);
-      if (!reaches.allows(url, reach)) throw forbidden(step);
+      if (!egress.allows(url, zone)) throw forbidden(step);
       if (trust !== undefined) await renew(trust);
       signal.throwIfAborted();
       try {
@@ -83,7 +88,7 @@ export function createHttp(options: HttpOptions): Http {
           headersTimeout: body === undefined ? headersTimeoutMs : writeTimeoutMs,
           signal,
           onInfo: countAnnouncements(step),
-          dispatcher: dispatchers[reach],
+          dispatcher: dispatchers[zone],
         });
         return { status: answer.statusCode, headers: answer.headers, body: answer.body };
       } catch (error) {

@@ -1,9 +1,9 @@
 import { RegistryError } from '../errors/index.ts';
-import { type HttpAnswer, headerOf } from './response.ts';
+import { type HttpResponse, headerOf } from './response.ts';
 
 /** Where an answer sends us, if it does. Only reads are followed, and never from https to http. */
 export function redirectOf(
-  answer: Pick<HttpAnswer, 'status' | 'headers'>,
+  answer: Pick<HttpResponse, 'status' | 'headers'>,
   from: URL,
   { method, step }: { readonly method: string; readonly step: string },
 ): URL | undefined {

@@ -4,7 +4,7 @@ import { algorithmOf } from '../../../image/digest.ts';
 import { RegistryError, toConnectionError } from '../errors/index.ts';
 
 /** What came back on an HTTP request. */
-export interface HttpAnswer {
+export interface HttpResponse {
   readonly status: number;
   readonly headers: Dispatcher.ResponseData['headers'];
   /** Read it or `drop` it, or the connection is lost to others. */
@@ -76,12 +76,12 @@ async function* chunksOf(
 }
 
 /** Gives the connection back; a body that is too long to read is cut with it. */
-export async function drop({ body }: Pick<HttpAnswer, 'body'>): Promise<void> {
+export async function drop({ body }: Pick<HttpResponse, 'body'>): Promise<void> {
   await body.dump({ limit: 64 * 1024 }).catch(() => undefined);
 }
 
 /** The one value of a header, the first where there are several. */
-export function headerOf(answer: Pick<HttpAnswer, 'headers'>, name: string): string | undefined {
+export function headerOf(answer: Pick<HttpResponse, 'headers'>, name: string): string | undefined {
   const value = answer.headers[name];
   return Array.isArray(value) ? value[0] : value;
 }

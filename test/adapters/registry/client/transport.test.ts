@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import nock from 'nock';
-import type { Answered } from '../../../../lib/adapters/registry/client/transport.ts';
+import type { RegistryResponse } from '../../../../lib/adapters/registry/client/transport.ts';
 import {
   acme,
   acmeBasic,
@@ -21,14 +21,14 @@ async function ask(
   knock: Knock,
   method: 'GET' | 'HEAD' = 'GET',
   url = `https://reg.test${path}`,
-): Promise<Answered> {
+): Promise<RegistryResponse> {
   return await knock.send(
     { method, url: new URL(url), scopes: ['s'], expect: [200, 404], step: 'reading' },
     signal,
   );
 }
 
-async function textOf({ body }: Answered): Promise<string> {
+async function textOf({ body }: RegistryResponse): Promise<string> {
   return await body.text();
 }
 

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, before, beforeEach, describe, it } from 'node:test';
-import { openTrust } from '../../../../lib/adapters/registry/http/ca-bundle.ts';
+import { openCaBundle } from '../../../../lib/adapters/registry/http/ca-bundle.ts';
 import { createHttp, type Http } from '../../../../lib/adapters/registry/http/http.ts';
 import { readBody } from '../../../../lib/adapters/registry/http/response.ts';
 import { type CertificateAndKey, makeCertificate } from '../../../support/certificate.ts';
@@ -17,7 +17,7 @@ const untrusted = {
   message: 'asking: its certificate is not trusted (REGISTRY_CA_FILE)',
 };
 
-describe('openTrust', () => {
+describe('openCaBundle', () => {
   let [one, other]: CertificateAndKey[] = [];
   let folder: string;
   let file: string;
@@ -51,7 +51,7 @@ describe('openTrust', () => {
     assert.ok(address !== null && typeof address === 'object');
     url = new URL(`https://127.0.0.1:${address.port}`);
     told = [];
-    const trust = await openTrust({ file, logger: log.logger, onStale: (is) => told.push(is) });
+    const trust = await openCaBundle({ file, logger: log.logger, onStale: (is) => told.push(is) });
     https = createHttp({ configuredHosts: [], insideCluster: false, trust });
   });
   afterEach(async () => {
@@ -158,7 +158,7 @@ describe('openTrust', () => {
       await unlink(file);
       if (content !== undefined) await writeFile(file, content);
 
-      await assert.rejects(openTrust({ file, logger: log.logger }), {
+      await assert.rejects(openCaBundle({ file, logger: log.logger }), {
         name: 'ConfigError',
         message: `REGISTRY_CA_FILE ${file} is not a readable file of certificates in PEM`,
       });

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import type { LookupAddress, lookup as systemLookup } from 'node:dns';
 import { describe, it } from 'node:test';
 import {
-  createReaches,
-  type Reach,
-  type Reaches,
+  createEgressPolicy,
+  type EgressPolicy,
+  type EgressZone,
 } from '../../../../lib/adapters/registry/http/egress-policy.ts';
 
 /** Names and their addresses; a test may change them, as an attacker may. */
@@ -13,7 +13,7 @@ type Names = Record<string, readonly string[]>;
 function open(
   names: Names,
   options: { insideCluster?: boolean; configuredHosts?: string[] } = {},
-): Reaches {
+): EgressPolicy {
   const { insideCluster = true, configuredHosts = [] } = options;
   const lookup: unknown = (
     hostname: string,
@@ -29,7 +29,7 @@ function open(
     );
   };
   assert.ok(isLookup(lookup));
-  return createReaches({ insideCluster, configuredHosts, lookup });
+  return createEgressPolicy({ insideCluster, configuredHosts, lookup });
 }
 
 function isLookup(value: unknown): value is typeof systemLookup {
@@ -37,15 +37,15 @@ function isLookup(value: unknown): value is typeof systemLookup {
 }
 
 /** The addresses, or the code of the error. */
-async function find(reaches: Reaches, reach: Reach, hostname: string): Promise<unknown> {
+async function find(egress: EgressPolicy, reach: EgressZone, hostname: string): Promise<unknown> {
   const { promise, resolve } = Promise.withResolvers<unknown>();
-  reaches.lookup(reach)(hostname, { all: true }, (error, addresses) => {
+  egress.lookup(reach)(hostname, { all: true }, (error, addresses) => {
     resolve(error === null ? addresses : error.code);
   });
   return await promise;
 }
 
-describe('createReaches, lookups', () => {
+describe('createEgressPolicy, lookups', () => {
   const kinds = {
     'public.test': ['93.184.216.34'],
     'private.test': ['10.0.0.1'],
@@ -101,7 +101,7 @@ describe('createReaches, lookups', () => {
   });
 });
 
-describe('createReaches, of', () => {
+describe('createEgressPolicy, of', () => {
   const url = new URL('https://next.test/');
 
   it('is the registry where nobody sent us', () => {
@@ -130,23 +130,23 @@ describe('createReaches, of', () => {
   ] as const;
   for (const [what, addresses, expected] of names) {
     it(`is ${expected} where ${what} sent us`, async () => {
-      const reaches = open({ 'sender.test': addresses });
-      await find(reaches, 'registry', 'sender.test');
+      const egress = open({ 'sender.test': addresses });
+      await find(egress, 'registry', 'sender.test');
 
-      assert.equal(reaches.of(url, new URL('https://sender.test/')), expected);
+      assert.equal(egress.of(url, new URL('https://sender.test/')), expected);
     });
   }
 
   it('stays public for a name that turns private later', async () => {
     const names: Names = { 'sender.test': ['93.184.216.34'] };
-    const reaches = open(names);
-    await find(reaches, 'registry', 'sender.test');
+    const egress = open(names);
+    await find(egress, 'registry', 'sender.test');
     names['sender.test'] = ['10.0.0.1'];
-    await find(reaches, 'registry', 'sender.test');
+    await find(egress, 'registry', 'sender.test');
 
-    assert.equal(reaches.of(url, new URL('https://sender.test/')), 'public');
+    assert.equal(egress.of(url, new URL('https://sender.test/')), 'public');
     assert.equal(
-      reaches.of(new URL('https://sender.test:8443/'), new URL('https://sender.test/')),
+      egress.of(new URL('https://sender.test:8443/'), new URL('https://sender.test/')),
       'public',
     );
   });
@@ -170,9 +170,9 @@ describe('createReaches, of', () => {
   ] as const;
   for (const [text, expected] of configured) {
     it(`is ${expected} for ${text} among ${configuredHosts.join(', ')}`, () => {
-      const reaches = open({}, { configuredHosts });
+      const egress = open({}, { configuredHosts });
 
-      assert.equal(reaches.of(new URL(text), new URL('https://1.1.1.1/')), expected);
+      assert.equal(egress.of(new URL(text), new URL('https://1.1.1.1/')), expected);
     });
   }
 
@@ -180,10 +180,10 @@ describe('createReaches, of', () => {
     const names = Object.fromEntries(
       Array.from({ length: 1_001 }, (_, index) => [`n${index}.test`, ['10.0.0.1']]),
     );
-    const reaches = open(names);
-    for (const name of Object.keys(names)) await find(reaches, 'registry', name);
+    const egress = open(names);
+    for (const name of Object.keys(names)) await find(egress, 'registry', name);
 
-    assert.equal(reaches.of(url, new URL('https://n0.test/')), 'public');
-    assert.equal(reaches.of(url, new URL('https://n1.test/')), 'registry');
+    assert.equal(egress.of(url, new URL('https://n0.test/')), 'public');
+    assert.equal(egress.of(url, new URL('https://n1.test/')), 'registry');
   });
 });

@@ -1,12 +1,12 @@
-import { setRecent } from '../../util/bounded-map.ts';
+import { setRecent } from './bounded-map.ts';
 /** Keeps answers for a moment, and asks once for all who ask at the same time. */
-export interface ShortMemory<Answer> {
+export interface TtlCache<Answer> {
   recall(key: string, ask: () => Promise<Answer>): Promise<Answer>;
   /** Drops what begins with `prefix`, except what was asked within the last second: nobody can have us ask without end. */
   forget(prefix: string): void;
 }
 
-export interface ShortMemoryOptions<Answer> {
+export interface TtlCacheOptions<Answer> {
   readonly forMs: number;
   readonly maxEntries: number;
   /** What is not worth keeping is given to those who wait for it, and to nobody else. */
@@ -21,9 +21,7 @@ interface Memory<Answer> {
 
 const minAgeMs = 1_000;
 
-export function createShortMemory<Answer>(
-  options: ShortMemoryOptions<Answer>,
-): ShortMemory<Answer> {
+export function createTtlCache<Answer>(options: TtlCacheOptions<Answer>): TtlCache<Answer> {
   const { forMs, maxEntries, isLasting, now } = options;
   const memories = new Map<string, Memory<Answer>>();
 

@@ -2,7 +2,7 @@ import { type Attempt, toCloneError } from '../errors/index.ts';
 import type { RepositoryClient } from './repository-client.ts';
 
 /** The same client, whose failures say which side they are on. */
-export function withSide(
+export function withSideErrors(
   client: RepositoryClient,
   attempt: Attempt,
   signal: AbortSignal,

@@ -7,14 +7,14 @@ import { createQuiet, type Quiet } from './cooldown.ts';
 import { createRepositoryClient, type RepositoryClient } from './repository-client.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
 
-export interface ConnectionsOptions
+export interface ClientPoolOptions
   extends Pick<TransportOptions, 'sleep' | 'random' | 'now' | 'onAnswer'> {
   readonly http: Http;
   readonly findEndpoint: FindEndpoint;
 }
 
 /** How long one is ready to wait for a registry. */
-type Patience = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs'>;
+type RetryPolicy = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs'>;
 
 /** What is known of one client of one registry; all its repositories share it. */
 interface Connection {
@@ -27,20 +27,20 @@ interface Connection {
 export type OpenRepository = (
   repository: Repository,
   access: RegistryAccess,
-  patience: Patience,
+  retryPolicy: RetryPolicy,
   signal: AbortSignal,
 ) => Promise<RepositoryClient>;
 
 /** Hosts are invented by whoever writes a manifest: the one that was not used for longest is forgotten. */
 const maxConnections = 500;
 
-export function createConnections(options: ConnectionsOptions): OpenRepository {
+export function createClientPool(options: ClientPoolOptions): OpenRepository {
   const { http, findEndpoint, now } = options;
   const connections = new Map<string, Connection>();
   // Strangers' tokens do not take the place of the backup's.
   const tokenBudgets = { source: createTokenBudget(), backup: createTokenBudget() };
 
-  return async function openRepository({ domain, path }, access, patience, signal) {
+  return async function openRepository({ domain, path }, access, retryPolicy, signal) {
     const { side, credentials } = access;
     // Asked each time: of a registry that was down it is not known for good what it speaks.
     const registry = await findEndpoint(domain, signal);
@@ -59,7 +59,7 @@ export function createConnections(options: ConnectionsOptions): OpenRepository {
       quiet: createQuiet(now),
     };
     setRecent(connections, key, connection, maxConnections);
-    const send = createTransport({ ...options, ...connection, ...patience });
+    const send = createTransport({ ...options, ...connection, ...retryPolicy });
     return createRepositoryClient(send, registry, path);
   };
 }
