@@ -1,13 +1,19 @@
-/** Why a registry did not do what it was asked for. */
-export type RegistryReason =
-  | 'NOT_FOUND'
-  | 'DENIED'
-  | 'RATE_LIMITED'
-  | 'UNAVAILABLE'
-  | 'UNSUPPORTED'
-  | 'REFUSED';
+/** The two ends of a copy: where the image comes from, and the user's own registry. */
+export type Side = 'source' | 'backup';
 
-/** Every reason for a failure that we can name. Codes are stable; code branches on them, never on messages. */
+const registryReasons = [
+  'NOT_FOUND',
+  'DENIED',
+  'RATE_LIMITED',
+  'UNAVAILABLE',
+  'UNSUPPORTED',
+  'REFUSED',
+] as const;
+
+/** Why a registry did not do what it was asked for. */
+export type RegistryReason = (typeof registryReasons)[number];
+
+/** Every reason for a failure that has a name. Codes are stable: logs and metrics carry them. */
 export type CloneErrorCode =
   | `${'SOURCE' | 'BACKUP'}_${RegistryReason}`
   | 'INVALID_REVIEW'
@@ -21,25 +27,61 @@ export type CloneErrorCode =
   | 'LINE_FULL'
   | 'INTERRUPTED';
 
-/** A failure that a person can be told about; the message is a lower-case clause for a terminal, `cause` is for the log. */
+interface CloneErrorOptions {
+  readonly cause?: unknown;
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** A failure that is told to a person; the message is a lower-case clause for a terminal, `cause` is for the log. */
 export class CloneError extends Error {
   override readonly name = 'CloneError';
   readonly code: CloneErrorCode;
-  /** How long it is no use to try again, as far as that is known. */
+  /** The registry at fault; absent where it is neither. */
+  readonly side: Side | undefined;
+  /** What that registry did; absent for failures that no registry caused. */
+  readonly reason: RegistryReason | undefined;
+  /** Another attempt before this time cannot succeed, as far as that is known. */
   readonly retryAfterMs?: number;
 
-  constructor(
-    code: CloneErrorCode,
-    message: string,
-    options?: { readonly cause?: unknown; readonly retryAfterMs?: number | undefined },
-  ) {
+  constructor(code: CloneErrorCode, message: string, options?: CloneErrorOptions) {
     super(message, options);
     this.code = code;
+    this.side = sideOf(code);
+    this.reason =
+      this.side && registryReasons.find((reason) => code === registryCode(this.side, reason));
     if (options?.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
   }
 }
 
-/** The configuration cannot work; `problems` holds one sentence for each thing to mend. */
+/** `SOURCE_NOT_FOUND` of the source's `NOT_FOUND`. */
+export function registryCode(
+  side: Side | undefined,
+  reason: RegistryReason,
+): `${'SOURCE' | 'BACKUP'}_${RegistryReason}` {
+  return `${side === 'source' ? 'SOURCE' : 'BACKUP'}_${reason}`;
+}
+
+/** Narrows what was thrown to a failure of one side, for one of `reasons` where any are given. */
+export function isFailureOf(
+  side: Side,
+  error: unknown,
+  reasons: readonly RegistryReason[] = [],
+): error is CloneError {
+  if (!(error instanceof CloneError) || error.side !== side) return false;
+  return reasons.length === 0 || (error.reason !== undefined && reasons.includes(error.reason));
+}
+
+/** The copy did not begin, and no registry is at fault: shutdown, hang-up or a full queue. The next review can begin it. */
+export function isPostponed({ code }: CloneError): boolean {
+  return code === 'INTERRUPTED' || code === 'LINE_FULL';
+}
+
+function sideOf(code: CloneErrorCode): Side | undefined {
+  if (code.startsWith('SOURCE_')) return 'source';
+  return code.startsWith('BACKUP_') ? 'backup' : undefined;
+}
+
+/** The configuration cannot work; `problems` holds one sentence for each thing to correct. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly string[];

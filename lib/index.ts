@@ -10,7 +10,7 @@ export { planReview, type ReviewPlan } from './admission/plan.ts';
 export type { ReviewPolicy } from './admission/policy.ts';
 export type { AdmissionReview } from './admission/review.ts';
 export { type Config, parseConfig } from './config/config.ts';
-export { CloneError, type CloneErrorCode } from './errors.ts';
+export { CloneError, type CloneErrorCode, type Side } from './errors.ts';
 export {
   type BackupLocation,
   backupReference,
@@ -18,4 +18,4 @@ export {
   type Naming,
 } from './image/backup-name.ts';
 export { formatReference, parseReference, type Reference } from './image/reference.ts';
-export type * from './ports.ts';
+export type * from './ports/index.ts';

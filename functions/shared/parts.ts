@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { monotonicClock } from '../../lib/adapters/clock.ts';
 import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
@@ -19,6 +18,7 @@ import type {
   WorkloadSecrets,
 } from '../../lib/index.ts';
 import { excludedNamespaces } from '../../lib/install/excluded-namespaces.ts';
+import { monotonicClock } from '../../lib/util/clock.ts';
 import { type Certificates, readCertificates } from './certificates.ts';
 
 /** What a configuration names, opened. */

@@ -1,5 +1,5 @@
 import type { ReportRow } from '../../lib/fleet/report.ts';
-import type { Subject } from '../../lib/fleet/subject.ts';
+import type { Subject } from '../../lib/ports/index.ts';
 import { createSemaphore } from '../../lib/util/semaphore.ts';
 import { formatTable } from './table.ts';
 

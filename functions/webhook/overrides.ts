@@ -1,5 +1,5 @@
-import { monotonicClock } from '../../lib/adapters/clock.ts';
 import type { AdmissionHandlerDeps, Config, Logger } from '../../lib/index.ts';
+import { monotonicClock } from '../../lib/util/clock.ts';
 
 export interface OverridesOptions {
   readonly config: Config;

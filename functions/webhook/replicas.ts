@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { monotonicClock } from '../../lib/adapters/clock.ts';
 import type { Copies } from '../../lib/cloner/queue/index.ts';
 import {
   createLeaseBreaker,
@@ -8,6 +7,7 @@ import {
   shareCopies,
 } from '../../lib/cloner/replicas/index.ts';
 import type { LeaseStore, Logger } from '../../lib/index.ts';
+import { monotonicClock } from '../../lib/util/clock.ts';
 import { serviceAccountNamespace } from '../shared/parts.ts';
 
 export interface ReplicaOptions {

@@ -1,4 +1,4 @@
-import type { Logger } from '../ports.ts';
+import type { Logger } from '../ports/index.ts';
 
 /** Told of what is read whether it is out of date by now: it cannot be read any more. */
 export type OnStale = (isStale: boolean) => void;

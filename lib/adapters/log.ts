@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import * as v from 'valibot';
-import type { Logger } from '../ports.ts';
+import type { Logger } from '../ports/index.ts';
 
 export interface LogOptions {
   readonly level: string;

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Observer } from '../ports.ts';
+import type { Observer } from '../ports/index.ts';
 
 export interface MetricsOptions {
   readonly adapter: string;

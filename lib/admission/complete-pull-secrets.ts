@@ -1,4 +1,4 @@
-import type { WorkloadSecrets } from '../ports.ts';
+import type { WorkloadSecrets } from '../ports/index.ts';
 import type { ReviewPlan } from './plan.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { formatReference } from '../image/reference.ts';
-import type { CloneOutcome } from '../ports.ts';
+import type { CloneOutcome } from '../ports/index.ts';
 import { toPrintable } from '../util/printable.ts';
 import { formatOriginalImages, originalImagesAnnotation } from './original-images.ts';
 import { encodePatch, escapePointer, type PatchOperation } from './patch.ts';

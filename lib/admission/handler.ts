@@ -11,7 +11,7 @@ import type {
   Observer,
   ReviewEvent,
   WorkloadSecrets,
-} from '../ports.ts';
+} from '../ports/index.ts';
 import { type CloneOutcomes, completeReview } from './complete.ts';
 import { completePullSecrets } from './complete-pull-secrets.ts';
 import { isController } from './exemption.ts';

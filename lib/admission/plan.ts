@@ -1,6 +1,6 @@
 import { CloneError } from '../errors.ts';
 import type { Reference } from '../image/reference.ts';
-import type { PullSecretRefs } from '../ports.ts';
+import type { PullSecretRefs } from '../ports/index.ts';
 import { isCloneOnly, isClusterController, isExempt } from './exemption.ts';
 import { type CarriedImage, type CloneWish, judge, type Refusal, toJudgeContext } from './judge.ts';
 import type { ReviewPolicy } from './policy.ts';

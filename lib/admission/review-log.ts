@@ -1,4 +1,4 @@
-import type { Logger, ReviewEvent } from '../ports.ts';
+import type { Logger, ReviewEvent } from '../ports/index.ts';
 import type { ReviewPlan } from './plan.ts';
 import type { AdmissionReview } from './review.ts';
 

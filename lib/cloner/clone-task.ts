@@ -1,6 +1,6 @@
 import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
-import type { ImageCloner, PullSecretRefs } from '../ports.ts';
+import type { ImageCloner, PullSecretRefs } from '../ports/index.ts';
 import type { BackupQuery, BackupState } from './backup/index.ts';
 import type { Copy, CopyKey } from './queue/index.ts';
 

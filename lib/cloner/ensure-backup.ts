@@ -1,4 +1,4 @@
-import { CloneError } from '../errors.ts';
+import { CloneError, isFailureOf, isPostponed } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import type {
   CloneOutcome,
@@ -9,7 +9,7 @@ import type {
   Logger,
   Observer,
   WorkloadSecrets,
-} from '../ports.ts';
+} from '../ports/index.ts';
 import {
   assertMovable,
   type BackupQuery,
@@ -33,7 +33,6 @@ import {
   toQuestion,
   waitFor,
 } from './clone-task.ts';
-import { isBackupsFault, isUnmarkable, orFailure } from './failures.ts';
 import { createFallBack } from './fall-back.ts';
 import { type Found, toReady } from './found.ts';
 import { type Copies, createLoadShedder, describeProgress, type Find } from './queue/index.ts';
@@ -107,7 +106,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   return async function ensureBackup(request) {
     const startedAt = now();
     const remainingMs = (): number => Math.max(0, request.budgetMs - (now() - startedAt));
-    const outcome = await orFailure(() =>
+    const outcome = await toOutcome(() =>
       crowd.run(request.namespace ?? '', request.signal, async (signal) => {
         const task = await lookIntoBackup({ ...request, signal }, remainingMs);
         const found = await find(task);
@@ -140,7 +139,10 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       const options = { budgetMs, hasBackup, pod, isInteractive, signal };
       return await bring(task, await checkSource(source, options));
     } catch (error) {
-      if (isBackupsFault(error)) throw error;
+      // The source is not to blame, so the backup is no way out.
+      if (isFailureOf('backup', error) || (error instanceof CloneError && isPostponed(error))) {
+        throw error;
+      }
       return await fallBack(task, error);
     }
   }
@@ -200,7 +202,9 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       const wasThere = isCurrent || copied.isElsewhere === true;
       return { ...copied, result: wasThere ? 'present' : 'copied', warnings: all };
     } catch (error) {
-      if (!isCurrent || !isUnmarkable(error)) throw error;
+      // The docker daemon can give the image no second tag without changing its digest.
+      const isUntaggable = error instanceof CloneError && error.code === 'BACKUP_GENERATION_LOST';
+      if (!isCurrent || !isUntaggable) throw error;
       const name = formatReference(backup);
       return {
         digest,
@@ -223,8 +227,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       await askBackup(task, question);
       return true;
     } catch (error) {
-      const isLate = error instanceof CloneError && error.code === 'BACKUP_UNAVAILABLE';
-      if (hadTime || !isLate) throw error;
+      if (hadTime || !isFailureOf('backup', error, ['UNAVAILABLE'])) throw error;
       return false;
     }
   }
@@ -241,5 +244,22 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   function platformWarnings(source: Reference, { isIndex }: CheckedSource): readonly string[] {
     if (!isIndex || cloner.keepsDigest) return [];
     return [`${formatReference(source)}: only the docker daemon's own platform is backed up`];
+  }
+}
+
+/** Reasons that a person can be told become outcomes; all others are bugs. */
+async function toOutcome(work: () => Promise<CloneOutcome>): Promise<CloneOutcome> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof CloneError)) throw error;
+    return isPostponed(error)
+      ? {
+          status: 'pending',
+          stage: 'waiting',
+          detail: error.message,
+          retryAfterSeconds: Math.ceil((error.retryAfterMs ?? 5_000) / 1000),
+        }
+      : { status: 'failed', error };
   }
 }

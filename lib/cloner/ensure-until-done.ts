@@ -1,4 +1,4 @@
-import type { CloneOutcome } from '../ports.ts';
+import type { CloneOutcome } from '../ports/index.ts';
 import type { EnsureBackup } from './ensure-backup.ts';
 
 type EnsureRequest = Parameters<EnsureBackup>[0];

@@ -1,6 +1,6 @@
 import { CloneError } from '../errors.ts';
 import { formatReference } from '../image/reference.ts';
-import type { ImageCloner } from '../ports.ts';
+import type { ImageCloner } from '../ports/index.ts';
 import type { AskBackup, IntegrityCheck, PrivateCopies } from './backup/index.ts';
 import { type CloneTask, toQuestion } from './clone-task.ts';
 import type { Found } from './found.ts';

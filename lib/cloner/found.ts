@@ -1,5 +1,5 @@
 import { formatReference } from '../image/reference.ts';
-import type { CloneOutcome } from '../ports.ts';
+import type { CloneOutcome } from '../ports/index.ts';
 import type { CloneTask } from './clone-task.ts';
 
 /** What is to be used, and how it came to be there. */

@@ -1,6 +1,6 @@
 import { CloneError } from '../errors.ts';
 import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
-import type { CloneOutcome, CopyProgress, CopyResult, Logger, Observer } from '../ports.ts';
+import type { CloneOutcome, CopyProgress, CopyResult, Logger, Observer } from '../ports/index.ts';
 
 /** Of what the log tells, and for which review. */
 interface ReportSubject {

@@ -1,5 +1,5 @@
 import { canonicalReference } from '../image/reference.ts';
-import type { CopyProgress, CopyResult, ImageCloner } from '../ports.ts';
+import type { CopyProgress, CopyResult, ImageCloner } from '../ports/index.ts';
 import type { BackupWrite } from './backup/index.ts';
 import type { CloneTask } from './clone-task.ts';
 import type { Copies, Copy, CopyKey, Find, Work } from './queue/index.ts';

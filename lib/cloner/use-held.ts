@@ -1,4 +1,4 @@
-import type { CloneOutcome } from '../ports.ts';
+import type { CloneOutcome } from '../ports/index.ts';
 import { holdWarning, isPassable, markBackup, unfinishedWarning } from './backup/index.ts';
 import { type CloneTask, waitFor } from './clone-task.ts';
 import type { Found } from './found.ts';

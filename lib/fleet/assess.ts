@@ -6,7 +6,8 @@ import { parseReview } from '../admission/review.ts';
 import { type ImagePlace, parseWorkload, type Workload } from '../admission/workload.ts';
 import { CloneError } from '../errors.ts';
 import { isBackup } from '../image/backup-name.ts';
-import { type Subject, toUpdateReview, withAnnotation } from './subject.ts';
+import type { Subject } from '../ports/index.ts';
+import { toUpdateReview, withAnnotation } from './subject.ts';
 
 /** What a backfill would find at one place of an object. */
 export type Finding = {

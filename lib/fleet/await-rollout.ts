@@ -1,6 +1,5 @@
+import type { Subject, WorkloadStore } from '../ports/index.ts';
 import { type Rollout, readRollout } from './rollout.ts';
-import type { WorkloadStore } from './store.ts';
-import type { Subject } from './subject.ts';
 
 export interface AwaitRolloutDeps {
   readonly store: Pick<WorkloadStore, 'read'>;

@@ -3,15 +3,13 @@ import { backfillAnnotation } from '../admission/judge.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
 import type { EnsureUntilDone } from '../cloner/ensure-until-done.ts';
 import { canonicalReference, formatReference } from '../image/reference.ts';
-import type { CloneOutcome } from '../ports.ts';
+import type { CloneOutcome, Subject, WorkloadStore } from '../ports/index.ts';
 import { type Assessment, assess, isOpen } from './assess.ts';
 import { ensureAll } from './ensure-all.ts';
 import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
 import { withOriginals } from './originals.ts';
 import type { Pace } from './pace.ts';
 import { type ReportRow, toReportRows } from './report.ts';
-import type { WorkloadStore } from './store.ts';
-import type { Subject } from './subject.ts';
 import type { StepEnd } from './walk.ts';
 
 export interface BackfillDeps extends FollowRolloutDeps {

@@ -1,7 +1,6 @@
 import { ConfigError } from '../errors.ts';
-import { type WorkloadKind, workloadKinds } from './kinds.ts';
-import type { WorkloadStore } from './store.ts';
-import type { Subject } from './subject.ts';
+import type { Subject, WorkloadKind, WorkloadStore } from '../ports/index.ts';
+import { workloadKinds } from './kinds.ts';
 
 export interface FindOptions {
   readonly store: Pick<WorkloadStore, 'optedInNamespaces' | 'readNamespace' | 'list'>;

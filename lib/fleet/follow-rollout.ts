@@ -1,6 +1,6 @@
+import type { Subject } from '../ports/index.ts';
 import type { RolloutEnd } from './await-rollout.ts';
 import { readRollout } from './rollout.ts';
-import type { Subject } from './subject.ts';
 import type { StepEnd } from './walk.ts';
 
 export interface FollowRolloutDeps {

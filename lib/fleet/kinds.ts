@@ -1,11 +1,4 @@
-/** One kind of workload, as the API server and as `WORKLOADS` call it. */
-export interface WorkloadKind {
-  /** `deployments`, `services.serving.knative.dev`. */
-  readonly workload: string;
-  readonly group: string;
-  readonly plural: string;
-  readonly kind: string;
-}
+import type { WorkloadKind } from '../ports/index.ts';
 
 /** Every kind that `WORKLOADS` may list, in the order in which they are walked. All of them are `v1`. */
 export const workloadKinds: readonly WorkloadKind[] = [

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { Subject } from './subject.ts';
+import type { Subject } from '../ports/index.ts';
 
 const schema = v.object({
   metadata: v.object({

@@ -8,7 +8,8 @@ import { parseReview } from '../admission/review.ts';
 import { type ImagePlace, parseWorkload, type Workload } from '../admission/workload.ts';
 import { CloneError } from '../errors.ts';
 import { type BackupLocation, isBackup } from '../image/backup-name.ts';
-import { replaceAt, type Subject, toUpdateReview } from './subject.ts';
+import type { Subject } from '../ports/index.ts';
+import { replaceAt, toUpdateReview } from './subject.ts';
 
 /** One place that holds a copy, and what the person had written there, where that is known. */
 export interface HeldPlace {

@@ -1,5 +1,5 @@
 import type { CloneOutcomes } from '../admission/complete.ts';
-import type { CloneOutcome } from '../ports.ts';
+import type { CloneOutcome } from '../ports/index.ts';
 import type { Assessment, Finding } from './assess.ts';
 import { formatSubject } from './subject.ts';
 

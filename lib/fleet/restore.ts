@@ -3,14 +3,14 @@ import { originalImagesAnnotation } from '../admission/original-images.ts';
 import { escapePointer } from '../admission/patch.ts';
 import type { Workload } from '../admission/workload.ts';
 import type { BackupLocation } from '../image/backup-name.ts';
+import type { Subject, WorkloadStore } from '../ports/index.ts';
 import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
 import { findManagedFields } from './managed-fields.ts';
 import { toOptOut } from './opt-out.ts';
 import { findHeldPlaces, type HeldPlace, readWorkload } from './originals.ts';
 import type { Pace } from './pace.ts';
 import type { ReportRow } from './report.ts';
-import type { WorkloadStore } from './store.ts';
-import { formatSubject, type Subject } from './subject.ts';
+import { formatSubject } from './subject.ts';
 import type { StepEnd } from './walk.ts';
 
 export interface RestoreDeps extends FollowRolloutDeps {

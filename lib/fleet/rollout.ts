@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { Subject } from './subject.ts';
+import type { Subject } from '../ports/index.ts';
 
 /** How far the cluster is with what was written: `none` where nothing rolls out. */
 export type Rollout =

@@ -1,25 +1,7 @@
 import * as v from 'valibot';
-import type { WorkloadKind } from './kinds.ts';
-
-/** One workload of a cluster, as it is stored. */
-export interface Subject {
-  readonly kind: WorkloadKind;
-  readonly namespace: string;
-  readonly name: string;
-  readonly object: unknown;
-}
+import type { Subject } from '../ports/index.ts';
 
 const record = v.record(v.string(), v.unknown());
-const metadataSchema = v.object({
-  metadata: v.object({ name: v.string(), namespace: v.string() }),
-});
-
-/** Reads the name of what the API server listed. Throws for what has none, which no API server sends. */
-export function toSubject(kind: WorkloadKind, object: unknown): Subject {
-  const { metadata } = v.parse(metadataSchema, object);
-  return { kind, ...metadata, object };
-}
-
 /** `deployment/web` */
 export function formatSubject({ kind, name }: Pick<Subject, 'kind' | 'name'>): string {
   return `${kind.kind.toLowerCase()}/${name}`;

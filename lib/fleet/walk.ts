@@ -1,4 +1,5 @@
-import { formatSubject, type Subject } from './subject.ts';
+import type { Subject } from '../ports/index.ts';
+import { formatSubject } from './subject.ts';
 
 /** What became of one object. */
 export type StepEnd =

@@ -1,6 +1,6 @@
 import { toHold } from '../cloner/backup/index.ts';
 import { generationTag, holdTag, roleOf, shortHex } from '../image/tags.ts';
-import type { BackupRepository } from '../ports.ts';
+import type { BackupRepository } from '../ports/index.ts';
 import { createSemaphore } from '../util/semaphore.ts';
 
 /** Every tag of a repository and the digest that it holds. */

@@ -1,4 +1,4 @@
-import type { BackupRepository } from '../ports.ts';
+import type { BackupRepository } from '../ports/index.ts';
 import { inParallel } from './generations.ts';
 
 /** Deeper than any image is nested. */

@@ -1,6 +1,6 @@
 import { CloneError } from '../errors.ts';
 import { generationTag, roleOf } from '../image/tags.ts';
-import type { BackupRepository } from '../ports.ts';
+import type { BackupRepository } from '../ports/index.ts';
 import {
   type Generation,
   generationsOf,

@@ -1,6 +1,6 @@
 import { CloneError } from '../errors.ts';
 import { generationTag, holdTag } from '../image/tags.ts';
-import type { BackupRepository } from '../ports.ts';
+import type { BackupRepository } from '../ports/index.ts';
 import { type Holdings, inParallel, readHoldings } from './generations.ts';
 import { readImageTree } from './image-tree.ts';
 

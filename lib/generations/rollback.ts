@@ -2,7 +2,7 @@ import { assertMovable, released, toHold } from '../cloner/backup/index.ts';
 import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import { generationTag, holdTag, moveTag, roleOf } from '../image/tags.ts';
-import type { BackupRepository } from '../ports.ts';
+import type { BackupRepository } from '../ports/index.ts';
 import { inParallel } from './generations.ts';
 import { findMissing } from './image-tree.ts';
 

@@ -1,9 +1,7 @@
-import type { CloneError } from '../errors.ts';
-
 export interface Deadline {
   readonly ms: number;
   /** What is thrown when the time is over. */
-  readonly error: () => CloneError;
+  readonly error: () => Error;
   /** Ends the work earlier, with its own reason. */
   readonly signal: AbortSignal;
 }

@@ -6,7 +6,7 @@ import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import type { AdmissionReview } from '../../lib/admission/review.ts';
 import { CloneError, type CloneErrorCode } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/image/reference.ts';
-import type { CloneOutcome } from '../../lib/ports.ts';
+import type { CloneOutcome } from '../../lib/ports/index.ts';
 import {
   deployment,
   firstImage,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createCopies } from '../../lib/cloner/queue/copies.ts';
 import { createAdmissionHandler } from '../../lib/index.ts';
-import type { ImageCloner } from '../../lib/ports.ts';
+import type { ImageCloner } from '../../lib/ports/index.ts';
 import { createFakeCloner } from '../support/fake-cloner.ts';
 import { deployment, policy, review } from '../support/reviews.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { CloneError, createAdmissionHandler } from '../../lib/index.ts';
-import type { ImageCloner, WorkloadSecrets } from '../../lib/ports.ts';
+import type { ImageCloner, WorkloadSecrets } from '../../lib/ports/index.ts';
 import { createFakeCloner } from '../support/fake-cloner.ts';
 import { deployment, policy, review } from '../support/reviews.ts';
 

@@ -4,10 +4,10 @@ import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import { CloneError } from '../../lib/errors.ts';
 import type { RolloutEnd } from '../../lib/fleet/await-rollout.ts';
 import { createBackfill } from '../../lib/fleet/backfill.ts';
-import { replaceAt, type Subject } from '../../lib/fleet/subject.ts';
+import { replaceAt } from '../../lib/fleet/subject.ts';
 import type { StepEnd } from '../../lib/fleet/walk.ts';
 import { formatReference } from '../../lib/image/reference.ts';
-import type { CloneOutcome } from '../../lib/ports.ts';
+import type { CloneOutcome, Subject } from '../../lib/ports/index.ts';
 import { createFakeStore, type FakeStore, subject } from '../support/fake-store.ts';
 import { firstImage, policy } from '../support/reviews.ts';
 

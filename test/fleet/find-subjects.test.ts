@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { findAll } from '../../lib/fleet/find-subjects.ts';
-import type { Namespace } from '../../lib/fleet/store.ts';
-import { formatSubject, type Subject } from '../../lib/fleet/subject.ts';
+import { formatSubject } from '../../lib/fleet/subject.ts';
+import type { Namespace, Subject } from '../../lib/ports/index.ts';
 import { subject } from '../support/fake-store.ts';
 
 const web = subject('deployments', { metadata: { name: 'web', namespace: 'shop' } });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createRestore, type RestoreDeps } from '../../lib/fleet/restore.ts';
-import type { Subject } from '../../lib/fleet/subject.ts';
 import type { StepEnd } from '../../lib/fleet/walk.ts';
+import type { Subject } from '../../lib/ports/index.ts';
 import { createFakeStore, type FakeStore, subject } from '../support/fake-store.ts';
 
 const recorded = { 'image-cloner/original-images': '{"containers/main":"nginx:1.27"}' };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
 import { readRollout } from '../../lib/fleet/rollout.ts';
-import type { Subject } from '../../lib/fleet/subject.ts';
+import type { Subject } from '../../lib/ports/index.ts';
 import { subject } from '../support/fake-store.ts';
 
 function make(workload: string, spec: object, status: object, generation = 2): Subject {

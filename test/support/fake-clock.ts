@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Clock } from '../../lib/index.ts';
+import type { Clock } from '../../lib/util/clock.ts';
 
 /** Time that passes when the test says so. */
 export interface FakeClock extends Clock {

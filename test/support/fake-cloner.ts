@@ -8,7 +8,7 @@ import {
   type Reference,
   type Repository,
 } from '../../lib/image/reference.ts';
-import type { CopyProgress, CopyRequest, ImageCloner } from '../../lib/ports.ts';
+import type { CopyProgress, CopyRequest, ImageCloner } from '../../lib/ports/index.ts';
 
 export interface FakeClonerOptions {
   /** @default true */

@@ -1,6 +1,6 @@
+import { toSubject } from '../../lib/adapters/kubernetes/workload-store.ts';
 import { workloadKinds } from '../../lib/fleet/kinds.ts';
-import type { WorkloadPatch, WorkloadStore, WriteResult } from '../../lib/fleet/store.ts';
-import { type Subject, toSubject } from '../../lib/fleet/subject.ts';
+import type { Subject, WorkloadPatch, WorkloadStore, WriteResult } from '../../lib/ports/index.ts';
 
 export interface FakeStore extends Pick<WorkloadStore, 'read' | 'patch'> {
   /** Every patch that was sent, in order. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { Credentials } from '../../ports.ts';
+import type { Credentials } from '../../ports/index.ts';
 import { createKeyring, type Keyring, type KeyringEntry, toEntry } from './keyring.ts';
 
 const entrySchema = v.object({

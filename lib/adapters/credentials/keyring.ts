@@ -1,5 +1,5 @@
 import { dockerHub, type Repository } from '../../image/reference.ts';
-import type { Credentials } from '../../ports.ts';
+import type { Credentials } from '../../ports/index.ts';
 
 /** Credentials by the keys under which they were stored: hosts, hosts with paths, host patterns. */
 export interface Keyring {

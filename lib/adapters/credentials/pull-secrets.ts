@@ -1,7 +1,12 @@
-import type { Logger, WorkloadSecrets } from '../../ports.ts';
+import type {
+  Logger,
+  Lookup,
+  NamespaceReader,
+  Secret,
+  WorkloadSecrets,
+} from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
 import { createTtlCache } from '../../util/ttl-cache.ts';
-import type { Lookup, NamespaceReader, Secret } from '../kubernetes/namespace-reader.ts';
 import { parseDockerConfigJson, parseDockercfg } from './docker-config.ts';
 import { createKeyring, type KeyringEntry } from './keyring.ts';
 import { pullSecretWarning } from './pull-secret-warning.ts';

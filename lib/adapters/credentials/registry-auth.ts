@@ -1,7 +1,7 @@
 import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '../../errors.ts';
-import type { Credentials, Logger } from '../../ports.ts';
+import type { Credentials, Logger } from '../../ports/index.ts';
 import { createLastGood, type OnStale } from '../last-good.ts';
 import { parseDockerConfig } from './docker-config.ts';
 

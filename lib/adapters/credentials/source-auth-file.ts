@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigError } from '../../errors.ts';
-import type { CredentialSource, Logger } from '../../ports.ts';
+import type { CredentialSource, Logger } from '../../ports/index.ts';
 import { createLastGood, type OnStale } from '../last-good.ts';
 import { parseDockerConfig } from './docker-config.ts';
 import type { Keyring } from './keyring.ts';

@@ -9,7 +9,7 @@ import type {
   CopyResult,
   ImageCloner,
   RegistryAccess,
-} from '../../ports.ts';
+} from '../../ports/index.ts';
 import { createKeyedMutex } from '../../util/keyed-mutex.ts';
 import { createResolve } from './distribution.ts';
 import { type Attempt, isNotLocal, toCloneError } from './failure.ts';

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import Docker from 'dockerode';
 import { ConfigError } from '../../errors.ts';
-import type { Logger } from '../../ports.ts';
+import type { Logger } from '../../ports/index.ts';
 
 export interface DaemonOptions {
   /** `unix:///var/run/docker.sock` or `tcp://host:port`. */

@@ -2,7 +2,7 @@ import type Docker from 'dockerode';
 import type { AuthConfig } from 'dockerode';
 import * as v from 'valibot';
 import { isDigest } from '../../image/digest.ts';
-import type { ImageCloner } from '../../ports.ts';
+import type { ImageCloner } from '../../ports/index.ts';
 import { toCloneError } from './failure.ts';
 import { toAuthConfig, toName } from './names.ts';
 
@@ -38,7 +38,7 @@ export function createResolve(docker: Pick<Docker, 'modem'>): ImageCloner['resol
     } catch (error) {
       signal.throwIfAborted();
       const failure = toCloneError(error, { side, image });
-      if (failure.code.endsWith('_NOT_FOUND')) return undefined;
+      if (failure.reason === 'NOT_FOUND') return undefined;
       throw failure;
     }
   };

@@ -1,7 +1,6 @@
 import * as v from 'valibot';
-import { CloneError, type CloneErrorCode, type RegistryReason } from '../../errors.ts';
+import { CloneError, type CloneErrorCode, type RegistryReason, type Side } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
-import type { Side } from '../../ports.ts';
 
 /** What a call to the daemon was about. */
 export interface Attempt {

@@ -1,6 +1,6 @@
 import type { AuthConfig } from 'dockerode';
 import { canonicalRepository, dockerHub, type Reference } from '../../image/reference.ts';
-import type { Credentials } from '../../ports.ts';
+import type { Credentials } from '../../ports/index.ts';
 
 /** The name that the daemon takes: by digest where there is one, and always with its registry. */
 export function toName(image: Reference): string {

@@ -1,4 +1,4 @@
-import type { CopyProgress } from '../../ports.ts';
+import type { CopyProgress } from '../../ports/index.ts';
 import type { DaemonLine } from './stream.ts';
 
 /** Adds up what the daemon tells of each layer. */

@@ -3,7 +3,7 @@ import {
   type ConfigurationOptions,
   type CoordinationV1Api,
 } from '@kubernetes/client-node';
-import type { LeaseAnswer, LeaseStore, Logger } from '../../ports.ts';
+import type { LeaseAnswer, LeaseStore, Logger } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
 import { createKeptConnections } from './kept-connections.ts';
 import {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type V1Lease, V1MicroTime } from '@kubernetes/client-node';
 import * as v from 'valibot';
-import type { CopyLease, CopyReading, StoredLease } from '../../ports.ts';
+import type { CopyLease, CopyReading, StoredLease } from '../../ports/index.ts';
 
 /** By which ours are found among the Leases of a namespace. */
 export const leaseLabels = { 'app.kubernetes.io/managed-by': 'image-cloner' } as const;

@@ -1,7 +1,6 @@
-import type { Logger, NamespaceAnnotations } from '../../ports.ts';
+import type { Logger, Lookup, NamespaceAnnotations, NamespaceReader } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
 import { createTtlCache } from '../../util/ttl-cache.ts';
-import type { Lookup, NamespaceReader } from './namespace-reader.ts';
 
 export interface NamespaceAnnotationsDeps {
   readonly reader: Pick<NamespaceReader, 'readAnnotations'>;

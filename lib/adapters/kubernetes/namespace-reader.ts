@@ -1,35 +1,8 @@
 import { ApiException, type ConfigurationOptions, type CoreV1Api } from '@kubernetes/client-node';
-import type { Logger } from '../../ports.ts';
+import type { Logger, Lookup, NamespaceReader } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
 import { createKeptConnections } from './kept-connections.ts';
 import { toProblem } from './problem.ts';
-
-/** What the API server says of one object; `unavailable` stands for every answer that is none. */
-export type Lookup<Found> =
-  | { readonly status: 'found'; readonly found: Found }
-  | { readonly status: 'absent' | 'forbidden' | 'unavailable' };
-
-export interface Secret {
-  readonly type: string;
-  /** Values are base64. */
-  readonly data: Readonly<Record<string, string>>;
-}
-
-/** Reads single objects of one namespace. Never rejects: who may not read, or gets no answer, has a status for it. */
-export interface NamespaceReader {
-  readSecret(namespace: string, name: string, signal: AbortSignal): Promise<Lookup<Secret>>;
-  /** The names under its `imagePullSecrets`. */
-  readPullSecretNames(
-    namespace: string,
-    serviceAccount: string,
-    signal: AbortSignal,
-  ): Promise<Lookup<readonly string[]>>;
-  /** Ours, of the Namespace itself; it takes a right of its own. */
-  readAnnotations(
-    namespace: string,
-    signal: AbortSignal,
-  ): Promise<Lookup<ReadonlyMap<string, string>>>;
-}
 
 export interface NamespaceReaderDeps {
   /** Narrowed to what is used: RBAC allows no more. */

@@ -1,6 +1,6 @@
 import { KubeConfig } from '@kubernetes/client-node';
 import { ConfigError } from '../../errors.ts';
-import type { WorkloadStore } from '../../fleet/store.ts';
+import type { WorkloadStore } from '../../ports/index.ts';
 import { loadKubeconfig } from './kubeconfig.ts';
 import { createWorkloadStore } from './workload-store.ts';
 

@@ -6,9 +6,9 @@ import {
   RequestContext,
 } from '@kubernetes/client-node';
 import { ConfigError } from '../../errors.ts';
-import type { LeaseStore, Logger } from '../../ports.ts';
+import type { LeaseStore, Logger, NamespaceReader } from '../../ports/index.ts';
 import { createLeaseStore } from './lease-store.ts';
-import { createNamespaceReader, type NamespaceReader } from './namespace-reader.ts';
+import { createNamespaceReader } from './namespace-reader.ts';
 
 interface ClusterSettings {
   /** `KUBECONFIG`, for who runs outside a cluster; it wins where there are both. */

@@ -6,9 +6,13 @@ import {
   type ResponseContext,
 } from '@kubernetes/client-node';
 import * as v from 'valibot';
-import type { WorkloadKind } from '../../fleet/kinds.ts';
-import type { Namespace, WorkloadStore, WriteResult } from '../../fleet/store.ts';
-import { toSubject } from '../../fleet/subject.ts';
+import type {
+  Namespace,
+  Subject,
+  WorkloadKind,
+  WorkloadStore,
+  WriteResult,
+} from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
 
 export interface WorkloadStoreDeps {
@@ -226,4 +230,14 @@ function toProblem(error: unknown): string {
     if (cause.name === 'TimeoutError') return `nothing for ${answerMs / 1000} s`;
   }
   return error instanceof Error ? error.message : String(error);
+}
+
+const metadataSchema = v.object({
+  metadata: v.object({ name: v.string(), namespace: v.string() }),
+});
+
+/** Reads the name of what the API server listed. Throws for what has none, which no API server sends. */
+export function toSubject(kind: WorkloadKind, object: unknown): Subject {
+  const { metadata } = v.parse(metadataSchema, object);
+  return { kind, ...metadata, object };
 }

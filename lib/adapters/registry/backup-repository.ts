@@ -1,7 +1,12 @@
 import * as v from 'valibot';
 import { CloneError } from '../../errors.ts';
 import { canonicalRepository, type Repository } from '../../image/reference.ts';
-import type { BackupManifest, BackupRepository, EmptyImage, RegistryAccess } from '../../ports.ts';
+import type {
+  BackupManifest,
+  BackupRepository,
+  EmptyImage,
+  RegistryAccess,
+} from '../../ports/index.ts';
 import {
   headOrGet,
   type OpenRepository,

@@ -12,7 +12,7 @@ import type {
   ImageCloner,
   RegistryAccess,
   ResolvedImage,
-} from '../../ports.ts';
+} from '../../ports/index.ts';
 import { createBackoff } from '../../util/backoff.ts';
 import {
   assertNotSchema1,

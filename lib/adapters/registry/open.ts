@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError } from '../../errors.ts';
 import type { Repository } from '../../image/reference.ts';
-import type { BackupRepository, ImageCloner, RegistryAccess } from '../../ports.ts';
+import type { BackupRepository, ImageCloner, RegistryAccess } from '../../ports/index.ts';
 import { listRepositories, openBackupRepository } from './backup-repository.ts';
 import { type ClientPoolOptions, createClientPool } from './client/index.ts';
 import { createRegistryCloner } from './cloner.ts';

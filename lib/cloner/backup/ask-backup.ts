@@ -1,7 +1,6 @@
-import { CloneError } from '../../errors.ts';
+import { CloneError, isFailureOf } from '../../errors.ts';
 import { canonicalReference } from '../../image/reference.ts';
-import type { ImageCloner, Observer } from '../../ports.ts';
-import { isBackupsFault } from '../failures.ts';
+import type { ImageCloner, Observer } from '../../ports/index.ts';
 import type { CircuitBreaker, RateLimits } from '../registry-health/index.ts';
 import type { BackupQuery } from './read-backup.ts';
 
@@ -51,7 +50,7 @@ export function createAskBackup({ cloner, breaker, limits, observer }: AskBackup
       observer.backupAnswered(true);
       return answer;
     } catch (failure) {
-      if (isBackupsFault(failure)) observer.backupAnswered(false);
+      if (isFailureOf('backup', failure)) observer.backupAnswered(false);
       throw failure;
     }
   };

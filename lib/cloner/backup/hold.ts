@@ -1,7 +1,6 @@
-import { CloneError } from '../../errors.ts';
+import { CloneError, isPostponed } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import { holdTag } from '../../image/tags.ts';
-import { isPassing } from '../failures.ts';
 import { type BackupQuery, holds } from './read-backup.ts';
 
 /**
@@ -40,5 +39,5 @@ export function unfinishedWarning(source: Reference, held: string): string {
 
 /** Whether it is a reason to stay with what is there, rather than one to come back later. */
 export function isPassable(error: unknown): boolean {
-  return error instanceof CloneError && !isPassing(error);
+  return error instanceof CloneError && !isPostponed(error);
 }

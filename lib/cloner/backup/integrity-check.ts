@@ -1,6 +1,6 @@
 import { CloneError } from '../../errors.ts';
 import { canonicalRepository, formatReference } from '../../image/reference.ts';
-import type { ImageCloner, Logger } from '../../ports.ts';
+import type { ImageCloner, Logger } from '../../ports/index.ts';
 import { withDeadline } from '../../util/abort.ts';
 import { setRecent } from '../../util/bounded-map.ts';
 import { createSemaphore } from '../../util/semaphore.ts';

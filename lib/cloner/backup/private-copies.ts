@@ -1,4 +1,4 @@
-import { CloneError } from '../../errors.ts';
+import { CloneError, isFailureOf } from '../../errors.ts';
 import {
   type Audience,
   privateTag,
@@ -6,7 +6,7 @@ import {
   privateToTag,
 } from '../../image/private-tags.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
-import type { ImageCloner } from '../../ports.ts';
+import type { ImageCloner } from '../../ports/index.ts';
 import type { CheckedSource } from '../source/index.ts';
 import { type BackupQuery, holds } from './read-backup.ts';
 import { isServedToAll } from './served-to-all.ts';
@@ -157,7 +157,7 @@ export function createPrivateCopies({
       if ((await holds(asAnybody, tag)) === undefined) return;
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof CloneError && error.code === 'BACKUP_DENIED') return;
+      if (isFailureOf('backup', error, ['DENIED'])) return;
       throw error;
     }
     const { domain, path } = backup;

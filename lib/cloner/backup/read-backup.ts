@@ -1,6 +1,6 @@
 import type { Reference } from '../../image/reference.ts';
 import { generationTag, provenanceTag } from '../../image/tags.ts';
-import type { CopyResult, ImageCloner, RegistryAccess } from '../../ports.ts';
+import type { CopyResult, ImageCloner, RegistryAccess } from '../../ports/index.ts';
 
 /** What the backup holds for one source, and whether we wrote it. */
 export interface BackupState {

@@ -1,7 +1,7 @@
-import { CloneError } from '../../errors.ts';
+import { CloneError, isFailureOf } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import { generationTag, isGenerationTag, moveTag, provenanceTag } from '../../image/tags.ts';
-import type { CopyProgress, CopyResult } from '../../ports.ts';
+import type { CopyProgress, CopyResult } from '../../ports/index.ts';
 import type { CheckedSource } from '../source/index.ts';
 import { findHold, holdWarning } from './hold.ts';
 import { type BackupQuery, type BackupState, holds, isCopyOf, isMarked } from './read-backup.ts';
@@ -110,7 +110,7 @@ async function askAgain(
     return (await cloner.resolve(image, access, signal, { isFresh: true }))?.digest;
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof CloneError && error.code.startsWith('SOURCE_')) return undefined;
+    if (isFailureOf('source', error)) return undefined;
     throw error;
   }
 }

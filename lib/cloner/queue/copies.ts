@@ -1,5 +1,5 @@
-import { CloneError } from '../../errors.ts';
-import type { CopyProgress, CopyReading, CopyResult } from '../../ports.ts';
+import { CloneError, isFailureOf, isPostponed } from '../../errors.ts';
+import type { CopyProgress, CopyReading, CopyResult } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
 import { setRecent } from '../../util/bounded-map.ts';
 import { createNegativeCache } from '../registry-health/index.ts';
@@ -215,7 +215,7 @@ function orOwn(others: Copy, start: () => Copy): Copy {
       try {
         return await now.wait(signal);
       } catch (error) {
-        const isTheirs = error instanceof CloneError && error.code.startsWith('SOURCE_');
+        const isTheirs = isFailureOf('source', error);
         if (now !== others || !isTheirs) throw error;
         now = start();
         return await now.wait(signal);
@@ -228,6 +228,7 @@ function orOwn(others: Copy, start: () => Copy): Copy {
 
 /** What somebody else than the one who asks has to mend, and not at once. */
 function isLasting(error: unknown): error is CloneError {
-  const passing = ['INTERRUPTED', 'LINE_FULL', 'BACKUP_DENIED'];
-  return error instanceof CloneError && !passing.includes(error.code);
+  return (
+    error instanceof CloneError && !isPostponed(error) && !isFailureOf('backup', error, ['DENIED'])
+  );
 }

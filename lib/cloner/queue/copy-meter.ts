@@ -1,4 +1,4 @@
-import type { CopyProgress, CopyReading } from '../../ports.ts';
+import type { CopyProgress, CopyReading } from '../../ports/index.ts';
 import { createThroughputMeter } from '../../util/throughput.ts';
 
 /** Watches one copy. */

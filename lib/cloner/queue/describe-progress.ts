@@ -1,4 +1,4 @@
-import type { CopyProgress, CopyReading } from '../../ports.ts';
+import type { CopyProgress, CopyReading } from '../../ports/index.ts';
 import { formatDuration } from '../../util/duration.ts';
 import type { Copy, CopyPlace } from './copies.ts';
 

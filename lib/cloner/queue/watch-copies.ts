@@ -1,4 +1,4 @@
-import type { CopyProgress, CopyRequest, ImageCloner } from '../../ports.ts';
+import type { CopyProgress, CopyRequest, ImageCloner } from '../../ports/index.ts';
 
 /** Who watches copies: for a person in front of a terminal. */
 export interface CopyWatcher {

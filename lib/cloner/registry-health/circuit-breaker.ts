@@ -1,5 +1,4 @@
-import { CloneError } from '../../errors.ts';
-import type { Side } from '../../ports.ts';
+import { CloneError, isFailureOf, registryCode, type Side } from '../../errors.ts';
 import { withDeadline } from '../../util/abort.ts';
 import { setRecent } from '../../util/bounded-map.ts';
 import { formatDuration } from '../../util/duration.ts';
@@ -50,6 +49,8 @@ const minSilenceMs = 1_000;
 /** Two failures that lie further apart have nothing to do with each other. */
 const relatedMs = 60_000;
 const maxTroubles = 1_000;
+/** With any of these the registry answered, so that it is not down. */
+const answers = ['NOT_FOUND', 'DENIED', 'RATE_LIMITED', 'REFUSED', 'UNSUPPORTED'] as const;
 
 export function createCircuitBreaker({ now }: { readonly now: () => number }): CircuitBreaker {
   const troubles = new Map<string, Trouble>();
@@ -95,8 +96,8 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
       troubles.delete(keyOf(question));
       return answer;
     } catch (failure) {
-      if (isAnswer(failure, question.side)) troubles.delete(keyOf(question));
-      if (isOutage(failure, question.side)) {
+      if (isFailureOf(question.side, failure, answers)) troubles.delete(keyOf(question));
+      if (isFailureOf(question.side, failure, ['UNAVAILABLE'])) {
         const isSilence = failure === timeoutError;
         if (!isSilence || ms >= minSilenceMs) note(question, isSilence, isDue);
       }
@@ -144,8 +145,7 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
         ? `asked again in ${formatDuration(leftMs)}`
         : 'and is being asked right now';
     const message = `${name} ${what} ${formatDuration(now() - failedAt)} ago, ${next}`;
-    const code = side === 'source' ? 'SOURCE_UNAVAILABLE' : 'BACKUP_UNAVAILABLE';
-    return new CloneError(code, message, { retryAfterMs: leftMs });
+    return new CloneError(registryCode(side, 'UNAVAILABLE'), message, { retryAfterMs: leftMs });
   }
 
   return { ask };
@@ -153,20 +153,4 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
 
 function keyOf({ side, domain }: GuardedCall): string {
   return `${side} ${domain}`;
-}
-
-function isOutage(error: unknown, side: Side): boolean {
-  return error instanceof CloneError && error.code === toCode(side, 'UNAVAILABLE');
-}
-
-/** Whatever it said, it is there. */
-function isAnswer(error: unknown, side: Side): boolean {
-  const reasons = ['NOT_FOUND', 'DENIED', 'RATE_LIMITED', 'REFUSED', 'UNSUPPORTED'];
-  return (
-    error instanceof CloneError && reasons.some((reason) => error.code === toCode(side, reason))
-  );
-}
-
-function toCode(side: Side, reason: string): string {
-  return `${side === 'source' ? 'SOURCE' : 'BACKUP'}_${reason}`;
 }

@@ -67,7 +67,8 @@ export function createNegativeCache({
   };
 }
 
-function maxPauseOf({ code }: CloneError): number {
-  const isElsewhere = code.startsWith('BACKUP_') || code.endsWith('_UNAVAILABLE');
+function maxPauseOf({ code, side, reason }: CloneError): number {
+  const isElsewhere =
+    side === 'backup' || reason === 'UNAVAILABLE' || code === 'CLONER_UNAVAILABLE';
   return isElsewhere ? maxOutagePauseMs : maxPauseMs;
 }

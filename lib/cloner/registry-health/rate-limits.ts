@@ -1,5 +1,5 @@
-import { CloneError } from '../../errors.ts';
-import type { RegistryAccess } from '../../ports.ts';
+import { CloneError, isFailureOf, registryCode } from '../../errors.ts';
+import type { RegistryAccess } from '../../ports/index.ts';
 import { setRecent } from '../../util/bounded-map.ts';
 import { formatDuration } from '../../util/duration.ts';
 
@@ -36,7 +36,6 @@ const maxPauseMs = 300_000;
 /** A registry that says a day is tried again sooner: the limit may have been lifted. */
 const maxQuietMs = 3_600_000;
 const maxLimits = 1_000;
-const codes = { source: 'SOURCE_RATE_LIMITED', backup: 'BACKUP_RATE_LIMITED' } as const;
 
 export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): RateLimits {
   const limits = new Map<string, Limit>();
@@ -91,7 +90,7 @@ function keyOf({ domain, access: { side, credentials } }: LimitedQuestion): stri
 
 /** A question to the backup may end with what the source had said before. */
 function isLimitOf({ access: { side } }: LimitedQuestion, error: unknown): error is CloneError {
-  return error instanceof CloneError && error.code === codes[side];
+  return isFailureOf(side, error, ['RATE_LIMITED']);
 }
 
 function toError({ domain, access }: LimitedQuestion, ms: number): CloneError {
@@ -102,7 +101,7 @@ function toError({ domain, access }: LimitedQuestion, ms: number): CloneError {
       ? '; who logs in with SOURCE_AUTH_FILE has a limit of his own'
       : '';
   return new CloneError(
-    codes[access.side],
+    registryCode(access.side, 'RATE_LIMITED'),
     `${name} limits how often it may be asked, for ${formatDuration(ms)} more${advice}`,
     { retryAfterMs: ms },
   );

@@ -1,4 +1,5 @@
-import type { Clock, LeaseAnswer, LeaseStore, Logger } from '../../ports.ts';
+import type { LeaseAnswer, LeaseStore, Logger } from '../../ports/index.ts';
+import type { Clock } from '../../util/clock.ts';
 
 export interface LeaseBreakerDeps {
   /** Called at the first question: what is behind it is slow to load. */

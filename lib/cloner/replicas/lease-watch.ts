@@ -1,4 +1,5 @@
-import type { Clock, LeaseStore, StoredLease } from '../../ports.ts';
+import type { LeaseStore, StoredLease } from '../../ports/index.ts';
+import type { Clock } from '../../util/clock.ts';
 
 /** A lease as it was last seen. */
 export interface ObservedLease extends StoredLease {

@@ -1,4 +1,5 @@
-import type { Clock, CopyLease, CopyReading, LeaseStore, Logger } from '../../ports.ts';
+import type { CopyLease, CopyReading, LeaseStore, Logger } from '../../ports/index.ts';
+import type { Clock } from '../../util/clock.ts';
 import type { CopyKey } from '../queue/index.ts';
 import type { LeaseWatch } from './lease-watch.ts';
 

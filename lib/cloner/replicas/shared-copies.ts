@@ -1,5 +1,6 @@
-import type { Clock, CopyReading, CopyResult, LeaseStore, Logger } from '../../ports.ts';
+import type { CopyReading, CopyResult, LeaseStore, Logger } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
+import type { Clock } from '../../util/clock.ts';
 import {
   type Copies,
   type Copy,

@@ -1,5 +1,5 @@
 import { canonicalReference } from '../../image/reference.ts';
-import type { ImageCloner, ResolvedImage } from '../../ports.ts';
+import type { ImageCloner, ResolvedImage } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
 import { setRecent } from '../../util/bounded-map.ts';
 

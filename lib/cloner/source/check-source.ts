@@ -1,4 +1,4 @@
-import { CloneError } from '../../errors.ts';
+import { CloneError, isFailureOf, type RegistryReason } from '../../errors.ts';
 import { canonicalReference, formatReference, type Reference } from '../../image/reference.ts';
 import type {
   CredentialSource,
@@ -9,7 +9,7 @@ import type {
   ResolvedImage,
   WorkloadKeyring,
   WorkloadSecrets,
-} from '../../ports.ts';
+} from '../../ports/index.ts';
 import { withDeadline } from '../../util/abort.ts';
 import {
   type CircuitBreaker,
@@ -64,12 +64,7 @@ const maxOwnAttempts = 10;
 /** What is left for the answer after a limit was waited out. */
 const answerMs = 1_000;
 /** What a registry has said of an image, as opposed to nothing or to "later". */
-const lasting: readonly string[] = [
-  'SOURCE_NOT_FOUND',
-  'SOURCE_DENIED',
-  'SOURCE_REFUSED',
-  'SOURCE_UNSUPPORTED',
-];
+const lasting: readonly RegistryReason[] = ['NOT_FOUND', 'DENIED', 'REFUSED', 'UNSUPPORTED'];
 
 export function createCheckSource(deps: SourceDeps): CheckSource {
   const { cloner, credentials, workloadSecrets, now } = deps;
@@ -114,10 +109,11 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
       failures.forget(key);
       return checked;
     } catch (error) {
-      const isDenied = error instanceof CloneError && error.code === 'SOURCE_DENIED';
       // Others may have been let in, and have seen nothing.
       if (pod !== undefined && isMemorable(error)) workloadSecrets?.forget(pod.namespace);
-      const told = isDenied ? explained(error, own?.warnings ?? []) : error;
+      const told = isFailureOf('source', error, ['DENIED'])
+        ? explained(error, own?.warnings ?? [])
+        : error;
       if (isMemorable(told)) failures.remember(key, told);
       throw told;
     }
@@ -170,7 +166,7 @@ async function tryAll(
       if (found !== undefined) return { ...found, access, openedBy };
       isAbsent = true;
     } catch (error) {
-      if (!(error instanceof CloneError) || error.code !== 'SOURCE_DENIED') throw error;
+      if (!isFailureOf('source', error, ['DENIED'])) throw error;
       denial ??= error;
     }
   }
@@ -206,7 +202,7 @@ function toKey(source: Reference, attempts: readonly Attempt[]): string {
 
 /** CircuitBreaker and limits are the registry's, and remembered as such. */
 function isMemorable(error: unknown): error is CloneError {
-  return error instanceof CloneError && lasting.includes(error.code);
+  return isFailureOf('source', error, lasting);
 }
 
 function formatSeconds(ms: number): string {

@@ -4,8 +4,8 @@ import {
   createPullSecrets,
   type PullSecretsDeps,
 } from '../../../lib/adapters/credentials/pull-secrets.ts';
-import type { Lookup, Secret } from '../../../lib/adapters/kubernetes/namespace-reader.ts';
 import type { WorkloadSecrets } from '../../../lib/index.ts';
+import type { Lookup, Secret } from '../../../lib/ports/index.ts';
 import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
 
 const { signal } = new AbortController();

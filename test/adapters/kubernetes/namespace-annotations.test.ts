@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createNamespaceAnnotations } from '../../../lib/adapters/kubernetes/namespace-annotations.ts';
-import type { Lookup } from '../../../lib/adapters/kubernetes/namespace-reader.ts';
 import type { NamespaceAnnotations } from '../../../lib/index.ts';
+import type { Lookup } from '../../../lib/ports/index.ts';
 import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
 
 const { signal } = new AbortController();

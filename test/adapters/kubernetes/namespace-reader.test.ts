@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import {
-  createNamespaceReader,
-  type NamespaceReader,
-} from '../../../lib/adapters/kubernetes/namespace-reader.ts';
+import { createNamespaceReader } from '../../../lib/adapters/kubernetes/namespace-reader.ts';
+import type { NamespaceReader } from '../../../lib/ports/index.ts';
 import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
 import { type FakeAnswer, type FakeApi, startFakeApi } from './fake-api.ts';
 

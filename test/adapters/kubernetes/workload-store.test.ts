@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { KubeConfig } from '@kubernetes/client-node';
 import { createWorkloadStore } from '../../../lib/adapters/kubernetes/workload-store.ts';
-import type { WorkloadStore } from '../../../lib/fleet/store.ts';
+import type { WorkloadStore } from '../../../lib/ports/index.ts';
 import { subject } from '../../support/fake-store.ts';
 
 interface Reply {

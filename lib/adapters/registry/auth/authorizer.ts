@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { Credentials } from '../../../ports.ts';
+import type { Credentials } from '../../../ports/index.ts';
 import { untilAborted } from '../../../util/abort.ts';
 import { setRecent } from '../../../util/bounded-map.ts';
 import { isTransient, RegistryError, toRegistryError } from '../errors/index.ts';

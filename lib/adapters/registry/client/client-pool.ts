@@ -1,5 +1,5 @@
 import type { Repository } from '../../../image/reference.ts';
-import type { RegistryAccess } from '../../../ports.ts';
+import type { RegistryAccess } from '../../../ports/index.ts';
 import { setRecent } from '../../../util/bounded-map.ts';
 import { type Authorizer, createAuthorizer, createTokenBudget } from '../auth/index.ts';
 import type { FindEndpoint, Http } from '../http/index.ts';

@@ -1,4 +1,4 @@
-import { CloneError } from '../../../errors.ts';
+import { CloneError, isFailureOf } from '../../../errors.ts';
 import type { Backoff } from '../../../util/backoff.ts';
 import { createSemaphore } from '../../../util/semaphore.ts';
 import type { Layer, RepositoryClient, ServedManifest } from '../client/index.ts';
@@ -124,7 +124,7 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
 
 /** A layer that its owner lets nobody redistribute may be missing everywhere; nodes fetch it from its own address. */
 function isMissing(error: unknown): boolean {
-  return error instanceof CloneError && error.code === 'SOURCE_NOT_FOUND';
+  return isFailureOf('source', error, ['NOT_FOUND']);
 }
 
 /** The target misses what is below a manifest. */
@@ -134,7 +134,7 @@ function lacksParts(error: unknown): boolean {
 }
 
 function isRefusal(error: unknown): boolean {
-  return error instanceof CloneError && error.code === 'BACKUP_REFUSED';
+  return isFailureOf('backup', error, ['REFUSED']);
 }
 
 /** distribution 2.8, as it comes, takes no manifest whose layers have addresses of their own, even if it has the layers. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { CloneError } from '../../../errors.ts';
+import { isFailureOf } from '../../../errors.ts';
 import { digestOf } from '../../../image/digest.ts';
 import { parseManifest, type ServedManifest } from '../client/index.ts';
 import { copyImage, type ImageCopy } from './copy-image.ts';
@@ -59,7 +59,7 @@ async function findTag(tag: string, copy: ImageCopy): Promise<ServedManifest | u
   try {
     return await copy.source.getManifest(tag, copy.signal);
   } catch (error) {
-    if (error instanceof CloneError && error.code === 'SOURCE_DENIED') return undefined;
+    if (isFailureOf('source', error, ['DENIED'])) return undefined;
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { CloneError } from '../../../errors.ts';
+import { isFailureOf } from '../../../errors.ts';
 import type { RepositoryClient, ServedManifest } from '../client/index.ts';
 
 /** Where tags cannot be moved, one that is right already is as good as written. */
@@ -11,7 +11,7 @@ export async function writeTag(
   try {
     await target.putManifest(tag, root, signal);
   } catch (error) {
-    if (!(error instanceof CloneError) || error.code !== 'BACKUP_REFUSED') throw error;
+    if (!isFailureOf('backup', error, ['REFUSED'])) throw error;
     const held = await target.headManifest(tag, signal);
     if (held?.digest !== root.digest) throw error;
   }

@@ -1,6 +1,5 @@
-import { CloneError, type RegistryReason } from '../../../errors.ts';
+import { CloneError, type RegistryReason, registryCode, type Side } from '../../../errors.ts';
 import { formatReference, type Reference } from '../../../image/reference.ts';
-import type { Side } from '../../../ports.ts';
 import { formatDuration } from '../../../util/duration.ts';
 import {
   type ConnectionProblem,
@@ -71,9 +70,11 @@ export function toConnectionError(step: string, error: unknown): RegistryError |
 /** The same failure for the one who waits: which side, which image. */
 export function toCloneError(error: unknown, { side, image }: Attempt): unknown {
   if (!(error instanceof RegistryError)) return error;
-  const code = `${side === 'source' ? 'SOURCE' : 'BACKUP'}_${error.reason}` as const;
   const { retryAfterMs } = error;
-  return new CloneError(code, describe(error, { side, image }), { cause: error, retryAfterMs });
+  return new CloneError(registryCode(side, error.reason), describe(error, { side, image }), {
+    cause: error,
+    retryAfterMs,
+  });
 }
 
 /** Whether the same may go better later, whoever has translated it. */

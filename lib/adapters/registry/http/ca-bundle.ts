@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
-import type { Logger } from '../../../ports.ts';
+import type { Logger } from '../../../ports/index.ts';
 import { readCaFile } from '../../ca-file.ts';
 import { createLastGood, type OnStale } from '../../last-good.ts';
 

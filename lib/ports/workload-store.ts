@@ -1,5 +1,19 @@
-import type { WorkloadKind } from './kinds.ts';
-import type { Subject } from './subject.ts';
+/** One kind of workload, as the API server and as `WORKLOADS` call it. */
+export interface WorkloadKind {
+  /** `deployments`, `services.serving.knative.dev`. */
+  readonly workload: string;
+  readonly group: string;
+  readonly plural: string;
+  readonly kind: string;
+}
+
+/** One workload of a cluster, as it is stored. */
+export interface Subject {
+  readonly kind: WorkloadKind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly object: unknown;
+}
 
 export interface Namespace {
   readonly name: string;
