@@ -2,12 +2,13 @@ import { toHold } from '../../lib/cloner/backup/index.ts';
 import {
   type Generation,
   generationsOf,
-  inParallel,
+  maxConcurrentRequests,
   readHoldings,
 } from '../../lib/generations/index.ts';
 import { formatReference } from '../../lib/image/reference.ts';
 import { holdTag } from '../../lib/image/tags.ts';
 import type { BackupManifest } from '../../lib/index.ts';
+import { mapConcurrently } from '../../lib/util/semaphore.ts';
 import { formatTable } from '../shared/table.ts';
 import { type Backup, toBackupTag } from './backup.ts';
 import { formatBytes, formatDigest, formatTime } from './format.ts';
@@ -33,7 +34,7 @@ export async function listGenerations(
     print(`the backup has no generation of ${image}`);
     return false;
   }
-  const rows = await inParallel(generations, async (generation) =>
+  const rows = await mapConcurrently(generations, maxConcurrentRequests, async (generation) =>
     toRow(generation, await repository.read(generation.digest, signal)),
   );
   for (const line of formatTable([headers, ...rows])) print(line);

@@ -1,7 +1,7 @@
 import { toHold } from '../cloner/backup/index.ts';
 import { generationTag, holdTag, roleOf, shortHex } from '../image/tags.ts';
 import type { BackupRepository } from '../ports/index.ts';
-import { createSemaphore } from '../util/semaphore.ts';
+import { mapConcurrently } from '../util/semaphore.ts';
 
 /** Every tag of a repository and the digest that it holds. */
 export type Holdings = ReadonlyMap<string, string>;
@@ -21,7 +21,8 @@ export interface Generation {
   readonly tags: readonly string[];
 }
 
-const parallelQuestions = 8;
+/** To the backup registry, for one command. */
+export const maxConcurrentRequests = 8;
 
 /** Asks for every tag of a repository. */
 export async function readHoldings(
@@ -29,7 +30,7 @@ export async function readHoldings(
   signal: AbortSignal,
 ): Promise<Holdings> {
   const tags = await repository.tags(signal);
-  const held = await inParallel(tags, async (tag) => {
+  const held = await mapConcurrently(tags, maxConcurrentRequests, async (tag) => {
     signal.throwIfAborted();
     return [tag, await repository.resolve(tag, signal)] as const;
   });
@@ -74,15 +75,6 @@ export function generationsOf(tag: string, holdings: Holdings): readonly Generat
 /** Whether the tag's own mark says that it has, or had, the digest. */
 export function isGeneration(digest: string, tag: string, holdings: Holdings): boolean {
   return holdings.get(generationTag(tag, digest)) === digest;
-}
-
-/** Some of these at once, in their order. */
-export async function inParallel<Item, Result>(
-  items: readonly Item[],
-  work: (item: Item) => Promise<Result>,
-): Promise<readonly Result[]> {
-  const limit = createSemaphore(parallelQuestions);
-  return await Promise.all(items.map((item) => limit.run(() => work(item))));
 }
 
 /** The first generation came at a time that nobody wrote down, but before the tag left it. */

@@ -1,5 +1,6 @@
 import type { BackupRepository } from '../ports/index.ts';
-import { inParallel } from './generations.ts';
+import { mapConcurrently } from '../util/semaphore.ts';
+import { maxConcurrentRequests } from './generations.ts';
 
 /** Deeper than any image is nested. */
 const maxManifests = 1_000;
@@ -40,7 +41,7 @@ export async function findMissing(
 ): Promise<readonly string[]> {
   const { blobs, missing } = await readImageTree(repository, root, signal);
   if (missing.length > 0) return missing;
-  const held = await inParallel([...blobs], async (digest) => ({
+  const held = await mapConcurrently([...blobs], maxConcurrentRequests, async (digest) => ({
     digest,
     isThere: await repository.hasBlob(digest, signal),
   }));

@@ -2,6 +2,11 @@
  * Older copies of a tag in the backup: list them, roll back to one, prune them.
  * What is not known for sure is kept.
  */
-export { type Generation, generationsOf, inParallel, readHoldings } from './generations.ts';
+export {
+  type Generation,
+  generationsOf,
+  maxConcurrentRequests,
+  readHoldings,
+} from './generations.ts';
 export { type OldGeneration, type PruneRules, planPrune, removeGeneration } from './prune.ts';
 export { type RollbackContext, release, rollBack } from './rollback.ts';

@@ -1,12 +1,13 @@
 import { CloneError } from '../errors.ts';
 import { generationTag, roleOf } from '../image/tags.ts';
 import type { BackupRepository } from '../ports/index.ts';
+import { mapConcurrently } from '../util/semaphore.ts';
 import {
   type Generation,
   generationsOf,
   type Holdings,
-  inParallel,
   isGeneration,
+  maxConcurrentRequests,
   readHoldings,
 } from './generations.ts';
 import { readImageTree } from './image-tree.ts';
@@ -85,7 +86,7 @@ async function readSurely(repository: BackupRepository, signal: AbortSignal): Pr
   const doubtful = listed.filter(
     (name) => !holdings.has(name) && !listed.some((of) => isMarkName(name, of)),
   );
-  const found = await inParallel(doubtful, async (name) => {
+  const found = await mapConcurrently(doubtful, maxConcurrentRequests, async (name) => {
     const digest = await repository.resolve(name, signal);
     if (digest !== undefined) return [name, digest] as const;
     throw new CloneError(
@@ -123,9 +124,15 @@ async function judge(
     );
   };
   const staying = new Set([...holdings.values()].filter((digest) => !going.has(digest)));
-  const needed = new Set((await inParallel([...staying], readWhole)).flat());
+  const needed = new Set(
+    (await mapConcurrently([...staying], maxConcurrentRequests, readWhole)).flat(),
+  );
   const below = new Map(
-    await inParallel([...going], async (digest) => [digest, await read(digest)] as const),
+    await mapConcurrently(
+      [...going],
+      maxConcurrentRequests,
+      async (digest) => [digest, await read(digest)] as const,
+    ),
   );
   const judged = candidates.map((candidate): OldGeneration => {
     if (needed.has(candidate.digest)) {

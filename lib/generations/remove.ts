@@ -1,7 +1,8 @@
 import { CloneError } from '../errors.ts';
 import { generationTag, holdTag } from '../image/tags.ts';
 import type { BackupRepository } from '../ports/index.ts';
-import { type Holdings, inParallel, readHoldings } from './generations.ts';
+import { mapConcurrently } from '../util/semaphore.ts';
+import { type Holdings, maxConcurrentRequests, readHoldings } from './generations.ts';
 import { readImageTree } from './image-tree.ts';
 
 /** One generation that goes. */
@@ -27,7 +28,9 @@ export async function isTakenUp(
   const { of, before } = removal;
   const appeared = (await repository.tags(signal)).filter((tag) => !before.has(tag));
   const doubtful = new Set([...of.flatMap((tag) => [tag, holdTag(tag)]), ...appeared]);
-  const held = await inParallel([...doubtful], (tag) => repository.resolve(tag, signal));
+  const held = await mapConcurrently([...doubtful], maxConcurrentRequests, (tag) =>
+    repository.resolve(tag, signal),
+  );
   const below = await readNew(repository, removal, held, signal);
   return [removal.digest, ...removal.parts].some((digest) => below.manifests.has(digest));
 }
@@ -92,7 +95,9 @@ async function readNew(
   const roots = new Set(
     held.flatMap((root) => (root === undefined || known.has(root) ? [] : root)),
   );
-  const read = await inParallel([...roots], (root) => readImageTree(repository, root, signal));
+  const read = await mapConcurrently([...roots], maxConcurrentRequests, (root) =>
+    readImageTree(repository, root, signal),
+  );
   return {
     manifests: new Set(read.flatMap(({ manifests }) => [...manifests])),
     missing: new Set(read.flatMap(({ missing }) => missing)),

@@ -3,7 +3,8 @@ import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
 import { generationTag, holdTag, moveTag, roleOf } from '../image/tags.ts';
 import type { BackupRepository } from '../ports/index.ts';
-import { inParallel } from './generations.ts';
+import { mapConcurrently } from '../util/semaphore.ts';
+import { maxConcurrentRequests } from './generations.ts';
 import { findMissing } from './image-tree.ts';
 
 /** One tag of the backup and who looks after it. */
@@ -98,7 +99,7 @@ async function findGeneration(context: RollbackContext, wanted: string): Promise
     const role = roleOf(name, tag);
     return role?.kind === 'generation' && (role.hex.startsWith(hex) || hex.startsWith(role.hex));
   });
-  const held = await inParallel(names, async (name) => {
+  const held = await mapConcurrently(names, maxConcurrentRequests, async (name) => {
     const digest = await repository.resolve(name, signal);
     return digest !== undefined && generationTag(tag, digest) === name ? [digest] : [];
   });

@@ -1,15 +1,30 @@
-/**
- * Sets an entry as the latest of a map, and forgets the one that was set longest ago where there are more than `max`: hosts and
- * images are invented by whoever writes a manifest, and memory is not.
- */
-export function setRecent<Key, Value>(
-  map: Map<Key, Value>,
-  key: Key,
-  value: Value,
-  max: number,
-): void {
-  map.delete(key);
-  map.set(key, value);
-  const [oldest] = map.keys();
-  if (map.size > max && oldest !== undefined) map.delete(oldest);
+/** A map that evicts the entry that was set longest ago when it holds more than its maximum. */
+export interface BoundedMap<Key, Value> {
+  get(key: Key): Value | undefined;
+  has(key: Key): boolean;
+  /** Makes the entry the newest, also where the key is known. */
+  set(key: Key, value: Value): void;
+  delete(key: Key): void;
+  /** Oldest first. */
+  entries(): IterableIterator<[Key, Value]>;
+}
+
+/** Keys are often names that a workload's author invents, so every memory of them needs a bound. */
+export function createBoundedMap<Key, Value>(max: number): BoundedMap<Key, Value> {
+  const map = new Map<Key, Value>();
+
+  return {
+    get: (key) => map.get(key),
+    has: (key) => map.has(key),
+    set(key, value) {
+      map.delete(key);
+      map.set(key, value);
+      const [oldest] = map.keys();
+      if (map.size > max && oldest !== undefined) map.delete(oldest);
+    },
+    delete(key) {
+      map.delete(key);
+    },
+    entries: () => map.entries(),
+  };
 }

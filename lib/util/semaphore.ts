@@ -29,3 +29,13 @@ export function createSemaphore(max: number): Semaphore {
 
   return { run, waiting: () => queue.length };
 }
+
+/** Maps `items` with at most `max` calls at once; the results are in the order of the items. */
+export async function mapConcurrently<Item, Result>(
+  items: readonly Item[],
+  max: number,
+  work: (item: Item) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const semaphore = createSemaphore(max);
+  return await Promise.all(items.map((item) => semaphore.run(() => work(item))));
+}

@@ -734,7 +734,7 @@ describe('createAdmissionHandler when there is more to copy than turns', () => {
       code: 504,
       reason: 'Timeout',
       message:
-        'container "d": d:1 waits to be copied: the line is full: 2 copies wait for their turn (MAX_WAITING), 2 of them for namespace crowd',
+        'container "d": d:1 waits to be copied: the copy queue is full: 2 copies wait (MAX_WAITING), 2 of them for namespace crowd',
       details: { retryAfterSeconds: 10 },
     });
     assert.equal(response.status?.message, 'container "e": e:1 waits to be copied: next in line');

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setRecent } from '../../lib/util/bounded-map.ts';
+import { createBoundedMap } from '../../lib/util/bounded-map.ts';
 
-describe('setRecent', () => {
-  it('forgets what was set longest ago', () => {
-    const map = new Map([['a', 1]]);
+describe('createBoundedMap', () => {
+  it('evicts the entry that was set longest ago', () => {
+    const map = createBoundedMap<string, number>(2);
 
-    setRecent(map, 'b', 2, 2);
-    setRecent(map, 'c', 3, 2);
+    map.set('a', 1);
+    map.set('b', 2);
+    map.set('c', 3);
 
     assert.deepEqual(
-      [...map],
+      [...map.entries()],
       [
         ['b', 2],
         ['c', 3],
@@ -18,17 +19,16 @@ describe('setRecent', () => {
     );
   });
 
-  it('takes what is set again for the latest', () => {
-    const map = new Map([
-      ['a', 1],
-      ['b', 2],
-    ]);
+  it('counts an entry that is set again as the newest', () => {
+    const map = createBoundedMap<string, number>(2);
 
-    setRecent(map, 'a', 3, 2);
-    setRecent(map, 'c', 4, 2);
+    map.set('a', 1);
+    map.set('b', 2);
+    map.set('a', 3);
+    map.set('c', 4);
 
     assert.deepEqual(
-      [...map],
+      [...map.entries()],
       [
         ['a', 3],
         ['c', 4],

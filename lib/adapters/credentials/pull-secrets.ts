@@ -6,6 +6,7 @@ import type {
   WorkloadSecrets,
 } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
+import { monotonicClock } from '../../util/clock.ts';
 import { createTtlCache } from '../../util/ttl-cache.ts';
 import { parseDockerConfigJson, parseDockercfg } from './docker-config.ts';
 import { createKeyring, type KeyringEntry } from './keyring.ts';
@@ -48,16 +49,16 @@ export function createPullSecrets({
   logger,
   forMs = 10_000,
   patienceMs = 2_000,
-  now = Date.now,
+  now = monotonicClock.now,
 }: PullSecretsDeps): WorkloadSecrets {
-  const memory = { forMs, maxEntries, now, isLasting };
-  const secrets = createTtlCache<PullSecret>(memory);
-  const accounts = createTtlCache<Lookup<readonly string[]>>(memory);
+  const ttlMs = (answer: { readonly status: string }): number => (isLasting(answer) ? forMs : 0);
+  const secrets = createTtlCache<PullSecret>({ ttlMs, maxEntries, now });
+  const accounts = createTtlCache<Lookup<readonly string[]>>({ ttlMs, maxEntries, now });
 
   /** Shared by all who ask for it at the same time, so it has a patience of its own and ends with nobody's review. */
   async function readSecret(namespace: string, name: string): Promise<PullSecret> {
     if (name.length > maxNameLength) return absent;
-    return await secrets.recall(toKey(namespace, name), async () => {
+    return await secrets.get(toKey(namespace, name), async () => {
       const answer = await reader.readSecret(namespace, name, AbortSignal.timeout(patienceMs));
       if (answer.status === 'found') return toPullSecret(namespace, name, answer.found);
       logger.debug({ namespace, secret: name, status: answer.status }, 'no pull secret');
@@ -67,7 +68,7 @@ export function createPullSecrets({
 
   async function readAccount(namespace: string, name: string): Promise<Lookup<readonly string[]>> {
     if (name.length > maxNameLength) return absent;
-    return await accounts.recall(toKey(namespace, name), () =>
+    return await accounts.get(toKey(namespace, name), () =>
       reader.readPullSecretNames(namespace, name, AbortSignal.timeout(patienceMs)),
     );
   }
@@ -138,8 +139,8 @@ export function createPullSecrets({
     },
 
     forget(namespace) {
-      secrets.forget(toKey(namespace, ''));
-      accounts.forget(toKey(namespace, ''));
+      secrets.deletePrefix(toKey(namespace, ''));
+      accounts.deletePrefix(toKey(namespace, ''));
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Logger, Lookup, NamespaceAnnotations, NamespaceReader } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
+import { monotonicClock } from '../../util/clock.ts';
 import { createTtlCache } from '../../util/ttl-cache.ts';
 
 export interface NamespaceAnnotationsDeps {
@@ -20,13 +21,12 @@ export function createNamespaceAnnotations({
   logger,
   forMs = 5_000,
   patienceMs = 1_000,
-  now = Date.now,
+  now = monotonicClock.now,
 }: NamespaceAnnotationsDeps): NamespaceAnnotations {
   const memory = createTtlCache<Lookup<ReadonlyMap<string, string>>>({
-    forMs,
+    ttlMs: ({ status }) => (status === 'unavailable' ? 0 : forMs),
     maxEntries,
     now,
-    isLasting: ({ status }) => status !== 'unavailable',
   });
   let hasWarned = false;
 
@@ -41,7 +41,7 @@ export function createNamespaceAnnotations({
 
   return {
     async read(namespace, signal) {
-      const asked = memory.recall(namespace, () =>
+      const asked = memory.get(namespace, () =>
         reader.readAnnotations(namespace, AbortSignal.timeout(patienceMs)),
       );
       const answer = await untilAborted(asked, signal);

@@ -2,7 +2,7 @@ import { CloneError } from '../../errors.ts';
 import { canonicalRepository, formatReference } from '../../image/reference.ts';
 import type { ImageCloner, Logger } from '../../ports/index.ts';
 import { withDeadline } from '../../util/abort.ts';
-import { setRecent } from '../../util/bounded-map.ts';
+import { createBoundedMap } from '../../util/bounded-map.ts';
 import { createSemaphore } from '../../util/semaphore.ts';
 import type { BackupQuery } from './read-backup.ts';
 
@@ -45,7 +45,7 @@ export function createIntegrityCheck({
   soon = inAMoment,
 }: IntegrityCheckDeps): IntegrityCheck {
   /** When an image was last looked at and found whole, or is going to be looked at. */
-  const lookedAt = new Map<string, number>();
+  const lookedAt = createBoundedMap<string, number>(maxRemembered);
   const looks = createSemaphore(maxLooks);
 
   function checkLater(question: BackupQuery, digest: string, mend: () => Promise<unknown>): void {
@@ -108,7 +108,7 @@ export function createIntegrityCheck({
   }
 
   function remember(key: string): void {
-    setRecent(lookedAt, key, now(), maxRemembered);
+    lookedAt.set(key, now());
   }
 
   return { checkLater, isUsable };

@@ -7,6 +7,7 @@ import {
 } from '../../image/private-tags.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import type { ImageCloner } from '../../ports/index.ts';
+import { createBoundedMap } from '../../util/bounded-map.ts';
 import type { CheckedSource } from '../source/index.ts';
 import { type BackupQuery, holds } from './read-backup.ts';
 import { isServedToAll } from './served-to-all.ts';
@@ -58,7 +59,7 @@ export function createPrivateCopies({
   toPublic,
 }: PrivateCopiesDeps): PrivateCopies {
   /** Copies that need no mark for a namespace: it has one, or they are not private. */
-  const settled = new Set<string>();
+  const settled = createBoundedMap<string, true>(maxRemembered);
 
   async function markBeforeCopy(question: BackupQuery, opened: OpenedImage): Promise<void> {
     const { checked, namespace } = opened;
@@ -168,9 +169,7 @@ export function createPrivateCopies({
   }
 
   function remember(fact: string): void {
-    settled.add(fact);
-    const [oldest] = settled;
-    if (settled.size > maxRemembered && oldest !== undefined) settled.delete(oldest);
+    settled.set(fact, true);
   }
 
   return { markBeforeCopy, admit, assertServedTo };

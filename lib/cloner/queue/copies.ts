@@ -1,7 +1,8 @@
 import { CloneError, isFailureOf, isPostponed } from '../../errors.ts';
 import type { CopyProgress, CopyReading, CopyResult } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
-import { setRecent } from '../../util/bounded-map.ts';
+import { createBoundedMap } from '../../util/bounded-map.ts';
+import { monotonicClock } from '../../util/clock.ts';
 import { createNegativeCache } from '../registry-health/index.ts';
 import { type CopyMeter, createCopyMeter } from './copy-meter.ts';
 import { createFairQueue } from './fair-queue.ts';
@@ -89,10 +90,12 @@ interface Entry extends Copy {
 export function createCopies({
   maxCopies = 4,
   maxWaiting = 1_000,
-  now = Date.now,
+  now = monotonicClock.now,
 }: CopiesOptions = {}): Copies {
   const entries = new Map<string, Entry>();
-  const untold = new Map<string, { readonly entry: Entry; readonly at: number }>();
+  const untold = createBoundedMap<string, { readonly entry: Entry; readonly at: number }>(
+    maxUntold,
+  );
   const unsettled = new Set<Promise<unknown>>();
   const meters = new Set<CopyMeter>();
   const line = createFairQueue({ maxRunning: maxCopies, maxWaiting, now });
@@ -186,7 +189,7 @@ export function createCopies({
   }
 
   function keepUntold(id: string, entry: Entry): void {
-    setRecent(untold, id, { entry, at: now() }, maxUntold);
+    untold.set(id, { entry, at: now() });
   }
 
   async function idle(): Promise<void> {

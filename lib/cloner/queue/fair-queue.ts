@@ -183,7 +183,7 @@ export function createFairQueue({ maxRunning, maxWaiting, now }: FairQueueOption
   }
 
   function toFull(namespace: string, size: number): CloneError {
-    const message = `the line is full: ${maxWaiting} copies wait for their slot (MAX_WAITING), ${size} of them for namespace ${namespace}`;
+    const message = `the copy queue is full: ${maxWaiting} copies wait (MAX_WAITING), ${size} of them for namespace ${namespace}`;
     return new CloneError('LINE_FULL', message, { retryAfterMs: fullRetryMs });
   }
 

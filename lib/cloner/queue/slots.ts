@@ -1,5 +1,5 @@
 import { CloneError } from '../../errors.ts';
-import { setRecent } from '../../util/bounded-map.ts';
+import { createBoundedMap } from '../../util/bounded-map.ts';
 
 /** One task's time to run. */
 export interface Slot {
@@ -40,9 +40,9 @@ const maxRecent = 1_000;
 export function createSlots(max: number, now: () => number): Slots {
   const running = new Set<Running>();
   /** When each namespace asked last, the latest at the end. */
-  const askedAt = new Map<string, number>();
+  const askedAt = createBoundedMap<string, number>(maxRecent);
   /** When each namespace had its last slot, and how many had ended by then. */
-  const ended = new Map<string, { readonly at: number; readonly nth: number }>();
+  const ended = createBoundedMap<string, { readonly at: number; readonly nth: number }>(maxRecent);
   let ends = 0;
   /** Who asked before a restart is not known: everybody may have. */
   const startedAt = now();
@@ -57,7 +57,7 @@ export function createSlots(max: number, now: () => number): Slots {
       end() {
         running.delete(slot);
         ends += 1;
-        setRecent(ended, namespace, { at: now(), nth: ends }, maxRecent);
+        ended.set(namespace, { at: now(), nth: ends });
       },
     };
     running.add(slot);
@@ -69,7 +69,8 @@ export function createSlots(max: number, now: () => number): Slots {
     if (running.size >= max) return false;
     // Whoever copies by hand is nobody's neighbour.
     if (max === 1 || namespace === '' || slotsOf(namespace) < max - 1) return true;
-    const [, latestAt = startedAt] = [...askedAt].findLast(([other]) => other !== namespace) ?? [];
+    const [, latestAt = startedAt] =
+      [...askedAt.entries()].findLast(([other]) => other !== namespace) ?? [];
     return now() - latestAt >= recentMs;
   }
 
@@ -84,7 +85,7 @@ export function createSlots(max: number, now: () => number): Slots {
       .filter(({ overAt }) => overAt <= now())
       .toSorted((a, b) => slotsOf(b.namespace) - slotsOf(a.namespace) || a.overAt - b.overAt);
     longest?.called.abort(
-      new CloneError('INTERRUPTED', 'put back in line: others have waited for a slot'),
+      new CloneError('INTERRUPTED', 'preempted: other namespaces wait for a slot'),
     );
   }
 
@@ -102,6 +103,6 @@ export function createSlots(max: number, now: () => number): Slots {
     begin,
     preemptFor,
     compare,
-    noteRequest: (namespace) => setRecent(askedAt, namespace, now(), maxRecent),
+    noteRequest: (namespace) => askedAt.set(namespace, now()),
   };
 }

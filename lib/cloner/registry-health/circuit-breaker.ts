@@ -1,6 +1,6 @@
 import { CloneError, isFailureOf, registryCode, type Side } from '../../errors.ts';
 import { withDeadline } from '../../util/abort.ts';
-import { setRecent } from '../../util/bounded-map.ts';
+import { createBoundedMap } from '../../util/bounded-map.ts';
 import { formatDuration } from '../../util/duration.ts';
 
 /** One question to a registry, and how long it may take. */
@@ -53,7 +53,7 @@ const maxTroubles = 1_000;
 const answers = ['NOT_FOUND', 'DENIED', 'RATE_LIMITED', 'REFUSED', 'UNSUPPORTED'] as const;
 
 export function createCircuitBreaker({ now }: { readonly now: () => number }): CircuitBreaker {
-  const troubles = new Map<string, Trouble>();
+  const troubles = createBoundedMap<string, Trouble>(maxTroubles);
 
   async function ask<Answer>(
     question: GuardedCall,
@@ -62,8 +62,7 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
     const { timeoutMs, shortTimeoutMs = timeoutMs, isInteractive, signal } = question;
     const trouble = troubles.get(keyOf(question));
     if (trouble?.isOutage !== true) return await run(question, timeoutMs, work);
-    // A clock that went back is no reason to wait longer.
-    const isDue = now() >= trouble.dueAt || now() < trouble.failedAt;
+    const isDue = now() >= trouble.dueAt;
     if (trouble.probe === undefined && (isDue || isInteractive)) {
       const probe = run(question, isDue ? timeoutMs : shortTimeoutMs, work, isDue);
       const settled = probe.catch(() => undefined);
@@ -120,19 +119,14 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
     }
     const isSecond =
       known !== undefined && known.image !== question.image && at - known.failedAt < relatedMs;
-    setRecent(
-      troubles,
-      key,
-      {
-        image: question.image,
-        isOutage: isSilence || isSecond,
-        wasSilent: isSilence,
-        failedAt: at,
-        pauseMs: firstPauseMs,
-        dueAt: at + firstPauseMs,
-      },
-      maxTroubles,
-    );
+    troubles.set(key, {
+      image: question.image,
+      isOutage: isSilence || isSecond,
+      wasSilent: isSilence,
+      failedAt: at,
+      pauseMs: firstPauseMs,
+      dueAt: at + firstPauseMs,
+    });
   }
 
   function toShortAnswer({ side, domain }: GuardedCall, trouble: Trouble): CloneError {

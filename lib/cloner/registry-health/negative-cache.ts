@@ -1,5 +1,5 @@
 import { CloneError } from '../../errors.ts';
-import { setRecent } from '../../util/bounded-map.ts';
+import { createBoundedMap } from '../../util/bounded-map.ts';
 import { formatDuration } from '../../util/duration.ts';
 
 export interface NegativeCacheOptions {
@@ -36,7 +36,7 @@ export function createNegativeCache({
   now,
   maxEntries = 1_000,
 }: NegativeCacheOptions): NegativeCache {
-  const memories = new Map<string, Memory>();
+  const memories = createBoundedMap<string, Memory>(maxEntries);
 
   return {
     recall(key, isInteractive) {
@@ -44,8 +44,7 @@ export function createNegativeCache({
       if (known === undefined || isInteractive) return undefined;
       const { error, at, pauseMs } = known;
       const agoMs = now() - at;
-      // A clock that went back is no reason to wait longer.
-      if (agoMs < 0 || agoMs >= pauseMs) return undefined;
+      if (agoMs >= pauseMs) return undefined;
       const leftMs = pauseMs - agoMs;
       const message = `${error.message}; tried ${formatDuration(agoMs)} ago, again in ${formatDuration(leftMs)}`;
       return new CloneError(error.code, message, { cause: error, retryAfterMs: leftMs });
@@ -55,11 +54,11 @@ export function createNegativeCache({
       const known = memories.get(key);
       const agoMs = known === undefined ? Number.POSITIVE_INFINITY : now() - known.at;
       // Twenty that failed together, or a person meanwhile, are no repetition.
-      if (known !== undefined && agoMs >= 0 && agoMs < known.pauseMs) return;
+      if (known !== undefined && agoMs < known.pauseMs) return;
       // Who has not asked for long begins anew.
       const isRepeated = known !== undefined && agoMs < known.pauseMs + maxPauseMs;
       const pauseMs = isRepeated ? Math.min(maxPauseOf(error), known.pauseMs * 2) : firstPauseMs;
-      setRecent(memories, key, { error, at: now(), pauseMs }, maxEntries);
+      memories.set(key, { error, at: now(), pauseMs });
     },
     forget(key) {
       memories.delete(key);

@@ -1,6 +1,6 @@
 import { CloneError, isFailureOf, registryCode } from '../../errors.ts';
 import type { RegistryAccess } from '../../ports/index.ts';
-import { setRecent } from '../../util/bounded-map.ts';
+import { createBoundedMap } from '../../util/bounded-map.ts';
 import { formatDuration } from '../../util/duration.ts';
 
 /** Who asks whom: a registry limits each of its clients. */
@@ -27,7 +27,6 @@ export interface RateLimitsDeps {
 interface Limit {
   /** Doubled with each refusal, for those that do not say how long. */
   readonly pauseMs: number;
-  readonly since: number;
   readonly until: number;
 }
 
@@ -38,7 +37,7 @@ const maxQuietMs = 3_600_000;
 const maxLimits = 1_000;
 
 export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): RateLimits {
-  const limits = new Map<string, Limit>();
+  const limits = createBoundedMap<string, Limit>(maxLimits);
 
   async function ask<Answer>(
     question: LimitedQuestion,
@@ -64,10 +63,9 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
     }
   }
 
-  /** A clock that went back is no reason to wait longer. */
   function leftOf(key: string): number {
     const limit = limits.get(key);
-    return limit === undefined || now() < limit.since ? 0 : Math.max(0, limit.until - now());
+    return limit === undefined ? 0 : Math.max(0, limit.until - now());
   }
 
   function note(key: string, wantedMs: number | undefined): void {
@@ -78,7 +76,7 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
     const pauseMs = Math.min(maxPauseMs, (known?.pauseMs ?? firstPauseMs / 2) * 2);
     const ms = isSilent ? pauseMs : Math.min(maxQuietMs, wantedMs);
     const until = now() + Math.max(ms, leftOf(key));
-    setRecent(limits, key, { pauseMs, since: now(), until }, maxLimits);
+    limits.set(key, { pauseMs, until });
   }
 
   return { ask };

@@ -1,7 +1,8 @@
 import { canonicalReference } from '../../image/reference.ts';
 import type { ImageCloner, ResolvedImage } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
-import { setRecent } from '../../util/bounded-map.ts';
+import { monotonicClock } from '../../util/clock.ts';
+import { createTtlCache } from '../../util/ttl-cache.ts';
 
 export interface ResolveCacheOptions {
   /** @default 60 seconds */
@@ -9,24 +10,23 @@ export interface ResolveCacheOptions {
   readonly now?: () => number;
 }
 
-interface Memory {
-  readonly answer: Promise<ResolvedImage | undefined>;
-  readonly until: number;
-}
-
 const maxEntries = 1_000;
-/** No registry is worth a longer wait; whoever waits has a deadline of his own. */
-const maxQuestionMs = 30_000;
+/** Shared by all callers, so no caller's deadline ends it. */
+const requestTimeoutMs = 30_000;
 
 /**
- * Asks a source registry once a minute for each tag and credentials, and once for all who ask at the same time:
- * Docker Hub counts each question of a docker daemon as a pull. Failures are not remembered.
+ * Caches what a source's tag resolves to, per tag and credentials, and shares concurrent requests:
+ * Docker Hub counts each request of a docker daemon as a pull. Absent images and failures are not cached.
  */
 export function cacheResolve(
   cloner: ImageCloner,
-  { forMs = 60_000, now = Date.now }: ResolveCacheOptions = {},
+  { forMs = 60_000, now = monotonicClock.now }: ResolveCacheOptions = {},
 ): ImageCloner {
-  const memories = new Map<string, Memory>();
+  const cache = createTtlCache<ResolvedImage | undefined>({
+    ttlMs: (found) => (found === undefined ? 0 : forMs),
+    maxEntries,
+    now,
+  });
 
   return {
     ...cloner,
@@ -34,21 +34,12 @@ export function cacheResolve(
       if (access.side === 'backup') return await cloner.resolve(image, access, signal);
       const { username, password } = access.credentials ?? {};
       const key = JSON.stringify([canonicalReference(image), username, password]);
-      const known = memories.get(key);
-      if (known !== undefined && known.until > now() && !isFresh) {
-        const found = await untilAborted(known.answer, signal);
-        return found && { ...found, isRemembered: true };
-      }
-
-      const answer = cloner.resolve(image, access, AbortSignal.timeout(maxQuestionMs));
-      setRecent(memories, key, { answer, until: now() + forMs }, maxEntries);
-      const forget = (): void => {
-        if (memories.get(key)?.answer === answer) memories.delete(key);
-      };
-      answer.then((found) => {
-        if (found === undefined) forget();
-      }, forget);
-      return await untilAborted(answer, signal);
+      const load = (): Promise<ResolvedImage | undefined> =>
+        cloner.resolve(image, access, AbortSignal.timeout(requestTimeoutMs));
+      if (isFresh) return await untilAborted(cache.reload(key, load), signal);
+      const known = cache.known(key);
+      const found = await untilAborted(known ?? cache.get(key, load), signal);
+      return known === undefined ? found : found && { ...found, isRemembered: true };
     },
   };
 }

@@ -45,7 +45,7 @@ const reasons: readonly (readonly [RegExp, Kinds])[] = [
 
 /** Told beside a refusal of another image, and to who is never told to come back. */
 export function isPending(why: string): boolean {
-  return /still copying|waits to be copied|the line is full/.test(why);
+  return /still copying|waits to be copied|the copy queue is full/.test(why);
 }
 
 /** Once it is known to be down it is not asked for each image anew. */

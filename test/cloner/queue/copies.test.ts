@@ -213,7 +213,7 @@ describe('createCopies for many', () => {
 
     const reason = await interrupted.promise;
     assert(reason instanceof CloneError);
-    assert.equal(reason.message, 'put back in line: others have waited for a turn');
+    assert.equal(reason.message, 'preempted: other namespaces wait for a slot');
     await shop.started;
     assert.deepEqual(copy.place(), { ahead: 0 });
     assert.equal(copy.progress(), undefined);

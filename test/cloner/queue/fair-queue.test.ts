@@ -240,7 +240,7 @@ describe('createFairQueue', () => {
   const full = (namespace: string, size: number): object => ({
     name: 'CloneError',
     code: 'LINE_FULL',
-    message: `the line is full: 3 copies wait for their turn (MAX_WAITING), ${size} of them for namespace ${namespace}`,
+    message: `the copy queue is full: 3 copies wait (MAX_WAITING), ${size} of them for namespace ${namespace}`,
     retryAfterMs: 10_000,
   });
 

@@ -228,13 +228,4 @@ describe('createCircuitBreaker', () => {
 
     assert.equal(await ask(works), 'there');
   });
-
-  it('makes nobody wait longer when the clock goes back', async () => {
-    const { ask, at, goDown } = stage();
-    at(1_000_000);
-    await goDown();
-    at(0);
-
-    assert.equal(await ask(works), 'there');
-  });
 });

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { Credentials } from '../../../ports/index.ts';
 import { untilAborted } from '../../../util/abort.ts';
-import { setRecent } from '../../../util/bounded-map.ts';
+import { createBoundedMap } from '../../../util/bounded-map.ts';
 import { isTransient, RegistryError, toRegistryError } from '../errors/index.ts';
 import { type Http, type HttpResponse, headerOf, readBody } from '../http/index.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
@@ -63,7 +63,7 @@ const step = 'authenticating';
 /** Answers Basic and Bearer challenges (distribution `spec/auth/token.md`). */
 export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   const { http, registry, credentials, now, tokenBudget } = options;
-  const tokens = new Map<string, Entry>();
+  const tokens = createBoundedMap<string, Entry>(maxTokens);
   let scheme: Scheme = { kind: 'unknown' };
 
   const basic =
@@ -162,7 +162,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       return await untilAborted(known.fetched, signal);
     }
     const entry: Entry = { fetched: fetchToken(bearer, scopes) };
-    setRecent(tokens, key, entry, maxTokens);
+    tokens.set(key, entry);
     const drop = (): void => {
       if (tokens.get(key) === entry) tokens.delete(key);
     };

@@ -1,6 +1,6 @@
 import type { Repository } from '../../../image/reference.ts';
 import type { RegistryAccess } from '../../../ports/index.ts';
-import { setRecent } from '../../../util/bounded-map.ts';
+import { createBoundedMap } from '../../../util/bounded-map.ts';
 import { type Authorizer, createAuthorizer, createTokenBudget } from '../auth/index.ts';
 import type { FindEndpoint, Http } from '../http/index.ts';
 import { createQuiet, type Quiet } from './cooldown.ts';
@@ -36,7 +36,7 @@ const maxConnections = 500;
 
 export function createClientPool(options: ClientPoolOptions): OpenRepository {
   const { http, findEndpoint, now } = options;
-  const connections = new Map<string, Connection>();
+  const connections = createBoundedMap<string, Connection>(maxConnections);
   // Strangers' tokens do not take the place of the backup's.
   const tokenBudgets = { source: createTokenBudget(), backup: createTokenBudget() };
 
@@ -58,7 +58,7 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
       }),
       quiet: createQuiet(now),
     };
-    setRecent(connections, key, connection, maxConnections);
+    connections.set(key, connection);
     const send = createTransport({ ...options, ...connection, ...retryPolicy });
     return createRepositoryClient(send, registry, path);
   };

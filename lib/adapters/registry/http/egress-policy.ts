@@ -1,5 +1,6 @@
 import { lookup as systemLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
+import { createBoundedMap } from '../../../util/bounded-map.ts';
 import { type AddressKind, kindOfAddress, literalAddress } from './address.ts';
 
 /**
@@ -33,7 +34,7 @@ const maxRemembered = 1_000;
 export function createEgressPolicy(options: EgressPolicyOptions): EgressPolicy {
   const { insideCluster, lookup: resolve = systemLookup } = options;
   const configured = new Set(options.configuredHosts.flatMap(toHosts));
-  const kinds = new Map<string, AddressKind>();
+  const kinds = createBoundedMap<string, AddressKind>(maxRemembered);
 
   function isAllowed(kind: AddressKind, zone: EgressZone): boolean {
     if (zone === 'anywhere' || kind === 'public') return true;
@@ -45,10 +46,7 @@ export function createEgressPolicy(options: EgressPolicyOptions): EgressPolicy {
   function remember(hostname: string, found: readonly AddressKind[]): void {
     const isPublic = found.includes('public') || kinds.get(hostname) === 'public';
     const kind = isPublic ? 'public' : found[0];
-    kinds.delete(hostname);
     if (kind !== undefined) kinds.set(hostname, kind);
-    const [oldest] = kinds.keys();
-    if (kinds.size > maxRemembered && oldest !== undefined) kinds.delete(oldest);
   }
 
   return {

@@ -1,4 +1,5 @@
 import { dockerHub } from '../../../image/reference.ts';
+import { createBoundedMap } from '../../../util/bounded-map.ts';
 import { RegistryError } from '../errors/index.ts';
 import { kindOfAddress, literalAddress } from './address.ts';
 import type { Http } from './http.ts';
@@ -26,7 +27,7 @@ export function createFindEndpoint({
   insecureRegistries,
   insideCluster,
 }: EndpointOptions): FindEndpoint {
-  const remembered = new Map<string, URL>();
+  const remembered = createBoundedMap<string, URL>(maxRemembered);
   const insecure = new Set(insecureRegistries);
 
   return async function findEndpoint(domain, signal) {
@@ -37,7 +38,7 @@ export function createFindEndpoint({
     const known = remembered.get(domain);
     if (known !== undefined) return known;
     const { base, isCertain } = await probe(domain, signal);
-    if (isCertain && remembered.size < maxRemembered) remembered.set(domain, base);
+    if (isCertain) remembered.set(domain, base);
     return base;
   };
 
