@@ -30,6 +30,7 @@ export type CloneErrorCode =
 interface CloneErrorOptions {
   readonly cause?: unknown;
   readonly retryAfterMs?: number | undefined;
+  readonly isTransient?: boolean;
 }
 
 /** A failure that is told to a person; the message is a lower-case clause for a terminal, `cause` is for the log. */
@@ -42,6 +43,8 @@ export class CloneError extends Error {
   readonly reason: RegistryReason | undefined;
   /** Another attempt before this time cannot succeed, as far as that is known. */
   readonly retryAfterMs?: number;
+  /** The same request may succeed a moment later. */
+  readonly isTransient: boolean;
 
   constructor(code: CloneErrorCode, message: string, options?: CloneErrorOptions) {
     super(message, options);
@@ -49,6 +52,7 @@ export class CloneError extends Error {
     this.side = sideOf(code);
     this.reason =
       this.side && registryReasons.find((reason) => code === registryCode(this.side, reason));
+    this.isTransient = options?.isTransient ?? false;
     if (options?.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
   }
 }

@@ -1,54 +1,60 @@
-import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
-import type { ImageCloner, PullSecretRefs } from '../ports/index.ts';
+import type { CloneOutcome, ImageCloner, PullSecretRefs } from '../ports/index.ts';
 import type { BackupQuery, BackupState } from './backup/index.ts';
 import type { Copy, CopyKey } from './queue/index.ts';
 
-/** What is asked of us for one image. */
+/** A request to make the backup hold one image. */
 export interface EnsureRequest {
   readonly source: Reference;
   readonly backup: Reference;
-  /** Whose pull secrets may open the source. */
+  /** The pod whose pull secrets may open the source. */
   readonly pod?: PullSecretRefs | undefined;
   /** Reads only. */
   readonly dryRun: boolean;
-  /** How long registries may take to answer, and how long is waited for a copy. */
+  /** For the registries' answers and for the wait for a copy. */
   readonly budgetMs: number;
-  /** How long a copy is waited for at most, from the beginning. @default budgetMs */
+  /** The part of it for which a copy is waited for, from the beginning. @default budgetMs */
   readonly copyWaitMs?: number;
-  /** Whose slot a copy takes. @default nobody's in particular */
+  /** The namespace whose share of the copy queue it takes. @default none */
   readonly namespace?: string;
-  /** A controller repeats itself, so what failed a moment ago is not tried for it again. @default true */
+  /** Retries after recent failures, unlike requests of controllers, which repeat themselves. @default true */
   readonly isInteractive?: boolean;
-  /** Ends the waiting, never the copy. */
+  /** Ends the wait, not the copy. */
   readonly signal: AbortSignal;
   /** For the log. */
   readonly uid: string;
 }
 
-/** One image on its way through the steps. */
+/** One request on its way through the policy. */
 export interface CloneTask extends EnsureRequest {
   readonly backup: Reference & { readonly tag: string };
   readonly access: BackupQuery['access'];
+  /** Reads the backup within the budget, see `createGuardBackup`. */
+  readonly query: BackupQuery;
   readonly state: BackupState;
   readonly remainingMs: () => number;
   readonly credentialNamespace?: CopyKey['credentialNamespace'];
 }
 
-/** Of somebody who does not wait. */
-export function toQuestion({ backup, access }: CloneTask, cloner: ImageCloner): BackupQuery {
+/** The image that is to be used, and how the backup came to have it. */
+export interface UsableBackup {
+  /** Absent in a dry run that cannot know it. */
+  readonly digest?: string;
+  readonly result: 'present' | 'copied' | 'fallback' | 'planned';
+  readonly bytes?: number;
+  readonly warnings: readonly string[];
+}
+
+/** The copy goes on after the answer. */
+export type PendingCopy = Extract<CloneOutcome, { readonly status: 'pending' }>;
+
+/** A query for work that continues after the answer, without the budget. */
+export function toBackgroundQuery({ backup, access }: CloneTask, cloner: ImageCloner): BackupQuery {
   return { cloner, backup, access, signal: new AbortController().signal };
 }
 
-export function lateBackup({ source, backup }: CloneTask): CloneError {
-  return new CloneError(
-    'BACKUP_UNAVAILABLE',
-    `the backup registry ${backup.domain} answered so late that no time was left to look for ${formatReference(source)}`,
-  );
-}
-
-/** Waits for a copy within the task's time; `undefined` where it is over first. */
-export async function waitFor(
+/** Waits for a copy within the task's time; `undefined` when that ends first. */
+export async function waitForCopy(
   copy: Copy,
   { budgetMs, copyWaitMs = budgetMs, remainingMs, signal }: CloneTask,
 ): Promise<Awaited<ReturnType<Copy['wait']>>> {
@@ -60,4 +66,25 @@ export async function waitFor(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The outcome for the review, with the reference that is written into the object. */
+export function toReady(
+  { source, backup }: CloneTask,
+  { digest, result, bytes = 0, warnings }: UsableBackup,
+  durationMs: number,
+  pinDigests: boolean,
+): CloneOutcome {
+  const { domain, path, tag } = backup;
+  const wantsDigest = pinDigests || source.digest !== undefined;
+  const { digest: _digest, ...named } = source;
+  const unknown = `dry run: the copy's digest is not known yet: ${formatReference(named)}`;
+  return {
+    status: 'ready',
+    image: { domain, path, tag, ...(wantsDigest && digest !== undefined && { digest }) },
+    result,
+    bytes,
+    durationMs,
+    warnings: wantsDigest && digest === undefined ? [...warnings, unknown] : warnings,
+  };
 }

@@ -1,33 +1,30 @@
 import type { CloneOutcome } from '../ports/index.ts';
+import type { EnsureRequest } from './clone-task.ts';
 import type { EnsureBackup } from './ensure-backup.ts';
-
-type EnsureRequest = Parameters<EnsureBackup>[0];
 
 export interface EnsureUntilDoneDeps {
   readonly ensureBackup: EnsureBackup;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** As `EnsureBackup`, for callers without a deadline: it is pending only where the signal ended the waiting. */
+/** As `EnsureBackup`, without a deadline: the outcome is pending only when the signal ended the wait. */
 export type EnsureUntilDone = (request: Omit<EnsureRequest, 'budgetMs'>) => Promise<CloneOutcome>;
 
-/** How long a registry may take to answer, and how long is waited before the source is asked once more. */
+/** For the registries' answers, and for a copy before the source is checked again. */
 const roundMs = 60_000;
-/** Who is told "still copying" without having waited does not ask at once. */
+/** Between rounds that ended without a wait. */
 const pauseMs = 1_000;
 
-/** Waits for a copy as long as it takes, where a review would say that it goes on. */
-export function createEnsureUntilDone({
-  ensureBackup,
-  sleep,
-}: EnsureUntilDoneDeps): EnsureUntilDone {
+/** Waits for a copy as long as it takes, for callers that are not reviews. */
+export function createEnsureUntilDone(deps: EnsureUntilDoneDeps): EnsureUntilDone {
+  const { ensureBackup, sleep } = deps;
   return async (request) => {
     const { signal } = request;
     for (;;) {
       const outcome = await ensureBackup({ ...request, budgetMs: roundMs });
       if (outcome.status !== 'pending' || signal.aborted) return outcome;
-      // Aborted meanwhile: the outcome that there is says how far it was.
       await sleep(pauseMs, signal).catch(() => undefined);
+      // The last outcome says how far the copy was.
       if (signal.aborted) return outcome;
     }
   };

@@ -1,35 +1,36 @@
 import { CloneError } from '../errors.ts';
 import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
-import type { CloneOutcome, CopyProgress, CopyResult, Logger, Observer } from '../ports/index.ts';
+import type { CloneOutcome, CopyProgress, Logger, Observer } from '../ports/index.ts';
+import type { CopyResult } from './queue/index.ts';
 
-/** Of what the log tells, and for which review. */
+/** The image of a log line, and its review. */
 interface ReportSubject {
   readonly uid: string;
   readonly source: Reference;
   readonly backup: Reference;
 }
 
-/** Tells the log and the counters what becomes of images. */
+/** Logs and counts what happens to images. */
 export interface Report {
-  /** A line once a second while a copy runs. */
+  /** Logs a line once a second while a copy runs. */
   progress(subject: ReportSubject): (progress: CopyProgress) => void;
-  /** Counts a copy once, however many reviews wait for it, and also if none does any more. */
+  /** Counts a copy once, however many reviews wait for it. */
   copy(subject: ReportSubject, work: () => Promise<CopyResult>): Promise<CopyResult>;
-  /** A line for each image of a review. */
+  /** Logs a line for each image of a review. */
   outcome(subject: ReportSubject, outcome: CloneOutcome, ms: number): void;
 }
 
 export interface ReportDeps {
   readonly logger: Logger;
   readonly observer: Observer;
-  /** Milliseconds, for durations only. */
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
 }
 
 const progressLogMs = 1_000;
 
 export function createReport({ logger, observer, now }: ReportDeps): Report {
-  /** Failures of copies, which many reviews may meet, but which happened once. */
+  /** Failures of copies that are counted: many reviews may report one. */
   const counted = new WeakSet<CloneError>();
 
   function progress({ uid, source }: ReportSubject): (progress: CopyProgress) => void {
@@ -57,7 +58,7 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
         const seconds = (now() - startedAt) / 1000;
         observer.cloned({ result: 'failed', reason: error.code, seconds, bytes: 0 });
         counted.add(error);
-        // Reviews that meet another failure have a line of their own.
+        // Every other failure is logged by the reviews that meet it.
         if (error.code === 'INTERRUPTED') {
           const fields = { uid, source: canonicalReference(source), reason: error.message };
           logger.info(fields, 'copy interrupted');

@@ -1,11 +1,12 @@
 import { canonicalReference } from '../image/reference.ts';
-import type { CopyProgress, CopyResult, ImageCloner } from '../ports/index.ts';
+import type { CopyProgress, ImageCloner } from '../ports/index.ts';
+import type { Backoff } from '../util/backoff.ts';
 import type { BackupWrite } from './backup/index.ts';
 import type { CloneTask } from './clone-task.ts';
-import type { Copies, Copy, CopyKey, Find, Work } from './queue/index.ts';
+import type { Copies, Copy, CopyKey, CopyResult, Find, Work } from './queue/index.ts';
 import type { Report } from './report.ts';
 
-/** Starts what writes into the backup, or joins it. */
+/** Starts work that writes to the backup, or joins it when it runs already. */
 export type StartCopy = (
   task: CloneTask,
   digest: string,
@@ -19,38 +20,30 @@ export interface StartCopyDeps {
   readonly copies: Copies;
   readonly report: Report;
   readonly adoptExisting: boolean;
+  readonly backoff: Backoff;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
 }
 
-export function createStartCopy({
-  cloner,
-  copies,
-  report,
-  adoptExisting,
-  wallClock,
-}: StartCopyDeps): StartCopy {
+export function createStartCopy({ copies, report, ...context }: StartCopyDeps): StartCopy {
   return (task, digest, purpose, work, find) => {
     const { backup, access, namespace = '', isInteractive = true, credentialNamespace } = task;
     const { domain, path, tag } = backup;
-    const target = canonicalReference({ domain, path, tag });
-    const log = report.progress(task);
     const key: CopyKey = {
-      target,
+      target: canonicalReference({ domain, path, tag }),
       sourceDigest: digest,
       purpose,
       namespace,
       isInteractive,
       credentialNamespace,
     };
+    const log = report.progress(task);
     const writing: Work = (signal, share) => {
       const onProgress = (progress: CopyProgress): void => {
         share(progress);
         log(progress);
       };
-      return report.copy(task, () =>
-        work({ cloner, backup, access, adoptExisting, signal, onProgress, wallClock }),
-      );
+      return report.copy(task, () => work({ ...context, backup, access, signal, onProgress }));
     };
     return copies.start(key, writing, find);
   };

@@ -1,35 +1,35 @@
-import type { CloneOutcome } from '../ports/index.ts';
-import { holdWarning, isPassable, markBackup, unfinishedWarning } from './backup/index.ts';
-import { type CloneTask, waitFor } from './clone-task.ts';
-import type { Found } from './found.ts';
+import { holdWarning, isPassable, tagGeneration, unfinishedWarning } from './backup/index.ts';
+import { type CloneTask, type PendingCopy, type UsableBackup, waitForCopy } from './clone-task.ts';
 import { describeProgress } from './queue/index.ts';
 import type { StartCopy } from './start-copy.ts';
 
-/** Uses what a person holds, whatever the source has by now. */
+/** Uses the digest at which a rollback holds the tag, whatever the source has now. */
 export type UseHeld = (
   task: CloneTask,
   held: string,
   warnings: readonly string[],
-) => Promise<Found | CloneOutcome>;
+) => Promise<UsableBackup | PendingCopy>;
 
-export function createUseHeld(start: StartCopy): UseHeld {
+export function createUseHeld(startCopy: StartCopy): UseHeld {
   return async (task, held, warnings) => {
-    const { source, backup, state, dryRun } = task;
+    const { source, backup, state } = task;
     const { digest } = state;
-    const found = {
+    const present = {
       result: 'present',
       warnings: [...warnings, holdWarning(source, held)],
     } as const;
-    if (held === digest || dryRun) return { ...found, digest: held };
+    if (held === digest) return { ...present, digest: held };
     try {
-      // The rollback was interrupted before the tag moved: it is finished here.
-      const copy = start(task, held, 'hold', (write) => markBackup(write, held, [backup.tag]));
-      const moved = await waitFor(copy, task);
+      // The rollback was interrupted before the tag moved: finish it.
+      const copy = startCopy(task, held, 'hold', (write) =>
+        tagGeneration(write, held, [backup.tag]),
+      );
+      const moved = await waitForCopy(copy, task);
       if (moved === undefined) return { status: 'pending', ...describeProgress(copy) };
-      return { ...found, digest: held };
+      return { ...present, digest: held };
     } catch (error) {
       if (digest === undefined || !isPassable(error)) throw error;
-      return { ...found, digest, warnings: [...warnings, unfinishedWarning(source, held)] };
+      return { ...present, digest, warnings: [...warnings, unfinishedWarning(source, held)] };
     }
   };
 }

@@ -1,37 +1,37 @@
 import type { CopyReading } from './image-cloner.ts';
 
-/** What a replica tells the others of a copy that it does. */
+/** What a replica publishes about a copy that it makes. */
 export interface CopyLease {
-  /** The replica; no two processes have the same. */
+  /** The replica; unique per process. */
   readonly holder: string;
-  /** `host/path:tag` that will move. */
+  /** `host/path:tag` that the copy moves. */
   readonly target: string;
   readonly sourceDigest: string;
   readonly reading: CopyReading;
 }
 
-/** A lease as it stands now. */
+/** A lease as the API server stores it. */
 export interface StoredLease extends CopyLease {
-  /** Another one after every write, also where nothing else changed. */
+  /** Differs after every write. */
   readonly version: string;
 }
 
-/** `conflict`: somebody else was faster. `unavailable`: whether it was done, nobody knows. */
+/** `conflict`: another write was first. `unavailable`: whether the write was done is unknown. */
 export type LeaseAnswer<Found> =
   | { readonly status: 'done'; readonly found: Found }
   | { readonly status: 'conflict' | 'forbidden' | 'unavailable' };
 
 /**
- * One lease for each target, seen by all replicas alike. Writes are compared and swapped: of two that began from the same version,
- * one is done and the other a conflict. Never rejects, and has its own patience; the signal ends it sooner.
+ * One lease for each target, the same for all replicas. Writes are compare-and-swap: of two that began from the same version one is
+ * done and the other a conflict. Never rejects, and has a timeout of its own; the signal ends a call earlier.
  */
 export interface LeaseStore {
   list(signal: AbortSignal): Promise<LeaseAnswer<readonly StoredLease[]>>;
-  /** Resolves with the version, as `replace` does; a conflict where there is one already. */
+  /** Resolves with the version, as `replace` does; a conflict when the target has a lease. */
   create(lease: CopyLease, signal: AbortSignal): Promise<LeaseAnswer<string>>;
-  /** A conflict also where there is none any more. */
+  /** A conflict also when the lease is gone. */
   replace(lease: CopyLease, version: string, signal: AbortSignal): Promise<LeaseAnswer<string>>;
-  /** A conflict where it is another version by now; gone already is done. */
+  /** A conflict when the version differs; a lease that is gone is done. */
   remove(
     lease: Pick<StoredLease, 'target' | 'version'>,
     signal: AbortSignal,

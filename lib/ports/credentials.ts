@@ -5,52 +5,52 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** Credentials for an image, in the order in which they are to be tried; anonymous access comes last by itself. */
+/** Credentials for an image, in the order of the attempts; the caller adds anonymous access as the last one. */
 export interface CredentialSource {
   credentialsFor(image: Repository): Promise<readonly Credentials[]>;
 }
 
-/** Which pull secrets a pod is given. */
+/** The pull secrets that a pod refers to. */
 export interface PullSecretRefs {
   readonly namespace: string;
-  /** The pod's own `imagePullSecrets`; only where it names none, its ServiceAccount's count. */
+  /** The pod's own `imagePullSecrets`; its ServiceAccount's count only when it names none. */
   readonly names: readonly string[];
   /** @default `default`, as in Kubernetes */
   readonly serviceAccount?: string | undefined;
 }
 
 export interface WorkloadKeyring {
-  /** What all secrets that could be read hold, in the kubelet's order. */
+  /** The entries of all readable secrets, in the kubelet's order. */
   readonly keyring: { find(image: Repository): readonly Credentials[] };
-  /** What a person should know where that was not enough, at most 120 characters each. */
+  /** Why secrets are missing from it, at most 120 characters each. */
   readonly warnings: readonly string[];
 }
 
 /**
- * The secrets with which a workload pulls its images, read from its own namespace and no other, and remembered briefly.
- * Whatever the cluster answers, asking succeeds; only the signal's own reason is thrown.
+ * The pull secrets of a workload, read from its own namespace only and cached for seconds.
+ * A call rejects with the signal's reason only; every failure of the API server is an answer.
  */
 export interface WorkloadSecrets {
   keyring(of: PullSecretRefs, signal: AbortSignal): Promise<WorkloadKeyring>;
-  /** The names on a ServiceAccount; `undefined` where nobody can tell: it may not be read, does not exist, or the API server is silent. */
+  /** The names on a ServiceAccount; `undefined` when it is forbidden, absent, or the API server does not answer. */
   serviceAccountSecrets(
     namespace: string,
     name: string,
     signal: AbortSignal,
   ): Promise<readonly string[] | undefined>;
-  /** `undefined` where nobody can tell. */
+  /** `undefined` when that is unknown. */
   hasSecret(namespace: string, name: string, signal: AbortSignal): Promise<boolean | undefined>;
-  /** After a registry refused what was found, or found nothing to try: the namespace is asked anew, once a second at most. */
+  /** Drops cached secrets of a namespace after a registry refused them; reads are at least a second apart. */
   forget(namespace: string): void;
 }
 
-/** What a Namespace object says of itself, remembered briefly. */
+/** The annotations of Namespace objects, cached for seconds. */
 export interface NamespaceAnnotations {
-  /** `undefined` where nobody can tell. Only the signal's own reason is thrown. */
+  /** `undefined` when they are unknown. Rejects with the signal's reason only. */
   read(namespace: string, signal: AbortSignal): Promise<ReadonlyMap<string, string> | undefined>;
 }
 
-/** What the API server says of one object; `unavailable` stands for every answer that is none. */
+/** The API server's answer about one object; `unavailable` covers errors and timeouts. */
 export type Lookup<Found> =
   | { readonly status: 'found'; readonly found: Found }
   | { readonly status: 'absent' | 'forbidden' | 'unavailable' };
@@ -61,7 +61,7 @@ export interface Secret {
   readonly data: Readonly<Record<string, string>>;
 }
 
-/** Reads single objects of one namespace. Never rejects: who may not read, or gets no answer, has a status for it. */
+/** Reads single objects of one namespace. Never rejects. */
 export interface NamespaceReader {
   readSecret(namespace: string, name: string, signal: AbortSignal): Promise<Lookup<Secret>>;
   /** The names under its `imagePullSecrets`. */
@@ -70,7 +70,7 @@ export interface NamespaceReader {
     serviceAccount: string,
     signal: AbortSignal,
   ): Promise<Lookup<readonly string[]>>;
-  /** Ours, of the Namespace itself; it takes a right of its own. */
+  /** The annotations of image-cloner on the Namespace itself, which needs a separate RBAC rule. */
   readAnnotations(
     namespace: string,
     signal: AbortSignal,

@@ -2,18 +2,18 @@ import type { CloneError, Side } from '../errors.ts';
 import type { Reference, Repository } from '../image/reference.ts';
 import type { Credentials } from './credentials.ts';
 
-/** How to knock at a registry; without credentials, anonymously. */
+/** Credentials for one side; anonymous when absent. */
 export interface RegistryAccess {
   readonly side: Side;
   readonly credentials?: Credentials | undefined;
 }
 
-/** What a registry says an image is, right now. */
+/** What a registry resolves a tag or digest to. */
 export interface ResolvedImage {
   readonly digest: string;
   /** An index lists one manifest for each platform. */
   readonly isIndex: boolean;
-  /** Not asked for just now: somebody else was told so a while ago. @default false */
+  /** The answer comes from a cache, or from another caller's request. @default false */
   readonly isRemembered?: boolean;
 }
 
@@ -22,79 +22,82 @@ export interface CopyProgress {
   readonly phase: 'pull' | 'push' | 'copy';
   readonly doneBytes: number;
   readonly totalBytes: number;
-  /** Of `doneBytes`, what really had to be moved; the rest was there already. @default all of them */
+  /** The part of `doneBytes` that was transferred; the rest was in the target already. @default all of them */
   readonly movedBytes?: number;
 }
 
-/** How far a running copy is, and what can be told of the rest. */
+/** The progress of a running copy with its rate and estimate. */
 export interface CopyReading {
   readonly elapsedMs: number;
-  /** Absent until the size is known. Neither falls within one phase. */
+  /** Absent until the size is known. It does not decrease within one phase. */
   readonly now?: CopyProgress;
   /** Of the last seconds. */
   readonly bytesPerSecond?: number;
-  /** What is left at that rate, a push that is to come included. */
+  /** At that rate; during a pull it includes the push that follows. */
   readonly remainingMs?: number;
-  /** For so long nothing has moved. */
+  /** Time since the last byte was transferred. */
   readonly idleMs: number;
 }
 
 export interface CopyRequest {
-  /** Names the image by digest: what is copied is what was checked. */
+  /** By digest: the copy is of the image that was checked. */
   readonly source: Reference & { readonly digest: string };
-  /** Looks below what the target seems to hold, too: it has lost parts. @default false */
-  readonly isMending?: boolean;
+  /** Checks also what is below manifests that the target has: it may have lost blobs. @default false */
+  readonly isRepair?: boolean;
   readonly sourceAccess: RegistryAccess;
   readonly target: Repository;
   readonly targetAccess: RegistryAccess;
-  /** Written first; it may depend on the source's digest only. */
+  /** Written with the content, because a docker daemon can push nothing without a tag. It depends on the source's digest only. */
   readonly firstTag: string;
-  /** Written afterwards, in this order, once the digest in the target is known; readers look at the last one. */
-  readonly moreTags: (digest: string) => readonly string[] | Promise<readonly string[]>;
 }
 
-export interface CopyResult {
-  /** The digest that every tag written now holds. */
+/** An image whose content and first tag are in the target. */
+export interface CopiedImage {
+  /** The digest in the target. */
   readonly digest: string;
-  /** Bytes that were moved into the target; layers that it already held do not count. */
+  /** Transferred into the target; layers that it held already do not count. */
   readonly bytes: number;
-  /** What a person should know of a copy that succeeded. */
-  readonly warnings?: readonly string[];
-  /** Another replica made it while we waited. */
-  readonly isElsewhere?: boolean;
+  /** For a person to know of a copy that succeeded. */
+  readonly warnings: readonly string[];
+  /** Gives the copy more tags, in this order, in one attempt. Rejects with a `CloneError`. */
+  writeTags(tags: readonly string[], signal: AbortSignal): Promise<void>;
+  /** Copies signatures and attestations of the source. They are not part of the image: a failure is one of the warnings that it returns. */
+  copyReferrers(signal: AbortSignal): Promise<readonly string[]>;
+  /** Frees what the adapter keeps for `writeTags`. Must be called once; never rejects. */
+  release(): Promise<void>;
 }
 
 /**
- * Looks at images and copies them. Failures are `CloneError`s whose code names the side.
- * The policy above it never learns which adapter it has.
+ * Resolves and copies images. Failures are `CloneError`s whose code names the side.
+ * The policy does not know which adapter it has.
  */
 export interface ImageCloner {
   /** Whether a copy has the digest of its source, all platforms included. */
   readonly keepsDigest: boolean;
-  /** What `image` is now, or `undefined` where the registry says that there is no such image. Moves no layer. */
+  /** What `image` is now; `undefined` when the registry says that it does not exist. Transfers no layer. */
   resolve(
     image: Reference,
     access: RegistryAccess,
     signal: AbortSignal,
-    /** `isFresh`: whoever remembers answers asks anew. */
+    /** `isFresh` bypasses caches. */
     options?: { readonly isFresh?: boolean },
   ): Promise<ResolvedImage | undefined>;
-  /** Makes the target hold the source; resolves only when a kubelet could pull it. */
+  /** Makes the target hold the source under `firstTag`; resolves when a kubelet can pull it. */
   copy(
     request: CopyRequest,
     signal: AbortSignal,
     onProgress: (progress: CopyProgress) => void,
-  ): Promise<CopyResult>;
+  ): Promise<CopiedImage>;
   /**
-   * Whether a registry has everything below a digest that it has. Rejects where it does not say. Absent where nobody can find out
-   * without pulling.
+   * Whether a registry has everything below a digest that it has. Rejects when it does not say.
+   * Absent when the adapter cannot find out without pulling.
    */
   isComplete?(
     image: Repository & { readonly digest: string },
     access: RegistryAccess,
     signal: AbortSignal,
   ): Promise<boolean>;
-  /** Writes tags that mean something by their names alone. Only an adapter that speaks to registries itself can. */
+  /** Writes tags whose names alone carry the meaning. Only an adapter that speaks to registries itself has it. */
   mark?(
     target: Repository,
     tags: readonly string[],
@@ -109,13 +112,13 @@ export interface ImageCloner {
   ): Promise<readonly string[]>;
 }
 
-/** What became of one image of a review. */
+/** What happened to one image of a review. */
 export type CloneOutcome =
   | {
       readonly status: 'ready';
-      /** What is to be written into the object. */
+      /** The reference that is written into the object. */
       readonly image: Reference;
-      /** `planned`: a dry run that would have copied. `fallback`: the source did not answer, the backup did. */
+      /** `planned`: a dry run that would have copied. `fallback`: the source failed and the backup is used. */
       readonly result: 'present' | 'copied' | 'fallback' | 'planned';
       readonly bytes: number;
       readonly durationMs: number;
@@ -123,7 +126,7 @@ export type CloneOutcome =
     }
   | { readonly status: 'failed'; readonly error: CloneError }
   | {
-      /** The copy goes on after the answer, or begins after it. */
+      /** The copy continues, or begins, after the answer. */
       readonly status: 'pending';
       /** @default copying */
       readonly stage?: 'copying' | 'waiting';

@@ -1,10 +1,10 @@
 import type { CloneErrorCode } from '../errors.ts';
 
-/** What is counted; the adapter decides how it is called and shown. */
+/** Events for metrics; the adapter chooses their names. */
 export interface Observer {
   reviewed(event: ReviewEvent): void;
   cloned(event: CloneEvent): void;
-  /** Whether the backup registry gave a usable answer just now. */
+  /** Whether the last answer of the backup registry was usable. */
   backupAnswered(isUp: boolean): void;
 }
 
@@ -15,10 +15,10 @@ export interface ReviewEvent {
   readonly seconds: number;
 }
 
-/** One copy, however many reviews waited for it; or one review that needed none, or could have none. */
+/** One copy, shared by any number of reviews; or one image of a review that was not copied. */
 export interface CloneEvent {
   readonly result: 'copied' | 'present' | 'fallback' | 'failed';
-  /** The error's code; empty where there is none. */
+  /** The error's code, or empty. */
   readonly reason: CloneErrorCode | '';
   readonly seconds: number;
   readonly bytes: number;

@@ -7,7 +7,7 @@ export interface Clock {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** The machine's own: no date that is set, and no other machine, has a part in it. Sleepers keep no process from its end. */
+/** The process's own clock, which no change of the date moves. Its sleepers do not keep the process running. */
 export const monotonicClock: Clock = {
   now: () => performance.now(),
   async sleep(ms, signal) {
@@ -18,3 +18,13 @@ export const monotonicClock: Clock = {
     }
   },
 };
+
+/** Keeps the process running for `ms`; rejects with the signal's reason. */
+export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await pause(ms, undefined, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+}

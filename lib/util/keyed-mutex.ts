@@ -1,20 +1,35 @@
-/** Runs tasks with the same key one after the other. */
+/** One holder at a time for each key, in the order of arrival. */
 export interface KeyedMutex {
+  /** Resolves with the function that releases the key, once all earlier holders have released it. */
+  acquire(key: string): Promise<() => void>;
+  /** Runs `task` while it holds the key. */
   run<Result>(key: string, task: () => Promise<Result>): Promise<Result>;
 }
 
 export function createKeyedMutex(): KeyedMutex {
-  const last = new Map<string, Promise<unknown>>();
+  /** Resolves when the last holder in line has released the key. */
+  const free = new Map<string, Promise<void>>();
+
+  async function acquire(key: string): Promise<() => void> {
+    const before = free.get(key);
+    const { promise: released, resolve } = Promise.withResolvers<void>();
+    free.set(key, released);
+    await before;
+    return () => {
+      if (free.get(key) === released) free.delete(key);
+      resolve();
+    };
+  }
 
   return {
-    run(key, task) {
-      const result = (last.get(key) ?? Promise.resolve()).then(task);
-      const settled = result.catch(() => undefined);
-      last.set(key, settled);
-      void settled.then(() => {
-        if (last.get(key) === settled) last.delete(key);
-      });
-      return result;
+    acquire,
+    async run(key, task) {
+      const release = await acquire(key);
+      try {
+        return await task();
+      } finally {
+        release();
+      }
     },
   };
 }

@@ -1,17 +1,17 @@
-/** How fast something moves, from what it did in the last seconds. */
+/** The rate of a growing sum over the last seconds. */
 export interface ThroughputMeter {
-  /** The sum so far; it may fall, when an attempt is taken back. */
+  /** The sum so far; it falls when an attempt is repeated. */
   note(bytes: number): void;
-  /** `undefined` until there is something to go by. */
+  /** `undefined` in the first half second. */
   perSecond(): number | undefined;
-  /** Since it last grew. */
+  /** Time since the sum last grew. */
   idleMs(): number;
 }
 
 const windowMs = 10_000;
-/** Bounds what is remembered: the notes of a copy come hundreds to the second. */
+/** Bounds the samples: progress is reported hundreds of times a second. */
 const sampleMs = 250;
-/** The first bytes of a connection say nothing. */
+/** The first bytes of a connection do not show its rate. */
 const minSpanMs = 500;
 
 export function createThroughputMeter(now: () => number): ThroughputMeter {
@@ -21,7 +21,7 @@ export function createThroughputMeter(now: () => number): ThroughputMeter {
 
   function prune(): void {
     const edge = now() - windowMs;
-    // The last one that is older than the window is where the window begins.
+    // The newest sample before the window is where the window begins.
     const first = samples.findLastIndex(({ at }) => at <= edge);
     if (first > 0) samples = samples.slice(first);
   }
@@ -42,6 +42,6 @@ export function createThroughputMeter(now: () => number): ThroughputMeter {
       if (base === undefined || spanMs < minSpanMs) return undefined;
       return (Math.max(0, latest - base.bytes) / spanMs) * 1000;
     },
-    idleMs: () => Math.max(0, now() - grewAt),
+    idleMs: () => now() - grewAt,
   };
 }

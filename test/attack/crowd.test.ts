@@ -82,7 +82,7 @@ describe('a namespace whose registry serves an endless image, with MAX_CLONES=1'
     };
     const endless = 'container "web": still copying evil.example/endless:1: started';
     assert.equal(await apply('evil', 'evil.example/endless:1'), endless);
-    const inLine = 'container "web": nginx:1.27 waits to be copied: next in line';
+    const inLine = 'container "web": nginx:1.27 waits to be copied: next in the queue';
     assert.equal(await apply('shop', 'nginx:1.27'), inLine);
 
     time = 120_000;

@@ -221,7 +221,7 @@ describe('a tag that somebody else pushes while it is copied', () => {
     const { allowed, status } = await pushInBetween(false);
 
     assert.equal(allowed, false);
-    assert.match(status?.message ?? '', /exists in the backup but was not written by image-cloner/);
+    assert.match(status?.message ?? '', /exists in the backup and was not written by image-cloner/);
     assert.equal(heldBy(bench?.backup ?? assert.fail(), '1'), theirs.digest);
   });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { CopyProgress, CopyRequest, Credentials, ImageCloner, Side } from '../../lib/index.ts';
+import { copyWithTags } from '../support/copy-with-tags.ts';
 
 /** Two registries and the cloner between them, as each adapter's test sets them up. */
 export interface ClonerBench {
@@ -39,7 +40,6 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
         target: { domain: bench.backup, path: `acme/${path}` },
         targetAccess: { side: 'backup', credentials: bench.credentials },
         firstTag: 'first',
-        moreTags: () => ['second', 'last'],
         ...changes,
       };
     }
@@ -110,15 +110,9 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
 
     it('copies an image and writes every tag with the digest that it reports', async () => {
       const asked = await request('contract/copy');
-      const offered: string[] = [];
-      const moreTags = (digest: string): readonly string[] => {
-        offered.push(digest);
-        return ['second', 'last'];
-      };
 
-      const { digest } = await bench.cloner.copy({ ...asked, moreTags }, signal, () => undefined);
+      const { digest } = await copyWithTags(bench.cloner, asked, ['second', 'last']);
 
-      assert.deepEqual(offered, [digest]);
       for (const tag of ['first', 'second', 'last']) {
         assert.equal(await bench.held('acme/contract/copy', tag), digest, tag);
       }
@@ -127,22 +121,23 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
 
     it('copies the same image again to the same digest', async () => {
       const asked = await request('contract/again');
-      const first = await bench.cloner.copy(asked, signal, () => undefined);
+      const first = await copyWithTags(bench.cloner, asked, ['last']);
 
-      const second = await bench.cloner.copy(asked, signal, () => undefined);
+      const second = await copyWithTags(bench.cloner, asked, ['last']);
 
       assert.equal(second.digest, first.digest);
       assert.equal(second.bytes, 0);
     });
 
     it('copies two images into one repository at the same time', async () => {
-      const one = await request('contract/one', { moreTags: () => ['one'], firstTag: 'f1' });
-      const two = await request('contract/two', { moreTags: () => ['two'], firstTag: 'f2' });
+      const one = await request('contract/one', { firstTag: 'f1' });
+      const two = await request('contract/two', { firstTag: 'f2' });
       const target = { domain: bench.backup, path: 'acme/contract/both' };
 
-      const [first, second] = await Promise.all(
-        [one, two].map((asked) => bench.cloner.copy({ ...asked, target }, signal, () => undefined)),
-      );
+      const [first, second] = await Promise.all([
+        copyWithTags(bench.cloner, { ...one, target }, ['one']),
+        copyWithTags(bench.cloner, { ...two, target }, ['two']),
+      ]);
 
       assert.equal(await bench.held('acme/contract/both', 'one'), first?.digest);
       assert.equal(await bench.held('acme/contract/both', 'two'), second?.digest);
@@ -151,29 +146,40 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
     it('reports progress in bytes', async () => {
       const seen: CopyProgress[] = [];
 
-      await bench.cloner.copy(await request('contract/progress'), signal, (progress) => {
-        seen.push(progress);
-      });
+      await copyWithTags(
+        bench.cloner,
+        await request('contract/progress'),
+        ['last'],
+        signal,
+        (progress) => {
+          seen.push(progress);
+        },
+      );
 
       assert.ok(seen.length > 0);
       for (const { doneBytes, totalBytes } of seen) assert.ok(doneBytes <= totalBytes);
       assert.ok(seen.some(({ doneBytes }) => doneBytes > 0));
     });
 
-    it('writes no further tag once moreTags objects, and rejects with its reason', async () => {
-      const asked = await request('contract/objection', {
-        moreTags: () => {
-          throw new RangeError('not this one');
-        },
-      });
+    it('writes only the first tag until more are asked for', async () => {
+      const asked = await request('contract/first');
 
-      await assert.rejects(
-        bench.cloner.copy(asked, signal, () => undefined),
-        {
-          name: 'RangeError',
-        },
-      );
-      assert.equal(await bench.held('acme/contract/objection', 'last'), undefined);
+      const copied = await bench.cloner.copy(asked, signal, () => undefined);
+      await copied.release();
+
+      assert.equal(await bench.held('acme/contract/first', 'first'), copied.digest);
+      assert.equal(await bench.held('acme/contract/first', 'last'), undefined);
+    });
+
+    it('ends the writing of tags with the reason of its signal', async () => {
+      const reason = new Error('enough');
+      const asked = await request('contract/late');
+      const copied = await bench.cloner.copy(asked, signal, () => undefined);
+
+      await assert.rejects(copied.writeTags(['last'], AbortSignal.abort(reason)), reason);
+      await copied.release();
+
+      assert.equal(await bench.held('acme/contract/late', 'last'), undefined);
     });
 
     it('says that the source has gone, and writes nothing', async () => {

@@ -283,7 +283,7 @@ describe('a Deployment applied to a real API server', () => {
     const { code, stderr } = await apply('theirs', 'theirs:1');
 
     assert.notEqual(code, 0);
-    assert.match(stderr, /acme\/theirs:1 exists in the backup but was not written by image-cloner/);
+    assert.match(stderr, /acme\/theirs:1 exists in the backup and was not written by image-cloner/);
     assert.match(stderr, /REGISTRY_NAMESPACE/);
     assert.equal(await backup.digest('acme/theirs', '1'), theirs);
   });

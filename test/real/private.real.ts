@@ -137,7 +137,7 @@ describe('an image that only a pull secret opens', () => {
     assert.equal(other.code, 1);
     assert.match(
       other.stderr,
-      /its backup is private to the namespaces whose own pull secrets opened it, and "other" is none of them/,
+      /its backup is private to the namespaces whose own pull secrets opened it, and "other" is not one of them/,
     );
     await source.start();
   });

@@ -242,18 +242,18 @@ describe('pull secrets of a real API server', () => {
     });
 
     const checked = await check(source, { budgetMs: 10_000, hasBackup: false, signal });
-    await cloner.copy(
+    const copied = await cloner.copy(
       {
         source: { domain: source.domain, path: source.path, digest: checked.digest },
         sourceAccess: checked.access,
         target: { domain: backup.host, path: 'copies/app' },
         targetAccess: { side: 'backup' },
         firstTag: '1',
-        moreTags: () => [],
       },
       signal,
       () => undefined,
     );
+    await copied.release();
 
     assert.equal(checked.digest, digest);
     assert.deepEqual(checked.access.credentials, readerCredentials);

@@ -289,7 +289,7 @@ describe('CLONER=registry between real registries', () => {
     const { allowed, image } = await review(`${source.host}/holes/app:1`);
 
     assert.equal(allowed, true);
-    await webhook.waitForLog(({ msg }) => msg === 'the backup is mended');
+    await webhook.waitForLog(({ msg }) => msg === 'backup repaired');
     await validate(image);
   });
 

@@ -88,7 +88,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
   }
 
   async function copy(
-    { source, target, firstTag, moreTags }: CopyRequest,
+    { source, target, firstTag }: CopyRequest,
     signal: AbortSignal,
     onProgress: (now: CopyProgress) => void,
   ) {
@@ -108,8 +108,16 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
     const bytes = stored.contents.has(digest) ? 0 : imageBytes;
     stored.contents.set(digest, keepsDigest && isIndex);
     write(firstTag);
-    for (const tag of await moreTags(digest)) write(tag);
-    return { digest, bytes };
+    return {
+      digest,
+      bytes,
+      warnings: [],
+      async writeTags(tags: readonly string[]) {
+        for (const tag of await Promise.resolve(tags)) write(tag);
+      },
+      copyReferrers: () => Promise.resolve([]),
+      release: () => Promise.resolve(),
+    };
 
     function write(tag: string): void {
       stored.tags.set(tag, digest);

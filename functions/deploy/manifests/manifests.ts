@@ -21,7 +21,7 @@ export interface Manifests {
   readonly wiring: string;
 }
 
-const folder = join(import.meta.dirname, '../../knative');
+const folder = join(import.meta.dirname, '../../../knative');
 const container = ['spec', 'template', 'spec', 'containers', 0];
 
 /** The manifests of knative/, with this installation's names, image and configuration. */

@@ -44,18 +44,18 @@ export async function pushTinyImage({
       proxy: undefined,
       onAnswer: () => undefined,
     });
-    await cloner.copy(
+    const copied = await cloner.copy(
       {
         source: { domain: served.host, path: name, tag, digest: index.digest },
         sourceAccess: { side: 'source' },
         target,
         targetAccess: { side: 'backup', credentials },
         firstTag: tag,
-        moreTags: () => [],
       },
       AbortSignal.timeout(60_000),
       () => undefined,
     );
+    await copied.release();
   } finally {
     await served.close();
   }

@@ -2,11 +2,11 @@ import type Docker from 'dockerode';
 import * as v from 'valibot';
 import { CloneError } from '../../errors.ts';
 import { isDigest } from '../../image/digest.ts';
-import { canonicalRepository, type Reference } from '../../image/reference.ts';
+import { canonicalRepository, formatReference, type Reference } from '../../image/reference.ts';
 import type {
+  CopiedImage,
   CopyProgress,
   CopyRequest,
-  CopyResult,
   ImageCloner,
   RegistryAccess,
 } from '../../ports/index.ts';
@@ -18,7 +18,7 @@ import { createLayerProgress } from './progress.ts';
 import { readLines } from './stream.ts';
 
 export interface DockerClonerOptions {
-  /** Narrowed to what is used. */
+  /** Narrowed to the calls that are made. */
   readonly docker: Pick<Docker, 'getImage' | 'pull' | 'modem'>;
 }
 
@@ -27,54 +27,76 @@ type Progress = (progress: CopyProgress) => void;
 const inspectSchema = v.object({ Id: v.string() });
 
 /**
- * Copies through the docker socket: pull, tag, push. The daemon takes its own platform out of an index and writes the
- * manifest anew, so the copy's digest is not the source's. It needs nothing but the socket, and that is root on its node.
+ * Copies through the docker socket: pull, tag, push. The daemon takes its own platform out of an index and writes a new manifest,
+ * so the copy's digest differs from the source's. Access to the socket is root on its node.
  */
 export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner {
-  const locks = createKeyedMutex();
+  /** Two copies of one source, or to one target tag, would remove each other's local tags. */
+  const names = createKeyedMutex();
   const resolve = createResolve(docker);
 
   async function copy(
     request: CopyRequest,
     signal: AbortSignal,
     onProgress: Progress,
-  ): Promise<CopyResult> {
-    // Two copies of one source would remove each other's local image.
-    return await locks.run(toName(request.source), async () => {
-      try {
-        return await copyOnce(request, signal, onProgress);
-      } catch (error) {
-        if (!(error instanceof LocalImageGone)) throw error;
-        // The node's image garbage collection was faster; once is bad luck, twice is a full disk.
-        return await copyOnce(request, signal, onProgress);
-      }
-    });
+  ): Promise<CopiedImage> {
+    try {
+      return await copyOnce(request, signal, onProgress);
+    } catch (error) {
+      if (!(error instanceof LocalImageGone)) throw error;
+      // The node's image garbage collection removed it; a second time means a full disk.
+      return await copyOnce(request, signal, onProgress);
+    }
   }
 
   async function copyOnce(
-    { source, sourceAccess, target, targetAccess, firstTag, moreTags }: CopyRequest,
+    { source, sourceAccess, target, targetAccess, firstTag }: CopyRequest,
     signal: AbortSignal,
     onProgress: Progress,
-  ): Promise<CopyResult> {
-    const name = toName(source);
-    const wasThere = (await findId(name)) !== undefined;
+  ): Promise<CopiedImage> {
+    const { domain, path } = target;
+    const first = { domain, path, tag: firstTag };
+    const cleanUps: (() => Promise<void> | void)[] = [];
+    const release = async (): Promise<void> => {
+      for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+    };
     try {
-      await pull(source, sourceAccess, signal, onProgress);
-      const id = await findId(name);
-      if (id === undefined) throw new LocalImageGone(name);
+      cleanUps.push(await names.acquire(toName(source)));
+      const wasThere = (await findId(toName(source))) !== undefined;
+      cleanUps.push(() => (wasThere ? undefined : untag(toName(source))));
+      const pullAndFind = async (within: AbortSignal): Promise<string> => {
+        await pull(source, sourceAccess, within, onProgress);
+        const found = await findId(toName(source));
+        if (found === undefined) throw new LocalImageGone(toName(source));
+        return found;
+      };
+      let id = await pullAndFind(signal);
 
-      const { domain, path } = target;
-      const access = { ...targetAccess, signal, onProgress };
-      // The first name stays until the last is pushed: with a repository's last tag the daemon drops its digests too,
-      // and an image that was pulled from there by digest would be gone.
-      return await pushAs(id, { domain, path, tag: firstTag }, access, async ({ digest }) => {
-        for (const tag of await moreTags(digest)) {
-          const next = await pushAs(id, { domain, path, tag }, access);
-          if (next.digest !== digest) throw otherDigest({ domain, path, tag });
-        }
-      });
-    } finally {
-      if (!wasThere) await untag(name);
+      // With a repository's last tag the daemon drops its digests, and an image pulled from there by digest: the first tag stays
+      // until `release`. No other process writes it, so one that exists is left over from a copy that was killed.
+      cleanUps.push(await names.acquire(toName(first)), () => untag(toName(first)));
+      await setTag(id, first);
+      const pushed = await push(first, targetAccess, signal, onProgress);
+      return {
+        ...pushed,
+        warnings: [],
+        async writeTags(tags, within) {
+          for (const tag of tags) {
+            const named = { domain, path, tag };
+            const next = await pushAs(id, named, targetAccess, within).catch(async (error) => {
+              if (!(error instanceof LocalImageGone)) throw error;
+              id = await pullAndFind(within);
+              return await pushAs(id, named, targetAccess, within);
+            });
+            if (next.digest !== pushed.digest) throw otherDigest(named);
+          }
+        },
+        copyReferrers: () => Promise.resolve([]),
+        release,
+      };
+    } catch (error) {
+      await release();
+      throw error;
     }
   }
 
@@ -101,50 +123,51 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
     });
   }
 
-  /** Gives the local image its name in the backup for as long as the push takes, and what is done after it. */
+  /** Pushes under a tag that the local image has only for as long as the push takes. */
   async function pushAs(
     id: string,
     target: Reference & { readonly tag: string },
-    { side, credentials, signal, onProgress }: RegistryAccess & PushContext,
-    afterwards?: (pushed: CopyResult) => Promise<void>,
-  ): Promise<CopyResult> {
+    access: RegistryAccess,
+    signal: AbortSignal,
+  ): Promise<PushedImage> {
     const name = toName(target);
-    return await locks.run(name, async () => {
+    return await names.run(name, async () => {
       const before = await findId(name);
-      const layers = createLayerProgress('push');
-      let digest: string | undefined;
       try {
         await setTag(id, target);
-        await translateFailures({ side, image: target }, signal, async () => {
-          const stream = await docker.getImage(canonicalRepository(target)).push({
-            tag: target.tag,
-            authconfig: toAuthConfig(target, credentials),
-            abortSignal: signal,
-          });
-          await readLines(stream, (line) => {
-            const progress = layers.add(line);
-            if (progress !== undefined) onProgress(progress);
-            // The containerd image store sends no `aux`, only the line for people.
-            const said = line.aux?.Digest ?? /digest: (\S+)/.exec(line.status)?.[1];
-            if (said !== undefined && isDigest(said)) digest = said;
-          });
-        });
-        if (digest === undefined) {
-          throw toCloneError(
-            new Error('unexpected EOF: the daemon ended the push without a result'),
-            { side, image: target },
-          );
-        }
-        const pushed = { digest, bytes: layers.movedBytes() };
-        await afterwards?.(pushed);
-        return pushed;
+        return await push(target, access, signal);
       } finally {
-        // Nobody but we gives the first name: where it was there before, a process was killed in the middle of this copy.
-        const isLeftover = afterwards !== undefined;
-        if (before === undefined || isLeftover) await untag(name);
+        if (before === undefined) await untag(name);
         else if (before !== id) await setTag(before, target);
       }
     });
+  }
+
+  async function push(
+    target: Reference & { readonly tag: string },
+    { side, credentials }: RegistryAccess,
+    signal: AbortSignal,
+    onProgress: Progress = () => undefined,
+  ): Promise<PushedImage> {
+    const layers = createLayerProgress('push');
+    let digest: string | undefined;
+    await translateFailures({ side, image: target }, signal, async () => {
+      const stream = await docker.getImage(canonicalRepository(target)).push({
+        tag: target.tag,
+        authconfig: toAuthConfig(target, credentials),
+        abortSignal: signal,
+      });
+      await readLines(stream, (line) => {
+        const progress = layers.add(line);
+        if (progress !== undefined) onProgress(progress);
+        // The containerd image store sends no `aux`, only the status line.
+        const said = line.aux?.Digest ?? /digest: (\S+)/.exec(line.status)?.[1];
+        if (said !== undefined && isDigest(said)) digest = said;
+      });
+    });
+    if (digest !== undefined) return { digest, bytes: layers.movedBytes() };
+    const cause = new Error('unexpected EOF: the daemon ended the push without a result');
+    throw toCloneError(cause, { side, image: target });
   }
 
   async function setTag(
@@ -166,7 +189,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
       if (isNotLocal(error)) return undefined;
       throw new CloneError(
         'CLONER_UNAVAILABLE',
-        'the docker daemon cannot be reached; is it running, and is DOCKER_HOST right?',
+        'the docker daemon cannot be reached: check that it runs and that DOCKER_HOST names its socket',
         { cause: error },
       );
     }
@@ -174,22 +197,19 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
 
   async function untag(name: string): Promise<void> {
     try {
-      // Never by force: 404 means that somebody else did it, 409 that a container uses it, and then it may stay.
+      // Without force: 404 means that it is gone, 409 that a container uses it, and then it stays.
       await docker.getImage(name).remove();
     } catch {
-      // Nor can a daemon that is gone be tidied; what failed before, or fails next, says so.
+      // The call that failed before, or fails next, reports a daemon that is gone.
     }
   }
 
   return { keepsDigest: false, resolve, copy };
 }
 
-interface PushContext {
-  readonly signal: AbortSignal;
-  readonly onProgress: Progress;
-}
+type PushedImage = Pick<CopiedImage, 'digest' | 'bytes'>;
 
-/** Internal: someone removed the local image between our steps. */
+/** Another process removed the local image between two steps. */
 class LocalImageGone extends CloneError {
   constructor(image: string) {
     super('CLONER_UNAVAILABLE', 'the docker daemon removed the image while it was being copied', {
@@ -198,7 +218,7 @@ class LocalImageGone extends CloneError {
   }
 }
 
-/** A body that ends early, or an abort, arrives as any error at all: the signal tells which it was. */
+/** An early end of the body and an abort arrive as the same errors; the signal tells them apart. */
 async function translateFailures(
   attempt: Attempt,
   signal: AbortSignal,
@@ -218,6 +238,6 @@ async function translateFailures(
 function otherDigest(image: Reference): CloneError {
   return new CloneError(
     'BACKUP_REFUSED',
-    `the docker daemon pushed two different images as one to ${canonicalRepository(image)}; it was left as it was`,
+    `the docker daemon pushed one image with two digests to ${formatReference(image)}: the tag may be inconsistent; apply again`,
   );
 }

@@ -6,9 +6,9 @@ import {
   type Repository,
 } from '../../image/reference.ts';
 import type {
+  CopiedImage,
   CopyProgress,
   CopyRequest,
-  CopyResult,
   ImageCloner,
   RegistryAccess,
   ResolvedImage,
@@ -32,7 +32,7 @@ import {
   writeMarkers,
   writeTag,
 } from './copy/index.ts';
-import { isTransient, RegistryError, toCloneError } from './errors/index.ts';
+import { RegistryError, toCloneError } from './errors/index.ts';
 
 export interface RegistryClonerOptions extends Omit<ClientPoolOptions, 'random' | 'now'> {
   /** @default no limit */
@@ -41,15 +41,15 @@ export interface RegistryClonerOptions extends Omit<ClientPoolOptions, 'random' 
   readonly random?: () => number;
 }
 
-/** Questions are asked within a review's budget, copies have time. */
+/** A review's budget bounds a lookup, not a copy; the caller of `writeTags` retries with tags that it chose anew. */
 const retryPolicy = {
-  question: { maxAttempts: 2, maxRetryAfterMs: 500 },
+  lookup: { maxAttempts: 2, maxRetryAfterMs: 500 },
   copy: { maxAttempts: 5, maxRetryAfterMs: 60_000 },
   tag: { maxAttempts: 1, maxRetryAfterMs: 60_000 },
 };
 
 /**
- * Copies from registry to registry: the image as it is, every platform, the same digest, streamed. Nothing touches a disk, and no daemon is needed.
+ * Copies from registry to registry: every platform, byte for byte, streamed. It uses no disk and no daemon.
  */
 export function createRegistryCloner(options: RegistryClonerOptions): ImageCloner {
   const { maxImageBytes = Number.MAX_SAFE_INTEGER, now = Date.now, random = Math.random } = options;
@@ -64,15 +64,15 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
   ): Promise<ResolvedImage | undefined> {
     const { side } = access;
     try {
-      const client = await openRepository(image, access, retryPolicy.question, signal);
+      const client = await openRepository(image, access, retryPolicy.lookup, signal);
       const found = await headOrGet(client, image.digest ?? image.tag ?? 'latest', signal);
       if (found === undefined) return undefined;
-      // Old formats are refused here, before anybody waits for a copy.
+      // Fails here, so that no review waits for a copy that cannot be made.
       assertNotSchema1(found.mediaType);
       return { digest: found.digest, isIndex: isIndexType(found.mediaType) };
     } catch (error) {
       signal.throwIfAborted();
-      // Artifactory says 403 of what is not there; if it was a refusal, the copy will meet it again.
+      // Artifactory answers 403 for what it does not have; a copy meets a true refusal again.
       if (side === 'backup' && error instanceof RegistryError && error.status === 403) {
         return undefined;
       }
@@ -84,9 +84,8 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     request: CopyRequest,
     signal: AbortSignal,
     onProgress: (progress: CopyProgress) => void,
-  ): Promise<CopyResult> {
-    const { source, target, sourceAccess, targetAccess, firstTag, moreTags } = request;
-    const { isMending = false } = request;
+  ): Promise<CopiedImage> {
+    const { source, target, sourceAccess, targetAccess, firstTag, isRepair = false } = request;
     const name = formatReference(source);
     const toSourceError = (error: unknown): unknown =>
       toCloneError(error, { side: sourceAccess.side, image: source });
@@ -104,7 +103,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
         uploadOnce(`${canonicalRepository(target)}@${digest}`, waiting, upload),
       mountFrom: source.domain === target.domain ? source.path : undefined,
       maxImageBytes,
-      isMending,
+      isMending: isRepair,
       toSourceError,
       backoff,
       signal,
@@ -113,42 +112,35 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     };
     const { bytes, leftOut } = await orSourceError(() => copyImage(root, imageCopy), toSourceError);
     await writeTag(to, firstTag, root, signal);
-    await repeat(signal, async () => {
-      const once = await open({ ...target, tag: firstTag }, targetAccess, signal, retryPolicy.tag);
-      for (const tag of await moreTags(root.digest)) await writeTag(once, tag, root, signal);
-    });
-    const warnings = [
-      ...(leftOut > 0
-        ? [`${name}: ${leftOut} layers are not in the backup: their owner forbids it`]
-        : []),
-      ...(sourceAccess.side === 'source' ? await copyReferrers(root, imageCopy, name) : []),
-    ];
-    return { digest: root.digest, bytes, ...(warnings.length > 0 && { warnings }) };
+    const foreign = `${name}: ${leftOut} layers are not in the backup: their licence forbids redistribution`;
+    return {
+      digest: root.digest,
+      bytes,
+      warnings: leftOut > 0 ? [foreign] : [],
+      async writeTags(tags, within) {
+        const client = await open(
+          { ...target, tag: firstTag },
+          targetAccess,
+          within,
+          retryPolicy.tag,
+        );
+        for (const tag of tags) await writeTag(client, tag, root, within);
+      },
+      copyReferrers: (within) => copyReferrers(root, { ...imageCopy, signal: within }, name),
+      release: () => Promise.resolve(),
+    };
   }
 
-  /** Tags that readers headOrGet at: between two attempts somebody else may have moved them on, so it is asked anew which are to be written. */
-  async function repeat(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await work();
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!isTransient(error) || attempt >= retryPolicy.copy.maxAttempts) throw error;
-        await backoff(attempt, signal);
-      }
-    }
-  }
-
-  /** A client whose failures say which side they are on. */
+  /** A client whose failures are `CloneError`s of its side. */
   async function open(
     image: Reference & Repository,
     access: RegistryAccess,
     signal: AbortSignal,
-    howLong = retryPolicy.copy,
+    policy = retryPolicy.copy,
   ): Promise<RepositoryClient> {
     const attempt = { side: access.side, image };
     try {
-      const client = await openRepository(image, access, howLong, signal);
+      const client = await openRepository(image, access, policy, signal);
       return withSideErrors(client, attempt, signal);
     } catch (error) {
       throw toCloneError(error, attempt);
@@ -165,7 +157,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     try {
       return await isComplete(client, digest, signal);
     } catch (error) {
-      // What it serves may be no manifest.
+      // The manifest may be malformed.
       throw toCloneError(error, { side: access.side, image });
     }
   }
@@ -192,7 +184,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
   return { keepsDigest: true, resolve, copy, isComplete: isWholeThere, mark, listTags };
 }
 
-/** What is wrong with the image itself is the source's fault. */
+/** A malformed image is the source's failure. */
 async function orSourceError<Result>(
   work: () => Promise<Result>,
   toSourceError: (error: unknown) => unknown,

@@ -1,11 +1,11 @@
 import { CloneError, isPostponed } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import { holdTag } from '../../image/tags.ts';
-import { type BackupQuery, holds } from './read-backup.ts';
+import { type BackupQuery, readTag } from './read-backup.ts';
 
 /**
- * What a hold is overwritten with when it ends. To delete the tag would be simpler, but distribution 2.8 deletes by digest only,
- * and with the digest every tag that holds it. It is an image, without layers, so that whoever audits the backup finds it whole.
+ * What overwrites a hold when it ends. distribution 2.8 deletes by digest, with every tag that holds the digest, so the tag cannot be
+ * deleted. It is an image without layers, so that an audit of the backup finds it complete.
  */
 export const released = {
   mediaType: 'application/vnd.oci.image.manifest.v1+json',
@@ -16,28 +16,28 @@ export const released = {
   configDigest: 'sha256:4c48b34bfafeec719238790137eac41ec6d79756376be684dcc79b85e44b2d12',
 } as const;
 
-/** The digest at which a person holds the tag; asked only when the tag is about to move. */
-export async function findHold(question: BackupQuery): Promise<string | undefined> {
-  return toHold(await holds(question, holdTag(question.backup.tag)));
+/** The digest at which a rollback holds the tag; read only when the tag is about to move. */
+export async function findHold(query: BackupQuery): Promise<string | undefined> {
+  return toHold(await readTag(query, holdTag(query.backup.tag)));
 }
 
-/** What a hold's tag means that holds this digest. */
+/** The held digest, from the digest that a hold's tag has. */
 export function toHold(digest: string | undefined): string | undefined {
   return digest === released.digest ? undefined : digest;
 }
 
-/** For the one who wonders why the new image is not used. What kubectl shows ends after 120 characters, and images have long names. */
+/** Within 120 characters for most images: kubectl's warnings end there. */
 export function holdWarning(source: Reference, held: string): string {
   return `${formatReference(source)} is held at ${held.slice(0, 19)}; "just rollback IMAGE --release" ends that`;
 }
 
-/** For the one who meets a rollback that was interrupted and cannot be finished here. */
+/** For a rollback that was interrupted and cannot be finished by a review. */
 export function unfinishedWarning(source: Reference, held: string): string {
   const name = formatReference(source);
   return `a rollback is not finished: "just rollback ${name} ${held.slice(0, 19)}" does that`;
 }
 
-/** Whether it is a reason to stay with what is there, rather than one to come back later. */
+/** Whether a failure to finish a rollback leaves the current digest in use, instead of ending the review. */
 export function isPassable(error: unknown): boolean {
   return error instanceof CloneError && !isPostponed(error);
 }

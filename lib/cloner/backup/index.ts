@@ -2,7 +2,8 @@
  * Reads and writes one tag of the backup: generations, holds, private marks, integrity.
  * A tag that image-cloner did not write is never moved, and no generation is lost.
  */
-export { type AskBackup, createAskBackup } from './ask-backup.ts';
+export { assertMovable } from './choose-tags.ts';
+export { createGuardBackup, type GuardBackup } from './guard-backup.ts';
 export { findHold, holdWarning, isPassable, released, toHold, unfinishedWarning } from './hold.ts';
 export {
   createIntegrityCheck,
@@ -17,10 +18,4 @@ export {
   isCopyOf,
   readBackup,
 } from './read-backup.ts';
-export {
-  assertMovable,
-  type BackupWrite,
-  markBackup,
-  mendBackup,
-  writeBackup,
-} from './write-backup.ts';
+export { type BackupWrite, repairBackup, tagGeneration, writeBackup } from './write-backup.ts';

@@ -7,84 +7,78 @@ import { createSemaphore } from '../../util/semaphore.ts';
 import type { BackupQuery } from './read-backup.ts';
 
 /**
- * Looks whether what the backup holds is still whole: a registry whose garbage was collected at the wrong time has the manifest of an
- * image and not its layers, which nobody notices before a node pulls.
+ * Checks that images in the backup are complete: a registry whose garbage collection ran at the wrong time has an image's manifest
+ * without its layers, and only a node that pulls would notice.
  */
 export interface IntegrityCheck {
-  /** Soon after an answer, and seldom for one image: looks, and calls `mend` where something is missing. */
-  checkLater(question: BackupQuery, digest: string, mend: () => Promise<unknown>): void;
-  /** `false` only where something is known to be missing: whoever cannot be asked in time is trusted. */
-  isUsable(question: BackupQuery, digest: string, withinMs: number): Promise<boolean>;
+  /** Soon after an answer, and rarely per image: checks, and calls `repair` when something is missing. */
+  checkLater(query: BackupQuery, digest: string, repair: () => Promise<unknown>): void;
+  /** `false` only when something is known to be missing; a registry that does not answer in time is trusted. */
+  isUsable(query: BackupQuery, digest: string, withinMs: number): Promise<boolean>;
 }
 
 export interface IntegrityCheckDeps {
   readonly cloner: ImageCloner;
   readonly logger: Logger;
   readonly now: () => number;
-  /** Runs something once nobody waits for it. @default two seconds later, unless the process ends before */
+  /** Runs background work. @default two seconds later, unless the process ends before */
   readonly soon?: ((work: () => Promise<void>) => void) | undefined;
 }
 
-/** An image costs a question for each of its layers. */
-const lookAgainMs = 10 * 60_000;
+/** A check costs a request for each layer. */
+const recheckMs = 10 * 60_000;
 const maxRemembered = 10_000;
 const soonMs = 2_000;
-/** Nobody waits for a look behind an answer. */
-const longLookMs = 60_000;
-/** Somebody waits for this one. */
-const shortLookMs = 2_000;
-/** One object may name two hundred images of ten thousand layers each, and a backup that limits would limit everybody. */
-const maxLooks = 2;
-/** What is beyond that is looked at when it is asked for again. */
-const maxPutOff = 100;
+const backgroundTimeoutMs = 60_000;
+const reviewTimeoutMs = 2_000;
+/** One object may name 200 images of 10 000 layers each, and a backup that limits requests would limit all namespaces. */
+const maxConcurrentChecks = 2;
+/** Checks beyond it happen when the image is requested again. */
+const maxQueuedChecks = 100;
 
 export function createIntegrityCheck({
   cloner,
   logger,
   now,
-  soon = inAMoment,
+  soon = runSoon,
 }: IntegrityCheckDeps): IntegrityCheck {
-  /** When an image was last looked at and found whole, or is going to be looked at. */
-  const lookedAt = createBoundedMap<string, number>(maxRemembered);
-  const looks = createSemaphore(maxLooks);
+  /** When an image was found complete, or its check was scheduled. */
+  const checkedAt = createBoundedMap<string, number>(maxRemembered);
+  const checks = createSemaphore(maxConcurrentChecks);
 
-  function checkLater(question: BackupQuery, digest: string, mend: () => Promise<unknown>): void {
-    const key = toKey(question, digest);
-    if (cloner.isComplete === undefined || wasLookedAt(key)) return;
-    remember(key);
+  function checkLater(query: BackupQuery, digest: string, repair: () => Promise<unknown>): void {
+    const key = toKey(query, digest);
+    if (cloner.isComplete === undefined || isRecent(key)) return;
+    checkedAt.set(key, now());
     soon(async () => {
       try {
-        if (looks.waiting() >= maxPutOff) {
-          lookedAt.delete(key);
+        if (checks.waiting() >= maxQueuedChecks) {
+          checkedAt.delete(key);
           return;
         }
-        if ((await looks.run(() => look(question, digest, longLookMs))) !== false) return;
-        lookedAt.delete(key);
-        const fields = { backup: formatReference({ ...question.backup, digest }) };
-        logger.warn(fields, 'the backup has lost parts of an image: it is copied again');
-        await mend();
+        const isComplete = await checks.run(() => check(query, digest, backgroundTimeoutMs));
+        if (isComplete !== false) return;
+        checkedAt.delete(key);
+        const fields = { backup: formatReference({ ...query.backup, digest }) };
+        logger.warn(fields, 'the backup has lost parts of an image: copying it again');
+        await repair();
       } catch (error) {
-        // It is looked at again when somebody asks for it again.
-        lookedAt.delete(key);
-        logger.warn({ err: error }, 'the backup could not be mended');
+        checkedAt.delete(key);
+        logger.warn({ err: error }, 'the backup could not be repaired');
       }
     });
   }
 
-  async function isUsable(
-    question: BackupQuery,
-    digest: string,
-    withinMs: number,
-  ): Promise<boolean> {
-    const key = toKey(question, digest);
-    if (wasLookedAt(key)) return true;
-    const isComplete = await look(question, digest, Math.min(shortLookMs, withinMs));
-    if (isComplete === true) remember(key);
+  async function isUsable(query: BackupQuery, digest: string, withinMs: number): Promise<boolean> {
+    const key = toKey(query, digest);
+    if (isRecent(key)) return true;
+    const isComplete = await check(query, digest, Math.min(reviewTimeoutMs, withinMs));
+    if (isComplete === true) checkedAt.set(key, now());
     return isComplete !== false;
   }
 
-  /** `undefined` where nobody can tell. */
-  async function look(
+  /** `undefined` when the registry does not say. */
+  async function check(
     { backup: { domain, path }, access, signal }: BackupQuery,
     digest: string,
     ms: number,
@@ -102,13 +96,9 @@ export function createIntegrityCheck({
     }
   }
 
-  function wasLookedAt(key: string): boolean {
-    const at = lookedAt.get(key);
-    return at !== undefined && now() - at < lookAgainMs;
-  }
-
-  function remember(key: string): void {
-    lookedAt.set(key, now());
+  function isRecent(key: string): boolean {
+    const at = checkedAt.get(key);
+    return at !== undefined && now() - at < recheckMs;
   }
 
   return { checkLater, isUsable };
@@ -118,6 +108,6 @@ function toKey({ backup }: BackupQuery, digest: string): string {
   return `${canonicalRepository(backup)}@${digest}`;
 }
 
-function inAMoment(work: () => Promise<void>): void {
+function runSoon(work: () => Promise<void>): void {
   setTimeout(() => void work(), soonMs).unref();
 }

@@ -6,51 +6,50 @@ import {
   privateToTag,
 } from '../../image/private-tags.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
+import { isGenerationTag } from '../../image/tags.ts';
 import type { ImageCloner } from '../../ports/index.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
 import type { CheckedSource } from '../source/index.ts';
-import { type BackupQuery, holds } from './read-backup.ts';
-import { isServedToAll } from './served-to-all.ts';
+import { type BackupQuery, readTag } from './read-backup.ts';
 
 /**
- * Private copies: those that a workload's own pull secret opened and that nobody can read anonymously. Marks in the backup say for
- * whom they were made, so that restarts and replicas know it too; only they are served when the source cannot be asked any more.
+ * Private copies: a workload's own pull secret opened them, and the source refused anonymous access. Marker tags in the backup name
+ * their audience, so that replicas and restarts know it; only the audience gets them when the source is gone.
  */
 export interface PrivateCopies {
-  /** Before a layer is written: marks the copy, and lets nothing private into a backup that anybody can read. */
-  markBeforeCopy(question: BackupQuery, opened: OpenedImage): Promise<void>;
+  /** Marks a copy before its first layer is written; throws when it is private and the backup is public. */
+  markBeforeCopy(query: BackupQuery, opened: OpenedImage): Promise<void>;
   /**
-   * Whoever opens a private image by himself belongs to its audience from now on, for the digest that the backup has of it; where
-   * it took nobody's credentials, everybody does.
+   * Adds a namespace that opened the image itself to the audience of the digest in the backup; everybody, when it was opened
+   * anonymously.
    */
-  admit(question: BackupQuery, opened: OpenedImage, digest: string): Promise<void>;
-  /** Throws the source's own error, with the reason, where the copy is private to others. */
+  admit(query: BackupQuery, opened: OpenedImage, digest: string): Promise<void>;
+  /** Throws the source's own error, with the reason, when the copy is private to other namespaces. */
   assertServedTo(
-    question: BackupQuery,
+    query: BackupQuery,
     fallback: { readonly digest: string; readonly namespace: string | undefined },
     sourceError: CloneError,
   ): Promise<void>;
 }
 
-/** An image that its registry has just shown to a workload of a namespace. */
+/** An image that its registry served to a workload of a namespace. */
 interface OpenedImage {
   readonly source: Reference;
   readonly checked: CheckedSource;
-  /** Absent where no workload asks: whoever runs a command by hand holds the backup's own credentials. */
+  /** Absent for commands run by hand: they hold the backup's own credentials. */
   readonly namespace: string | undefined;
 }
 
 export interface PrivateCopiesDeps {
   readonly cloner: ImageCloner;
-  /** Whether workloads' own pull secrets are read; without them nothing private is copied. */
+  /** Whether workloads' pull secrets are read; without them no private image is copied. */
   readonly isEnabled: boolean;
   readonly cluster: string;
-  /** Whether private images may go to a backup that anybody can read. */
+  /** Whether private images may be copied to a backup that anonymous clients can read. */
   readonly toPublic: 'deny' | 'allow';
 }
 
-/** Facts that cannot change, so that an image that is there already costs no question. */
-const maxRemembered = 10_000;
+const maxSettled = 10_000;
 
 export function createPrivateCopies({
   cloner,
@@ -58,66 +57,68 @@ export function createPrivateCopies({
   cluster,
   toPublic,
 }: PrivateCopiesDeps): PrivateCopies {
-  /** Copies that need no mark for a namespace: it has one, or they are not private. */
-  const settled = createBoundedMap<string, true>(maxRemembered);
+  /** Digests that need no further mark for a namespace. That cannot change, so an image that is present costs no request. */
+  const settled = createBoundedMap<string, true>(maxSettled);
 
-  async function markBeforeCopy(question: BackupQuery, opened: OpenedImage): Promise<void> {
+  async function markBeforeCopy(query: BackupQuery, opened: OpenedImage): Promise<void> {
     const { checked, namespace } = opened;
     if (!isEnabled || namespace === undefined || checked.openedBy !== 'workload') return;
-    if (await isPublicSource(opened, question.signal)) return;
-    if (await isServedToAll(question, checked.digest)) return;
-    const marks = await mark(question, checked.digest, { cluster, namespace });
-    await assertHidden(question, marks, opened.source);
+    if (await isPublicSource(opened, query.signal)) return;
+    if (await isServedToAll(query, checked.digest)) return;
+    // The audience first: a process killed in between has served the copy to no other namespace.
+    const marks = [
+      privateToTag(checked.digest, { cluster, namespace }),
+      privateTag(checked.digest),
+    ] as const;
+    await writeMarks(query, marks);
+    settled.set(toKey(query, checked.digest, namespace), true);
+    await assertHidden(query, marks[0], opened.source);
   }
 
   async function admit(
-    question: BackupQuery,
+    query: BackupQuery,
     { checked, namespace }: OpenedImage,
     digest: string,
   ): Promise<void> {
-    // Other adapters' digests differ from the source's; they make no private copies.
+    // An adapter that changes digests makes no private copies.
     if (!isEnabled || namespace === undefined || !cloner.keepsDigest) return;
-    const fact = toFact(question, digest, namespace);
-    if (settled.has(fact)) return;
-    if ((await holds(question, privateTag(digest))) !== undefined) {
-      // What the tag held before may have been private: only what was opened is known not to be.
-      const isPublic = checked.openedBy === 'anybody' && checked.digest === digest;
-      const own = isPublic
-        ? privateToNobodyTag(digest)
-        : privateToTag(digest, { cluster, namespace });
-      if ((await holds(question, own)) === undefined) await write(question, [own]);
+    const key = toKey(query, digest, namespace);
+    if (settled.has(key)) return;
+    if ((await readTag(query, privateTag(digest))) !== undefined) {
+      // Anonymous access proves only the digest that was opened to be public.
+      const isPublic = checked.openedBy === 'anonymous' && checked.digest === digest;
+      const mark = isPublic ? privateToNobodyTag(digest) : ownMark(digest, namespace);
+      if ((await readTag(query, mark)) === undefined) await writeMarks(query, [mark]);
     }
-    remember(fact);
+    settled.set(key, true);
   }
 
   async function assertServedTo(
-    question: BackupQuery,
+    query: BackupQuery,
     { digest, namespace }: { readonly digest: string; readonly namespace: string | undefined },
     sourceError: CloneError,
   ): Promise<void> {
-    if (namespace === undefined) return;
-    if (!(await isPrivate(question, digest))) return;
-    for (const tag of [privateToTag(digest, { cluster, namespace }), privateToNobodyTag(digest)]) {
-      if ((await holds(question, tag)) !== undefined) return;
+    if (namespace === undefined || !(await isPrivate(query, digest))) return;
+    for (const tag of [ownMark(digest, namespace), privateToNobodyTag(digest)]) {
+      if ((await readTag(query, tag)) !== undefined) return;
     }
-    const rule = `its backup is private to the namespaces whose own pull secrets opened it, and ${JSON.stringify(namespace)} is none of them`;
+    const rule = `its backup is private to the namespaces whose own pull secrets opened it, and ${JSON.stringify(namespace)} is not one of them`;
     throw new CloneError(sourceError.code, `${sourceError.message}; ${rule}`, {
       cause: sourceError,
     });
   }
 
-  /** Asks as anybody would. Only an answer proves that an image is public: a registry that limits or is silent says nothing. */
+  function ownMark(digest: string, namespace: string): string {
+    return privateToTag(digest, { cluster, namespace } satisfies Audience);
+  }
+
+  /** Only a successful anonymous request proves an image public; a rate limit or a timeout proves nothing. */
   async function isPublicSource(
-    { source, checked }: OpenedImage,
+    { source: { domain, path }, checked: { digest } }: OpenedImage,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { domain, path } = source;
     try {
-      const found = await cloner.resolve(
-        { domain, path, digest: checked.digest },
-        { side: 'source' },
-        signal,
-      );
+      const found = await cloner.resolve({ domain, path, digest }, { side: 'source' }, signal);
       return found !== undefined;
     } catch (error) {
       signal.throwIfAborted();
@@ -126,61 +127,74 @@ export function createPrivateCopies({
     }
   }
 
-  /** The audience first: a process killed in between has hidden the copy from everybody, and shown it to nobody. */
-  async function mark(
-    question: BackupQuery,
-    digest: string,
-    audience: Audience,
-  ): Promise<readonly string[]> {
-    const marks = [privateToTag(digest, audience), privateTag(digest)];
-    await write(question, marks);
-    remember(toFact(question, digest, audience.namespace));
-    return marks;
-  }
-
-  async function write(
-    { backup, access, signal }: BackupQuery,
-    marks: readonly string[],
-  ): Promise<void> {
-    if (cloner.mark === undefined) throw new Error('this cloner cannot mark private copies');
-    await cloner.mark(backup, marks, access, signal);
-  }
-
-  async function assertHidden(
-    question: BackupQuery,
-    [tag = '']: readonly string[],
-    source: Reference,
-  ): Promise<void> {
+  /** The mark itself is the probe: an anonymous client that can read it can read the repository. */
+  async function assertHidden(query: BackupQuery, mark: string, source: Reference): Promise<void> {
     if (toPublic === 'allow') return;
-    const { backup, signal } = question;
     try {
-      const asAnybody = { ...question, access: { side: 'backup' } } as const;
-      if ((await holds(asAnybody, tag)) === undefined) return;
+      const anonymous = { ...query, access: { side: 'backup' } } as const;
+      if ((await readTag(anonymous, mark)) === undefined) return;
     } catch (error) {
-      signal.throwIfAborted();
+      query.signal.throwIfAborted();
       if (isFailureOf('backup', error, ['DENIED'])) return;
       throw error;
     }
-    const { domain, path } = backup;
+    const { domain, path } = query.backup;
     throw new CloneError(
       'BACKUP_PUBLIC',
-      `${formatReference(source)} is private, and anybody can read ${domain}/${path} in the backup: it is not copied there (PRIVATE_TO_PUBLIC=deny)`,
+      `${formatReference(source)} is private and anonymous clients can read ${domain}/${path} in the backup: make the backup private, or allow the copy with PRIVATE_TO_PUBLIC=allow`,
     );
-  }
-
-  function remember(fact: string): void {
-    settled.set(fact, true);
   }
 
   return { markBeforeCopy, admit, assertServedTo };
 }
 
-/** Asked twice where it is not: once the source is gone nothing else says so, and a replica of the backup may lag behind. */
-async function isPrivate(question: BackupQuery, digest: string): Promise<boolean> {
+/** Asks twice for a mark that is absent: when the source is gone nothing else tells, and a replica of the registry may lag behind. */
+async function isPrivate(query: BackupQuery, digest: string): Promise<boolean> {
   const mark = privateTag(digest);
-  return ((await holds(question, mark)) ?? (await holds(question, mark))) !== undefined;
+  return ((await readTag(query, mark)) ?? (await readTag(query, mark))) !== undefined;
 }
 
-function toFact({ backup }: BackupQuery, digest: string, namespace: string): string {
+/**
+ * Whether the backup holds a copy with this digest for everybody, under whatever tag: it has a generation tag and no mark, and marks are
+ * written first. Otherwise one namespace could make a public copy private to itself.
+ */
+async function isServedToAll(query: BackupQuery, digest: string): Promise<boolean> {
+  const { cloner, backup, access, signal } = query;
+  const { domain, path } = backup;
+  if (cloner.listTags === undefined) return false;
+  // Most images are new, so this saves the list of tags.
+  if ((await cloner.resolve({ domain, path, digest }, access, signal)) === undefined) return false;
+  if ((await readTag(query, privateTag(digest))) !== undefined) return false;
+  for (const tag of await listTags(query)) {
+    if (isGenerationTag(tag, digest) && (await readTag(query, tag)) === digest) return true;
+  }
+  return false;
+}
+
+/** A backup that does not list its tags is treated as having none. */
+async function listTags({
+  cloner,
+  backup: { domain, path },
+  access,
+  signal,
+}: BackupQuery): Promise<readonly string[]> {
+  try {
+    return (await cloner.listTags?.({ domain, path }, access, signal)) ?? [];
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof CloneError) return [];
+    throw error;
+  }
+}
+
+async function writeMarks(
+  { cloner: { mark }, backup, access, signal }: BackupQuery,
+  marks: readonly string[],
+): Promise<void> {
+  if (mark === undefined) throw new Error('this cloner cannot mark private copies');
+  await mark(backup, marks, access, signal);
+}
+
+function toKey({ backup }: BackupQuery, digest: string, namespace: string): string {
   return JSON.stringify([backup.domain, backup.path, digest, namespace]);
 }

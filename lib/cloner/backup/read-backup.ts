@@ -1,16 +1,16 @@
 import type { Reference } from '../../image/reference.ts';
 import { generationTag, provenanceTag } from '../../image/tags.ts';
-import type { CopyResult, ImageCloner, RegistryAccess } from '../../ports/index.ts';
+import type { ImageCloner, RegistryAccess } from '../../ports/index.ts';
 
-/** What the backup holds for one source, and whether we wrote it. */
+/** What the backup holds for one source. */
 export interface BackupState {
-  /** The digest that would be used; absent where there is none. */
+  /** The digest that would be used; absent when there is none. */
   readonly digest?: string;
-  /** It has the generation tag for what it holds; without one, somebody else put it there. */
+  /** It has the generation tag for what it holds; a tag without one was written by another tool. */
   readonly isOurs: boolean;
 }
 
-/** One tag in the backup, and how to ask for it. */
+/** One tag in the backup, and how to read it. */
 export interface BackupQuery {
   readonly cloner: ImageCloner;
   readonly backup: Reference & { readonly tag: string };
@@ -19,55 +19,55 @@ export interface BackupQuery {
 }
 
 /** Reads what the backup holds for `source`. */
-export async function readBackup(question: BackupQuery, source: Reference): Promise<BackupState> {
-  const { tag } = question.backup;
+export async function readBackup(query: BackupQuery, source: Reference): Promise<BackupState> {
+  const { tag } = query.backup;
   const isPinned = source.digest !== undefined;
-  const digest = isPinned ? await findPinned(question, source.digest) : await holds(question, tag);
+  const digest = isPinned ? await readPinned(query, source.digest) : await readTag(query, tag);
   if (digest === undefined) return { isOurs: false };
-  const isOurs = await isMarked(question, digest);
-  // Of a pinned source only the generation counts: the plain tag may hold another one, and rightly.
+  const isOurs = await hasGenerationTag(query, digest);
+  // For a pinned source only the generation counts: the plain tag may rightly hold another digest.
   return isPinned && !isOurs ? { isOurs } : { digest, isOurs };
 }
 
-/** Whether we wrote it: it has the tag's generation tag. */
-export async function isMarked(question: BackupQuery, digest: string): Promise<boolean> {
-  return (await holds(question, generationTag(question.backup.tag, digest))) === digest;
+/** Whether image-cloner wrote the tag with this digest. */
+export async function hasGenerationTag(query: BackupQuery, digest: string): Promise<boolean> {
+  return (await readTag(query, generationTag(query.backup.tag, digest))) === digest;
 }
 
-/** Whether `digest` is what a copy of `sourceDigest` looks like in the backup. */
+/** Whether `digest` in the backup is the copy of `sourceDigest`. */
 export async function isCopyOf(
-  question: BackupQuery,
+  query: BackupQuery,
   digest: string,
   sourceDigest: string,
 ): Promise<boolean> {
   if (digest === sourceDigest) return true;
-  if (question.cloner.keepsDigest) return false;
-  return (await holds(question, provenanceTag(question.backup.tag, sourceDigest))) === digest;
+  if (query.cloner.keepsDigest) return false;
+  return (await readTag(query, provenanceTag(query.backup.tag, sourceDigest))) === digest;
 }
 
-/** The copy of `sourceDigest`, where the backup holds it by now and it was written by us. */
+/** The digest of the copy of `sourceDigest`, when the backup holds it and image-cloner wrote it. */
 export async function findCopy(
-  question: BackupQuery,
+  query: BackupQuery,
   source: Reference,
   sourceDigest: string,
-): Promise<CopyResult | undefined> {
-  const { digest, isOurs } = await readBackup(question, source);
+): Promise<string | undefined> {
+  const { digest, isOurs } = await readBackup(query, source);
   if (digest === undefined || !isOurs) return undefined;
-  // What is pinned was found by its digest.
-  const isThere = source.digest !== undefined || (await isCopyOf(question, digest, sourceDigest));
-  return isThere ? { digest, bytes: 0, isElsewhere: true } : undefined;
+  // A pinned source was found by its digest.
+  const isThere = source.digest !== undefined || (await isCopyOf(query, digest, sourceDigest));
+  return isThere ? digest : undefined;
 }
 
-/** The digest that a tag of the backup's repository holds now. */
-export async function holds(
+/** The digest that a tag of the backup's repository holds. */
+export async function readTag(
   { cloner, backup: { domain, path }, access, signal }: BackupQuery,
   tag: string,
 ): Promise<string | undefined> {
   return (await cloner.resolve({ domain, path, tag }, access, signal))?.digest;
 }
 
-async function findPinned(question: BackupQuery, digest: string): Promise<string | undefined> {
-  return question.cloner.keepsDigest
+async function readPinned(query: BackupQuery, digest: string): Promise<string | undefined> {
+  return query.cloner.keepsDigest
     ? digest
-    : await holds(question, provenanceTag(question.backup.tag, digest));
+    : await readTag(query, provenanceTag(query.backup.tag, digest));
 }

@@ -1,5 +1,5 @@
 import { CloneError, isFailureOf, isPostponed } from '../../errors.ts';
-import type { CopyProgress, CopyReading, CopyResult } from '../../ports/index.ts';
+import type { CopyProgress, CopyReading } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
 import { monotonicClock } from '../../util/clock.ts';
@@ -7,21 +7,31 @@ import { createNegativeCache } from '../registry-health/index.ts';
 import { type CopyMeter, createCopyMeter } from './copy-meter.ts';
 import { createFairQueue } from './fair-queue.ts';
 
-/** A copy that somebody started; whoever waits for it shares it with all others who do. */
+/** A copy that was started; all callers that wait for it share it. */
 export interface Copy {
-  /** The result, or `undefined` when `signal` was first; the copy goes on then. */
+  /** The result, or `undefined` when `signal` is aborted first; the copy then goes on. */
   wait(signal: AbortSignal): Promise<CopyResult | undefined>;
-  /** `undefined` while it waits for its slot. */
+  /** `undefined` while it is queued. */
   progress(): CopyReading | undefined;
-  /** Its place in the line; `undefined` once it has begun. */
+  /** Its place in the queue; `undefined` once it has begun. */
   place(): CopyPlace | undefined;
 }
 
-/** Of a copy that has not begun. */
+export interface CopyResult {
+  /** The digest that every tag written now holds. */
+  readonly digest: string;
+  /** Transferred into the target; layers that it held already do not count. */
+  readonly bytes: number;
+  readonly warnings: readonly string[];
+  /** Another replica made it during the wait. */
+  readonly isElsewhere?: boolean;
+}
+
+/** The place of a copy that has not begun. */
 export interface CopyPlace {
-  /** How many begin before it. */
+  /** How many copies begin before it. */
   readonly ahead: number;
-  /** Until its slot comes, as far as the copies that run can tell. */
+  /** Until it begins, as far as the running copies tell. */
   readonly expectedMs?: number;
 }
 
@@ -29,15 +39,15 @@ export interface CopyKey {
   /** `host/path:tag` that will move. */
   readonly target: string;
   readonly sourceDigest: string;
-  /** What becomes of the tags. Who wants something else of the same image waits for its slot. @default the tag moves there */
-  readonly purpose?: 'move' | 'pin' | 'mark' | 'hold' | 'mend' | undefined;
-  /** Whose slot it takes. @default nobody's in particular */
+  /** What happens to the tags. Copies of one image with different purposes run one after the other. @default move */
+  readonly purpose?: 'move' | 'pin' | 'mark' | 'hold' | 'repair' | undefined;
+  /** The namespace whose share of the queue it takes. @default none */
   readonly namespace?: string;
-  /** Has it tried although it failed a moment ago. @default true */
+  /** Retries after a recent failure. @default true */
   readonly isInteractive?: boolean;
   /**
-   * The namespace whose own credentials open the source: what the source says to them is nobody else's. Whoever has an account
-   * that is limited, or revokes it in time, would have the copy fail for all. @default what opens it for everybody
+   * The namespace whose pull secret opens the source. Its failures are not shared: an account that is limited or revoked must not fail
+   * the copy for others. @default credentials that serve everybody
    */
   readonly credentialNamespace?: string | undefined;
 }
@@ -47,23 +57,23 @@ export type Work = (
   onProgress: (progress: CopyProgress) => void,
 ) => Promise<CopyResult>;
 
-/** Looks whether somebody else has made the copy meanwhile. */
-export type Find = (signal: AbortSignal) => Promise<CopyResult | undefined>;
+/** The digest in the backup, when another process has made the copy meanwhile. */
+export type Find = (signal: AbortSignal) => Promise<string | undefined>;
 
 /**
- * All copies of this process. They outlive the reviews that start them: one for each target, source digest and purpose,
- * one after the other for each target, a limited number at once, namespaces in slot.
+ * All copies of this process. They outlive the reviews that start them: one for each target, source digest and purpose, one at a time
+ * for each target, a limited number at once.
  */
 export interface Copies {
   /**
-   * Throws `CloneError` where it cannot even wait: the line is full, it failed a moment ago, or we are leaving.
-   * `find` is for who shares copies with other processes.
+   * Throws `CloneError` when the copy cannot be queued: the queue is full, the copy failed a moment ago, or the process shuts down.
+   * `find` is for copies that are shared with other processes.
    */
   start(key: CopyKey, work: Work, find?: Find): Copy;
   counts(): { readonly running: number; readonly waiting: number };
-  /** Resolves when nothing runs and nothing waits any more. */
+  /** Resolves when nothing runs and nothing waits. */
   idle(): Promise<void>;
-  /** Copies that have not begun never will; with `abort`, those that run end too. */
+  /** Drops queued copies; with `abort`, running ones end too. */
   stop(options: { readonly abort: boolean }): void;
 }
 
@@ -72,13 +82,13 @@ export interface CopiesOptions {
   readonly maxCopies?: number;
   /** @default 1000 */
   readonly maxWaiting?: number;
-  /** Milliseconds, for durations only. */
+  /** Milliseconds of a monotonic clock. */
   readonly now?: () => number;
 }
 
-/** A failure that came after everyone had been answered is told to the next who asks, within this time. */
-const untoldMs = 60_000;
-const maxUntold = 1_000;
+/** Keep a failure that no review received, for the next review that asks within this time. */
+const undeliveredMs = 60_000;
+const maxUndelivered = 1_000;
 
 interface Entry extends Copy {
   readonly credentialNamespace: string | undefined;
@@ -93,29 +103,29 @@ export function createCopies({
   now = monotonicClock.now,
 }: CopiesOptions = {}): Copies {
   const entries = new Map<string, Entry>();
-  const untold = createBoundedMap<string, { readonly entry: Entry; readonly at: number }>(
-    maxUntold,
+  const undelivered = createBoundedMap<string, { readonly entry: Entry; readonly at: number }>(
+    maxUndelivered,
   );
   const unsettled = new Set<Promise<unknown>>();
   const meters = new Set<CopyMeter>();
-  const line = createFairQueue({ maxRunning: maxCopies, maxWaiting, now });
+  const queue = createFairQueue({ maxRunning: maxCopies, maxWaiting, now });
   const failures = createNegativeCache({ now });
   const aborting = new AbortController();
 
   function start(key: CopyKey, work: Work): Copy {
     const { namespace = '', isInteractive = true, credentialNamespace } = key;
     const id = toCopyId(key);
-    const known = entries.get(id);
-    if (known !== undefined) {
-      known.share(namespace);
-      return known.credentialNamespace === credentialNamespace
-        ? known
-        : orOwn(known, () => start(key, work));
+    const running = entries.get(id);
+    if (running !== undefined) {
+      running.share(namespace);
+      return running.credentialNamespace === credentialNamespace
+        ? running
+        : withFallback(running, () => start(key, work));
     }
     const failureId = credentialNamespace === undefined ? id : `${id} ${credentialNamespace}`;
-    const failed = untold.get(failureId);
-    untold.delete(failureId);
-    if (failed !== undefined && now() - failed.at <= untoldMs) return failed.entry;
+    const failed = undelivered.get(failureId);
+    undelivered.delete(failureId);
+    if (failed !== undefined && now() - failed.at <= undeliveredMs) return failed.entry;
     const failure = failures.recall(failureId, isInteractive);
     if (failure !== undefined) throw failure;
     const entry = begin(key, work);
@@ -128,7 +138,7 @@ export function createCopies({
       (error: unknown) => {
         if (isLasting(error)) failures.remember(failureId, error);
         entries.delete(id);
-        if (entry.waiters === 0) keepUntold(failureId, entry);
+        if (entry.waiters === 0) undelivered.set(failureId, { entry, at: now() });
       },
     );
     return entry;
@@ -150,7 +160,7 @@ export function createCopies({
       }
     }
 
-    const { done, ahead, share } = line.join({ target, namespace }, run);
+    const { done, ahead, share } = queue.join({ target, namespace }, run);
     const settled = done.catch(() => undefined);
     unsettled.add(settled);
     void settled.then(() => unsettled.delete(settled));
@@ -175,21 +185,17 @@ export function createCopies({
       place() {
         const before = ahead();
         if (before === undefined) return undefined;
-        const expectedMs = expectTurn(before);
+        const expectedMs = expectBegin(before);
         return { ahead: before, ...(expectedMs !== undefined && { expectedMs }) };
       },
     };
     return entry;
   }
 
-  /** Each copy that ends makes room for one; how long those take that have not begun nobody knows. */
-  function expectTurn(ahead: number): number | undefined {
+  /** Each running copy that ends makes room for one; the duration of queued copies is unknown. */
+  function expectBegin(ahead: number): number | undefined {
     const left = [...meters].flatMap((meter) => meter.read().remainingMs ?? []);
     return left.toSorted((a, b) => a - b)[ahead];
-  }
-
-  function keepUntold(id: string, entry: Entry): void {
-    untold.set(id, { entry, at: now() });
   }
 
   async function idle(): Promise<void> {
@@ -198,38 +204,37 @@ export function createCopies({
 
   function stop({ abort }: { readonly abort: boolean }): void {
     const reason = new CloneError('INTERRUPTED', 'image-cloner is shutting down');
-    line.close(reason);
+    queue.close(reason);
     if (abort) aborting.abort(reason);
   }
 
-  return { start, counts: line.counts, idle, stop };
+  return { start, counts: queue.counts, idle, stop };
 }
 
-/** Equal where one copy is enough for both. */
+/** Equal when one copy serves both. */
 export function toCopyId({ target, sourceDigest, purpose = 'move' }: CopyKey): string {
   return `${target} ${sourceDigest} ${purpose}`;
 }
 
-/** A copy that others began with other credentials; where those fail at the source, one's own is made. */
-function orOwn(others: Copy, start: () => Copy): Copy {
-  let now = others;
+/** Waits for a copy with the credentials of another namespace; when the source refuses those, starts an own one. */
+function withFallback(shared: Copy, startOwn: () => Copy): Copy {
+  let current = shared;
   return {
     async wait(signal) {
       try {
-        return await now.wait(signal);
+        return await current.wait(signal);
       } catch (error) {
-        const isTheirs = isFailureOf('source', error);
-        if (now !== others || !isTheirs) throw error;
-        now = start();
-        return await now.wait(signal);
+        if (current !== shared || !isFailureOf('source', error)) throw error;
+        current = startOwn();
+        return await current.wait(signal);
       }
     },
-    progress: () => now.progress(),
-    place: () => now.place(),
+    progress: () => current.progress(),
+    place: () => current.place(),
   };
 }
 
-/** What somebody else than the one who asks has to mend, and not at once. */
+/** A failure that another attempt within seconds is likely to meet again. */
 function isLasting(error: unknown): error is CloneError {
   return (
     error instanceof CloneError && !isPostponed(error) && !isFailureOf('backup', error, ['DENIED'])

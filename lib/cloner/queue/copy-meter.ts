@@ -1,7 +1,7 @@
 import type { CopyProgress, CopyReading } from '../../ports/index.ts';
 import { createThroughputMeter } from '../../util/throughput.ts';
 
-/** Watches one copy. */
+/** Measures one copy. */
 export interface CopyMeter {
   note(progress: CopyProgress): void;
   read(): CopyReading;
@@ -9,22 +9,22 @@ export interface CopyMeter {
 
 export function createCopyMeter(now: () => number): CopyMeter {
   const startedAt = now();
-  let rate = createThroughputMeter(now);
+  let throughput = createThroughputMeter(now);
   let latest: CopyProgress | undefined;
   let shown: CopyProgress | undefined;
 
   function note(progress: CopyProgress): void {
     const { phase, doneBytes, movedBytes = doneBytes } = progress;
-    if (latest !== undefined && phase !== latest.phase) rate = createThroughputMeter(now);
+    if (latest !== undefined && phase !== latest.phase) throughput = createThroughputMeter(now);
     latest = progress;
-    // An attempt that is taken back has still been made, and layers become known one by one.
+    // A retry takes bytes back and the total grows with each layer: the shown fraction never falls.
     const isFurther = shown?.phase !== phase || fractionOf(progress) >= fractionOf(shown);
     if (isFurther) shown = progress;
-    rate.note(movedBytes);
+    throughput.note(movedBytes);
   }
 
   function read(): CopyReading {
-    const bytesPerSecond = latest === undefined ? undefined : rate.perSecond();
+    const bytesPerSecond = latest === undefined ? undefined : throughput.perSecond();
     const remainingMs =
       latest === undefined || bytesPerSecond === undefined || bytesPerSecond <= 0
         ? undefined
@@ -34,7 +34,7 @@ export function createCopyMeter(now: () => number): CopyMeter {
       ...(shown !== undefined && { now: shown }),
       ...(bytesPerSecond !== undefined && { bytesPerSecond }),
       ...(remainingMs !== undefined && { remainingMs }),
-      idleMs: rate.idleMs(),
+      idleMs: throughput.idleMs(),
     };
   }
 
@@ -45,7 +45,7 @@ function fractionOf({ doneBytes, totalBytes }: CopyProgress): number {
   return totalBytes === 0 ? 0 : Math.min(1, doneBytes / totalBytes);
 }
 
-/** A daemon pulls everything and then pushes it. */
+/** A docker daemon pulls everything and then pushes it. */
 function bytesLeft({ phase, doneBytes, totalBytes }: CopyProgress): number {
   return Math.max(0, totalBytes - doneBytes) + (phase === 'pull' ? totalBytes : 0);
 }

@@ -2,9 +2,9 @@ import type { CopyProgress, CopyReading } from '../../ports/index.ts';
 import { formatDuration } from '../../util/duration.ts';
 import type { Copy, CopyPlace } from './copies.ts';
 
-/** For a person, and for the client that comes back by itself. */
+/** For the message of a retry answer, and for the client that retries. */
 export interface ProgressReport {
-  /** Whether bytes move, or it waits for its slot. */
+  /** Running or queued. */
   readonly stage: 'copying' | 'waiting';
   readonly detail: string;
   readonly retryAfterSeconds: number;
@@ -13,17 +13,17 @@ export interface ProgressReport {
 const mebibyte = 1024 * 1024;
 const minRetrySeconds = 1;
 const maxRetrySeconds = 10;
-/** Where nothing is known yet. */
+/** When no estimate exists. */
 const unknownRetrySeconds = 5;
-/** All bytes are there; registries take their time to put the last ones away. */
+/** All bytes are transferred; registries take time to commit the last ones. */
 const finishingRetrySeconds = 2;
-/** A shorter pause of a connection is none. */
+/** A shorter pause of a connection is normal. */
 const stalledMs = 5_000;
 
 const verbs = { pull: ' pulled', push: ' pushed', copy: '' } as const;
 const ordinals = ['next', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth'];
 
-/** How far a copy is. The client waits as long as the copy will still take, and looks again after 10 s at most. */
+/** Describes how far a copy is. The client retries when the copy is expected to be done, after 10 s at most. */
 export function describeProgress(copy: Copy): ProgressReport {
   const place = copy.place();
   if (place !== undefined) return describePlace(place);
@@ -41,18 +41,18 @@ function describePlace({ ahead, expectedMs }: CopyPlace): ProgressReport {
   const before = ahead === 0 ? '' : `, ${ahead} ${ahead === 1 ? 'copy' : 'copies'} before it`;
   return {
     stage: 'waiting',
-    detail: `${place === undefined ? `number ${ahead + 1}` : place} in line${before}`,
+    detail: `${place === undefined ? `number ${ahead + 1}` : place} in the queue${before}`,
     retryAfterSeconds: toRetrySeconds(expectedMs),
   };
 }
 
-/** `43 %, 112 of 260 MiB pulled`; never 100 %, since it would be done then. */
+/** `43 %, 112 of 260 MiB pulled`; never 100 %, because a complete copy has no message. */
 function formatAmount({ phase, doneBytes, totalBytes }: CopyProgress): string {
   const percent = Math.min(99, Math.floor((doneBytes / totalBytes) * 100));
   return `${percent} %, ${toMebibytes(doneBytes)} of ${toMebibytes(totalBytes)} MiB${verbs[phase]}`;
 }
 
-/** What is to come, and by what that is known. */
+/** The rest of the message, and when to retry. */
 function describeRest(
   { bytesPerSecond, remainingMs, idleMs }: CopyReading,
   { phase, doneBytes, totalBytes }: CopyProgress,

@@ -1,12 +1,13 @@
 /**
- * Copies of this process: one per target and digest, a limited number at once, namespaces in slot.
- * It says where a copy stands, and sheds load; it knows nothing of registries.
+ * Copies of this process: one per target and digest, a limited number at once, shared fairly between namespaces.
+ * It tells how far a copy is and sheds load; it knows nothing of registries.
  */
 export {
   type Copies,
   type Copy,
   type CopyKey,
   type CopyPlace,
+  type CopyResult,
   createCopies,
   type Find,
   toCopyId,

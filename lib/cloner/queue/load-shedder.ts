@@ -1,10 +1,11 @@
 import { CloneError } from '../../errors.ts';
+import { addTo, chooseEviction, removeFrom } from './eviction.ts';
 
-/** Everybody who has images looked for at this moment. */
+/** Bounds the images that are processed at the same time. */
 export interface LoadShedder {
   /**
-   * Runs `work` among the others. Where there are too many, the latest of the namespace that has the most is sent away for this one, and
-   * whoever has the most himself is not let in: both with `CloneError` `LINE_FULL`.
+   * Runs `work`. At the limit it aborts the newest work of the namespace with the most, or rejects this one when its own namespace
+   * has the most: both with `CloneError` `LINE_FULL`.
    */
   run<Result>(
     namespace: string,
@@ -13,53 +14,42 @@ export interface LoadShedder {
   ): Promise<Result>;
 }
 
-/**
- * Each costs connections and some 150 KiB for as long as a registry keeps silent, and whoever writes a manifest chooses the registry,
- * two hundred of them for one object. A pod of ours has 512 MiB.
- */
-const maxLookedFor = 1_000;
+/** Each image costs connections and about 150 KiB while a registry is silent, and one object can name 200. A pod has 512 MiB. */
+const defaultMax = 1_000;
 const retryAfterMs = 2_000;
 
-export function createLoadShedder(max = maxLookedFor): LoadShedder {
-  const members = new Map<string, Set<AbortController>>();
+export function createLoadShedder(max = defaultMax): LoadShedder {
+  const running = new Map<string, Set<AbortController>>();
   let size = 0;
 
-  function leave(namespace: string, member: AbortController): void {
-    const own = members.get(namespace);
-    if (own?.delete(member) !== true) return;
-    size -= 1;
-    if (own.size === 0) members.delete(namespace);
+  function makeRoom(namespace: string): void {
+    const evicted = chooseEviction(running, namespace);
+    if (evicted === undefined) throw toFull(namespace, running.get(namespace)?.size ?? 0);
+    remove(evicted.namespace, evicted.entry);
+    evicted.entry.abort(toFull(evicted.namespace, evicted.size));
   }
 
-  function makeRoom(namespace: string): void {
-    const mine = members.get(namespace)?.size ?? 0;
-    const [largest = ['', new Set()] as const] = [...members].toSorted(
-      ([, a], [, b]) => b.size - a.size,
-    );
-    const [most, others] = largest;
-    const last = [...others].at(-1);
-    if (last === undefined || others.size <= mine + 1) throw toFull(namespace, mine);
-    const reason = toFull(most, others.size);
-    leave(most, last);
-    last.abort(reason);
+  function remove(namespace: string, controller: AbortController): void {
+    if (running.get(namespace)?.has(controller) !== true) return;
+    removeFrom(running, namespace, controller);
+    size -= 1;
   }
 
   function toFull(namespace: string, count: number): CloneError {
-    const message = `${max} images are looked for at this moment, ${count} of them for namespace ${namespace}`;
+    const message = `too many images at once: ${max} are in progress, ${count} of them for namespace ${namespace}`;
     return new CloneError('LINE_FULL', message, { retryAfterMs });
   }
 
   return {
     async run(namespace, signal, work) {
       if (size >= max) makeRoom(namespace);
-      const member = new AbortController();
-      const own = members.get(namespace) ?? new Set();
-      members.set(namespace, own.add(member));
+      const controller = new AbortController();
+      addTo(running, namespace, controller);
       size += 1;
       try {
-        return await work(AbortSignal.any([signal, member.signal]));
+        return await work(AbortSignal.any([signal, controller.signal]));
       } finally {
-        leave(namespace, member);
+        remove(namespace, controller);
       }
     },
   };

@@ -4,56 +4,56 @@ import { createBoundedMap } from '../../util/bounded-map.ts';
 /** One task's time to run. */
 export interface Slot {
   readonly namespace: string;
-  /** Aborted where another namespace is to have the slot. */
+  /** Aborted when another namespace gets the slot. */
   readonly signal: AbortSignal;
   end(): void;
 }
 
-/** A limited number of slots, and which namespaces have them, had them and want them. */
+/** A limited number of slots, shared fairly between namespaces. */
 export interface Slots {
   /** How many are taken. */
   count(): number;
   /** Whether this namespace may take one now. */
   isFreeFor(namespace: string): boolean;
-  /** After `ms` it may be called back. */
+  /** After `ms` it can be preempted. */
   begin(namespace: string, ms: number): Slot;
-  /** Has one of those end whose time is over, where this namespace has none, and has had none for minutes. One at a time. */
+  /** Preempts one expired slot when this namespace has none, and has had none for minutes. */
   preemptFor(namespace: string): void;
-  /** Whose slot it is first: who has the fewest now, then who had his last one longest ago. */
+  /** Orders namespaces: those with the fewest slots first, then by the end of their last slot, oldest first. */
   compare(a: string, b: string): number;
   noteRequest(namespace: string): void;
 }
 
 interface Running extends Slot {
-  readonly overAt: number;
-  readonly called: AbortController;
+  readonly expiresAt: number;
+  readonly controller: AbortController;
 }
 
-/** Most images are copied by then; of one that is put back whole layers are kept, so that little is done twice. */
+/** Most images are copied within it; a preempted copy keeps its complete layers. */
 export const firstSlotMs = 120_000;
-/** The longest: one that never ends would have others wait for days in the end. Whole layers are kept from slot to slot. */
+/** Bounds the wait of others for a copy that never ends. */
 export const maxSlotMs = 3_600_000;
-/** For so long the last slot is kept for others than the one who has all: a day, in which most teams deploy. */
+/** For a day after the request of another namespace, the last slot is kept for others: most teams deploy daily. */
 const recentMs = 86_400_000;
 const maxRecent = 1_000;
 
 export function createSlots(max: number, now: () => number): Slots {
   const running = new Set<Running>();
-  /** When each namespace asked last, the latest at the end. */
-  const askedAt = createBoundedMap<string, number>(maxRecent);
-  /** When each namespace had its last slot, and how many had ended by then. */
+  /** Each namespace's last request, newest at the end. */
+  const requestedAt = createBoundedMap<string, number>(maxRecent);
+  /** Each namespace's last slot. */
   const ended = createBoundedMap<string, { readonly at: number; readonly nth: number }>(maxRecent);
   let ends = 0;
-  /** Who asked before a restart is not known: everybody may have. */
+  /** Requests before a restart are unknown, so it counts as one of every namespace. */
   const startedAt = now();
 
   function begin(namespace: string, ms: number): Slot {
-    const called = new AbortController();
+    const controller = new AbortController();
     const slot: Running = {
       namespace,
-      called,
-      signal: called.signal,
-      overAt: now() + ms,
+      controller,
+      signal: controller.signal,
+      expiresAt: now() + ms,
       end() {
         running.delete(slot);
         ends += 1;
@@ -64,27 +64,26 @@ export function createSlots(max: number, now: () => number): Slots {
     return slot;
   }
 
-  /** The last slot is for others, where there are any. */
   function isFreeFor(namespace: string): boolean {
     if (running.size >= max) return false;
-    // Whoever copies by hand is nobody's neighbour.
+    // Copies by hand have no namespace, and no neighbours to be fair to.
     if (max === 1 || namespace === '' || slotsOf(namespace) < max - 1) return true;
-    const [, latestAt = startedAt] =
-      [...askedAt.entries()].findLast(([other]) => other !== namespace) ?? [];
+    const others = [...requestedAt.entries()].findLast(([other]) => other !== namespace);
+    const [, latestAt = startedAt] = others ?? [];
     return now() - latestAt >= recentMs;
   }
 
   function preemptFor(namespace: string): void {
     if (running.size < max || slotsOf(namespace) > 0) return;
-    // Or two that take hours would put each other back again and again.
+    // Otherwise two copies that take hours would preempt each other for ever.
     const { at = Number.NEGATIVE_INFINITY } = ended.get(namespace) ?? {};
     if (now() - at < firstSlotMs) return;
     const slots = [...running];
     if (slots.some(({ signal }) => signal.aborted)) return;
     const [longest] = slots
-      .filter(({ overAt }) => overAt <= now())
-      .toSorted((a, b) => slotsOf(b.namespace) - slotsOf(a.namespace) || a.overAt - b.overAt);
-    longest?.called.abort(
+      .filter(({ expiresAt }) => expiresAt <= now())
+      .toSorted((a, b) => slotsOf(b.namespace) - slotsOf(a.namespace) || a.expiresAt - b.expiresAt);
+    longest?.controller.abort(
       new CloneError('INTERRUPTED', 'preempted: other namespaces wait for a slot'),
     );
   }
@@ -103,6 +102,6 @@ export function createSlots(max: number, now: () => number): Slots {
     begin,
     preemptFor,
     compare,
-    noteRequest: (namespace) => askedAt.set(namespace, now()),
+    noteRequest: (namespace) => requestedAt.set(namespace, now()),
   };
 }

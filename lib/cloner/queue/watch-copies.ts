@@ -1,11 +1,10 @@
 import type { CopyProgress, CopyRequest, ImageCloner } from '../../ports/index.ts';
 
-/** Who watches copies: for a person in front of a terminal. */
 export interface CopyWatcher {
   progressed(source: CopyRequest['source'], progress: CopyProgress): void;
 }
 
-/** The same cloner, whose copies are watched as they advance. */
+/** The same cloner, which reports the progress of its copies to `watcher`. */
 export function watchCopies(cloner: ImageCloner, watcher: CopyWatcher): ImageCloner {
   return {
     ...cloner,

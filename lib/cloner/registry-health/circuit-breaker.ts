@@ -3,146 +3,141 @@ import { withDeadline } from '../../util/abort.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
 import { formatDuration } from '../../util/duration.ts';
 
-/** One question to a registry, and how long it may take. */
+/** One call to a registry, and how long it may take. */
 export interface GuardedCall {
   readonly side: Side;
   readonly domain: string;
-  /** What it is about: one image that cannot be served is no outage, two are. */
+  /** What it is about: one image that fails is no outage, two are. */
   readonly image: string;
-  /** Has it asked also while others wait for the registry to come back, though never beside somebody else's question. */
+  /** May probe an open circuit ahead of time, though never beside another probe. */
   readonly isInteractive: boolean;
   readonly timeoutMs: number;
-  /** While it is known to be down. @default timeoutMs */
+  /** While the circuit is open. @default timeoutMs */
   readonly shortTimeoutMs?: number;
-  /** What a timeoutError of so long is called. */
+  /** Makes the error of a call that took `ms` without an answer. */
   readonly timeoutError: (ms: number) => CloneError;
   readonly signal: AbortSignal;
 }
 
 /**
- * Registries that are down are probed, not hammered: once it is known, one question at a time, after pauses that grow, and
- * all others are answered at once.
+ * One circuit per registry. After an outage it is open: one probe at a time, after pauses that grow, and every other call fails at
+ * once.
  */
 export interface CircuitBreaker {
-  /** Throws what the question throws, or `CloneError` `…_UNAVAILABLE` where it is not asked. */
-  ask<Answer>(
-    question: GuardedCall,
-    work: (signal: AbortSignal) => Promise<Answer>,
-  ): Promise<Answer>;
+  /** Rejects as the work does, or with `CloneError` `…_UNAVAILABLE` when the circuit is open. */
+  call<Answer>(call: GuardedCall, work: (signal: AbortSignal) => Promise<Answer>): Promise<Answer>;
 }
 
-interface Trouble {
+interface Circuit {
   readonly image: string;
-  /** Until then it may be that image alone. */
-  isOutage: boolean;
-  wasSilent: boolean;
+  /** Until a second image fails, the first one alone may be at fault. */
+  isOpen: boolean;
+  timedOut: boolean;
   failedAt: number;
   pauseMs: number;
-  dueAt: number;
+  probeAt: number;
   probe?: Promise<unknown>;
 }
 
 const firstPauseMs = 2_000;
 const maxPauseMs = 30_000;
-/** Whom we gave less has not been silent. */
-const minSilenceMs = 1_000;
-/** Two failures that lie further apart have nothing to do with each other. */
+/** A timeout shorter than this does not count as an outage. */
+const minTimeoutMs = 1_000;
+/** Failures further apart are unrelated. */
 const relatedMs = 60_000;
-const maxTroubles = 1_000;
+const maxCircuits = 1_000;
 /** With any of these the registry answered, so that it is not down. */
 const answers = ['NOT_FOUND', 'DENIED', 'RATE_LIMITED', 'REFUSED', 'UNSUPPORTED'] as const;
 
 export function createCircuitBreaker({ now }: { readonly now: () => number }): CircuitBreaker {
-  const troubles = createBoundedMap<string, Trouble>(maxTroubles);
+  const circuits = createBoundedMap<string, Circuit>(maxCircuits);
 
-  async function ask<Answer>(
-    question: GuardedCall,
+  async function call<Answer>(
+    guarded: GuardedCall,
     work: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
-    const { timeoutMs, shortTimeoutMs = timeoutMs, isInteractive, signal } = question;
-    const trouble = troubles.get(keyOf(question));
-    if (trouble?.isOutage !== true) return await run(question, timeoutMs, work);
-    const isDue = now() >= trouble.dueAt;
-    if (trouble.probe === undefined && (isDue || isInteractive)) {
-      const probe = run(question, isDue ? timeoutMs : shortTimeoutMs, work, isDue);
+    const { timeoutMs, shortTimeoutMs = timeoutMs, isInteractive, signal } = guarded;
+    const circuit = circuits.get(keyOf(guarded));
+    if (circuit?.isOpen !== true) return await run(guarded, timeoutMs, work);
+    const isDue = now() >= circuit.probeAt;
+    if (circuit.probe === undefined && (isDue || isInteractive)) {
+      const probe = run(guarded, isDue ? timeoutMs : shortTimeoutMs, work, isDue);
       const settled = probe.catch(() => undefined);
-      trouble.probe = settled;
-      void settled.then(() => delete trouble.probe);
+      circuit.probe = settled;
+      void settled.then(() => delete circuit.probe);
       return await probe;
     }
-    const { probe } = trouble;
-    if (probe === undefined || !isInteractive) throw toShortAnswer(question, trouble);
+    const { probe } = circuit;
+    if (probe === undefined || !isInteractive) throw openError(guarded, circuit);
     const startedAt = now();
-    const error = (): CloneError => toShortAnswer(question, trouble);
+    const error = (): CloneError => openError(guarded, circuit);
     await withDeadline({ ms: shortTimeoutMs, error, signal }, () => probe);
-    if (troubles.get(keyOf(question)) === trouble) throw toShortAnswer(question, trouble);
-    return await run(question, Math.max(0, timeoutMs - (now() - startedAt)), work);
+    if (circuits.get(keyOf(guarded)) === circuit) throw openError(guarded, circuit);
+    return await run(guarded, Math.max(0, timeoutMs - (now() - startedAt)), work);
   }
 
   async function run<Answer>(
-    question: GuardedCall,
+    guarded: GuardedCall,
     ms: number,
     work: (signal: AbortSignal) => Promise<Answer>,
     isDue = false,
   ): Promise<Answer> {
-    let timeoutError: CloneError | undefined;
+    let timeout: CloneError | undefined;
     const error = (): CloneError => {
-      timeoutError = question.timeoutError(ms);
-      return timeoutError;
+      timeout = guarded.timeoutError(ms);
+      return timeout;
     };
     try {
-      const answer = await withDeadline({ ms, error, signal: question.signal }, work);
-      troubles.delete(keyOf(question));
+      const answer = await withDeadline({ ms, error, signal: guarded.signal }, work);
+      circuits.delete(keyOf(guarded));
       return answer;
     } catch (failure) {
-      if (isFailureOf(question.side, failure, answers)) troubles.delete(keyOf(question));
-      if (isFailureOf(question.side, failure, ['UNAVAILABLE'])) {
-        const isSilence = failure === timeoutError;
-        if (!isSilence || ms >= minSilenceMs) note(question, isSilence, isDue);
+      if (isFailureOf(guarded.side, failure, answers)) circuits.delete(keyOf(guarded));
+      if (isFailureOf(guarded.side, failure, ['UNAVAILABLE'])) {
+        const timedOut = failure === timeout;
+        if (!timedOut || ms >= minTimeoutMs) noteOutage(guarded, timedOut, isDue);
       }
       throw failure;
     }
   }
 
-  function note(question: GuardedCall, isSilence: boolean, isDue: boolean): void {
-    const key = keyOf(question);
-    const known = troubles.get(key);
+  function noteOutage(guarded: GuardedCall, timedOut: boolean, isDue: boolean): void {
+    const key = keyOf(guarded);
+    const known = circuits.get(key);
     const at = now();
-    if (known?.isOutage === true) {
-      // Those who asked before it was known say nothing new, and a person's impatience must not put off the next probe.
+    if (known?.isOpen === true) {
+      // Calls from before the circuit opened, and early probes of interactive callers, do not delay the next probe.
       if (!isDue) return;
       known.pauseMs = Math.min(maxPauseMs, known.pauseMs * 2);
       known.failedAt = at;
-      known.dueAt = at + known.pauseMs;
-      known.wasSilent = isSilence;
+      known.probeAt = at + known.pauseMs;
+      known.timedOut = timedOut;
       return;
     }
     const isSecond =
-      known !== undefined && known.image !== question.image && at - known.failedAt < relatedMs;
-    troubles.set(key, {
-      image: question.image,
-      isOutage: isSilence || isSecond,
-      wasSilent: isSilence,
+      known !== undefined && known.image !== guarded.image && at - known.failedAt < relatedMs;
+    circuits.set(key, {
+      image: guarded.image,
+      isOpen: timedOut || isSecond,
+      timedOut,
       failedAt: at,
       pauseMs: firstPauseMs,
-      dueAt: at + firstPauseMs,
+      probeAt: at + firstPauseMs,
     });
   }
 
-  function toShortAnswer({ side, domain }: GuardedCall, trouble: Trouble): CloneError {
-    const { failedAt, dueAt, wasSilent, probe } = trouble;
+  function openError({ side, domain }: GuardedCall, circuit: Circuit): CloneError {
+    const { failedAt, probeAt, timedOut, probe } = circuit;
     const name = side === 'source' ? domain : `the backup registry ${domain}`;
-    const what = wasSilent ? 'did not answer' : 'gave no usable answer';
-    const leftMs = Math.max(0, dueAt - now());
+    const what = timedOut ? 'did not answer' : 'gave no usable answer';
+    const leftMs = Math.max(0, probeAt - now());
     const next =
-      probe === undefined
-        ? `asked again in ${formatDuration(leftMs)}`
-        : 'and is being asked right now';
+      probe === undefined ? `next attempt in ${formatDuration(leftMs)}` : 'an attempt is running';
     const message = `${name} ${what} ${formatDuration(now() - failedAt)} ago, ${next}`;
     return new CloneError(registryCode(side, 'UNAVAILABLE'), message, { retryAfterMs: leftMs });
   }
 
-  return { ask };
+  return { call };
 }
 
 function keyOf({ side, domain }: GuardedCall): string {

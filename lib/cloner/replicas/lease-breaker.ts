@@ -2,15 +2,15 @@ import type { LeaseAnswer, LeaseStore, Logger } from '../../ports/index.ts';
 import type { Clock } from '../../util/clock.ts';
 
 export interface LeaseBreakerDeps {
-  /** Called at the first question: what is behind it is slow to load. */
+  /** Called at the first request, because the Kubernetes client is slow to load. */
   readonly open: () => Promise<LeaseStore>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** No copy waits again for an API server that did not answer just now; a lease outlives that pause. */
+/** Shorter than the life of a lease. */
 const unavailablePauseMs = 5_000;
-/** Rights are given by people. */
+/** Permissions change rarely. */
 const forbiddenPauseMs = 60_000;
 
 type Refusal = Exclude<LeaseAnswer<unknown>['status'], 'done' | 'conflict'>;
@@ -18,11 +18,11 @@ type Refusal = Exclude<LeaseAnswer<unknown>['status'], 'done' | 'conflict'>;
 const told = {
   done: 'copies are shared with the other replicas by Leases',
   forbidden:
-    'Leases of coordination.k8s.io may not be used in our namespace: each replica makes its own copies',
+    'Leases of coordination.k8s.io are forbidden in this namespace: each replica makes its own copies',
   unavailable: 'the API server does not answer for Leases: copies are made without, at worst twice',
 } as const;
 
-/** Asks only where there is hope of an answer, and says once what became of it. */
+/** Skips the API server for a while after it failed or refused, and logs each change of that once. */
 export function createLeaseBreaker({ open, clock, logger }: LeaseBreakerDeps): LeaseStore {
   let opened: Promise<LeaseStore | undefined> | undefined;
   let refusal: { readonly status: Refusal; readonly until: number } | undefined;
@@ -37,7 +37,7 @@ export function createLeaseBreaker({ open, clock, logger }: LeaseBreakerDeps): L
     const store = await opened;
     if (store === undefined) return { status: 'forbidden' };
     const answer = await question(store);
-    // Whoever did not wait for it has learned nothing.
+    // An aborted call says nothing about the API server.
     if (!signal.aborted) note(answer.status);
     return answer;
   }
@@ -51,7 +51,7 @@ export function createLeaseBreaker({ open, clock, logger }: LeaseBreakerDeps): L
         logger.warn({ problem }, 'Leases cannot be used: each replica makes its own copies');
       }
       lastTold = 'closed';
-      // What it lacked it may lack for now only, as a file descriptor.
+      // The cause may be temporary, such as no file descriptor.
       refusal = { status: 'forbidden', until: clock.now() + forbiddenPauseMs };
       opened = undefined;
       return undefined;

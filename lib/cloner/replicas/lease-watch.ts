@@ -1,23 +1,24 @@
 import type { LeaseStore, StoredLease } from '../../ports/index.ts';
 import type { Clock } from '../../util/clock.ts';
+import { createSingleFlight } from '../../util/single-flight.ts';
 
-/** A lease as it was last seen. */
+/** A lease as it was last read. */
 export interface ObservedLease extends StoredLease {
-  /** Since this version of it was first seen, by our clock. */
+  /** Since this version of it was first read. */
   readonly ageMs: number;
-  /** Its holder is gone: we looked again and again, and it was not renewed. */
+  /** Its holder is gone: it was read for a full lease period and not renewed. */
   readonly isExpired: boolean;
 }
 
-/** What all replicas do, as far as we have looked. */
+/** The leases of all replicas, as of the last read. */
 export interface LeaseWatch {
-  seen(target: string): ObservedLease | undefined;
+  get(target: string): ObservedLease | undefined;
   all(): readonly ObservedLease[];
-  /** Whether what is seen is of now: somebody has been looking all the time. */
+  /** Whether the last read is recent. */
   isFresh(): boolean;
-  /** Looks now. Resolves with whether there was an answer. */
+  /** Reads now. Resolves with whether the API server answered. */
   refresh(): Promise<boolean>;
-  /** Resolves when it was looked at again, soon; one look is shared by all who wait. */
+  /** Resolves after the next read, which all waiting callers share. */
   next(): Promise<unknown>;
 }
 
@@ -28,41 +29,41 @@ export interface LeaseWatchDeps {
 
 /** A holder renews seven times within it. */
 const leaseMs = 15_000;
-/** How often we look while somebody waits for another replica. */
+/** Between reads while a copy waits for another replica. */
 const pollMs = 1_500;
 
-interface Sighting {
+interface Observation {
   readonly lease: StoredLease;
   readonly firstAt: number;
   readonly lastAt: number;
 }
 
-const { signal: forever } = new AbortController();
+const { signal: never } = new AbortController();
 
 /**
- * Whether a holder is alive is told by one thing: whether its lease changed while we watched it. The times that are written in
- * it are of another machine's clock, and both may jump (client-go's leader election judges in the same way).
+ * A holder is alive when its lease changes while it is watched, as client-go's leader election judges: the times written in a lease are
+ * of another machine's clock, and both clocks may jump.
  */
 export function createLeaseWatch({ store, clock }: LeaseWatchDeps): LeaseWatch {
-  let sightings: ReadonlyMap<string, Sighting> = new Map();
+  const reads = createSingleFlight();
+  let observed: ReadonlyMap<string, Observation> = new Map();
   let isBlind = false;
   let answeredAt = Number.NEGATIVE_INFINITY;
-  let coming: Promise<unknown> | undefined;
 
   async function refresh(): Promise<boolean> {
-    const answer = await store.list(forever);
+    const answer = await store.list(never);
     const now = clock.now();
     if (answer.status !== 'done') {
       isBlind = true;
-      // Nobody is waited for whom nobody can see.
-      if (now - answeredAt >= leaseMs) sightings = new Map();
+      // Drop holders that were not seen for a full lease period.
+      if (now - answeredAt >= leaseMs) observed = new Map();
       return false;
     }
     answeredAt = now;
-    // While we were not answered the holders may have been neither, and could not renew: the watch begins anew.
-    const known: typeof sightings = isBlind ? new Map() : sightings;
+    // While the API server did not answer, the holders could not renew either: the watch begins anew.
+    const known: typeof observed = isBlind ? new Map() : observed;
     isBlind = false;
-    sightings = new Map(
+    observed = new Map(
       answer.found.map((lease) => {
         const before = known.get(lease.target);
         const firstAt = before?.lease.version === lease.version ? before.firstAt : now;
@@ -72,27 +73,22 @@ export function createLeaseWatch({ store, clock }: LeaseWatchDeps): LeaseWatch {
     return true;
   }
 
-  function toSeen({ lease, firstAt, lastAt }: Sighting): ObservedLease {
+  function toObserved({ lease, firstAt, lastAt }: Observation): ObservedLease {
     return { ...lease, ageMs: clock.now() - firstAt, isExpired: lastAt - firstAt >= leaseMs };
-  }
-
-  async function lookSoon(): Promise<void> {
-    await clock.sleep(pollMs, forever);
-    coming = undefined;
-    await refresh();
   }
 
   return {
     refresh,
     isFresh: () => clock.now() - answeredAt <= 2 * pollMs,
-    seen(target) {
-      const sighting = sightings.get(target);
-      return sighting === undefined ? undefined : toSeen(sighting);
+    get(target) {
+      const observation = observed.get(target);
+      return observation === undefined ? undefined : toObserved(observation);
     },
-    all: () => [...sightings.values()].map(toSeen),
-    next() {
-      coming ??= lookSoon();
-      return coming;
-    },
+    all: () => [...observed.values()].map(toObserved),
+    next: () =>
+      reads.run('next', async () => {
+        await clock.sleep(pollMs, never);
+        return await refresh();
+      }),
   };
 }

@@ -5,15 +5,15 @@ import type { LeaseWatch } from './lease-watch.ts';
 
 /** The right to copy to one target, kept until it is released. */
 interface HeldLease {
-  /** Fires when another replica has it: we must have been gone for a while, or unheard. */
+  /** Fires when another replica took it over, because the API server did not hear from this one. */
   readonly lost: AbortSignal;
-  /** Others may copy to that target again. Never rejects. */
+  /** Never rejects. */
   release(): Promise<void>;
 }
 
 /**
- * Takes the lease of a target. Where the API server does not answer the copy begins without, and the lease is taken as soon as
- * it does. `alone`: there are no leases for us, so everybody does as if he were the only one.
+ * Takes the lease of a target. If the API server does not answer, the copy begins without it, and takes it as soon as the API server
+ * answers. `alone`: leases are forbidden, so each replica copies for itself.
  */
 export type AcquireLease = (
   key: CopyKey,
@@ -23,7 +23,7 @@ export type AcquireLease = (
 export interface LeaseDeps {
   readonly store: LeaseStore;
   readonly watch: LeaseWatch;
-  /** Who we are. */
+  /** This replica. */
   readonly holder: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -33,11 +33,11 @@ type Claim =
   | { readonly status: 'held'; readonly version: string }
   | { readonly status: 'taken' | 'forbidden' | 'unknown' };
 
-/** How often the others are told how far we are, and that we live. */
-const beatMs = 2_000;
+/** Between renewals, which publish the progress. */
+const renewMs = 2_000;
 const maxAttempts = 3;
 
-const { signal: forever } = new AbortController();
+const { signal: never } = new AbortController();
 
 export function createLeases({ store, watch, holder, clock, logger }: LeaseDeps): AcquireLease {
   return async function acquire({ target, sourceDigest }, read) {
@@ -50,29 +50,29 @@ export function createLeases({ store, watch, holder, clock, logger }: LeaseDeps)
     return keep(claimed.status === 'held' ? claimed.version : undefined, content);
   };
 
-  /** Ours now, where it was nobody's, a dead one's, or our own from an answer that we did not hear. */
+  /** Succeeds when the target has no lease, an expired one, or one of this replica whose creation was not confirmed. */
   async function claim(lease: CopyLease): Promise<Claim> {
     const { target } = lease;
     for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-      const created = await store.create(lease, forever);
+      const created = await store.create(lease, never);
       if (created.status === 'done') return { status: 'held', version: created.found };
       if (created.status === 'forbidden') return { status: 'forbidden' };
       if (created.status !== 'conflict' || !(await watch.refresh())) return { status: 'unknown' };
-      const seen = watch.seen(target);
-      // It was let go in between.
+      const seen = watch.get(target);
+      // Released in between.
       if (seen === undefined) continue;
       if (seen.holder !== holder && !seen.isExpired) return { status: 'taken' };
-      const replaced = await store.replace(lease, seen.version, forever);
+      const replaced = await store.replace(lease, seen.version, never);
       if (replaced.status === 'done') {
         if (seen.holder !== holder) {
           const fields = { target, from: seen.holder };
-          logger.warn(fields, 'took over the copy of a replica that is gone');
+          logger.warn(fields, 'took over the copy of a replica that does not renew its lease');
         }
         return { status: 'held', version: replaced.found };
       }
       if (replaced.status !== 'conflict') return { status: 'unknown' };
     }
-    // It is there and cannot be read.
+    // It exists and cannot be read.
     return { status: 'unknown' };
   }
 
@@ -82,21 +82,21 @@ export function createLeases({ store, watch, holder, clock, logger }: LeaseDeps)
     const lost = new AbortController();
     let version = first;
 
-    async function beat(): Promise<void> {
+    async function renewUntilEnd(): Promise<void> {
       for (;;) {
-        await clock.sleep(beatMs, ended.signal);
+        await clock.sleep(renewMs, ended.signal);
         if (ended.signal.aborted) return;
         if (await renew()) continue;
-        logger.warn({ target }, 'another replica took over a copy of ours');
+        logger.warn({ target }, 'another replica took over a copy of this one');
         lost.abort();
         return;
       }
     }
 
-    /** Whether it may still be ours. Not answered: the copy goes on; at worst another one makes it too, and both write the same. */
+    /** Whether this replica may still hold it. Without an answer the copy goes on: at worst two replicas write the same. */
     async function renew(): Promise<boolean> {
       if (version !== undefined) {
-        const answer = await store.replace(content(), version, forever);
+        const answer = await store.replace(content(), version, never);
         if (answer.status === 'done') version = answer.found;
         if (answer.status !== 'conflict') return true;
       }
@@ -107,22 +107,22 @@ export function createLeases({ store, watch, holder, clock, logger }: LeaseDeps)
 
     async function remove(): Promise<void> {
       if (version !== undefined) {
-        const removed = await store.remove({ target, version }, forever);
+        const removed = await store.remove({ target, version }, never);
         if (removed.status !== 'conflict') return;
       }
-      // Perhaps a write of ours was done, and we did not hear of it.
+      // A write may have been done without confirmation.
       if (!(await watch.refresh())) return;
-      const seen = watch.seen(target);
-      if (seen?.holder === holder) await store.remove(seen, forever);
-      // What is left is found unrenewed, and taken over or removed.
+      const seen = watch.get(target);
+      if (seen?.holder === holder) await store.remove(seen, never);
+      // A lease that is left expires, and another replica removes it.
     }
 
-    const beating = beat();
+    const renewing = renewUntilEnd();
     return {
       lost: lost.signal,
       async release() {
         ended.abort();
-        await beating;
+        await renewing;
         if (!lost.signal.aborted) await remove();
       },
     };

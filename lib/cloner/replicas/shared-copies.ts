@@ -1,11 +1,13 @@
-import type { CopyReading, CopyResult, LeaseStore, Logger } from '../../ports/index.ts';
+import type { CopyReading, LeaseStore, Logger } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
 import type { Clock } from '../../util/clock.ts';
+import { createSingleFlight } from '../../util/single-flight.ts';
 import {
   type Copies,
   type Copy,
   type CopyKey,
   type CopyPlace,
+  type CopyResult,
   type Find,
   toCopyId,
   type Work,
@@ -16,7 +18,7 @@ import { createLeaseWatch, type ObservedLease } from './lease-watch.ts';
 export interface ReplicaDeps {
   readonly copies: Copies;
   readonly store: LeaseStore;
-  /** Who we are among the replicas; no two processes have the same. */
+  /** This replica; unique per process. */
   readonly holder: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -24,12 +26,12 @@ export interface ReplicaDeps {
 
 /** Copies that all replicas share. */
 export interface SharedCopies extends Copies {
-  /** Looks at the leases for the first time, and from then on clears away what dead replicas leave; ends with `stop`. */
+  /** Reads the leases, and from then on removes expired ones; ends with `stop`. */
   watch(): Promise<void>;
 }
 
 const sweepMs = 300_000;
-const { signal: forever } = new AbortController();
+const { signal: never } = new AbortController();
 
 interface LeasedWork {
   readonly work: (signal: AbortSignal) => Promise<CopyResult>;
@@ -38,26 +40,26 @@ interface LeasedWork {
   readonly signal: AbortSignal;
 }
 
-/** Another replica makes this copy; nobody is told, it is what has the wait go on elsewhere. */
+/** Another replica makes this copy. Internal: the wait goes on at that replica's lease. */
 class TakenElsewhere extends Error {
   override readonly name = 'TakenElsewhere';
 }
 
 /**
- * One copy for each target among all replicas. A lease says who makes it, and how far it is; whoever finds it taken waits outside
- * of his own line, tells of the other's progress, and looks into the backup when the lease is gone. No correctness stands on
- * it: what is copied is named by its content and the tag moves last, so two who copy at once write the same twice.
+ * One copy for each target among all replicas. A lease names the replica that makes it and tells its progress; the others wait outside
+ * of their queues and read the backup when the lease is gone. Correctness does not depend on it, see
+ * lib/decisions/0004-one-copy-per-target.md.
  */
 export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDeps): SharedCopies {
   const leases = createLeaseWatch({ store, clock });
   const acquire = createLeases({ store, watch: leases, holder, clock, logger });
-  const finding = new Map<string, Promise<CopyResult | undefined>>();
+  const finds = createSingleFlight<CopyResult | undefined>();
   const stopped = new AbortController();
 
   function start(key: CopyKey, work: Work, find: Find = findNothing): Copy {
-    /** What we wait for; nothing while another replica makes the copy. */
+    /** The copy that is waited for; absent while another replica makes it. */
     let own: Copy | undefined;
-    /** What of ours was begun last, and may be in line still when nobody waits for it. */
+    /** The last copy of this replica; it may be queued although no caller waits for it. */
     let latest: Copy | undefined;
     const leased: Work = (signal, onProgress) =>
       underLease(key, {
@@ -77,19 +79,22 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
         if (own === undefined) {
           await orAborted(leases.next(), signal);
           if (isTaken(key)) continue;
-          const found = await orAborted(findOnce(key, find), signal);
+          const found = await orAborted(
+            finds.run(toCopyId(key), () => findElsewhere(find, never)),
+            signal,
+          );
           if (found !== undefined || signal.aborted) return found;
           own = begin();
         }
-        const ended = await waitInLine(own, signal);
+        const ended = await waitForOwn(own, signal);
         if (ended !== 'taken') return ended;
         own = undefined;
       }
       return undefined;
     }
 
-    /** Our own copy, unless another replica slots out to make it: then our place in the line may come to nothing. */
-    async function waitInLine(
+    /** Waits for this replica's copy, unless another replica takes it over while it is queued. */
+    async function waitForOwn(
       copy: Copy,
       signal: AbortSignal,
     ): Promise<CopyResult | undefined | 'taken'> {
@@ -114,9 +119,9 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
 
     return {
       wait,
-      progress: () => own?.progress() ?? theirProgress(key),
+      progress: () => own?.progress() ?? progressElsewhere(key),
       place() {
-        const hasBegun = own?.progress() !== undefined || theirProgress(key) !== undefined;
+        const hasBegun = own?.progress() !== undefined || progressElsewhere(key) !== undefined;
         return hasBegun ? undefined : (own?.place() ?? placeBehind(key));
       },
     };
@@ -130,8 +135,9 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
     if (lease === 'taken') throw new TakenElsewhere();
     if (lease === 'alone') return await work(signal);
     try {
-      // Between our look into the backup and our lease another replica may have made the copy.
-      return (await find(signal)) ?? (await work(AbortSignal.any([signal, lease.lost])));
+      // Another replica may have made the copy between the first read of the backup and the lease.
+      const found = await findElsewhere(find, signal);
+      return found ?? (await work(AbortSignal.any([signal, lease.lost])));
     } catch (error) {
       if (lease.lost.aborted) throw new TakenElsewhere();
       throw error;
@@ -140,33 +146,22 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
     }
   }
 
-  /** One look for all who waited for the same copy. */
-  function findOnce(key: CopyKey, find: Find): Promise<CopyResult | undefined> {
-    const id = toCopyId(key);
-    const known = finding.get(id);
-    if (known !== undefined) return known;
-    const found = find(forever).finally(() => finding.delete(id));
-    finding.set(id, found);
-    return found;
-  }
-
   function isTaken({ target }: CopyKey): boolean {
-    const seen = leases.seen(target);
-    return seen !== undefined && seen.holder !== holder && !seen.isExpired;
+    const lease = leases.get(target);
+    return lease !== undefined && lease.holder !== holder && !lease.isExpired;
   }
 
-  function theirProgress(key: CopyKey): CopyReading | undefined {
-    const seen = isTaken(key) ? leases.seen(key.target) : undefined;
-    // Another digest for the same tag: ours has not begun.
-    if (seen?.sourceDigest !== key.sourceDigest) return undefined;
-    return readingOf(seen);
+  function progressElsewhere(key: CopyKey): CopyReading | undefined {
+    const lease = isTaken(key) ? leases.get(key.target) : undefined;
+    // A lease for another digest of the tag means that this copy has not begun.
+    return lease?.sourceDigest === key.sourceDigest ? readingOf(lease) : undefined;
   }
 
-  /** Behind another digest for the same tag. */
+  /** The place behind another digest of the same tag. */
   function placeBehind(key: CopyKey): CopyPlace | undefined {
-    const seen = isTaken(key) ? leases.seen(key.target) : undefined;
-    if (seen === undefined) return undefined;
-    const { remainingMs } = readingOf(seen);
+    const lease = isTaken(key) ? leases.get(key.target) : undefined;
+    if (lease === undefined) return undefined;
+    const { remainingMs } = readingOf(lease);
     return { ahead: 1, ...(remainingMs !== undefined && { expectedMs: remainingMs }) };
   }
 
@@ -189,7 +184,7 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
   return { ...copies, start, stop, watch };
 }
 
-/** What its holder told, and what has passed since. */
+/** The published progress, plus the time since then. */
 function readingOf({ reading, ageMs }: ObservedLease): CopyReading {
   const { elapsedMs, idleMs, remainingMs } = reading;
   return {
@@ -200,11 +195,16 @@ function readingOf({ reading, ageMs }: ObservedLease): CopyReading {
   };
 }
 
+async function findElsewhere(find: Find, signal: AbortSignal): Promise<CopyResult | undefined> {
+  const digest = await find(signal);
+  return digest === undefined ? undefined : { digest, bytes: 0, warnings: [], isElsewhere: true };
+}
+
 function findNothing(): Promise<undefined> {
   return Promise.resolve(undefined);
 }
 
-/** `undefined` when the signal was first. */
+/** `undefined` when the signal is aborted first. */
 async function orAborted<Result>(
   promise: Promise<Result>,
   signal: AbortSignal,

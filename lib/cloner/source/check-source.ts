@@ -20,50 +20,48 @@ import {
   type RateLimits,
 } from '../registry-health/index.ts';
 
-/** A source image that exists now, and the access that showed it. */
+/** A source image that exists, and the access that opened it. */
 export interface CheckedSource extends ResolvedImage {
   readonly access: RegistryAccess;
-  /** Whose credentials they were: the workload's own pull secret, ours (`SOURCE_AUTH_FILE`), or none. */
-  readonly openedBy: 'workload' | 'operator' | 'anybody';
+  /** The workload's own pull secret, the operator's `SOURCE_AUTH_FILE`, or no credentials. */
+  readonly openedBy: 'workload' | 'operator' | 'anonymous';
 }
 
 type Attempt = Pick<CheckedSource, 'access' | 'openedBy'>;
 
 interface CheckOptions {
   readonly budgetMs: number;
-  /** There is a backup to fall back on, so a host that does not answer is not worth waiting for. */
+  /** A backup exists to fall back to, so a host that does not answer is not worth the whole budget. */
   readonly hasBackup: boolean;
-  /** Whose pull secrets may open the source. */
+  /** The pod whose pull secrets may open the source. */
   readonly pod?: PullSecretRefs | undefined;
-  /** A controller repeats itself, so it is told once more what was found a moment ago. @default true */
+  /** A controller gets the failure of a moment ago instead of another attempt. @default true */
   readonly isInteractive?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
-/** Asks a source registry for one image. Throws `CloneError` `SOURCE_…`. */
+/** Resolves one image at its source registry. Throws `CloneError` `SOURCE_…`. */
 export type CheckSource = (source: Reference, options: CheckOptions) => Promise<CheckedSource>;
 
 export interface SourceDeps {
   readonly cloner: ImageCloner;
   readonly credentials: CredentialSource;
   readonly workloadSecrets?: WorkloadSecrets | undefined;
-  /** Shared with whoever asks the same registries. */
+  /** Shared with other callers of the same registries. */
   readonly breaker?: CircuitBreaker;
   readonly limits?: RateLimits;
   readonly now: () => number;
 }
 
-/**
- * The longest that a black hole upstream may cost where a backup exists, and while it is known to be one; never more than half of
- * what is left, since the backup has to be asked whether it may be used.
- */
-const timeoutMs = 2_000;
-const shortTimeoutMs = 250;
-/** A pull secret has room for thousands that fit one image: passwords to be guessed from our address, until a registry shuts it out. */
-const maxOwnAttempts = 10;
-/** What is left for the answer after a limit was waited out. */
+/** The most that a silent source costs when a backup exists: at most half of the budget, because the backup is read afterwards. */
+const fallbackTimeoutMs = 2_000;
+/** The same while its circuit is open. */
+const openCircuitTimeoutMs = 250;
+/** A pull secret can hold thousands of entries for one image, which would be guesses of passwords from our address. */
+const maxWorkloadAttempts = 10;
+/** For the answer after a limit was waited out. */
 const answerMs = 1_000;
-/** What a registry has said of an image, as opposed to nothing or to "later". */
+/** Failures that are a statement about the image, unlike silence or a limit. */
 const lasting: readonly RegistryReason[] = ['NOT_FOUND', 'DENIED', 'REFUSED', 'UNSUPPORTED'];
 
 export function createCheckSource(deps: SourceDeps): CheckSource {
@@ -82,26 +80,26 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
     if (failure !== undefined) throw failure;
 
     const leftMs = Math.max(0, budgetMs - (now() - startedAt));
-    const ms = hasBackup ? Math.min(timeoutMs, leftMs / 2) : leftMs;
-    const question: GuardedCall = {
+    const timeoutMs = hasBackup ? Math.min(fallbackTimeoutMs, leftMs / 2) : leftMs;
+    const call: GuardedCall = {
       side: 'source',
       domain,
       image: canonicalReference(source),
       isInteractive,
-      timeoutMs: ms,
-      shortTimeoutMs: hasBackup ? Math.min(shortTimeoutMs, ms) : ms,
-      timeoutError: (waited) =>
+      timeoutMs,
+      shortTimeoutMs: hasBackup ? Math.min(openCircuitTimeoutMs, timeoutMs) : timeoutMs,
+      timeoutError: (ms) =>
         new CloneError(
           'SOURCE_UNAVAILABLE',
-          `${domain} did not say within ${formatSeconds(waited)} whether ${formatReference(source)} exists`,
+          `${domain} did not say within ${formatSeconds(ms)} whether ${formatReference(source)} exists`,
         ),
       signal,
     };
     const limit = { domain, timeoutMs: hasBackup ? 0 : leftMs - answerMs };
     try {
-      const checked = await breaker.ask(question, (within) =>
+      const checked = await breaker.call(call, (within) =>
         tryAll(source, attempts, (access) =>
-          limits.ask({ ...limit, access, signal: within }, () =>
+          limits.call({ ...limit, access, signal: within }, () =>
             cloner.resolve(source, access, within),
           ),
         ),
@@ -109,17 +107,17 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
       failures.forget(key);
       return checked;
     } catch (error) {
-      // Others may have been let in, and have seen nothing.
-      if (pod !== undefined && isMemorable(error)) workloadSecrets?.forget(pod.namespace);
+      // The secrets may have changed since they were read.
+      if (pod !== undefined && isLasting(error)) workloadSecrets?.forget(pod.namespace);
       const told = isFailureOf('source', error, ['DENIED'])
-        ? explained(error, own?.warnings ?? [])
+        ? withReasons(error, own?.warnings ?? [])
         : error;
-      if (isMemorable(told)) failures.remember(key, told);
+      if (isLasting(told)) failures.remember(key, told);
       throw told;
     }
   };
 
-  /** Who cannot be read is left out, as the kubelet does: an API server that is silent must not cost the registry's time, too. */
+  /** Skips secrets that cannot be read, as the kubelet does: a silent API server must not cost the registry's time. */
   async function readKeyring(
     pod: PullSecretRefs,
     ms: number,
@@ -137,22 +135,22 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
     }
   }
 
-  /** Every credential that fits, as the kubelet does, and nobody's at last: wrong ones fail even for public images. */
+  /** Every matching credential, as the kubelet tries them, and anonymous last: wrong credentials fail even for public images. */
   async function listAttempts(
     source: Reference,
     own: WorkloadKeyring | undefined,
   ): Promise<readonly Attempt[]> {
+    const workload = own?.keyring.find(source).slice(0, maxWorkloadAttempts) ?? [];
+    const operator = await credentials.credentialsFor(source);
     return [
-      ...(own?.keyring.find(source) ?? [])
-        .slice(0, maxOwnAttempts)
-        .map((own) => toAttempt(own, 'workload')),
-      ...(await credentials.credentialsFor(source)).map((ours) => toAttempt(ours, 'operator')),
-      toAttempt(undefined, 'anybody'),
+      ...workload.map((found) => toAttempt(found, 'workload')),
+      ...operator.map((found) => toAttempt(found, 'operator')),
+      toAttempt(undefined, 'anonymous'),
     ];
   }
 }
 
-/** The first access that shows the image. */
+/** The first access that opens the image. */
 async function tryAll(
   source: Reference,
   attempts: readonly Attempt[],
@@ -184,14 +182,14 @@ function toAttempt(
   return { access: { side: 'source', credentials }, openedBy };
 }
 
-/** Why there was nothing better to try is of interest only now: public images need no secret. */
-function explained(denial: CloneError, warnings: readonly string[]): CloneError {
+/** Adds why pull secrets were missing; a public image needs none, so it is told only with a denial. */
+function withReasons(denial: CloneError, warnings: readonly string[]): CloneError {
   if (warnings.length === 0) return denial;
   const message = [denial.message, ...warnings].join('; ');
   return new CloneError(denial.code, message, { cause: denial.cause });
 }
 
-/** Passwords stay in memory for as long as connections keep them, too. */
+/** Holds passwords, as the connections do. */
 function toKey(source: Reference, attempts: readonly Attempt[]): string {
   const identities = attempts.map(({ access: { credentials } }) => [
     credentials?.username,
@@ -200,8 +198,7 @@ function toKey(source: Reference, attempts: readonly Attempt[]): string {
   return JSON.stringify([canonicalReference(source), identities]);
 }
 
-/** CircuitBreaker and limits are the registry's, and remembered as such. */
-function isMemorable(error: unknown): error is CloneError {
+function isLasting(error: unknown): error is CloneError {
   return isFailureOf('source', error, lasting);
 }
 

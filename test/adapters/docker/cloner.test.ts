@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import Docker from 'dockerode';
 import { createDockerCloner } from '../../../lib/adapters/docker/cloner.ts';
 import type { CopyRequest, ImageCloner } from '../../../lib/index.ts';
+import { copyWithTags } from '../../support/copy-with-tags.ts';
 import {
   downloading,
   type FakeDaemon,
@@ -37,7 +38,6 @@ describe('createDockerCloner', () => {
       target: { domain: 'backup.test', path: 'acme/app' },
       targetAccess: { side: 'backup', credentials: { username: 'acme', password: 's"e\\c+/ré' } },
       firstTag: '1.from.x',
-      moreTags: () => ['1'],
     };
   });
   afterEach(async () => {
@@ -45,7 +45,7 @@ describe('createDockerCloner', () => {
   });
 
   it('leaves no local image or tag behind', async () => {
-    await cloner.copy(request, signal, ignore);
+    await copyWithTags(cloner, request, ['1']);
 
     assert.deepEqual([...daemon.local], []);
   });
@@ -53,7 +53,7 @@ describe('createDockerCloner', () => {
   it('leaves none behind when the push fails', async () => {
     daemon.override(/\/push/, (_, response) => fail(response, [], 'denied: requested access'));
 
-    await assert.rejects(cloner.copy(request, signal, ignore), { code: 'BACKUP_DENIED' });
+    await assert.rejects(copyWithTags(cloner, request, ['1']), { code: 'BACKUP_DENIED' });
 
     assert.deepEqual([...daemon.local], []);
   });
@@ -65,7 +65,7 @@ describe('createDockerCloner', () => {
     ] as const;
     for (const [name, id] of found) daemon.local.set(name, id);
 
-    await cloner.copy(request, signal, ignore);
+    await copyWithTags(cloner, request, ['1']);
 
     assert.equal(daemon.local.get('backup.test/acme/app:1'), 'sha256:another-image');
     assert.ok(daemon.local.has(`public.test/team/app@${request.source.digest}`));
@@ -75,23 +75,22 @@ describe('createDockerCloner', () => {
   it('takes away what a copy that was killed left behind: nobody but we gives that name', async () => {
     daemon.local.set('backup.test/acme/app:1.from.x', 'sha256:left-behind');
 
-    await cloner.copy(request, signal, ignore);
+    await copyWithTags(cloner, request, ['1']);
 
     assert.deepEqual([...daemon.local], []);
   });
 
   it('gives what the backup holds already more tags there', async () => {
-    const { digest } = await cloner.copy(request, signal, ignore);
-    const marked = await cloner.copy(
+    const { digest } = await copyWithTags(cloner, request, ['1']);
+    const marked = await copyWithTags(
+      cloner,
       {
         ...request,
         source: { ...request.target, digest },
         sourceAccess: request.targetAccess,
         firstTag: '1.from.y',
-        moreTags: () => ['1.gen'],
       },
-      signal,
-      ignore,
+      ['1.gen'],
     );
 
     const held = daemon.registries.get('backup.test')?.tags;
@@ -105,14 +104,14 @@ describe('createDockerCloner', () => {
     daemon.publish('public.test', 'team/app', 'pin', { content: 'team/app:1' });
     daemon.publish('public.test', 'team/app', '1', { content: 'moved' });
 
-    const { digest } = await cloner.copy(request, signal, ignore);
+    const { digest } = await copyWithTags(cloner, request, ['1']);
 
     assert.equal(digest, daemon.registries.get('backup.test')?.tags.get('acme/app:1'));
     assert.ok(daemon.requests.some((line) => line.includes(`tag=${request.source.digest}`)));
   });
 
   it('sends the credentials of the side that is meant, odd characters included', async () => {
-    await cloner.copy(request, signal, ignore);
+    await copyWithTags(cloner, request, ['1']);
 
     const pushed = {
       username: 'acme',
@@ -153,7 +152,7 @@ describe('createDockerCloner', () => {
       response.writeHead(201).end();
     });
 
-    const { digest } = await cloner.copy(request, signal, ignore);
+    const { digest } = await copyWithTags(cloner, request, ['1']);
 
     assert.equal(digest, daemon.registries.get('backup.test')?.tags.get('acme/app:1'));
   });
@@ -176,7 +175,7 @@ describe('createDockerCloner', () => {
     it(`does not take ${what} for a success`, async () => {
       daemon.override(match, (_, response) => lines(response, items));
 
-      await assert.rejects(cloner.copy(request, signal, ignore), { code });
+      await assert.rejects(copyWithTags(cloner, request, ['1']), { code });
     });
   }
 
@@ -186,7 +185,7 @@ describe('createDockerCloner', () => {
       response.write('{"status":"Preparing"}\n', () => response.destroy());
     });
 
-    await assert.rejects(cloner.copy(request, signal, ignore), { name: 'CloneError' });
+    await assert.rejects(copyWithTags(cloner, request, ['1']), { name: 'CloneError' });
   });
 
   it('reports an error that comes in the middle of a 200', async () => {
@@ -198,7 +197,7 @@ describe('createDockerCloner', () => {
       ),
     );
 
-    await assert.rejects(cloner.copy(request, signal, ignore), {
+    await assert.rejects(copyWithTags(cloner, request, ['1']), {
       code: 'SOURCE_UNSUPPORTED',
       message:
         'public.test/team/app:1@' +
@@ -212,7 +211,7 @@ describe('createDockerCloner', () => {
       lines(response, [{ status: `1: digest: ${digest} size: 526` }]),
     );
 
-    assert.equal((await cloner.copy(request, signal, ignore)).digest, digest);
+    assert.equal((await copyWithTags(cloner, request, ['1'])).digest, digest);
   });
 
   it('refuses to call it one copy when two tags got different digests', async () => {
@@ -221,7 +220,7 @@ describe('createDockerCloner', () => {
       lines(response, [{ aux: { Digest: digests.shift() ?? '' } }]),
     );
 
-    await assert.rejects(cloner.copy(request, signal, ignore), { code: 'BACKUP_REFUSED' });
+    await assert.rejects(copyWithTags(cloner, request, ['1']), { code: 'BACKUP_REFUSED' });
   });
 
   it('ends a question that hangs, at the daemon too', async () => {

@@ -3,7 +3,12 @@ import { createClientPool } from '../../../lib/adapters/registry/client/client-p
 import { createRegistryCloner } from '../../../lib/adapters/registry/cloner.ts';
 import { createFindEndpoint } from '../../../lib/adapters/registry/http/endpoint.ts';
 import { createHttp } from '../../../lib/adapters/registry/http/http.ts';
-import type { BackupRepository, CopyRequest, CopyResult, ImageCloner } from '../../../lib/index.ts';
+import type {
+  BackupRepository,
+  CopiedImage,
+  CopyRequest,
+  ImageCloner,
+} from '../../../lib/index.ts';
 import {
   createMemoryRegistry,
   type MemoryRegistry,
@@ -11,6 +16,7 @@ import {
   type ServedRegistry,
   serveMemoryRegistry,
 } from '../../../lib/memory-registry/index.ts';
+import { copyWithTags } from '../../support/copy-with-tags.ts';
 
 /** A memory registry that is served. */
 export type Served = MemoryRegistry & ServedRegistry;
@@ -23,13 +29,19 @@ export interface Bench {
   /** What it would have slept. */
   readonly pauses: number[];
   /** Copies `source/PATH@digest` to `backup/acme/PATH`, under `first` and then `last`. */
-  copy(path: string, digest: string, options?: CopyOptions): Promise<CopyResult>;
+  copy(
+    path: string,
+    digest: string,
+    options?: CopyOptions,
+  ): Promise<Pick<CopiedImage, 'digest' | 'bytes' | 'warnings'>>;
   /** A repository of the backup. */
   repository(path: string): Promise<BackupRepository>;
   close(): Promise<void>;
 }
 
 interface CopyOptions extends Partial<CopyRequest> {
+  /** @default last */
+  readonly tags?: readonly string[];
   readonly signal?: AbortSignal;
   readonly onProgress?: Parameters<ImageCloner['copy']>[2];
 }
@@ -66,19 +78,20 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
     backup,
     cloner,
     pauses,
-    copy: (path, digest, { signal, onProgress, ...changes } = {}) =>
-      cloner.copy(
+    copy: (path, digest, { tags = ['last'], signal, onProgress, ...changes } = {}) =>
+      copyWithTags(
+        cloner,
         {
           source: { domain: source.host, path, tag: '1', digest },
           sourceAccess: { side: 'source' },
           target: { domain: backup.host, path: `acme/${path}` },
           targetAccess: { side: 'backup' },
           firstTag: 'first',
-          moreTags: () => ['last'],
           ...changes,
         },
-        signal ?? new AbortController().signal,
-        onProgress ?? ((): void => undefined),
+        tags,
+        signal,
+        onProgress,
       ),
     repository: (path) =>
       openBackupRepository(

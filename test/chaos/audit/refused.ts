@@ -34,7 +34,7 @@ const reasons: readonly (readonly [RegExp, Kinds])[] = [
     /does not let us read|refuses the credentials/,
     ['status-401', 'status-403', 'realm-stranger', 'corrupt', 'truncate', 'rotated'],
   ],
-  [/limits how often/, ['status-429']],
+  [/limits (how often|requests)/, ['status-429']],
   [/takes nothing that large/, ['status-413']],
   [/no space left/, ['status-507']],
   [/was not written by image-cloner/, ['status-404', 'status-403', 'lying-digest', 'status-401']],

@@ -174,18 +174,16 @@ describe('a hold that comes between the last look and the move', () => {
     let lateHold: (() => void) | undefined;
     const staged = stage(true, (cloner) => ({
       ...cloner,
-      copy: (request, ...rest) =>
-        cloner.copy(
-          {
-            ...request,
-            moreTags: async (digest) => {
-              const tags = await request.moreTags(digest);
-              lateHold?.();
-              return tags;
-            },
+      async copy(...asked) {
+        const copied = await cloner.copy(...asked);
+        return {
+          ...copied,
+          async writeTags(tags, within) {
+            lateHold?.();
+            await copied.writeTags(tags, within);
           },
-          ...rest,
-        ),
+        };
+      },
     }));
     for (const digest of [A, B]) {
       staged.cloner.put('nginx:1.27', digest);

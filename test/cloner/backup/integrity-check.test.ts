@@ -93,7 +93,7 @@ describe('a backup that has lost a layer', () => {
     assertIsWhole(stage, index);
     assert.deepEqual(
       stage.log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message),
-      ['the backup has lost parts of an image: it is copied again'],
+      ['the backup has lost parts of an image: copying it again'],
     );
   });
 
@@ -119,7 +119,7 @@ describe('a backup that has lost a layer', () => {
     assert.equal(allowed, false);
     assert.match(
       status?.message ?? '',
-      /its backup is not whole any more: the backup registry has lost parts of it$/,
+      /its backup is incomplete: the backup registry has lost parts of it$/,
     );
   });
 

@@ -192,7 +192,7 @@ describe('a private copy', () => {
     const gone = await send(start(bench), bench, 'other');
 
     const rule =
-      'its backup is private to the namespaces whose own pull secrets opened it, and "other" is none of them';
+      'its backup is private to the namespaces whose own pull secrets opened it, and "other" is not one of them';
     for (const { response } of [denied, gone]) {
       assert.equal(response.allowed, false);
       assert.equal(response.status?.code, 403);
@@ -478,7 +478,7 @@ describe('a backup that anybody can read', () => {
     assert.equal(response.allowed, false);
     assert.match(
       response.status?.message ?? '',
-      /^container "web": \S+\/team\/app:1 is private, and anybody can read \S+ in the backup: it is not copied there \(PRIVATE_TO_PUBLIC=deny\)$/,
+      /^container "web": \S+\/team\/app:1 is private and anonymous clients can read \S+ in the backup: make the backup private, or allow the copy with PRIVATE_TO_PUBLIC=allow$/,
     );
     assert.deepEqual(tagsOf(bench), marks(image, 'team').toSorted());
     assert.equal(bench.backup.store.manifest(repositoryOf(bench), image.digest), undefined);

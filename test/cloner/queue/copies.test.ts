@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Copies, type CopyKey, createCopies } from '../../../lib/cloner/queue/copies.ts';
-import { CloneError, type CopyResult } from '../../../lib/index.ts';
+import {
+  type Copies,
+  type CopyKey,
+  type CopyResult,
+  createCopies,
+} from '../../../lib/cloner/queue/copies.ts';
+import { CloneError } from '../../../lib/index.ts';
 
 const { signal: forever } = new AbortController();
-const result: CopyResult = { digest: 'sha256:d', bytes: 7 };
+const result: CopyResult = { digest: 'sha256:d', bytes: 7, warnings: [] };
 
 /** Work that ends when the test says so. */
 function createWork(): {
@@ -275,7 +280,7 @@ describe('createCopies for many', () => {
     time = 1_500;
     assert.throws(() => copies.start(controllers, next.work), {
       code: 'SOURCE_REFUSED',
-      message: 'quay.io did not serve x/y:1; tried 2 s ago, again in 1 s',
+      message: 'quay.io did not serve x/y:1; tried 2 s ago, next attempt in 1 s',
     });
     assert.equal(next.calls(), 0);
     time = 2_000;

@@ -97,10 +97,10 @@ describe('describeProgress of a copy that runs', () => {
 
 describe('describeProgress of a copy that waits', () => {
   const rows: readonly (readonly [CopyPlace, string, number])[] = [
-    [{ ahead: 0 }, 'next in line', 5],
-    [{ ahead: 1, expectedMs: 2_100 }, 'second in line, 1 copy before it', 3],
-    [{ ahead: 2, expectedMs: 99_000 }, 'third in line, 2 copies before it', 10],
-    [{ ahead: 639 }, 'number 640 in line, 639 copies before it', 5],
+    [{ ahead: 0 }, 'next in the queue', 5],
+    [{ ahead: 1, expectedMs: 2_100 }, 'second in the queue, 1 copy before it', 3],
+    [{ ahead: 2, expectedMs: 99_000 }, 'third in the queue, 2 copies before it', 10],
+    [{ ahead: 639 }, 'number 640 in the queue, 639 copies before it', 5],
   ];
   for (const [place, detail, retryAfterSeconds] of rows) {
     it(`says: ${detail}`, () => {

@@ -25,7 +25,7 @@ function stage(max: number): Stage {
 
 const isFull = (size: number, namespace: string): object => ({
   code: 'LINE_FULL',
-  message: `4 images are looked for at this moment, ${size} of them for namespace ${namespace}`,
+  message: `too many images at once: 4 are in progress, ${size} of them for namespace ${namespace}`,
   retryAfterMs: 2_000,
 });
 

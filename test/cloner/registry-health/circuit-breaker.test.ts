@@ -22,7 +22,7 @@ function stage(side: 'source' | 'backup' = 'source'): Stage {
   let time = 0;
   const breaker = createCircuitBreaker({ now: () => time });
   const ask: Stage['ask'] = (work, change) =>
-    breaker.ask(
+    breaker.call(
       {
         side,
         domain: 'docker.io',
@@ -77,7 +77,7 @@ describe('createCircuitBreaker', () => {
 
     await assert.rejects(ask(unasked), {
       code: 'SOURCE_UNAVAILABLE',
-      message: 'docker.io did not answer 2 s ago, asked again in 1 s',
+      message: 'docker.io did not answer 2 s ago, next attempt in 1 s',
       retryAfterMs: 800,
     });
   });
@@ -91,7 +91,7 @@ describe('createCircuitBreaker', () => {
 
     await assert.rejects(ask(unasked), {
       code: 'BACKUP_UNAVAILABLE',
-      message: 'the backup registry docker.io did not answer 0 s ago, asked again in 2 s',
+      message: 'the backup registry docker.io did not answer 0 s ago, next attempt in 2 s',
     });
   });
 
@@ -130,7 +130,7 @@ describe('createCircuitBreaker', () => {
     await settle();
 
     await assert.rejects(ask(unasked), {
-      message: 'docker.io gave no usable answer 3 s ago, and is being asked right now',
+      message: 'docker.io gave no usable answer 3 s ago, an attempt is running',
     });
     resolve('there');
     assert.equal(await probe, 'there');

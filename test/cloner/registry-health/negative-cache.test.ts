@@ -60,7 +60,7 @@ describe('createNegativeCache', () => {
     assert.equal(answer?.code, 'SOURCE_NOT_FOUND');
     assert.equal(
       answer.message,
-      'nginx:9 does not exist on docker.io; tried 12 s ago, again in 4 s',
+      'nginx:9 does not exist on docker.io; tried 12 s ago, next attempt in 4 s',
     );
     assert.equal(answer.retryAfterMs, 4_000);
   });
@@ -78,7 +78,7 @@ describe('createNegativeCache', () => {
       const memory = createNegativeCache({ now: () => time });
       const since = failTimes(10, memory, (ms) => (time = ms), new CloneError(code, 'no'));
       time = since + 29_999;
-      assert.match(memory.recall('nginx', false)?.message ?? '', /again in 1 s$/);
+      assert.match(memory.recall('nginx', false)?.message ?? '', /next attempt in 1 s$/);
       time = since + 30_000;
       assert.equal(memory.recall('nginx', false), undefined);
     }
@@ -91,7 +91,10 @@ describe('createNegativeCache', () => {
     time = 1_000;
     memory.remember('nginx', gone);
 
-    assert.match(memory.recall('nginx', false)?.message ?? '', /tried 1 s ago, again in 1 s$/);
+    assert.match(
+      memory.recall('nginx', false)?.message ?? '',
+      /tried 1 s ago, next attempt in 1 s$/,
+    );
   });
 
   it('forgets when it went well, and begins with two seconds again', () => {
@@ -103,7 +106,7 @@ describe('createNegativeCache', () => {
 
     memory.remember('nginx', gone);
 
-    assert.match(memory.recall('nginx', false)?.message ?? '', /again in 2 s$/);
+    assert.match(memory.recall('nginx', false)?.message ?? '', /next attempt in 2 s$/);
   });
 
   it('begins with two seconds again where nobody has asked for long', () => {
@@ -114,7 +117,7 @@ describe('createNegativeCache', () => {
 
     memory.remember('nginx', gone);
 
-    assert.match(memory.recall('nginx', false)?.message ?? '', /again in 2 s$/);
+    assert.match(memory.recall('nginx', false)?.message ?? '', /next attempt in 2 s$/);
   });
 
   it('holds no more than it may: the oldest is forgotten', () => {

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   createRateLimits,
-  type LimitedQuestion,
+  type LimitedCall,
 } from '../../../lib/cloner/registry-health/rate-limits.ts';
 import { CloneError } from '../../../lib/index.ts';
 
-const anonymous: LimitedQuestion = {
+const anonymous: LimitedCall = {
   domain: 'docker.io',
   access: { side: 'source' },
   timeoutMs: 0,
@@ -17,7 +17,7 @@ const credentials = { username: 'acme', password: 'p' };
 interface Stage {
   readonly at: (ms: number) => void;
   readonly slept: readonly number[];
-  ask(work: () => Promise<string>, change?: Partial<LimitedQuestion>): Promise<string>;
+  ask(work: () => Promise<string>, change?: Partial<LimitedCall>): Promise<string>;
 }
 
 /** A clock that moves with the sleep. */
@@ -36,7 +36,7 @@ function stage(): Stage {
       time = ms;
     },
     slept,
-    ask: (work, change) => limits.ask({ ...anonymous, ...change }, work),
+    ask: (work, change) => limits.call({ ...anonymous, ...change }, work),
   };
 }
 
@@ -57,7 +57,7 @@ describe('createRateLimits', () => {
     await assert.rejects(ask(unasked), {
       code: 'SOURCE_RATE_LIMITED',
       message:
-        'docker.io limits how often it may be asked, for 40 s more; who logs in with SOURCE_AUTH_FILE has a limit of his own',
+        'docker.io limits requests for 40 s more: authenticate (SOURCE_AUTH_FILE) to get a separate limit',
       retryAfterMs: 40_000,
     });
     at(41_000);
@@ -74,11 +74,11 @@ describe('createRateLimits', () => {
     );
 
     await assert.rejects(ask(unasked, own), {
-      message: 'docker.io limits how often it may be asked, for 10 min more',
+      message: 'docker.io limits requests for 10 min more',
     });
     await assert.rejects(ask(unasked, backup), {
       code: 'BACKUP_RATE_LIMITED',
-      message: 'the backup registry docker.io limits how often it may be asked, for 2 s more',
+      message: 'the backup registry docker.io limits requests for 2 s more',
     });
   });
 

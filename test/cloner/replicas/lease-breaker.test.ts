@@ -32,7 +32,7 @@ function stage(open?: () => Promise<LeaseStore>): Stage {
 }
 
 const forbidden =
-  'warn Leases of coordination.k8s.io may not be used in our namespace: each replica makes its own copies';
+  'warn Leases of coordination.k8s.io are forbidden in this namespace: each replica makes its own copies';
 const silent =
   'warn the API server does not answer for Leases: copies are made without, at worst twice';
 const shared = 'info copies are shared with the other replicas by Leases';

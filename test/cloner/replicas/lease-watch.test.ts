@@ -22,11 +22,11 @@ function stage(): {
 describe('createLeaseWatch', () => {
   it('knows nothing before it has looked', async () => {
     const { watch } = stage();
-    assert.deepEqual([watch.seen(target), watch.isFresh()], [undefined, false]);
+    assert.deepEqual([watch.get(target), watch.isFresh()], [undefined, false]);
 
     await watch.refresh();
 
-    assert.equal(watch.seen(target)?.holder, 'b');
+    assert.equal(watch.get(target)?.holder, 'b');
     assert.equal(watch.isFresh(), true);
   });
 
@@ -36,10 +36,10 @@ describe('createLeaseWatch', () => {
 
     await clock.advance(100_000);
 
-    assert.equal(watch.seen(target)?.isExpired, false);
+    assert.equal(watch.get(target)?.isExpired, false);
     assert.equal(watch.isFresh(), false);
     await watch.refresh();
-    assert.equal(watch.seen(target)?.isExpired, true);
+    assert.equal(watch.get(target)?.isExpired, true);
   });
 
   it('counts from the last change that it saw', async () => {
@@ -51,12 +51,12 @@ describe('createLeaseWatch', () => {
     await watch.refresh();
     await clock.advance(14_999);
     await watch.refresh();
-    assert.deepEqual([watch.seen(target)?.ageMs, watch.seen(target)?.isExpired], [14_999, false]);
+    assert.deepEqual([watch.get(target)?.ageMs, watch.get(target)?.isExpired], [14_999, false]);
 
     await clock.advance(1);
     await watch.refresh();
 
-    assert.equal(watch.seen(target)?.isExpired, true);
+    assert.equal(watch.get(target)?.isExpired, true);
   });
 
   it('looks once for all who wait', async () => {

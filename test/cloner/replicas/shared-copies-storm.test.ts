@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createCopies } from '../../../lib/cloner/queue/copies.ts';
+import { type CopyResult, createCopies } from '../../../lib/cloner/queue/copies.ts';
 import { type SharedCopies, shareCopies } from '../../../lib/cloner/replicas/shared-copies.ts';
-import {
-  CloneError,
-  type CopyResult,
-  type LeaseAnswer,
-  type LeaseStore,
-} from '../../../lib/index.ts';
+import { CloneError, type LeaseAnswer, type LeaseStore } from '../../../lib/index.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { createMemoryLeases } from '../../support/memory-leases.ts';
 import { createMemoryLog } from '../../support/memory-log.ts';
@@ -121,8 +116,8 @@ async function storm(seed: number): Promise<void> {
         replica.running.delete(copy);
       }
     };
-    const find = (): Promise<CopyResult | undefined> =>
-      Promise.resolve(held.has(id) ? { digest, bytes: 0, isElsewhere: true } : undefined);
+    const find = (): Promise<string | undefined> =>
+      Promise.resolve(held.has(id) ? digest : undefined);
     try {
       replica.copies
         .start({ target, sourceDigest: digest }, work, find)
@@ -141,7 +136,7 @@ async function storm(seed: number): Promise<void> {
   function end({ running }: Replica, isWell: boolean): void {
     for (const { target, digest, end: ended } of running) {
       if (isWell) held.add(`${target}@${digest}`);
-      if (isWell) ended.resolve({ digest, bytes: 1 });
+      if (isWell) ended.resolve({ digest, bytes: 1, warnings: [] });
       else ended.reject(new CloneError('SOURCE_UNAVAILABLE', 'gone'));
     }
   }

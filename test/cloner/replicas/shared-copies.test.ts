@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type CopyKey, createCopies } from '../../../lib/cloner/queue/copies.ts';
+import { type CopyKey, type CopyResult, createCopies } from '../../../lib/cloner/queue/copies.ts';
 import { type SharedCopies, shareCopies } from '../../../lib/cloner/replicas/shared-copies.ts';
-import { CloneError, type CopyProgress, type CopyResult } from '../../../lib/index.ts';
+import { CloneError, type CopyProgress } from '../../../lib/index.ts';
 import { createFakeClock, type FakeClock, settle } from '../../support/fake-clock.ts';
 import { createMemoryLeases, type MemoryLeases } from '../../support/memory-leases.ts';
 import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
@@ -13,8 +13,8 @@ const key = (change: Partial<CopyKey> = {}): CopyKey => ({
   sourceDigest: 'sha256:a',
   ...change,
 });
-const copied: CopyResult = { digest: 'sha256:a', bytes: 7 };
-const elsewhere: CopyResult = { digest: 'sha256:a', bytes: 0, isElsewhere: true };
+const copied: CopyResult = { digest: 'sha256:a', bytes: 7, warnings: [] };
+const elsewhere: CopyResult = { digest: 'sha256:a', bytes: 0, warnings: [], isElsewhere: true };
 const forty: CopyProgress = { phase: 'copy', doneBytes: 40, totalBytes: 100 };
 const { signal: forever } = new AbortController();
 
@@ -88,7 +88,7 @@ function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
           },
           () => {
             looks += 1;
-            return Promise.resolve(held.has(sourceDigest) ? elsewhere : undefined);
+            return Promise.resolve(held.has(sourceDigest) ? sourceDigest : undefined);
           },
         );
       },

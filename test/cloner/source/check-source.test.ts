@@ -61,7 +61,7 @@ describe('createCheckSource', () => {
       digest: 'sha256:d',
       isIndex: false,
       access: { side: 'source', credentials: undefined },
-      openedBy: 'anybody',
+      openedBy: 'anonymous',
     });
   });
 
@@ -228,7 +228,7 @@ describe('createCheckSource', () => {
       assert(answer.status === 'rejected' && answer.reason instanceof CloneError);
       assert.equal(
         answer.reason.message,
-        'reg.test gave no usable answer 1 s ago, asked again in 2 s',
+        'reg.test gave no usable answer 1 s ago, next attempt in 2 s',
       );
     }
     time = 2_000;
@@ -266,7 +266,8 @@ describe('createCheckSource', () => {
 
       await assert.rejects(check(image, controllers), {
         code: 'SOURCE_NOT_FOUND',
-        message: 'reg.test/team/app:1 does not exist on reg.test; tried 2 s ago, again in 1 s',
+        message:
+          'reg.test/team/app:1 does not exist on reg.test; tried 2 s ago, next attempt in 1 s',
       });
       assert.equal(asked(), 1);
       at(2_000);
@@ -308,7 +309,7 @@ describe('createCheckSource', () => {
       await assert.rejects(check(other, ask), {
         code: 'SOURCE_RATE_LIMITED',
         message:
-          'reg.test limits how often it may be asked, for 40 s more; who logs in with SOURCE_AUTH_FILE has a limit of his own',
+          'reg.test limits requests for 40 s more: authenticate (SOURCE_AUTH_FILE) to get a separate limit',
       });
       assert.equal(asked, 1);
     });

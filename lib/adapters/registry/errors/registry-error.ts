@@ -74,6 +74,7 @@ export function toCloneError(error: unknown, { side, image }: Attempt): unknown 
   return new CloneError(registryCode(side, error.reason), describe(error, { side, image }), {
     cause: error,
     retryAfterMs,
+    isTransient: error.isTransient,
   });
 }
 

@@ -294,8 +294,8 @@ describe('copyImage', () => {
     const image = seed(bench.source, 'app:1', makeImage({ layers: [shared, bytes(300)] }));
 
     const copies = await Promise.all([
-      bench.copy('app', image.digest, { firstTag: 'one', moreTags: () => ['a'] }),
-      bench.copy('app', image.digest, { firstTag: 'two', moreTags: () => ['b'] }),
+      bench.copy('app', image.digest, { firstTag: 'one', tags: ['a'] }),
+      bench.copy('app', image.digest, { firstTag: 'two', tags: ['b'] }),
     ]);
 
     assert.equal(bench.backup.requests.count({ method: 'PUT', kind: 'upload' }), 3);
@@ -537,7 +537,7 @@ describe('copyImage', () => {
       const copied = await bench.copy('app', digest);
 
       assert.deepEqual(copied.warnings, [
-        `${bench.source.host}/app:1@${digest}: 1 layers are not in the backup: their owner forbids it`,
+        `${bench.source.host}/app:1@${digest}: 1 layers are not in the backup: their licence forbids redistribution`,
       ]);
       assert.equal(bench.backup.store.manifest('acme/app', 'last')?.digest, digest);
       assert.deepEqual(forgottenUploads(bench.backup), []);
@@ -561,7 +561,7 @@ describe('copyImage', () => {
 
       const copied = await bench.copy('app', image.digest);
 
-      assert.equal(copied.warnings, undefined);
+      assert.deepEqual(copied.warnings, []);
       assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
     });
   });

@@ -52,7 +52,7 @@ describe('copyReferrers', () => {
 
     const copied = await bench.copy('app', image.digest);
 
-    assert.equal(copied.warnings, undefined);
+    assert.deepEqual(copied.warnings, []);
     for (const suffix of ['sig', 'att', 'sbom']) {
       const tag = `${referrersTag(image.digest)}.${suffix}`;
       assert.deepEqual(walk(bench.backup, 'acme/app', tag), walk(bench.source, 'app', tag));
@@ -76,7 +76,7 @@ describe('copyReferrers', () => {
 
       const copied = await bench.copy('app', image.digest);
 
-      assert.equal(copied.warnings, undefined);
+      assert.deepEqual(copied.warnings, []);
       for (const { digest } of [sbom, bundle]) {
         assert.deepEqual(walk(bench.backup, 'acme/app', digest), walk(bench.source, 'app', digest));
       }
@@ -112,7 +112,7 @@ describe('copyReferrers', () => {
 
     const copied = await bench.copy('app', image.digest);
 
-    assert.equal(copied.warnings, undefined);
+    assert.deepEqual(copied.warnings, []);
     const fallback = bench.backup.store.manifest('acme/app', referrersTag(image.digest));
     assert.deepEqual(fallback?.content.children, [sbom.digest]);
   });
@@ -121,7 +121,7 @@ describe('copyReferrers', () => {
     const bench = await open({ source: { referrers: false } });
     seed(bench.source, 'app:1', image);
 
-    assert.equal((await bench.copy('app', image.digest)).warnings, undefined);
+    assert.deepEqual((await bench.copy('app', image.digest)).warnings, []);
   });
 
   for (const status of [400, 404, 405, 501]) {
@@ -130,7 +130,7 @@ describe('copyReferrers', () => {
       seed(bench.source, 'app:1', image);
       bench.source.faults.add(on('GET', 'referrers'), answer(status));
 
-      assert.equal((await bench.copy('app', image.digest)).warnings, undefined);
+      assert.deepEqual((await bench.copy('app', image.digest)).warnings, []);
     });
   }
 
@@ -139,7 +139,7 @@ describe('copyReferrers', () => {
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(({ path }) => path.includes('/manifests/sha256-'), answer(403));
 
-    assert.equal((await bench.copy('app', image.digest)).warnings, undefined);
+    assert.deepEqual((await bench.copy('app', image.digest)).warnings, []);
   });
 
   const failures = [

@@ -10,7 +10,7 @@ describe('isAboutBackup', () => {
     { said: `${denied} reg.test does not let us read ${image}: it is private`, expected: false },
     { said: `${denied} ${image} does not exist on reg.test`, expected: false },
     { said: `${denied} the backup registry b.test refuses the credentials`, expected: true },
-    { said: `${denied} b.test/x:1 exists in the backup but was not written by us`, expected: true },
+    { said: `${denied} b.test/x:1 exists in the backup and was not written by us`, expected: true },
   ];
   for (const { said, expected } of cases) {
     it(`says ${expected} of "${said.slice(denied.length + 1)}"`, () => {

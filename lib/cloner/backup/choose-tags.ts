@@ -1,0 +1,133 @@
+import { CloneError, isFailureOf } from '../../errors.ts';
+import { formatReference, type Reference } from '../../image/reference.ts';
+import { generationTag, isGenerationTag, moveTag } from '../../image/tags.ts';
+import type { CheckedSource } from '../source/index.ts';
+import { findHold } from './hold.ts';
+import {
+  type BackupQuery,
+  type BackupState,
+  hasGenerationTag,
+  isCopyOf,
+  readTag,
+} from './read-backup.ts';
+
+/** A copy whose content is in the backup, and whose tags are to be chosen. */
+interface TagChoice extends BackupQuery {
+  readonly source: Reference;
+  readonly checked: CheckedSource;
+  /** What the tag held before the copy. */
+  readonly state: BackupState;
+  /** Whether the plain tag is meant to move. */
+  readonly movesPlainTag: boolean;
+  readonly adoptExisting: boolean;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+}
+
+interface ChosenTags {
+  /** In the order of writing; readers use the last one. */
+  readonly tags: readonly string[];
+  /** A digest of another tool that is about to lose the plain tag, and needs a generation tag first. */
+  readonly adopted?: string;
+}
+
+/**
+ * Chooses the tags of a copy with `digest` right before they are written: while layers were copied the source, a rollback or another
+ * process may have moved the plain tag. See lib/decisions/0001-tag-scheme-and-generations.md.
+ */
+export async function chooseTags(choice: TagChoice, digest: string): Promise<ChosenTags> {
+  const { cloner, backup, state, checked, source, movesPlainTag, wallClock } = choice;
+  const { tag } = backup;
+  if (!cloner.keepsDigest) await assertGenerationFree(choice, digest);
+  const generation = cloner.keepsDigest ? [] : [generationTag(tag, digest)];
+  if (!movesPlainTag || (await findHold(choice)) !== undefined) return { tags: generation };
+  const from = await readTag(choice, tag);
+  if (from === undefined || from === digest) return { tags: [...generation, tag] };
+  const moved = [...generation, moveTag(tag, { at: wallClock(), from }), tag];
+  if (from === state.digest && checked.isRemembered !== true) {
+    return { tags: (await hasSourceReturned(choice, from)) ? generation : moved };
+  }
+  // Another process moved the tag since the source was checked, perhaps to the very image of the source.
+  if (source.digest !== undefined || from === checked.digest) return { tags: generation };
+  const isOurs = await hasGenerationTag(choice, from);
+  assertMovable(backup, { digest: from, isOurs }, choice.adoptExisting);
+  if (!isOurs) return { tags: moved, adopted: from };
+  // The other process most likely checked the source later: a slow copy must not move the tag back.
+  return { tags: (await readSourceAgain(choice)) === checked.digest ? moved : generation };
+}
+
+/** Whether a pinned source gets the plain tag: there is none, and the source's own tag resolves to that digest. */
+export async function canTakePlainTag(
+  query: BackupQuery,
+  source: Reference,
+  { access, digest }: CheckedSource,
+): Promise<boolean> {
+  if (source.digest === undefined) return true;
+  if ((await readTag(query, query.backup.tag)) !== undefined) return false;
+  if ((await findHold(query)) !== undefined) return false;
+  const { domain, path, tag } = source;
+  if (tag === undefined) return true;
+  return (
+    (await query.cloner.resolve({ domain, path, tag }, access, query.signal))?.digest === digest
+  );
+}
+
+/** Throws when the tag was written by another tool and adoption is off, or is the generation tag of another tag. */
+export function assertMovable(
+  { domain, path, tag }: BackupQuery['backup'],
+  state: BackupState,
+  adoptExisting: boolean,
+): void {
+  if (state.digest === undefined) return;
+  const name = formatReference({ domain, path, tag });
+  if (isGenerationTag(tag, state.digest)) {
+    throw new CloneError(
+      'BACKUP_GENERATION_LOST',
+      `${name} in the backup keeps an older generation of another tag: it is not overwritten`,
+    );
+  }
+  if (!state.isOurs && !adoptExisting) {
+    throw new CloneError(
+      'BACKUP_NOT_OURS',
+      `${name} exists in the backup and was not written by image-cloner: give the backups a namespace of their own (REGISTRY_NAMESPACE) or set ADOPT_EXISTING=true`,
+    );
+  }
+}
+
+/** Throws when the generation tag holds another digest with the same first 12 digits; such a pair can be made on purpose. */
+export async function assertGenerationFree(query: BackupQuery, digest: string): Promise<void> {
+  const { domain, path, tag } = query.backup;
+  const generation = generationTag(tag, digest);
+  const kept = await readTag(query, generation);
+  if (kept === undefined || kept === digest) return;
+  throw new CloneError(
+    'BACKUP_GENERATION_LOST',
+    `${formatReference({ domain, path, tag: generation })} in the backup keeps another image, whose digest has the same first digits: it is not overwritten`,
+  );
+}
+
+/**
+ * Whether the source went back, while the copy ran, to what the tag holds. Reviews since then had nothing to do, so no review would
+ * move the tag back.
+ */
+async function hasSourceReturned(choice: TagChoice, held: string): Promise<boolean> {
+  const now = await readSourceAgain(choice);
+  return now !== undefined && now !== choice.checked.digest && (await isCopyOf(choice, held, now));
+}
+
+/** What the source's tag resolves to now; `undefined` when it is gone or the source does not say. */
+async function readSourceAgain({
+  cloner,
+  signal,
+  source: { domain, path, tag },
+  checked: { access },
+}: TagChoice): Promise<string | undefined> {
+  try {
+    const image = { domain, path, ...(tag !== undefined && { tag }) };
+    return (await cloner.resolve(image, access, signal, { isFresh: true }))?.digest;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isFailureOf('source', error)) return undefined;
+    throw error;
+  }
+}

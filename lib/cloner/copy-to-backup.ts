@@ -1,0 +1,101 @@
+import { CloneError, isFailureOf } from '../errors.ts';
+import { formatReference } from '../image/reference.ts';
+import {
+  type BackupWrite,
+  findCopy,
+  type GuardBackup,
+  type PrivateCopies,
+  tagGeneration,
+  writeBackup,
+} from './backup/index.ts';
+import { type CloneTask, type PendingCopy, type UsableBackup, waitForCopy } from './clone-task.ts';
+import { type CopyResult, describeProgress, type Find } from './queue/index.ts';
+import type { CheckedSource } from './source/index.ts';
+import type { StartCopy } from './start-copy.ts';
+
+/** Makes the backup hold a source that exists, under tags of image-cloner. */
+export type CopyToBackup = (
+  task: CloneTask,
+  checked: CheckedSource,
+  options: {
+    /** The backup holds that digest, and lacks only the generation tag. */
+    readonly isCurrent: boolean;
+    readonly warnings: readonly string[];
+  },
+) => Promise<UsableBackup | PendingCopy>;
+
+export interface CopyToBackupDeps {
+  readonly startCopy: StartCopy;
+  readonly guardBackup: GuardBackup;
+  readonly privateCopies: PrivateCopies;
+}
+
+/** For a replica that looks whether another one made the copy: the review that waits for it may be gone. */
+const findTimeoutMs = 30_000;
+/** A backup that is up answers within it. */
+const minAnswerMs = 1_000;
+
+export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
+  const { startCopy, guardBackup, privateCopies } = deps;
+
+  return async (task, checked, { isCurrent, warnings }) => {
+    const { source, backup, access, state } = task;
+    const opened = { source, checked, namespace: task.pod?.namespace };
+    const write = async (write: BackupWrite): Promise<CopyResult> => {
+      if (isCurrent && state.digest !== undefined) return await tagGeneration(write, state.digest);
+      await privateCopies.markBeforeCopy(write, opened);
+      return await writeBackup(write, source, checked, state);
+    };
+    const find: Find = (signal) => {
+      const cloner = guardBackup({ ...task, remainingMs: () => findTimeoutMs });
+      return findCopy({ cloner, backup, access, signal }, source, checked.digest);
+    };
+    try {
+      const purpose = isCurrent ? 'mark' : source.digest === undefined ? 'move' : 'pin';
+      const credentialNamespace = checked.openedBy === 'workload' ? task.pod?.namespace : undefined;
+      const copy = startCopy(
+        { ...task, credentialNamespace },
+        checked.digest,
+        purpose,
+        write,
+        find,
+      );
+      const copied = await waitForCopy(copy, task);
+      // A namespace that waited for another one's copy has opened the image, too.
+      if (copied === undefined || !(await isAdmitted(task, opened, copied.digest))) {
+        return { status: 'pending', ...describeProgress(copy) };
+      }
+      return {
+        digest: copied.digest,
+        bytes: copied.bytes,
+        result: isCurrent || copied.isElsewhere === true ? 'present' : 'copied',
+        warnings: [...warnings, ...copied.warnings],
+      };
+    } catch (error) {
+      if (!isCurrent || state.digest === undefined || !isUntaggable(error)) throw error;
+      const unused = `${formatReference(backup)} was not written by image-cloner: not used when the source is gone`;
+      return { digest: state.digest, result: 'present', warnings: [...warnings, unused] };
+    }
+  };
+
+  /** `false` when no time was left to ask the backup: it is not to blame for that, and the next review has more. */
+  async function isAdmitted(
+    task: CloneTask,
+    opened: Parameters<PrivateCopies['admit']>[1],
+    digest: string,
+  ): Promise<boolean> {
+    const hadTime = task.remainingMs() >= minAnswerMs;
+    try {
+      await privateCopies.admit(task.query, opened, digest);
+      return true;
+    } catch (error) {
+      if (hadTime || !isFailureOf('backup', error, ['UNAVAILABLE'])) throw error;
+      return false;
+    }
+  }
+}
+
+/** The docker daemon can give the image no second tag without changing its digest; the image itself is right. */
+function isUntaggable(error: unknown): boolean {
+  return error instanceof CloneError && error.code === 'BACKUP_GENERATION_LOST';
+}
