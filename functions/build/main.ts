@@ -1,6 +1,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
-import { seal } from './seal.ts';
+import { seal } from './finalize-bundle.ts';
 
 /** The entrances that go into the image. */
 const entrances = ['webhook', 'clone', 'backfill', 'restore', 'generations'];

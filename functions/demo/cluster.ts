@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { request } from 'node:https';
-import { type PatchOperation, parseAnswer } from './answer.ts';
 import { applyPatch } from './json-patch.ts';
+import { type PatchOperation, parseAnswer } from './review-response.ts';
 
 /** The part of an API server that matters here, and of kubectl, which comes back when it is told to. */
 export interface Cluster {

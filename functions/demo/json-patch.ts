@@ -1,4 +1,4 @@
-import type { PatchOperation } from './answer.ts';
+import type { PatchOperation } from './review-response.ts';
 
 /** Applies `test`, `add` and `replace` of RFC 6902 to a copy of an object, as the API server does. */
 export function applyPatch(object: object, patch: readonly PatchOperation[]): object {

@@ -4,8 +4,8 @@ import { parseArgs } from 'node:util';
 import { stringify } from 'yaml';
 import { makeImage, makeIndex, seed } from '../../lib/memory-registry/index.ts';
 import { type Created, createCluster, toReview } from './cluster.ts';
-import { createNarrator } from './narrator.ts';
-import { openStage, type Stage } from './stage.ts';
+import { openStage, type Stage } from './environment.ts';
+import { createNarrator } from './printer.ts';
 
 const layerBytes = 4 * 1024 * 1024;
 const image = 'library/nginx:1.27';

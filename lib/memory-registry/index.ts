@@ -28,6 +28,6 @@ export {
   makeReferrer,
   makeSignature,
   referrersTag,
-} from './images/images.ts';
+} from './images/make-image.ts';
 export { seed } from './images/seed.ts';
 export { type ServedRegistry, serveMemoryRegistry } from './serve.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { parseAnswer } from '../../functions/demo/answer.ts';
+import { parseAnswer } from '../../functions/demo/review-response.ts';
 import { createAuthDir } from './support/auth-dir.ts';
 import { type DockerDaemon, startDockerDaemon } from './support/docker-daemon.ts';
 import { manifestTypes, type Registry, startRegistry } from './support/docker-registry.ts';

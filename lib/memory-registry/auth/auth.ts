@@ -1,5 +1,5 @@
 import { type Exchange, type Middleware, originOf } from '../http/exchange.ts';
-import { fail } from '../http/failure.ts';
+import { fail } from '../http/responses.ts';
 import { tokenPath } from '../http/target.ts';
 import { type Access, covers, formatScope, requiredAccess } from './access.ts';
 import { createTokens, type Tokens } from './tokens.ts';

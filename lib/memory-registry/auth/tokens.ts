@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readBody } from '../http/body.ts';
 import type { Exchange, Handler } from '../http/exchange.ts';
-import { fail } from '../http/failure.ts';
 import { respondJson } from '../http/json-response.ts';
+import { fail } from '../http/responses.ts';
 import { type Access, formatScope, parseScopes } from './access.ts';
 import { type Identity, parseBasic, type Users } from './users.ts';
 

@@ -1,5 +1,5 @@
 import type { Exchange, Middleware } from '../http/exchange.ts';
-import { type FailureCode, fail } from '../http/failure.ts';
+import { type FailureCode, fail } from '../http/responses.ts';
 
 /** The connection ends without a word. In the process, the request is rejected as `fetch` would reject it. */
 export function dropConnection(): Middleware {

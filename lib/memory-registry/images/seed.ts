@@ -1,5 +1,5 @@
 import type { MemoryRegistry } from '../app.ts';
-import type { Image } from './images.ts';
+import type { Image } from './make-image.ts';
 
 /** Puts an image, with all that it needs, into the store as `library/nginx:1.27`; without a tag, by digest only. */
 export function seed({ store }: Pick<MemoryRegistry, 'store'>, name: string, image: Image): Image {

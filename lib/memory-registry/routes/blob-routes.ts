@@ -1,6 +1,6 @@
 import { isDigest } from '../../image/digest.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { fail, failRoute } from '../http/failure.ts';
+import { fail, failRoute } from '../http/responses.ts';
 import type { Bytes } from '../images/digest.ts';
 import type { Store, StoredBlob } from '../storage/store.ts';
 

@@ -1,7 +1,7 @@
 import { isDigest } from '../../image/digest.ts';
 import { readBody } from '../http/body.ts';
 import { type Exchange, originOf } from '../http/exchange.ts';
-import { fail, failRoute } from '../http/failure.ts';
+import { fail, failRoute } from '../http/responses.ts';
 import { isByDigest } from '../http/target.ts';
 import { type Bytes, toDigest } from '../images/digest.ts';
 import { type ManifestContent, manifestTypes, parseManifest } from '../images/manifest.ts';

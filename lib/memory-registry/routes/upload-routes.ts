@@ -1,6 +1,6 @@
 import { isDigest } from '../../image/digest.ts';
 import { type Exchange, originOf } from '../http/exchange.ts';
-import { fail, failRoute } from '../http/failure.ts';
+import { fail, failRoute } from '../http/responses.ts';
 import type { Bytes } from '../images/digest.ts';
 import type { Store } from '../storage/store.ts';
 import { parseUploadState } from '../storage/upload-state.ts';

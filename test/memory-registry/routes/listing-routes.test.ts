@@ -5,7 +5,7 @@ import {
   makeImage,
   makeReferrer,
   seed,
-} from '../../lib/memory-registry/index.ts';
+} from '../../../lib/memory-registry/index.ts';
 
 const sbomType = 'application/spdx+json';
 

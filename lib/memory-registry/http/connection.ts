@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import type { Wire } from './http/exchange.ts';
+import type { Wire } from './exchange.ts';
 
 /** The node response under a hono request. */
 export function createWire(outgoing: ServerResponse): Wire {

@@ -1,7 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { type Bytes, toDigest, toJsonBytes } from './digest.ts';
+import { createNoise, createTar } from './layer.ts';
 import { type Descriptor, manifestTypes } from './manifest.ts';
-import { createNoise, createTar } from './tar.ts';
 
 type Format = 'oci' | 'docker';
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { seal } from '../../../functions/build/seal.ts';
+import { seal } from '../../../functions/build/finalize-bundle.ts';
 
 describe('seal', () => {
   let dir: string;
