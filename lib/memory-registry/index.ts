@@ -29,5 +29,5 @@ export {
   makeSignature,
   referrersTag,
 } from './images/make-image.ts';
-export { seed } from './images/seed.ts';
 export { type ServedRegistry, serveMemoryRegistry } from './serve.ts';
+export { seed } from './storage/store.ts';

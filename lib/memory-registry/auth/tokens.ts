@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { readBody } from '../http/body.ts';
-import type { Exchange, Handler } from '../http/exchange.ts';
-import { respondJson } from '../http/json-response.ts';
-import { fail } from '../http/responses.ts';
+import { type Exchange, type Handler, readBody } from '../http/exchange.ts';
+import { fail, respondJson } from '../http/responses.ts';
 import { type Access, formatScope, parseScopes } from './access.ts';
 import { type Identity, parseBasic, type Users } from './users.ts';
 

@@ -1,4 +1,4 @@
-import { respondJson } from './json-response.ts';
+import { toJsonBytes } from '../images/digest.ts';
 
 /** The codes of distribution 2.8.2 (registry/api/v2/errors.go, registry/api/errcode/register.go) with their statuses and words. */
 const failures = {
@@ -51,6 +51,27 @@ export function failRoute(
     headers: {
       'content-type': 'text/plain; charset=utf-8',
       'content-length': String(text.length),
+      ...headers,
+    },
+  });
+}
+
+interface JsonResponseOptions {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** As `Response.json`, with the length: a HEAD of it says how long it would be. */
+export function respondJson(
+  value: unknown,
+  { status = 200, headers = {} }: JsonResponseOptions = {},
+): Response {
+  const bytes = toJsonBytes(value);
+  return new Response(bytes, {
+    status,
+    headers: {
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': String(bytes.length),
       ...headers,
     },
   });

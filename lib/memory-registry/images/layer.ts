@@ -1,8 +1,19 @@
 import { createCipheriv, createHash } from 'node:crypto';
-import type { Bytes } from './digest.ts';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { type Bytes, toDigest } from './digest.ts';
+
+export function toLayer(bytes: number, seed: string): Bytes {
+  return gzipSync(createTar('data', createNoise(seed, bytes)), { level: 1 });
+}
+
+/** The digest of a layer before it was compressed. */
+export function toDiffId(layer: Bytes): string {
+  const isGzip = layer[0] === 0x1f && layer[1] === 0x8b;
+  return toDigest(isGzip ? gunzipSync(layer) : layer);
+}
 
 /** A tar archive (ustar) of one file: the least that an image layer can be unpacked from. */
-export function createTar(name: string, content: Uint8Array): Bytes {
+function createTar(name: string, content: Uint8Array): Bytes {
   const header = Buffer.alloc(512);
   header.write(name, 0);
   header.write(`${octal(0o644, 7)}\0${octal(0, 7)}\0${octal(0, 7)}\0`, 100);
@@ -16,7 +27,7 @@ export function createTar(name: string, content: Uint8Array): Bytes {
 }
 
 /** Bytes that do not compress, the same for the same seed. */
-export function createNoise(seed: string, bytes: number): Bytes {
+function createNoise(seed: string, bytes: number): Bytes {
   const key = createHash('sha256').update(seed).digest();
   const cipher = createCipheriv('aes-256-ctr', key, Buffer.alloc(16));
   return Uint8Array.from(cipher.update(Buffer.alloc(bytes)));

@@ -1,6 +1,5 @@
-import { gunzipSync, gzipSync } from 'node:zlib';
 import { type Bytes, toDigest, toJsonBytes } from './digest.ts';
-import { createNoise, createTar } from './layer.ts';
+import { toDiffId, toLayer } from './layer.ts';
 import { type Descriptor, manifestTypes } from './manifest.ts';
 
 type Format = 'oci' | 'docker';
@@ -198,10 +197,6 @@ function toPlatform(platform: string): Platform {
   return { architecture, os, ...(variant !== undefined && { variant }) };
 }
 
-function toLayer(bytes: number, seed: string): Bytes {
-  return gzipSync(createTar('data', createNoise(seed, bytes)), { level: 1 });
-}
-
 function toConfig(platform: string, layers: readonly Bytes[], seed: string): Bytes {
   return toJsonBytes({
     ...toPlatform(platform),
@@ -209,10 +204,4 @@ function toConfig(platform: string, layers: readonly Bytes[], seed: string): Byt
     rootfs: { type: 'layers', diff_ids: layers.map(toDiffId) },
     history: layers.map(() => ({ created: '2026-01-01T00:00:00Z', created_by: 'image-cloner' })),
   });
-}
-
-/** The digest of a layer before it was compressed. */
-function toDiffId(layer: Bytes): string {
-  const isGzip = layer[0] === 0x1f && layer[1] === 0x8b;
-  return toDigest(isGzip ? gunzipSync(layer) : layer);
 }

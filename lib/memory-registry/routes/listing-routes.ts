@@ -1,7 +1,6 @@
 import { isDigest } from '../../image/digest.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { respondJson } from '../http/json-response.ts';
-import { fail, failRoute } from '../http/responses.ts';
+import { fail, failRoute, respondJson } from '../http/responses.ts';
 import { manifestTypes } from '../images/manifest.ts';
 import type { Store } from '../storage/store.ts';
 

@@ -1,6 +1,5 @@
 import { isDigest } from '../../image/digest.ts';
-import { readBody } from '../http/body.ts';
-import { type Exchange, originOf } from '../http/exchange.ts';
+import { type Exchange, originOf, readBody } from '../http/exchange.ts';
 import { fail, failRoute } from '../http/responses.ts';
 import { isByDigest } from '../http/target.ts';
 import { type Bytes, toDigest } from '../images/digest.ts';

@@ -1,7 +1,6 @@
 import type { Tokens } from '../auth/tokens.ts';
 import type { Exchange, Handler } from '../http/exchange.ts';
-import { respondJson } from '../http/json-response.ts';
-import { failRoute } from '../http/responses.ts';
+import { failRoute, respondJson } from '../http/responses.ts';
 import type { Store } from '../storage/store.ts';
 import { serveBlob } from './blob-routes.ts';
 import { listReferrers, listRepositories, listTags } from './listing-routes.ts';

@@ -3,8 +3,7 @@ import { type Exchange, originOf } from '../http/exchange.ts';
 import { fail, failRoute } from '../http/responses.ts';
 import type { Bytes } from '../images/digest.ts';
 import type { Store } from '../storage/store.ts';
-import { parseUploadState } from '../storage/upload-state.ts';
-import type { UploadSession } from '../storage/uploads.ts';
+import { parseUploadState, type UploadSession } from '../storage/uploads.ts';
 
 const octetStream = 'application/octet-stream';
 

@@ -1,4 +1,5 @@
 import { type Bytes, toDigest } from '../images/digest.ts';
+import type { Image } from '../images/make-image.ts';
 import { type ManifestContent, parseManifest } from '../images/manifest.ts';
 import { createUploads, type Uploads } from './uploads.ts';
 
@@ -114,6 +115,18 @@ export function createStore(): Store {
       return repository.manifests.delete(reference);
     },
   };
+}
+
+/** Puts an image, with all that it needs, into the store as `library/nginx:1.27`; without a tag, by digest only. */
+export function seed({ store }: { readonly store: Store }, name: string, image: Image): Image {
+  const [repository = '', tag] = name.split(':');
+  const put = ({ mediaType, bytes, blobs, children }: Image, tag?: string): void => {
+    for (const child of children) put(child);
+    for (const blob of blobs) store.putBlob(repository, blob.bytes);
+    store.putManifest(repository, { mediaType, bytes }, tag);
+  };
+  put(image, tag);
+  return image;
 }
 
 function toBlob(bytes: Bytes): StoredBlob {

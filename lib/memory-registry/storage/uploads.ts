@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
+import * as v from 'valibot';
 import { type Bytes, toDigest } from '../images/digest.ts';
-import { formatUploadState } from './upload-state.ts';
 
 /** One upload between its POST and its last PUT. */
 export interface UploadSession {
@@ -76,4 +76,30 @@ function createSession(repository: string, uuid: string, end: () => void): OpenS
       return { digest, size, chunks };
     },
   };
+}
+
+/** What the `_state` of an upload's Location says. */
+interface UploadState {
+  readonly uuid: string;
+  readonly repository: string;
+  readonly offset: number;
+}
+
+const stateSchema = v.object({ uuid: v.string(), repository: v.string(), offset: v.number() });
+
+/** Base64 with its padding, like distribution's: a client that mangles the query is found out. */
+function formatUploadState({ uuid, repository, offset }: UploadState): string {
+  const text = JSON.stringify({ uuid, repository, offset });
+  const withPadding = text.length % 3 === 0 ? `${text} ` : text;
+  return Buffer.from(withPadding).toString('base64');
+}
+
+/** The inverse, or `undefined` for what we never said. */
+export function parseUploadState(text: string): UploadState | undefined {
+  try {
+    return v.parse(stateSchema, JSON.parse(Buffer.from(text, 'base64').toString()));
+  } catch {
+    // Cut off, mangled on its way, or not there.
+    return undefined;
+  }
 }
