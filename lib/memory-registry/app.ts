@@ -1,15 +1,12 @@
 import type { HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
-import { type AuthOptions, createAuth } from './auth/auth.ts';
-import type { Tokens } from './auth/tokens.ts';
-import { createFaults, type Faults } from './faults/faults.ts';
-import { createWire } from './http/connection.ts';
-import { compose, type Exchange, type Middleware } from './http/exchange.ts';
-import { parseTarget } from './http/target.ts';
-import type { Bytes } from './images/digest.ts';
+import { type AuthOptions, createAuth, type Tokens } from './auth/index.ts';
+import { createFaults, type Faults } from './faults/index.ts';
+import { compose, createWire, type Exchange, type Middleware, parseTarget } from './http/index.ts';
+import type { Bytes } from './images/index.ts';
 import { createRequestLog, type RequestLog } from './request-log.ts';
-import { createProtocol } from './routes/protocol.ts';
-import { createStore, type Store } from './storage/store.ts';
+import { createProtocol } from './routes/index.ts';
+import { createStore, type Store } from './storage/index.ts';
 
 export interface MemoryRegistryOptions {
   /** Whether it has the referrers API of OCI 1.1. @default true */

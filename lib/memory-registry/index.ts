@@ -3,23 +3,21 @@ export {
   type MemoryRegistry,
   type MemoryRegistryOptions,
 } from './app.ts';
-export { on } from './faults/faults.ts';
 export {
   answer,
-  createHold,
-  dropConnection,
-  redirect,
-  refuseMount,
-  rejectUpload,
-} from './faults/request-faults.ts';
-export {
   changeHeaders,
   changeLocation,
   corruptBody,
+  createHold,
   createTrickle,
   cutBody,
+  dropConnection,
   lieAboutLength,
-} from './faults/response-faults.ts';
+  on,
+  redirect,
+  refuseMount,
+  rejectUpload,
+} from './faults/index.ts';
 export {
   emptyConfig,
   type Image,
@@ -28,6 +26,6 @@ export {
   makeReferrer,
   makeSignature,
   referrersTag,
-} from './images/make-image.ts';
+} from './images/index.ts';
 export { type ServedRegistry, serveMemoryRegistry } from './serve.ts';
-export { seed } from './storage/store.ts';
+export { seed } from './storage/index.ts';

@@ -1,5 +1,4 @@
-import type { Middleware } from './http/exchange.ts';
-import type { TargetKind } from './http/target.ts';
+import type { Middleware, TargetKind } from './http/index.ts';
 
 /** One request that came, whatever became of it. */
 interface RequestRecord {

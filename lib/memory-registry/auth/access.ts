@@ -1,4 +1,4 @@
-import type { Exchange } from '../http/exchange.ts';
+import type { Exchange } from '../http/index.ts';
 
 export type Action = 'pull' | 'push' | 'delete' | '*';
 

@@ -1,6 +1,4 @@
-import { type Exchange, type Middleware, originOf } from '../http/exchange.ts';
-import { fail } from '../http/responses.ts';
-import { tokenPath } from '../http/target.ts';
+import { type Exchange, fail, type Middleware, originOf, tokenPath } from '../http/index.ts';
 import { type Access, covers, formatScope, requiredAccess } from './access.ts';
 import { createTokens, type Tokens } from './tokens.ts';
 import { createUsers, parseBasic, type UserOptions, type Users } from './users.ts';

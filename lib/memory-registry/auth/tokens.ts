@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Exchange, type Handler, readBody } from '../http/exchange.ts';
-import { fail, respondJson } from '../http/responses.ts';
+import { type Exchange, fail, type Handler, readBody, respondJson } from '../http/index.ts';
 import { type Access, formatScope, parseScopes } from './access.ts';
 import { type Identity, parseBasic, type Users } from './users.ts';
 

@@ -1,5 +1,4 @@
-import type { Exchange, Middleware } from '../http/exchange.ts';
-import type { TargetKind } from '../http/target.ts';
+import type { Exchange, Middleware, TargetKind } from '../http/index.ts';
 
 /** What a fault is chosen by. */
 interface FaultRequest {

@@ -1,5 +1,4 @@
-import type { Exchange, Middleware } from '../http/exchange.ts';
-import { type FailureCode, fail } from '../http/responses.ts';
+import { type Exchange, type FailureCode, fail, type Middleware } from '../http/index.ts';
 
 /** The connection ends without a word. In the process, the request is rejected as `fetch` would reject it. */
 export function dropConnection(): Middleware {

@@ -1,4 +1,4 @@
-import type { Middleware } from '../http/exchange.ts';
+import type { Middleware } from '../http/index.ts';
 import { connectionLost } from './request-faults.ts';
 
 type Chunks = AsyncIterable<Uint8Array>;

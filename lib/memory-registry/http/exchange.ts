@@ -1,4 +1,4 @@
-import type { Bytes } from '../images/digest.ts';
+import type { Bytes } from '../images/index.ts';
 import type { Target } from './target.ts';
 
 /** The connection under a request, where there is one: a registry that is called in the process has none. */

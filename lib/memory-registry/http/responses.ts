@@ -1,4 +1,4 @@
-import { toJsonBytes } from '../images/digest.ts';
+import { toJsonBytes } from '../images/index.ts';
 
 /** The codes of distribution 2.8.2 (registry/api/v2/errors.go, registry/api/errcode/register.go) with their statuses and words. */
 const failures = {

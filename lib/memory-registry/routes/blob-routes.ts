@@ -1,8 +1,7 @@
 import { isDigest } from '../../image/digest.ts';
-import type { Exchange } from '../http/exchange.ts';
-import { fail, failRoute } from '../http/responses.ts';
-import type { Bytes } from '../images/digest.ts';
-import type { Store, StoredBlob } from '../storage/store.ts';
+import { type Exchange, fail, failRoute } from '../http/index.ts';
+import type { Bytes } from '../images/index.ts';
+import type { Store, StoredBlob } from '../storage/index.ts';
 
 interface Place {
   readonly repository: string;

@@ -1,8 +1,7 @@
 import { isDigest } from '../../image/digest.ts';
-import type { Exchange } from '../http/exchange.ts';
-import { fail, failRoute, respondJson } from '../http/responses.ts';
-import { manifestTypes } from '../images/manifest.ts';
-import type { Store } from '../storage/store.ts';
+import { type Exchange, fail, failRoute, respondJson } from '../http/index.ts';
+import { manifestTypes } from '../images/index.ts';
+import type { Store } from '../storage/index.ts';
 
 /** `/v2/_catalog`. */
 export function listRepositories(store: Store, exchange: Exchange): Response {

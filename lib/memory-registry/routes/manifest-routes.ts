@@ -1,10 +1,13 @@
 import { isDigest } from '../../image/digest.ts';
-import { type Exchange, originOf, readBody } from '../http/exchange.ts';
-import { fail, failRoute } from '../http/responses.ts';
-import { isByDigest } from '../http/target.ts';
-import { type Bytes, toDigest } from '../images/digest.ts';
-import { type ManifestContent, manifestTypes, parseManifest } from '../images/manifest.ts';
-import type { Store, StoredManifest } from '../storage/store.ts';
+import { type Exchange, fail, failRoute, isByDigest, originOf, readBody } from '../http/index.ts';
+import {
+  type Bytes,
+  type ManifestContent,
+  manifestTypes,
+  parseManifest,
+  toDigest,
+} from '../images/index.ts';
+import type { Store, StoredManifest } from '../storage/index.ts';
 
 /** What readers and writers of manifests must be able to rely on (distribution-spec "Pushing Manifests"). */
 const maxManifestBytes = 4 * 1024 * 1024;

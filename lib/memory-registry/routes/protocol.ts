@@ -1,7 +1,6 @@
-import type { Tokens } from '../auth/tokens.ts';
-import type { Exchange, Handler } from '../http/exchange.ts';
-import { failRoute, respondJson } from '../http/responses.ts';
-import type { Store } from '../storage/store.ts';
+import type { Tokens } from '../auth/index.ts';
+import { type Exchange, failRoute, type Handler, respondJson } from '../http/index.ts';
+import type { Store } from '../storage/index.ts';
 import { serveBlob } from './blob-routes.ts';
 import { listReferrers, listRepositories, listTags } from './listing-routes.ts';
 import { serveManifest } from './manifest-routes.ts';

@@ -1,9 +1,7 @@
 import { isDigest } from '../../image/digest.ts';
-import { type Exchange, originOf } from '../http/exchange.ts';
-import { fail, failRoute } from '../http/responses.ts';
-import type { Bytes } from '../images/digest.ts';
-import type { Store } from '../storage/store.ts';
-import { parseUploadState, type UploadSession } from '../storage/uploads.ts';
+import { type Exchange, fail, failRoute, originOf } from '../http/index.ts';
+import type { Bytes } from '../images/index.ts';
+import { parseUploadState, type Store, type UploadSession } from '../storage/index.ts';
 
 const octetStream = 'application/octet-stream';
 

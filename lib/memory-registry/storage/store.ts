@@ -1,6 +1,10 @@
-import { type Bytes, toDigest } from '../images/digest.ts';
-import type { Image } from '../images/make-image.ts';
-import { type ManifestContent, parseManifest } from '../images/manifest.ts';
+import {
+  type Bytes,
+  type Image,
+  type ManifestContent,
+  parseManifest,
+  toDigest,
+} from '../images/index.ts';
 import { createUploads, type Uploads } from './uploads.ts';
 
 export interface StoredBlob {

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import * as v from 'valibot';
-import { type Bytes, toDigest } from '../images/digest.ts';
+import { type Bytes, toDigest } from '../images/index.ts';
 
 /** One upload between its POST and its last PUT. */
 export interface UploadSession {

@@ -1,0 +1,21 @@
+/**
+ * Faults that a test adds to chosen requests: lost connections, wrong headers, truncated bodies, delays.
+ * A fault changes the exchange only; the store keeps the true bytes.
+ */
+export { createFaults, type Faults, on } from './faults.ts';
+export {
+  answer,
+  createHold,
+  dropConnection,
+  redirect,
+  refuseMount,
+  rejectUpload,
+} from './request-faults.ts';
+export {
+  changeHeaders,
+  changeLocation,
+  corruptBody,
+  createTrickle,
+  cutBody,
+  lieAboutLength,
+} from './response-faults.ts';
