@@ -62,7 +62,7 @@ async function tell({ source, backup, url, ca }: Stage): Promise<void> {
   good(`the copy has moved with it, and the old generation is still there: ${tags()}`);
 
   title('4. The public registry is switched off');
-  await source.served.goAway();
+  await source.served.close();
   command('kubectl apply -f web-4.yaml');
   const last = await create();
   for (const text of last.warnings) warning(text);
@@ -94,7 +94,7 @@ async function tell({ source, backup, url, ca }: Stage): Promise<void> {
 
 /** Stays up until Ctrl-C. */
 async function keep({ source, url, dir }: Stage): Promise<void> {
-  await source.served.comeBack();
+  await source.served.reopen();
   const file = join(dir, 'review.json');
   await writeFile(file, JSON.stringify(toReview(deployment(`${source.served.host}/${image}`))));
   title('Your turn (Ctrl-C ends it)');

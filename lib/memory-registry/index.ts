@@ -1,3 +1,7 @@
+/**
+ * A distribution registry in memory, for the demo and the tests, with faults that a test can add.
+ * It shares no code with the registry client, so the two check each other.
+ */
 export {
   createMemoryRegistry,
   type MemoryRegistry,
@@ -5,6 +9,7 @@ export {
 } from './app.ts';
 export {
   answer,
+  changeContentLength,
   changeHeaders,
   changeLocation,
   corruptBody,
@@ -12,7 +17,6 @@ export {
   createTrickle,
   cutBody,
   dropConnection,
-  lieAboutLength,
   on,
   redirect,
   refuseMount,

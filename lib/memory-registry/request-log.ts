@@ -1,18 +1,18 @@
 import type { Middleware, TargetKind } from './http/index.ts';
 
-/** One request that came, whatever became of it. */
+/** One received request, with or without a response. */
 interface RequestRecord {
   readonly method: string;
-  /** With its query. */
+  /** Path and query. */
   readonly path: string;
   readonly kind: TargetKind;
   readonly repository?: string;
   readonly headers: Headers;
-  /** Absent while there is no answer, and where none was sent. */
+  /** Absent until the response starts, and if the connection is dropped. */
   readonly status?: number;
-  /** Bytes of the body that were read. */
+  /** Body bytes received. */
   readonly bytesIn: number;
-  /** Bytes of the body that were sent. */
+  /** Body bytes sent. */
   readonly bytesOut: number;
 }
 
@@ -23,17 +23,17 @@ interface RequestFilter {
 }
 
 export interface RequestLog {
-  /** In the order they came; those that fit the filter. */
+  /** Matching requests in order of arrival. */
   readonly list: (filter?: RequestFilter) => readonly RequestRecord[];
   readonly count: (filter?: RequestFilter) => number;
-  /** How many of each: `{ 'GET blob': 3, 'PUT manifest': 1 }`. */
+  /** Requests by method and kind: `{ 'GET blob': 3, 'PUT manifest': 1 }`. */
   readonly tally: () => Readonly<Record<string, number>>;
   readonly bytesIn: () => number;
   readonly bytesOut: () => number;
-  readonly forget: () => void;
+  readonly clear: () => void;
 }
 
-/** A log, and the middleware that writes it. */
+/** Creates a request log and the middleware that writes it. */
 export function createRequestLog(): { readonly log: RequestLog; readonly record: Middleware } {
   const records: { -readonly [Key in keyof RequestRecord]: RequestRecord[Key] }[] = [];
 
@@ -53,8 +53,8 @@ export function createRequestLog(): { readonly log: RequestLog; readonly record:
       entry.bytesIn += bytes;
     });
     const response = await next({ ...exchange, body: counted });
-    if (response === exchange.wire?.answered) {
-      const sent = exchange.wire.sent();
+    if (response === exchange.connection?.alreadySent) {
+      const sent = exchange.connection.sent();
       if (sent !== undefined) Object.assign(entry, { status: sent.status, bytesOut: sent.bytes });
       return response;
     }
@@ -85,7 +85,7 @@ export function createRequestLog(): { readonly log: RequestLog; readonly record:
       },
       bytesIn: () => records.reduce((sum, entry) => sum + entry.bytesIn, 0),
       bytesOut: () => records.reduce((sum, entry) => sum + entry.bytesOut, 0),
-      forget: () => {
+      clear: () => {
         records.length = 0;
       },
     },

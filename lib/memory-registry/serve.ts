@@ -6,11 +6,11 @@ import type { MemoryRegistry } from './app.ts';
 
 export interface ServeOptions {
   readonly registry: Pick<MemoryRegistry, 'app'>;
-  /** @default any that is free */
+  /** @default a free port */
   readonly port?: number;
   /** Address to listen on, and host of `url`. @default 127.0.0.1 */
   readonly hostname?: string;
-  /** PEM. @default plain http */
+  /** PEM. @default plain HTTP */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
 
@@ -19,12 +19,10 @@ export interface ServedRegistry {
   readonly host: string;
   /** `http://127.0.0.1:40123`. */
   readonly url: string;
-  /** Ends it for good, open connections too. */
+  /** Stops listening and closes open connections, in the middle of a response if need be. The contents stay. */
   readonly close: () => Promise<void>;
-  /** Nobody listens any more, and nobody hears the end of what was being said. */
-  readonly goAway: () => Promise<void>;
-  /** Listens again on the same port, with all that it held. */
-  readonly comeBack: () => Promise<void>;
+  /** Listens again on the same port with the same contents. */
+  readonly reopen: () => Promise<void>;
 }
 
 /** Serves a memory registry on loopback. */
@@ -33,36 +31,36 @@ export async function serveMemoryRegistry(options: ServeOptions): Promise<Served
   const listener = getRequestListener(registry.app.fetch, { overrideGlobalObjects: false });
   const server: Server = tls === undefined ? createServer() : createTlsServer(tls);
   server.on('request', (incoming, outgoing) => void listener(incoming, outgoing));
-  // A request may be held, or trickle, for as long as a test likes.
+  // A fault may hold or slow down a request for any time.
   server.requestTimeout = 0;
-  // Node's 5 s would close a pooled connection just when its client reaches for it.
+  // Node's default of 5 s can close a pooled connection at the moment its client reuses it.
   server.keepAliveTimeout = 0;
   await listen(server, port, hostname);
   const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the registry has no port');
+  if (address === null || typeof address === 'string') {
+    throw new Error('memory registry cannot be served: the listening socket has no port');
+  }
 
   const host = `${hostname}:${address.port}`;
-  const stop = async (): Promise<void> => {
-    if (!server.listening) return;
-    const closed = once(server, 'close');
-    server.close();
-    server.closeAllConnections();
-    await closed;
-  };
   return {
     host,
     url: `${tls === undefined ? 'http' : 'https'}://${host}`,
-    close: stop,
-    goAway: stop,
-    comeBack: async () => {
+    close: async () => {
+      if (!server.listening) return;
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+    reopen: async () => {
       if (!server.listening) await listen(server, address.port, hostname);
     },
   };
 }
 
 async function listen(server: Server, port: number, hostname: string): Promise<void> {
+  // `once` rejects if the server emits an error first.
   const listening = once(server, 'listening');
   server.listen(port, hostname);
-  // Rejects with the server's error, where there is one.
   await listening;
 }

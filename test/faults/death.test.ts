@@ -70,8 +70,8 @@ describe('a process that dies', () => {
                 if (registry === scene[side]) asked += 1;
                 if (asked <= last) return await next(exchange);
                 if (asked === last + 1 && registry === scene[side]) await next(exchange);
-                exchange.wire?.destroy();
-                return exchange.wire?.answered ?? new Response();
+                exchange.connection?.destroy();
+                return exchange.connection?.alreadySent ?? new Response();
               },
             ),
           );
@@ -103,11 +103,11 @@ describe('a process that dies', () => {
                 left -= chunk.length;
                 if (left <= 0) break;
               }
-              exchange.wire?.destroy();
+              exchange.connection?.destroy();
             }
             await next({ ...exchange, body: cut() }).catch(() => undefined);
-            exchange.wire?.destroy();
-            return exchange.wire?.answered ?? new Response();
+            exchange.connection?.destroy();
+            return exchange.connection?.alreadySent ?? new Response();
           },
         );
         await scene.apply();

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import {
   answer,
+  changeContentLength,
   changeHeaders,
   corruptBody,
   createHold,
   cutBody,
   dropConnection,
-  lieAboutLength,
   makeImage,
   on,
   redirect,
@@ -103,13 +103,13 @@ describe('what a person reads when the source', () => {
     [
       'says that a layer is shorter than it is',
       layer,
-      lieAboutLength(77),
+      changeContentLength(77),
       `public.test did not serve ${exact}: reading a layer: it is not as long as the manifest says`,
     ],
     [
       'says that a layer is longer than it is',
       layer,
-      lieAboutLength(1_000_000),
+      changeContentLength(1_000_000),
       `public.test did not serve ${exact}: reading a layer: it is not as long as the manifest says`,
     ],
     [

@@ -169,11 +169,11 @@ describe('functions/clone/main.ts', () => {
   });
 
   it('says that a copy stands in for its source', async () => {
-    await source.goAway();
+    await source.close();
 
     const { code, stdout } = await run([`${source.host}/app:1`]);
 
-    await source.comeBack();
+    await source.reopen();
     assert.equal(code, 0);
     assert.match(stdout, /: there already\n {2}using the backup of \S+: /);
     assert.match(stdout, /^1 images: 1 from the backup$/m);

@@ -31,7 +31,7 @@ async function open(): Promise<{
   seed(backup, `acme/app:1.${hexOf(old)}`, old);
   seed(backup, `acme/app:1.${hexOf(current)}`, current);
   seed(backup, 'acme/app:1', current);
-  backup.requests.forget();
+  backup.requests.clear();
   return {
     bench: opened,
     keeper: {
@@ -217,7 +217,7 @@ describe('release', () => {
   it('overwrites the hold, and deletes nothing', async () => {
     const { bench, keeper, held } = await open();
     await rollBack(keeper, old.digest);
-    bench.backup.requests.forget();
+    bench.backup.requests.clear();
 
     assert.equal(await release(keeper), old.digest);
 
@@ -234,7 +234,7 @@ describe('release', () => {
     assert.equal(await release(keeper), undefined);
     await rollBack(keeper, old.digest);
     await release(keeper);
-    bench.backup.requests.forget();
+    bench.backup.requests.clear();
 
     assert.equal(await release(keeper), undefined);
     assert.deepEqual(written(bench), []);

@@ -41,7 +41,7 @@ export function createSample(options: MemoryRegistryOptions = {}): MemoryRegistr
 }
 
 /** Begins an upload and gives its Location, ready for a query. */
-export async function beginUpload({ app }: MemoryRegistry, repository = 'app'): Promise<URL> {
+export async function startUpload({ app }: MemoryRegistry, repository = 'app'): Promise<URL> {
   const response = await app.request(`/v2/${repository}/blobs/uploads/`, { method: 'POST' });
   return new URL(response.headers.get('location') ?? '');
 }

@@ -13,9 +13,9 @@ describe('serveMemoryRegistry', () => {
     const isGone = { name: 'TypeError', message: 'fetch failed' };
 
     assert.equal(await get(), 200);
-    await served.goAway();
+    await served.close();
     await assert.rejects(get(), isGone);
-    await served.comeBack();
+    await served.reopen();
     assert.equal(await get(), 200);
     await served.close();
     await assert.rejects(get(), isGone);

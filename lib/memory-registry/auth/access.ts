@@ -2,14 +2,14 @@ import type { Exchange } from '../http/index.ts';
 
 export type Action = 'pull' | 'push' | 'delete' | '*';
 
-/** A right that a request needs, or a token gives. */
+/** Actions on one resource that a request needs or a token grants. */
 export interface Access {
   readonly type: 'repository' | 'registry';
   readonly name: string;
   readonly actions: readonly Action[];
 }
 
-/** What a request needs, as distribution sees it (registry/handlers/app.go `appendAccessRecords`). */
+/** The access that a request needs, as in distribution (registry/handlers/app.go `appendAccessRecords`). */
 export function requiredAccess({ method, target, url }: Exchange): readonly Access[] {
   if (target.kind === 'catalog') return [{ type: 'registry', name: 'catalog', actions: ['*'] }];
   if (!('repository' in target)) return [];
@@ -18,7 +18,7 @@ export function requiredAccess({ method, target, url }: Exchange): readonly Acce
   return from === null ? [own] : [own, toRepository(from, ['pull'])];
 }
 
-/** Cancelling an upload is a DELETE, too: whoever may push may not do it. */
+/** Cancelling an upload is a DELETE, so push access does not include it. */
 function toActions(method: string): readonly Action[] {
   if (method === 'GET' || method === 'HEAD') return ['pull'];
   return method === 'DELETE' ? ['delete'] : ['pull', 'push'];
@@ -28,12 +28,12 @@ function toRepository(name: string, actions: readonly Action[]): Access {
   return { type: 'repository', name, actions };
 }
 
-/** `repository:library/nginx:pull,push`. */
+/** Formats a scope: `repository:library/nginx:pull,push`. */
 export function formatScope({ type, name, actions }: Access): string {
   return `${type}:${name}:${actions.join(',')}`;
 }
 
-/** Reads scopes that are separated by spaces; what is none of ours is left out, as if it were refused. */
+/** Parses scopes separated by spaces. An unknown resource type or action is dropped, so it is not granted. */
 export function parseScopes(text: string): readonly Access[] {
   return text.split(' ').flatMap((scope): Access[] => {
     const [, type = '', name = '', actions = ''] =
@@ -43,7 +43,7 @@ export function parseScopes(text: string): readonly Access[] {
   });
 }
 
-/** Whether what was granted covers what is needed. */
+/** Whether `granted` includes every action of `needed`. */
 export function covers(granted: readonly Access[], needed: Access): boolean {
   return needed.actions.every((action) =>
     granted.some(

@@ -1,34 +1,33 @@
 import { randomUUID } from 'node:crypto';
-import { type Exchange, fail, type Handler, readBody, respondJson } from '../http/index.ts';
+import { type Exchange, type Handler, readBody, respondError, respondJson } from '../http/index.ts';
 import { type Access, formatScope, parseScopes } from './access.ts';
 import { type Identity, parseBasic, type Users } from './users.ts';
 
-/** A token that was given out. */
 interface IssuedToken {
   readonly token: string;
   readonly user: Identity;
-  /** What was asked for: `repository:library/nginx:pull`. */
-  readonly asked: readonly string[];
+  /** The requested scopes: `repository:library/nginx:pull`. */
+  readonly requested: readonly string[];
   readonly granted: readonly Access[];
   readonly expiresAtMs: number;
 }
 
 export interface TokenOptions {
   readonly service: string;
-  /** What `expires_in` says, and how long it is true. */
+  /** Lifetime of a token, sent as `expires_in`. */
   readonly expiresInSeconds: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
 export interface Tokens {
-  /** GET and POST of the token endpoint (distribution:docs/content/spec/auth/token.md, oauth.md). */
+  /** Handles GET and POST of the token endpoint (distribution docs/content/spec/auth/token.md, oauth.md). */
   readonly endpoint: Handler;
-  /** The token behind an `Authorization: Bearer` header, unless it has expired. */
+  /** The token of an `Authorization: Bearer` header, unless it is expired or unknown. */
   readonly find: (header: string | null) => IssuedToken | undefined;
-  /** Every token that was given out, in that order. */
+  /** Every issued token, oldest first, expired ones included. */
   readonly list: () => readonly IssuedToken[];
-  /** All of them have expired. */
+  /** Expires every token. */
   readonly expire: () => void;
 }
 
@@ -41,23 +40,23 @@ interface TokenRequest {
   readonly wantsRefreshToken: boolean;
 }
 
-/** A token service of our own. Tokens are opaque: only we read them. */
+/** Creates the token service of a registry. Its tokens are opaque. */
 export function createTokens(users: Users, options: TokenOptions): Tokens {
   const issued: IssuedToken[] = [];
   const live = new Map<string, IssuedToken>();
   const refreshTokens = new Map<string, Identity>();
 
   const issue = ({ user, service, scopes, wantsRefreshToken }: TokenRequest): Response => {
-    // A client that forgets the service would be given a useless token elsewhere.
+    // Strict, because other token services issue an unusable token if `service` is missing.
     if (service !== options.service) return new Response('unknown service\n', { status: 400 });
-    const asked = parseScopes(scopes.join(' '));
-    // Less than was asked for is still a 200: only the registry says no.
-    const granted = asked.map((access) => users.grant(user, access));
+    const requested = parseScopes(scopes.join(' '));
+    // A grant smaller than requested is still a 200; the registry rejects the request later.
+    const granted = requested.map((access) => users.grant(user, access));
     const { expiresInSeconds, now } = options;
     const token = {
       token: randomUUID(),
       user,
-      asked: asked.map(formatScope),
+      requested: requested.map(formatScope),
       granted,
       expiresAtMs: now() + expiresInSeconds * 1000,
     };
@@ -78,13 +77,15 @@ export function createTokens(users: Users, options: TokenOptions): Tokens {
   return {
     endpoint: async (exchange) => {
       const { method } = exchange;
-      if (method !== 'GET' && method !== 'POST') return fail('UNSUPPORTED');
+      if (method !== 'GET' && method !== 'POST') return respondError('UNSUPPORTED');
       const request =
         method === 'GET'
-          ? readQuery(exchange, users)
-          : await readForm(exchange, users, refreshTokens);
+          ? parseTokenQuery(exchange, users)
+          : await readTokenForm(exchange, users, refreshTokens);
       if (request !== undefined) return issue(request);
-      return fail('UNAUTHORIZED', { headers: { 'www-authenticate': 'Basic realm="token"' } });
+      return respondError('UNAUTHORIZED', {
+        headers: { 'www-authenticate': 'Basic realm="token"' },
+      });
     },
     find: (header) => {
       const [, text = ''] = /^bearer +(\S+)$/i.exec(header ?? '') ?? [];
@@ -96,8 +97,8 @@ export function createTokens(users: Users, options: TokenOptions): Tokens {
   };
 }
 
-/** `undefined` for somebody who is not who he says. */
-function readQuery({ url, headers }: Exchange, users: Users): TokenRequest | undefined {
+/** Parses a GET of the token endpoint; `undefined` if the credentials are wrong. */
+function parseTokenQuery({ url, headers }: Exchange, users: Users): TokenRequest | undefined {
   const { searchParams } = url;
   const request = {
     service: searchParams.get('service'),
@@ -107,10 +108,11 @@ function readQuery({ url, headers }: Exchange, users: Users): TokenRequest | und
   const header = headers.get('authorization');
   if (header === null) return { ...request, user: undefined };
   const { name, password } = parseBasic(header) ?? { name: '', password: '' };
-  return users.isUser(name, password) ? { ...request, user: name } : undefined;
+  return users.isPasswordOf(name, password) ? { ...request, user: name } : undefined;
 }
 
-async function readForm(
+/** Reads a POST of the token endpoint; `undefined` if the credentials are wrong. */
+async function readTokenForm(
   { body }: Exchange,
   users: Users,
   refreshTokens: ReadonlyMap<string, Identity>,
@@ -126,7 +128,7 @@ async function readForm(
     const user = refreshTokens.get(text('refresh_token'));
     return user === undefined ? undefined : { ...request, user };
   }
-  const isUser =
-    text('grant_type') === 'password' && users.isUser(text('username'), text('password'));
-  return isUser ? { ...request, user: text('username') } : undefined;
+  const isAuthenticated =
+    text('grant_type') === 'password' && users.isPasswordOf(text('username'), text('password'));
+  return isAuthenticated ? { ...request, user: text('username') } : undefined;
 }

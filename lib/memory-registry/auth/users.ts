@@ -1,44 +1,43 @@
 import type { Access, Action } from './access.ts';
 
 export interface UserOptions {
-  /** Passwords by name, as in an htpasswd file. */
+  /** Passwords by user name, as in an htpasswd file. */
   readonly users: Readonly<Record<string, string>>;
-  /** Whether everybody may pull from the repository. @default no one */
+  /** Whether anonymous clients may pull from the repository. @default they may not */
   readonly isPublic?: (repository: string) => boolean;
-  /** What a user may do. @default everything */
+  /** Whether a user may perform the action. @default every user may */
   readonly allows?: (user: string, repository: string, action: Action) => boolean;
 }
 
-/** Who somebody is: a user's name, `undefined` for nobody in particular. */
+/** A user name, or `undefined` for an anonymous client. */
 export type Identity = string | undefined;
 
 export interface Users {
-  /** Whether this is the password of that user. */
-  readonly isUser: (name: string, password: string) => boolean;
-  /** The part of what is asked for that is given. */
-  readonly grant: (who: Identity, asked: Access) => Access;
+  readonly isPasswordOf: (name: string, password: string) => boolean;
+  /** The requested access, reduced to the allowed actions. */
+  readonly grant: (user: Identity, requested: Access) => Access;
 }
 
-/** Users, and what they and everybody else may do. */
+/** Creates the users and their access rules. */
 export function createUsers(options: UserOptions): Users {
   const { users, isPublic = () => false, allows = () => true } = options;
   const passwords = new Map(Object.entries(users));
-  const isAllowed = (who: Identity, { type, name }: Access, action: Action): boolean => {
-    if (type === 'registry') return who !== undefined;
+  const isAllowed = (user: Identity, { type, name }: Access, action: Action): boolean => {
+    if (type === 'registry') return user !== undefined;
     return (
-      (action === 'pull' && isPublic(name)) || (who !== undefined && allows(who, name, action))
+      (action === 'pull' && isPublic(name)) || (user !== undefined && allows(user, name, action))
     );
   };
   return {
-    isUser: (name, password) => passwords.get(name) === password,
-    grant: (who, asked) => ({
-      ...asked,
-      actions: asked.actions.filter((action) => isAllowed(who, asked, action)),
+    isPasswordOf: (name, password) => passwords.get(name) === password,
+    grant: (user, requested) => ({
+      ...requested,
+      actions: requested.actions.filter((action) => isAllowed(user, requested, action)),
     }),
   };
 }
 
-/** User and password of an `Authorization: Basic` header. The password may have colons. */
+/** Parses an `Authorization: Basic` header. The password may contain colons. */
 export function parseBasic(
   header: string | null,
 ): { readonly name: string; readonly password: string } | undefined {

@@ -1,9 +1,9 @@
-import type { Exchange, Middleware, TargetKind } from '../http/index.ts';
+import { compose, type Exchange, type Middleware, type TargetKind } from '../http/index.ts';
 
-/** What a fault is chosen by. */
+/** The properties of a request that a fault can match on. */
 interface FaultRequest {
   readonly method: string;
-  /** With its query. */
+  /** Path and query. */
   readonly path: string;
   readonly kind: TargetKind;
   readonly headers: Headers;
@@ -12,38 +12,39 @@ interface FaultRequest {
 export type FaultMatch = (request: FaultRequest) => boolean;
 
 interface FaultOptions {
-  /** After so many requests all is well again. @default never */
+  /** How many requests the fault applies to. @default every one */
   readonly times?: number;
-  /** Whether requests that would be refused with 401 count, too. @default false */
+  /** Whether the fault applies before authentication. @default false, so a 401 does not count */
   readonly beforeAuth?: boolean;
 }
 
 interface Fault {
-  /** How many requests it has met. */
+  /** How many requests the fault has applied to. */
   readonly hits: () => number;
+  /** Removes the fault. */
   readonly end: () => void;
 }
 
-/** What goes wrong at a registry. */
+/** The active faults of a registry. */
 export interface Faults {
-  /** From now on `fault` stands before what `match` chooses; the fault that was added first is the outermost. */
+  /** Applies `fault` to the requests that `match` selects; the fault added first is the outermost. */
   readonly add: (match: FaultMatch, fault: Middleware, options?: FaultOptions) => Fault;
-  /** All is well again. What is held stays held. */
+  /** Removes all faults. A held request stays held. */
   readonly clear: () => void;
 }
 
 interface Rule extends Fault {
   readonly beforeAuth: boolean;
-  readonly meets: (exchange: Exchange) => boolean;
+  readonly matches: (exchange: Exchange) => boolean;
   readonly fault: Middleware;
 }
 
-/** Chooses by method and by what the path names: `on('GET', 'blob')`. */
+/** Matches requests by method and kind of resource: `on('GET', 'blob')`. */
 export function on(method: string, kind: TargetKind): FaultMatch {
   return (request) => request.method === method && request.kind === kind;
 }
 
-/** No faults yet, and the two places where they stand. */
+/** Creates an empty set of faults and the two middlewares that apply them. */
 export function createFaults(): {
   readonly faults: Faults;
   readonly beforeAuth: Middleware;
@@ -53,16 +54,10 @@ export function createFaults(): {
   const apply =
     (beforeAuth: boolean): Middleware =>
     (exchange, next) => {
-      const met = [...rules].filter(
-        (rule) => rule.beforeAuth === beforeAuth && rule.meets(exchange),
-      );
-      const handle = met.reduceRight<typeof next>(
-        (inner, { fault }) =>
-          (exchange) =>
-            fault(exchange, inner),
-        next,
-      );
-      return handle(exchange);
+      const faults = [...rules]
+        .filter((rule) => rule.beforeAuth === beforeAuth && rule.matches(exchange))
+        .map(({ fault }) => fault);
+      return compose(faults, next)(exchange);
     };
   return {
     faults: {
@@ -90,7 +85,7 @@ function createRule(
     beforeAuth,
     end,
     hits: () => hits,
-    meets: ({ method, url, target, headers }) => {
+    matches: ({ method, url, target, headers }) => {
       const path = `${url.pathname}${url.search}`;
       if (hits >= times || !match({ method, path, kind: target.kind, headers })) return false;
       hits += 1;

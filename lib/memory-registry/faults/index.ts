@@ -12,10 +12,10 @@ export {
   rejectUpload,
 } from './request-faults.ts';
 export {
+  changeContentLength,
   changeHeaders,
   changeLocation,
   corruptBody,
   createTrickle,
   cutBody,
-  lieAboutLength,
 } from './response-faults.ts';

@@ -1,21 +1,21 @@
-import { type Exchange, type FailureCode, fail, type Middleware } from '../http/index.ts';
+import { type ErrorCode, type Middleware, respondError } from '../http/index.ts';
 
-/** The connection ends without a word. In the process, the request is rejected as `fetch` would reject it. */
+/** Closes the connection without a response. An in-process request rejects as `fetch` does. */
 export function dropConnection(): Middleware {
-  return async ({ wire }) => {
-    if (wire === undefined) throw connectionLost();
-    wire.destroy();
-    return wire.answered;
+  return async ({ connection }) => {
+    if (connection === undefined) throw connectionReset();
+    connection.destroy();
+    return connection.alreadySent;
   };
 }
 
 export interface AnswerOptions {
   readonly headers?: Readonly<Record<string, string>>;
-  /** @default the form of an error, with a code that fits the status */
+  /** @default an error body with a code that fits the status */
   readonly body?: string;
 }
 
-const codes: ReadonlyMap<number, FailureCode> = new Map([
+const codes: ReadonlyMap<number, ErrorCode> = new Map([
   [401, 'UNAUTHORIZED'],
   [403, 'DENIED'],
   [404, 'NAME_UNKNOWN'],
@@ -24,20 +24,20 @@ const codes: ReadonlyMap<number, FailureCode> = new Map([
   [503, 'UNAVAILABLE'],
 ]);
 
-/** Another answer: 429 with `Retry-After`, a 502 of some proxy in HTML. The request itself is not carried out. */
+/** Responds without executing the request: 429 with `Retry-After`, or the HTML 502 of a proxy. */
 export function answer(status: number, { headers = {}, body }: AnswerOptions = {}): Middleware {
   return async () =>
     body === undefined
-      ? fail(codes.get(status) ?? 'UNKNOWN', { status, headers })
+      ? respondError(codes.get(status) ?? 'UNKNOWN', { status, headers })
       : new Response(body, { status, headers });
 }
 
-/** Sends the caller elsewhere, as registries before an object store do. @param to the URL, given the one that was asked for */
-export function redirect(to: (asked: URL) => string, status = 307): Middleware {
+/** Redirects, as a registry in front of an object store does. @param to receives the requested URL */
+export function redirect(to: (url: URL) => string, status = 307): Middleware {
   return async ({ url }) => new Response(null, { status, headers: { location: to(url) } });
 }
 
-/** Stops reading an upload after so many bytes and says so. @default 413, as a proxy with a limit would */
+/** Rejects an upload after so many bytes, by default with 413, as a proxy with a body limit does. */
 export function rejectUpload(afterBytes: number, status = 413): Middleware {
   return async ({ body }) => {
     let received = 0;
@@ -45,11 +45,11 @@ export function rejectUpload(afterBytes: number, status = 413): Middleware {
       received += chunk.length;
       if (received >= afterBytes) break;
     }
-    return fail('UNKNOWN', { status, message: 'request entity too large' });
+    return respondError('UNKNOWN', { status, message: 'request entity too large' });
   };
 }
 
-/** Never mounts: begins an upload instead, or answers with `status`. */
+/** Rejects a mount: starts an upload session instead, or responds with `status`. */
 export function refuseMount(status?: number): Middleware {
   return async (exchange, next) => {
     if (!exchange.url.searchParams.has('mount')) return await next(exchange);
@@ -63,40 +63,40 @@ export function refuseMount(status?: number): Middleware {
 
 export interface Hold {
   readonly fault: Middleware;
-  /** Resolves when that many requests stand before it. @default one */
+  /** Resolves when that many requests are held. @default one */
   readonly waiting: (count?: number) => Promise<void>;
-  /** Lets them, and all that come later, go on. */
+  /** Releases the held requests; later ones are not held. */
   readonly release: () => void;
 }
 
-/** Requests wait, unanswered, until they are released. */
+/** Holds requests until the test releases them. */
 export function createHold(): Hold {
   const opened = Promise.withResolvers<undefined>();
   const arrivals = new Set<() => void>();
   let held = 0;
   return {
-    fault: async (exchange: Exchange, next) => {
+    fault: async (exchange, next) => {
       held += 1;
-      for (const tell of arrivals) tell();
+      for (const onArrival of arrivals) onArrival();
       await opened.promise;
       held -= 1;
       return await next(exchange);
     },
     waiting: async (count = 1) => {
       const enough = Promise.withResolvers<undefined>();
-      const tell = (): void => {
+      const onArrival = (): void => {
         if (held >= count) enough.resolve(undefined);
       };
-      arrivals.add(tell);
-      tell();
+      arrivals.add(onArrival);
+      onArrival();
       await enough.promise;
-      arrivals.delete(tell);
+      arrivals.delete(onArrival);
     },
     release: () => opened.resolve(undefined),
   };
 }
 
-/** What a client sees of a connection that was cut. */
-export function connectionLost(): Error {
-  return Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' });
+/** The error of a client whose connection was reset. */
+export function connectionReset(): Error {
+  return Object.assign(new Error('connection reset'), { code: 'ECONNRESET' });
 }

@@ -1,9 +1,9 @@
 import type { Middleware } from '../http/index.ts';
-import { connectionLost } from './request-faults.ts';
+import { connectionReset } from './request-faults.ts';
 
 type Chunks = AsyncIterable<Uint8Array>;
 
-/** Headers with other values; `undefined` takes one away: `changeHeaders({ 'docker-content-digest': undefined })`. */
+/** Sets response headers; `undefined` removes one: `changeHeaders({ 'docker-content-digest': undefined })`. */
 export function changeHeaders(changes: Readonly<Record<string, string | undefined>>): Middleware {
   return async (exchange, next) => {
     const response = await next(exchange);
@@ -16,7 +16,7 @@ export function changeHeaders(changes: Readonly<Record<string, string | undefine
   };
 }
 
-/** Another `Location`: relative, on another host, http. @param rewrite what is sent, given the true one */
+/** Rewrites `Location`: relative, another host, another scheme. @param rewrite receives the true location */
 export function changeLocation(rewrite: (location: URL) => string): Middleware {
   return async (exchange, next) => {
     const response = await next(exchange);
@@ -28,34 +28,38 @@ export function changeLocation(rewrite: (location: URL) => string): Middleware {
   };
 }
 
-/** The body ends after so many bytes, and the connection with it. */
+/** Truncates the body after so many bytes and closes the connection. */
 export function cutBody(afterBytes: number): Middleware {
   return async (exchange, next) => {
     const response = await next(exchange);
     if (response.body === null) return response;
-    const { wire } = exchange;
-    if (wire === undefined) return withBody(response, failAfter(response.body, afterBytes));
-    await wire.sendAndClose(response.status, response.headers, limit(response.body, afterBytes));
-    return wire.answered;
+    const { connection } = exchange;
+    if (connection === undefined) return withBody(response, failAfter(response.body, afterBytes));
+    await connection.sendAndClose(
+      response.status,
+      response.headers,
+      limit(response.body, afterBytes),
+    );
+    return connection.alreadySent;
   };
 }
 
-/** A `Content-Length` that is not the body's; the connection ends with the body, wherever that is. */
-export function lieAboutLength(length: number): Middleware {
+/** Sends a wrong `Content-Length` and closes the connection after the body. */
+export function changeContentLength(length: number): Middleware {
   return async (exchange, next) => {
     const response = await next(exchange);
     const headers = new Headers(response.headers);
     headers.set('content-length', String(length));
-    const { wire, method } = exchange;
-    if (wire === undefined || response.body === null || method === 'HEAD') {
+    const { connection, method } = exchange;
+    if (connection === undefined || response.body === null || method === 'HEAD') {
       return withHeaders(response, headers);
     }
-    await wire.sendAndClose(response.status, headers, response.body);
-    return wire.answered;
+    await connection.sendAndClose(response.status, headers, response.body);
+    return connection.alreadySent;
   };
 }
 
-/** One bit of the byte at this offset is another; the length is the same. */
+/** Flips one bit of the byte at this offset. */
 export function corruptBody(at = 0): Middleware {
   return async (exchange, next) => {
     const response = await next(exchange);
@@ -65,13 +69,13 @@ export function corruptBody(at = 0): Middleware {
 
 export interface Trickle {
   readonly fault: Middleware;
-  /** Lets so many more bytes of the bodies go. */
+  /** Sends so many more bytes of the bodies. */
   readonly release: (bytes: number) => void;
-  /** Lets everything go, now and later. */
+  /** Sends everything, now and later. */
   readonly releaseAll: () => void;
 }
 
-/** The head is sent at once, and of the body only what the test lets go. */
+/** Sends the head at once, and of the body only the bytes that the test releases. */
 export function createTrickle(): Trickle {
   let allowed = 0;
   let more = Promise.withResolvers<undefined>();
@@ -89,7 +93,7 @@ export function createTrickle(): Trickle {
     allowed -= taken;
     return taken;
   };
-  async function* drip(body: Chunks): AsyncGenerator<Uint8Array> {
+  async function* throttle(body: Chunks): AsyncGenerator<Uint8Array> {
     for await (const chunk of body) {
       let rest = chunk;
       while (rest.length > 0) {
@@ -102,7 +106,7 @@ export function createTrickle(): Trickle {
   return {
     fault: async (exchange, next) => {
       const response = await next(exchange);
-      return response.body === null ? response : withBody(response, drip(response.body));
+      return response.body === null ? response : withBody(response, throttle(response.body));
     },
     release,
     releaseAll: () => release(Number.POSITIVE_INFINITY),
@@ -120,7 +124,7 @@ async function* limit(body: Chunks, bytes: number): AsyncGenerator<Uint8Array> {
 
 async function* failAfter(body: Chunks, bytes: number): AsyncGenerator<Uint8Array> {
   yield* limit(body, bytes);
-  throw connectionLost();
+  throw connectionReset();
 }
 
 async function* flip(body: Chunks, at: number): AsyncGenerator<Uint8Array> {
@@ -128,7 +132,7 @@ async function* flip(body: Chunks, at: number): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
     const index = at - offset;
     offset += chunk.length;
-    // What is stored stays as it is.
+    // `with` copies the chunk, so the stored bytes stay intact.
     yield index >= 0 && index < chunk.length
       ? chunk.with(index, (chunk.at(index) ?? 0) ^ 1)
       : chunk;

@@ -1,13 +1,28 @@
 import type { ServerResponse } from 'node:http';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import type { Wire } from './exchange.ts';
 
-/** The node response under a hono request. */
-export function createWire(outgoing: ServerResponse): Wire {
+/** The connection of a request; absent when a test calls the registry in the process. */
+export interface Connection {
+  /** Closes the connection without a response. */
+  readonly destroy: () => void;
+  /** Sends this head and body unchanged, even if they contradict each other, then closes the connection. */
+  readonly sendAndClose: (
+    status: number,
+    headers: Headers,
+    body: AsyncIterable<Uint8Array>,
+  ) => Promise<void>;
+  /** What `sendAndClose` has sent so far. */
+  readonly sent: () => { readonly status: number; readonly bytes: number } | undefined;
+  /** Returned by a handler that used this connection: the server sends nothing more. */
+  readonly alreadySent: Response;
+}
+
+/** Gives a fault access to the Node response behind a hono request. */
+export function createConnection(outgoing: ServerResponse): Connection {
   let sent: { status: number; bytes: number } | undefined;
   return {
     sent: () => sent,
-    answered: RESPONSE_ALREADY_SENT,
+    alreadySent: RESPONSE_ALREADY_SENT,
     destroy: () => {
       outgoing.destroy();
     },
@@ -20,13 +35,13 @@ export function createWire(outgoing: ServerResponse): Wire {
         await write(outgoing, chunk);
         sent.bytes += chunk.length;
       }
-      // What was written is sent first: the reader gets that much and no more.
+      // `end` flushes what was written, so the client receives exactly that much.
       outgoing.socket?.end(() => outgoing.destroy());
     },
   };
 }
 
-/** Resolves when it is handed to the system, or when there is nobody to hand it to. */
+/** Resolves when the chunk is flushed, or when the client has disconnected. */
 async function write(outgoing: ServerResponse, chunk: Uint8Array): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   outgoing.write(chunk, () => resolve(undefined));

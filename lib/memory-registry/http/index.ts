@@ -2,7 +2,7 @@
  * Requests and responses of the distribution API: the middleware chain, the parsed path, the error form.
  * A connection is present only when the registry is served, and lets a fault break the response.
  */
-export { createWire } from './connection.ts';
+export { createConnection } from './connection.ts';
 export {
   compose,
   type Exchange,
@@ -11,5 +11,5 @@ export {
   originOf,
   readBody,
 } from './exchange.ts';
-export { type FailureCode, fail, failRoute, respondJson } from './responses.ts';
+export { type ErrorCode, respondError, respondJson, respondRouteError } from './responses.ts';
 export { isByDigest, parseTarget, type TargetKind, tokenPath } from './target.ts';

@@ -1,7 +1,7 @@
 import { toJsonBytes } from '../images/index.ts';
 
-/** The codes of distribution 2.8.2 (registry/api/v2/errors.go, registry/api/errcode/register.go) with their statuses and words. */
-const failures = {
+/** Error codes, statuses and messages of distribution 2.8.2 (registry/api/v2/errors.go, registry/api/errcode/register.go). */
+const errorCodes = {
   BLOB_UNKNOWN: [404, 'blob unknown to registry'],
   BLOB_UPLOAD_INVALID: [404, 'blob upload invalid'],
   BLOB_UPLOAD_UNKNOWN: [404, 'blob upload unknown to registry'],
@@ -20,28 +20,28 @@ const failures = {
   UNSUPPORTED: [405, 'The operation is unsupported.'],
 } as const satisfies Record<string, readonly [number, string]>;
 
-export type FailureCode = keyof typeof failures;
+export type ErrorCode = keyof typeof errorCodes;
 
-export interface FailureOptions {
-  /** @default the code's own */
+export interface ErrorResponseOptions {
+  /** @default the code's status */
   readonly status?: number;
-  /** @default the code's own */
+  /** @default the code's message */
   readonly message?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** One error for each. @default one error without a detail */
+  /** One error per detail. @default one error without a detail */
   readonly details?: readonly unknown[];
 }
 
-/** `{"errors":[{code,message,detail}]}`, the specification's form of an error. */
-export function fail(code: FailureCode, options: FailureOptions = {}): Response {
-  const [ownStatus, ownMessage] = failures[code];
+/** Responds with the error body of the specification: `{"errors":[{code,message,detail}]}`. */
+export function respondError(code: ErrorCode, options: ErrorResponseOptions = {}): Response {
+  const [ownStatus, ownMessage] = errorCodes[code];
   const { status = ownStatus, message = ownMessage, headers = {}, details = [undefined] } = options;
   const errors = details.map((detail) => ({ code, message, detail }));
   return respondJson({ errors }, { status, headers });
 }
 
-/** What is not under `/v2/` at all, or cannot be a name there: the router of distribution answers this, not its API. */
-export function failRoute(
+/** Responds as distribution's router does to a path or method outside its API: plain text, no error code. */
+export function respondRouteError(
   status: 404 | 405,
   headers: Readonly<Record<string, string>> = {},
 ): Response {
@@ -61,7 +61,7 @@ interface JsonResponseOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** As `Response.json`, with the length: a HEAD of it says how long it would be. */
+/** Like `Response.json`, with a `Content-Length`, which a HEAD response needs. */
 export function respondJson(
   value: unknown,
   { status = 200, headers = {} }: JsonResponseOptions = {},

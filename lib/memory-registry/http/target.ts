@@ -1,8 +1,8 @@
 import { isPath } from '../../image/reference.ts';
 
-/** What a path of the distribution API names. */
+/** The resource that a path of the distribution API names. */
 export type Target =
-  | { readonly kind: 'root' | 'base' | 'catalog' | 'token' | 'nothing' }
+  | { readonly kind: 'root' | 'base' | 'catalog' | 'token' | 'unknown' }
   | { readonly kind: 'tags' | 'uploads'; readonly repository: string }
   | { readonly kind: 'manifest'; readonly repository: string; readonly reference: string }
   | { readonly kind: 'blob' | 'referrers'; readonly repository: string; readonly digest: string }
@@ -10,7 +10,7 @@ export type Target =
 
 export type TargetKind = Target['kind'];
 
-/** Where the registry's own token endpoint is. */
+/** Path of the registry's own token endpoint. */
 export const tokenPath = '/token';
 
 const fixed: ReadonlyMap<string, 'root' | 'base' | 'catalog' | 'token'> = new Map([
@@ -21,19 +21,18 @@ const fixed: ReadonlyMap<string, 'root' | 'base' | 'catalog' | 'token'> = new Ma
 ]);
 
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
-/** What distribution's router takes for a digest; whether it is one, the handler says (registry/api/v2/descriptors.go). */
+/** The form of a digest in distribution's router (registry/api/v2/descriptors.go); the handler validates it. */
 const digestLike = /^[\w+.-]+:[0-9a-fA-F]+$/;
 
-/** Reads a URL's path. A name may have any number of components, `manifests` and `blobs` among them: the last ones count. */
+/** Parses a URL path. A repository name may contain `manifests` or `blobs`, so the last match decides. */
 export function parseTarget(pathname: string): Target {
   const path = decode(pathname);
   const known = fixed.get(path);
   if (known !== undefined) return { kind: known };
   const [, repository = '', verb = '', rest = ''] =
     /^\/v2\/(.+)\/(blobs\/uploads|blobs|manifests|referrers|tags)\/([^/]*)$/.exec(path) ?? [];
-  // Greedy: `a/blobs` + `uploads` is a session or the start of one, never a blob.
   const isUploads = verb === 'blobs/uploads';
-  if (!isPath(repository)) return { kind: 'nothing' };
+  if (!isPath(repository)) return { kind: 'unknown' };
   if (isUploads && rest === '') return { kind: 'uploads', repository };
   if (isUploads && /^[\w.=-]+$/.test(rest)) return { kind: 'upload', repository, uuid: rest };
   if (verb === 'tags' && rest === 'list') return { kind: 'tags', repository };
@@ -43,20 +42,20 @@ export function parseTarget(pathname: string): Target {
   if ((verb === 'blobs' || verb === 'referrers') && digestLike.test(rest)) {
     return { kind: verb === 'blobs' ? 'blob' : 'referrers', repository, digest: rest };
   }
-  return { kind: 'nothing' };
+  return { kind: 'unknown' };
 }
 
-/** Whether a manifest is named by its digest, not by a tag. */
+/** Whether a manifest reference is a digest rather than a tag. */
 export function isByDigest(reference: string): boolean {
   return digestLike.test(reference);
 }
 
-/** Some clients write a digest's colon as `%3A`. */
+/** Some clients encode the colon of a digest as `%3A`. */
 function decode(pathname: string): string {
   try {
     return decodeURIComponent(pathname);
   } catch {
-    // Not a path that names anything.
+    // Malformed percent-encoding: the path matches no route.
     return '';
   }
 }

@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
 
-/** What a registry stores: it is never shared, so it can be handed to a `Response`. */
+/** Bytes that are not backed by shared memory, as `Response` requires. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** `sha256:…` of the bytes, or of all the chunks one after the other. */
+/** Digest of the bytes, or of the concatenated chunks: `sha256:…`. */
 export function toDigest(content: Bytes | readonly Bytes[], algorithm = 'sha256'): string {
   const hash = createHash(algorithm);
   for (const chunk of content instanceof Uint8Array ? [content] : content) hash.update(chunk);
   return `${algorithm}:${hash.digest('hex')}`;
 }
 
-/** A value as the JSON bytes that are stored, hashed and pushed. */
+/** Encodes a value as the JSON bytes that are stored, hashed and pushed. */
 export function toJsonBytes(value: unknown): Bytes {
   return new TextEncoder().encode(JSON.stringify(value));
 }

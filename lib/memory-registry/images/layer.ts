@@ -2,17 +2,18 @@ import { createCipheriv, createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { type Bytes, toDigest } from './digest.ts';
 
+/** A tar+gzip layer of one file with so many incompressible bytes. */
 export function toLayer(bytes: number, seed: string): Bytes {
   return gzipSync(createTar('data', createNoise(seed, bytes)), { level: 1 });
 }
 
-/** The digest of a layer before it was compressed. */
+/** Digest of the uncompressed layer. */
 export function toDiffId(layer: Bytes): string {
   const isGzip = layer[0] === 0x1f && layer[1] === 0x8b;
   return toDigest(isGzip ? gunzipSync(layer) : layer);
 }
 
-/** A tar archive (ustar) of one file: the least that an image layer can be unpacked from. */
+/** A tar archive (ustar) of one file, the smallest valid image layer. */
 function createTar(name: string, content: Uint8Array): Bytes {
   const header = Buffer.alloc(512);
   header.write(name, 0);
@@ -26,7 +27,7 @@ function createTar(name: string, content: Uint8Array): Bytes {
   return Uint8Array.from(Buffer.concat([header, content, padding, Buffer.alloc(1024)]));
 }
 
-/** Bytes that do not compress, the same for the same seed. */
+/** Incompressible bytes, deterministic by seed. */
 function createNoise(seed: string, bytes: number): Bytes {
   const key = createHash('sha256').update(seed).digest();
   const cipher = createCipheriv('aes-256-ctr', key, Buffer.alloc(16));

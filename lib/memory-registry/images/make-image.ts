@@ -4,7 +4,7 @@ import { type Descriptor, manifestTypes } from './manifest.ts';
 
 type Format = 'oci' | 'docker';
 
-/** A descriptor with all that may stand beside its three fields in an index. */
+/** A descriptor with the optional fields of an index entry. */
 interface ImageDescriptor extends Descriptor {
   readonly platform?: Platform;
   readonly annotations?: Readonly<Record<string, string>>;
@@ -17,14 +17,14 @@ interface Platform {
   readonly variant?: string;
 }
 
-/** A manifest and everything below it, ready to be stored or pushed. */
+/** A manifest with its blobs and children, ready to be stored or pushed. */
 export interface Image {
   readonly digest: string;
   readonly mediaType: string;
   readonly bytes: Bytes;
-  /** What an index says of it. */
+  /** Its entry in an index. */
   readonly descriptor: ImageDescriptor;
-  /** Config and layers; none for an index. */
+  /** Config and layers; empty for an index. */
   readonly blobs: readonly ImageBlob[];
   /** The manifests that an index lists. */
   readonly children: readonly Image[];
@@ -35,21 +35,20 @@ interface ImageBlob extends Descriptor {
 }
 
 export interface ImageOptions {
-  /** A layer of one file with so many bytes that do not compress, or a blob as it is. @default one layer of 1024 bytes */
+  /** A number of incompressible bytes per layer, or the layer blob itself. @default one layer of 1024 bytes */
   readonly layers?: readonly (number | Bytes)[];
   /** `linux/arm/v7`. @default linux/amd64 */
   readonly platform?: string;
   /** @default oci */
   readonly mediaTypes?: Format;
   readonly annotations?: Readonly<Record<string, string>>;
-  /** Other bytes for layers given by number. @default 'image' */
+  /** Varies the bytes of layers given by number. @default 'image' */
   readonly seed?: string;
-  /** The whole config. @default that of a container image for the platform */
+  /** @default the config of a container image for the platform */
   readonly config?: { readonly mediaType: string; readonly bytes: Bytes };
   /** @default the format's tar+gzip */
   readonly layerMediaType?: string;
   readonly artifactType?: string;
-  /** What it refers to. */
   readonly subject?: Descriptor;
 }
 
@@ -64,13 +63,13 @@ const blobTypes = {
   },
 } as const satisfies Record<Format, object>;
 
-/** The two bytes `{}` that stand for a config where there is none (image-spec "Guidance for an Empty Descriptor"). */
+/** The empty config `{}` of an artifact (image-spec "Guidance for an Empty Descriptor"). */
 export const emptyConfig = {
   mediaType: 'application/vnd.oci.empty.v1+json',
   bytes: toJsonBytes({}),
 } as const;
 
-/** An image for one platform, or any other artifact. The same options give the same bytes. */
+/** Makes an image for one platform, or another artifact. */
 export function makeImage(options: ImageOptions = {}): Image {
   const { mediaTypes = 'oci', platform = 'linux/amd64', layers = [1024] } = options;
   const { annotations, artifactType, subject, seed = 'image' } = options;
@@ -93,18 +92,18 @@ export function makeImage(options: ImageOptions = {}): Image {
     annotations,
   };
   const image = toImage(manifest, { platform: toPlatform(platform) }, [config, ...layerBlobs], []);
-  return artifactType === undefined ? image : describe(image, { artifactType });
+  return artifactType === undefined ? image : withDescriptor(image, { artifactType });
 }
 
 export interface IndexOptions {
   /** @default oci */
   readonly mediaTypes?: Format;
   readonly annotations?: Readonly<Record<string, string>>;
-  /** One for each child, as buildkit writes them: platform `unknown/unknown`. @default false */
+  /** Whether each child has an attestation manifest, as buildkit writes them. @default false */
   readonly attestations?: boolean;
 }
 
-/** An index of images, or of indexes. */
+/** Makes an index of images or of indexes. */
 export function makeIndex(
   images: readonly Image[],
   { mediaTypes = 'oci', annotations, attestations = false }: IndexOptions = {},
@@ -119,7 +118,7 @@ export function makeIndex(
   return toImage(index, {}, [], children);
 }
 
-/** An artifact of OCI 1.1 that is about `subject`: an SBOM, a signature bundle. */
+/** Makes an OCI 1.1 artifact with a `subject`, such as an SBOM or a signature bundle. */
 export function makeReferrer(
   subject: Image,
   options: { readonly artifactType: string; readonly content?: Bytes } & Pick<
@@ -138,7 +137,7 @@ export function makeReferrer(
   });
 }
 
-/** What cosign signs with: an image that only its tag connects with what it signs. */
+/** Makes a cosign signature: an image that only its tag connects with the signed image. */
 export function makeSignature(signed: Image): { readonly tag: string; readonly image: Image } {
   const payload = toJsonBytes({ critical: { image: { 'docker-manifest-digest': signed.digest } } });
   const image = makeImage({
@@ -148,7 +147,7 @@ export function makeSignature(signed: Image): { readonly tag: string; readonly i
   return { tag: `${referrersTag(signed.digest)}.sig`, image };
 }
 
-/** The tag that lists referrers where a registry has no API for them (distribution-spec "Referrers Tag Schema"). */
+/** The tag of the referrers index in a registry without the referrers API (distribution-spec "Referrers Tag Schema"). */
 export function referrersTag(digest: string): string {
   return digest.replace(':', '-');
 }
@@ -159,7 +158,7 @@ function makeAttestation({ digest }: Image): Image {
     layerMediaType: 'application/vnd.in-toto+json',
     platform: 'unknown/unknown',
   });
-  return describe(image, {
+  return withDescriptor(image, {
     annotations: {
       'vnd.docker.reference.digest': digest,
       'vnd.docker.reference.type': 'attestation-manifest',
@@ -180,8 +179,8 @@ function toImage(
   return { digest, mediaType, bytes, descriptor, blobs, children };
 }
 
-function describe(image: Image, more: Partial<ImageDescriptor>): Image {
-  return { ...image, descriptor: { ...image.descriptor, ...more } };
+function withDescriptor(image: Image, fields: Partial<ImageDescriptor>): Image {
+  return { ...image, descriptor: { ...image.descriptor, ...fields } };
 }
 
 function toBlob({ mediaType, bytes }: Pick<ImageBlob, 'mediaType' | 'bytes'>): ImageBlob {

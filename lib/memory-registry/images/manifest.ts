@@ -8,22 +8,22 @@ export interface Descriptor {
   readonly size: number;
 }
 
-/** What a registry must understand of a manifest: what it needs, and what it is about. */
+/** The parts of a manifest that a registry must understand. */
 export interface ManifestContent {
   readonly isIndex: boolean;
-  /** Manifests that it lists. */
+  /** Digests of the manifests that an index lists. */
   readonly children: readonly string[];
-  /** The one for linux/amd64. */
+  /** Digest of the linux/amd64 manifest of an index. */
   readonly defaultChild?: string;
-  /** Config and layers, those left out that have their own `urls`. */
+  /** Digests of config and layers, without foreign layers (those with `urls`). */
   readonly blobs: readonly string[];
   readonly subject?: { readonly digest: string };
-  /** Its own, or the media type of its config. */
+  /** The manifest's `artifactType`, or else the media type of its config. */
   readonly artifactType?: string;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** Media types of manifests, by format. */
+/** Media types of manifests by format. */
 export const manifestTypes = {
   oci: {
     index: 'application/vnd.oci.image.index.v1+json',
@@ -53,7 +53,7 @@ const common = {
   artifactType: v.optional(v.string()),
   annotations: v.nullish(v.record(v.string(), v.string())),
 };
-// A body that reads as an index and as an image is neither (CVE-2021-41190).
+// A body that is both an index and an image is rejected (CVE-2021-41190).
 const indexSchema = v.looseObject({
   ...common,
   manifests: v.array(child),
@@ -70,7 +70,7 @@ const imageSchema = v.looseObject({
 const indexTypes: readonly string[] = [manifestTypes.oci.index, manifestTypes.docker.index];
 const imageTypes: readonly string[] = [manifestTypes.oci.manifest, manifestTypes.docker.manifest];
 
-/** Reads a manifest that is sent as `mediaType`. Throws an error whose message says what is wrong with it. */
+/** Parses a manifest with the Content-Type `mediaType`. Throws an error that says what is invalid. */
 export function parseManifest(mediaType: string, bytes: Bytes): ManifestContent {
   const body: unknown = JSON.parse(new TextDecoder().decode(bytes));
   if (indexTypes.includes(mediaType)) {
@@ -85,28 +85,29 @@ export function parseManifest(mediaType: string, bytes: Bytes): ManifestContent 
       children,
       ...(defaultChild !== undefined && { defaultChild }),
       blobs: [],
-      ...toAbout(index, index.artifactType),
+      ...toReferrerFields(index, index.artifactType),
     };
   }
-  if (!imageTypes.includes(mediaType)) throw new Error(`no manifest is of type ${mediaType}`);
+  if (!imageTypes.includes(mediaType))
+    throw new Error(`media type ${mediaType} is not a manifest type`);
   const image = v.parse(imageSchema, body);
   expectType(image.mediaType, mediaType);
-  // Foreign layers live elsewhere; most registries take them on trust (distribution 2.8 refuses the manifest instead).
+  // Most registries do not require foreign layers; distribution 2.8 rejects the manifest instead.
   const layers = image.layers.filter(({ urls }) => urls === null || urls.length === 0);
   return {
     isIndex: false,
     children: [],
     blobs: [image.config, ...layers].map(({ digest }) => digest),
-    ...toAbout(image, image.artifactType ?? image.config.mediaType),
+    ...toReferrerFields(image, image.artifactType ?? image.config.mediaType),
   };
 }
 
-function expectType(written: string | undefined, sent: string): void {
-  if (written === undefined || written === sent) return;
-  throw new Error(`mediaType in manifest should be '${sent}' not '${written}'`);
+function expectType(mediaType: string | undefined, contentType: string): void {
+  if (mediaType === undefined || mediaType === contentType) return;
+  throw new Error(`mediaType in manifest should be '${contentType}' not '${mediaType}'`);
 }
 
-function toAbout(
+function toReferrerFields(
   { subject, annotations }: v.InferOutput<typeof indexSchema | typeof imageSchema>,
   artifactType: string | undefined,
 ): Pick<ManifestContent, 'subject' | 'artifactType' | 'annotations'> {

@@ -1,31 +1,34 @@
 import { isDigest } from '../../image/digest.ts';
-import { type Exchange, fail, failRoute } from '../http/index.ts';
+import { type Exchange, respondError, respondRouteError } from '../http/index.ts';
 import type { Bytes } from '../images/index.ts';
 import type { Store, StoredBlob } from '../storage/index.ts';
 
-interface Place {
+interface BlobRef {
   readonly repository: string;
   readonly digest: string;
 }
 
 /** `/v2/NAME/blobs/DIGEST`. */
-export function serveBlob(store: Store, exchange: Exchange, place: Place): Response {
-  const { repository, digest } = place;
-  if (!isDigest(digest)) return fail('DIGEST_INVALID');
+export function serveBlob(
+  store: Store,
+  exchange: Exchange,
+  { repository, digest }: BlobRef,
+): Response {
+  if (!isDigest(digest)) return respondError('DIGEST_INVALID');
   switch (exchange.method) {
     case 'GET':
     case 'HEAD': {
       const blob = store.blob(repository, digest);
       return blob === undefined
-        ? fail('BLOB_UNKNOWN', { details: [digest] })
+        ? respondError('BLOB_UNKNOWN', { details: [digest] })
         : readBlob(exchange.headers, blob);
     }
     case 'DELETE':
       return store.deleteBlob(repository, digest)
         ? new Response(null, { status: 202, headers: { 'docker-content-digest': digest } })
-        : fail('BLOB_UNKNOWN', { details: [digest] });
+        : respondError('BLOB_UNKNOWN', { details: [digest] });
     default:
-      return failRoute(405, { allow: 'DELETE, GET, HEAD' });
+      return respondRouteError(405, { allow: 'DELETE, GET, HEAD' });
   }
 }
 
@@ -42,7 +45,7 @@ function readBlob(headers: Headers, { digest, size, chunks }: StoredBlob): Respo
     return new Response(null, { status: 304, headers: common });
   const range = parseRange(headers.get('range'), size);
   if (range === 'unsatisfiable') {
-    // Go's file server answers this, before distribution has a say.
+    // Go's file server sends this response, not distribution.
     return new Response('invalid range: failed to overlap\n', {
       status: 416,
       headers: { 'content-range': `bytes */${size}`, 'content-type': 'text/plain' },
@@ -66,7 +69,7 @@ interface Range {
   readonly end: number;
 }
 
-/** One range; several at once, or something else, may be ignored (RFC 9110 §14.2). */
+/** Parses a single byte range; a server may ignore any other form (RFC 9110 §14.2). */
 function parseRange(header: string | null, size: number): Range | 'unsatisfiable' | undefined {
   const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
   if (first === '' && last === '') return undefined;
@@ -75,7 +78,7 @@ function parseRange(header: string | null, size: number): Range | 'unsatisfiable
   return start < end ? { start, end } : 'unsatisfiable';
 }
 
-/** The bytes from `start` to before `end`, copied nowhere. */
+/** Yields the bytes from `start` up to `end`, without copying. */
 function* slice(chunks: readonly Bytes[], start: number, end: number): Generator<Bytes> {
   let offset = 0;
   for (const chunk of chunks) {

@@ -1,27 +1,27 @@
 import { isDigest } from '../../image/digest.ts';
-import { type Exchange, fail, failRoute, respondJson } from '../http/index.ts';
+import { type Exchange, respondError, respondJson, respondRouteError } from '../http/index.ts';
 import { manifestTypes } from '../images/index.ts';
 import type { Store } from '../storage/index.ts';
 
 /** `/v2/_catalog`. */
 export function listRepositories(store: Store, exchange: Exchange): Response {
-  return page(exchange, store.repositories(), (repositories) => ({ repositories }));
+  return paginate(exchange, store.repositories(), (repositories) => ({ repositories }));
 }
 
 /** `/v2/NAME/tags/list`. */
 export function listTags(store: Store, exchange: Exchange, name: string): Response {
-  if (!store.isKnown(name)) return fail('NAME_UNKNOWN', { details: [{ name }] });
-  return page(exchange, store.tags(name), (tags) => ({ name, tags }));
+  if (!store.exists(name)) return respondError('NAME_UNKNOWN', { details: [{ name }] });
+  return paginate(exchange, store.tags(name), (tags) => ({ name, tags }));
 }
 
-/** `/v2/NAME/referrers/DIGEST`: an index, empty where nothing refers to the digest. */
+/** `/v2/NAME/referrers/DIGEST`: an index, empty if nothing refers to the digest. */
 export function listReferrers(
   store: Store,
   { method, url }: Exchange,
   { repository, digest }: { readonly repository: string; readonly digest: string },
 ): Response {
-  if (method !== 'GET' && method !== 'HEAD') return failRoute(405, { allow: 'GET, HEAD' });
-  if (!isDigest(digest)) return fail('DIGEST_INVALID');
+  if (method !== 'GET' && method !== 'HEAD') return respondRouteError(405, { allow: 'GET, HEAD' });
+  if (!isDigest(digest)) return respondError('DIGEST_INVALID');
   const wanted = url.searchParams.get('artifactType');
   const manifests = store
     .referrers(repository, digest)
@@ -44,14 +44,14 @@ export function listReferrers(
   );
 }
 
-/** `n` at a time after `last`, and a `Link` to the rest. */
-function page(
+/** Responds with the next `n` names after `last`, and a `Link` to the next page. */
+function paginate(
   { method, url }: Exchange,
   names: readonly string[],
   toBody: (names: readonly string[]) => object,
 ): Response {
-  if (method !== 'GET' && method !== 'HEAD') return failRoute(405, { allow: 'GET, HEAD' });
-  // What is not a number is passed over, as distribution 2.8 does.
+  if (method !== 'GET' && method !== 'HEAD') return respondRouteError(405, { allow: 'GET, HEAD' });
+  // Like distribution 2.8, ignores an `n` that is not a number.
   const [n] = /^\d+$/.exec(url.searchParams.get('n') ?? '') ?? [];
   const after = url.searchParams.get('last') ?? '';
   const rest = names.filter((name) => name > after);

@@ -1,5 +1,12 @@
 import { isDigest } from '../../image/digest.ts';
-import { type Exchange, fail, failRoute, isByDigest, originOf, readBody } from '../http/index.ts';
+import {
+  type Exchange,
+  isByDigest,
+  originOf,
+  readBody,
+  respondError,
+  respondRouteError,
+} from '../http/index.ts';
 import {
   type Bytes,
   type ManifestContent,
@@ -9,16 +16,16 @@ import {
 } from '../images/index.ts';
 import type { Store, StoredManifest } from '../storage/index.ts';
 
-/** What readers and writers of manifests must be able to rely on (distribution-spec "Pushing Manifests"). */
+/** The size that every registry must accept (distribution-spec "Pushing Manifests"). */
 const maxManifestBytes = 4 * 1024 * 1024;
 
-interface Place {
+interface ManifestRef {
   readonly repository: string;
   readonly reference: string;
 }
 
 export interface ManifestOptions {
-  /** Whether `OCI-Subject` is answered to a manifest with a subject. */
+  /** Whether a push of a manifest with a subject is answered with `OCI-Subject`. */
   readonly referrers: boolean;
 }
 
@@ -26,47 +33,49 @@ export interface ManifestOptions {
 export async function serveManifest(
   store: Store,
   exchange: Exchange,
-  place: Place,
+  ref: ManifestRef,
   options: ManifestOptions,
 ): Promise<Response> {
-  if (isByDigest(place.reference) && !isDigest(place.reference)) return fail('DIGEST_INVALID');
+  if (isByDigest(ref.reference) && !isDigest(ref.reference)) {
+    return respondError('DIGEST_INVALID');
+  }
   switch (exchange.method) {
     case 'GET':
     case 'HEAD':
-      return readManifest(store, exchange, place);
+      return readManifest(store, exchange, ref);
     case 'PUT':
-      return await writeManifest(store, exchange, place, options);
+      return await writeManifest(store, exchange, ref, options);
     case 'DELETE':
-      return store.deleteManifest(place.repository, place.reference)
+      return store.deleteManifest(ref.repository, ref.reference)
         ? new Response(null, { status: 202 })
-        : fail('MANIFEST_UNKNOWN');
+        : respondError('MANIFEST_UNKNOWN');
     default:
-      return failRoute(405, { allow: 'DELETE, GET, HEAD, PUT' });
+      return respondRouteError(405, { allow: 'DELETE, GET, HEAD, PUT' });
   }
 }
 
-function readManifest(store: Store, { headers }: Exchange, place: Place): Response {
-  const asked = store.manifest(place.repository, place.reference);
-  if (asked === undefined) {
-    const detail = isByDigest(place.reference)
-      ? { Name: place.repository, Revision: place.reference }
-      : { Tag: place.reference };
-    return fail('MANIFEST_UNKNOWN', { details: [detail] });
+function readManifest(store: Store, { headers }: Exchange, ref: ManifestRef): Response {
+  const stored = store.manifest(ref.repository, ref.reference);
+  if (stored === undefined) {
+    const detail = isByDigest(ref.reference)
+      ? { Name: ref.repository, Revision: ref.reference }
+      : { Tag: ref.reference };
+    return respondError('MANIFEST_UNKNOWN', { details: [detail] });
   }
   const accepts = toAccepts(headers.get('accept'));
-  const manifest = isByDigest(place.reference)
-    ? asked
-    : substitute(store, place.repository, asked, accepts);
+  const manifest = isByDigest(ref.reference)
+    ? stored
+    : selectManifest(store, ref.repository, stored, accepts);
   if (!accepts(manifest.mediaType) && isOci(manifest.mediaType)) {
-    // Distribution's words, and its surprise: what is not accepted is not found.
-    const what = manifest.content.isIndex ? ['index', 'indexes'] : ['manifest', 'manifests'];
-    const message = `OCI ${what[0]} found, but accept header does not support OCI ${what[1]}`;
-    return fail('MANIFEST_UNKNOWN', { message });
+    // Like distribution, answers 404 if the client does not accept the stored OCI media type.
+    const [one, many] = manifest.content.isIndex ? ['index', 'indexes'] : ['manifest', 'manifests'];
+    const message = `OCI ${one} found, but accept header does not support OCI ${many}`;
+    return respondError('MANIFEST_UNKNOWN', { message });
   }
   const etag = `"${manifest.digest}"`;
   const common = { 'docker-content-digest': manifest.digest, etag };
-  const known = headers.get('if-none-match');
-  if (known === etag || known === manifest.digest) {
+  const cached = headers.get('if-none-match');
+  if (cached === etag || cached === manifest.digest) {
     return new Response(null, { status: 304, headers: common });
   }
   return new Response(manifest.bytes, {
@@ -78,7 +87,7 @@ function readManifest(store: Store, { headers }: Exchange, place: Place): Respon
   });
 }
 
-/** No header and wildcards: distribution takes them for docker's first manifests, of which we hold none; we take them for anything. */
+/** A missing header or a wildcard accepts everything; distribution reads it as docker schema 1, which this registry does not have. */
 function toAccepts(accept: string | null): (mediaType: string) => boolean {
   const types = (accept ?? '*/*').split(',').map((type) => type.split(';')[0]?.trim() ?? '');
   return (mediaType) =>
@@ -89,42 +98,42 @@ function isOci(mediaType: string): boolean {
   return mediaType.startsWith('application/vnd.oci.');
 }
 
-/** To a client that does not know docker's lists, distribution gives the linux/amd64 image of the tag, and so another digest. */
-function substitute(
+/** Like distribution, serves the linux/amd64 image of a tag to a client that does not accept docker manifest lists. */
+function selectManifest(
   store: Store,
   repository: string,
-  asked: StoredManifest,
+  stored: StoredManifest,
   accepts: (mediaType: string) => boolean,
 ): StoredManifest {
-  if (asked.mediaType !== manifestTypes.docker.index || accepts(asked.mediaType)) return asked;
-  const chosen = asked.content.defaultChild;
-  return (chosen === undefined ? undefined : store.manifest(repository, chosen)) ?? asked;
+  if (stored.mediaType !== manifestTypes.docker.index || accepts(stored.mediaType)) return stored;
+  const digest = stored.content.defaultChild;
+  return (digest === undefined ? undefined : store.manifest(repository, digest)) ?? stored;
 }
 
 async function writeManifest(
   store: Store,
   exchange: Exchange,
-  { repository, reference }: Place,
+  { repository, reference }: ManifestRef,
   { referrers }: ManifestOptions,
 ): Promise<Response> {
   const bytes = await readBody(exchange.body, maxManifestBytes);
   if (bytes === undefined) {
-    // Distribution 2.8 says 400; the specification says 413.
-    return fail('MANIFEST_INVALID', { status: 413, message: 'manifest too large' });
+    // The specification requires 413; distribution 2.8 sends 400.
+    return respondError('MANIFEST_INVALID', { status: 413, message: 'manifest too large' });
   }
   const mediaType = (exchange.headers.get('content-type') ?? '').split(';')[0]?.trim() ?? '';
   const content = tryParse(mediaType, bytes);
-  if (typeof content === 'string') return fail('MANIFEST_INVALID', { details: [content] });
+  if (typeof content === 'string') return respondError('MANIFEST_INVALID', { details: [content] });
   const [algorithm] = reference.split(':');
   if (isByDigest(reference) && toDigest(bytes, algorithm) !== reference) {
-    return fail('DIGEST_INVALID');
+    return respondError('DIGEST_INVALID');
   }
 
   const missing = [
     ...content.blobs.filter((digest) => store.blob(repository, digest) === undefined),
     ...content.children.filter((digest) => store.manifest(repository, digest) === undefined),
   ];
-  if (missing.length > 0) return fail('MANIFEST_BLOB_UNKNOWN', { details: missing });
+  if (missing.length > 0) return respondError('MANIFEST_BLOB_UNKNOWN', { details: missing });
 
   const { digest } = isByDigest(reference)
     ? store.putManifest(repository, { mediaType, bytes, digest: reference })
@@ -143,7 +152,7 @@ function tryParse(mediaType: string, bytes: Bytes): ManifestContent | string {
   try {
     return parseManifest(mediaType, bytes);
   } catch (error) {
-    // Whatever is wrong with the bytes is the pusher's to know.
+    // Any parse error is reported to the client as MANIFEST_INVALID.
     return error instanceof Error ? error.message : String(error);
   }
 }

@@ -1,5 +1,5 @@
 import { isDigest } from '../../image/digest.ts';
-import { type Exchange, fail, failRoute, originOf } from '../http/index.ts';
+import { type Exchange, originOf, respondError, respondRouteError } from '../http/index.ts';
 import type { Bytes } from '../images/index.ts';
 import { parseUploadState, type Store, type UploadSession } from '../storage/index.ts';
 
@@ -7,9 +7,9 @@ const octetStream = 'application/octet-stream';
 
 type Session = NonNullable<ReturnType<Store['uploads']['find']>>;
 
-/** `/v2/NAME/blobs/uploads/`: begins a session, or mounts what another repository holds. */
-export function beginUpload(store: Store, exchange: Exchange, repository: string): Response {
-  if (exchange.method !== 'POST') return failRoute(405, { allow: 'POST' });
+/** `/v2/NAME/blobs/uploads/`: starts a session, or mounts a blob of another repository. */
+export function startUpload(store: Store, exchange: Exchange, repository: string): Response {
+  if (exchange.method !== 'POST') return respondRouteError(405, { allow: 'POST' });
   const { searchParams } = exchange.url;
   const from = searchParams.get('from');
   const mounted = searchParams.get('mount');
@@ -18,8 +18,8 @@ export function beginUpload(store: Store, exchange: Exchange, repository: string
     store.putBlob(repository, blob);
     return created(exchange, repository, blob.digest);
   }
-  // `?digest=` with the whole blob as the body is allowed to be ignored, and is by distribution: the body is lost.
-  return accepted(exchange, store.uploads.begin(repository));
+  // Like distribution, ignores a monolithic POST (`?digest=`): the body is discarded and a session starts.
+  return accepted(exchange, store.uploads.start(repository));
 }
 
 /** `/v2/NAME/blobs/uploads/UUID`. */
@@ -30,23 +30,24 @@ export async function serveUpload(
 ): Promise<Response> {
   const { method, url } = exchange;
   if (!['GET', 'HEAD', 'PATCH', 'PUT', 'DELETE'].includes(method)) {
-    return failRoute(405, { allow: 'DELETE, GET, HEAD, PATCH, PUT' });
+    return respondRouteError(405, { allow: 'DELETE, GET, HEAD, PATCH, PUT' });
   }
   const state = parseUploadState(url.searchParams.get('_state') ?? '');
-  if (state?.uuid !== uuid || state.repository !== repository) return fail('BLOB_UPLOAD_INVALID');
+  if (state?.uuid !== uuid || state.repository !== repository)
+    return respondError('BLOB_UPLOAD_INVALID');
   const session = store.uploads.find(repository, uuid);
-  if (session === undefined) return fail('BLOB_UPLOAD_UNKNOWN');
-  // Distribution 2.8 means to cancel the session of whoever comes with an old state, and fails to: the new one still works.
-  if (state.offset !== session.size) return fail('BLOB_UPLOAD_INVALID');
+  if (session === undefined) return respondError('BLOB_UPLOAD_UNKNOWN');
+  // Like distribution 2.8, rejects an outdated state and keeps the session.
+  if (state.offset !== session.size) return respondError('BLOB_UPLOAD_INVALID');
   switch (method) {
     case 'PATCH': {
       const type = exchange.headers.get('content-type') ?? octetStream;
-      // Distribution is as strict as that, and as unhelpful.
-      if (type !== octetStream) return fail('UNKNOWN', { message: 'bad Content-Type' });
+      // Like distribution, rejects any other type with an unspecific error.
+      if (type !== octetStream) return respondError('UNKNOWN', { message: 'bad Content-Type' });
       return (await receive(exchange, session)) ?? accepted(exchange, session);
     }
     case 'PUT':
-      return await endUpload(store, exchange, session);
+      return await completeUpload(store, exchange, session);
     case 'DELETE':
       store.uploads.cancel(uuid);
       return new Response(null, { status: 204, headers: { 'docker-upload-uuid': uuid } });
@@ -55,46 +56,53 @@ export async function serveUpload(
   }
 }
 
-async function endUpload(store: Store, exchange: Exchange, session: Session): Promise<Response> {
+async function completeUpload(
+  store: Store,
+  exchange: Exchange,
+  session: Session,
+): Promise<Response> {
   const digest = exchange.url.searchParams.get('digest') ?? '';
-  if (digest === '') return fail('DIGEST_INVALID', { details: ['digest missing'] });
-  if (!isDigest(digest)) return fail('DIGEST_INVALID', { details: ['digest parsing failed'] });
-  const failure = await receive(exchange, session);
-  if (failure !== undefined) return failure;
+  if (digest === '') return respondError('DIGEST_INVALID', { details: ['digest missing'] });
+  if (!isDigest(digest))
+    return respondError('DIGEST_INVALID', { details: ['digest parsing failed'] });
+  const error = await receive(exchange, session);
+  if (error !== undefined) return error;
   const [algorithm = ''] = digest.split(':');
   const blob = session.finish(algorithm);
-  if (blob.digest !== digest) return fail('DIGEST_INVALID', { details: [{ Digest: digest }] });
+  if (blob.digest !== digest)
+    return respondError('DIGEST_INVALID', { details: [{ Digest: digest }] });
   store.putBlob(session.repository, blob);
   return created(exchange, session.repository, digest);
 }
 
-/** Appends the body to the session. What came before the caller went away stays there. */
+/** Appends the body to the session. If the client disconnects, the session keeps the bytes received so far. */
 async function receive(exchange: Exchange, session: Session): Promise<Response | undefined> {
-  const problem = checkRange(exchange.headers, session);
-  if (problem !== undefined) return problem;
+  const rangeError = checkRange(exchange.headers, session);
+  if (rangeError !== undefined) return rangeError;
   try {
-    for await (const chunk of exchange.body) session.append(toOwn(chunk));
+    for await (const chunk of exchange.body) session.append(compact(chunk));
     return undefined;
   } catch {
-    // Nobody is left to read the answer; the number is nginx's, and distribution's.
+    // nginx and distribution record a disconnected client as 499; the client does not receive it.
     return new Response(null, { status: 499 });
   }
 }
 
-/** Distribution 2.8 does not look at it; the specification, and 3.0, want the chunks in order. */
+/** Requires chunks in order, as the specification and distribution 3.0 do; distribution 2.8 ignores the header. */
 function checkRange(headers: Headers, session: UploadSession): Response | undefined {
   const header = headers.get('content-range');
   if (header === null) return undefined;
   const [, first, last] = /^(\d+)-(\d+)$/.exec(header) ?? [];
-  if (first === undefined || last === undefined) return fail('RANGE_INVALID');
-  if (Number(first) !== session.size || Number(last) < Number(first)) return fail('RANGE_INVALID');
+  if (first === undefined || last === undefined) return respondError('RANGE_INVALID');
+  if (Number(first) !== session.size || Number(last) < Number(first))
+    return respondError('RANGE_INVALID');
   const length = headers.get('content-length');
-  const isWrong = length !== null && Number(length) !== Number(last) - Number(first) + 1;
-  return isWrong ? fail('SIZE_INVALID') : undefined;
+  const isMismatch = length !== null && Number(length) !== Number(last) - Number(first) + 1;
+  return isMismatch ? respondError('SIZE_INVALID') : undefined;
 }
 
-/** A few bytes of a big shared buffer would keep all of it alive. */
-function toOwn(chunk: Bytes): Bytes {
+/** Copies a small slice of a large buffer, which would otherwise stay in memory as a whole. */
+function compact(chunk: Bytes): Bytes {
   return chunk.length * 2 < chunk.buffer.byteLength ? Uint8Array.from(chunk) : chunk;
 }
 
@@ -121,7 +129,7 @@ function toHeaders(exchange: Exchange, session: UploadSession): Record<string, s
   return {
     location: location.href,
     'docker-upload-uuid': uuid,
-    // Inclusive, so nothing at all and one byte look the same.
+    // The end is inclusive, so 0 bytes and 1 byte give the same range.
     range: `0-${Math.max(0, size - 1)}`,
   };
 }

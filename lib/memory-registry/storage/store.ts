@@ -16,39 +16,38 @@ export interface StoredBlob {
 export interface StoredManifest {
   readonly digest: string;
   readonly mediaType: string;
-  /** As they were pushed: the digest is theirs. */
+  /** The bytes as pushed, which the digest covers. */
   readonly bytes: Bytes;
   readonly content: ManifestContent;
 }
 
-/** What a memory registry holds, for the protocol to serve and for tests to look at. */
+/** The contents of a memory registry. */
 export interface Store {
-  /** Those that hold anything, sorted. */
+  /** Repositories with any content, sorted. */
   readonly repositories: () => readonly string[];
-  /** Whether a manifest was ever pushed there. */
-  readonly isKnown: (repository: string) => boolean;
+  /** Whether a manifest was ever pushed to the repository. */
+  readonly exists: (repository: string) => boolean;
   /** Sorted. */
   readonly tags: (repository: string) => readonly string[];
-  /** Digests of the manifests, in the order they came. */
+  /** Digests of the manifests, oldest first. */
   readonly manifests: (repository: string) => readonly string[];
-  /** Digests of the blobs, in the order they came. */
+  /** Digests of the blobs, oldest first. */
   readonly blobs: (repository: string) => readonly string[];
   /** By tag or by digest. */
   readonly manifest: (repository: string, reference: string) => StoredManifest | undefined;
   readonly blob: (repository: string, digest: string) => StoredBlob | undefined;
-  /** Those whose `subject` is this digest, in the order they came. */
+  /** Manifests whose `subject` is this digest, oldest first. */
   readonly referrers: (repository: string, digest: string) => readonly StoredManifest[];
-  /** Sessions that were begun and neither ended nor cancelled. */
   readonly uploads: Uploads;
   readonly putBlob: (repository: string, content: Bytes | StoredBlob) => StoredBlob;
-  /** Checks nothing but the form: holes can be made on purpose. */
+  /** Does not check that blobs and children exist, so a test can store an incomplete image. */
   readonly putManifest: (
     repository: string,
     manifest: PushedManifest,
     tag?: string,
   ) => StoredManifest;
   readonly deleteBlob: (repository: string, digest: string) => boolean;
-  /** By digest, with every tag that holds it; or one tag. */
+  /** Deletes a manifest and all its tags if given a digest, or only the given tag. */
   readonly deleteManifest: (repository: string, reference: string) => boolean;
 }
 
@@ -63,24 +62,23 @@ interface Repository {
   readonly tags: Map<string, string>;
   readonly manifests: Map<string, StoredManifest>;
   readonly blobs: Map<string, StoredBlob>;
-  isKnown: boolean;
+  exists: boolean;
 }
 
-/** An empty store. */
 export function createStore(): Store {
   const repositories = new Map<string, Repository>();
 
   const open = (name: string): Repository => {
-    const found = repositories.get(name);
-    if (found !== undefined) return found;
-    const made = { tags: new Map(), manifests: new Map(), blobs: new Map(), isKnown: false };
-    repositories.set(name, made);
-    return made;
+    const existing = repositories.get(name);
+    if (existing !== undefined) return existing;
+    const created = { tags: new Map(), manifests: new Map(), blobs: new Map(), exists: false };
+    repositories.set(name, created);
+    return created;
   };
 
   return {
     repositories: () => keysOf(repositories).toSorted(),
-    isKnown: (name) => repositories.get(name)?.isKnown ?? false,
+    exists: (name) => repositories.get(name)?.exists ?? false,
     tags: (name) => keysOf(repositories.get(name)?.tags).toSorted(),
     manifests: (name) => keysOf(repositories.get(name)?.manifests),
     blobs: (name) => keysOf(repositories.get(name)?.blobs),
@@ -103,7 +101,7 @@ export function createStore(): Store {
       const content = parseManifest(mediaType, bytes);
       const manifest = { digest, mediaType, bytes, content };
       const repository = open(name);
-      repository.isKnown = true;
+      repository.exists = true;
       repository.manifests.set(manifest.digest, manifest);
       if (tag !== undefined) repository.tags.set(tag, manifest.digest);
       return manifest;
@@ -121,7 +119,7 @@ export function createStore(): Store {
   };
 }
 
-/** Puts an image, with all that it needs, into the store as `library/nginx:1.27`; without a tag, by digest only. */
+/** Stores an image with its blobs and children as `library/nginx:1.27`, or by digest only if `name` has no tag. */
 export function seed({ store }: { readonly store: Store }, name: string, image: Image): Image {
   const [repository = '', tag] = name.split(':');
   const put = ({ mediaType, bytes, blobs, children }: Image, tag?: string): void => {

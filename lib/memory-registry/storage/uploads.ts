@@ -2,19 +2,19 @@ import { createHash, randomUUID } from 'node:crypto';
 import * as v from 'valibot';
 import { type Bytes, toDigest } from '../images/index.ts';
 
-/** One upload between its POST and its last PUT. */
+/** An open upload session, between its POST and its final PUT. */
 export interface UploadSession {
   readonly uuid: string;
   readonly repository: string;
-  /** Bytes that were received so far. */
+  /** Bytes received so far. */
   readonly size: number;
-  /** The query that belongs to this offset; an older one is refused. */
+  /** The `_state` query for the current offset; an older one is rejected. */
   readonly state: string;
 }
 
 interface OpenSession extends UploadSession {
   readonly append: (chunk: Bytes) => void;
-  /** What came, under a digest of this algorithm. Ends the session. */
+  /** Ends the session and returns its bytes with their digest. */
   readonly finish: (algorithm: string) => {
     readonly digest: string;
     readonly size: number;
@@ -22,20 +22,19 @@ interface OpenSession extends UploadSession {
   };
 }
 
-/** The open upload sessions of a registry. */
+/** The open upload sessions of a registry: neither completed nor cancelled. */
 export interface Uploads {
-  readonly begin: (repository: string) => OpenSession;
+  readonly start: (repository: string) => OpenSession;
   readonly find: (repository: string, uuid: string) => OpenSession | undefined;
-  /** In the order they were begun. */
+  /** Oldest first. */
   readonly list: () => readonly UploadSession[];
   readonly cancel: (uuid: string) => boolean;
 }
 
-/** No session. */
 export function createUploads(): Uploads {
   const sessions = new Map<string, OpenSession>();
   return {
-    begin: (repository) => {
+    start: (repository) => {
       const uuid = randomUUID();
       const session = createSession(repository, uuid, () => sessions.delete(uuid));
       sessions.set(uuid, session);
@@ -52,7 +51,7 @@ export function createUploads(): Uploads {
 
 function createSession(repository: string, uuid: string, end: () => void): OpenSession {
   const chunks: Bytes[] = [];
-  // Hashed as it comes: nothing is left to do when the last byte is there.
+  // Hashes while receiving, so that the final PUT answers at once.
   const hash = createHash('sha256');
   let size = 0;
   return {
@@ -78,7 +77,7 @@ function createSession(repository: string, uuid: string, end: () => void): OpenS
   };
 }
 
-/** What the `_state` of an upload's Location says. */
+/** The content of `_state` in an upload's Location. */
 interface UploadState {
   readonly uuid: string;
   readonly repository: string;
@@ -87,19 +86,19 @@ interface UploadState {
 
 const stateSchema = v.object({ uuid: v.string(), repository: v.string(), offset: v.number() });
 
-/** Base64 with its padding, like distribution's: a client that mangles the query is found out. */
+/** Padded base64, like distribution: the `=` exposes a client that does not preserve the query. */
 function formatUploadState({ uuid, repository, offset }: UploadState): string {
   const text = JSON.stringify({ uuid, repository, offset });
   const withPadding = text.length % 3 === 0 ? `${text} ` : text;
   return Buffer.from(withPadding).toString('base64');
 }
 
-/** The inverse, or `undefined` for what we never said. */
+/** Parses a `_state` query; `undefined` if it is not one of this registry. */
 export function parseUploadState(text: string): UploadState | undefined {
   try {
     return v.parse(stateSchema, JSON.parse(Buffer.from(text, 'base64').toString()));
   } catch {
-    // Cut off, mangled on its way, or not there.
+    // The client truncated, altered or omitted the query.
     return undefined;
   }
 }

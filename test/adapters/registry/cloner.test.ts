@@ -282,16 +282,16 @@ describe('createRegistryCloner, copy', () => {
   it('says which side went away', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
-    await bench.backup.goAway();
+    await bench.backup.close();
 
     await assert.rejects(bench.copy('app', image.digest), {
       code: 'BACKUP_UNAVAILABLE',
       message:
         /^the backup registry 127\.0\.0\.1:\d+ cannot be reached for .*: connection refused$/,
     });
-    await bench.backup.comeBack();
+    await bench.backup.reopen();
     await bench.copy('app', image.digest);
-    await bench.source.goAway();
+    await bench.source.close();
     await assert.rejects(bench.copy('app', image.digest), { code: 'SOURCE_UNAVAILABLE' });
   });
 });
@@ -337,8 +337,8 @@ describe('createRegistryCloner under the policy', () => {
     const ensure = policy(bench);
     const first = await ask(bench, ensure);
     assert.ok(first.status === 'ready' && first.result === 'copied', JSON.stringify(first));
-    bench.source.requests.forget();
-    bench.backup.requests.forget();
+    bench.source.requests.clear();
+    bench.backup.requests.clear();
 
     const second = await ask(bench, ensure);
 
@@ -351,8 +351,8 @@ describe('createRegistryCloner under the policy', () => {
     const bench = await open({ backup: { auth: { scheme: 'basic', users } } });
     seed(bench.source, 'app:1', index);
     await ask(bench, policy(bench));
-    bench.source.requests.forget();
-    bench.backup.requests.forget();
+    bench.source.requests.clear();
+    bench.backup.requests.clear();
 
     await ask(bench, policy(bench));
 

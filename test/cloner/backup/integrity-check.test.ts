@@ -112,7 +112,7 @@ describe('a backup that has lost a layer', () => {
     const stage = await openStage(image);
     await send(stage);
     lose(stage, image, 0);
-    await stage.source.goAway();
+    await stage.source.close();
 
     const { allowed, status } = await send(stage);
 
@@ -126,7 +126,7 @@ describe('a backup that has lost a layer', () => {
   it('is asked for nothing more when the answer is given', async () => {
     const stage = await openStage();
     await send(stage);
-    stage.backup.requests.forget();
+    stage.backup.requests.clear();
 
     await send(stage);
 
@@ -172,7 +172,7 @@ describe('a backup that cannot be asked for its layers', () => {
         ({ method, kind }) => method === 'HEAD' && kind === 'blob',
         answer(status),
       );
-      await stage.source.goAway();
+      await stage.source.close();
 
       const { allowed, warnings } = await send(stage);
 
@@ -188,7 +188,7 @@ describe('a backup that cannot be asked for its layers', () => {
       on('GET', 'manifest'),
       changeHeaders({ 'content-type': 'application/octet-stream' }),
     );
-    await stage.source.goAway();
+    await stage.source.close();
 
     const { allowed, warnings } = await send(stage);
 

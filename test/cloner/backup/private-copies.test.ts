@@ -175,7 +175,7 @@ describe('a private copy', () => {
   it('is served to them by a process that has never heard of it, when the source is gone', async () => {
     const bench = await openStage();
     await send(start(bench), bench, 'team');
-    await bench.source.goAway();
+    await bench.source.close();
 
     const { response } = await send(start(bench), bench, 'team');
 
@@ -188,7 +188,7 @@ describe('a private copy', () => {
     await send(start(bench), bench, 'team');
 
     const denied = await send(start(bench), bench, 'other');
-    await bench.source.goAway();
+    await bench.source.close();
     const gone = await send(start(bench), bench, 'other');
 
     const rule =
@@ -236,7 +236,7 @@ describe('a private copy', () => {
   it('is refused to the same namespace of another cluster', async () => {
     const bench = await openStage();
     await send(start(bench), bench, 'team');
-    await bench.source.goAway();
+    await bench.source.close();
 
     const { response } = await send(start(bench, { clusterId: 'green' }), bench, 'team');
 
@@ -247,7 +247,7 @@ describe('a private copy', () => {
     const bench = await openStage();
     await send(start(bench), bench, 'team');
     await send(start(bench), bench, 'team', `team/app:1@${image.digest}`);
-    await bench.source.goAway();
+    await bench.source.close();
     const pinned = `team/app:1@${image.digest}`;
 
     const own = await send(start(bench), bench, 'team', pinned);
@@ -262,7 +262,7 @@ describe('a private copy', () => {
     await send(start(bench), bench, 'team');
     seed(bench.source, 'team/app:1', makeImage({ seed: 'second' }));
     await send(start(bench), bench, 'team');
-    await bench.source.goAway();
+    await bench.source.close();
 
     const old = `team/app:1@${image.digest}`;
     const own = await send(start(bench), bench, 'team', old);
@@ -278,7 +278,7 @@ describe('a private copy', () => {
     const handler = start(bench, { keepers });
     await Promise.all(['team', 'friend'].map((namespace) => send(handler, bench, namespace)));
     await send(start(bench, { keepers }), bench, 'late');
-    await bench.source.goAway();
+    await bench.source.close();
 
     const answers = await Promise.all(
       [...keepers, 'other'].map((namespace) => send(start(bench), bench, namespace)),
@@ -295,8 +295,8 @@ describe('a private copy', () => {
     await send(start(bench), bench, 'team');
     const handler = start(bench);
     await send(handler, bench, 'team');
-    bench.source.requests.forget();
-    bench.backup.requests.forget();
+    bench.source.requests.clear();
+    bench.backup.requests.clear();
 
     await send(handler, bench, 'team');
 
@@ -326,7 +326,7 @@ describe('a private copy', () => {
     limited.end();
 
     await send(start(bench), bench, 'other');
-    await bench.source.goAway();
+    await bench.source.close();
 
     const { response } = await send(start(bench), bench, 'third');
     assertAdmitted(response);
@@ -345,7 +345,7 @@ describe('a private copy', () => {
     seed(bench.source, 'team/app:1', makeImage({ seed: 'second' }));
 
     await send(start(bench), bench, 'other');
-    await bench.source.goAway();
+    await bench.source.close();
 
     const { response } = await send(start(bench), bench, 'third');
     assert.equal(response.allowed, false);
@@ -379,7 +379,7 @@ describe('a public image that a pull secret opened', () => {
   it('has no marks and serves all', async () => {
     const bench = await openStage({ isPublicSource: true });
     await send(start(bench), bench, 'team');
-    await bench.source.goAway();
+    await bench.source.close();
 
     const { response } = await send(start(bench), bench, 'other');
 
@@ -393,7 +393,7 @@ describe('an image that SOURCE_AUTH_FILE opened', () => {
     const bench = await openStage();
     const sourceCredentials = { credentialsFor: async () => [pull] };
     await send(start(bench, { keepers: [], sourceCredentials }), bench, 'team');
-    await bench.source.goAway();
+    await bench.source.close();
 
     const { response } = await send(start(bench), bench, 'other');
 
@@ -425,7 +425,7 @@ describe('a copy that serves all', () => {
 
     assertAdmitted((await send(start(bench), bench, 'team', pinned)).response);
 
-    await bench.source.goAway();
+    await bench.source.close();
     assertAdmitted((await send(start(bench), bench, 'shop')).response);
     assertAdmitted((await send(start(bench), bench, 'other')).response);
     assert.ok(!tagsOf(bench).includes(privateTag(image.digest)));
@@ -439,7 +439,7 @@ describe('a copy that serves all', () => {
 
     assertAdmitted((await send(start(bench), bench, 'team', 'team/app:latest')).response);
 
-    await bench.source.goAway();
+    await bench.source.close();
     assertAdmitted((await send(start(bench), bench, 'shop')).response);
     assertAdmitted((await send(start(bench), bench, 'other', 'team/app:latest')).response);
   });
@@ -452,7 +452,7 @@ describe('a copy that serves all', () => {
 
     await send(start(bench), bench, 'team', pinned);
 
-    await bench.source.goAway();
+    await bench.source.close();
     assertAdmitted((await send(start(bench), bench, 'team', pinned)).response);
     assert.equal((await send(start(bench), bench, 'other', pinned)).response.allowed, false);
   });

@@ -188,7 +188,7 @@ describe('a registry with tokens', () => {
     assert.deepEqual([pull.status, push.status, other.status], [200, 401, 401]);
     assert.match(push.headers.get('www-authenticate') ?? '', /,error="insufficient_scope"$/);
     assert.deepEqual(
-      registry.tokens?.list().map(({ user, asked }) => [user, asked]),
+      registry.tokens?.list().map(({ user, requested }) => [user, requested]),
       [[undefined, ['repository:app:pull,push', 'repository:own:pull']]],
     );
   });
@@ -264,7 +264,7 @@ describe('a registry with tokens', () => {
     const refused = await registry.app.request('/token', { method: 'POST', body: form });
 
     assert.deepEqual(registry.tokens?.list().at(-1)?.user, 'bob');
-    assert.deepEqual(registry.tokens?.list().at(-1)?.asked, [
+    assert.deepEqual(registry.tokens?.list().at(-1)?.requested, [
       'repository:own:pull',
       'repository:app:pull,push',
     ]);

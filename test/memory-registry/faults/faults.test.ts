@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import {
   answer,
+  changeContentLength,
   changeHeaders,
   changeLocation,
   corruptBody,
@@ -10,7 +11,6 @@ import {
   createTrickle,
   cutBody,
   dropConnection,
-  lieAboutLength,
   type MemoryRegistry,
   on,
   redirect,
@@ -19,7 +19,7 @@ import {
   type ServedRegistry,
   serveMemoryRegistry,
 } from '../../../lib/memory-registry/index.ts';
-import { beginUpload, codeOf, createSample, digests } from '../sample.ts';
+import { codeOf, createSample, digests, startUpload } from '../sample.ts';
 
 const blobPath = `/v2/app/blobs/${digests.layer}`;
 const users = { ann: 'secret' };
@@ -139,7 +139,7 @@ describe('a fault', () => {
     registry.faults.add(on('PUT', 'upload'), rejectUpload(10));
     const chunks = Array.from({ length: 10 }, () => new Uint8Array(4));
 
-    const response = await registry.app.request(await beginUpload(registry), {
+    const response = await registry.app.request(await startUpload(registry), {
       method: 'PUT',
       body: ReadableStream.from(chunks),
       duplex: 'half',
@@ -256,7 +256,7 @@ describe('a fault on a connection', () => {
   });
 
   it('promises more than it gives', async () => {
-    registry.faults.add(on('GET', 'blob'), lieAboutLength(7));
+    registry.faults.add(on('GET', 'blob'), changeContentLength(7));
 
     const seen = await look(blobPath);
 
@@ -264,7 +264,7 @@ describe('a fault on a connection', () => {
   });
 
   it('gives more than it promises', async () => {
-    registry.faults.add(on('GET', 'blob'), lieAboutLength(2));
+    registry.faults.add(on('GET', 'blob'), changeContentLength(2));
 
     const response = await fetch(`${served.url}${blobPath}`);
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { beginUpload, codeOf, createSample, digests, withDigest } from '../sample.ts';
+import { codeOf, createSample, digests, startUpload, withDigest } from '../sample.ts';
 
 const octets = { 'content-type': 'application/octet-stream' };
 
@@ -39,7 +39,7 @@ describe('an upload', () => {
   for (const { title, body, digest } of bodies) {
     it(`ends with a PUT with ${title}`, async () => {
       const registry = createSample();
-      const location = await beginUpload(registry);
+      const location = await startUpload(registry);
 
       const response = await registry.app.request(withDigest(location, digest), {
         method: 'PUT',
@@ -57,7 +57,7 @@ describe('an upload', () => {
 
   it('comes in chunks, each with a new Location', async () => {
     const registry = createSample();
-    const first = await registry.app.request(await beginUpload(registry), {
+    const first = await registry.app.request(await startUpload(registry), {
       method: 'PATCH',
       headers: { ...octets, 'content-range': '0-0', 'content-length': '1' },
       body: 'a',
@@ -107,7 +107,7 @@ describe('an upload', () => {
     it(`refuses ${title} and stays as it was`, async () => {
       const registry = createSample();
 
-      const response = await registry.app.request(await beginUpload(registry), {
+      const response = await registry.app.request(await startUpload(registry), {
         method: 'PATCH',
         headers: { ...octets, ...headers },
         body: 'abc',
@@ -121,7 +121,7 @@ describe('an upload', () => {
 
   it('is gone when the digest is not that of its bytes', async () => {
     const registry = createSample();
-    const location = await beginUpload(registry);
+    const location = await startUpload(registry);
 
     const wrong = await registry.app.request(withDigest(location, digests.abc), {
       method: 'PUT',
@@ -140,7 +140,7 @@ describe('an upload', () => {
   it('stays open when no digest is said', async () => {
     const registry = createSample();
 
-    const response = await registry.app.request(await beginUpload(registry), { method: 'PUT' });
+    const response = await registry.app.request(await startUpload(registry), { method: 'PUT' });
 
     assert.deepEqual([response.status, await codeOf(response)], [400, 'DIGEST_INVALID']);
     assert.equal(registry.store.uploads.list().length, 1);
@@ -148,7 +148,7 @@ describe('an upload', () => {
 
   it('refuses a state that is lost, mangled, old or of another repository', async () => {
     const registry = createSample();
-    const location = await beginUpload(registry);
+    const location = await startUpload(registry);
     await registry.app.request(location, { method: 'PATCH', headers: octets, body: 'abc' });
     const mangled = new URL(location);
     mangled.searchParams.set('_state', location.searchParams.get('_state')?.slice(3) ?? '');
@@ -167,7 +167,7 @@ describe('an upload', () => {
 
   it('can be cancelled', async () => {
     const registry = createSample();
-    const location = await beginUpload(registry);
+    const location = await startUpload(registry);
 
     const cancelled = await registry.app.request(location, { method: 'DELETE' });
     const status = await registry.app.request(location);

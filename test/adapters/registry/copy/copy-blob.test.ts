@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import {
   answer,
+  changeContentLength,
   changeHeaders,
   changeLocation,
   corruptBody,
@@ -9,7 +10,6 @@ import {
   createTrickle,
   cutBody,
   dropConnection,
-  lieAboutLength,
   makeImage,
   on,
   redirect,
@@ -130,13 +130,13 @@ describe('copyBlob from a bad source', () => {
     ],
     [
       'says another length',
-      lieAboutLength(size - 1),
+      changeContentLength(size - 1),
       'SOURCE_REFUSED',
       'reading a layer: it is not as long as the manifest says',
     ],
     [
       'says a longer length',
-      lieAboutLength(size + 1),
+      changeContentLength(size + 1),
       'SOURCE_REFUSED',
       'reading a layer: it is not as long as the manifest says',
     ],

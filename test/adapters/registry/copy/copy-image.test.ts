@@ -188,8 +188,8 @@ describe('copyImage', () => {
     const bench = await open();
     const image = seed(bench.source, 'app:1', makeIndex([amd, arm], { attestations: true }));
     await bench.copy('app', image.digest);
-    bench.source.requests.forget();
-    bench.backup.requests.forget();
+    bench.source.requests.clear();
+    bench.backup.requests.clear();
 
     const copied = await bench.copy('app', image.digest);
 
