@@ -4,7 +4,7 @@ import {
   type MemoryRegistryOptions,
 } from '../../lib/memory-registry/index.ts';
 
-/** Digests that are known by heart, and two that were computed once with sha256sum. */
+/** Well-known digests, and those of `manifest` and `index`, computed with sha256sum. */
 export const digests = {
   /** '' */
   empty: 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
@@ -29,7 +29,7 @@ export function toBytes(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-/** A registry that holds the manifest as `app:1` and the index as `app:all`. */
+/** Creates a registry with the manifest as `app:1` and the index as `app:all`. */
 export function createSample(options: MemoryRegistryOptions = {}): MemoryRegistry {
   const registry = createMemoryRegistry(options);
   const { store } = registry;
@@ -40,20 +40,20 @@ export function createSample(options: MemoryRegistryOptions = {}): MemoryRegistr
   return registry;
 }
 
-/** Begins an upload and gives its Location, ready for a query. */
+/** Starts an upload session and returns its Location. */
 export async function startUpload({ app }: MemoryRegistry, repository = 'app'): Promise<URL> {
   const response = await app.request(`/v2/${repository}/blobs/uploads/`, { method: 'POST' });
   return new URL(response.headers.get('location') ?? '');
 }
 
-/** `location` with the digest that ends the upload. */
+/** The URL of the PUT that completes the upload. */
 export function withDigest(location: URL, digest: string): string {
   const url = new URL(location);
   url.searchParams.set('digest', digest);
   return url.href;
 }
 
-/** The code of the first error in a body, or '' for a body that has none. */
+/** The code of the first error in a body, or '' if there is none. */
 export async function codeOf(response: Response): Promise<string> {
   return /"code":"([A-Z_]+)"/.exec(await response.text())?.[1] ?? '';
 }

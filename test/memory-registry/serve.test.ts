@@ -7,21 +7,21 @@ import { makeCertificate } from '../support/certificate.ts';
 import { createSample, digests, toBytes, withDigest } from './sample.ts';
 
 describe('serveMemoryRegistry', () => {
-  it('goes away and comes back on the same port with what it held', async () => {
+  it('reopens a closed registry on the same port with its contents', async () => {
     const served = await serveMemoryRegistry({ registry: createSample() });
     const get = async (): Promise<number> => (await fetch(`${served.url}/v2/app/tags/list`)).status;
-    const isGone = { name: 'TypeError', message: 'fetch failed' };
+    const refused = { name: 'TypeError', message: 'fetch failed' };
 
     assert.equal(await get(), 200);
     await served.close();
-    await assert.rejects(get(), isGone);
+    await assert.rejects(get(), refused);
     await served.reopen();
     assert.equal(await get(), 200);
     await served.close();
-    await assert.rejects(get(), isGone);
+    await assert.rejects(get(), refused);
   });
 
-  it('rejects where the port is taken', async () => {
+  it('rejects with EADDRINUSE if the port is in use', async () => {
     const served = await serveMemoryRegistry({ registry: createSample() });
     const port = Number(served.host.split(':')[1]);
 
@@ -31,7 +31,7 @@ describe('serveMemoryRegistry', () => {
     await served.close();
   });
 
-  it('speaks https, and says so in its Locations', async () => {
+  it('serves HTTPS, with https in upload Locations', async () => {
     const tls = await makeCertificate('01');
     const served = await serveMemoryRegistry({ registry: createSample(), tls });
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
@@ -49,28 +49,31 @@ describe('serveMemoryRegistry', () => {
     await served.close();
   });
 
-  it('takes a blob of many chunks and gives it back', async () => {
+  it('stores and returns a blob of 8 MiB in many chunks', async () => {
     const registry = createSample();
     const served = await serveMemoryRegistry({ registry });
     const chunk = toBytes('0123456789abcdef'.repeat(65_536));
-    const begun = await fetch(`${served.url}/v2/app/blobs/uploads/`, { method: 'POST' });
-    // Of the 8 MiB, by Python's hashlib.
+    const started = await fetch(`${served.url}/v2/app/blobs/uploads/`, { method: 'POST' });
+    // Computed with Python's hashlib.
     const digest = 'sha256:9343ca2c14fa88c511cc084fd569d5d444cdaae082bee8d0ed8efaf3a372b7b3';
 
-    const ended = await fetch(withDigest(new URL(begun.headers.get('location') ?? ''), digest), {
-      method: 'PUT',
-      body: ReadableStream.from(Array.from({ length: 8 }, () => chunk)),
-      duplex: 'half',
-    });
+    const completed = await fetch(
+      withDigest(new URL(started.headers.get('location') ?? ''), digest),
+      {
+        method: 'PUT',
+        body: ReadableStream.from(Array.from({ length: 8 }, () => chunk)),
+        duplex: 'half',
+      },
+    );
     const blob = await fetch(`${served.url}/v2/app/blobs/${digest}`);
 
-    assert.equal(ended.status, 201);
+    assert.equal(completed.status, 201);
     assert.equal((await blob.arrayBuffer()).byteLength, 8 * 1024 * 1024);
     assert.equal(registry.requests.bytesIn(), 8 * 1024 * 1024);
     await served.close();
   });
 
-  it('keeps the session, and no blob, of a client that dies in the middle', async () => {
+  it('keeps the upload session and stores no blob if the client disconnects during the PUT', async () => {
     const registry = createSample();
     const served = await serveMemoryRegistry({ registry });
     const { promise, resolve } = Promise.withResolvers<number>();
@@ -81,10 +84,10 @@ describe('serveMemoryRegistry', () => {
       resolve(response.status);
       return response;
     });
-    const begun = await fetch(`${served.url}/v2/app/blobs/uploads/`, { method: 'POST' });
+    const started = await fetch(`${served.url}/v2/app/blobs/uploads/`, { method: 'POST' });
 
     const upload = httpRequest(
-      withDigest(new URL(begun.headers.get('location') ?? ''), digests.abc),
+      withDigest(new URL(started.headers.get('location') ?? ''), digests.abc),
       { method: 'PUT', headers: { 'content-length': '3' }, agent: false },
     );
     upload.on('error', () => undefined);

@@ -6,7 +6,7 @@ import { codeOf, createSample, digests } from '../sample.ts';
 
 const users = { ann: 'pa:ss', bob: 'secret' };
 const isPublic = (repository: string): boolean => repository === 'app';
-const nobody: Readonly<Record<string, string>> = {};
+const anonymous: Readonly<Record<string, string>> = {};
 
 function basic(name: string, password: string): Readonly<Record<string, string>> {
   return { authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}` };
@@ -20,82 +20,82 @@ function allows(user: string, _repository: string, action: string): boolean {
   return user === 'ann' || action === 'pull';
 }
 
-describe('a registry with passwords', () => {
+describe('basic authentication of a memory registry', () => {
   const rows = [
     {
-      title: 'challenges who says nothing',
+      title: 'challenges an anonymous request',
       request: 'GET /v2/',
-      headers: nobody,
+      headers: anonymous,
       status: 401,
       code: 'UNAUTHORIZED',
     },
     {
-      title: 'lets a user in, colon in the password',
+      title: 'accepts a password that contains a colon',
       request: 'GET /v2/',
       headers: basic('ann', 'pa:ss'),
       status: 200,
       code: '',
     },
     {
-      title: 'refuses another password',
+      title: 'rejects a wrong password',
       request: 'GET /v2/',
       headers: basic('ann', 'pa'),
       status: 401,
       code: 'UNAUTHORIZED',
     },
     {
-      title: 'refuses a token',
+      title: 'rejects a bearer token under basic authentication',
       request: 'GET /v2/',
       headers: bearer('x'),
       status: 401,
       code: 'UNAUTHORIZED',
     },
     {
-      title: 'gives what is public to everybody',
+      title: 'allows an anonymous pull from a public repository',
       request: 'GET /v2/app/manifests/1',
-      headers: nobody,
+      headers: anonymous,
       status: 200,
       code: '',
     },
     {
-      title: 'refuses a wrong password for what is public',
+      title: 'rejects a wrong password even for a public repository',
       request: 'GET /v2/app/manifests/1',
       headers: basic('eve', 'x'),
       status: 401,
       code: 'UNAUTHORIZED',
     },
     {
-      title: 'takes nothing for what is public from everybody',
+      title: 'rejects an anonymous push to a public repository',
       request: 'POST /v2/app/blobs/uploads/',
-      headers: nobody,
+      headers: anonymous,
       status: 401,
       code: 'UNAUTHORIZED',
     },
     {
-      title: 'hides what is private',
+      title: 'rejects an anonymous pull from a private repository',
       request: 'GET /v2/own/tags/list',
-      headers: nobody,
+      headers: anonymous,
       status: 401,
       code: 'UNAUTHORIZED',
     },
     {
-      title: 'lets a user write',
+      title: 'allows a user to push',
       request: 'POST /v2/own/blobs/uploads/',
       headers: basic('ann', 'pa:ss'),
       status: 202,
       code: '',
     },
     {
-      title: 'denies a user what he may not',
+      title: 'denies a push with 403 to a user who may only pull',
       request: 'POST /v2/own/blobs/uploads/',
       headers: basic('bob', 'secret'),
       status: 403,
       code: 'DENIED',
     },
     {
-      title: 'hides its catalog',
+      title: 'rejects an anonymous request for the catalog',
       request: 'GET /v2/_catalog',
-      headers: nobody,
+      headers: anonymous,
       status: 401,
       code: 'UNAUTHORIZED',
     },
@@ -117,7 +117,7 @@ describe('a registry with passwords', () => {
   }
 });
 
-const answerSchema = v.object({
+const tokenSchema = v.object({
   token: v.string(),
   access_token: v.string(),
   expires_in: v.number(),
@@ -133,13 +133,13 @@ async function fetchToken(
   { app }: MemoryRegistry,
   query: string,
   init: RequestInit = {},
-): Promise<v.InferOutput<typeof answerSchema>> {
+): Promise<v.InferOutput<typeof tokenSchema>> {
   const response = await app.request(`/token?service=memory-registry${query}`, init);
   assert.equal(response.status, 200);
-  return v.parse(answerSchema, await response.json());
+  return v.parse(tokenSchema, await response.json());
 }
 
-describe('a registry with tokens', () => {
+describe('bearer authentication of a memory registry', () => {
   const challenges = [
     { request: 'GET /v2/', scope: '' },
     { request: 'GET /v2/app/manifests/1', scope: ',scope="repository:app:pull"' },
@@ -156,7 +156,7 @@ describe('a registry with tokens', () => {
     { request: 'GET /v2/_catalog', scope: ',scope="registry:catalog:*"' },
   ];
   for (const { request, scope } of challenges) {
-    it(`says which token ${request.split('?')[0]?.slice(0, 30)} takes`, async () => {
+    it(`challenges with the scope for ${request.split('?')[0]?.slice(0, 30)}`, async () => {
       const [method = '', path = ''] = request.split(' ');
 
       const response = await createGuarded().app.request(path, { method });
@@ -169,7 +169,7 @@ describe('a registry with tokens', () => {
     });
   }
 
-  it('gives everybody a token to pull what is public, and no more', async () => {
+  it('grants an anonymous token only pull access to a public repository', async () => {
     const registry = createGuarded();
 
     const { token, access_token, expires_in, issued_at } = await fetchToken(
@@ -193,7 +193,7 @@ describe('a registry with tokens', () => {
     );
   });
 
-  it('gives a user what he asks for', async () => {
+  it('grants a user pull and push, which do not include cancelling an upload', async () => {
     const registry = createGuarded();
 
     const { token } = await fetchToken(registry, '&scope=repository:own:pull,push', {
@@ -209,11 +209,11 @@ describe('a registry with tokens', () => {
     });
 
     assert.equal(push.status, 202);
-    // As at distribution: cancelling takes the right to delete.
+    // As in distribution, cancelling needs the delete action.
     assert.equal(cancelled.status, 401);
   });
 
-  it('refuses a token that has expired', async () => {
+  it('rejects a token after its lifetime', async () => {
     let now = 0;
     const registry = createGuarded(() => now);
     const { token } = await fetchToken(registry, '&scope=repository:app:pull');
@@ -225,7 +225,7 @@ describe('a registry with tokens', () => {
     assert.match(response.headers.get('www-authenticate') ?? '', /,error="invalid_token"$/);
   });
 
-  it('refuses every token once they are expired by hand', async () => {
+  it('rejects every token after tokens.expire()', async () => {
     const registry = createGuarded();
     const { token } = await fetchToken(registry, '&scope=repository:app:pull');
 
@@ -235,7 +235,7 @@ describe('a registry with tokens', () => {
     assert.equal(response.status, 401);
   });
 
-  it('gives no token for a wrong password, nor for another service', async () => {
+  it('issues no token for a wrong password or another service', async () => {
     const { app } = createGuarded();
 
     const wrong = await app.request('/token?service=memory-registry', {
@@ -247,7 +247,7 @@ describe('a registry with tokens', () => {
     assert.equal(elsewhere.status, 400);
   });
 
-  it('takes a refresh token in place of a password', async () => {
+  it('issues a token for a refresh token', async () => {
     const registry = createGuarded();
     const first = await fetchToken(registry, '&offline_token=true', {
       headers: basic('bob', 'secret'),
@@ -260,7 +260,7 @@ describe('a registry with tokens', () => {
     });
 
     await fetchToken(registry, '', { method: 'POST', body: form });
-    form.set('refresh_token', 'made up');
+    form.set('refresh_token', 'unknown');
     const refused = await registry.app.request('/token', { method: 'POST', body: form });
 
     assert.deepEqual(registry.tokens?.list().at(-1)?.user, 'bob');
@@ -271,7 +271,7 @@ describe('a registry with tokens', () => {
     assert.equal(refused.status, 401);
   });
 
-  it('sends its clients to another realm on demand', async () => {
+  it('challenges with a configured realm', async () => {
     const { app } = createSample({
       auth: { scheme: 'bearer', users, realm: () => 'https://auth.test/token', service: 's' },
     });

@@ -24,7 +24,7 @@ import { codeOf, createSample, digests, startUpload } from '../sample.ts';
 const blobPath = `/v2/app/blobs/${digests.layer}`;
 const users = { ann: 'secret' };
 
-describe('a fault', () => {
+describe('faults of a memory registry', () => {
   let registry: MemoryRegistry;
   beforeEach(() => {
     registry = createSample();
@@ -32,7 +32,7 @@ describe('a fault', () => {
 
   const get = (path = blobPath): Promise<Response> => Promise.resolve(registry.app.request(path));
 
-  it('meets what it is meant for, as often as it is meant to', async () => {
+  it('applies a fault to matching requests, as often as `times` says', async () => {
     const fault = registry.faults.add(on('GET', 'blob'), answer(503), { times: 2 });
 
     const statuses = [];
@@ -44,7 +44,7 @@ describe('a fault', () => {
     assert.equal(fault.hits(), 2);
   });
 
-  it('ends on demand, alone or with the others', async () => {
+  it('removes one fault with end() and all faults with clear()', async () => {
     const first = registry.faults.add(() => true, answer(503));
     registry.faults.add(on('GET', 'base'), answer(502));
 
@@ -56,7 +56,7 @@ describe('a fault', () => {
     assert.equal((await get('/v2/')).status, 200);
   });
 
-  it('leaves challenges alone unless it is told not to', async () => {
+  it('applies a fault after authentication unless it has beforeAuth', async () => {
     registry = createSample({ auth: { scheme: 'basic', users } });
     const inside = registry.faults.add(on('GET', 'blob'), answer(503));
     assert.equal((await get()).status, 401);
@@ -66,7 +66,7 @@ describe('a fault', () => {
     assert.equal((await get()).status, 500);
   });
 
-  it('answers with any status, headers and body', async () => {
+  it('answers with the given status, headers and body', async () => {
     registry.faults.add(on('GET', 'blob'), answer(429, { headers: { 'retry-after': '7' } }), {
       times: 1,
     });
@@ -80,7 +80,7 @@ describe('a fault', () => {
     assert.deepEqual([proxied.status, await proxied.text()], [502, '<html>']);
   });
 
-  it('sends elsewhere', async () => {
+  it('redirects to a URL computed from the requested one', async () => {
     registry.faults.add(
       on('GET', 'blob'),
       redirect(({ pathname }) => `http://cdn.test${pathname}`),
@@ -92,7 +92,7 @@ describe('a fault', () => {
     assert.equal(response.headers.get('location'), `http://cdn.test${blobPath}`);
   });
 
-  it('changes headers and takes them away', async () => {
+  it('sets and removes response headers', async () => {
     registry.faults.add(
       on('GET', 'blob'),
       changeHeaders({ 'docker-content-digest': undefined, 'content-encoding': 'gzip' }),
@@ -104,7 +104,7 @@ describe('a fault', () => {
     assert.equal(headers.get('content-encoding'), 'gzip');
   });
 
-  it('rewrites a Location', async () => {
+  it('rewrites the Location of an upload', async () => {
     registry.faults.add(
       on('POST', 'uploads'),
       changeLocation(({ pathname }) => pathname),
@@ -115,27 +115,27 @@ describe('a fault', () => {
     assert.match(response.headers.get('location') ?? '', /^\/v2\/app\/blobs\/uploads\/[0-9a-f-]+$/);
   });
 
-  it('corrupts one byte, and not what is stored', async () => {
+  it('corrupts one byte of the response and not the stored blob', async () => {
     registry.faults.add(on('GET', 'blob'), corruptBody(1), { times: 1 });
 
     assert.equal(await (await get()).text(), 'hdllo');
     assert.equal(await (await get()).text(), 'hello');
   });
 
-  it('refuses to mount, by beginning an upload or by a status', async () => {
+  it('rejects a mount by starting an upload or with a status', async () => {
     const path = `/v2/other/blobs/uploads/?mount=${digests.layer}&from=app`;
 
     registry.faults.add(on('POST', 'uploads'), refuseMount(), { times: 1 });
-    const begun = await registry.app.request(path, { method: 'POST' });
+    const started = await registry.app.request(path, { method: 'POST' });
     registry.faults.add(on('POST', 'uploads'), refuseMount(405));
     const refused = await registry.app.request(path, { method: 'POST' });
     const plain = await registry.app.request('/v2/other/blobs/uploads/', { method: 'POST' });
 
-    assert.deepEqual([begun.status, refused.status, plain.status], [202, 405, 202]);
+    assert.deepEqual([started.status, refused.status, plain.status], [202, 405, 202]);
     assert.deepEqual(registry.store.blobs('other'), []);
   });
 
-  it('rejects an upload after so many bytes', async () => {
+  it('rejects an upload with 413 after the given number of bytes', async () => {
     registry.faults.add(on('PUT', 'upload'), rejectUpload(10));
     const chunks = Array.from({ length: 10 }, () => new Uint8Array(4));
 
@@ -149,22 +149,22 @@ describe('a fault', () => {
     assert.equal(registry.requests.list({ method: 'PUT' }).at(0)?.bytesIn, 12);
   });
 
-  it('holds requests until they are released', async () => {
+  it('holds requests until the hold is released', async () => {
     const hold = createHold();
     registry.faults.add(on('GET', 'blob'), hold.fault);
-    const asked = [get(), get()];
+    const held = [get(), get()];
 
     await hold.waiting(2);
     hold.release();
 
     assert.deepEqual(
-      (await Promise.all(asked)).map(({ status }) => status),
+      (await Promise.all(held)).map(({ status }) => status),
       [200, 200],
     );
     assert.equal((await get()).status, 200);
   });
 
-  it('lets a body trickle', async () => {
+  it('sends only the released bytes of a body', async () => {
     const trickle = createTrickle();
     registry.faults.add(on('GET', 'blob'), trickle.fault);
     const reader = (await get()).body?.getReader();
@@ -179,7 +179,7 @@ describe('a fault', () => {
     assert.equal(Buffer.from(rest?.value ?? []).toString(), 'llo');
   });
 
-  it('drops a connection and cuts a body, seen from inside the process', async () => {
+  it('reports a dropped connection and a cut body as ECONNRESET to an in-process request', async () => {
     registry.faults.add(on('GET', 'base'), dropConnection());
     registry.faults.add(on('GET', 'blob'), cutBody(3));
 
@@ -188,7 +188,7 @@ describe('a fault', () => {
   });
 });
 
-describe('a fault on a connection', () => {
+describe('faults of a served memory registry', () => {
   let registry: MemoryRegistry;
   let served: ServedRegistry;
   before(async () => {
@@ -198,18 +198,18 @@ describe('a fault on a connection', () => {
   after(() => served.close());
   beforeEach(() => registry.faults.clear());
 
-  interface Seen {
+  interface Received {
     readonly status?: number;
     readonly length?: string | undefined;
     readonly body: string;
-    /** Why it ended before its end. */
+    /** Code of the error that completed the response early. */
     readonly error?: string;
   }
 
-  /** What a client sees that looks closely. */
-  function look(path: string): Promise<Seen> {
-    const { promise, resolve } = Promise.withResolvers<Seen>();
-    const asked = request(`${served.url}${path}`, { agent: false }, (response) => {
+  /** Fetches a path and returns what arrived, even if the response is incomplete. */
+  function receive(path: string): Promise<Received> {
+    const { promise, resolve } = Promise.withResolvers<Received>();
+    const outgoing = request(`${served.url}${path}`, { agent: false }, (response) => {
       let body = '';
       const head = { status: response.statusCode ?? 0, length: response.headers['content-length'] };
       response.setEncoding('latin1');
@@ -221,49 +221,49 @@ describe('a fault on a connection', () => {
         resolve({ ...head, body, error: error.code ?? error.message }),
       );
     });
-    asked.on('error', (error: NodeJS.ErrnoException) =>
+    outgoing.on('error', (error: NodeJS.ErrnoException) =>
       resolve({ body: '', error: error.code ?? error.message }),
     );
-    asked.end();
+    outgoing.end();
     return promise;
   }
 
-  it('ends it without a word', async () => {
+  it('closes the connection without a response', async () => {
     registry.faults.add(on('GET', 'blob'), dropConnection());
 
-    assert.deepEqual(await look(blobPath), { body: '', error: 'ECONNRESET' });
+    assert.deepEqual(await receive(blobPath), { body: '', error: 'ECONNRESET' });
     assert.equal(registry.requests.list().at(-1)?.status, undefined);
   });
 
-  it('cuts a body after exactly so many bytes', async () => {
+  it('cuts a body after exactly the given number of bytes', async () => {
     registry.faults.add(on('GET', 'blob'), cutBody(3));
 
-    const seen = await look(blobPath);
+    const received = await receive(blobPath);
 
-    assert.deepEqual(seen, { status: 200, length: '5', body: 'hel', error: 'ECONNRESET' });
+    assert.deepEqual(received, { status: 200, length: '5', body: 'hel', error: 'ECONNRESET' });
     const { status, bytesOut } = registry.requests.list().at(-1) ?? {};
     assert.deepEqual({ status, bytesOut }, { status: 200, bytesOut: 3 });
   });
 
-  it('cuts a body of some MiB', async () => {
+  it('cuts a large body after exactly 3 MiB', async () => {
     const big = registry.store.putBlob('app', new Uint8Array(4 * 1024 * 1024));
     registry.faults.add(on('GET', 'blob'), cutBody(3 * 1024 * 1024));
 
-    const seen = await look(`/v2/app/blobs/${big.digest}`);
+    const received = await receive(`/v2/app/blobs/${big.digest}`);
 
-    assert.equal(seen.body.length, 3 * 1024 * 1024);
-    assert.equal(seen.error, 'ECONNRESET');
+    assert.equal(received.body.length, 3 * 1024 * 1024);
+    assert.equal(received.error, 'ECONNRESET');
   });
 
-  it('promises more than it gives', async () => {
+  it('sends a Content-Length larger than the body', async () => {
     registry.faults.add(on('GET', 'blob'), changeContentLength(7));
 
-    const seen = await look(blobPath);
+    const received = await receive(blobPath);
 
-    assert.deepEqual(seen, { status: 200, length: '7', body: 'hello', error: 'ECONNRESET' });
+    assert.deepEqual(received, { status: 200, length: '7', body: 'hello', error: 'ECONNRESET' });
   });
 
-  it('gives more than it promises', async () => {
+  it('sends a Content-Length smaller than the body', async () => {
     registry.faults.add(on('GET', 'blob'), changeContentLength(2));
 
     const response = await fetch(`${served.url}${blobPath}`);
@@ -272,12 +272,12 @@ describe('a fault on a connection', () => {
     assert.equal(await response.text(), 'he');
   });
 
-  it('rejects an upload while it is still coming', async () => {
+  it('rejects an upload before its body is complete', async () => {
     registry.faults.add(on('PUT', 'upload'), rejectUpload(100_000));
-    const begun = await fetch(`${served.url}/v2/app/blobs/uploads/`, { method: 'POST' });
+    const started = await fetch(`${served.url}/v2/app/blobs/uploads/`, { method: 'POST' });
     const { promise, resolve } = Promise.withResolvers<number>();
 
-    const upload = request(begun.headers.get('location') ?? '', { method: 'PUT', agent: false });
+    const upload = request(started.headers.get('location') ?? '', { method: 'PUT', agent: false });
     upload.on('response', (response) => resolve(response.statusCode ?? 0));
     upload.on('error', () => undefined);
     upload.write(Buffer.alloc(200_000));

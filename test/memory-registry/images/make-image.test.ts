@@ -3,14 +3,12 @@ import { describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import * as v from 'valibot';
 import {
-  createMemoryRegistry,
   emptyConfig,
   makeImage,
   makeIndex,
   makeReferrer,
   makeSignature,
   referrersTag,
-  seed,
 } from '../../../lib/memory-registry/index.ts';
 import { digests, toBytes } from '../sample.ts';
 
@@ -35,16 +33,16 @@ function parse(bytes: Uint8Array): unknown {
 }
 
 describe('makeImage', () => {
-  it('makes the same bytes of the same options, and others of another seed', () => {
+  it('makes the same image for the same options and another one for another seed', () => {
     assert.equal(makeImage().digest, makeImage().digest);
     assert.notEqual(makeImage().digest, makeImage({ seed: 'other' }).digest);
   });
 
-  it('makes a layer of so many bytes, and takes a blob as it is', () => {
+  it('makes a layer of the given size and uses a given blob unchanged', () => {
     const { bytes, blobs } = makeImage({ layers: [100_000, toBytes('hello'), toBytes('')] });
 
     const { config, layers } = v.parse(imageSchema, parse(bytes));
-    const [, made] = blobs;
+    const [, layer] = blobs;
     assert.equal(config.digest, blobs[0]?.digest);
     assert.deepEqual(
       layers.slice(1).map(({ digest, size }) => ({ digest, size })),
@@ -53,11 +51,11 @@ describe('makeImage', () => {
         { digest: digests.empty, size: 0 },
       ],
     );
-    assert.equal(made?.size, layers[0]?.size);
-    assert.ok(gunzipSync(made?.bytes ?? '').length >= 100_000);
+    assert.equal(layer?.size, layers[0]?.size);
+    assert.ok(gunzipSync(layer?.bytes ?? '').length >= 100_000);
   });
 
-  it('has docker’s media types on demand', () => {
+  it('uses docker media types if requested', () => {
     const { mediaType, blobs } = makeImage({ mediaTypes: 'docker' });
 
     assert.equal(mediaType, 'application/vnd.docker.distribution.manifest.v2+json');
@@ -70,7 +68,7 @@ describe('makeImage', () => {
     );
   });
 
-  it('takes a config of two bytes', () => {
+  it('uses the empty config of two bytes', () => {
     const { blobs } = makeImage({ config: emptyConfig });
 
     assert.deepEqual([blobs[0]?.digest, blobs[0]?.size], [digests.config, 2]);
@@ -78,7 +76,7 @@ describe('makeImage', () => {
 });
 
 describe('makeIndex', () => {
-  it('lists platforms, and attestations as buildkit does', () => {
+  it('lists platforms and attestations as buildkit does', () => {
     const amd = makeImage();
     const arm = makeImage({ platform: 'linux/arm/v7' });
 
@@ -103,15 +101,15 @@ describe('makeIndex', () => {
   });
 });
 
-describe('what refers to an image', () => {
+describe('makeSignature and makeReferrer', () => {
   const image = makeImage();
 
-  it('is a tag of cosign’s', () => {
+  it('tags a signature with the digest of the image, as cosign does', () => {
     assert.equal(makeSignature(image).tag, `sha256-${image.digest.slice(7)}.sig`);
     assert.equal(referrersTag(image.digest), `sha256-${image.digest.slice(7)}`);
   });
 
-  it('is a manifest with a subject', () => {
+  it('makes a referrer whose subject is the image', () => {
     const { bytes, descriptor } = makeReferrer(image, { artifactType: 'text/x.sbom' });
 
     const { subject } = v.parse(imageSchema, parse(bytes));
@@ -121,28 +119,5 @@ describe('what refers to an image', () => {
       size: image.bytes.length,
     });
     assert.equal(descriptor.artifactType, 'text/x.sbom');
-  });
-});
-
-describe('seed', () => {
-  it('stores an image with all below it, indexes in indexes too', () => {
-    const { store, ...registry } = createMemoryRegistry();
-    const inner = makeIndex([makeImage({ layers: [toBytes('hello')] })]);
-    const outer = makeIndex([inner, makeImage({ platform: 'linux/arm64' })]);
-
-    seed({ ...registry, store }, 'library/nginx:1.27', outer);
-
-    assert.equal(store.manifest('library/nginx', '1.27')?.digest, outer.digest);
-    assert.equal(store.manifests('library/nginx').length, 4);
-    assert.ok(store.blobs('library/nginx').includes(digests.layer));
-  });
-
-  it('stores an image without a tag', () => {
-    const registry = createMemoryRegistry();
-
-    const { digest } = seed(registry, 'app', makeImage());
-
-    assert.deepEqual(registry.store.tags('app'), []);
-    assert.deepEqual(registry.store.manifests('app'), [digest]);
   });
 });

@@ -9,7 +9,7 @@ import {
 
 const sbomType = 'application/spdx+json';
 
-describe('referrers', () => {
+describe('GET /v2/NAME/referrers/DIGEST', () => {
   const image = makeImage();
   const sbom = makeReferrer(image, { artifactType: sbomType, annotations: { by: 'test' } });
   const signature = makeReferrer(image, { artifactType: 'application/x.signature' });
@@ -26,7 +26,7 @@ describe('referrers', () => {
     );
   }
 
-  it('are listed as an index, by type on demand', async () => {
+  it('lists referrers as an index, filtered by artifactType if requested', async () => {
     const registry = createMemoryRegistry();
     for (const each of [image, sbom, signature]) seed(registry, 'app', each);
 
@@ -54,7 +54,7 @@ describe('referrers', () => {
     });
   });
 
-  it('are an empty index where there are none', async () => {
+  it('answers with an empty index if an image has no referrers', async () => {
     const { app } = createMemoryRegistry();
 
     const response = await app.request(`/v2/app/referrers/${image.digest}`);
@@ -63,14 +63,14 @@ describe('referrers', () => {
     assert.match(await response.text(), /"manifests":\[\]/);
   });
 
-  it('are announced to who pushes one', async () => {
+  it('answers the push of a referrer with OCI-Subject', async () => {
     const response = await put(true);
 
     assert.equal(response.status, 201);
     assert.equal(response.headers.get('oci-subject'), image.digest);
   });
 
-  it('are neither announced nor listed where the API is switched off', async () => {
+  it('omits OCI-Subject and answers 404 for referrers if the referrers API is disabled', async () => {
     const { app } = createMemoryRegistry({ referrers: false });
 
     assert.equal((await put(false)).headers.get('oci-subject'), null);

@@ -18,7 +18,7 @@ interface Row {
   readonly body?: string;
   readonly status: number;
   readonly code?: string;
-  readonly answers?: Readonly<Record<string, string>>;
+  readonly responseHeaders?: Readonly<Record<string, string>>;
   readonly text?: string;
 }
 
@@ -26,10 +26,10 @@ const dockerList = 'application/vnd.docker.distribution.manifest.list.v2+json';
 
 const reads: readonly Row[] = [
   {
-    title: 'says that it is a registry',
+    title: 'identifies itself as a registry',
     request: 'GET /v2/',
     status: 200,
-    answers: { 'docker-distribution-api-version': 'registry/2.0' },
+    responseHeaders: { 'docker-distribution-api-version': 'registry/2.0' },
     text: '{}',
   },
   {
@@ -45,10 +45,10 @@ const reads: readonly Row[] = [
     text: '{"name":"app","tags":["1","all"]}',
   },
   {
-    title: 'lists tags page by page',
+    title: 'lists tags in pages',
     request: 'GET /v2/app/tags/list?n=1',
     status: 200,
-    answers: { link: '</v2/app/tags/list?last=1&n=1>; rel="next"' },
+    responseHeaders: { link: '</v2/app/tags/list?last=1&n=1>; rel="next"' },
     text: '{"name":"app","tags":["1"]}',
   },
   {
@@ -58,17 +58,17 @@ const reads: readonly Row[] = [
     text: '{"name":"app","tags":["all"]}',
   },
   {
-    title: 'knows no tags of what it does not hold',
+    title: 'answers 404 for the tags of an unknown repository',
     request: 'GET /v2/nope/tags/list',
     status: 404,
     code: 'NAME_UNKNOWN',
   },
   {
-    title: 'gives a manifest by tag, byte for byte',
+    title: 'returns a manifest by tag, byte for byte',
     request: 'GET /v2/app/manifests/1',
     headers: { accept: ociManifest },
     status: 200,
-    answers: {
+    responseHeaders: {
       'content-type': ociManifest,
       'content-length': '357',
       'docker-content-digest': digests.manifest,
@@ -77,78 +77,78 @@ const reads: readonly Row[] = [
     text: manifest,
   },
   {
-    title: 'gives a manifest by digest',
+    title: 'returns a manifest by digest',
     request: `GET /v2/app/manifests/${digests.index}`,
     headers: { accept: `${ociManifest}, ${ociIndex};q=0.9` },
     status: 200,
-    answers: { 'content-type': ociIndex, 'docker-content-digest': digests.index },
+    responseHeaders: { 'content-type': ociIndex, 'docker-content-digest': digests.index },
     text: index,
   },
   {
-    title: 'reads a colon that was encoded',
+    title: 'accepts an encoded colon in a digest',
     request: `GET /v2/app/manifests/${digests.manifest.replace(':', '%3A')}`,
     status: 200,
   },
   {
-    title: 'says of a manifest how long it is',
+    title: 'answers HEAD of a manifest with its length',
     request: 'HEAD /v2/app/manifests/1',
     status: 200,
-    answers: { 'content-length': '357', 'docker-content-digest': digests.manifest },
+    responseHeaders: { 'content-length': '357', 'docker-content-digest': digests.manifest },
     text: '',
   },
   {
-    title: 'does not find an OCI index for who does not accept one',
+    title: 'answers 404 for an OCI index if the client does not accept one',
     request: 'GET /v2/app/manifests/all',
     headers: { accept: `${ociManifest}, ${dockerList}` },
     status: 404,
     code: 'MANIFEST_UNKNOWN',
   },
   {
-    title: 'takes a wildcard for acceptance',
+    title: 'returns an OCI index if the client accepts */*',
     request: 'GET /v2/app/manifests/all',
     headers: { accept: '*/*' },
     status: 200,
   },
   {
-    title: 'does not repeat what the caller has',
+    title: 'answers 304 if the client already has the manifest',
     request: 'GET /v2/app/manifests/1',
     headers: { 'if-none-match': `"${digests.manifest}"` },
     status: 304,
   },
   {
-    title: 'knows when it has no such tag',
+    title: 'answers 404 for an unknown tag',
     request: 'GET /v2/app/manifests/2',
     status: 404,
     code: 'MANIFEST_UNKNOWN',
   },
   {
-    title: 'knows when it has no such manifest',
+    title: 'answers 404 for an unknown manifest',
     request: `HEAD /v2/app/manifests/${digests.absent}`,
     status: 404,
   },
   {
-    title: 'refuses half a digest',
+    title: 'rejects a truncated digest',
     request: 'GET /v2/app/manifests/sha256:abc',
     status: 400,
     code: 'DIGEST_INVALID',
   },
   {
-    title: 'refuses a digest of MD5',
+    title: 'rejects an MD5 digest',
     request: `GET /v2/app/blobs/md5:${'0'.repeat(32)}`,
     status: 400,
     code: 'DIGEST_INVALID',
   },
   {
-    title: 'has nothing under a name in upper case',
+    title: 'answers 404 for a repository name in upper case',
     request: 'GET /v2/App/manifests/1',
     status: 404,
     text: '404 page not found\n',
   },
   {
-    title: 'gives a blob',
+    title: 'returns a blob',
     request: `GET /v2/app/blobs/${digests.layer}`,
     status: 200,
-    answers: {
+    responseHeaders: {
       'content-length': '5',
       'docker-content-digest': digests.layer,
       'accept-ranges': 'bytes',
@@ -156,57 +156,57 @@ const reads: readonly Row[] = [
     text: 'hello',
   },
   {
-    title: 'says of a blob how long it is',
+    title: 'answers HEAD of a blob with its length',
     request: `HEAD /v2/app/blobs/${digests.layer}`,
     status: 200,
-    answers: { 'content-length': '5' },
+    responseHeaders: { 'content-length': '5' },
     text: '',
   },
   {
-    title: 'knows when it has no such blob',
+    title: 'answers 404 for an unknown blob',
     request: `GET /v2/app/blobs/${digests.absent}`,
     status: 404,
     code: 'BLOB_UNKNOWN',
   },
   {
-    title: 'keeps blobs apart by repository',
+    title: 'answers 404 for a blob of another repository',
     request: `GET /v2/other/blobs/${digests.layer}`,
     status: 404,
     code: 'BLOB_UNKNOWN',
   },
   {
-    title: 'gives the middle of a blob',
+    title: 'returns the middle of a blob',
     request: `GET /v2/app/blobs/${digests.layer}`,
     headers: { range: 'bytes=1-3' },
     status: 206,
-    answers: { 'content-range': 'bytes 1-3/5', 'content-length': '3' },
+    responseHeaders: { 'content-range': 'bytes 1-3/5', 'content-length': '3' },
     text: 'ell',
   },
   {
-    title: 'gives the rest of a blob',
+    title: 'returns a blob from an offset',
     request: `GET /v2/app/blobs/${digests.layer}`,
     headers: { range: 'bytes=3-' },
     status: 206,
-    answers: { 'content-range': 'bytes 3-4/5' },
+    responseHeaders: { 'content-range': 'bytes 3-4/5' },
     text: 'lo',
   },
   {
-    title: 'gives the end of a blob, all of it if need be',
+    title: 'returns a whole blob if the suffix range is longer',
     request: `GET /v2/app/blobs/${digests.layer}`,
     headers: { range: 'bytes=-9' },
     status: 206,
-    answers: { 'content-range': 'bytes 0-4/5' },
+    responseHeaders: { 'content-range': 'bytes 0-4/5' },
     text: 'hello',
   },
   {
-    title: 'has nothing after the end of a blob',
+    title: 'answers 416 for a range after the end of a blob',
     request: `GET /v2/app/blobs/${digests.layer}`,
     headers: { range: 'bytes=5-' },
     status: 416,
-    answers: { 'content-range': 'bytes */5' },
+    responseHeaders: { 'content-range': 'bytes */5' },
   },
   {
-    title: 'gives the whole blob where a range cannot be read',
+    title: 'returns the whole blob if the range is malformed',
     request: `GET /v2/app/blobs/${digests.layer}`,
     headers: { range: 'lines=1-2' },
     status: 200,
@@ -216,25 +216,25 @@ const reads: readonly Row[] = [
 
 const writes: readonly Row[] = [
   {
-    title: 'takes a manifest under a tag',
+    title: 'stores a manifest by tag',
     request: 'PUT /v2/app/manifests/new',
     headers: { 'content-type': ociManifest },
     body: manifest,
     status: 201,
-    answers: {
+    responseHeaders: {
       location: `http://localhost/v2/app/manifests/${digests.manifest}`,
       'docker-content-digest': digests.manifest,
     },
   },
   {
-    title: 'takes a manifest under its digest',
+    title: 'stores a manifest by digest',
     request: `PUT /v2/app/manifests/${digests.manifest}`,
     headers: { 'content-type': `${ociManifest}; charset=utf-8` },
     body: manifest,
     status: 201,
   },
   {
-    title: 'refuses a manifest under the digest of another',
+    title: 'rejects a manifest whose digest differs from the reference',
     request: `PUT /v2/app/manifests/${digests.absent}`,
     headers: { 'content-type': ociManifest },
     body: manifest,
@@ -242,7 +242,7 @@ const writes: readonly Row[] = [
     code: 'DIGEST_INVALID',
   },
   {
-    title: 'refuses a manifest that calls itself something else',
+    title: 'rejects a manifest whose mediaType contradicts its Content-Type',
     request: 'PUT /v2/app/manifests/new',
     headers: { 'content-type': 'application/vnd.docker.distribution.manifest.v2+json' },
     body: manifest,
@@ -250,7 +250,7 @@ const writes: readonly Row[] = [
     code: 'MANIFEST_INVALID',
   },
   {
-    title: 'refuses a manifest that is no JSON',
+    title: 'rejects a manifest that is not JSON',
     request: 'PUT /v2/app/manifests/new',
     headers: { 'content-type': ociManifest },
     body: '{',
@@ -258,7 +258,7 @@ const writes: readonly Row[] = [
     code: 'MANIFEST_INVALID',
   },
   {
-    title: 'refuses what is an index and an image at once',
+    title: 'rejects a manifest that is both an index and an image',
     request: 'PUT /v2/app/manifests/new',
     headers: { 'content-type': ociIndex },
     body: '{"schemaVersion":2,"manifests":[],"layers":[],"config":{}}',
@@ -266,7 +266,7 @@ const writes: readonly Row[] = [
     code: 'MANIFEST_INVALID',
   },
   {
-    title: 'refuses a manifest whose blobs are not there',
+    title: 'rejects a manifest whose blobs are missing',
     request: 'PUT /v2/other/manifests/new',
     headers: { 'content-type': ociManifest },
     body: manifest,
@@ -274,7 +274,7 @@ const writes: readonly Row[] = [
     code: 'MANIFEST_BLOB_UNKNOWN',
   },
   {
-    title: 'refuses an index whose manifests are not there',
+    title: 'rejects an index whose manifests are missing',
     request: 'PUT /v2/other/manifests/new',
     headers: { 'content-type': ociIndex },
     body: index,
@@ -282,28 +282,28 @@ const writes: readonly Row[] = [
     code: 'MANIFEST_BLOB_UNKNOWN',
   },
   {
-    title: 'refuses a manifest of more than 4 MiB',
+    title: 'rejects a manifest larger than 4 MiB',
     request: 'PUT /v2/app/manifests/new',
     headers: { 'content-type': ociManifest },
     body: ' '.repeat(4 * 1024 * 1024 + 1),
     status: 413,
     code: 'MANIFEST_INVALID',
   },
-  { title: 'forgets a tag', request: 'DELETE /v2/app/manifests/1', status: 202 },
+  { title: 'deletes a tag', request: 'DELETE /v2/app/manifests/1', status: 202 },
   {
-    title: 'forgets a manifest',
+    title: 'deletes a manifest',
     request: `DELETE /v2/app/manifests/${digests.manifest}`,
     status: 202,
   },
   {
-    title: 'cannot forget what it does not hold',
+    title: 'answers 404 to the deletion of an unknown manifest',
     request: `DELETE /v2/app/manifests/${digests.absent}`,
     status: 404,
     code: 'MANIFEST_UNKNOWN',
   },
-  { title: 'forgets a blob', request: `DELETE /v2/app/blobs/${digests.layer}`, status: 202 },
+  { title: 'deletes a blob', request: `DELETE /v2/app/blobs/${digests.layer}`, status: 202 },
   {
-    title: 'cannot forget a blob that it does not hold',
+    title: 'answers 404 to the deletion of an unknown blob',
     request: `DELETE /v2/app/blobs/${digests.absent}`,
     status: 404,
     code: 'BLOB_UNKNOWN',
@@ -312,38 +312,38 @@ const writes: readonly Row[] = [
     title: 'mounts a blob of another repository',
     request: `POST /v2/other/blobs/uploads/?mount=${digests.layer}&from=app`,
     status: 201,
-    answers: {
+    responseHeaders: {
       location: `http://localhost/v2/other/blobs/${digests.layer}`,
       'docker-content-digest': digests.layer,
     },
   },
   {
-    title: 'begins an upload where there is nothing to mount',
+    title: 'starts an upload if the blob to mount is missing',
     request: `POST /v2/other/blobs/uploads/?mount=${digests.absent}&from=app`,
     status: 202,
-    answers: { range: '0-0' },
+    responseHeaders: { range: '0-0' },
   },
   {
-    title: 'begins an upload where no repository is named to mount from',
+    title: 'starts an upload if a mount names no source repository',
     request: `POST /v2/other/blobs/uploads/?mount=${digests.layer}`,
     status: 202,
   },
   {
-    title: 'passes over the body of a POST',
+    title: 'ignores the body and digest of a POST',
     request: `POST /v2/app/blobs/uploads/?digest=${digests.abc}`,
     body: 'abc',
     status: 202,
   },
   {
-    title: 'does not PUT what is only read',
+    title: 'rejects a PUT to the tags list',
     request: 'PUT /v2/app/tags/list',
     status: 405,
-    answers: { allow: 'GET, HEAD' },
+    responseHeaders: { allow: 'GET, HEAD' },
   },
 ];
 
-describe('the distribution API', () => {
-  for (const { title, request, headers = {}, body, status, code, answers = {}, text } of [
+describe('the distribution API of a memory registry', () => {
+  for (const { title, request, headers = {}, body, status, code, responseHeaders = {}, text } of [
     ...reads,
     ...writes,
   ]) {
@@ -358,7 +358,7 @@ describe('the distribution API', () => {
       });
 
       assert.equal(response.status, status);
-      for (const [name, value] of Object.entries(answers)) {
+      for (const [name, value] of Object.entries(responseHeaders)) {
         assert.equal(response.headers.get(name), value, name);
       }
       if (text !== undefined) assert.equal(await response.text(), text);
@@ -366,7 +366,7 @@ describe('the distribution API', () => {
     });
   }
 
-  it('forgets every tag of a manifest with it', async () => {
+  it('deletes every tag of a deleted manifest', async () => {
     const { app, store } = createSample();
 
     await app.request(`/v2/app/manifests/${digests.manifest}`, { method: 'DELETE' });
@@ -375,7 +375,7 @@ describe('the distribution API', () => {
     assert.deepEqual(store.manifests('app'), [digests.index]);
   });
 
-  it('gives docker’s clients of old the linux/amd64 image of a list', async () => {
+  it('returns the linux/amd64 image of a docker list to a client that does not accept lists', async () => {
     const { app, store } = createSample();
     const list = `{"schemaVersion":2,"mediaType":"${dockerList}","manifests":[{"mediaType":"${ociManifest}","digest":"${digests.manifest}","size":357,"platform":{"os":"linux","architecture":"amd64"}}]}`;
     const { digest } = store.putManifest(
@@ -393,7 +393,7 @@ describe('the distribution API', () => {
     assert.equal(byDigest.headers.get('docker-content-digest'), digest);
   });
 
-  it('remembers what was asked, and how much went in and out', async () => {
+  it('logs requests with the bytes received and sent', async () => {
     const { app, requests } = createSample();
 
     await (await app.request(`/v2/app/blobs/${digests.layer}`)).text();

@@ -4,8 +4,8 @@ import { codeOf, createSample, digests, startUpload, withDigest } from '../sampl
 
 const octets = { 'content-type': 'application/octet-stream' };
 
-describe('an upload', () => {
-  it('begins with an absolute Location whose query belongs to it', async () => {
+describe('/v2/NAME/blobs/uploads/', () => {
+  it('starts an upload with an absolute Location and a _state query', async () => {
     const { app, store } = createSample();
 
     const response = await app.request('http://reg.test:5000/v2/app/blobs/uploads/', {
@@ -37,7 +37,7 @@ describe('an upload', () => {
     },
   ];
   for (const { title, body, digest } of bodies) {
-    it(`ends with a PUT with ${title}`, async () => {
+    it(`completes an upload by a PUT with ${title}`, async () => {
       const registry = createSample();
       const location = await startUpload(registry);
 
@@ -55,7 +55,7 @@ describe('an upload', () => {
     });
   }
 
-  it('comes in chunks, each with a new Location', async () => {
+  it('accepts an upload in chunks, each with a new Location', async () => {
     const registry = createSample();
     const first = await registry.app.request(await startUpload(registry), {
       method: 'PATCH',
@@ -77,34 +77,34 @@ describe('an upload', () => {
     assert.equal(end.status, 201);
   });
 
-  const refused = [
+  const rejected = [
     {
-      title: 'a chunk out of order',
+      title: 'an out-of-order chunk',
       headers: { 'content-range': '5-7' },
       status: 416,
       code: 'RANGE_INVALID',
     },
     {
-      title: 'a range with its unit',
+      title: 'a Content-Range with a unit',
       headers: { 'content-range': 'bytes 0-2' },
       status: 416,
       code: 'RANGE_INVALID',
     },
     {
-      title: 'a range of another length',
+      title: 'a Content-Range that contradicts Content-Length',
       headers: { 'content-range': '0-9', 'content-length': '3' },
       status: 400,
       code: 'SIZE_INVALID',
     },
     {
-      title: 'a chunk of text',
+      title: 'a chunk of type text/plain',
       headers: { 'content-type': 'text/plain' },
       status: 500,
       code: 'UNKNOWN',
     },
   ];
-  for (const { title, headers, status, code } of refused) {
-    it(`refuses ${title} and stays as it was`, async () => {
+  for (const { title, headers, status, code } of rejected) {
+    it(`rejects ${title} and keeps the upload session unchanged`, async () => {
       const registry = createSample();
 
       const response = await registry.app.request(await startUpload(registry), {
@@ -119,7 +119,7 @@ describe('an upload', () => {
     });
   }
 
-  it('is gone when the digest is not that of its bytes', async () => {
+  it('rejects a wrong digest and ends the upload session', async () => {
     const registry = createSample();
     const location = await startUpload(registry);
 
@@ -137,7 +137,7 @@ describe('an upload', () => {
     assert.deepEqual(registry.store.blobs('app'), [digests.config, digests.layer]);
   });
 
-  it('stays open when no digest is said', async () => {
+  it('rejects a PUT without a digest and keeps the upload session', async () => {
     const registry = createSample();
 
     const response = await registry.app.request(await startUpload(registry), { method: 'PUT' });
@@ -146,16 +146,16 @@ describe('an upload', () => {
     assert.equal(registry.store.uploads.list().length, 1);
   });
 
-  it('refuses a state that is lost, mangled, old or of another repository', async () => {
+  it('rejects a _state that is missing, altered, outdated or of another repository', async () => {
     const registry = createSample();
     const location = await startUpload(registry);
     await registry.app.request(location, { method: 'PATCH', headers: octets, body: 'abc' });
-    const mangled = new URL(location);
-    mangled.searchParams.set('_state', location.searchParams.get('_state')?.slice(3) ?? '');
+    const altered = new URL(location);
+    altered.searchParams.set('_state', location.searchParams.get('_state')?.slice(3) ?? '');
 
     for (const url of [
       location.href,
-      mangled.href,
+      altered.href,
       `${location.origin}${location.pathname}`,
       location.href.replace('/app/', '/other/'),
     ]) {
@@ -165,7 +165,7 @@ describe('an upload', () => {
     assert.equal(registry.store.uploads.list().length, 1);
   });
 
-  it('can be cancelled', async () => {
+  it('cancels an upload on DELETE', async () => {
     const registry = createSample();
     const location = await startUpload(registry);
 
