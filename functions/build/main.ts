@@ -1,11 +1,11 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
-import { seal } from './finalize-bundle.ts';
+import { finalizeBundle } from './finalize-bundle.ts';
 
-/** The entrances that go into the image. */
-const entrances = ['webhook', 'clone', 'backfill', 'restore', 'generations'];
+/** Entry points in the image. */
+const entryPoints = ['webhook', 'clone', 'backfill', 'restore', 'generations'];
 
-/** CommonJS packages inside the bundle ask for these. */
+/** CommonJS packages in the bundle need these globals. */
 const banner = `import { createRequire as __createRequire } from 'node:module';
 import { fileURLToPath as __fileURLToPath } from 'node:url';
 const require = __createRequire(import.meta.url);
@@ -15,10 +15,10 @@ const __dirname = __fileURLToPath(new URL('.', import.meta.url));`;
 await rm('dist', { recursive: true, force: true });
 await mkdir('dist');
 await build({
-  entryPoints: Object.fromEntries(entrances.map((name) => [name, `functions/${name}/main.ts`])),
+  entryPoints: Object.fromEntries(entryPoints.map((name) => [name, `functions/${name}/main.ts`])),
   outdir: 'dist',
   bundle: true,
-  // Shared chunks: a single file of 3 MB takes twice as long to start.
+  // Shared chunks start in half the time of a single file of 3 MB.
   splitting: true,
   format: 'esm',
   platform: 'node',
@@ -29,12 +29,12 @@ await build({
   legalComments: 'linked',
   logLevel: 'warning',
 });
-// Without it Node parses each file twice to find out that it is a module.
+// Without it, Node parses each file twice to detect that it is a module.
 await writeFile('dist/package.json', '{"type":"module"}\n');
-await seal({
+await finalizeBundle({
   dir: 'dist',
-  // The time of the last commit, by the justfile.
+  // The justfile sets the time of the last commit.
   epoch: Number(process.env['SOURCE_DATE_EPOCH'] ?? '0') || 0,
-  // A single component, /app say, may be anybody's.
+  // A path of one component, such as /app, is too common to identify the build machine.
   paths: [process.cwd()].filter((path) => path.split('/').length > 2),
 });
