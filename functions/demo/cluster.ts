@@ -1,17 +1,20 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
-import { type PatchOperation, parseAnswer } from './review-response.ts';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type PatchOperation, parseReviewResponse } from './review-response.ts';
 
-/** The part of an API server that matters here, and of kubectl, which comes back when it is told to. */
+/** Simulates the API server's call to an admission webhook, and the retry of its client. */
 export interface Cluster {
-  /** Creates an object: calls the webhook over HTTPS, applies its patch, repeats the write on "come back" as every client-go client does. */
+  /** Reviews a new object, applies the patch, and retries on a 504 with a delay, as client-go does. */
   create(object: object, options: CreateOptions): Promise<Created>;
 }
 
 interface CreateOptions {
-  /** As the API server puts it on the URL. */
+  /** Timeout of the webhook call, as the API server writes it in the URL. */
   readonly timeout: string;
-  /** What the webhook says when it asks to come back. */
+  /** Receives the webhook's message before each retry. */
   readonly onRetry: (message: string) => void;
 }
 
@@ -20,19 +23,19 @@ export interface Created {
   readonly message: string;
   readonly warnings: readonly string[];
   readonly patch: readonly PatchOperation[];
-  /** As it is stored. */
+  /** The patched object. */
   readonly stored: object;
 }
 
 export interface ClusterOptions {
   readonly url: string;
-  /** PEM of the CA: `caBundle` of the webhook configuration. */
+  /** The CA in PEM: `caBundle` of the webhook configuration. */
   readonly ca: string;
 }
 
 const maxRetries = 10;
 
-/** AdmissionReview for the creation of a Deployment. */
+/** Builds the AdmissionReview for the creation of a Deployment. */
 export function toReview(object: object): object {
   return {
     apiVersion: 'admission.k8s.io/v1',
@@ -56,11 +59,11 @@ export function createCluster({ url, ca }: ClusterOptions): Cluster {
     async create(object, { timeout, onRetry }) {
       for (let attempt = 0; ; attempt += 1) {
         const body = await post(`${url}?timeout=${timeout}`, ca, JSON.stringify(toReview(object)));
-        const { isAllowed, status, warnings, patch } = parseAnswer(body);
-        const pauseSeconds = status?.details?.retryAfterSeconds;
-        if (status?.code === 504 && pauseSeconds !== undefined && attempt < maxRetries) {
+        const { isAllowed, status, warnings, patch } = parseReviewResponse(body);
+        const retryAfterSeconds = status?.details?.retryAfterSeconds;
+        if (status?.code === 504 && retryAfterSeconds !== undefined && attempt < maxRetries) {
           onRetry(status.message);
-          await sleep(pauseSeconds * 1000);
+          await delay(retryAfterSeconds * 1000);
           continue;
         }
         const message = status?.message ?? '';
@@ -77,12 +80,16 @@ function applyPatch(object: object, patch: readonly PatchOperation[]): object {
     const keys = path.split('/').slice(1).map(unescapePointer);
     const last = keys.pop() ?? '';
     const parent = keys.reduce<unknown>(childOf, copy);
-    if (typeof parent !== 'object' || parent === null) throw new Error(`nothing is at ${path}`);
+    if (typeof parent !== 'object' || parent === null) {
+      throw new Error(`JSON patch cannot be applied: nothing is at ${path}`);
+    }
     const current: unknown = Reflect.get(parent, last);
     if (op === 'test' && JSON.stringify(current) !== JSON.stringify(value)) {
-      throw new Error(`something else is at ${path}`);
+      throw new Error(`JSON patch cannot be applied: the value at ${path} has changed`);
     }
-    if (op === 'replace' && current === undefined) throw new Error(`nothing is at ${path}`);
+    if (op === 'replace' && current === undefined) {
+      throw new Error(`JSON patch cannot be applied: nothing is at ${path}`);
+    }
     if (op === 'add' && Array.isArray(parent) && last === '-') parent.push(value);
     else if (op !== 'test') Reflect.set(parent, last, value);
   }
@@ -98,24 +105,10 @@ function unescapePointer(part: string): string {
 }
 
 async function post(url: string, ca: string, body: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const headers = { 'content-type': 'application/json' };
-  const asked = request(url, { method: 'POST', ca, headers }, (answer) => {
-    let text = '';
-    answer.setEncoding('utf8');
-    answer.on('data', (chunk: string) => {
-      text += chunk;
-    });
-    answer.on('end', () => resolve(text));
-    answer.on('error', reject);
-  });
-  asked.on('error', reject);
-  asked.end(body);
-  return await promise;
-}
-
-async function sleep(ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  setTimeout(() => resolve(undefined), ms);
-  await promise;
+  const outgoing = request(url, { method: 'POST', ca, headers }, resolve);
+  outgoing.on('error', reject);
+  outgoing.end(body);
+  return await text(await promise);
 }

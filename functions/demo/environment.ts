@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { createCertificateChain } from '../../lib/install/certificate.ts';
 import {
@@ -14,28 +15,29 @@ import {
   serveMemoryRegistry,
 } from '../../lib/memory-registry/index.ts';
 
-/** All that the story needs: two registries, and the real webhook between them. */
-export interface Stage {
+/** Two registries and the real webhook as a child process. */
+export interface Environment {
   readonly source: { readonly registry: MemoryRegistry; readonly served: ServedRegistry };
   readonly backup: { readonly registry: MemoryRegistry; readonly served: ServedRegistry };
   /** `https://127.0.0.1:PORT/clone-image` */
   readonly url: string;
+  /** The CA of the webhook's certificate, in PEM. */
   readonly ca: string;
-  /** Files that can be shown: the CA. */
+  /** Temporary folder with `ca.crt`. */
   readonly dir: string;
   readonly close: () => Promise<void>;
 }
 
-export interface StageOptions {
-  /** One line of the webhook's log. */
+export interface EnvironmentOptions {
+  /** Receives each line of the webhook's log. */
   readonly onLog: (line: Readonly<Record<string, unknown>>) => void;
 }
 
 const user = { username: 'demo', password: 'demo' };
-const chunkPauseMs = 45;
+const chunkDelayMs = 45;
 const lineSchema = v.record(v.string(), v.unknown());
 
-export async function openStage({ onLog }: StageOptions): Promise<Stage> {
+export async function startEnvironment({ onLog }: EnvironmentOptions): Promise<Environment> {
   const dir = await mkdtemp(join(tmpdir(), 'image-cloner-demo-'));
   const [source, backup] = [
     createMemoryRegistry(),
@@ -45,7 +47,7 @@ export async function openStage({ onLog }: StageOptions): Promise<Stage> {
     await serveMemoryRegistry({ registry: source }),
     await serveMemoryRegistry({ registry: backup }),
   ];
-  // As from far away: otherwise there would be no progress to see.
+  // Slow enough that the copy outlasts the webhook timeout and reports progress.
   source.faults.add(on('GET', 'blob'), async (exchange, next) => slowDown(await next(exchange)));
 
   const { ca, certificate, key } = await createCertificateChain({
@@ -79,7 +81,11 @@ export async function openStage({ onLog }: StageOptions): Promise<Stage> {
   const ended = Promise.withResolvers<number | null>();
   webhook.once('close', (code) => ended.resolve(code));
   const ready = Promise.withResolvers<undefined>();
-  void ended.promise.then((code) => ready.reject(new Error(`the webhook ended with ${code}`)));
+  void ended.promise.then((code) =>
+    ready.reject(
+      new Error(`the webhook did not start: it exited with code ${code}; see its output above`),
+    ),
+  );
   createInterface({ input: webhook.stdout }).on('line', (text) => {
     const line = v.parse(lineSchema, JSON.parse(text));
     if (line['msg'] === 'ready') ready.resolve(undefined);
@@ -102,23 +108,21 @@ export async function openStage({ onLog }: StageOptions): Promise<Stage> {
   };
 }
 
-/** The same answer, with a pause before each piece of it. */
+/** Delays each 64 KiB of a response body. */
 function slowDown(response: Response): Response {
   if (response.body === null) return response;
   const { body } = response;
-  async function* pieces(): AsyncGenerator<Uint8Array> {
+  async function* delayed(): AsyncGenerator<Uint8Array> {
     for await (const chunk of body) {
       if (!(chunk instanceof Uint8Array)) continue;
       const size = 64 * 1024;
       for (let at = 0; at < chunk.length; at += size) {
-        const { promise, resolve } = Promise.withResolvers<undefined>();
-        setTimeout(() => resolve(undefined), chunkPauseMs);
-        await promise;
+        await delay(chunkDelayMs);
         yield chunk.subarray(at, at + size);
       }
     }
   }
-  return new Response(ReadableStream.from(pieces()), {
+  return new Response(ReadableStream.from(delayed()), {
     status: response.status,
     headers: response.headers,
   });

@@ -2,82 +2,89 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stringify } from 'yaml';
-import { makeImage, makeIndex, seed } from '../../lib/memory-registry/index.ts';
+import {
+  type MemoryRegistry,
+  makeImage,
+  makeIndex,
+  seed,
+} from '../../lib/memory-registry/index.ts';
 import { type Created, createCluster, toReview } from './cluster.ts';
-import { openStage, type Stage } from './environment.ts';
-import { createNarrator } from './printer.ts';
+import { type Environment, startEnvironment } from './environment.ts';
+import { createPrinter } from './printer.ts';
 
 const layerBytes = 4 * 1024 * 1024;
 const image = 'library/nginx:1.27';
 
 const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
-const narrator = createNarrator({
+const { title, line, command, output, success, warning } = createPrinter({
   write: (text) => process.stdout.write(text),
   isColoured: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
 });
-const { title, say, command, output, good, warning } = narrator;
 
-say(
-  'image-cloner, the whole story: two registries in memory, and the real webhook over HTTPS between them.',
-);
-const stage = await openStage({ onLog: showProgress });
+title('image-cloner demo: the real webhook over HTTPS, with two registries in memory');
+const environment = await startEnvironment({ onLog: showProgress });
 try {
-  await tell(stage);
-  if (values.keep) await keep(stage);
+  await runDemo(environment);
+  if (values.keep) await waitForSignal(environment);
 } finally {
-  await stage.close();
+  await environment.close();
 }
 
-async function tell({ source, backup, url, ca }: Stage): Promise<void> {
+async function runDemo({ source, backup, url, ca }: Environment): Promise<void> {
   const cluster = createCluster({ url, ca });
   const name = `${source.served.host}/${image}`;
-  publish(stage, 'first');
-  say(`  public registry  ${source.served.host}, it has ${image} for two platforms`);
-  say(`  your registry    ${backup.served.host}, empty; copies go to its namespace "backups"`);
-  say(`  webhook          ${url}`);
+  publish(source.registry, 'first');
+  line(`public registry  ${source.served.host} with ${image} for two platforms`);
+  line(
+    `your registry    ${backup.served.host}, empty; the webhook copies to its namespace "backups"`,
+  );
+  line(`webhook          ${url}`);
+  line('cluster          simulated: the call of the API server and the retry of kubectl');
 
-  title('1. A Deployment is applied');
+  title('1. Apply a Deployment');
   const manifest = deployment(name);
   command('kubectl apply -f web.yaml');
   output(toYaml(manifest));
-  say(
-    '  The copy takes longer than the API server waits, so kubectl is told to come back, and does:',
+  line(
+    'The copy takes longer than the timeout of the API server: the webhook answers with 504 and',
   );
+  line('the progress, the copy continues, and kubectl retries:');
   const first = await create();
   showPatch(first);
-  say('  What is stored:');
+  line('The Deployment as the API server stores it, with the image in your registry:');
   output(toYaml(first.stored));
-  good(`the backup holds ${tags()}, both platforms, the same digest`);
+  success(`the backup holds ${tags()} with both platforms and the digest of the original`);
 
-  title('2. The same image again');
+  title('2. Apply the same image again');
   const before = backup.registry.requests.bytesIn();
   command('kubectl apply -f web-2.yaml');
   const second = await create();
-  good(`stored pointing at ${imageOf(second)}: ${moved(before)} bytes moved`);
+  success(`admitted with ${imageOf(second)}`);
+  success(`the backup has the image already: ${bytesSince(before)} bytes copied`);
 
-  title('3. The tag moves upstream');
-  publish(stage, 'second');
+  title('3. The tag moves in the public registry');
+  publish(source.registry, 'second');
   command('kubectl apply -f web-3.yaml');
   await create();
-  good(`the copy has moved with it, and the old generation is still there: ${tags()}`);
+  success(`the backup has the new image and keeps the old generation: ${tags()}`);
 
-  title('4. The public registry is switched off');
+  title('4. The public registry is down');
   await source.served.close();
   command('kubectl apply -f web-4.yaml');
   const last = await create();
   for (const text of last.warnings) warning(text);
-  good(`the Deployment is admitted all the same, pointing at ${imageOf(last)}`);
+  success(`the Deployment is admitted with ${imageOf(last)}`);
 
   async function create(): Promise<Created> {
     const created = await cluster.create(manifest, {
       timeout: '2s',
-      onRetry: (message) => output(`(${message})`),
+      onRetry: (message) => output(`webhook: 504 ${message}`),
     });
     if (!created.isAllowed) throw new Error(created.message);
     return created;
   }
 
-  /** The tag and its generations; when it moved is told by another one, which would only confuse here. */
+  /** The tag and its generations, without the `.moved.` tags that record when the tag moved. */
   function tags(): string {
     const [repository = ''] = backup.registry.store.repositories();
     return backup.registry.store
@@ -87,17 +94,17 @@ async function tell({ source, backup, url, ca }: Stage): Promise<void> {
       .join(' ');
   }
 
-  function moved(since: number): number {
-    return backup.registry.requests.bytesIn() - since;
+  function bytesSince(before: number): number {
+    return backup.registry.requests.bytesIn() - before;
   }
 }
 
-/** Stays up until Ctrl-C. */
-async function keep({ source, url, dir }: Stage): Promise<void> {
+/** Prints a command to try and waits for Ctrl-C. */
+async function waitForSignal({ source, url, dir }: Environment): Promise<void> {
   await source.served.reopen();
   const file = join(dir, 'review.json');
   await writeFile(file, JSON.stringify(toReview(deployment(`${source.served.host}/${image}`))));
-  title('Your turn (Ctrl-C ends it)');
+  title('Try it yourself (Ctrl-C stops the demo)');
   command(
     `curl --cacert ${join(dir, 'ca.crt')} -H content-type:application/json -d @${file} '${url}?timeout=10s'`,
   );
@@ -107,11 +114,11 @@ async function keep({ source, url, dir }: Stage): Promise<void> {
   await promise;
 }
 
-function publish({ source }: Stage, generation: string): void {
+function publish(registry: MemoryRegistry, generation: string): void {
   const platforms = ['linux/amd64', 'linux/arm64'].map((platform) =>
     makeImage({ layers: [layerBytes, layerBytes / 2], platform, seed: generation }),
   );
-  seed(source.registry, image, makeIndex(platforms));
+  seed(registry, image, makeIndex(platforms));
 }
 
 function deployment(name: string): object {
@@ -131,7 +138,7 @@ function deployment(name: string): object {
 }
 
 function showPatch({ patch }: Created): void {
-  say('  What the webhook answered, a JSON patch:');
+  line('The JSON patch of the webhook:');
   output(patch.map(({ op, path, value }) => `${op} ${path} ${JSON.stringify(value)}`).join('\n'));
 }
 
@@ -139,12 +146,12 @@ function imageOf({ patch }: Created): string {
   return String(patch.find(({ op, path }) => op === 'replace' && path.endsWith('/image'))?.value);
 }
 
-/** The webhook's own log lines of a copy under way. */
-function showProgress(line: Readonly<Record<string, unknown>>): void {
-  if (line['msg'] !== 'copying') return;
-  const [done, total] = [Number(line['doneBytes']), Number(line['totalBytes'])];
+/** Prints the progress lines of the webhook's log. */
+function showProgress(entry: Readonly<Record<string, unknown>>): void {
+  if (entry['msg'] !== 'copying') return;
+  const [done, total] = [Number(entry['doneBytes']), Number(entry['totalBytes'])];
   output(
-    `webhook: copying, ${Math.floor((done / total) * 100)} % of ${(total / 1024 / 1024).toFixed(1)} MiB`,
+    `webhook log: copying, ${Math.floor((done / total) * 100)} % of ${(total / 1024 / 1024).toFixed(1)} MiB`,
   );
 }
 

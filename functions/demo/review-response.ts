@@ -3,7 +3,7 @@ import * as v from 'valibot';
 const patchSchema = v.array(
   v.object({ op: v.picklist(['test', 'add', 'replace']), path: v.string(), value: v.unknown() }),
 );
-/** RFC 6902, as far as the webhook uses it. */
+/** The operations of RFC 6902 that the webhook uses. */
 export type PatchOperation = v.InferOutput<typeof patchSchema>[number];
 
 const reviewSchema = v.object({
@@ -21,16 +21,16 @@ const reviewSchema = v.object({
   }),
 });
 
-/** What the API server reads of the webhook's answer, the patch decoded. */
-export interface Answer {
+/** The fields of an AdmissionResponse that the API server reads, with the patch decoded. */
+export interface ReviewResponse {
   readonly isAllowed: boolean;
   readonly status: v.InferOutput<typeof reviewSchema>['response']['status'];
   readonly warnings: readonly string[];
   readonly patch: readonly PatchOperation[];
 }
 
-/** Reads the body of an answer to an AdmissionReview. */
-export function parseAnswer(body: string): Answer {
+/** Parses the body of a response to an AdmissionReview. */
+export function parseReviewResponse(body: string): ReviewResponse {
   const { response } = v.parse(reviewSchema, JSON.parse(body));
   const { allowed: isAllowed, status, warnings, patch = btoa('[]') } = response;
   return { isAllowed, status, warnings, patch: v.parse(patchSchema, JSON.parse(atob(patch))) };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { parseAnswer } from '../../functions/demo/review-response.ts';
+import { parseReviewResponse } from '../../functions/demo/review-response.ts';
 import { createAuthDir } from './support/auth-dir.ts';
 import { type DockerDaemon, startDockerDaemon } from './support/docker-daemon.ts';
 import { type Registry, startRegistry } from './support/docker-registry.ts';
@@ -85,7 +85,7 @@ describe('generations on real docker-registries', () => {
         image: string;
       }> {
         const answer = await webhook.review(podReview(image), '30s');
-        const { status, warnings, patch } = parseAnswer(answer.body);
+        const { status, warnings, patch } = parseReviewResponse(answer.body);
         const written = patch.find(({ op }) => op === 'replace')?.value;
         const image_ = typeof written === 'string' ? written : '';
         const [, path = ''] = /^[^/]+\/(.+):1$/.exec(image_) ?? [];

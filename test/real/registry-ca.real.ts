@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { parseAnswer } from '../../functions/demo/review-response.ts';
+import { parseReviewResponse } from '../../functions/demo/review-response.ts';
 import { deployment, review } from '../support/reviews.ts';
 import { createAuthDir } from './support/auth-dir.ts';
 import { type Registry, startRegistry } from './support/docker-registry.ts';
@@ -71,7 +71,7 @@ describe('a backup registry with a CA of its own', () => {
   async function apply(tag: string): Promise<string> {
     const object = deployment({ web: `${source.host}/app:${tag}` });
     const answer = await webhook.review(review({ object }));
-    const { isAllowed, status } = parseAnswer(answer.body);
+    const { isAllowed, status } = parseReviewResponse(answer.body);
     return isAllowed ? 'allowed' : (status?.message ?? '');
   }
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { parseAnswer } from '../../functions/demo/review-response.ts';
+import { parseReviewResponse } from '../../functions/demo/review-response.ts';
 import { createAuthDir } from './support/auth-dir.ts';
 import { type DockerDaemon, startDockerDaemon } from './support/docker-daemon.ts';
 import { manifestTypes, type Registry, startRegistry } from './support/docker-registry.ts';
@@ -86,7 +86,7 @@ describe('CLONER=registry between real registries', () => {
     };
     const body = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request };
     const answer = await webhook.review(body, timeout);
-    const { isAllowed, status, warnings, patch } = parseAnswer(answer.body);
+    const { isAllowed, status, warnings, patch } = parseReviewResponse(answer.body);
     const written = patch.find(({ op }) => op === 'replace')?.value;
     const image = typeof written === 'string' ? written : '';
     const [, repository = '', tag = ''] = /^[^/]+\/([^@]+):([^@:]+)(?:@.*)?$/.exec(image) ?? [];
