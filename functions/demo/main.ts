@@ -46,9 +46,8 @@ async function runDemo({ source, backup, url, ca }: Environment): Promise<void> 
   command('kubectl apply -f web.yaml');
   output(toYaml(manifest));
   line(
-    'The copy takes longer than the timeout of the API server: the webhook answers with 504 and',
+    'The copy outlasts the timeout of the API server: the webhook answers 504, kubectl retries.',
   );
-  line('the progress, the copy continues, and kubectl retries:');
   const first = await create();
   showPatch(first);
   line('The Deployment as the API server stores it, with the image in your registry:');
