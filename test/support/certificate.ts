@@ -7,9 +7,9 @@ export interface CertificateAndKey {
 }
 
 export interface ClientCa {
-  /** In PEM. */
+  /** PEM. */
   readonly ca: string;
-  /** A client's certificate and key, signed by it. */
+  /** Issues a client certificate for `kube-apiserver`. */
   issue(): Promise<CertificateAndKey>;
 }
 
@@ -18,7 +18,7 @@ type KeyPair = Readonly<Record<'publicKey' | 'privateKey', CryptoKey>>;
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const hourMs = 3_600_000;
 
-/** A throw-away self-signed certificate for 127.0.0.1 and its key, in PEM. */
+/** Makes a self-signed certificate for 127.0.0.1 and its key, in PEM. */
 export async function makeCertificate(
   serialNumber: string,
   notAfter = new Date(Date.now() + hourMs),
@@ -36,7 +36,7 @@ export async function makeCertificate(
   return await toPem(certificate, keys);
 }
 
-/** A CA for clients, as the one that signs the API server's. */
+/** Makes a CA for client certificates, like the one that signs the API server's. */
 export async function makeClientCa(): Promise<ClientCa> {
   const caKeys = await makeKeys();
   const valid = {
