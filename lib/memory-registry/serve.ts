@@ -19,7 +19,7 @@ export interface ServedRegistry {
   readonly host: string;
   /** `http://127.0.0.1:40123`. */
   readonly url: string;
-  /** Stops listening and closes open connections, in the middle of a response if need be. The contents stay. */
+  /** Stops listening and closes open connections, even in the middle of a response. The contents stay. */
   readonly close: () => Promise<void>;
   /** Listens again on the same port with the same contents. */
   readonly reopen: () => Promise<void>;

@@ -37,7 +37,7 @@ export function redirect(to: (url: URL) => string, status = 307): Middleware {
   return async ({ url }) => new Response(null, { status, headers: { location: to(url) } });
 }
 
-/** Rejects an upload after so many bytes, by default with 413, as a proxy with a body limit does. */
+/** Rejects an upload once `afterBytes` have arrived, by default with 413, as a proxy with a body limit does. */
 export function rejectUpload(afterBytes: number, status = 413): Middleware {
   return async ({ body }) => {
     let received = 0;

@@ -28,7 +28,7 @@ export function changeLocation(rewrite: (location: URL) => string): Middleware {
   };
 }
 
-/** Truncates the body after so many bytes and closes the connection. */
+/** Sends `afterBytes` of the body and closes the connection. */
 export function cutBody(afterBytes: number): Middleware {
   return async (exchange, next) => {
     const response = await next(exchange);
@@ -69,9 +69,9 @@ export function corruptBody(at = 0): Middleware {
 
 export interface Trickle {
   readonly fault: Middleware;
-  /** Sends so many more bytes of the bodies. */
+  /** Sends this many more bytes. */
   readonly release: (bytes: number) => void;
-  /** Sends everything, now and later. */
+  /** Sends the rest, and later bodies without delay. */
   readonly releaseAll: () => void;
 }
 

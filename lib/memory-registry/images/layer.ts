@@ -2,7 +2,7 @@ import { createCipheriv, createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { type Bytes, toDigest } from './digest.ts';
 
-/** A tar+gzip layer of one file with so many incompressible bytes. */
+/** A tar+gzip layer of one file with the given number of incompressible bytes. */
 export function toLayer(bytes: number, seed: string): Bytes {
   return gzipSync(createTar('data', createNoise(seed, bytes)), { level: 1 });
 }
