@@ -10,6 +10,7 @@ import { createCertificateChain } from '../../lib/install/certificate.ts';
 import {
   createMemoryRegistry,
   type MemoryRegistry,
+  type MemoryRegistryOptions,
   on,
   type ServedRegistry,
   serveMemoryRegistry,
@@ -17,8 +18,8 @@ import {
 
 /** Two registries and the real webhook as a child process. */
 export interface Environment {
-  readonly source: { readonly registry: MemoryRegistry; readonly served: ServedRegistry };
-  readonly backup: { readonly registry: MemoryRegistry; readonly served: ServedRegistry };
+  readonly source: MemoryRegistry & ServedRegistry;
+  readonly backup: MemoryRegistry & ServedRegistry;
   /** `https://127.0.0.1:PORT/clone-image` */
   readonly url: string;
   /** The CA of the webhook's certificate, in PEM. */
@@ -39,14 +40,9 @@ const lineSchema = v.record(v.string(), v.unknown());
 
 export async function startEnvironment({ onLog }: EnvironmentOptions): Promise<Environment> {
   const dir = await mkdtemp(join(tmpdir(), 'image-cloner-demo-'));
-  const [source, backup] = [
-    createMemoryRegistry(),
-    createMemoryRegistry({ auth: { scheme: 'basic', users: { [user.username]: user.password } } }),
-  ];
-  const [servedSource, servedBackup] = [
-    await serveMemoryRegistry({ registry: source }),
-    await serveMemoryRegistry({ registry: backup }),
-  ];
+  const source = await serve();
+  const users = { [user.username]: user.password };
+  const backup = await serve({ auth: { scheme: 'basic', users } });
   // Slow enough that the copy outlasts the webhook timeout and reports progress.
   source.faults.add(on('GET', 'blob'), async (exchange, next) => slowDown(await next(exchange)));
 
@@ -70,7 +66,7 @@ export async function startEnvironment({ onLog }: EnvironmentOptions): Promise<E
     env: {
       PATH: process.env['PATH'],
       CLONER: 'registry',
-      REGISTRY: servedBackup.host,
+      REGISTRY: backup.host,
       REGISTRY_NAMESPACE: 'backups',
       REGISTRY_AUTH_DIR: dir,
       PORT: String(port),
@@ -94,18 +90,23 @@ export async function startEnvironment({ onLog }: EnvironmentOptions): Promise<E
   await ready.promise;
 
   return {
-    source: { registry: source, served: servedSource },
-    backup: { registry: backup, served: servedBackup },
+    source,
+    backup,
     url: `https://127.0.0.1:${port}/clone-image`,
     ca,
     dir,
     async close() {
       webhook.kill('SIGTERM');
       await ended.promise;
-      await Promise.all([servedSource.close(), servedBackup.close()]);
+      await Promise.all([source.close(), backup.close()]);
       await rm(dir, { recursive: true });
     },
   };
+}
+
+async function serve(options?: MemoryRegistryOptions): Promise<MemoryRegistry & ServedRegistry> {
+  const registry = createMemoryRegistry(options);
+  return { ...registry, ...(await serveMemoryRegistry({ registry })) };
 }
 
 /** Delays each 64 KiB of a response body. */

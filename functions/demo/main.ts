@@ -8,18 +8,15 @@ import {
   makeIndex,
   seed,
 } from '../../lib/memory-registry/index.ts';
-import { type Created, createCluster, toReview } from './cluster.ts';
+import { type CreatedObject, createObject, toReview } from './create-object.ts';
 import { type Environment, startEnvironment } from './environment.ts';
-import { createPrinter } from './printer.ts';
 
 const layerBytes = 4 * 1024 * 1024;
 const image = 'library/nginx:1.27';
 
 const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
-const { title, line, command, output, success, warning } = createPrinter({
-  write: (text) => process.stdout.write(text),
-  isColoured: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
-});
+const isColoured = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
+const colours = { bold: 1, dim: 2, green: 32, yellow: 33, cyan: 36 } as const;
 
 title('image-cloner demo: the real webhook over HTTPS, with two registries in memory');
 const environment = await startEnvironment({ onLog: showProgress });
@@ -31,13 +28,10 @@ try {
 }
 
 async function runDemo({ source, backup, url, ca }: Environment): Promise<void> {
-  const cluster = createCluster({ url, ca });
-  const name = `${source.served.host}/${image}`;
-  publish(source.registry, 'first');
-  line(`public registry  ${source.served.host} with ${image} for two platforms`);
-  line(
-    `your registry    ${backup.served.host}, empty; the webhook copies to its namespace "backups"`,
-  );
+  const name = `${source.host}/${image}`;
+  publish(source, 'first');
+  line(`public registry  ${source.host} with ${image} for two platforms`);
+  line(`your registry    ${backup.host}, empty; the webhook copies to its namespace "backups"`);
   line(`webhook          ${url}`);
   line('cluster          simulated: the call of the API server and the retry of kubectl');
 
@@ -46,7 +40,7 @@ async function runDemo({ source, backup, url, ca }: Environment): Promise<void> 
   command('kubectl apply -f web.yaml');
   output(toYaml(manifest));
   line(
-    'The copy outlasts the timeout of the API server: the webhook answers 504, kubectl retries.',
+    'The copy outlasts the timeout of the API server: the webhook answers 504, kubectl retries:',
   );
   const first = await create();
   showPatch(first);
@@ -55,54 +49,55 @@ async function runDemo({ source, backup, url, ca }: Environment): Promise<void> 
   success(`the backup holds ${tags()} with both platforms and the digest of the original`);
 
   title('2. Apply the same image again');
-  const before = backup.registry.requests.bytesIn();
+  const before = backup.requests.bytesIn();
   command('kubectl apply -f web-2.yaml');
   const second = await create();
   success(`admitted with ${imageOf(second)}`);
-  success(`the backup has the image already: ${bytesSince(before)} bytes copied`);
+  const copiedBytes = backup.requests.bytesIn() - before;
+  success(`the backup has the image already: ${copiedBytes} bytes copied`);
 
   title('3. The tag moves in the public registry');
-  publish(source.registry, 'second');
+  publish(source, 'second');
   command('kubectl apply -f web-3.yaml');
   await create();
   success(`the backup has the new image and keeps the old generation: ${tags()}`);
 
   title('4. The public registry is down');
-  await source.served.close();
+  await source.close();
   command('kubectl apply -f web-4.yaml');
   const last = await create();
-  for (const text of last.warnings) warning(text);
+  for (const text of last.warnings) line(`${paint('yellow', 'Warning:')} ${text}`);
   success(`the Deployment is admitted with ${imageOf(last)}`);
 
-  async function create(): Promise<Created> {
-    const created = await cluster.create(manifest, {
+  async function create(): Promise<CreatedObject> {
+    const created = await createObject(manifest, {
+      url,
+      ca,
       timeout: '2s',
       onRetry: (message) => output(`webhook: 504 ${message}`),
     });
-    if (!created.isAllowed) throw new Error(created.message);
+    if (!created.isAllowed) {
+      throw new Error(`the webhook refused the Deployment: ${created.status?.message ?? ''}`);
+    }
     return created;
   }
 
   /** The tag and its generations, without the `.moved.` tags that record when the tag moved. */
   function tags(): string {
-    const [repository = ''] = backup.registry.store.repositories();
-    return backup.registry.store
+    const [repository = ''] = backup.store.repositories();
+    return backup.store
       .tags(repository)
       .filter((tag) => !tag.includes('.moved.'))
       .map((tag) => `:${tag}`)
       .join(' ');
   }
-
-  function bytesSince(before: number): number {
-    return backup.registry.requests.bytesIn() - before;
-  }
 }
 
 /** Prints a command to try and waits for Ctrl-C. */
 async function waitForSignal({ source, url, dir }: Environment): Promise<void> {
-  await source.served.reopen();
+  await source.reopen();
   const file = join(dir, 'review.json');
-  await writeFile(file, JSON.stringify(toReview(deployment(`${source.served.host}/${image}`))));
+  await writeFile(file, JSON.stringify(toReview(deployment(`${source.host}/${image}`))));
   title('Try it yourself (Ctrl-C stops the demo)');
   command(
     `curl --cacert ${join(dir, 'ca.crt')} -H content-type:application/json -d @${file} '${url}?timeout=10s'`,
@@ -136,12 +131,12 @@ function deployment(name: string): object {
   };
 }
 
-function showPatch({ patch }: Created): void {
+function showPatch({ patch }: CreatedObject): void {
   line('The JSON patch of the webhook:');
   output(patch.map(({ op, path, value }) => `${op} ${path} ${JSON.stringify(value)}`).join('\n'));
 }
 
-function imageOf({ patch }: Created): string {
+function imageOf({ patch }: CreatedObject): string {
   return String(patch.find(({ op, path }) => op === 'replace' && path.endsWith('/image'))?.value);
 }
 
@@ -156,4 +151,32 @@ function showProgress(entry: Readonly<Record<string, unknown>>): void {
 
 function toYaml(object: object): string {
   return stringify(object, { aliasDuplicateObjects: false, lineWidth: 0 }).trimEnd();
+}
+
+function title(text: string): void {
+  print(`\n${paint('bold', text)}`);
+}
+
+function line(text: string): void {
+  print(`  ${text}`);
+}
+
+function command(text: string): void {
+  line(paint('cyan', `$ ${text}`));
+}
+
+function success(text: string): void {
+  line(`${paint('green', '✔')} ${text}`);
+}
+
+function output(text: string): void {
+  print(paint('dim', text.replaceAll(/^/gm, '    ')));
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function paint(colour: keyof typeof colours, text: string): string {
+  return isColoured ? `\u001b[${colours[colour]}m${text}\u001b[0m` : text;
 }

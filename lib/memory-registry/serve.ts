@@ -4,12 +4,12 @@ import { createServer as createTlsServer } from 'node:https';
 import { getRequestListener } from '@hono/node-server';
 import type { MemoryRegistry } from './app.ts';
 
+const loopback = '127.0.0.1';
+
 export interface ServeOptions {
   readonly registry: Pick<MemoryRegistry, 'app'>;
   /** @default a free port */
   readonly port?: number;
-  /** Address to listen on, and host of `url`. @default 127.0.0.1 */
-  readonly hostname?: string;
   /** PEM. @default plain HTTP */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
@@ -27,7 +27,7 @@ export interface ServedRegistry {
 
 /** Serves a memory registry on loopback. */
 export async function serveMemoryRegistry(options: ServeOptions): Promise<ServedRegistry> {
-  const { registry, port = 0, hostname = '127.0.0.1', tls } = options;
+  const { registry, port = 0, tls } = options;
   const listener = getRequestListener(registry.app.fetch, { overrideGlobalObjects: false });
   const server: Server = tls === undefined ? createServer() : createTlsServer(tls);
   server.on('request', (incoming, outgoing) => void listener(incoming, outgoing));
@@ -35,13 +35,13 @@ export async function serveMemoryRegistry(options: ServeOptions): Promise<Served
   server.requestTimeout = 0;
   // Node's default of 5 s can close a pooled connection at the moment its client reuses it.
   server.keepAliveTimeout = 0;
-  await listen(server, port, hostname);
+  await listen(server, port);
   const address = server.address();
   if (address === null || typeof address === 'string') {
     throw new Error('memory registry cannot be served: the listening socket has no port');
   }
 
-  const host = `${hostname}:${address.port}`;
+  const host = `${loopback}:${address.port}`;
   return {
     host,
     url: `${tls === undefined ? 'http' : 'https'}://${host}`,
@@ -53,14 +53,14 @@ export async function serveMemoryRegistry(options: ServeOptions): Promise<Served
       await closed;
     },
     reopen: async () => {
-      if (!server.listening) await listen(server, address.port, hostname);
+      if (!server.listening) await listen(server, address.port);
     },
   };
 }
 
-async function listen(server: Server, port: number, hostname: string): Promise<void> {
+async function listen(server: Server, port: number): Promise<void> {
   // `once` rejects if the server emits an error first.
   const listening = once(server, 'listening');
-  server.listen(port, hostname);
+  server.listen(port, loopback);
   await listening;
 }

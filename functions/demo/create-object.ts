@@ -3,34 +3,26 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type PatchOperation, parseReviewResponse } from './review-response.ts';
-
-/** Simulates the API server's call to an admission webhook, and the retry of its client. */
-export interface Cluster {
-  /** Reviews a new object, applies the patch, and retries on a 504 with a delay, as client-go does. */
-  create(object: object, options: CreateOptions): Promise<Created>;
-}
+import {
+  type PatchOperation,
+  parseReviewResponse,
+  type ReviewResponse,
+} from './review-response.ts';
 
 interface CreateOptions {
+  /** URL of the webhook. */
+  readonly url: string;
+  /** The CA in PEM: `caBundle` of the webhook configuration. */
+  readonly ca: string;
   /** Timeout of the webhook call, as the API server writes it in the URL. */
   readonly timeout: string;
   /** Receives the webhook's message before each retry. */
   readonly onRetry: (message: string) => void;
 }
 
-export interface Created {
-  readonly isAllowed: boolean;
-  readonly message: string;
-  readonly warnings: readonly string[];
-  readonly patch: readonly PatchOperation[];
-  /** The patched object. */
+export interface CreatedObject extends ReviewResponse {
+  /** The object with the patch applied. */
   readonly stored: object;
-}
-
-export interface ClusterOptions {
-  readonly url: string;
-  /** The CA in PEM: `caBundle` of the webhook configuration. */
-  readonly ca: string;
 }
 
 const maxRetries = 10;
@@ -54,23 +46,19 @@ export function toReview(object: object): object {
   };
 }
 
-export function createCluster({ url, ca }: ClusterOptions): Cluster {
-  return {
-    async create(object, { timeout, onRetry }) {
-      for (let attempt = 0; ; attempt += 1) {
-        const body = await post(`${url}?timeout=${timeout}`, ca, JSON.stringify(toReview(object)));
-        const { isAllowed, status, warnings, patch } = parseReviewResponse(body);
-        const retryAfterSeconds = status?.details?.retryAfterSeconds;
-        if (status?.code === 504 && retryAfterSeconds !== undefined && attempt < maxRetries) {
-          onRetry(status.message);
-          await delay(retryAfterSeconds * 1000);
-          continue;
-        }
-        const message = status?.message ?? '';
-        return { isAllowed, message, warnings, patch, stored: applyPatch(object, patch) };
-      }
-    },
-  };
+/** Simulates the API server's call to the webhook, and a client that retries on a 504 with a delay, as client-go does. */
+export async function createObject(object: object, options: CreateOptions): Promise<CreatedObject> {
+  const { url, ca, timeout, onRetry } = options;
+  for (let attempt = 0; ; attempt += 1) {
+    const body = await post(`${url}?timeout=${timeout}`, ca, JSON.stringify(toReview(object)));
+    const response = parseReviewResponse(body);
+    const retryAfterSeconds = response.status?.details?.retryAfterSeconds;
+    if (response.status?.code !== 504 || retryAfterSeconds === undefined || attempt >= maxRetries) {
+      return { ...response, stored: applyPatch(object, response.patch) };
+    }
+    onRetry(response.status.message);
+    await delay(retryAfterSeconds * 1000);
+  }
 }
 
 /** Applies `test`, `add` and `replace` of RFC 6902 to a copy of an object, as the API server does. */
