@@ -1,10 +1,4 @@
-import {
-  type Exchange,
-  type Middleware,
-  originOf,
-  respondError,
-  tokenPath,
-} from '../http/index.ts';
+import { type Exchange, type Middleware, respondError, tokenPath } from '../http/index.ts';
 import { type Access, covers, formatScope, requiredAccess } from './access.ts';
 import { createTokens, type Tokens } from './tokens.ts';
 import { createUsers, parseBasic, type UserOptions, type Users } from './users.ts';
@@ -75,7 +69,7 @@ function createBearerAuthorizer(
       return await next(exchange);
     }
     const fields = {
-      realm: realm(`${originOf(exchange)}${tokenPath}`),
+      realm: realm(`${exchange.url.origin}${tokenPath}`),
       service,
       ...(needed.length > 0 && { scope: needed.map(formatScope).join(' ') }),
       ...(header !== null && {

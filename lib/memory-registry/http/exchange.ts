@@ -5,6 +5,7 @@ import type { Target } from './target.ts';
 /** One request and what its handlers need to answer it. */
 export interface Exchange {
   readonly method: string;
+  /** As the client addressed the registry; its origin is that of `Location` headers. */
   readonly url: URL;
   readonly headers: Headers;
   readonly target: Target;
@@ -23,11 +24,6 @@ export function compose(middlewares: readonly Middleware[], handler: Handler): H
     (next, middleware) => (exchange) => middleware(exchange, next),
     handler,
   );
-}
-
-/** Origin of absolute URLs to this registry, as the client addressed it: `http://127.0.0.1:40123`. */
-export function originOf({ url }: Pick<Exchange, 'url'>): string {
-  return url.origin;
 }
 
 /** Reads the whole body; `undefined` if it is larger than `maxBytes`. */

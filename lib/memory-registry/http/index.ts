@@ -8,7 +8,6 @@ export {
   type Exchange,
   type Handler,
   type Middleware,
-  originOf,
   readBody,
 } from './exchange.ts';
 export { type ErrorCode, respondError, respondJson, respondRouteError } from './responses.ts';

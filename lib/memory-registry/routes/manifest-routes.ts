@@ -2,7 +2,6 @@ import { isDigest } from '../../image/digest.ts';
 import {
   type Exchange,
   isByDigest,
-  originOf,
   readBody,
   respondError,
   respondRouteError,
@@ -141,7 +140,7 @@ async function writeManifest(
   return new Response(null, {
     status: 201,
     headers: {
-      location: `${originOf(exchange)}/v2/${repository}/manifests/${digest}`,
+      location: `${exchange.url.origin}/v2/${repository}/manifests/${digest}`,
       'docker-content-digest': digest,
       ...(referrers && content.subject && { 'oci-subject': content.subject.digest }),
     },

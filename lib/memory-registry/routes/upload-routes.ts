@@ -1,11 +1,14 @@
 import { isDigest } from '../../image/digest.ts';
-import { type Exchange, originOf, respondError, respondRouteError } from '../http/index.ts';
+import { type Exchange, respondError, respondRouteError } from '../http/index.ts';
 import type { Bytes } from '../images/index.ts';
-import { parseUploadState, type Store, type UploadSession } from '../storage/index.ts';
+import {
+  type OpenSession,
+  parseUploadState,
+  type Store,
+  type UploadSession,
+} from '../storage/index.ts';
 
 const octetStream = 'application/octet-stream';
-
-type Session = NonNullable<ReturnType<Store['uploads']['find']>>;
 
 /** `/v2/NAME/blobs/uploads/`: starts a session, or mounts a blob of another repository. */
 export function startUpload(store: Store, exchange: Exchange, repository: string): Response {
@@ -59,7 +62,7 @@ export async function serveUpload(
 async function completeUpload(
   store: Store,
   exchange: Exchange,
-  session: Session,
+  session: OpenSession,
 ): Promise<Response> {
   const digest = exchange.url.searchParams.get('digest') ?? '';
   if (digest === '') return respondError('DIGEST_INVALID', { details: ['digest missing'] });
@@ -76,7 +79,7 @@ async function completeUpload(
 }
 
 /** Appends the body to the session. If the client disconnects, the session keeps the bytes received so far. */
-async function receive(exchange: Exchange, session: Session): Promise<Response | undefined> {
+async function receive(exchange: Exchange, session: OpenSession): Promise<Response | undefined> {
   const rangeError = checkRange(exchange.headers, session);
   if (rangeError !== undefined) return rangeError;
   try {
@@ -110,7 +113,7 @@ function created(exchange: Exchange, repository: string, digest: string): Respon
   return new Response(null, {
     status: 201,
     headers: {
-      location: `${originOf(exchange)}/v2/${repository}/blobs/${digest}`,
+      location: `${exchange.url.origin}/v2/${repository}/blobs/${digest}`,
       'docker-content-digest': digest,
       'content-length': '0',
     },
@@ -124,7 +127,7 @@ function accepted(exchange: Exchange, session: UploadSession): Response {
 
 function toHeaders(exchange: Exchange, session: UploadSession): Record<string, string> {
   const { uuid, repository, size, state } = session;
-  const location = new URL(`${originOf(exchange)}/v2/${repository}/blobs/uploads/${uuid}`);
+  const location = new URL(`${exchange.url.origin}/v2/${repository}/blobs/uploads/${uuid}`);
   location.searchParams.set('_state', state);
   return {
     location: location.href,

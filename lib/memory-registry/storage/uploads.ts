@@ -12,7 +12,7 @@ export interface UploadSession {
   readonly state: string;
 }
 
-interface OpenSession extends UploadSession {
+export interface OpenSession extends UploadSession {
   readonly append: (chunk: Bytes) => void;
   /** Ends the session and returns its bytes with their digest. */
   readonly finish: (algorithm: string) => {
@@ -78,13 +78,8 @@ function createSession(repository: string, uuid: string, end: () => void): OpenS
 }
 
 /** The content of `_state` in an upload's Location. */
-interface UploadState {
-  readonly uuid: string;
-  readonly repository: string;
-  readonly offset: number;
-}
-
 const stateSchema = v.object({ uuid: v.string(), repository: v.string(), offset: v.number() });
+type UploadState = Readonly<v.InferOutput<typeof stateSchema>>;
 
 /** Padded base64, like distribution: the `=` exposes a client that does not preserve the query. */
 function formatUploadState({ uuid, repository, offset }: UploadState): string {
