@@ -1,15 +1,12 @@
-/** The core's door. These names are stable; no adapter passes through it. */
+/** The public API of the core: these names are stable. It exports no adapter. */
 export { completeReview } from './admission/complete.ts';
-export {
-  type AdmissionHandler,
-  type AdmissionHandlerDeps,
-  createAdmissionHandler,
-  type ReviewOptions,
-} from './admission/handler.ts';
+export type { ReviewOptions } from './admission/deadline.ts';
+export type { AdmissionHandler } from './admission/handler.ts';
 export { planReview, type ReviewPlan } from './admission/plan.ts';
 export type { ReviewPolicy } from './admission/policy.ts';
 export type { AdmissionReview } from './admission/review.ts';
 export { type Config, parseConfig } from './config/config.ts';
+export { type AdmissionHandlerDeps, createAdmissionHandler } from './create-admission-handler.ts';
 export { CloneError, type CloneErrorCode, type Side } from './errors.ts';
 export {
   type BackupLocation,

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createLogger } from '../../lib/adapters/log.ts';
 import { createMetrics } from '../../lib/adapters/metrics.ts';
-import { toEnsureBackup } from '../../lib/admission/handler.ts';
 import { createEnsureUntilDone, type EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
 import { createCopies, watchCopies } from '../../lib/cloner/queue/index.ts';
 import { type Config, readConfig } from '../../lib/config/config.ts';
+import { toEnsureBackup } from '../../lib/create-admission-handler.ts';
 import { formatReference, type Reference, type ReviewPolicy } from '../../lib/index.ts';
 import type { Display } from './display.ts';
 import { openParts, toCloning } from './parts.ts';

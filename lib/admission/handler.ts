@@ -1,11 +1,6 @@
-import { createEnsureBackup, type EnsureBackup } from '../cloner/ensure-backup.ts';
-import { type Copies, createCopies } from '../cloner/queue/index.ts';
-import { CloneError } from '../errors.ts';
+import type { EnsureBackup } from '../cloner/ensure-backup.ts';
 import type {
   CloneOutcome,
-  CredentialSource,
-  Credentials,
-  ImageCloner,
   Logger,
   NamespaceAnnotations,
   Observer,
@@ -14,75 +9,41 @@ import type {
 } from '../ports/index.ts';
 import { type CloneOutcomes, completeReview } from './complete.ts';
 import { completePullSecrets } from './complete-pull-secrets.ts';
+import { type ReviewOptions, settledWithin, toDeadline } from './deadline.ts';
 import { isController } from './exemption.ts';
 import { type Override, overridePolicy } from './overrides.ts';
-import { type PlannedImage, planReview, type ReviewPlan } from './plan.ts';
+import { planReview, type ReviewPlan } from './plan.ts';
 import type { ReviewPolicy } from './policy.ts';
 import type { AdmissionReview } from './review.ts';
 import { logReview, verdictOf } from './review-log.ts';
 
-export interface AdmissionHandlerDeps {
-  readonly cloner: ImageCloner;
+/** What namespaces may override, and where their annotations are read. */
+export interface NamespaceOverrides {
+  readonly allowed: readonly Override[];
+  readonly annotations: NamespaceAnnotations;
+}
+
+export interface ReviewHandlerDeps {
+  readonly ensureBackup: EnsureBackup;
   readonly policy: ReviewPolicy;
-  /** @default none: anonymous */
-  readonly sourceCredentials?: CredentialSource;
-  /** Pull secrets of the workloads themselves. @default they are not read */
-  readonly workloadSecrets?: WorkloadSecrets;
-  /** What namespaces may decide for themselves, and where they say it. @default nothing */
-  readonly overrides?: {
-    readonly allowed: readonly Override[];
-    readonly annotations: NamespaceAnnotations;
-  };
-  /** @default anonymous */
-  readonly backupCredentials?: () => Promise<Credentials | undefined>;
-  /** Shared with whoever has to wait for the copies at the end. @default four at once */
-  readonly copies?: Copies;
-  /** @default false */
-  readonly pinDigests?: boolean;
-  /** @default false */
-  readonly adoptExisting?: boolean;
-  /** `CLUSTER_ID`: tells clusters that share a backup from each other. @default one for all that have none */
-  readonly clusterId?: string;
-  /** Whether private images may go to a backup that anybody can read. @default deny */
-  readonly privateToPublic?: 'deny' | 'allow';
-  /** @default silent */
-  readonly logger?: Logger;
-  /** @default nobody counts */
-  readonly observer?: Observer;
-  /** Milliseconds, for durations only. */
-  readonly now?: () => number;
-  /** Milliseconds since 1970, for what is written into the backup. @default the system's clock */
-  readonly wallClock?: () => number;
-  /** Runs what nobody waits for. @default two seconds later */
-  readonly soon?: (work: () => Promise<void>) => void;
+  readonly workloadSecrets: WorkloadSecrets | undefined;
+  readonly overrides: NamespaceOverrides | undefined;
+  readonly logger: Logger;
+  readonly observer: Observer;
+  /** Monotonic milliseconds, for durations. */
+  readonly now: () => number;
 }
 
-export interface ReviewOptions {
-  /** Fires when the API server hangs up, or with a `CloneError` for the answer: nobody waits any more, but the copy goes on. */
-  readonly signal: AbortSignal;
-  /** How long the answer may take. */
-  readonly budgetMs: number;
-}
-
-/** AdmissionReview in, AdmissionReview out. Rejects with `CloneError` `INVALID_REVIEW` for anything else. */
+/** AdmissionReview in, AdmissionReview out. Rejects with `CloneError` `INVALID_REVIEW` for any other body. */
 export type AdmissionHandler = (body: unknown, options: ReviewOptions) => Promise<AdmissionReview>;
 
-/** The cluster's own controllers are answered within this time. */
-const controllerBudgetMs = 1_000;
-/** So that their answer says how far the copy is. */
-const controllerCopyWaitMs = 800;
-/** For names that are appended: the port has a shorter patience of its own. */
 const pullSecretsBudgetMs = 5_000;
 
-const blind: Observer = { reviewed() {}, cloned() {}, backupAnswered() {} };
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+/** Plans the review, makes the backup hold every image, and completes the review. */
+export function createReviewHandler(deps: ReviewHandlerDeps): AdmissionHandler {
+  const { logger, observer, now } = deps;
 
-/** The use case, start to end: plan, make the backup hold every image, complete. All collaborators are given. */
-export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHandler {
-  const { logger = silent, observer = blind, now = () => performance.now() } = deps;
-  const ensureBackup = toEnsureBackup(deps);
-
-  // Not async: what waits keeps its arguments, and a body becomes megabytes that nobody needs while registries are silent.
+  // Not async: an async function would keep the body, which may have megabytes, in memory until registries answer.
   return function review(body, options) {
     const startedAt = now();
     return planWithOverrides(body, deps).then((plan) => answer(plan, options, startedAt));
@@ -102,7 +63,7 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
         seconds: (now() - startedAt) / 1000,
       });
     try {
-      const outcomes = await cloneAll(plan, ensureBackup, options, logger);
+      const outcomes = await ensureBackups(plan, options, deps);
       const complete = await withPullSecrets(plan, outcomes, deps.workloadSecrets);
       const completed = completeReview(complete, outcomes);
       const verdict = verdictOf(completed);
@@ -116,37 +77,16 @@ export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHan
   }
 }
 
-/** What stands between a plan and the adapters, as the handler has it: for the entrances that plan by themselves. */
-export function toEnsureBackup(deps: Omit<AdmissionHandlerDeps, 'policy'>): EnsureBackup {
-  const { logger = silent, observer = blind, now = () => performance.now() } = deps;
-  return createEnsureBackup({
-    cloner: deps.cloner,
-    copies: deps.copies ?? createCopies({ now }),
-    sourceCredentials: deps.sourceCredentials ?? { credentialsFor: () => Promise.resolve([]) },
-    workloadSecrets: deps.workloadSecrets,
-    backupCredentials: deps.backupCredentials ?? (() => Promise.resolve(undefined)),
-    pinDigests: deps.pinDigests ?? false,
-    adoptExisting: deps.adoptExisting ?? false,
-    clusterId: deps.clusterId ?? '',
-    privateToPublic: deps.privateToPublic ?? 'deny',
-    logger,
-    observer,
-    now,
-    wallClock: deps.wallClock,
-    ...(deps.soon !== undefined && { soon: deps.soon }),
-  });
-}
-
-/** A namespace is asked for its say only where something is at stake. */
+/** The namespace is read only if the review names images to copy or to refuse. */
 async function planWithOverrides(
   body: unknown,
-  { policy, overrides }: Pick<AdmissionHandlerDeps, 'policy' | 'overrides'>,
+  { policy, overrides }: ReviewHandlerDeps,
 ): Promise<ReviewPlan> {
   const plan = planReview(body, policy);
   const { namespace } = plan.request;
   const isAtStake = plan.images.length > 0 || plan.refusals.length > 0;
   if (overrides === undefined || !isAtStake || namespace === '') return plan;
-  // The port has a short patience of its own.
+  // The port has its own timeout.
   const annotations = await overrides.annotations.read(namespace, new AbortController().signal);
   if (annotations === undefined) return plan;
   const { allowed } = overrides;
@@ -155,50 +95,39 @@ async function planWithOverrides(
   return { ...own, warnings: [...own.warnings, ...overridden.warnings] };
 }
 
-async function cloneAll(
+/** Makes the backup hold the images of the plan. An image without an outcome at the deadline is still being copied. */
+async function ensureBackups(
   plan: ReviewPlan,
-  ensureBackup: EnsureBackup,
   options: ReviewOptions,
-  logger: Logger,
+  { ensureBackup, logger }: ReviewHandlerDeps,
 ): Promise<CloneOutcomes> {
-  const isForbidden = plan.refusals.some(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
-  if (plan.images.length === 0 || isForbidden || (!plan.rewrites && plan.request.dryRun)) {
-    return new Map();
-  }
+  if (!needsBackups(plan)) return new Map();
   const { uid, dryRun, namespace, username } = plan.request;
+  const { answerWaitMs, ...deadline } = toDeadline(plan, options);
   const isInteractive = !isController(username);
   const outcomes = new Map<string, CloneOutcome>();
-  // What is answered before the copy is done goes on behind, so it must not end with the caller's connection.
-  const isDetached = plan.isImpatient || !plan.rewrites;
-  const { budgetMs } = options;
-  const waiting = isDetached ? new AbortController().signal : untilHangUp(options.signal);
   const all = Promise.all(
-    plan.images.map(async ({ key, source, backup }: PlannedImage) => {
-      const { pod } = plan;
-      const request = {
-        source,
-        backup,
-        pod,
-        namespace,
-        isInteractive,
-        dryRun,
-        budgetMs,
-        ...(plan.isImpatient && { copyWaitMs: controllerCopyWaitMs }),
-        uid,
-      };
-      outcomes.set(key, await ensureBackup({ ...request, signal: waiting }));
+    plan.images.map(async ({ key, source, backup }) => {
+      const image = { source, backup, pod: plan.pod, namespace, isInteractive, dryRun, uid };
+      outcomes.set(key, await ensureBackup({ ...image, ...deadline }));
     }),
   );
-  if (!isDetached) {
+  if (answerWaitMs === undefined) {
     await all;
     return outcomes;
   }
   all.catch((error: unknown) => logger.error({ uid, err: error }, 'copy behind an answer failed'));
-  if (plan.rewrites) await settledWithin(all, Math.min(budgetMs, controllerBudgetMs));
+  await settledWithin(all, answerWaitMs);
   return new Map(outcomes);
 }
 
-/** The cluster is asked only where something will be appended. */
+/** The answer to a dry run of a clone-only object does not depend on its images; other dry runs read the registries only. */
+function needsBackups({ images, refusals, rewrites, request }: ReviewPlan): boolean {
+  const isForbidden = refusals.some(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
+  return images.length > 0 && !isForbidden && (rewrites || !request.dryRun);
+}
+
+/** The cluster is read only if the patch appends a pull secret. */
 async function withPullSecrets(
   plan: ReviewPlan,
   outcomes: CloneOutcomes,
@@ -207,23 +136,4 @@ async function withPullSecrets(
   const isCloned = [...outcomes.values()].some(({ status }) => status === 'ready');
   if (secrets === undefined || !plan.rewrites || !isCloned) return plan;
   return await completePullSecrets(plan, secrets, AbortSignal.timeout(pullSecretsBudgetMs));
-}
-
-/** The end of waiting as a reason of ours: whoever asks again finds the copy further on. */
-function untilHangUp(signal: AbortSignal): AbortSignal {
-  const hungUp = new AbortController();
-  const onAbort = (): void => {
-    const hangUp = new CloneError('INTERRUPTED', 'the caller did not wait for the answer');
-    hungUp.abort(signal.reason instanceof CloneError ? signal.reason : hangUp);
-  };
-  if (signal.aborted) onAbort();
-  else signal.addEventListener('abort', onAbort, { once: true });
-  return hungUp.signal;
-}
-
-/** Resolves when `work` does, or after `ms`; what goes wrong in `work` is its caller's business. */
-async function settledWithin(work: Promise<unknown>, ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), ms);
-  await Promise.race([work, promise]).finally(() => clearTimeout(timer));
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as flushed } from 'node:timers/promises';
-import { createAdmissionHandler } from '../../lib/admission/handler.ts';
 import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import type { AdmissionReview } from '../../lib/admission/review.ts';
 import { createCopies } from '../../lib/cloner/queue/copies.ts';
 import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
+import { createAdmissionHandler } from '../../lib/create-admission-handler.ts';
 import { CloneError } from '../../lib/errors.ts';
 import { createFakeCloner } from '../support/fake-cloner.ts';
 import { deployment, firstImage, patchOf, policy, replaced, review } from '../support/reviews.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as v from 'valibot';
-import { createAdmissionHandler } from '../../lib/admission/handler.ts';
 import { originalImagesAnnotation } from '../../lib/admission/original-images.ts';
 import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import type { AdmissionReview } from '../../lib/admission/review.ts';
+import { createAdmissionHandler } from '../../lib/create-admission-handler.ts';
 import { parseImagePattern } from '../../lib/image/pattern.ts';
 import { createFakeCloner, type FakeCloner } from '../support/fake-cloner.ts';
 import {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openRegistryCloner } from '../../../lib/adapters/registry/index.ts';
-import { createAdmissionHandler } from '../../../lib/admission/handler.ts';
 import type { AdmissionReview } from '../../../lib/admission/review.ts';
 import { createCopies } from '../../../lib/cloner/queue/copies.ts';
 import { shareCopies } from '../../../lib/cloner/replicas/shared-copies.ts';
+import { createAdmissionHandler } from '../../../lib/create-admission-handler.ts';
 import { createHold, makeImage, on, seed } from '../../../lib/memory-registry/index.ts';
 import { type Bench, openBench } from '../../adapters/registry/bench.ts';
 import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts';

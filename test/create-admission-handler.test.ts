@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as flushed } from 'node:timers/promises';
-import { type AdmissionHandlerDeps, createAdmissionHandler } from '../../lib/admission/handler.ts';
-import type { ReviewPolicy } from '../../lib/admission/policy.ts';
-import type { AdmissionReview } from '../../lib/admission/review.ts';
-import { type Copies, createCopies } from '../../lib/cloner/queue/copies.ts';
-import { CloneError } from '../../lib/errors.ts';
+import type { ReviewPolicy } from '../lib/admission/policy.ts';
+import type { AdmissionReview } from '../lib/admission/review.ts';
+import { type Copies, createCopies } from '../lib/cloner/queue/copies.ts';
+import {
+  type AdmissionHandlerDeps,
+  createAdmissionHandler,
+} from '../lib/create-admission-handler.ts';
+import { CloneError } from '../lib/errors.ts';
 import {
   createFakeCloner,
   type FakeCloner,
   type FakeClonerOptions,
-} from '../support/fake-cloner.ts';
+} from './support/fake-cloner.ts';
 import {
   deployment,
   firstImage,
@@ -19,7 +22,7 @@ import {
   type ReviewOptions,
   replaced,
   review,
-} from '../support/reviews.ts';
+} from './support/reviews.ts';
 
 const A = `sha256:${'a'.repeat(64)}`;
 const B = `sha256:${'b'.repeat(64)}`;
