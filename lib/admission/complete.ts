@@ -5,7 +5,7 @@ import { formatOriginalImages, originalImagesAnnotation } from './original-image
 import { encodePatch, escapePointer, type PatchOperation } from './patch.ts';
 import type { PlannedImage, ReviewPlan } from './plan.ts';
 import { type AdmissionReview, allowed, denied } from './review.ts';
-import { formatObstacle, type Obstacle, toDenial, toRetry, toWarning } from './verdict.ts';
+import { formatObstacle, type Obstacle, toDenial, toRetry, toWarning } from './status.ts';
 import type { ImagePlace } from './workload.ts';
 
 /** Outcomes by `PlannedImage.key`. */

@@ -1,8 +1,14 @@
 import { CloneError } from '../errors.ts';
 import type { Reference } from '../image/reference.ts';
 import type { PullSecretRefs } from '../ports/index.ts';
+import {
+  type CarriedImage,
+  type CloneWish,
+  judge,
+  type Refusal,
+  toJudgeContext,
+} from './decide-image.ts';
 import { isCloneOnly, isClusterController, isExempt } from './exemption.ts';
-import { type CarriedImage, type CloneWish, judge, type Refusal, toJudgeContext } from './judge.ts';
 import type { ReviewPolicy } from './policy.ts';
 import { noPullSecrets, type PlannedPullSecrets, planPullSecrets } from './pull-secrets.ts';
 import { parseReview, type ReviewRequest } from './review.ts';

@@ -1,4 +1,4 @@
-import { backfillAnnotation } from '../admission/judge.ts';
+import { backfillAnnotation } from '../admission/decide-image.ts';
 import { tryParse } from '../admission/original-images.ts';
 import { type PlannedImage, planReview, type ReviewPlan } from '../admission/plan.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';

@@ -1,5 +1,5 @@
 import { type CloneOutcomes, completeReview } from '../admission/complete.ts';
-import { backfillAnnotation } from '../admission/judge.ts';
+import { backfillAnnotation } from '../admission/decide-image.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
 import type { EnsureUntilDone } from '../cloner/ensure-until-done.ts';
 import { canonicalReference, formatReference } from '../image/reference.ts';

@@ -1,4 +1,4 @@
-import { backfillAnnotation } from '../admission/judge.ts';
+import { backfillAnnotation } from '../admission/decide-image.ts';
 import { dockerHub, isDomainLike } from '../image/reference.ts';
 
 /** `matchConditions[]` of a webhook configuration. */

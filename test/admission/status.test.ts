@@ -6,7 +6,7 @@ import {
   toDenial,
   toRetry,
   toWarning,
-} from '../../lib/admission/verdict.ts';
+} from '../../lib/admission/status.ts';
 import type { ImagePlace } from '../../lib/admission/workload.ts';
 import { CloneError, type CloneErrorCode } from '../../lib/errors.ts';
 
