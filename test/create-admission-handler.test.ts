@@ -26,7 +26,7 @@ import {
 
 const A = `sha256:${'a'.repeat(64)}`;
 const B = `sha256:${'b'.repeat(64)}`;
-/** What a docker daemon pushes for A and B. */
+/** The digests that a docker daemon pushes for A and B. */
 const pushedA = `sha256:f0f0${'a'.repeat(60)}`;
 const pushedB = `sha256:f0f0${'b'.repeat(60)}`;
 
@@ -39,7 +39,7 @@ interface Stage {
 type Setting = Partial<Omit<AdmissionHandlerDeps, 'policy'>> &
   FakeClonerOptions & { policy?: Partial<ReviewPolicy> };
 
-/** `nginx:1.27` is A on Docker Hub; the clock stands still. */
+/** `nginx:1.27` is A on Docker Hub; the clock does not advance. */
 function stage({ keepsDigest = true, policy: change = {}, ...deps }: Setting = {}): Stage {
   const cloner = createFakeCloner({ keepsDigest });
   const copies = createCopies({ now: () => 0 });
@@ -74,7 +74,7 @@ function patched(image: string, original = 'nginx:1.27'): readonly unknown[] {
 }
 
 async function settle(): Promise<void> {
-  for (let turn = 0; turn < 5; turn += 1) await flushed();
+  for (let round = 0; round < 5; round += 1) await flushed();
 }
 
 for (const keepsDigest of [true, false]) {
@@ -82,7 +82,7 @@ for (const keepsDigest of [true, false]) {
     keepsDigest ? digest : digest.replace(/:..../, ':f0f0');
 
   describe(`createAdmissionHandler with a cloner that ${keepsDigest ? 'keeps' : 'changes'} digests`, () => {
-    it('copies what is missing, then patches', async () => {
+    it('copies a missing image, then patches the object', async () => {
       const { cloner, send } = stage({ keepsDigest });
 
       const answer = await send(web);
@@ -104,7 +104,7 @@ for (const keepsDigest of [true, false]) {
       );
     });
 
-    it('copies nothing the second time', async () => {
+    it('copies nothing for the second review of an image', async () => {
       const { cloner, send } = stage({ keepsDigest });
       await send(web);
 
@@ -114,7 +114,7 @@ for (const keepsDigest of [true, false]) {
       assert.equal(cloner.begun.length, 1);
     });
 
-    it('copies an image once for all containers that have it', async () => {
+    it('copies an image once for all containers that name it', async () => {
       const { cloner, send } = stage({ keepsDigest });
 
       await send({ object: deployment({ web: 'nginx:1.27', b: 'docker.io/nginx:1.27' }) });
@@ -122,7 +122,7 @@ for (const keepsDigest of [true, false]) {
       assert.deepEqual(cloner.begun, [`nginx@${A} -> acme/nginx`]);
     });
 
-    it('writes nothing in a dry run, and answers as the real write', async () => {
+    it('writes nothing in a dry run and answers like the real write', async () => {
       const { cloner, send } = stage({ keepsDigest });
 
       const dry = await send({ ...web, dryRun: true });
@@ -134,7 +134,7 @@ for (const keepsDigest of [true, false]) {
       assert.deepEqual(dry.response.warnings, real.response.warnings);
     });
 
-    it('falls back on the backup when the image is gone, with a warning', async () => {
+    it('falls back to the backup with a warning when the source answers 404', async () => {
       const { cloner, send } = stage({ keepsDigest });
       await send(web);
       cloner.remove('nginx');
@@ -148,7 +148,7 @@ for (const keepsDigest of [true, false]) {
     });
 
     for (const code of ['SOURCE_DENIED', 'SOURCE_RATE_LIMITED', 'SOURCE_UNAVAILABLE'] as const) {
-      it(`falls back on the backup after ${code}`, async () => {
+      it(`falls back to the backup after ${code}`, async () => {
         const { cloner, send } = stage({ keepsDigest });
         await send(web);
         cloner.fail('nginx:1.27', new CloneError(code, 'docker.io did not like it'));
@@ -162,7 +162,7 @@ for (const keepsDigest of [true, false]) {
       });
     }
 
-    it('keeps the old generation when a tag moves', async () => {
+    it('keeps the old generation when the source tag moves', async () => {
       const { cloner, send } = stage({ keepsDigest });
       await send(web);
       cloner.put('nginx:1.27', B);
@@ -174,7 +174,7 @@ for (const keepsDigest of [true, false]) {
       assert.equal(tags[keepsDigest ? '1.27.aaaaaaaaaaaa' : '1.27.f0f0aaaaaaaa'], copyOf(A));
     });
 
-    it('keeps an image that is pinned by digest alone under a tag made of it', async () => {
+    it('keeps an image without a tag under a tag made of its digest', async () => {
       const { cloner, send } = stage({ keepsDigest });
 
       const answer = await send({ object: deployment({ web: `nginx@${A}` }) });
@@ -184,7 +184,7 @@ for (const keepsDigest of [true, false]) {
       assert.equal(cloner.tags('acme/nginx')[tag], copyOf(A));
     });
 
-    it('gives a pinned image the plain tag where its own tag is that image now', async () => {
+    it('writes the plain tag for a pinned image that the source tag names', async () => {
       const { cloner, send } = stage({ keepsDigest });
 
       const answer = await send({ object: deployment({ web: `nginx:1.27@${A}` }) });
@@ -193,7 +193,7 @@ for (const keepsDigest of [true, false]) {
       assert.equal(cloner.tags('acme/nginx')['1.27'], copyOf(A));
     });
 
-    it('leaves the plain tag of a pinned image alone where the source’s own tag is elsewhere', async () => {
+    it('does not write the plain tag for a pinned image that the source tag does not name', async () => {
       const { cloner, send } = stage({ keepsDigest });
       cloner.put('nginx:1.27', B);
 
@@ -203,7 +203,7 @@ for (const keepsDigest of [true, false]) {
       assert.equal(cloner.tags('acme/nginx')['1.27'], undefined);
     });
 
-    it('serves a pinned image from its generation after the tag has moved and the source is gone', async () => {
+    it('falls back to the generation of a pinned image after the tag moved and the source is gone', async () => {
       const { cloner, send } = stage({ keepsDigest });
       const pinned = { object: deployment({ web: `nginx:1.27@${A}` }) };
       await send(pinned);
@@ -217,7 +217,7 @@ for (const keepsDigest of [true, false]) {
       assert.equal(cloner.tags('acme/nginx')['1.27'], copyOf(B));
     });
 
-    it('writes every digest with PIN_DIGESTS', async () => {
+    it('patches every digest with PIN_DIGESTS=true', async () => {
       const { send } = stage({ keepsDigest, pinDigests: true });
 
       assert.deepEqual(patchOf(await send(web)), patched(`acme/nginx:1.27@${copyOf(A)}`));
@@ -227,7 +227,7 @@ for (const keepsDigest of [true, false]) {
 }
 
 describe('createAdmissionHandler', () => {
-  it('denies where the image is gone and there is no backup', async () => {
+  it('denies an image that is gone and has no backup', async () => {
     const { send } = stage();
 
     const { response } = await send({ object: deployment({ web: 'nginx:9.99' }) });
@@ -239,7 +239,7 @@ describe('createAdmissionHandler', () => {
     });
   });
 
-  it('denies and names the backup when that is down', async () => {
+  it('denies and names image and backup registry when the backup registry is down', async () => {
     const { cloner, send } = stage({
       policy: { backup: { domain: 'registry.corp', namespace: 'acme', naming: 'flat' } },
     });
@@ -249,10 +249,10 @@ describe('createAdmissionHandler', () => {
     const { response } = await send(web);
 
     assert.equal(response.status?.code, 403);
-    assert.equal(response.status?.message, `container "web": ${message}`);
+    assert.equal(response.status?.message, `container "web": nginx:1.27: ${message}`);
   });
 
-  it('admits unchanged when the backup is down under ON_ERROR=admit', async () => {
+  it('admits the object unchanged under ON_ERROR=admit when the backup registry refuses', async () => {
     const { cloner, send } = stage({
       policy: {
         onError: 'admit',
@@ -266,15 +266,15 @@ describe('createAdmissionHandler', () => {
     assert.equal(answer.response.allowed, true);
     assert.equal(patchOf(answer), undefined);
     assert.deepEqual(answer.response.warnings, [
-      'not backed up, container "web": registry.corp refuses us',
+      'not backed up: registry.corp refuses us (nginx:1.27, container "web")',
     ]);
   });
 
   const notOurs =
-    'container "web": acme/nginx:1.27 exists in the backup and was not written by image-cloner: give the backups a namespace of their own (REGISTRY_NAMESPACE) or set ADOPT_EXISTING=true';
+    'container "web": nginx:1.27: acme/nginx:1.27 exists in the backup and was not written by image-cloner: give the backups a namespace of their own (REGISTRY_NAMESPACE) or set ADOPT_EXISTING=true';
 
   for (const dryRun of [false, true]) {
-    it(`neither overwrites nor uses what is not ours${dryRun ? ', in a dry run either' : ''}`, async () => {
+    it(`neither overwrites nor uses a foreign tag of the backup${dryRun ? ' in a dry run' : ''}`, async () => {
       const { cloner, send } = stage();
       cloner.put('acme/nginx:1.27', B);
 
@@ -285,7 +285,7 @@ describe('createAdmissionHandler', () => {
     });
   }
 
-  it('does not fall back on what is not ours', async () => {
+  it('does not fall back to a foreign tag of the backup', async () => {
     const { cloner, send } = stage();
     cloner.put('acme/nginx:1.27', B);
     cloner.remove('nginx');
@@ -298,7 +298,7 @@ describe('createAdmissionHandler', () => {
     );
   });
 
-  it('does not believe a generation tag that holds something else', async () => {
+  it('ignores a generation tag whose digest does not match its name', async () => {
     const { cloner, send } = stage();
     cloner.put('acme/nginx:1.27', B);
     cloner.put('acme/nginx:1.27.bbbbbbbbbbbb', A);
@@ -306,7 +306,7 @@ describe('createAdmissionHandler', () => {
     assert.equal((await send(web)).response.status?.message, notOurs);
   });
 
-  it('makes the same digest ours by its generation tag', async () => {
+  it('adopts a foreign tag that has the digest of the source', async () => {
     const { cloner, send } = stage();
     cloner.put('acme/nginx:1.27', A);
 
@@ -316,7 +316,7 @@ describe('createAdmissionHandler', () => {
     assert.deepEqual(cloner.written, ['acme/nginx:1.27.aaaaaaaaaaaa']);
   });
 
-  it('keeps what it adopts under a generation tag', async () => {
+  it('keeps an adopted image under a generation tag', async () => {
     const { cloner, send } = stage({ adoptExisting: true });
     cloner.put('acme/nginx:1.27', B);
 
@@ -332,7 +332,7 @@ describe('createAdmissionHandler', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27.bbbbbbbbbbbb'], B);
   });
 
-  it('rather denies than lose what a docker daemon cannot keep', async () => {
+  it('denies rather than lose a generation that the docker daemon cannot keep', async () => {
     const { cloner, send } = stage({ keepsDigest: false, adoptExisting: true });
     cloner.put('acme/nginx:1.27', B);
 
@@ -343,7 +343,7 @@ describe('createAdmissionHandler', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], B);
   });
 
-  it('adopts where a docker daemon pushes the same digest again', async () => {
+  it('adopts a foreign tag if the docker daemon pushes the same digest again', async () => {
     const { cloner, send } = stage({ keepsDigest: false, adoptExisting: true });
     cloner.put('acme/nginx:1.27', pushedB);
 
@@ -354,10 +354,10 @@ describe('createAdmissionHandler', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], pushedA);
   });
 
-  it('does not fall back on another digest for an image that is pinned by digest alone', async () => {
+  it('does not fall back to another digest for an image without a tag', async () => {
     const { cloner, send } = stage();
     const tag = `sha256.${'a'.repeat(64)}`;
-    // Whoever publishes nginx can give B a tag that reads as the digest of A.
+    // The publisher of nginx can give B a tag that looks like the digest of A.
     cloner.put(`nginx:${tag}`, B);
     await send({ object: deployment({ web: `nginx:${tag}` }) });
     cloner.remove('nginx');
@@ -367,7 +367,7 @@ describe('createAdmissionHandler', () => {
     assert.equal(response.allowed, false);
   });
 
-  it('does not let a tag of the source overwrite a generation', async () => {
+  it('does not overwrite a generation with a source tag of that name', async () => {
     const { cloner, send } = stage({ adoptExisting: true });
     await send(web);
     cloner.put('nginx:1.27.aaaaaaaaaaaa', B);
@@ -378,7 +378,7 @@ describe('createAdmissionHandler', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27.aaaaaaaaaaaa'], A);
   });
 
-  it('says where a dry run cannot know the digest', async () => {
+  it('warns if a dry run cannot know the digest of the copy', async () => {
     const { send } = stage({ keepsDigest: false });
 
     const answer = await send({ object: deployment({ web: `nginx:1.27@${A}` }), dryRun: true });
@@ -389,7 +389,7 @@ describe('createAdmissionHandler', () => {
     ]);
   });
 
-  it('asks no registry where nothing needs a copy', async () => {
+  it('sends no registry request if no image needs a copy', async () => {
     const { cloner, send } = stage();
     const oldObject = deployment({ web: 'acme/nginx:1.27' });
 
@@ -401,7 +401,7 @@ describe('createAdmissionHandler', () => {
     assert.deepEqual(cloner.asked, []);
   });
 
-  it('copies nothing for an object whose registry is not listed', async () => {
+  it('copies nothing for an object with a registry that SOURCE_REGISTRIES does not list', async () => {
     const { cloner, send } = stage({ policy: { sourceRegistries: ['docker.io'] } });
 
     await send({ object: deployment({ web: 'nginx:1.27', log: 'quay.io/x/y' }) });
@@ -409,7 +409,7 @@ describe('createAdmissionHandler', () => {
     assert.deepEqual(cloner.asked, []);
   });
 
-  it('denies for one image, and the other one is copied all the same', async () => {
+  it('copies the other images of a denied object', async () => {
     const { cloner, send } = stage();
 
     const { response } = await send({ object: deployment({ web: 'nginx:1.27', log: 'gone:1' }) });
@@ -418,7 +418,7 @@ describe('createAdmissionHandler', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], A);
   });
 
-  it('rejects what is no review', async () => {
+  it('rejects a body that is no AdmissionReview', async () => {
     const { cloner, copies } = stage();
     const handler = createAdmissionHandler({ cloner, copies, policy: policy() });
 
@@ -428,7 +428,7 @@ describe('createAdmissionHandler', () => {
     });
   });
 
-  it('rejects when there is a bug, instead of calling it an outage', async () => {
+  it('rejects with an unexpected error instead of reporting an outage', async () => {
     const { cloner } = stage();
     const broken = { ...cloner, resolve: () => Promise.reject(new TypeError('bug')) };
     const handler = createAdmissionHandler({ cloner: broken, policy: policy() });
@@ -440,8 +440,67 @@ describe('createAdmissionHandler', () => {
   });
 });
 
-describe('createAdmissionHandler with digests that begin alike', () => {
-  it('does not overwrite the generation of the other', async () => {
+describe('createAdmissionHandler naming the image as written', () => {
+  const backup = { domain: 'registry.corp', namespace: 'acme', naming: 'flat' } as const;
+  const failures = [
+    ['BACKUP_UNAVAILABLE', 'the backup registry registry.corp does not answer'],
+    ['BACKUP_DENIED', 'the backup registry registry.corp refuses the credentials in registry-auth'],
+    ['CLONER_UNAVAILABLE', 'the docker daemon at /var/run/docker.sock does not answer'],
+  ] as const;
+  for (const [code, message] of failures) {
+    it(`names the image as written in a denial for ${code}`, async () => {
+      const { cloner, send } = stage({ policy: { backup } });
+      cloner.fail('registry.corp', new CloneError(code, message));
+
+      const { response } = await send({ object: deployment({ web: 'docker.io/library/nginx:9' }) });
+
+      assert.equal(
+        response.status?.message,
+        `container "web": docker.io/library/nginx:9: ${message}`,
+      );
+    });
+
+    it(`names the image as written in a warning for ${code}`, async () => {
+      const { cloner, send } = stage({ policy: { backup, onError: 'admit' } });
+      cloner.fail('registry.corp', new CloneError(code, message));
+
+      const { response } = await send({ object: deployment({ web: 'docker.io/library/nginx:9' }) });
+
+      const [warning = ''] = response.warnings ?? [];
+      assert.equal(response.allowed, true);
+      assert.ok(warning.length <= 120, warning);
+      assert.match(warning, /^not backed up: the (backup registry registry\.corp|docker daemon) /);
+      assert.match(warning, / \(docker\.io\/library\/nginx:9, container "web"\)$/);
+    });
+  }
+
+  it('names both spellings of an image that is gone', async () => {
+    const { send } = stage();
+
+    const { response } = await send({
+      object: deployment({ web: 'docker.io/library/nginx:9', side: 'nginx:9', last: 'nginx:9' }),
+    });
+
+    assert.equal(
+      response.status?.message,
+      'container "web": docker.io/library/nginx:9: nginx:9 does not exist on docker.io; container "side", container "last": nginx:9 does not exist on docker.io',
+    );
+  });
+
+  it('names a forbidden image as written', async () => {
+    const { send } = stage({ policy: { sourceRegistries: ['quay.io'] } });
+
+    const { response } = await send({ object: deployment({ web: 'index.docker.io/nginx:9' }) });
+
+    assert.equal(
+      response.status?.message,
+      'container "web": index.docker.io/nginx:9 may not be used: SOURCE_REGISTRIES does not list docker.io',
+    );
+  });
+});
+
+describe('createAdmissionHandler with digests of the same prefix', () => {
+  it('does not overwrite the generation of a digest with the same prefix', async () => {
     const { cloner, send } = stage();
     await send(web);
     cloner.put('nginx:1.27', `sha256:${'a'.repeat(20)}${'c'.repeat(44)}`);
@@ -458,7 +517,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
   const progress = { phase: 'pull', doneBytes: 112 * 2 ** 20, totalBytes: 260 * 2 ** 20 } as const;
   const stillCopying = 'container "web": still copying nginx:1.27: 43 %, 112 of 260 MiB pulled';
 
-  it('says how far it is when the budget is spent, and finds it done the next time', async (t) => {
+  it('reports the progress at the deadline and uses the finished copy in the next review', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = stage();
     const release = cloner.hold(progress);
@@ -481,7 +540,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.begun.length, 1);
   });
 
-  it('joins the running copy', async (t) => {
+  it('joins a running copy', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, send } = stage();
     const release = cloner.hold(progress);
@@ -498,7 +557,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.begun.length, 1);
   });
 
-  it('makes one copy for 20 reviews at once', async () => {
+  it('makes one copy for 20 concurrent reviews', async () => {
     const { cloner, send } = stage();
     const release = cloner.hold();
 
@@ -512,7 +571,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.begun.length, 1);
   });
 
-  it('moves the tag also for who comes while the same image is copied for a digest', async () => {
+  it('moves the tag for a review that arrives while the same digest is copied', async () => {
     const { cloner, send } = stage();
     await send(web);
     cloner.put('nginx:1.27', B);
@@ -529,7 +588,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], B);
   });
 
-  it('goes on copying when the caller hangs up', async () => {
+  it('continues the copy when the caller hangs up', async () => {
     const { cloner, copies, send } = stage();
     const release = cloner.hold();
     const caller = new AbortController();
@@ -544,7 +603,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], A);
   });
 
-  it('answers the cluster’s own controllers within a second, with the same message', async (t) => {
+  it('answers controllers of the cluster within a second', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = stage();
     const release = cloner.hold(progress);
@@ -563,7 +622,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], A);
   });
 
-  it('admits under ON_DEADLINE=admit, and the copy goes on', async (t) => {
+  it('admits under ON_DEADLINE=admit and continues the copy', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = stage({ policy: { onDeadline: 'admit' } });
     const release = cloner.hold(progress);
@@ -580,7 +639,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], A);
   });
 
-  it('answers at once for an object that a controller owns, and copies behind', async () => {
+  it('answers at once for a clone-only object and continues the copy', async () => {
     const { cloner, copies, send } = stage();
     const release = cloner.hold();
     const ownerReferences = [{ apiVersion: 'cnpg.io/v1', kind: 'Cluster', controller: true }];
@@ -598,7 +657,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], A);
   });
 
-  it('waits two seconds at most for a source that does not answer where there is a backup', async (t) => {
+  it('waits at most two seconds for a source that does not answer if a backup exists', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner } = stage();
     const silent = Promise.withResolvers<never>().promise;
@@ -628,7 +687,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     ]);
   });
 
-  it('blames the backup, not the source, where the backup has taken all the time', async () => {
+  it('names the backup registry if it used all the time', async () => {
     const { cloner } = stage();
     let time = 0;
     const handler = createAdmissionHandler({
@@ -656,12 +715,12 @@ describe('createAdmissionHandler when the copy takes longer', () => {
   });
 });
 
-describe('createAdmissionHandler when there is more to copy than turns', () => {
+describe('createAdmissionHandler with a copy queue', () => {
   const images = (...names: readonly string[]): ReviewOptions => ({
     object: deployment(Object.fromEntries(names.map((name) => [name, `${name}:1`]))),
   });
 
-  function crowd({ maxWaiting = 1_000 } = {}): Stage {
+  function stageQueue({ maxWaiting = 1_000 } = {}): Stage {
     const copies = createCopies({ maxCopies: 1, maxWaiting, now: () => 0 });
     const staged = stage({ copies });
     for (const [index, name] of ['a', 'b', 'c', 'd', 'e'].entries()) {
@@ -670,9 +729,9 @@ describe('createAdmissionHandler when there is more to copy than turns', () => {
     return { ...staged, copies };
   }
 
-  it('says which place in the line an image has', async (t) => {
+  it('reports the position of an image in the copy queue', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const { cloner, copies, send } = crowd();
+    const { cloner, copies, send } = stageQueue();
     const release = cloner.hold({ phase: 'copy', doneBytes: 43, totalBytes: 100 });
 
     const answering = send(images('a', 'b', 'c'));
@@ -691,7 +750,7 @@ describe('createAdmissionHandler when there is more to copy than turns', () => {
     });
   });
 
-  it('says why it was told not to wait any longer, and goes on copying', async () => {
+  it('reports why the wait ended early and continues the copy', async () => {
     const { cloner, copies, send } = stage();
     const release = cloner.hold();
     const over = new AbortController();
@@ -717,14 +776,14 @@ describe('createAdmissionHandler when there is more to copy than turns', () => {
     );
   });
 
-  it('says that the line is full, and lets another namespace in', async (t) => {
+  it('reports a full copy queue and admits a copy of another namespace', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const { cloner, copies, send } = crowd({ maxWaiting: 2 });
+    const { cloner, copies, send } = stageQueue({ maxWaiting: 2 });
     const release = cloner.hold();
-    const first = send({ ...images('a', 'b', 'c'), namespace: 'crowd' });
+    const first = send({ ...images('a', 'b', 'c'), namespace: 'busy' });
     await settle();
 
-    const full = await send({ ...images('d'), namespace: 'crowd' });
+    const full = await send({ ...images('d'), namespace: 'busy' });
     const other = send({ ...images('e'), namespace: 'shop' });
     await settle();
     t.mock.timers.tick(9_000);
@@ -737,7 +796,7 @@ describe('createAdmissionHandler when there is more to copy than turns', () => {
       code: 504,
       reason: 'Timeout',
       message:
-        'container "d": d:1 waits to be copied: the copy queue is full: 2 copies wait (MAX_WAITING), 2 of them for namespace crowd',
+        'container "d": d:1 waits to be copied: the copy queue is full: 2 copies wait (MAX_WAITING), 2 of them for namespace busy',
       details: { retryAfterSeconds: 10 },
     });
     assert.equal(
@@ -747,7 +806,7 @@ describe('createAdmissionHandler when there is more to copy than turns', () => {
     assert.equal(cloner.tags('acme/e')['1'], `sha256:${'4'.repeat(64)}`);
   });
 
-  it('admits what waits under ON_DEADLINE=admit, and says when the backup will be used', async (t) => {
+  it('admits a queued image under ON_DEADLINE=admit and warns when the backup is used', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const copies = createCopies({ maxCopies: 1, now: () => 0 });
     const { cloner, send } = stage({ copies, policy: { onDeadline: 'admit' } });
@@ -762,17 +821,17 @@ describe('createAdmissionHandler when there is more to copy than turns', () => {
 
     assert.equal(response.allowed, true);
     assert.deepEqual(response.warnings, [
-      'backup used from the next image change, or by "just backfill": container "web": still copying nginx:1.27: started',
-      'backup used from the next image change, or by "just backfill": container "log": a:1 waits to be copied: next in the que…',
+      'backup used from the next image change or "just backfill": still copying nginx:1.27: started (container "web")',
+      'backup used from the next image change or "just backfill": a:1 waits to be copied: next in the queue (container "log")',
     ]);
   });
 });
 
-describe('createAdmissionHandler when a registry is in trouble', () => {
+describe('createAdmissionHandler with a failing registry', () => {
   const backup = { domain: 'registry.corp', namespace: 'acme', naming: 'flat' } as const;
   const flux = 'system:serviceaccount:flux-system:kustomize-controller';
 
-  it('asks a backup that is down once at a time, and says so', async () => {
+  it('answers a controller without a request while the backup registry is down', async () => {
     const { cloner, send } = stage({ policy: { backup } });
     cloner.put('redis:7', B);
     const down = new CloneError('BACKUP_UNAVAILABLE', 'registry.corp: connection refused');
@@ -787,15 +846,15 @@ describe('createAdmissionHandler when a registry is in trouble', () => {
       code: 403,
       reason: 'Forbidden',
       message:
-        'container "web": the backup registry registry.corp gave no usable answer 0 s ago, next attempt in 2 s',
+        'container "web": nginx:1.27: the backup registry registry.corp gave no usable answer 0 s ago, next attempt in 2 s',
     });
     assert.equal(cloner.asked.length, asked);
-    // A person finds out at once that it is back.
+    // An interactive write tries the registry at once.
     cloner.fail('registry.corp', undefined);
     assert.deepEqual(patchOf(await send(web)), patched('registry.corp/acme/nginx:1.27'));
   });
 
-  it('does not ask twice in a moment for what a controller cannot have, and at once for a person', async () => {
+  it('repeats a failed source request at once for a person only', async () => {
     const { cloner, send } = stage();
     const missing = { object: deployment({ web: 'nginx:9.99' }) };
     await send({ ...missing, username: flux });
@@ -812,7 +871,7 @@ describe('createAdmissionHandler when a registry is in trouble', () => {
     assert.equal((await send({ ...missing, username: flux })).response.allowed, true);
   });
 
-  it('waits for the end of a limit, and uses the backup meanwhile', async () => {
+  it('uses the backup until a rate limit of the source ends', async () => {
     const { cloner, send } = stage();
     await send(web);
     const limit = new CloneError('SOURCE_RATE_LIMITED', 'slow down', { retryAfterMs: 40_000 });
@@ -830,7 +889,7 @@ describe('createAdmissionHandler when a registry is in trouble', () => {
   });
 });
 
-describe('createAdmissionHandler where namespaces decide for themselves', () => {
+describe('createAdmissionHandler with namespace overrides', () => {
   const missing = { object: deployment({ web: 'nginx:9.99' }), namespace: 'shop' };
 
   function own(
@@ -846,7 +905,7 @@ describe('createAdmissionHandler where namespaces decide for themselves', () => 
     return { ...stage({ overrides, policy: change }), asked };
   }
 
-  it('admits where the namespace wants it, and says whose rule that is', async () => {
+  it('admits under the on-error annotation of the namespace and names it', async () => {
     const { send, asked } = own({ 'image-cloner/on-error': 'admit' });
 
     const { response } = await send(missing);
@@ -854,12 +913,12 @@ describe('createAdmissionHandler where namespaces decide for themselves', () => 
     assert.equal(response.allowed, true);
     assert.deepEqual(response.warnings, [
       'namespace shop has image-cloner/on-error: admit',
-      'not backed up, container "web": nginx:9.99 does not exist on docker.io',
+      'not backed up: nginx:9.99 does not exist on docker.io (container "web")',
     ]);
     assert.deepEqual(asked, ['shop']);
   });
 
-  it('denies where the namespace wants it, and says whose rule that is', async () => {
+  it('denies under the on-error annotation of the namespace and names it', async () => {
     const { send } = own({ 'image-cloner/on-error': 'deny' }, { onError: 'admit' });
 
     const { response } = await send(missing);
@@ -871,13 +930,13 @@ describe('createAdmissionHandler where namespaces decide for themselves', () => 
     assert.deepEqual(response.warnings, ['namespace shop has image-cloner/on-error: deny']);
   });
 
-  it('says nothing of it where there is nothing to decide', async () => {
+  it('does not mention the annotation if every image has a backup', async () => {
     const { send } = own({ 'image-cloner/on-error': 'admit' });
 
     assert.equal((await send({ ...web, namespace: 'shop' })).response.warnings, undefined);
   });
 
-  it('admits at the deadline where the namespace wants it', async (t) => {
+  it('admits at the deadline under the on-deadline annotation of the namespace', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, send } = own({ 'image-cloner/on-deadline': 'admit' });
     const release = cloner.hold();
@@ -891,24 +950,24 @@ describe('createAdmissionHandler where namespaces decide for themselves', () => 
     assert.equal(response.warnings?.[0], 'namespace shop has image-cloner/on-deadline: admit');
   });
 
-  it('goes by the administrator where an annotation cannot be read, and says so', async () => {
+  it('applies ON_ERROR with a warning if the annotation is invalid', async () => {
     const { send } = own({ 'image-cloner/on-error': 'yes' });
 
     const { response } = await send(missing);
 
     assert.equal(response.allowed, false);
     assert.deepEqual(response.warnings, [
-      'image-cloner/on-error must be deny or admit, so ON_ERROR=deny counts',
+      'image-cloner/on-error must be deny or admit, so ON_ERROR=deny applies',
     ]);
   });
 
-  it('goes by the administrator where the namespace cannot be read', async () => {
+  it('applies ON_ERROR if the namespace cannot be read', async () => {
     const { send } = own(undefined);
 
     assert.equal((await send(missing)).response.allowed, false);
   });
 
-  it('lets no namespace out of SOURCE_REGISTRIES', async () => {
+  it('applies SOURCE_REGISTRIES in a namespace with overrides', async () => {
     const { send } = own({ 'image-cloner/on-error': 'admit' }, { sourceRegistries: ['docker.io'] });
 
     const { response } = await send({ ...missing, object: deployment({ web: 'quay.io/x/y:1' }) });
@@ -919,7 +978,7 @@ describe('createAdmissionHandler where namespaces decide for themselves', () => 
     );
   });
 
-  it('does not ask the cluster where no image is looked at', async () => {
+  it('does not read the namespace if no image is reviewed', async () => {
     const { send, asked } = own({});
 
     await send({ ...web, oldObject: web.object, namespace: 'shop' });

@@ -1,116 +1,110 @@
 import { formatReference } from '../image/reference.ts';
 import type { CloneOutcome } from '../ports/index.ts';
 import { toPrintable } from '../util/printable.ts';
-import { formatOriginalImages, originalImagesAnnotation } from './original-images.ts';
-import { encodePatch, escapePointer, type PatchOperation } from './patch.ts';
+import { isClusterController } from './deadline.ts';
+import { encodePatch, type Rewrite, toPatch } from './patch.ts';
 import type { PlannedImage, ReviewPlan } from './plan.ts';
 import { type AdmissionReview, allowed, denied } from './review.ts';
-import { formatObstacle, type Obstacle, toDenial, toRetry, toWarning } from './status.ts';
-import type { ImagePlace } from './workload.ts';
+import {
+  formatAdmitted,
+  type ImageProblem,
+  toDenial,
+  toFailure,
+  toPending,
+  toRetry,
+  toWarning,
+} from './status.ts';
 
 /** Outcomes by `PlannedImage.key`. */
 export type CloneOutcomes = ReadonlyMap<string, CloneOutcome>;
 
-/** One string that changes, and what the person had written there. */
-interface Rewrite {
-  readonly place: ImagePlace;
-  readonly image: string;
-  readonly original: string;
-}
-
 const maxAuditKeyLength = 63;
-/** Nobody reads more, and 10 000 containers fit into one object. */
+/** Bounds the warnings and the audit annotations: one object may have 10 000 containers. */
 const maxLines = 50;
 
-/** Plan + what became of its images → the answer. Pure. An image without an outcome is still being copied. */
+/** Plan and outcomes in, response out. Pure. An image without an outcome is still being copied. */
 export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): AdmissionReview {
   const { uid } = plan.request;
-  const refused = plan.refusals.map(({ place, error }) => ({
-    places: [place],
-    reason: error.message,
-    error,
-  }));
-  // What the administrator forbids is denied always; every other reason for having no copy follows ON_ERROR.
-  const forbidden = refused.filter(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
-  const unreadable = refused.filter(({ error }) => error.code !== 'REGISTRY_NOT_ALLOWED');
-  const failed = [...unreadable, ...plan.images.flatMap((image) => toFailure(image, outcomes))];
-  // Nothing is copied for an object that may not be, so nothing is said of its other images.
-  const pending =
-    forbidden.length > 0 && outcomes.size === 0
-      ? []
-      : plan.images.flatMap((image) => toPending(image, outcomes));
-
-  if (!plan.rewrites) {
+  const refused = plan.refusals.flatMap(({ place, error }) => toFailure([place], error));
+  // ON_ERROR decides about every problem except this one, which is always denied.
+  const forbidden = refused.filter(({ error }) => error?.code === 'REGISTRY_NOT_ALLOWED');
+  if (plan.isCloneOnly) {
     return forbidden.length > 0
       ? denied(uid, toDenial(forbidden), {})
       : allowed(uid, toExtras(plan.warnings.map(toWarning), []));
   }
+
+  const failed = [
+    ...refused.filter((problem) => !forbidden.includes(problem)),
+    ...plan.images.flatMap((image) => failuresOf(image, outcomes)),
+  ];
+  // A forbidden registry prevents all copies of the object, so its other images are not "still copying".
+  const isCopying = forbidden.length === 0 || outcomes.size > 0;
+  const pending = isCopying ? plan.images.flatMap((image) => pendingOf(image, outcomes)) : [];
   const ready = plan.images.flatMap((image) => toRewrites(image, outcomes));
   const warnings = [
     ...plan.warnings,
     ...readyWarnings(plan, outcomes),
-    ...(failed.length > 0 ? toRule(plan.ruledBy?.onError) : []),
-    ...(pending.length > 0 ? toRule(plan.ruledBy?.onDeadline) : []),
+    ...toNotice(failed, plan.overriddenBy?.onError),
+    ...toNotice(pending, plan.overriddenBy?.onDeadline),
   ];
+
   const denials = [...forbidden, ...(plan.onError === 'deny' ? failed : [])];
-  const waits = plan.onDeadline === 'retry' ? pending : [];
+  const retries = plan.onDeadline === 'retry' ? pending : [];
   if (denials.length > 0) {
-    return denied(uid, toDenial([...denials, ...waits]), toExtras(warnings.map(toWarning), []));
+    return denied(uid, toDenial([...denials, ...retries]), toExtras(warnings.map(toWarning), []));
   }
-  if (waits.length > 0) {
-    // The cluster's own controllers come back by themselves; told to wait, they would sleep in a worker.
-    const status = plan.isImpatient ? toDenial(waits) : toRetry(waits);
+  if (retries.length > 0) {
+    // Controllers of the cluster retry by themselves; with a 504 client-go would sleep in one of their workers.
+    const isController = isClusterController(plan.request.username);
+    const status = isController ? toDenial(retries) : toRetry(retries);
     return denied(uid, status, toExtras(warnings.map(toWarning), []));
   }
+
   const admitted = [
-    ...failed.map((obstacle) => `not backed up, ${formatObstacle(obstacle)}`),
-    ...pending.map(
-      (obstacle) =>
-        `backup used from the next image change, or by "just backfill": ${formatObstacle(obstacle)}`,
+    ...failed.map((problem) => formatAdmitted('not backed up', problem)),
+    ...pending.map((problem) =>
+      formatAdmitted('backup used from the next image change or "just backfill"', problem),
     ),
   ];
-  const carried = plan.carried.map(({ place, image, original }) => ({ place, image, original }));
-  const operations = toPatch(plan, [...carried, ...ready], ready.length > 0);
+  const { whenCopied, whenReused } = plan.pullSecrets;
+  const pullSecrets = ready.length > 0 ? whenCopied : whenReused;
+  const operations = toPatch(plan, [...plan.reused, ...ready], pullSecrets);
   return allowed(uid, {
     ...(operations.length > 0 && { patchType: 'JSONPatch', patch: encodePatch(operations) }),
-    ...toExtras([...warnings, ...admitted].map(toWarning), toAudit(plan, outcomes)),
+    ...toExtras([...warnings.map(toWarning), ...admitted], toAudit(plan, outcomes)),
   });
 }
 
-/** Whose rule it is, where that is not the administrator's. */
-function toRule(rule: string | undefined): readonly string[] {
-  return rule === undefined ? [] : [rule];
+/** Names the namespace override that decides about `problems`. */
+function toNotice(
+  problems: readonly ImageProblem[],
+  override: string | undefined,
+): readonly string[] {
+  return problems.length === 0 || override === undefined ? [] : [override];
 }
 
-function toFailure(image: PlannedImage, outcomes: CloneOutcomes): readonly Obstacle[] {
-  const outcome = outcomes.get(image.key);
-  if (outcome?.status !== 'failed') return [];
-  const { error } = outcome;
-  return [{ places: image.places, reason: error.message, error }];
+function failuresOf(
+  { key, places }: PlannedImage,
+  outcomes: CloneOutcomes,
+): readonly ImageProblem[] {
+  const outcome = outcomes.get(key);
+  return outcome?.status === 'failed' ? toFailure(places, outcome.error) : [];
 }
 
-function toPending(image: PlannedImage, outcomes: CloneOutcomes): readonly Obstacle[] {
-  const outcome = outcomes.get(image.key);
-  if (outcome !== undefined && outcome.status !== 'pending') return [];
-  const detail = outcome === undefined ? '' : `: ${outcome.detail}`;
-  const name = formatReference(image.source);
-  return [
-    {
-      places: image.places,
-      reason:
-        outcome?.stage === 'waiting'
-          ? `${name} waits to be copied${detail}`
-          : `still copying ${name}${detail}`,
-      retryAfterSeconds: outcome?.retryAfterSeconds ?? 1,
-    },
-  ];
+function pendingOf(
+  { key, places }: PlannedImage,
+  outcomes: CloneOutcomes,
+): readonly ImageProblem[] {
+  const outcome = outcomes.get(key);
+  return outcome === undefined || outcome.status === 'pending' ? toPending(places, outcome) : [];
 }
 
-function toRewrites(planned: PlannedImage, outcomes: CloneOutcomes): readonly Rewrite[] {
-  const outcome = outcomes.get(planned.key);
+function toRewrites({ key, places }: PlannedImage, outcomes: CloneOutcomes): readonly Rewrite[] {
+  const outcome = outcomes.get(key);
   if (outcome?.status !== 'ready') return [];
   const image = formatReference(outcome.image);
-  return planned.places.map((place) => ({ place, image, original: place.image }));
+  return places.map((place) => ({ place, image, original: place.image }));
 }
 
 function readyWarnings(
@@ -120,65 +114,12 @@ function readyWarnings(
   return images.flatMap(({ key, places }) => {
     const outcome = outcomes.get(key);
     if (outcome?.status !== 'ready') return [];
-    // Where the annotation cannot be kept, the person is told what the image was.
+    // The annotation cannot be written there, so a warning names the original.
     const originals = imagesOnly
       ? places.map(({ label, image }) => `${label}: runs the backup of ${image}`)
       : [];
     return [...outcome.warnings, ...originals];
   });
-}
-
-/** Each change is guarded by a test of what was received, so that a patch can never hit another image. */
-function toPatch(
-  plan: ReviewPlan,
-  rewrites: readonly Rewrite[],
-  hasCloned: boolean,
-): readonly PatchOperation[] {
-  if (rewrites.length === 0) return [];
-  const images = rewrites.flatMap(({ place, image }): readonly PatchOperation[] => [
-    { op: 'test', path: place.pointer, value: place.image },
-    { op: 'replace', path: place.pointer, value: image },
-  ]);
-  if (plan.imagesOnly) return images;
-  return [...images, ...toAnnotationPatch(plan, rewrites), ...toPullSecretPatch(plan, hasCloned)];
-}
-
-function toAnnotationPatch(
-  { workload, keptOriginals }: ReviewPlan,
-  rewrites: readonly Rewrite[],
-): readonly PatchOperation[] {
-  const originals = new Map([
-    ...keptOriginals,
-    ...rewrites.map(({ place, original }) => [place.id, original] as const),
-  ]);
-  const value = formatOriginalImages(originals);
-  if (workload?.annotations.get(originalImagesAnnotation) === value) return [];
-  const annotations = { [originalImagesAnnotation]: value };
-  switch (workload?.annotationParent) {
-    case undefined:
-    case 'object':
-      return [{ op: 'add', path: '/metadata', value: { annotations } }];
-    case 'metadata':
-      return [{ op: 'add', path: '/metadata/annotations', value: annotations }];
-    case 'annotations': {
-      const key = escapePointer(originalImagesAnnotation);
-      return [{ op: 'add', path: `/metadata/annotations/${key}`, value }];
-    }
-  }
-}
-
-/** Appended, never replaced: the pod's own secrets stay in force. */
-function toPullSecretPatch(
-  { workload, pullSecrets }: ReviewPlan,
-  hasCloned: boolean,
-): readonly PatchOperation[] {
-  const names = hasCloned ? pullSecrets.whenCloned : pullSecrets.whenCarried;
-  if (workload === undefined || names.length === 0) return [];
-  const path = `${workload.podSpec}/imagePullSecrets`;
-  const entries = names.map((name) => ({ name }));
-  return workload.pullSecrets === undefined
-    ? [{ op: 'add', path, value: entries }]
-    : entries.map((value) => ({ op: 'add', path: `${path}/-`, value }) as const);
 }
 
 /** `containers.web` → `nginx:1.27 -> acme/nginx:1.27, copied, 1234 bytes, 56 ms` */
@@ -201,7 +142,7 @@ function toAudit(
 function toAuditKey(id: string, index: number): string {
   const isLong = id.length > maxAuditKeyLength;
   const suffix = isLong ? `.${index}` : '';
-  // Cut first: to look for the end of a million dots takes hours.
+  // The slice comes first: the trailing pattern below is quadratic in the length of a run of dots.
   const key = id.slice(0, maxAuditKeyLength - suffix.length).replaceAll(/[^A-Za-z0-9._-]/g, '.');
   return isLong ? `${key}${suffix}` : key.replace(/[._-]+$/, '');
 }

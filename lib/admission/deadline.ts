@@ -19,26 +19,34 @@ export interface Deadline {
   readonly answerWaitMs?: number;
 }
 
-/** Controllers of the cluster retry by themselves, and a long wait blocks one of their few workers. */
 const controllerAnswerMs = 1_000;
 /** Less than `controllerAnswerMs`, so that the answer contains the progress of the copy. */
 const controllerCopyWaitMs = 800;
 
 /**
- * When the answer does not wait for the copies, they also outlive the connection of the caller.
+ * If the answer does not wait for the copies, they do not depend on the connection of the caller either.
  * This applies to clone-only objects and to controllers of the cluster.
  */
 export function toDeadline(
-  { rewrites, isImpatient }: Pick<ReviewPlan, 'rewrites' | 'isImpatient'>,
+  { isCloneOnly, request }: Pick<ReviewPlan, 'isCloneOnly' | 'request'>,
   { signal, budgetMs }: ReviewOptions,
 ): Deadline {
-  if (rewrites && !isImpatient) return { signal: untilHangUp(signal), budgetMs };
+  const isController = isClusterController(request.username);
+  if (!isCloneOnly && !isController) return { signal: untilHangUp(signal), budgetMs };
   return {
     signal: new AbortController().signal,
     budgetMs,
-    ...(isImpatient && { copyWaitMs: controllerCopyWaitMs }),
-    answerWaitMs: rewrites ? Math.min(budgetMs, controllerAnswerMs) : 0,
+    ...(isController && { copyWaitMs: controllerCopyWaitMs }),
+    answerWaitMs: isCloneOnly ? 0 : Math.min(budgetMs, controllerAnswerMs),
   };
+}
+
+/** Controllers of the cluster have few workers, and a write that waits, or sleeps before a retry, blocks one of them. */
+export function isClusterController(username: string): boolean {
+  return (
+    username === 'system:kube-controller-manager' ||
+    /^system:serviceaccount:(kube-system|knative-serving):/.test(username)
+  );
 }
 
 /** Resolves with `work`, or after `ms`; the caller handles a rejection that comes later. */
@@ -53,8 +61,9 @@ export async function settledWithin(work: Promise<unknown>, ms: number): Promise
 function untilHangUp(signal: AbortSignal): AbortSignal {
   const hungUp = new AbortController();
   const onAbort = (): void => {
-    const hangUp = new CloneError('INTERRUPTED', 'the caller did not wait for the answer');
-    hungUp.abort(signal.reason instanceof CloneError ? signal.reason : hangUp);
+    const message = 'the caller closed the connection before the answer';
+    const isReason = signal.reason instanceof CloneError;
+    hungUp.abort(isReason ? signal.reason : new CloneError('INTERRUPTED', message));
   };
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });

@@ -1,6 +1,6 @@
 import { CloneError } from '../errors.ts';
 import { backupReference, isBackup } from '../image/backup-name.ts';
-import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
+import { canonicalReference, type Reference } from '../image/reference.ts';
 import {
   findOriginal,
   isSameTag,
@@ -11,82 +11,84 @@ import {
 import type { ReviewPolicy } from './policy.ts';
 import type { ImagePlace, Workload } from './workload.ts';
 
-/** Changing it asks for every image to be looked at again, see `just backfill`. */
+/** When its value changes, every image of the object is copied and rewritten, see `just backfill`. */
 export const backfillAnnotation = 'image-cloner/backfill';
 
-/** One image to be cloned, as one place names it. */
-export interface CloneWish {
-  /** One spelling for one image. */
+/** An image that must be in the backup before the object is admitted, at one place. */
+export interface RequiredImage {
+  /** The same for every spelling of one image. */
   readonly key: string;
   readonly source: Reference;
   readonly backup: Reference;
   readonly place: ImagePlace;
 }
 
-/** An image that is refused without asking anybody. */
+/** An image that the policy refuses without a registry call. */
 export interface Refusal {
   readonly place: ImagePlace;
   readonly error: CloneError;
 }
 
-/** The same write again: the place gets what the stored object already has there. */
-export interface CarriedImage {
+/** The same manifest applied again: the place keeps the copy that the stored object names. */
+export interface ReusedImage {
   readonly place: ImagePlace;
   readonly image: string;
   readonly original: string;
 }
 
-/** What is to happen at one place; at most one of the first four. */
-export interface PlaceVerdict {
-  readonly clone?: CloneWish;
-  readonly carried?: CarriedImage;
+/** The decision about one place; at most one of the first four fields is present. */
+export interface ImageDecision {
+  readonly required?: RequiredImage;
+  readonly reused?: ReusedImage;
   readonly refusal?: Refusal;
-  readonly kept?: readonly [readonly [string, string]];
+  /** The place already names the backup: its id, and its original for the annotation. */
+  readonly recorded?: readonly [id: string, original: string];
   readonly warning?: string;
-  readonly outside?: ImagePlace;
+  /** An unchanged image that is not in the backup. */
+  readonly unchanged?: ImagePlace;
 }
 
-/** What places are judged by, looked up once for an object that may have thousands of them. */
-export interface JudgeContext {
-  readonly before: ReadonlyMap<string, ImagePlace>;
+/** Computed once per object, which may have thousands of places. */
+export interface DecisionContext {
+  /** Places of the old object by id, and by position. */
+  readonly oldPlaces: ReadonlyMap<string, ImagePlace>;
   readonly originals: ReadonlyMap<string, string>;
   readonly oldOriginals: ReadonlyMap<string, string>;
   readonly isBackfill: boolean;
-  readonly rewrites: boolean;
+  readonly isCloneOnly: boolean;
   readonly policy: ReviewPolicy;
 }
 
-/** Looks up once what all places of an object are judged by. */
-export function toJudgeContext(
+export function toDecisionContext(
   workload: Workload,
   old: Workload | undefined,
-  rewrites: boolean,
+  isCloneOnly: boolean,
   policy: ReviewPolicy,
-): JudgeContext {
-  const [now, then] = [workload.annotations, old?.annotations];
+): DecisionContext {
+  const { annotations } = workload;
   const oldPlaces = old?.places ?? [];
-  const backfill = now.get(backfillAnnotation);
+  const backfill = annotations.get(backfillAnnotation);
   return {
-    before: new Map([
+    oldPlaces: new Map([
       ...oldPlaces.map((place) => [place.position, place] as const),
       ...oldPlaces.map((place) => [place.id, place] as const),
     ]),
-    originals: parseOriginalImages(now.get(originalImagesAnnotation)),
-    oldOriginals: parseOriginalImages(then?.get(originalImagesAnnotation)),
-    // `kubectl replace` drops the annotation, which asks for nothing.
-    isBackfill: backfill !== undefined && backfill !== then?.get(backfillAnnotation),
-    rewrites,
+    originals: parseOriginalImages(annotations.get(originalImagesAnnotation)),
+    oldOriginals: parseOriginalImages(old?.annotations.get(originalImagesAnnotation)),
+    // `kubectl replace` removes the annotation, which is no request to backfill.
+    isBackfill: backfill !== undefined && backfill !== old?.annotations.get(backfillAnnotation),
+    isCloneOnly,
     policy,
   };
 }
 
-/** Decides what becomes of one place, without asking anybody. */
-export function judge(place: ImagePlace, context: JudgeContext): PlaceVerdict {
+/** Decides what happens to the image at one place. Pure. */
+export function decideImage(place: ImagePlace, context: DecisionContext): ImageDecision {
   const { policy } = context;
-  const before = context.before.get(place.id);
-  // What was never to be pulled was never looked at, so it counts as new once it is to be.
-  const isPulledNow = before?.neverPulled === true && !place.neverPulled;
-  const isUnchanged = before?.image === place.image && !isPulledNow && !context.isBackfill;
+  const old = context.oldPlaces.get(place.id);
+  // With `imagePullPolicy: Never` the image was not reviewed, so it counts as new when the policy changes.
+  const isPulledNow = old?.neverPulled === true && !place.neverPulled;
+  const isUnchanged = old?.image === place.image && !isPulledNow && !context.isBackfill;
 
   if (place.neverPulled) {
     return isUnchanged
@@ -97,13 +99,13 @@ export function judge(place: ImagePlace, context: JudgeContext): PlaceVerdict {
   if (reference instanceof CloneError) {
     return isUnchanged ? {} : { refusal: { place, error: reference } };
   }
-  if (isBackup(reference, policy.backup)) return keep(place, reference, context);
+  if (isBackup(reference, policy.backup)) return keepOriginal(place, reference, context);
 
   const backup = backupReference(reference, policy.backup);
-  if (context.rewrites && before !== undefined && !context.isBackfill) {
+  if (!context.isCloneOnly && old !== undefined && !context.isBackfill) {
     const original = context.oldOriginals.get(place.id);
-    if (isSameWrite(reference, backup, before.image, original)) {
-      return { carried: { place, image: before.image, original: original ?? place.image } };
+    if (isSameWrite(reference, backup, old.image, original)) {
+      return { reused: { place, image: old.image, original: original ?? place.image } };
     }
   }
   const ignoredBy = policy.ignoreImages.find((pattern) => pattern.matches(reference));
@@ -112,37 +114,37 @@ export function judge(place: ImagePlace, context: JudgeContext): PlaceVerdict {
       ? {}
       : { warning: `${place.label}: left alone, IGNORE_IMAGES has ${ignoredBy.text}` };
   }
-  if (isUnchanged) return { outside: place };
+  if (isUnchanged) return { unchanged: place };
 
   const { sourceRegistries } = policy;
   if (sourceRegistries.length > 0 && !sourceRegistries.includes(reference.domain)) {
-    const message = `${formatReference(reference)} may not be used: SOURCE_REGISTRIES does not list ${reference.domain}`;
+    const message = `${place.image} may not be used: SOURCE_REGISTRIES does not list ${reference.domain}`;
     return { refusal: { place, error: new CloneError('REGISTRY_NOT_ALLOWED', message) } };
   }
-  return { clone: { key: canonicalReference(reference), source: reference, backup, place } };
+  return { required: { key: canonicalReference(reference), source: reference, backup, place } };
 }
 
-/** A place that already names the backup keeps its entry in the annotation, unless that entry is of another image. */
-function keep(
+/** Keeps the annotation's entry, unless it is the entry of another image. */
+function keepOriginal(
   place: ImagePlace,
   image: Reference,
-  { originals, oldOriginals, policy }: JudgeContext,
-): PlaceVerdict {
-  const recorded = findOriginal(place, image, [originals, oldOriginals], policy.backup);
-  return recorded === undefined ? {} : { kept: [[place.id, recorded]] };
+  { originals, oldOriginals, policy }: DecisionContext,
+): ImageDecision {
+  const original = findOriginal(place, image, [originals, oldOriginals], policy.backup);
+  return original === undefined ? {} : { recorded: [place.id, original] };
 }
 
 /**
- * Whether the stored object holds, at that place, the copy of the very image that is written now. `kubectl apply`, helm, Argo and Flux
- * send the original every time; nothing may roll because of that.
+ * Whether the stored object already names the copy of the image that is written now. `kubectl apply`, helm, Argo CD and
+ * Flux send the original every time, and pods must not restart because of it.
  */
 function isSameWrite(
   source: Reference,
   backup: Reference,
-  before: string,
+  oldImage: string,
   original: string | undefined,
 ): boolean {
-  const stored = tryParse(before);
+  const stored = tryParse(oldImage);
   if (stored instanceof CloneError || !isSameTag(backup, stored)) return false;
   if (original === undefined) return source.digest === undefined;
   const recorded = tryParse(original);

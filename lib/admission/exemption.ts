@@ -7,7 +7,7 @@ const optOutLabel = 'image-cloner';
 const knativeServiceLabel = 'serving.knative.dev/service';
 
 /** Controllers that create Pods or Jobs and do not compare their images afterwards. */
-const indifferentControllers = new Set([
+const builtInControllers = new Set([
   'apps/ReplicaSet',
   '/ReplicationController',
   'apps/DaemonSet',
@@ -17,32 +17,16 @@ const indifferentControllers = new Set([
 ]);
 
 /**
- * Owned object ← owner that puts its own image back for ever, whatever `CLONE_ONLY_OWNERS` says: a rewritten ReplicaSet
- * under an unrewritten Deployment makes new ReplicaSets without end.
+ * Owned object ← owner that reverts a patch, so that the two write for ever. `CLONE_ONLY_OWNERS` cannot remove them.
+ * A patched ReplicaSet under an unpatched Deployment creates new ReplicaSets without end.
  */
-const knownFighters = new Set([
+const revertingOwners = new Set([
   'ReplicaSet ← apps/Deployment',
   'Deployment ← serving.knative.dev/Revision',
   'Configuration ← serving.knative.dev/Service',
 ]);
 
-/** They sleep inside one of few workers when they are told to come back later. */
-export function isClusterController(username: string): boolean {
-  return (
-    username === 'system:kube-controller-manager' ||
-    /^system:serviceaccount:(kube-system|knative-serving):/.test(username)
-  );
-}
-
-/**
- * Whoever repeats a write by himself until it succeeds: GitOps and operators by their ServiceAccounts, the cluster's own parts.
- * `system:admin` is a person in some distributions.
- */
-export function isController(username: string): boolean {
-  return /^system:(serviceaccount:|node:|kube-|apiserver$)/.test(username);
-}
-
-/** Objects that are left alone as a whole: opted out, mirror pods, and what we ourselves are made of. */
+/** Objects that image-cloner ignores: opted-out objects, mirror pods, and the objects of image-cloner itself. */
 export function isExempt(
   workload: Workload,
   request: ReviewRequest,
@@ -59,12 +43,12 @@ export function isExempt(
     isOwn ||
     labels.get(optOutLabel) === 'disabled' ||
     templateLabels.get(optOutLabel) === 'disabled' ||
-    // The kubelet never runs one that is not its own; on other kinds the annotation means nothing, and anybody may write it.
+    // Only on Pods: the kubelet runs no mirror pod of others, and on other kinds the annotation would be an opt-out.
     (request.kind.kind === 'Pod' && annotations.has(mirrorPodAnnotation))
   );
 }
 
-/** Whether a controller owns the object and would put its own images back for ever. */
+/** Whether a controller owns the object and would revert a patch. */
 export function isCloneOnly(
   workload: Workload,
   request: ReviewRequest,
@@ -73,8 +57,8 @@ export function isCloneOnly(
   const { controller } = workload;
   if (controller === undefined) return false;
   const owner = `${controller.group}/${controller.kind}`;
-  if (knownFighters.has(`${request.kind.kind} ← ${owner}`)) return true;
-  const isMade = request.kind.kind === 'Pod' || request.kind.kind === 'Job';
-  if (isMade && indifferentControllers.has(owner)) return false;
+  if (revertingOwners.has(`${request.kind.kind} ← ${owner}`)) return true;
+  const isPodOrJob = request.kind.kind === 'Pod' || request.kind.kind === 'Job';
+  if (isPodOrJob && builtInControllers.has(owner)) return false;
   return policy.cloneOnlyOwners.some((listed) => listed === '*' || listed === owner);
 }

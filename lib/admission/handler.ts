@@ -8,14 +8,11 @@ import type {
   WorkloadSecrets,
 } from '../ports/index.ts';
 import { type CloneOutcomes, completeReview } from './complete.ts';
-import { completePullSecrets } from './complete-pull-secrets.ts';
 import { type ReviewOptions, settledWithin, toDeadline } from './deadline.ts';
-import { isController } from './exemption.ts';
-import { type Override, overridePolicy } from './overrides.ts';
 import { planReview, type ReviewPlan } from './plan.ts';
-import type { ReviewPolicy } from './policy.ts';
+import { type Override, overridePolicy, type ReviewPolicy } from './policy.ts';
+import { completePullSecrets } from './pull-secrets.ts';
 import type { AdmissionReview } from './review.ts';
-import { logReview, verdictOf } from './review-log.ts';
 
 /** What namespaces may override, and where their annotations are read. */
 export interface NamespaceOverrides {
@@ -38,6 +35,8 @@ export interface ReviewHandlerDeps {
 export type AdmissionHandler = (body: unknown, options: ReviewOptions) => Promise<AdmissionReview>;
 
 const pullSecretsBudgetMs = 5_000;
+/** Longer than the name of any object with its namespace; a forged review may contain more. */
+const maxLoggedLength = 320;
 
 /** Plans the review, makes the backup hold every image, and completes the review. */
 export function createReviewHandler(deps: ReviewHandlerDeps): AdmissionHandler {
@@ -54,26 +53,23 @@ export function createReviewHandler(deps: ReviewHandlerDeps): AdmissionHandler {
     options: ReviewOptions,
     startedAt: number,
   ): Promise<AdmissionReview> {
-    const { kind, operation } = plan.request;
-    const count = (verdict: ReviewEvent['verdict']): void =>
-      observer.reviewed({
-        kind: kind.kind,
-        operation,
-        verdict,
-        seconds: (now() - startedAt) / 1000,
-      });
     try {
       const outcomes = await ensureBackups(plan, options, deps);
-      const complete = await withPullSecrets(plan, outcomes, deps.workloadSecrets);
+      const complete = await withPullSecrets(plan, outcomes, deps);
       const completed = completeReview(complete, outcomes);
-      const verdict = verdictOf(completed);
-      logReview(logger, plan, completed, verdict, now() - startedAt);
-      count(verdict);
+      const ms = now() - startedAt;
+      logger.info(toLogFields(plan, completed, ms), 'review answered');
+      count(plan, verdictOf(completed), ms);
       return completed;
     } catch (error) {
-      count('error');
+      count(plan, 'error', now() - startedAt);
       throw error;
     }
+  }
+
+  function count({ request }: ReviewPlan, verdict: ReviewEvent['verdict'], ms: number): void {
+    const { kind, operation } = request;
+    observer.reviewed({ kind: kind.kind, operation, verdict, seconds: ms / 1000 });
   }
 }
 
@@ -102,38 +98,74 @@ async function ensureBackups(
   { ensureBackup, logger }: ReviewHandlerDeps,
 ): Promise<CloneOutcomes> {
   if (!needsBackups(plan)) return new Map();
-  const { uid, dryRun, namespace, username } = plan.request;
+  const { pod, request } = plan;
+  const { uid, dryRun, namespace, username } = request;
   const { answerWaitMs, ...deadline } = toDeadline(plan, options);
-  const isInteractive = !isController(username);
+  const common = { pod, namespace, dryRun, uid, isInteractive: isInteractive(username) };
   const outcomes = new Map<string, CloneOutcome>();
   const all = Promise.all(
     plan.images.map(async ({ key, source, backup }) => {
-      const image = { source, backup, pod: plan.pod, namespace, isInteractive, dryRun, uid };
-      outcomes.set(key, await ensureBackup({ ...image, ...deadline }));
+      outcomes.set(key, await ensureBackup({ source, backup, ...common, ...deadline }));
     }),
   );
   if (answerWaitMs === undefined) {
     await all;
     return outcomes;
   }
-  all.catch((error: unknown) => logger.error({ uid, err: error }, 'copy behind an answer failed'));
+  all.catch((error: unknown) =>
+    logger.error({ uid, err: error }, 'copy failed after the response'),
+  );
   await settledWithin(all, answerWaitMs);
   return new Map(outcomes);
 }
 
-/** The answer to a dry run of a clone-only object does not depend on its images; other dry runs read the registries only. */
-function needsBackups({ images, refusals, rewrites, request }: ReviewPlan): boolean {
+/** A dry run of a clone-only object needs no registry; every other dry run reads the registries and writes nothing. */
+function needsBackups({ images, refusals, isCloneOnly, request }: ReviewPlan): boolean {
   const isForbidden = refusals.some(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
-  return images.length > 0 && !isForbidden && (rewrites || !request.dryRun);
+  return images.length > 0 && !isForbidden && !(isCloneOnly && request.dryRun);
+}
+
+/** GitOps tools, operators and parts of the cluster repeat a write until it succeeds. `system:admin` can be a person. */
+function isInteractive(username: string): boolean {
+  return !/^system:(serviceaccount:|node:|kube-|apiserver$)/.test(username);
 }
 
 /** The cluster is read only if the patch appends a pull secret. */
 async function withPullSecrets(
   plan: ReviewPlan,
   outcomes: CloneOutcomes,
-  secrets: WorkloadSecrets | undefined,
+  { workloadSecrets }: ReviewHandlerDeps,
 ): Promise<ReviewPlan> {
-  const isCloned = [...outcomes.values()].some(({ status }) => status === 'ready');
-  if (secrets === undefined || !plan.rewrites || !isCloned) return plan;
-  return await completePullSecrets(plan, secrets, AbortSignal.timeout(pullSecretsBudgetMs));
+  const isCopied = [...outcomes.values()].some(({ status }) => status === 'ready');
+  if (workloadSecrets === undefined || plan.isCloneOnly || !isCopied) return plan;
+  return await completePullSecrets(plan, workloadSecrets, AbortSignal.timeout(pullSecretsBudgetMs));
+}
+
+function toLogFields(
+  plan: ReviewPlan,
+  completed: AdmissionReview,
+  ms: number,
+): Parameters<Logger['info']>[0] {
+  const { uid, kind, operation, namespace, name, dryRun } = plan.request;
+  const { status, warnings } = completed.response;
+  return {
+    uid,
+    kind: shorten(kind.group === '' ? kind.kind : `${kind.group}/${kind.kind}`),
+    operation: shorten(operation),
+    object: shorten(namespace === '' ? name : `${namespace}/${name}`),
+    dryRun,
+    verdict: verdictOf(completed),
+    ...(status !== undefined && { message: status.message }),
+    ...(warnings !== undefined && { warnings: warnings.length }),
+    ms: Math.round(ms),
+  };
+}
+
+function shorten(text: string): string {
+  return text.length > maxLoggedLength ? `${text.slice(0, maxLoggedLength)}…` : text;
+}
+
+function verdictOf({ response }: AdmissionReview): ReviewEvent['verdict'] {
+  if (!response.allowed) return response.status?.code === 504 ? 'retry' : 'denied';
+  return response.patch === undefined ? 'untouched' : 'patched';
 }

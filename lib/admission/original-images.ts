@@ -5,10 +5,10 @@ import { parseReference, type Reference } from '../image/reference.ts';
 import { stringMap } from './review.ts';
 import type { ImagePlace } from './workload.ts';
 
-/** On the object's own metadata, never on the pod template: a change there would restart pods. */
+/** Written to the metadata of the object, because a change of the pod template restarts pods. */
 export const originalImagesAnnotation = 'image-cloner/original-images';
 
-/** Reads the annotation: place (`containers/web`) → image as the person wrote it. Anybody may have written it, so it may be nonsense: then it is empty. */
+/** Place id (`containers/web`) → original image. Empty if the annotation, which any client can write, cannot be parsed. */
 export function parseOriginalImages(text: string | undefined): ReadonlyMap<string, string> {
   if (text === undefined) return new Map();
   try {
@@ -16,7 +16,7 @@ export function parseOriginalImages(text: string | undefined): ReadonlyMap<strin
       Object.entries(v.parse(stringMap, JSON.parse(text), { abortEarly: true }) ?? {}),
     );
   } catch {
-    // Not JSON, or not a map of strings: someone else's writing, which only means that we know no originals.
+    // The same as an absent annotation.
     return new Map();
   }
 }
@@ -26,8 +26,8 @@ export function formatOriginalImages(images: ReadonlyMap<string, string>): strin
 }
 
 /**
- * What the person had written at a place that holds `image`, a copy: the first entry for it in `records`, if that is an image whose
- * copy is this very one. Anybody may write the annotation, so an entry of another image counts for nothing.
+ * The original of `image`, which is a copy: the first entry of the place in `records`. Any client can write the annotation,
+ * so an entry whose backup is not `image` is ignored.
  */
 export function findOriginal(
   { id, position }: Pick<ImagePlace, 'id' | 'position'>,

@@ -2,15 +2,15 @@ import { CloneError } from '../errors.ts';
 import type { Reference } from '../image/reference.ts';
 import type { PullSecretRefs } from '../ports/index.ts';
 import {
-  type CarriedImage,
-  type CloneWish,
-  judge,
+  decideImage,
+  type ImageDecision,
   type Refusal,
-  toJudgeContext,
+  type RequiredImage,
+  type ReusedImage,
+  toDecisionContext,
 } from './decide-image.ts';
-import { isCloneOnly, isClusterController, isExempt } from './exemption.ts';
+import { isCloneOnly, isExempt } from './exemption.ts';
 import type { ReviewPolicy } from './policy.ts';
-import { noPullSecrets, type PlannedPullSecrets, planPullSecrets } from './pull-secrets.ts';
 import { parseReview, type ReviewRequest } from './review.ts';
 import {
   type ImagePlace,
@@ -20,49 +20,55 @@ import {
   type Workload,
 } from './workload.ts';
 
-/** One image to be cloned, wherever the object names it. */
+/** One image that must be in the backup, and every place of the object that names it. */
 export interface PlannedImage {
-  /** One spelling for one image; outcomes are looked up by it. */
+  /** The same for every spelling of one image; the key of its outcome. */
   readonly key: string;
   readonly source: Reference;
   readonly backup: Reference;
   readonly places: readonly ImagePlace[];
 }
 
-/** All that is known of a review before any registry is asked. */
+/** Names to append to the pod's `imagePullSecrets`. */
+interface PlannedPullSecrets {
+  /** If the patch writes an image that was copied now. */
+  readonly whenCopied: readonly string[];
+  /** If the patch writes only what the stored object already has. */
+  readonly whenReused: readonly string[];
+}
+
+/** Everything that is known about a review before the first registry call. */
 export interface ReviewPlan {
   readonly request: Omit<ReviewRequest, 'object' | 'oldObject'>;
   readonly images: readonly PlannedImage[];
   readonly refusals: readonly Refusal[];
-  readonly carried: readonly CarriedImage[];
-  /** Originals of places that stay as they are. */
-  readonly keptOriginals: ReadonlyMap<string, string>;
+  readonly reused: readonly ReusedImage[];
+  /** Originals of places that already name the backup, by place id. */
+  readonly recordedOriginals: ReadonlyMap<string, string>;
   readonly warnings: readonly string[];
-  /** `false`: a controller owns the object and would fight us, so its images are copied and it is left as it is. */
-  readonly rewrites: boolean;
-  /** The caller is one of the cluster's own controllers, which must not be kept waiting. */
-  readonly isImpatient: boolean;
-  /** Only image patches survive. */
+  /** The controller of the object would revert a patch: images are copied, and the object is not patched. */
+  readonly isCloneOnly: boolean;
+  /** The API server discards every patch except those of images. */
   readonly imagesOnly: boolean;
   readonly workload?: Workload;
-  /** To be appended to the pod's `imagePullSecrets`. */
   readonly pullSecrets: PlannedPullSecrets;
-  /** Whose pull secrets may open the sources. */
+  /** The pull secrets that may open the sources. */
   readonly pod?: PullSecretRefs;
   readonly onError: 'deny' | 'admit';
   readonly onDeadline: 'retry' | 'admit';
-  readonly ruledBy?: ReviewPolicy['ruledBy'];
+  readonly overriddenBy?: ReviewPolicy['overriddenBy'];
 }
 
 const maxImages = 200;
-/** What is to be rewritten is kept while registries are silent, and a body of 64 KiB has room for thousands. */
+/** Plans stay in memory while registries do not answer, and a body of 64 KiB can name thousands of places. */
 const maxPlaces = 400;
-/** More than are ever read. */
 const maxPullSecrets = 100;
 const maxNameLength = 253;
 
+const noPullSecrets: PlannedPullSecrets = { whenCopied: [], whenReused: [] };
+
 /**
- * Review + policy → what to clone and what to patch. Pure: no registry, clock or environment.
+ * Review and policy in, images to copy and places to patch out. Pure: no registry, clock or environment.
  * Throws `CloneError` `INVALID_REVIEW` for a body that no API server sends.
  */
 export function planReview(body: unknown, policy: ReviewPolicy): ReviewPlan {
@@ -76,26 +82,27 @@ export function planReview(body: unknown, policy: ReviewPolicy): ReviewPlan {
   if (isExempt(workload, request, policy)) return untouched;
 
   const old = request.operation === 'UPDATE' ? parseWorkload(request, 'oldObject') : undefined;
-  const rewrites = !isCloneOnly(workload, request, policy);
-  const context = toJudgeContext(workload, old, rewrites, policy);
-  const verdicts = workload.places.map((place) => judge(place, context));
-  const wishes = verdicts.flatMap((verdict) => verdict.clone ?? []);
-  const grouped = groupImages(wishes);
+  const cloneOnly = isCloneOnly(workload, request, policy);
+  const context = toDecisionContext(workload, old, cloneOnly, policy);
+  const decisions = workload.places.map((place) => decideImage(place, context));
+  const grouped = groupImages(decisions.flatMap(({ required }) => required ?? []));
   const tooMany = refuseTooMany(grouped, workload.places.length);
   const images = tooMany.length > 0 ? [] : grouped;
   return {
     ...untouched,
     workload,
-    rewrites,
+    isCloneOnly: cloneOnly,
     images,
-    carried: verdicts.flatMap((verdict) => verdict.carried ?? []),
-    refusals: [...verdicts.flatMap((verdict) => verdict.refusal ?? []), ...tooMany],
-    keptOriginals: new Map(verdicts.flatMap((verdict) => verdict.kept ?? [])),
+    reused: decisions.flatMap(({ reused }) => reused ?? []),
+    refusals: [...decisions.flatMap(({ refusal }) => refusal ?? []), ...tooMany],
+    recordedOriginals: new Map(
+      decisions.flatMap(({ recorded }) => (recorded === undefined ? [] : [recorded])),
+    ),
     warnings: [
-      ...verdicts.flatMap((verdict) => verdict.warning ?? []),
-      ...(rewrites || images.length === 0 ? [] : [cloneOnlyWarning(workload)]),
-      // There nothing but the new ephemeral container can be rewritten.
-      ...(untouched.imagesOnly ? [] : leftBehind(verdicts.flatMap(({ outside }) => outside ?? []))),
+      ...decisions.flatMap(({ warning }) => warning ?? []),
+      ...(cloneOnly && images.length > 0 ? [cloneOnlyWarning(workload)] : []),
+      // An update of ephemeral containers cannot rewrite the other images of the pod.
+      ...(untouched.imagesOnly ? [] : unchangedWarning(decisions)),
     ],
     pullSecrets: planPullSecrets(workload, old, policy),
     pod: toPullSecretRefs(request, workload),
@@ -108,37 +115,49 @@ function toUntouched(request: ReviewRequest, policy: ReviewPolicy): ReviewPlan {
     request: head,
     images: [],
     refusals: [],
-    carried: [],
-    keptOriginals: new Map(),
+    reused: [],
+    recordedOriginals: new Map(),
     warnings: [],
-    rewrites: true,
-    isImpatient: isClusterController(request.username),
+    isCloneOnly: false,
     imagesOnly: isEphemeral(request),
     pullSecrets: noPullSecrets,
     onError: policy.onError,
     onDeadline: policy.onDeadline,
-    ...(policy.ruledBy !== undefined && { ruledBy: policy.ruledBy }),
+    ...(policy.overriddenBy !== undefined && { overriddenBy: policy.overriddenBy }),
   };
 }
 
-/** A copy that waits for its turn keeps them, and lists and names may be megabytes long: objects are validated after us. */
+/** `BACKUP_PULL_SECRET`, unless the pod names it already. The cluster is not read. */
+function planPullSecrets(
+  workload: Workload,
+  old: Workload | undefined,
+  { backupPullSecret: name }: ReviewPolicy,
+): PlannedPullSecrets {
+  if (name === undefined || workload.pullSecrets?.includes(name) === true) return noPullSecrets;
+  const wasAppended = old?.pullSecrets?.includes(name) === true;
+  // If the manifest names none, an earlier patch appended all that are stored, those of the ServiceAccount included.
+  const appended = workload.pullSecrets === undefined ? old?.pullSecrets : [name];
+  return { whenCopied: [name], whenReused: wasAppended ? (appended ?? []) : [] };
+}
+
+/** Queued copies keep these names, and the API server validates their number and length only after admission. */
 function toPullSecretRefs(
   { namespace }: ReviewRequest,
   { pullSecrets = [], serviceAccount = '' }: Workload,
 ): PullSecretRefs {
   return {
     namespace,
-    names: pullSecrets.filter(isName).slice(0, maxPullSecrets),
-    ...(serviceAccount !== '' && isName(serviceAccount) && { serviceAccount }),
+    names: pullSecrets.filter(isShortName).slice(0, maxPullSecrets),
+    ...(serviceAccount !== '' && isShortName(serviceAccount) && { serviceAccount }),
   };
 }
 
-function isName(text: string): boolean {
+function isShortName(text: string): boolean {
   return text.length <= maxNameLength;
 }
 
-function groupImages(clones: readonly CloneWish[]): readonly PlannedImage[] {
-  const groups = Map.groupBy(clones, ({ key }) => key);
+function groupImages(required: readonly RequiredImage[]): readonly PlannedImage[] {
+  const groups = Map.groupBy(required, ({ key }) => key);
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     if (first === undefined) return [];
@@ -147,14 +166,14 @@ function groupImages(clones: readonly CloneWish[]): readonly PlannedImage[] {
   });
 }
 
-/** Each image is a few questions to registries: what nobody deploys must not keep us from all others. */
+/** Each image costs several registry calls, so one object must not delay all other reviews. */
 function refuseTooMany(images: readonly PlannedImage[], placeCount: number): readonly Refusal[] {
   const place = images[0]?.places[0];
   if (place === undefined || (images.length <= maxImages && placeCount <= maxPlaces)) return [];
   const message =
     images.length > maxImages
-      ? `with it the object names ${images.length} different images, and ${maxImages} are copied for one object at most`
-      : `with it the object names images in ${placeCount} places, and they are copied for ${maxPlaces} at most`;
+      ? `the object names ${images.length} different images, and at most ${maxImages} are copied for one object: split it`
+      : `the object names images in ${placeCount} places, and at most ${maxPlaces} are patched in one object: split it`;
   return [{ place, error: new CloneError('TOO_MANY_IMAGES', message) }];
 }
 
@@ -162,8 +181,8 @@ function cloneOnlyWarning({ controller }: Workload): string {
   return `images are copied, but this object is left as it is: ${controller?.kind ?? 'its owner'} controls it`;
 }
 
-function leftBehind(places: readonly ImagePlace[]): readonly string[] {
-  const [first, ...rest] = places;
+function unchangedWarning(decisions: readonly ImageDecision[]): readonly string[] {
+  const [first, ...rest] = decisions.flatMap(({ unchanged }) => unchanged ?? []);
   if (first === undefined) return [];
   const more = rest.length === 0 ? '' : ` and ${rest.length} more`;
   return [`${first.label}${more}: unchanged and outside the backup, "just backfill" moves it`];

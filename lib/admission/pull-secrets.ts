@@ -1,25 +1,34 @@
-import type { ReviewPolicy } from './policy.ts';
-import type { Workload } from './workload.ts';
+import type { WorkloadSecrets } from '../ports/index.ts';
+import type { ReviewPlan } from './plan.ts';
 
-/** Names to append to the pod's `imagePullSecrets`. */
-export interface PlannedPullSecrets {
-  /** Where an image was cloned now. */
-  readonly whenCloned: readonly string[];
-  /** Where all is as the stored object has it already. */
-  readonly whenCarried: readonly string[];
-}
-
-export const noPullSecrets: PlannedPullSecrets = { whenCloned: [], whenCarried: [] };
-
-/** What can be told without asking the cluster: `BACKUP_PULL_SECRET`, unless it is there. */
-export function planPullSecrets(
-  workload: Workload,
-  old: Workload | undefined,
-  { backupPullSecret: name }: ReviewPolicy,
-): PlannedPullSecrets {
-  if (name === undefined || workload.pullSecrets?.includes(name) === true) return noPullSecrets;
-  const wasAppended = old?.pullSecrets?.includes(name) === true;
-  // Who names none had all of them from us: the ServiceAccount's came along.
-  const appended = workload.pullSecrets === undefined ? old?.pullSecrets : [name];
-  return { whenCloned: [name], whenCarried: wasAppended ? (appended ?? []) : [] };
+/**
+ * Kubernetes ignores the pull secrets of the ServiceAccount when a pod names any, so a template that names none gets
+ * them together with the backup's. Pods have them already: the ServiceAccount plugin runs before webhooks.
+ */
+export async function completePullSecrets(
+  plan: ReviewPlan,
+  secrets: WorkloadSecrets,
+  signal: AbortSignal,
+): Promise<ReviewPlan> {
+  const { workload, pullSecrets, pod } = plan;
+  const [name] = pullSecrets.whenCopied;
+  if (name === undefined || workload === undefined || pod === undefined) return plan;
+  const { namespace, serviceAccount = 'default' } = pod;
+  const isBareTemplate = plan.request.kind.kind !== 'Pod' && workload.pullSecrets === undefined;
+  const [ofAccount, exists] = await Promise.all([
+    isBareTemplate ? secrets.serviceAccountSecrets(namespace, serviceAccount, signal) : [],
+    secrets.hasSecret(namespace, name, signal),
+  ]);
+  const others = (ofAccount ?? []).filter((other) => other !== name);
+  const unreadable = `pull secrets of ServiceAccount ${serviceAccount} cannot be read, and do not apply beside ${name}`;
+  const missing = `pull secret ${name} does not exist: run "just pull-secret ${namespace}"`;
+  return {
+    ...plan,
+    pullSecrets: { ...pullSecrets, whenCopied: [...others, name] },
+    warnings: [
+      ...plan.warnings,
+      ...(ofAccount === undefined ? [unreadable] : []),
+      ...(exists === false ? [missing] : []),
+    ],
+  };
 }

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { CloneError } from '../errors.ts';
 import { toPrintable } from '../util/printable.ts';
 
-/** What we read of an AdmissionReview; see k8s.io/api `admission/v1`. */
+/** The fields of an AdmissionReview request that are read; see k8s.io/api `admission/v1`. */
 export interface ReviewRequest {
   readonly uid: string;
   readonly kind: { readonly group: string; readonly kind: string };
@@ -16,7 +16,7 @@ export interface ReviewRequest {
   readonly oldObject: unknown;
 }
 
-/** AdmissionReview as it is answered. `patch` is base64; it and `patchType` come together or not at all. */
+/** An AdmissionReview response. `patch` is base64, and is present if and only if `patchType` is. */
 export interface AdmissionReview {
   readonly apiVersion: 'admission.k8s.io/v1';
   readonly kind: 'AdmissionReview';
@@ -33,16 +33,16 @@ export interface AdmissionResponse {
   readonly auditAnnotations?: Readonly<Record<string, string>>;
 }
 
-/** The part of `meta/v1` Status that a person sees, or a client obeys. */
+/** The fields of `meta/v1` Status that clients show or obey. */
 export interface AdmissionStatus {
   readonly code: number;
   readonly message: string;
   readonly reason?: 'Forbidden' | 'Timeout';
-  /** With code 504 every client-go client repeats the same write after that many seconds. */
+  /** With code 504 every client-go client repeats the write after this many seconds. */
   readonly details?: { readonly retryAfterSeconds: number };
 }
 
-/** valibot's `object` and `record` would take a list for one. */
+/** The `object` and `record` of valibot accept arrays too. */
 const plainObject = v.pipe(
   v.unknown(),
   v.check(
@@ -51,17 +51,17 @@ const plainObject = v.pipe(
   ),
 );
 
-/** An object of which only `entries` are read. */
+/** An object whose other fields are ignored. */
 export function object<const Entries extends v.ObjectEntries>(
   entries: Entries,
 ): v.GenericSchema<unknown, v.InferOutput<v.ObjectSchema<Entries, undefined>>> {
   return v.pipe(plainObject, v.object(entries));
 }
 
-/** More than anything has that can be stored and run; to look at each of half a million takes seconds, and nobody is answered meanwhile. */
+/** More than any object that runs. Half a million entries would block the event loop for seconds. */
 const maxEntries = 10_000;
 
-/** Before anything is looked at in a list or a map. */
+/** Checked before the entries are. */
 const isShort = v.check(
   (value) =>
     typeof value !== 'object' ||
@@ -70,12 +70,12 @@ const isShort = v.check(
   `has more than ${maxEntries} entries`,
 );
 
-/** A map of strings, absent and null being empty. */
+/** A map of strings; absent and null are accepted. */
 export const stringMap = v.nullish(
   v.pipe(plainObject, isShort, v.record(v.string(), v.string('is not a string'))),
 );
 
-/** A list, absent and null being nothing. */
+/** A list; absent and null are accepted. */
 export function list<Item extends v.GenericSchema>(
   item: Item,
 ): v.GenericSchema<unknown, v.InferOutput<Item>[] | null | undefined> {
@@ -84,8 +84,8 @@ export function list<Item extends v.GenericSchema>(
 
 const optionalText = v.nullish(v.string('is not a string'), '');
 
-const maxPlaceLength = 300;
-/** Of what the API server has made or knows: who sends more is somebody else, and some of it is remembered. */
+const maxFieldLength = 300;
+/** Longer than any that an API server sends; some caches use them as keys. */
 const maxUidLength = 128;
 const maxNamespaceLength = 63;
 
@@ -113,7 +113,7 @@ const schema = object({
   }),
 });
 
-/** Reads the body of a call by the API server. Throws `CloneError` `INVALID_REVIEW`. */
+/** Reads the body of an admission request. Throws `CloneError` `INVALID_REVIEW`. */
 export function parseReview(body: unknown): ReviewRequest {
   const { request } = parse(schema, body, '');
   return {
@@ -130,23 +130,23 @@ export function parseReview(body: unknown): ReviewRequest {
   };
 }
 
-/** Parses with a schema; the error names the first field that is wrong. `path` is where `input` was found. */
+/** Parses with a schema. The error names the first invalid field; `path` is the field that contains `input`. */
 export function parse<const Schema extends v.GenericSchema>(
   schema: Schema,
   input: unknown,
   path: string,
 ): v.InferOutput<Schema> {
-  // Only the first is told, and a body has room for millions.
+  // The error names one issue, and a body can contain millions.
   const result = v.safeParse(schema, input, { abortEarly: true });
   if (result.success) return result.output;
   const [issue] = result.issues;
-  const place = [path, v.getDotPath(issue)]
+  const field = [path, v.getDotPath(issue)]
     .filter((part) => part !== null && part !== '')
     .join('.');
-  // Labels have names that somebody chose.
-  const found = place === '' ? 'the body' : toPrintable(place.slice(0, maxPlaceLength));
+  // Label names are arbitrary text.
+  const shown = field === '' ? 'the body' : toPrintable(field.slice(0, maxFieldLength));
   const problem = issue.received === 'undefined' ? 'is missing' : issue.message;
-  throw new CloneError('INVALID_REVIEW', `not an AdmissionReview: ${found} ${problem}`);
+  throw new CloneError('INVALID_REVIEW', `not an AdmissionReview: ${shown} ${problem}`);
 }
 
 export function allowed(

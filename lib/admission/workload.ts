@@ -1,40 +1,40 @@
 import * as v from 'valibot';
 import { list, object, parse, type ReviewRequest, stringMap } from './review.ts';
 
-/** One place in an object that names an image. */
+/** One field of an object that names an image. */
 export interface ImagePlace {
-  /** JSON pointer (RFC 6901) of the string. */
+  /** JSON pointer (RFC 6901) of the field. */
   readonly pointer: string;
-  /** For a person: `container "web"`. */
+  /** For messages: `container "web"`. */
   readonly label: string;
-  /** `containers/web`: the same place in the old object and in the annotation, whatever its position in the list. */
+  /** `containers/web`: the key in the old object and in the annotation. It does not depend on the position in the list. */
   readonly id: string;
-  /** `containers/0`: the id of a container without a name, to which Knative gives one later. */
+  /** `containers[0]`: the id of a container without a name, because Knative adds one later. */
   readonly position: string;
   readonly image: string;
-  /** `imagePullPolicy: Never`: the node is to have the image, nobody pulls it. */
+  /** `imagePullPolicy: Never`: the kubelet uses an image that the node already has. */
   readonly neverPulled: boolean;
 }
 
-/** The parts of a pod-carrying object that we read. */
+/** The fields that are read of an object that contains a pod. */
 export interface Workload {
-  /** Of labels and annotations only those that say something to us. */
+  /** Labels and annotations contain the names in `relevantNames` only. */
   readonly labels: ReadonlyMap<string, string>;
   readonly templateLabels: ReadonlyMap<string, string>;
   readonly annotations: ReadonlyMap<string, string>;
-  /** The innermost of the objects around the annotations that exists: JSON Patch adds one level at a time. */
+  /** The innermost object on the path to the annotations that exists: JSON Patch adds one level at a time. */
   readonly annotationParent: 'object' | 'metadata' | 'annotations';
   readonly controller?: { readonly group: string; readonly kind: string };
   readonly places: readonly ImagePlace[];
-  /** JSON pointer of the pod's spec. */
+  /** JSON pointer of the pod spec. */
   readonly podSpec: string;
-  /** Absent where the pod takes its namespace's `default`. */
+  /** Absent if the pod uses `default`. */
   readonly serviceAccount?: string;
-  /** Names in `imagePullSecrets`; absent where the field is absent or null. */
+  /** Names in `imagePullSecrets`; absent if the field is absent or null. */
   readonly pullSecrets?: readonly string[];
 }
 
-/** Where each kind keeps its pod: the path of what has `spec` and, for templates, `metadata` inside. */
+/** The path of the pod template in each kind. */
 const podPaths: ReadonlyMap<string, readonly string[]> = new Map([
   ['/Pod', []],
   ['/ReplicationController', ['spec', 'template']],
@@ -94,11 +94,11 @@ const metadataSchema = object({
   ),
 });
 
-/** All others would be kept for as long as a registry is silent. */
-const ownNames =
+/** Plans stay in memory while registries do not answer, so all other labels and annotations are dropped. */
+const relevantNames =
   /^(image-cloner(\/.*)?|kubernetes\.io\/config\.mirror|serving\.knative\.dev\/service)$/;
 
-/** A DNS label. Longer names are refused, but only after admission. */
+/** The length of a DNS label; the API server validates names only after admission. */
 const maxNameLength = 63;
 
 const containerLists = [
@@ -107,7 +107,7 @@ const containerLists = [
   ['ephemeralContainers', 'ephemeral container'],
 ] as const;
 
-/** Whether we look into objects of that kind at all; the only subresource that names images is `pods/ephemeralcontainers`. */
+/** Whether objects of this kind contain a pod. `pods/ephemeralcontainers` is the only subresource that names images. */
 export function isWorkload({
   kind,
   subResource,
@@ -116,7 +116,7 @@ export function isWorkload({
   return podPaths.has(`${kind.group}/${kind.kind}`);
 }
 
-/** `kubectl debug`: the API server keeps nothing of a patch there but the ephemeral containers themselves. */
+/** `kubectl debug` uses this subresource. The API server discards every other change in a patch of it. */
 export function isEphemeral({
   kind,
   subResource,
@@ -124,15 +124,15 @@ export function isEphemeral({
   return kind.group === '' && kind.kind === 'Pod' && subResource === 'ephemeralcontainers';
 }
 
-/** Reads `request.object` (or `oldObject`) of one of our kinds. Throws `CloneError` `INVALID_REVIEW`. */
+/** Reads `request.object` or `request.oldObject`, whose kind `isWorkload` accepts. Throws `CloneError` `INVALID_REVIEW`. */
 export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObject'): Workload {
-  const found = `request.${field}`;
-  const { metadata } = parse(metadataSchema, request[field], found);
+  const root = `request.${field}`;
+  const { metadata } = parse(metadataSchema, request[field], root);
   const path = podPaths.get(`${request.kind.group}/${request.kind.kind}`) ?? [];
-  const pod = parse(podSchema, descend(request[field], path), [found, ...path].join('.'));
+  const pod = parse(podSchema, descend(request[field], path), [root, ...path].join('.'));
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);
   const podSpec = ['', ...path, 'spec'].join('/');
-  // `serviceAccount` is the name that the field had before 1.0, and still has for some.
+  // `serviceAccount` is the deprecated name of the field.
   const serviceAccount = pod.spec?.serviceAccountName || pod.spec?.serviceAccount;
   const pullSecrets = pod.spec?.imagePullSecrets?.map(({ name }) => name ?? '');
   return {
@@ -171,7 +171,7 @@ function findPlaces(spec: Partial<PodSpec>, podSpec: string): readonly ImagePlac
     image: image?.reference ?? '',
     neverPulled: image?.pullPolicy === 'Never',
   }));
-  // A template may leave the image to be filled in by others.
+  // In a template the image may be absent, to be set by another webhook.
   return [...inContainers, ...inVolumes].filter(({ image }) => image !== '');
 }
 
@@ -187,7 +187,7 @@ function identify(
   return { label: `${label} ${JSON.stringify(shown)}`, id: `${list}/${name}`, position };
 }
 
-/** The object below `path`; whatever is in the way is left to the schema of what was to be found there. */
+/** The value at `path`. A value on the way that is no object is returned, so that the schema rejects it. */
 function descend(object: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>((node, key) => {
     if (node === undefined || node === null) return {};
@@ -199,7 +199,7 @@ function descend(object: unknown, path: readonly string[]): unknown {
 function toMap(
   record: Readonly<Record<string, string>> | null | undefined,
 ): ReadonlyMap<string, string> {
-  return new Map(Object.entries(record ?? {}).filter(([name]) => ownNames.test(name)));
+  return new Map(Object.entries(record ?? {}).filter(([name]) => relevantNames.test(name)));
 }
 
 function isAbsent(value: unknown): value is null | undefined {

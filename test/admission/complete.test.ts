@@ -57,7 +57,7 @@ function complete(
   return completeReview(plan, new Map(Object.entries(outcomes)));
 }
 
-describe('completeReview of what is to be left alone', () => {
+describe('completeReview of a review without images to copy', () => {
   const cases: readonly (readonly [name: string, options: ReviewOptions])[] = [
     ['a DELETE', { operation: 'DELETE', oldObject: deployment({ web: 'nginx' }) }],
     ['a CONNECT', { operation: 'CONNECT', kind: '/Pod', subResource: 'exec', object: {} }],
@@ -66,7 +66,7 @@ describe('completeReview of what is to be left alone', () => {
     ['images of the backup', { object: deployment({ web: 'acme/nginx:1' }) }],
   ];
   for (const [name, options] of cases) {
-    it(`allows ${name}, says nothing and echoes the uid`, () => {
+    it(`allows ${name} without a patch or warning and echoes the uid`, () => {
       assert.deepEqual(complete(options), {
         apiVersion: 'admission.k8s.io/v1',
         kind: 'AdmissionReview',
@@ -76,8 +76,8 @@ describe('completeReview of what is to be left alone', () => {
   }
 });
 
-describe('completeReview of images that are ready', () => {
-  it('replaces each image, guarded by a test, and records the originals', () => {
+describe('completeReview of images that are in the backup', () => {
+  it('patches each image after a test of the old value and records the originals', () => {
     const answer = complete(both, {
       [nginx]: ready('acme/nginx:1.27'),
       [fluent]: ready('acme/fluent:3', { result: 'present', bytes: 0 }),
@@ -132,7 +132,7 @@ describe('completeReview of images that are ready', () => {
     ['serving.knative.dev/Configuration', template, '/spec/template/spec'],
   ];
   for (const [kind, object, podSpec] of kinds) {
-    it(`patches every place of a ${kind}, and its own metadata`, () => {
+    it(`patches every image of a ${kind} and the metadata of the object`, () => {
       const answer = complete(
         { kind, object: { metadata: { name: 'x' }, ...object } },
         { [nginx]: ready('acme/nginx:1.27') },
@@ -189,7 +189,7 @@ describe('completeReview of images that are ready', () => {
       [{ annotations: { 'image-cloner/original-images': record } }, []],
     ];
   for (const [metadata, expected] of annotationPatches) {
-    it(`adds the record to metadata ${JSON.stringify(metadata) ?? 'that is absent'}`, () => {
+    it(`adds the annotation to metadata ${JSON.stringify(metadata) ?? 'that is absent'}`, () => {
       const spec = { containers: [{ name: 'web', image: 'nginx:1.27' }] };
       const answer = complete(
         { kind: '/Pod', object: { metadata, spec } },
@@ -203,7 +203,7 @@ describe('completeReview of images that are ready', () => {
     });
   }
 
-  it('writes the digest where there is one', () => {
+  it('patches the digest of a pinned backup', () => {
     const answer = complete(both, {
       [nginx]: ready(`acme/nginx:1.27@${D}`),
       [fluent]: ready('acme/fluent:3'),
@@ -232,7 +232,7 @@ describe('completeReview of images that are ready', () => {
     [[{ name: 'backup' }], []],
   ];
   for (const [imagePullSecrets, expected] of pullSecretPatches) {
-    it(`appends the pull secret to ${JSON.stringify(imagePullSecrets) ?? 'nothing'}`, () => {
+    it(`appends the pull secret to imagePullSecrets ${JSON.stringify(imagePullSecrets) ?? 'that are absent'}`, () => {
       const answer = complete(
         { object: deployment({ web: 'nginx:1.27' }, { pod: { imagePullSecrets } }) },
         { [nginx]: ready('acme/nginx:1.27') },
@@ -251,13 +251,13 @@ describe('completeReview of images that are ready', () => {
     });
   }
 
-  it('adds no pull secret where no image changes', () => {
+  it('appends no pull secret if no image changes', () => {
     const object = deployment({ web: 'acme/nginx:1.27' });
 
     assert.equal(patchOf(complete({ object }, {}, { backupPullSecret: 'backup' })), undefined);
   });
 
-  it('patches nothing but the image of an ephemeral container, and tells the original', () => {
+  it('patches only the image of an ephemeral container and names the original in a warning', () => {
     const options = {
       kind: '/Pod',
       subResource: 'ephemeralcontainers',
@@ -283,7 +283,7 @@ describe('completeReview of images that are ready', () => {
     });
   });
 
-  it('passes warnings on once, short and printable', () => {
+  it('returns each warning once, shortened and printable', () => {
     const warning = `using the backup\n${'x'.repeat(200)}`;
     const answer = complete(both, {
       [nginx]: ready('acme/nginx:1.27', { warnings: [warning] }),
@@ -293,7 +293,7 @@ describe('completeReview of images that are ready', () => {
     assert.deepEqual(answer.response.warnings, [`using the backup ${'x'.repeat(102)}…`]);
   });
 
-  it('writes audit keys that the API server keeps, whatever the names', () => {
+  it('writes valid audit annotation keys for any container name', () => {
     const names = ['-', 'ü', 'a/b', 'x'.repeat(200), '__proto__', '"', '\u0000'];
     const object = deployment(Object.fromEntries(names.map((name) => [name, 'nginx:1.27'])));
 
@@ -309,7 +309,7 @@ describe('completeReview of images that are ready', () => {
   });
 });
 
-describe('completeReview of the same write again', () => {
+describe('completeReview of the same manifest applied again', () => {
   const record = { 'image-cloner/original-images': '{"containers/web":"nginx:1.27"}' };
   const mine = { imagePullSecrets: [{ name: 'mine' }] };
   const stored = deployment(
@@ -317,7 +317,7 @@ describe('completeReview of the same write again', () => {
     { annotations: record, pod: { imagePullSecrets: [{ name: 'mine' }, { name: 'backup' }] } },
   );
 
-  it('takes image, record and pull secret from the old object', () => {
+  it('reuses image, annotation and pull secret of the old object', () => {
     const object = deployment({ web: 'nginx:1.27' }, { pod: mine });
 
     const answer = complete({ object, oldObject: stored }, {}, { backupPullSecret: 'backup' });
@@ -331,7 +331,7 @@ describe('completeReview of the same write again', () => {
     ]);
   });
 
-  it('leaves record and secret alone where the write keeps them', () => {
+  it('patches neither annotation nor pull secret if the write keeps them', () => {
     const object = deployment(
       { web: 'nginx:1.27' },
       { annotations: record, pod: { imagePullSecrets: [{ name: 'backup' }] } },
@@ -342,7 +342,7 @@ describe('completeReview of the same write again', () => {
     assert.deepEqual(patchOf(answer), replaced(firstImage, 'nginx:1.27', 'acme/nginx:1.27'));
   });
 
-  it('adds no pull secret that the old object has not, or it would roll', () => {
+  it('appends no pull secret that the old object lacks, which would restart pods', () => {
     const answer = complete(
       {
         object: deployment({ web: 'nginx:1.27' }, { annotations: record }),
@@ -355,7 +355,7 @@ describe('completeReview of the same write again', () => {
     assert.deepEqual(patchOf(answer), replaced(firstImage, 'nginx:1.27', 'acme/nginx:1.27'));
   });
 
-  it('joins what is carried and what is new in one record', () => {
+  it('writes reused and new originals into one annotation', () => {
     const object = deployment({ web: 'nginx:1.27', log: 'fluent:3' }, { annotations: record });
 
     const answer = complete({ object, oldObject: stored }, { [fluent]: ready('acme/fluent:3') });
@@ -371,7 +371,7 @@ describe('completeReview of the same write again', () => {
     ]);
   });
 
-  it('keeps the record of an image that stays when another one changes', () => {
+  it('keeps the original of an unchanged image when another image changes', () => {
     const object = deployment({ web: 'acme/nginx:1.27', log: 'fluent:3' }, { annotations: record });
 
     const answer = complete({ object, oldObject: stored }, { [fluent]: ready('acme/fluent:3') });
@@ -388,7 +388,7 @@ describe('completeReview of the same write again', () => {
 });
 
 describe('completeReview of images without a backup', () => {
-  it('denies, naming container, image and registry', () => {
+  it('denies and names container, image and registry', () => {
     const { response } = complete(both, { [nginx]: gone, [fluent]: ready('acme/fluent:3') });
 
     assert.deepEqual(response, {
@@ -402,7 +402,7 @@ describe('completeReview of images without a backup', () => {
     });
   });
 
-  it('lists every fate when it denies, those that are waited for too', () => {
+  it('lists failed and pending images in one denial', () => {
     const { response } = complete(both, { [nginx]: gone, [fluent]: pending(3) });
 
     assert.deepEqual(response.status, {
@@ -413,7 +413,7 @@ describe('completeReview of images without a backup', () => {
     });
   });
 
-  it('admits with a warning under ON_ERROR=admit, and patches what is ready', () => {
+  it('admits a failed image with a warning under ON_ERROR=admit and patches the others', () => {
     const answer = complete(
       both,
       { [nginx]: gone, [fluent]: ready('acme/fluent:3') },
@@ -422,7 +422,7 @@ describe('completeReview of images without a backup', () => {
 
     assert.equal(answer.response.allowed, true);
     assert.deepEqual(answer.response.warnings, [
-      'not backed up, container "web": nginx:1.27 does not exist on docker.io',
+      'not backed up: nginx:1.27 does not exist on docker.io (container "web")',
     ]);
     assert.deepEqual(patchOf(answer), [
       ...replaced('/spec/template/spec/containers/1/image', 'fluent:3', 'acme/fluent:3'),
@@ -434,7 +434,7 @@ describe('completeReview of images without a backup', () => {
     ]);
   });
 
-  it('denies what is no image name with 422', () => {
+  it('denies an invalid image name with 422', () => {
     const { response } = complete({ object: deployment({ web: 'Nginx' }) });
 
     assert.deepEqual(response.status, {
@@ -444,7 +444,7 @@ describe('completeReview of images without a backup', () => {
     });
   });
 
-  it('admits it under ON_ERROR=admit, for the API server to judge', () => {
+  it('admits an invalid image name under ON_ERROR=admit', () => {
     const answer = complete({ object: deployment({ web: 'Nginx' }) }, {}, { onError: 'admit' });
 
     assert.equal(answer.response.allowed, true);
@@ -453,7 +453,7 @@ describe('completeReview of images without a backup', () => {
   });
 
   for (const onError of ['deny', 'admit'] as const) {
-    it(`denies what SOURCE_REGISTRIES does not list under ON_ERROR=${onError}, and claims no copy`, () => {
+    it(`denies a registry that SOURCE_REGISTRIES does not list under ON_ERROR=${onError} and mentions no copy`, () => {
       const object = deployment({ web: 'quay.io/x/y:1', log: 'fluent:3' });
       const { response } = complete({ object }, {}, { onError, sourceRegistries: ['docker.io'] });
 
@@ -470,7 +470,7 @@ describe('completeReview of images without a backup', () => {
     });
   }
 
-  it('stays short and quick with 10 000 of them', { timeout: 20_000 }, () => {
+  it('answers 10 000 invalid image names with a short message', { timeout: 20_000 }, () => {
     const names = Array.from({ length: 10_000 }, (_, i) => [`c${i}`, `Bad${i}`] as const);
     const object = deployment(Object.fromEntries(names));
 
@@ -483,7 +483,7 @@ describe('completeReview of images without a backup', () => {
 });
 
 describe('completeReview of images that are still being copied', () => {
-  it('asks to come back after the longest of the estimates', () => {
+  it('retries after the longest estimate', () => {
     const { response } = complete(both, { [nginx]: pending(3), [fluent]: pending(8) });
 
     assert.deepEqual(response, {
@@ -499,7 +499,7 @@ describe('completeReview of images that are still being copied', () => {
     });
   });
 
-  it('takes an image without an outcome for one of them', () => {
+  it('treats an image without an outcome as pending', () => {
     const { response } = complete({ object: deployment({ web: 'nginx:1.27' }) });
 
     assert.deepEqual(response.status, {
@@ -515,7 +515,7 @@ describe('completeReview of images that are still being copied', () => {
     'system:serviceaccount:kube-system:job-controller',
     'system:serviceaccount:knative-serving:controller',
   ]) {
-    it(`tells ${username} the same as 403, which it does not sleep on`, () => {
+    it(`answers ${username} with 403, on which client-go does not sleep`, () => {
       const { response } = complete(
         { ...both, username },
         { [nginx]: pending(3), [fluent]: ready('acme/fluent:3') },
@@ -529,7 +529,7 @@ describe('completeReview of images that are still being copied', () => {
     });
   }
 
-  it('admits unchanged with a warning under ON_DEADLINE=admit', () => {
+  it('admits a pending image unchanged with a warning under ON_DEADLINE=admit', () => {
     const answer = complete(
       { object: deployment({ web: 'nginx:1.27' }) },
       { [nginx]: pending(3) },
@@ -539,11 +539,11 @@ describe('completeReview of images that are still being copied', () => {
     assert.equal(answer.response.allowed, true);
     assert.equal(patchOf(answer), undefined);
     assert.deepEqual(answer.response.warnings, [
-      'backup used from the next image change, or by "just backfill": container "web": still copying nginx:1.27: 43 %, 112 of …',
+      'backup used from the next image change or "just backfill": still copying nginx:1.27: 43 %, 112 of 260… (container "web")',
     ]);
   });
 
-  it('waits in spite of failures that are admitted', () => {
+  it('retries for a pending image although a failed one is admitted', () => {
     const { response } = complete(
       both,
       { [nginx]: gone, [fluent]: pending(2) },
@@ -558,7 +558,7 @@ describe('completeReview of images that are still being copied', () => {
   });
 });
 
-describe('completeReview of an object with a controller', () => {
+describe('completeReview of a clone-only object', () => {
   const ownerReferences = [{ apiVersion: 'cnpg.io/v1', kind: 'Cluster', controller: true }];
   const object = deployment({ web: 'nginx:1.27' }, { ownerReferences });
   const warning = 'images are copied, but this object is left as it is: Cluster controls it';
@@ -568,14 +568,14 @@ describe('completeReview of an object with a controller', () => {
     gone: gone,
     'still being copied': pending(3),
   })) {
-    it(`allows it as it is when its image is ${name}`, () => {
+    it(`allows the object without a patch when its image is ${name}`, () => {
       const { response } = complete({ object }, { [nginx]: outcome });
 
       assert.deepEqual(response, { uid, allowed: true, warnings: [warning] });
     });
   }
 
-  it('denies it when its registry is not listed', () => {
+  it('denies a clone-only object whose registry is not listed', () => {
     const { response } = complete({ object }, {}, { sourceRegistries: ['quay.io'] });
 
     assert.equal(response.status?.code, 403);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Override, overridePolicy } from '../../lib/admission/overrides.ts';
+import { type Override, overridePolicy } from '../../lib/admission/policy.ts';
 import { policy } from '../support/reviews.ts';
 
 const both: readonly Override[] = ['ON_ERROR', 'ON_DEADLINE'];
@@ -15,7 +15,10 @@ function override(
 
 describe('overridePolicy', () => {
   it('leaves the policy as it is where a namespace says nothing', () => {
-    assert.deepEqual(override({ team: 'a' }), { policy: policy({ ruledBy: {} }), warnings: [] });
+    assert.deepEqual(override({ team: 'a' }), {
+      policy: policy({ overriddenBy: {} }),
+      warnings: [],
+    });
   });
 
   it('lets a namespace decide what it may', () => {
@@ -29,7 +32,7 @@ describe('overridePolicy', () => {
       policy({
         onError: 'admit',
         onDeadline: 'admit',
-        ruledBy: {
+        overriddenBy: {
           onError: 'namespace shop has image-cloner/on-error: admit',
           onDeadline: 'namespace shop has image-cloner/on-deadline: admit',
         },
@@ -45,7 +48,7 @@ describe('overridePolicy', () => {
 
     assert.equal(own.onError, 'deny');
     assert.deepEqual(warnings, [
-      'image-cloner/on-error: NAMESPACE_OVERRIDES does not list ON_ERROR, so ON_ERROR=deny counts',
+      'image-cloner/on-error: NAMESPACE_OVERRIDES does not list ON_ERROR, so ON_ERROR=deny applies',
     ]);
   });
 
@@ -55,7 +58,7 @@ describe('overridePolicy', () => {
 
       assert.equal(own.onError, 'deny');
       assert.deepEqual(warnings, [
-        'image-cloner/on-error must be deny or admit, so ON_ERROR=deny counts',
+        'image-cloner/on-error must be deny or admit, so ON_ERROR=deny applies',
       ]);
     });
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { completePullSecrets } from '../../lib/admission/complete-pull-secrets.ts';
 import { planReview, type ReviewPlan } from '../../lib/admission/plan.ts';
+import { completePullSecrets } from '../../lib/admission/pull-secrets.ts';
 import type { WorkloadSecrets } from '../../lib/index.ts';
 import { policy, review } from '../support/reviews.ts';
 
@@ -38,7 +38,7 @@ async function appended(
   secrets: WorkloadSecrets,
 ): Promise<{ readonly names: readonly string[]; readonly warnings: readonly string[] }> {
   const { pullSecrets, warnings } = await completePullSecrets(planned, secrets, signal);
-  return { names: pullSecrets.whenCloned, warnings };
+  return { names: pullSecrets.whenCopied, warnings };
 }
 
 describe('completePullSecrets', () => {
@@ -75,7 +75,7 @@ describe('completePullSecrets', () => {
     assert.deepEqual(await appended(plan({}), cluster({}, false)), {
       names: ['backup'],
       warnings: [
-        'pull secrets of ServiceAccount default are unknown, and off now that backup is named',
+        'pull secrets of ServiceAccount default cannot be read, and do not apply beside backup',
         'pull secret backup does not exist: run "just pull-secret shop"',
       ],
     });
@@ -102,6 +102,6 @@ describe('planReview of a template whose ServiceAccount’s secrets were appende
 
     const { pullSecrets } = planReview(body, policy({ backupPullSecret: 'backup' }));
 
-    assert.deepEqual(pullSecrets.whenCarried, ['of-default', 'backup']);
+    assert.deepEqual(pullSecrets.whenReused, ['of-default', 'backup']);
   });
 });

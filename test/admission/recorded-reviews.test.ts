@@ -11,13 +11,13 @@ import {
   type ReviewPolicy,
 } from '../../lib/index.ts';
 
-// What a real API server sends (npm run record-reviews), and what is to become of it when every copy succeeds.
+// Requests of a real API server (npm run record-reviews), and the response when every copy succeeds.
 
 interface Expectation {
   /** Image, backup, and the places that name it. */
   readonly planned: readonly (readonly [string, string, ...string[]])[];
-  /** Places that get what the stored object has. */
-  readonly carried?: readonly string[];
+  /** Places that keep the copy of the stored object. */
+  readonly reused?: readonly string[];
   /** Absent: no patch at all. */
   readonly patch?: readonly object[];
   readonly warnings?: readonly string[];
@@ -87,7 +87,7 @@ const expectations: Readonly<Record<string, Expectation>> = {
   // The annotation is there already, and says the same.
   'deployment-reapply': {
     planned: [],
-    carried: [
+    reused: [
       '/spec/template/spec/containers/0/image',
       '/spec/template/spec/containers/1/image',
       '/spec/template/spec/initContainers/0/image',
@@ -283,7 +283,7 @@ const expectations: Readonly<Record<string, Expectation>> = {
 describe('recorded reviews', () => {
   const recorded = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
 
-  it('have an expectation each', () => {
+  it('every recorded review has an expectation', () => {
     assert.deepEqual(recorded.toSorted(), Object.keys(expectations).toSorted());
   });
 
@@ -293,8 +293,8 @@ describe('recorded reviews', () => {
 
       assert.deepEqual(plan.images.map(describeImage), expected.planned);
       assert.deepEqual(
-        plan.carried.map(({ place }) => place.pointer),
-        expected.carried ?? [],
+        plan.reused.map(({ place }) => place.pointer),
+        expected.reused ?? [],
       );
       assert.deepEqual(plan.refusals, []);
     });
@@ -311,7 +311,7 @@ describe('recorded reviews', () => {
       assert.deepEqual(decode(response.patch), expected.patch);
     });
 
-    it(`finds what it replaces in ${name}`, () => {
+    it(`tests only values that ${name} contains`, () => {
       const object = valueAt(readFixture(name), '/request/object');
 
       for (const operation of expected.patch ?? []) {

@@ -1,38 +1,49 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
-  formatObstacle,
-  type Obstacle,
+  formatAdmitted,
+  formatProblem,
+  type ImageProblem,
   toDenial,
+  toFailure,
+  toPending,
   toRetry,
   toWarning,
 } from '../../lib/admission/status.ts';
 import type { ImagePlace } from '../../lib/admission/workload.ts';
 import { CloneError, type CloneErrorCode } from '../../lib/errors.ts';
 
-function place(label: string): ImagePlace {
-  return { pointer: '', label, id: '', position: '', image: 'nginx', neverPulled: false };
+const D = `sha256:${'d'.repeat(64)}`;
+
+function place(label: string, image = 'nginx'): ImagePlace {
+  return { pointer: '', label, id: '', position: '', image, neverPulled: false };
 }
 
-function obstacle(name: string, code: CloneErrorCode, reason: string): Obstacle {
-  return { places: [place(`container "${name}"`)], reason, error: new CloneError(code, reason) };
+function problem(
+  name: string,
+  code: CloneErrorCode,
+  reason: string,
+  image = 'nginx',
+): ImageProblem {
+  const places = [place(`container "${name}"`, image)];
+  return { places, image, reason, error: new CloneError(code, reason) };
 }
 
 describe('toDenial', () => {
-  it('is 403 and names the container, the image and the registry', () => {
-    const gone = obstacle('web', 'SOURCE_NOT_FOUND', 'nginx:9.99 does not exist on docker.io');
+  it('denies with 403 and names the container, the image and the registry', () => {
+    const reason = 'nginx:9.99 does not exist on docker.io';
 
-    assert.deepEqual(toDenial([gone]), {
+    assert.deepEqual(toDenial([problem('web', 'SOURCE_NOT_FOUND', reason, 'nginx:9.99')]), {
       code: 403,
       reason: 'Forbidden',
       message: 'container "web": nginx:9.99 does not exist on docker.io',
     });
   });
 
-  it('is 422 where every image can never be right', () => {
+  it('denies with 422 if no image can become valid', () => {
     const status = toDenial([
-      obstacle('a', 'INVALID_REFERENCE', '"A" is not a valid image name'),
-      obstacle('b', 'INVALID_REFERENCE', '"B" is not a valid image name'),
+      problem('a', 'INVALID_REFERENCE', '"A" is not a valid image name', 'A'),
+      problem('b', 'INVALID_REFERENCE', '"B" is not a valid image name', 'B'),
     ]);
 
     assert.deepEqual(status, {
@@ -42,54 +53,55 @@ describe('toDenial', () => {
     });
   });
 
-  it('is 403 where some are', () => {
+  it('denies with 403 if only some images cannot become valid', () => {
     const status = toDenial([
-      obstacle('a', 'INVALID_REFERENCE', 'one'),
-      obstacle('b', 'SOURCE_DENIED', 'other'),
+      problem('a', 'INVALID_REFERENCE', 'one'),
+      problem('b', 'SOURCE_DENIED', 'other'),
     ]);
 
     assert.deepEqual(status, {
       code: 403,
       reason: 'Forbidden',
-      message: 'container "a": one; container "b": other',
+      message: 'container "a": nginx: one; container "b": nginx: other',
     });
   });
 
-  it('names twenty of many, and says how many more there are', () => {
+  it('lists twenty problems and counts the others', () => {
     const many = Array.from({ length: 10_000 }, (_, i) =>
-      obstacle(`c${i}`, 'SOURCE_DENIED', 'refused'),
+      problem(`c${i}`, 'SOURCE_DENIED', 'refused'),
     );
 
     const { message } = toDenial(many);
 
-    assert.match(message, /^container "c0": refused; container "c1": refused; /);
-    assert.match(message, /; container "c19": refused; and 9980 more$/);
+    assert.match(message, /^container "c0": nginx: refused; container "c1": nginx: refused; /);
+    assert.match(message, /; container "c19": nginx: refused; and 9980 more$/);
   });
 
-  it('names all containers of one image', () => {
+  it('names every container of an image', () => {
     const places = ['a', 'b'].map((name) => place(`container "${name}"`));
 
     assert.equal(
-      toDenial([{ places, reason: 'gone' }]).message,
-      'container "a", container "b": gone',
+      toDenial([{ places, image: 'nginx', reason: 'gone' }]).message,
+      'container "a", container "b": nginx: gone',
     );
   });
 
-  it('prints one line without control characters', () => {
-    const status = toDenial([obstacle('web', 'SOURCE_DENIED', 'a\nb\u001b[31m\u202ec')]);
+  it('prints a denial in one line without control characters', () => {
+    const status = toDenial([problem('web', 'SOURCE_DENIED', 'a\nb\u001b[31m\u202ec')]);
 
-    assert.equal(status.message, 'container "web": a b [31m c');
+    assert.equal(status.message, 'container "web": nginx: a b [31m c');
   });
 });
 
-function wait(retryAfterSeconds: number): Obstacle {
-  return { places: [], reason: '', retryAfterSeconds };
+function wait(retryAfterSeconds: number): ImageProblem {
+  return { places: [], image: '', reason: '', retryAfterSeconds };
 }
 
 describe('toRetry', () => {
-  it('has the shape that makes client-go come back', () => {
-    const copying: Obstacle = {
+  it('has the code, reason and field that make client-go retry', () => {
+    const copying: ImageProblem = {
       places: [place('container "web"')],
+      image: 'nginx:1.27',
       reason: 'still copying nginx:1.27: 43 %, 112 of 260 MiB pulled',
       retryAfterSeconds: 7,
     };
@@ -102,30 +114,165 @@ describe('toRetry', () => {
     });
   });
 
-  it('waits for the slowest, and for one second at least', () => {
+  it('retries after the longest estimate, and after at least one second', () => {
     assert.equal(toRetry([wait(3), wait(9), wait(1)]).details?.retryAfterSeconds, 9);
     assert.equal(toRetry([wait(0)]).details?.retryAfterSeconds, 1);
   });
 });
 
-describe('formatObstacle', () => {
+describe('toFailure', () => {
+  it('makes one problem for each spelling of an image', () => {
+    const error = new CloneError('SOURCE_NOT_FOUND', 'nginx:9 does not exist on docker.io');
+    const places = [
+      place('container "a"', 'nginx:9'),
+      place('container "b"', 'docker.io/library/nginx:9'),
+      place('container "c"', 'nginx:9'),
+    ];
+
+    assert.deepEqual(toFailure(places, error).map(formatProblem), [
+      'container "a", container "c": nginx:9 does not exist on docker.io',
+      'container "b": docker.io/library/nginx:9: nginx:9 does not exist on docker.io',
+    ]);
+  });
+});
+
+describe('toPending', () => {
+  it('names the image as written while it is copied or queued', () => {
+    const places = [place('container "a"', 'docker.io/nginx:1'), place('container "b"', 'nginx:1')];
+    const waiting = { status: 'pending', stage: 'waiting', retryAfterSeconds: 3 } as const;
+
+    assert.deepEqual(toPending(places, undefined).map(formatProblem), [
+      'container "a": still copying docker.io/nginx:1',
+      'container "b": still copying nginx:1',
+    ]);
+    assert.deepEqual(toPending(places, { ...waiting, detail: 'next in line' }).map(formatProblem), [
+      'container "a": docker.io/nginx:1 waits to be copied: next in line',
+      'container "b": nginx:1 waits to be copied: next in line',
+    ]);
+  });
+});
+
+describe('formatProblem', () => {
   it('shortens a long list of containers', () => {
     const places = Array.from({ length: 22 }, (_, i) => place(`c${i}`));
 
-    assert.match(formatObstacle({ places, reason: 'gone' }), /^c0, c1, .*, c19, 2 more: gone$/);
+    assert.match(
+      formatProblem({ places, image: 'nginx', reason: 'gone' }),
+      /^c0, c1, .*, c19, 2 more: nginx: gone$/,
+    );
+  });
+
+  const named: readonly (readonly [image: string, reason: string])[] = [
+    ['nginx:9', 'nginx:9 does not exist on docker.io'],
+    ['nginx:9', 'no time was left for nginx:9'],
+    ['nginx:9', 'no time was left for nginx:9.'],
+    ['nginx:9', 'using the backup of nginx:9: it is gone'],
+    ['nginx:9', 'acme/nginx:9 is not the backup of nginx:9'],
+    ['nginx:1.27', `nginx:1.27@${D} does not exist on docker.io`],
+    ['a"b', 'is a"b an image?'],
+    [' ', '" " is not a valid image name'],
+  ];
+  for (const [image, reason] of named) {
+    it(`adds no image where the reason names it: ${reason}`, () => {
+      assert.equal(formatProblem({ places: [place('c')], image, reason }), `c: ${reason}`);
+    });
+  }
+
+  const unnamed: readonly (readonly [image: string, reason: string])[] = [
+    ['nginx:1.27', 'backup registry registry.corp did not answer'],
+    ['nginx:1.27', 'acme/nginx:1.27 was not written by image-cloner'],
+    ['nginx:1.27', 'nginx:1.27-alpine does not exist on docker.io'],
+    ['nginx:1.27', 'nginx:1.27.1 does not exist on docker.io'],
+    ['nginx', `nginx:1.27@${D} does not exist on docker.io`],
+    ['nginx', 'nginx:latest does not exist on docker.io'],
+    ['docker.io/library/nginx:9', 'nginx:9 does not exist on docker.io'],
+    ['127', '127.0.0.1:5000 did not answer'],
+  ];
+  for (const [image, reason] of unnamed) {
+    it(`puts ${image} before a reason that does not name it: ${reason}`, () => {
+      assert.equal(
+        formatProblem({ places: [place('c')], image, reason }),
+        `c: ${image}: ${reason}`,
+      );
+    });
+  }
+
+  it('does not repeat a text that is too long for an image name', () => {
+    const image = 'A'.repeat(1_025);
+
+    assert.equal(formatProblem({ places: [place('c')], image, reason: 'invalid' }), 'c: invalid');
+  });
+});
+
+describe('formatAdmitted', () => {
+  const format = (reason: string, image: string, label = 'container "web"'): string =>
+    formatAdmitted('not backed up', { places: [place(label, image)], image, reason });
+
+  it('puts the reason first and the container last', () => {
+    assert.equal(
+      format('nginx:9.99 does not exist on docker.io', 'nginx:9.99'),
+      'not backed up: nginx:9.99 does not exist on docker.io (container "web")',
+    );
+  });
+
+  it('adds the image where the reason does not name it', () => {
+    assert.equal(
+      format('registry.corp did not answer', 'nginx:1.27'),
+      'not backed up: registry.corp did not answer (nginx:1.27, container "web")',
+    );
+  });
+
+  it('keeps the image when a long reason that names it at its end is cut', () => {
+    const reason =
+      'the backup registry registry.corp answered so late that no time was left to look for nginx:1.27';
+
+    assert.equal(
+      format(reason, 'nginx:1.27'),
+      'not backed up: the backup registry registry.corp answered so late that no time was left t… (nginx:1.27, container "web")',
+    );
+  });
+
+  it('shortens digests', () => {
+    assert.equal(
+      format(`ghcr.io/x/y@${D} does not exist on ghcr.io`, `ghcr.io/x/y@${D}`),
+      'not backed up: ghcr.io/x/y@sha256:dddddddddddd… does not exist on ghcr.io (container "web")',
+    );
+  });
+
+  it('keeps the end of a long image name', () => {
+    assert.equal(
+      format('backup down', `registry.corp/${'team/'.repeat(20)}app:v1`),
+      'not backed up: backup down (…eam/team/team/team/team/team/app:v1, container "web")',
+    );
+  });
+
+  it('counts further containers', () => {
+    const places = [place('container "a"'), place('container "b"'), place('container "c"')];
+
+    assert.equal(
+      formatAdmitted('not backed up', { places, image: 'nginx', reason: 'gone' }),
+      'not backed up: gone (nginx, container "a" and 2 more)',
+    );
+  });
+
+  it('never exceeds 120 characters, whatever the names', () => {
+    const line = format(`r${'x'.repeat(300)}`, 'i'.repeat(300), `container "${'c'.repeat(63)}"`);
+
+    assert.equal(line.length, 120);
+    assert.match(line, /^not backed up: rx{38}… \(…i{35}, container "c+…$/);
   });
 });
 
 describe('toWarning', () => {
-  it('leaves 120 characters alone', () => {
+  it('keeps a warning of 120 characters', () => {
     assert.equal(toWarning('w'.repeat(120)), 'w'.repeat(120));
   });
 
-  it('cuts what is longer', () => {
+  it('cuts a warning of more than 120 characters', () => {
     assert.equal(toWarning('w'.repeat(121)), `${'w'.repeat(119)}…`);
   });
 
-  it('does not cut a character in two', () => {
+  it('does not cut a warning inside a surrogate pair', () => {
     assert.equal(toWarning(`${'w'.repeat(118)}🚢🚢`), `${'w'.repeat(118)}…`);
   });
 });

@@ -320,7 +320,7 @@ describe('what a person reads when the backup', () => {
       const scene = await open();
       scene.backup.faults.add(match, fault);
 
-      await refuses(scene, words);
+      await refuses(scene, `${source}: ${words}`);
     });
   }
 
@@ -331,7 +331,7 @@ describe('what a person reads when the backup', () => {
 
     await refuses(
       scene,
-      `the backup registry backup.test has trouble with backup.test/acme/public.test/app:1: ${noManifest}`,
+      `${source}: the backup registry backup.test has trouble with backup.test/acme/public.test/app:1: ${noManifest}`,
     );
   });
 
@@ -345,7 +345,7 @@ describe('what a person reads when the backup', () => {
 
     assert.equal(
       told.message,
-      'container "web": the backup registry backup.test did not answer in time',
+      'container "web": public.test/app:1: the backup registry backup.test did not answer in time',
     );
   });
 });

@@ -30,7 +30,10 @@ export function auditClosed(write: Write, { allowed, message }: Verdict, ledger:
 
 /** Who hung up, and a controller that is answered before anything is known, are told of no copy. */
 function tellsOfCopy(why: string): boolean {
-  return isPending(why) && !/the caller did not wait for the answer$|^still copying \S+$/.test(why);
+  return (
+    isPending(why) &&
+    !/the caller closed the connection before the answer$|^still copying \S+$/.test(why)
+  );
 }
 
 /**

@@ -82,7 +82,8 @@ export function auditRefused(
         () => `write ${write.nth}: ${text}`,
       );
       if (wish === undefined || known === undefined) continue;
-      const isBackups = /^the backup registry|^\S+ (exists )?in the backup/.test(clause);
+      // The image as written precedes a reason that does not name it.
+      const isBackups = /^(\S+: )?(the backup registry|\S+ (exists )?in the backup)/.test(clause);
       const role = isBackups ? 'backup' : wish.published.role;
       judge(write, wish, role, clause, known[1], askedAt, audit);
       if (/within 0\.0\d s/.test(clause)) ledger.count('refused for a silence of no time at all');
