@@ -2,6 +2,7 @@ import {
   type AdmissionHandler,
   createReviewHandler,
   type NamespaceOverrides,
+  type ReviewHandlerDeps,
 } from './admission/handler.ts';
 import type { ReviewPolicy } from './admission/policy.ts';
 import { createEnsureBackup, type EnsureBackup } from './cloner/ensure-backup.ts';
@@ -86,8 +87,9 @@ function toTelemetry({
   logger = silentLogger,
   observer = noObserver,
   now = () => performance.now(),
-}: Pick<AdmissionHandlerDeps, 'logger' | 'observer' | 'now'>): Required<
-  Pick<AdmissionHandlerDeps, 'logger' | 'observer' | 'now'>
+}: Omit<AdmissionHandlerDeps, 'cloner' | 'policy'>): Pick<
+  ReviewHandlerDeps,
+  'logger' | 'observer' | 'now'
 > {
   return { logger, observer, now };
 }

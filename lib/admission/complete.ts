@@ -10,7 +10,7 @@ import {
   type ImageProblem,
   toDenial,
   toFailure,
-  toPending,
+  toProblems,
   toRetry,
   toWarning,
 } from './status.ts';
@@ -26,21 +26,21 @@ const maxLines = 50;
 export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): AdmissionReview {
   const { uid } = plan.request;
   const refused = plan.refusals.flatMap(({ place, error }) => toFailure([place], error));
-  // ON_ERROR decides about every problem except this one, which is always denied.
-  const forbidden = refused.filter(({ error }) => error?.code === 'REGISTRY_NOT_ALLOWED');
+  const forbidden = refused.filter(isForbidden);
   if (plan.isCloneOnly) {
     return forbidden.length > 0
       ? denied(uid, toDenial(forbidden), {})
       : allowed(uid, toExtras(plan.warnings.map(toWarning), []));
   }
 
+  const problems = plan.images.flatMap(({ key, places }) => toProblems(places, outcomes.get(key)));
   const failed = [
-    ...refused.filter((problem) => !forbidden.includes(problem)),
-    ...plan.images.flatMap((image) => failuresOf(image, outcomes)),
+    ...refused.filter((problem) => !isForbidden(problem)),
+    ...problems.filter(({ error }) => error !== undefined),
   ];
   // A forbidden registry prevents all copies of the object, so its other images are not "still copying".
   const isCopying = forbidden.length === 0 || outcomes.size > 0;
-  const pending = isCopying ? plan.images.flatMap((image) => pendingOf(image, outcomes)) : [];
+  const pending = isCopying ? problems.filter(({ error }) => error === undefined) : [];
   const ready = plan.images.flatMap((image) => toRewrites(image, outcomes));
   const warnings = [
     ...plan.warnings,
@@ -76,28 +76,17 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
   });
 }
 
+/** `ON_ERROR` decides about every problem except this one, which is always denied. */
+function isForbidden({ error }: ImageProblem): boolean {
+  return error?.code === 'REGISTRY_NOT_ALLOWED';
+}
+
 /** Names the namespace override that decides about `problems`. */
 function toNotice(
   problems: readonly ImageProblem[],
   override: string | undefined,
 ): readonly string[] {
   return problems.length === 0 || override === undefined ? [] : [override];
-}
-
-function failuresOf(
-  { key, places }: PlannedImage,
-  outcomes: CloneOutcomes,
-): readonly ImageProblem[] {
-  const outcome = outcomes.get(key);
-  return outcome?.status === 'failed' ? toFailure(places, outcome.error) : [];
-}
-
-function pendingOf(
-  { key, places }: PlannedImage,
-  outcomes: CloneOutcomes,
-): readonly ImageProblem[] {
-  const outcome = outcomes.get(key);
-  return outcome === undefined || outcome.status === 'pending' ? toPending(places, outcome) : [];
 }
 
 function toRewrites({ key, places }: PlannedImage, outcomes: CloneOutcomes): readonly Rewrite[] {

@@ -50,7 +50,7 @@ const maxListed = 20;
 /** A longer text is no image name; its error quotes the beginning. */
 const maxImageLength = 1_024;
 
-/** The problem of an image that was refused, or whose copy failed. */
+/** The problems of an image that was refused, or whose copy failed. */
 export function toFailure(
   places: readonly ImagePlace[],
   error: CloneError,
@@ -58,19 +58,20 @@ export function toFailure(
   return bySpelling(places).map((spelled) => ({ ...spelled, reason: error.message, error }));
 }
 
-/** The problem of an image that is still being copied; `undefined` before anything is known about the copy. */
-export function toPending(
+/** The problems of an image without a backup. If there is no outcome, the copy has not reported its progress yet. */
+export function toProblems(
   places: readonly ImagePlace[],
-  outcome: Extract<CloneOutcome, { status: 'pending' }> | undefined,
+  outcome: CloneOutcome | undefined,
 ): readonly ImageProblem[] {
+  if (outcome?.status === 'ready') return [];
+  if (outcome?.status === 'failed') return toFailure(places, outcome.error);
   const detail = outcome === undefined ? '' : `: ${outcome.detail}`;
-  return bySpelling(places).map(({ places, image }) => ({
-    places,
-    image,
+  return bySpelling(places).map((spelled) => ({
+    ...spelled,
     reason:
       outcome?.stage === 'waiting'
-        ? `${image} waits to be copied${detail}`
-        : `still copying ${image}${detail}`,
+        ? `${spelled.image} waits to be copied${detail}`
+        : `still copying ${spelled.image}${detail}`,
     retryAfterSeconds: outcome?.retryAfterSeconds ?? 1,
   }));
 }

@@ -33,8 +33,8 @@ const patched = [
   },
 ];
 
-describe('what the Go original did wrong', () => {
-  it('names collided: nginx and bitnami/nginx both became user/nginx', async () => {
+describe('defects of the Go original', () => {
+  it('gives nginx and bitnami/nginx different backups', async () => {
     const { cloner, send } = stage();
     cloner.put('bitnami/nginx:1.27', B);
 
@@ -44,7 +44,7 @@ describe('what the Go original did wrong', () => {
     assert.equal(cloner.tags('acme/bitnami__nginx')['1.27'], B);
   });
 
-  it('images pinned by digest always failed', async () => {
+  it('copies an image that is pinned by digest', async () => {
     const { send } = stage();
 
     const answer = await send(review({ object: deployment({ web: `nginx@${A}` }) }));
@@ -56,7 +56,7 @@ describe('what the Go original did wrong', () => {
     );
   });
 
-  it('any name that contained the registry was taken for a backup', async () => {
+  it('copies an image whose name contains the backup registry as a substring', async () => {
     const { cloner, send } = stage({
       backup: { domain: 'registry.corp', namespace: 'acme', naming: 'flat' },
     });
@@ -70,7 +70,7 @@ describe('what the Go original did wrong', () => {
     assert.notEqual(patchOf(answer), undefined);
   });
 
-  it('without a username nothing was ever backed up, silently', () => {
+  it('rejects a configuration without username and REGISTRY_NAMESPACE', () => {
     assert.throws(() => toBackupNamespace({ domain: 'docker.io', path: '' }, ''), {
       name: 'ConfigError',
       message: /^REGISTRY_NAMESPACE must be set: the username "" /,
@@ -87,14 +87,14 @@ describe('what the Go original did wrong', () => {
       object: { spec: { containers: { image: 'x' } } },
     }),
   })) {
-    it(`a malformed review crashed it: ${name}`, async () => {
+    it(`rejects a malformed review: ${name}`, async () => {
       const { send } = stage();
 
       await assert.rejects(send(body), { name: 'CloneError', code: 'INVALID_REVIEW' });
     });
   }
 
-  it('copy errors went out as HTTP 500, so nobody saw the reason', async () => {
+  it('denies a failed copy with its reason instead of HTTP 500', async () => {
     const { cloner, send } = stage();
     cloner.fail('nginx:1.27', new CloneError('SOURCE_DENIED', 'docker.io refused us nginx:1.27'));
 
@@ -107,7 +107,7 @@ describe('what the Go original did wrong', () => {
     });
   });
 
-  it('dry runs pushed images', async () => {
+  it('pushes nothing in a dry run', async () => {
     const { cloner, send } = stage();
 
     const answer = await send(review({ object: deployment({ web: 'nginx:1.27' }), dryRun: true }));
@@ -116,7 +116,7 @@ describe('what the Go original did wrong', () => {
     assert.deepEqual(patchOf(answer), patched);
   });
 
-  it('init containers were ignored', async () => {
+  it('patches init containers', async () => {
     const { send } = stage();
     const pod = { initContainers: [{ name: 'init', image: 'nginx:1.27' }] };
 
@@ -132,7 +132,7 @@ describe('what the Go original did wrong', () => {
     ]);
   });
 
-  it('one platform was copied without a word', async () => {
+  it('warns if the docker adapter copies one platform of an index', async () => {
     const { cloner, send } = stage({}, { keepsDigest: false });
     cloner.put('nginx:1.27', A, { isIndex: true });
 
@@ -143,7 +143,7 @@ describe('what the Go original did wrong', () => {
     ]);
   });
 
-  it('the timeout of 30 s was 30 ms, and ignored', async (t) => {
+  it('answers at a timeout of 30 s, not of 30 ms', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, send } = stage();
     const release = cloner.hold();
@@ -164,7 +164,7 @@ describe('what the Go original did wrong', () => {
     assert.equal(answer?.response.status?.code, 504);
   });
 
-  it('once the public image was gone the Deployment was refused although its backup existed', async () => {
+  it('admits a Deployment from the backup when the public image is gone', async () => {
     const { cloner, send } = stage();
     await send(web);
     cloner.remove('nginx');
@@ -175,7 +175,7 @@ describe('what the Go original did wrong', () => {
     assert.deepEqual(patchOf(answer), patched);
   });
 
-  it('a bad upstream push overwrote the good backup', async () => {
+  it('keeps the old generation after a new upstream push', async () => {
     const { cloner, send } = stage();
     await send(web);
     cloner.put('nginx:1.27', B);
@@ -185,7 +185,7 @@ describe('what the Go original did wrong', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27.aaaaaaaaaaaa'], A);
   });
 
-  it('an image that somebody else kept under that name was overwritten', async () => {
+  it('does not overwrite a foreign image of the same name in the backup', async () => {
     const { cloner, send } = stage();
     cloner.put('acme/nginx:1.27', B);
 
@@ -195,7 +195,7 @@ describe('what the Go original did wrong', () => {
     assert.deepEqual(cloner.tags('acme/nginx'), { '1.27': B });
   });
 
-  it('the webhook blocked its own update', async () => {
+  it('admits its own Knative Service without a copy', async () => {
     const { cloner, send } = stage({ ownService: { namespace: 'ours', name: 'image-cloner' } });
     cloner.fail('docker.io', new CloneError('BACKUP_UNAVAILABLE', 'everything is down'));
     const where = { namespace: 'ours', name: 'image-cloner' };
@@ -212,7 +212,7 @@ describe('what the Go original did wrong', () => {
     assert.equal(patchOf(answer), undefined);
   });
 
-  it('applying the same manifest again copied the image again', async () => {
+  it('copies nothing when the same manifest is applied again', async () => {
     const { cloner, send } = stage();
     const object = deployment({ web: 'nginx:1.27' });
     const annotations = { 'image-cloner/original-images': '{"containers/web":"nginx:1.27"}' };
@@ -226,5 +226,5 @@ describe('what the Go original did wrong', () => {
 });
 
 async function settle(): Promise<void> {
-  for (let turn = 0; turn < 5; turn += 1) await flushed();
+  for (let round = 0; round < 5; round += 1) await flushed();
 }

@@ -7,13 +7,13 @@ import {
 } from '../../lib/admission/original-images.ts';
 
 describe('originalImagesAnnotation', () => {
-  it('has the name that restore and the README rely on', () => {
+  it('is image-cloner/original-images', () => {
     assert.equal(originalImagesAnnotation, 'image-cloner/original-images');
   });
 });
 
 describe('formatOriginalImages', () => {
-  it('sorts by place, so that the same images are the same text', () => {
+  it('sorts the originals by place id', () => {
     const images = new Map([
       ['initContainers/a', 'busybox'],
       ['containers/b', 'nginx:1.27'],
@@ -26,7 +26,7 @@ describe('formatOriginalImages', () => {
     );
   });
 
-  it('keeps a container called __proto__', () => {
+  it('writes the original of a container named __proto__', () => {
     const text = formatOriginalImages(new Map([['__proto__', 'nginx']]));
 
     assert.equal(text, '{"__proto__":"nginx"}');
@@ -46,7 +46,7 @@ describe('parseOriginalImages', () => {
     );
   });
 
-  const nonsense = [
+  const invalid = [
     undefined,
     '',
     'nginx',
@@ -59,13 +59,13 @@ describe('parseOriginalImages', () => {
     '{"a":',
     '{"a":{}}',
   ];
-  for (const text of nonsense) {
-    it(`knows nothing from ${String(text)}`, () => {
+  for (const text of invalid) {
+    it(`returns no originals for the annotation ${String(text)}`, () => {
       assert.deepEqual([...parseOriginalImages(text)], []);
     });
   }
 
-  it('is not fooled by __proto__', () => {
+  it('reads an annotation with the key __proto__ without prototype pollution', () => {
     const read = parseOriginalImages('{"__proto__":"nginx","containers/a":"redis"}');
 
     assert.equal(read.get('containers/a'), 'redis');

@@ -10,15 +10,15 @@ describe('escapePointer', () => {
     ['~/', '~0~1'],
     ['plain', 'plain'],
   ] as const;
-  for (const [part, expected] of cases) {
-    it(`writes ${part} as ${expected}`, () => {
-      assert.equal(escapePointer(part), expected);
+  for (const [segment, expected] of cases) {
+    it(`escapes ${segment} as ${expected}`, () => {
+      assert.equal(escapePointer(segment), expected);
     });
   }
 });
 
 describe('encodePatch', () => {
-  it('is base64 of the operations', () => {
+  it('encodes the operations as base64', () => {
     const patch = encodePatch([{ op: 'add', path: '/metadata', value: { a: 'b' } }]);
 
     // printf '%s' '[{"op":"add","path":"/metadata","value":{"a":"b"}}]' | base64 -w0
@@ -27,12 +27,12 @@ describe('encodePatch', () => {
 
   const texts = {
     'letters beyond ASCII': 'Grüße, 世界',
-    'characters of two halves': '🚢',
+    'surrogate pairs': '🚢',
     'a lone surrogate': '\ud83d',
     'control characters': 'a\u0000b\u001bc\u007f\u2028',
   };
   for (const [name, value] of Object.entries(texts)) {
-    it(`loses nothing of ${name}, and is ASCII inside`, () => {
+    it(`encodes ${name} as ASCII without loss`, () => {
       const json = Buffer.from(encodePatch([{ op: 'test', path: '/x', value }]), 'base64');
       const decoded: unknown = JSON.parse(json.toString('latin1'));
 

@@ -14,14 +14,14 @@ function override(
 }
 
 describe('overridePolicy', () => {
-  it('leaves the policy as it is where a namespace says nothing', () => {
+  it('keeps the policy of a namespace without override annotations', () => {
     assert.deepEqual(override({ team: 'a' }), {
       policy: policy({ overriddenBy: {} }),
       warnings: [],
     });
   });
 
-  it('lets a namespace decide what it may', () => {
+  it('applies the annotations that NAMESPACE_OVERRIDES lists', () => {
     const { policy: own, warnings } = override({
       'image-cloner/on-error': 'admit',
       'image-cloner/on-deadline': 'admit',
@@ -41,7 +41,7 @@ describe('overridePolicy', () => {
     assert.deepEqual(warnings, []);
   });
 
-  it('does not let it decide what it may not, and says so', () => {
+  it('ignores an annotation that NAMESPACE_OVERRIDES does not list, with a warning', () => {
     const { policy: own, warnings } = override({ 'image-cloner/on-error': 'admit' }, [
       'ON_DEADLINE',
     ]);
@@ -53,7 +53,7 @@ describe('overridePolicy', () => {
   });
 
   for (const value of ['', 'Admit', 'retry', 'admit ', 'admit\nx', 'constructor']) {
-    it(`does not take ${JSON.stringify(value)} for an answer`, () => {
+    it(`ignores the invalid on-error value ${JSON.stringify(value)}`, () => {
       const { policy: own, warnings } = override({ 'image-cloner/on-error': value });
 
       assert.equal(own.onError, 'deny');
@@ -63,7 +63,7 @@ describe('overridePolicy', () => {
     });
   }
 
-  it('knows no way around SOURCE_REGISTRIES', () => {
+  it('does not override SOURCE_REGISTRIES', () => {
     const annotations = new Map([['image-cloner/source-registries', 'evil.test']]);
     const strict = policy({ sourceRegistries: ['docker.io'] });
 

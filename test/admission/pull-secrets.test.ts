@@ -20,8 +20,8 @@ function cluster(
   hasBackup: boolean | undefined = true,
 ): WorkloadSecrets {
   return {
-    keyring: () => assert.fail('no image is opened here'),
-    forget: () => assert.fail('nothing is forgotten here'),
+    keyring: () => assert.fail('the keyring is not used'),
+    forget: () => assert.fail('the cache is not cleared'),
     serviceAccountSecrets: async (namespace, name) => {
       assert.equal(namespace, 'shop');
       return accounts[name];
@@ -42,7 +42,7 @@ async function appended(
 }
 
 describe('completePullSecrets', () => {
-  it('appends the ServiceAccount’s with ours where the template names none', async () => {
+  it('appends the pull secrets of the ServiceAccount if the template names none', async () => {
     const secrets = cluster({ default: ['of-default'], robot: ['one', 'two'] });
 
     assert.deepEqual(await appended(plan({}), secrets), {
@@ -55,23 +55,23 @@ describe('completePullSecrets', () => {
     assert.deepEqual((await appended(plan(old), secrets)).names, ['one', 'two', 'backup']);
   });
 
-  it('leaves the ServiceAccount’s out where the template names some itself', async () => {
+  it('appends only the backup pull secret if the template names pull secrets', async () => {
     const named = plan({ imagePullSecrets: [{ name: 'mine' }] });
 
     assert.deepEqual((await appended(named, cluster({}))).names, ['backup']);
   });
 
-  it('leaves them out for pods, which have them already', async () => {
+  it('appends only the backup pull secret to a Pod', async () => {
     assert.deepEqual((await appended(plan({}, '/Pod'), cluster({}))).names, ['backup']);
   });
 
-  it('names ours once where the ServiceAccount has it', async () => {
+  it('appends the backup pull secret once if the ServiceAccount has it', async () => {
     const secrets = cluster({ default: ['backup', 'other'] });
 
     assert.deepEqual((await appended(plan({}), secrets)).names, ['other', 'backup']);
   });
 
-  it('says so where the ServiceAccount’s are unknown, or ours is missing', async () => {
+  it('warns if the ServiceAccount cannot be read or the backup pull secret is missing', async () => {
     assert.deepEqual(await appended(plan({}), cluster({}, false)), {
       names: ['backup'],
       warnings: [
@@ -81,15 +81,15 @@ describe('completePullSecrets', () => {
     });
   });
 
-  it('claims nothing where the cluster does not tell', async () => {
+  it('does not warn if the cluster does not say whether the pull secret exists', async () => {
     const { warnings } = await appended(plan({}), cluster({ default: [] }, undefined));
 
     assert.deepEqual(warnings, []);
   });
 });
 
-describe('planReview of a template whose ServiceAccount’s secrets were appended', () => {
-  it('appends them again when the same manifest is applied again', () => {
+describe('planReview of appended pull secrets', () => {
+  it('appends the pull secrets of the stored object when the same manifest is applied again', () => {
     const spec = { containers: [{ name: 'web', image: 'nginx:1.27' }] };
     const stored = {
       containers: [{ name: 'web', image: 'acme/nginx:1.27' }],

@@ -72,7 +72,7 @@ const expectations: Readonly<Record<string, Expectation>> = {
     planned: webPlanned,
     patch: [...webSwaps, ...record(webOriginals)],
   },
-  // Server-side apply leaves no annotation of its own, so that there is none to add to.
+  // Server-side apply writes no annotation, so the patch adds the map.
   'deployment-server-side-apply': {
     planned: webPlanned,
     patch: [
@@ -84,7 +84,7 @@ const expectations: Readonly<Record<string, Expectation>> = {
       },
     ],
   },
-  // The annotation is there already, and says the same.
+  // The annotation already has this value.
   'deployment-reapply': {
     planned: [],
     reused: [
@@ -262,7 +262,7 @@ const expectations: Readonly<Record<string, Expectation>> = {
       ),
     ],
   },
-  // The API server would drop an annotation here.
+  // The API server discards an annotation in a patch of this subresource.
   'pod-ephemeralcontainers': {
     planned: [
       [
@@ -364,7 +364,7 @@ function decode(patch: string | undefined): unknown {
   return patch === undefined ? undefined : JSON.parse(atob(patch));
 }
 
-/** What a JSON pointer without escapes leads to. */
+/** The value at a JSON pointer without escapes. */
 function valueAt(node: unknown, pointer: string): unknown {
   return pointer
     .split('/')

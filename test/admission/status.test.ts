@@ -6,7 +6,7 @@ import {
   type ImageProblem,
   toDenial,
   toFailure,
-  toPending,
+  toProblems,
   toRetry,
   toWarning,
 } from '../../lib/admission/status.ts';
@@ -136,19 +136,22 @@ describe('toFailure', () => {
   });
 });
 
-describe('toPending', () => {
+describe('toProblems', () => {
   it('names the image as written while it is copied or queued', () => {
     const places = [place('container "a"', 'docker.io/nginx:1'), place('container "b"', 'nginx:1')];
     const waiting = { status: 'pending', stage: 'waiting', retryAfterSeconds: 3 } as const;
 
-    assert.deepEqual(toPending(places, undefined).map(formatProblem), [
+    assert.deepEqual(toProblems(places, undefined).map(formatProblem), [
       'container "a": still copying docker.io/nginx:1',
       'container "b": still copying nginx:1',
     ]);
-    assert.deepEqual(toPending(places, { ...waiting, detail: 'next in line' }).map(formatProblem), [
-      'container "a": docker.io/nginx:1 waits to be copied: next in line',
-      'container "b": nginx:1 waits to be copied: next in line',
-    ]);
+    assert.deepEqual(
+      toProblems(places, { ...waiting, detail: 'next in line' }).map(formatProblem),
+      [
+        'container "a": docker.io/nginx:1 waits to be copied: next in line',
+        'container "b": nginx:1 waits to be copied: next in line',
+      ],
+    );
   });
 });
 

@@ -29,7 +29,7 @@ const pod = {
   },
 };
 
-/** Kind → the object around the pod, and where the pod's spec is then. */
+/** Kind → the object that contains the pod, and the path of the pod spec in it. */
 const kinds: readonly (readonly [kind: string, object: unknown, podSpec: string])[] = [
   ['/Pod', pod, '/spec'],
   ['apps/Deployment', { spec: { template: pod } }, '/spec/template/spec'],
@@ -83,7 +83,7 @@ describe('parseWorkload', () => {
     });
   }
 
-  it('tells containers without names apart by their positions', () => {
+  it('identifies containers without a name by their position', () => {
     const spec = {
       containers: [{ image: 'a' }, { name: '', image: 'b' }, { name: null, image: 'c' }],
     };
@@ -103,7 +103,7 @@ describe('parseWorkload', () => {
     );
   });
 
-  it('skips what names no image', () => {
+  it('skips containers without an image', () => {
     const spec = {
       containers: [{ name: 'a' }, { name: 'b', image: '' }, { name: 'c', image: null }],
     };
@@ -111,7 +111,7 @@ describe('parseWorkload', () => {
     assert.deepEqual(read({ kind: '/Pod', object: { spec } }).places, []);
   });
 
-  it('knows what nobody pulls', () => {
+  it('marks images with pull policy Never', () => {
     const spec = {
       containers: [
         { name: 'a', image: 'x', imagePullPolicy: 'Never' },
@@ -145,7 +145,7 @@ describe('parseWorkload', () => {
     ],
   ];
   for (const [name, ownerReferences, expected] of controllers) {
-    it(`reads the controller: ${name}`, () => {
+    it(`reads the controller from ownerReferences: ${name}`, () => {
       assert.deepEqual(read({ object: { metadata: { ownerReferences } } }).controller, expected);
     });
   }
@@ -158,7 +158,7 @@ describe('parseWorkload', () => {
     ['annotations', { metadata: { annotations: {} } }],
   ] as const;
   for (const [expected, object] of parents) {
-    it(`finds ${expected} to be the innermost around the annotations of ${JSON.stringify(object)}`, () => {
+    it(`reports ${expected} as the annotation parent of ${JSON.stringify(object)}`, () => {
       assert.equal(read({ object }).annotationParent, expected);
     });
   }
@@ -188,7 +188,7 @@ describe('parseWorkload', () => {
     { spec: { template: { spec: null } } },
   ];
   for (const object of empty) {
-    it(`finds nothing in ${JSON.stringify(object)}`, () => {
+    it(`finds no image in ${JSON.stringify(object)}`, () => {
       assert.deepEqual(read({ object }).places, []);
     });
   }
@@ -236,7 +236,7 @@ describe('parseWorkload', () => {
     ],
   ];
   for (const [object, problem] of malformed) {
-    it(`refuses ${JSON.stringify(object)} and says where it is wrong`, () => {
+    it(`rejects ${JSON.stringify(object)} and names the invalid field`, () => {
       assert.throws(() => read({ object }), {
         name: 'CloneError',
         code: 'INVALID_REVIEW',
@@ -245,7 +245,7 @@ describe('parseWorkload', () => {
     });
   }
 
-  it('keeps of labels and annotations what says something to us', () => {
+  it('keeps only the labels and annotations that image-cloner reads', () => {
     const ours = {
       'image-cloner': 'a',
       'image-cloner/backfill': 'b',
@@ -267,7 +267,7 @@ describe('parseWorkload', () => {
     }
   });
 
-  it('passes over __proto__ as over any key that is not ours, and pollutes nothing', () => {
+  it('ignores a label named __proto__ without prototype pollution', () => {
     const object: unknown = JSON.parse(
       '{"__proto__":{"spec":{}},"metadata":{"labels":{"__proto__":"x","image-cloner":"b"}},"spec":{"__proto__":{"template":{"spec":{"containers":[{"name":"evil","image":"evil"}]}}}}}',
     );
@@ -279,7 +279,7 @@ describe('parseWorkload', () => {
     assert.equal(Reflect.get({}, 'spec'), undefined);
   });
 
-  it('shows a hostile name cut, quoted and escaped', () => {
+  it('shortens, quotes and escapes a hostile container name', () => {
     const name = `\u0000\ud800"\n${'x'.repeat(1_000)}`;
 
     const [first] = read({ object: deployment({ [name]: 'nginx' }) }).places;
@@ -308,7 +308,7 @@ describe('isWorkload', () => {
     ['__proto__/constructor', '', false],
   ];
   for (const [name, subResource, expected] of cases) {
-    it(`is ${expected} for ${name}${subResource && `/${subResource}`}`, () => {
+    it(`is ${expected} for the kind ${name}${subResource && `/${subResource}`}`, () => {
       const [group = '', kind = ''] = name.split('/');
 
       assert.equal(isWorkload({ kind: { group, kind }, subResource }), expected);
@@ -317,7 +317,7 @@ describe('isWorkload', () => {
 });
 
 describe('isEphemeral', () => {
-  it('is that one subresource of pods', () => {
+  it('accepts pods/ephemeralcontainers only', () => {
     const kind = { group: '', kind: 'Pod' };
 
     assert.equal(isEphemeral({ kind, subResource: 'ephemeralcontainers' }), true);

@@ -86,7 +86,7 @@ describe('a backup registry with a CA of its own', () => {
 
     assert.match(
       await apply('2'),
-      /^container "web": the backup registry \S+ cannot be reached for \S+: looking it up: its certificate is not trusted \(REGISTRY_CA_FILE\)$/,
+      /^container "web": \S+: the backup registry \S+ cannot be reached for \S+: looking it up: its certificate is not trusted \(REGISTRY_CA_FILE\)$/,
     );
   });
 

@@ -20,7 +20,7 @@ export interface ReviewOptions {
   readonly subResource?: string;
 }
 
-/** The body of a call by the API server. */
+/** The body of an admission request. */
 export function review({
   uid: id = uid,
   kind = 'apps/Deployment',
@@ -54,7 +54,7 @@ export function review({
   };
 }
 
-/** What every test starts from: backups on Docker Hub for the user `acme`. */
+/** The default policy of tests: backups on Docker Hub for the user `acme`. */
 export function policy(change: Partial<ReviewPolicy> = {}): ReviewPolicy {
   return {
     backup: { domain: 'docker.io', namespace: 'acme', naming: 'flat' },
@@ -73,11 +73,11 @@ export interface DeploymentOptions {
   readonly labels?: Readonly<Record<string, string>>;
   readonly templateLabels?: Readonly<Record<string, string>>;
   readonly ownerReferences?: readonly unknown[];
-  /** Besides the containers. */
+  /** Further fields of the pod spec. */
   readonly pod?: Readonly<Record<string, unknown>>;
 }
 
-/** A Deployment with these images, by the names of their containers. */
+/** A Deployment with one container per entry: name → image. */
 export function deployment(
   images: Readonly<Record<string, string>>,
   { annotations, labels, templateLabels, ownerReferences, pod = {} }: DeploymentOptions = {},
@@ -103,7 +103,7 @@ export function deployment(
   };
 }
 
-/** The operations of an answer, `undefined` where it has none; patch and patchType come together or not at all. */
+/** The patch operations of a response, or `undefined`. Asserts that patch and patchType are both present or both absent. */
 export function patchOf({ response }: AdmissionReview): unknown {
   assert.equal(response.patch === undefined, response.patchType === undefined);
   if (response.patch === undefined) return undefined;
@@ -113,7 +113,7 @@ export function patchOf({ response }: AdmissionReview): unknown {
   return operations;
 }
 
-/** The guarded replacement of one string. */
+/** The operations that replace one string after a test of its old value. */
 export function replaced(path: string, from: string, to: string): readonly unknown[] {
   return [
     { op: 'test', path, value: from },
@@ -121,5 +121,5 @@ export function replaced(path: string, from: string, to: string): readonly unkno
   ];
 }
 
-/** Where the first container of a Deployment names its image. */
+/** The JSON pointer of the first image of a Deployment. */
 export const firstImage = '/spec/template/spec/containers/0/image';
