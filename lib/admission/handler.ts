@@ -97,14 +97,16 @@ async function ensureBackups(
   options: ReviewOptions,
   { ensureBackup, logger }: ReviewHandlerDeps,
 ): Promise<CloneOutcomes> {
-  if (!needsBackups(plan)) return new Map();
-  const { pod, request } = plan;
+  const { images, pod, request } = plan;
+  if (images.length === 0 || namesForbiddenRegistry(plan) || isDryRunWithoutPatch(plan)) {
+    return new Map();
+  }
   const { uid, dryRun, namespace, username } = request;
   const { answerWaitMs, ...deadline } = toDeadline(plan, options);
   const common = { pod, namespace, dryRun, uid, isInteractive: isInteractive(username) };
   const outcomes = new Map<string, CloneOutcome>();
   const all = Promise.all(
-    plan.images.map(async ({ key, source, backup }) => {
+    images.map(async ({ key, source, backup }) => {
       outcomes.set(key, await ensureBackup({ source, backup, ...common, ...deadline }));
     }),
   );
@@ -119,10 +121,14 @@ async function ensureBackups(
   return new Map(outcomes);
 }
 
-/** A dry run of a clone-only object needs no registry; every other dry run reads the registries and writes nothing. */
-function needsBackups({ images, refusals, isCloneOnly, request }: ReviewPlan): boolean {
-  const isForbidden = refusals.some(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
-  return images.length > 0 && !isForbidden && !(isCloneOnly && request.dryRun);
+/** A forbidden registry denies the whole object, so nothing is copied for it. */
+function namesForbiddenRegistry({ refusals }: ReviewPlan): boolean {
+  return refusals.some(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
+}
+
+/** `ensureBackup` reads the registries in a dry run and writes nothing. Without a patch to predict it need not read either. */
+function isDryRunWithoutPatch({ isCloneOnly, request }: ReviewPlan): boolean {
+  return isCloneOnly && request.dryRun;
 }
 
 /** GitOps tools, operators and parts of the cluster repeat a write until it succeeds. `system:admin` can be a person. */

@@ -41,7 +41,7 @@ const statusCodes = {
   INTERRUPTED: 403,
 } as const satisfies Record<CloneErrorCode, number>;
 
-/** The API server truncates longer warnings. */
+/** The limit that Kubernetes recommends for one warning. */
 const maxWarningLength = 120;
 /** Of the reason in such a warning; the image and the place follow it. */
 const minReasonLength = 40;
@@ -58,20 +58,29 @@ export function toFailure(
   return bySpelling(places).map((spelled) => ({ ...spelled, reason: error.message, error }));
 }
 
-/** The problems of an image without a backup. If there is no outcome, the copy has not reported its progress yet. */
+/** The problems of an image that has no backup, or not yet. */
 export function toProblems(
   places: readonly ImagePlace[],
   outcome: CloneOutcome | undefined,
 ): readonly ImageProblem[] {
   if (outcome?.status === 'ready') return [];
   if (outcome?.status === 'failed') return toFailure(places, outcome.error);
-  const detail = outcome === undefined ? '' : `: ${outcome.detail}`;
-  return bySpelling(places).map((spelled) => ({
-    ...spelled,
+  return toStillCopying(places, outcome);
+}
+
+/** Without an outcome, the copy has not reported its progress yet. */
+function toStillCopying(
+  places: readonly ImagePlace[],
+  outcome: Extract<CloneOutcome, { status: 'pending' }> | undefined,
+): readonly ImageProblem[] {
+  const progress = outcome === undefined ? '' : `: ${outcome.detail}`;
+  return bySpelling(places).map(({ places, image }) => ({
+    places,
+    image,
     reason:
       outcome?.stage === 'waiting'
-        ? `${spelled.image} waits to be copied${detail}`
-        : `still copying ${spelled.image}${detail}`,
+        ? `${image} waits to be copied${progress}`
+        : `still copying ${image}${progress}`,
     retryAfterSeconds: outcome?.retryAfterSeconds ?? 1,
   }));
 }

@@ -33,11 +33,11 @@ function reused({ reused }: ReviewPlan): readonly unknown[] {
   return reused.map(({ place, image, original }) => [place.id, image, original]);
 }
 
-function assertNothing(found: ReviewPlan): void {
-  assert.deepEqual(copies(found), []);
-  assert.deepEqual(found.reused, []);
-  assert.deepEqual(found.refusals, []);
-  assert.deepEqual(found.warnings, []);
+function assertNothing(planned: ReviewPlan): void {
+  assert.deepEqual(copies(planned), []);
+  assert.deepEqual(planned.reused, []);
+  assert.deepEqual(planned.refusals, []);
+  assert.deepEqual(planned.warnings, []);
 }
 
 /** The annotation that contains the original of `containers/web`. */
@@ -100,13 +100,13 @@ describe('planReview of a CREATE', () => {
   });
 
   it('refuses an invalid image name and copies the other images', () => {
-    const found = plan({ object: deployment({ web: 'Nginx', log: 'fluent' }) });
+    const planned = plan({ object: deployment({ web: 'Nginx', log: 'fluent' }) });
 
     assert.deepEqual(
-      found.refusals.map(({ place, error }) => [place.id, error.code]),
+      planned.refusals.map(({ place, error }) => [place.id, error.code]),
       [['containers/web', 'INVALID_REFERENCE']],
     );
-    assert.deepEqual(copies(found), [['fluent', 'acme/fluent:latest', ['containers/log']]]);
+    assert.deepEqual(copies(planned), [['fluent', 'acme/fluent:latest', ['containers/log']]]);
   });
 
   it('reviews an unchanged image when imagePullPolicy Never is removed', () => {
@@ -127,10 +127,10 @@ describe('planReview of a CREATE', () => {
   it('refuses registries that SOURCE_REGISTRIES does not list and names the variable', () => {
     const object = deployment({ a: 'nginx:1', b: 'quay.io/x/y:1', c: 'docker.io.evil/x:1' });
 
-    const found = plan({ object }, { sourceRegistries: ['docker.io'] });
+    const planned = plan({ object }, { sourceRegistries: ['docker.io'] });
 
     assert.deepEqual(
-      found.refusals.map(({ error }) => [error.code, error.message]),
+      planned.refusals.map(({ error }) => [error.code, error.message]),
       [
         [
           'REGISTRY_NOT_ALLOWED',
@@ -142,28 +142,30 @@ describe('planReview of a CREATE', () => {
         ],
       ],
     );
-    assert.deepEqual(copies(found), [['nginx:1', 'acme/nginx:1', ['containers/a']]]);
+    assert.deepEqual(copies(planned), [['nginx:1', 'acme/nginx:1', ['containers/a']]]);
   });
 
   it('ignores images that IGNORE_IMAGES matches, with a warning', () => {
     const ignoreImages = [parseImagePattern('quay.io/**')];
     const object = deployment({ web: 'quay.io/x/y:1' });
 
-    const found = plan({ object }, { ignoreImages, sourceRegistries: ['docker.io'] });
+    const planned = plan({ object }, { ignoreImages, sourceRegistries: ['docker.io'] });
 
-    assert.deepEqual(found.warnings, ['container "web": left alone, IGNORE_IMAGES has quay.io/**']);
-    assertNothing({ ...found, warnings: [] });
+    assert.deepEqual(planned.warnings, [
+      'container "web": left alone, IGNORE_IMAGES has quay.io/**',
+    ]);
+    assertNothing({ ...planned, warnings: [] });
   });
 
   it('ignores images with imagePullPolicy Never, with a warning', () => {
     const spec = { containers: [{ name: 'web', image: 'nginx', imagePullPolicy: 'Never' }] };
 
-    const found = plan({ kind: '/Pod', object: { spec } });
+    const planned = plan({ kind: '/Pod', object: { spec } });
 
-    assert.deepEqual(found.warnings, [
+    assert.deepEqual(planned.warnings, [
       'container "web": imagePullPolicy Never, so its image is left alone',
     ]);
-    assertNothing({ ...found, warnings: [] });
+    assertNothing({ ...planned, warnings: [] });
   });
 
   const web = { web: 'nginx:1.27' };
@@ -338,12 +340,12 @@ describe('planReview of an UPDATE', () => {
   it('warns about unchanged images outside the backup and does not copy them', () => {
     const object = deployment({ web: 'nginx:1.27', log: 'fluent' });
 
-    const found = plan({ object, oldObject: object });
+    const planned = plan({ object, oldObject: object });
 
-    assert.deepEqual(found.warnings, [
+    assert.deepEqual(planned.warnings, [
       'container "web" and 1 more: unchanged and outside the backup, "just backfill" moves it',
     ]);
-    assertNothing({ ...found, warnings: [] });
+    assertNothing({ ...planned, warnings: [] });
   });
 
   it('does not refuse an unchanged image that the policy would refuse now', () => {
@@ -355,22 +357,22 @@ describe('planReview of an UPDATE', () => {
   });
 
   it('copies only the images that an UPDATE changes', () => {
-    const found = plan({
+    const planned = plan({
       object: deployment({ web: 'nginx:1.28', log: 'fluent' }),
       oldObject: deployment({ web: 'nginx:1.27', log: 'fluent' }),
     });
 
-    assert.deepEqual(copies(found), [['nginx:1.28', 'acme/nginx:1.28', ['containers/web']]]);
+    assert.deepEqual(copies(planned), [['nginx:1.28', 'acme/nginx:1.28', ['containers/web']]]);
   });
 
   it('copies the image of a new container at any position in the list', () => {
-    const found = plan({
+    const planned = plan({
       object: deployment({ init: 'busybox', web: 'acme/nginx:1.27' }, recorded('nginx:1.27')),
       oldObject: deployment({ web: 'acme/nginx:1.27' }, recorded('nginx:1.27')),
     });
 
-    assert.deepEqual(copies(found), [['busybox', 'acme/busybox:latest', ['containers/init']]]);
-    assert.deepEqual([...found.recordedOriginals], [['containers/web', 'nginx:1.27']]);
+    assert.deepEqual(copies(planned), [['busybox', 'acme/busybox:latest', ['containers/init']]]);
+    assert.deepEqual([...planned.recordedOriginals], [['containers/web', 'nginx:1.27']]);
   });
 
   const sameWrites: readonly (readonly [
@@ -421,10 +423,10 @@ describe('planReview of an UPDATE', () => {
     it(`reuses the copy of the old object for ${name}`, () => {
       const oldObject = deployment({ web: then }, record === undefined ? {} : recorded(record));
 
-      const found = plan({ object: deployment({ web: now }), oldObject });
+      const planned = plan({ object: deployment({ web: now }), oldObject });
 
-      assert.deepEqual(reused(found), [['containers/web', ...expected]]);
-      assertNothing({ ...found, reused: [] });
+      assert.deepEqual(reused(planned), [['containers/web', ...expected]]);
+      assertNothing({ ...planned, reused: [] });
     });
   }
 
@@ -447,15 +449,15 @@ describe('planReview of an UPDATE', () => {
     it(`copies again and reuses nothing for ${name}`, () => {
       const oldObject = deployment({ web: then }, record === undefined ? {} : recorded(record));
 
-      const found = plan({ object: deployment({ web: now }), oldObject });
+      const planned = plan({ object: deployment({ web: now }), oldObject });
 
-      assert.deepEqual(found.reused, []);
-      assert.equal(found.images.length, 1);
+      assert.deepEqual(planned.reused, []);
+      assert.equal(planned.images.length, 1);
     });
   }
 
   it('reuses the copy of the old object although the policy forbids or ignores the image now', () => {
-    const found = plan(
+    const planned = plan(
       {
         object: deployment({ web: 'nginx:1.27' }),
         oldObject: deployment({ web: 'acme/nginx:1.27' }, recorded('nginx:1.27')),
@@ -463,12 +465,12 @@ describe('planReview of an UPDATE', () => {
       { sourceRegistries: ['quay.io'], ignoreImages: [parseImagePattern('**')] },
     );
 
-    assert.deepEqual(reused(found), [['containers/web', 'acme/nginx:1.27', 'nginx:1.27']]);
-    assertNothing({ ...found, reused: [] });
+    assert.deepEqual(reused(planned), [['containers/web', 'acme/nginx:1.27', 'nginx:1.27']]);
+    assertNothing({ ...planned, reused: [] });
   });
 
   it('reuses the copy of a container that Knative has named since', () => {
-    const found = plan({
+    const planned = plan({
       kind: 'serving.knative.dev/Service',
       object: service({ image: 'nginx:1.27' }),
       oldObject: service(
@@ -477,8 +479,8 @@ describe('planReview of an UPDATE', () => {
       ),
     });
 
-    assert.deepEqual(reused(found), [['containers[0]', 'acme/nginx:1.27', 'nginx:1.27']]);
-    assertNothing({ ...found, reused: [] });
+    assert.deepEqual(reused(planned), [['containers[0]', 'acme/nginx:1.27', 'nginx:1.27']]);
+    assertNothing({ ...planned, reused: [] });
   });
 
   it('takes the original of an unchanged copy from the annotation of the old object', () => {
@@ -499,13 +501,13 @@ describe('planReview of an UPDATE', () => {
   const backfill = { annotations: { 'image-cloner/backfill': '2026-11-24' } };
 
   it('copies unchanged images when the backfill annotation changes', () => {
-    const found = plan({
+    const planned = plan({
       object: deployment({ web: 'nginx:1.27', log: 'acme/fluent:1' }, backfill),
       oldObject: deployment({ web: 'nginx:1.27', log: 'acme/fluent:1' }),
     });
 
-    assert.deepEqual(copies(found), [['nginx:1.27', 'acme/nginx:1.27', ['containers/web']]]);
-    assert.deepEqual(found.warnings, []);
+    assert.deepEqual(copies(planned), [['nginx:1.27', 'acme/nginx:1.27', ['containers/web']]]);
+    assert.deepEqual(planned.warnings, []);
   });
 
   it('copies no unchanged image when the backfill annotation stays', () => {
@@ -515,26 +517,26 @@ describe('planReview of an UPDATE', () => {
   });
 
   it('reuses the copy when kubectl replace removes the backfill annotation', () => {
-    const found = plan({
+    const planned = plan({
       object: deployment({ web: 'nginx:1.27' }),
       oldObject: deployment({ web: 'acme/nginx:1.27' }, backfill),
     });
 
-    assert.deepEqual(reused(found), [['containers/web', 'acme/nginx:1.27', 'nginx:1.27']]);
+    assert.deepEqual(reused(planned), [['containers/web', 'acme/nginx:1.27', 'nginx:1.27']]);
   });
 
   it('copies new ephemeral containers only, and patches images only', () => {
-    const found = plan({
+    const planned = plan({
       kind: '/Pod',
       subResource: 'ephemeralcontainers',
       object: debugged([{ name: 'debug', image: 'busybox' }]),
       oldObject: debugged([]),
     });
 
-    assert.deepEqual(copies(found), [
+    assert.deepEqual(copies(planned), [
       ['busybox', 'acme/busybox:latest', ['ephemeralContainers/debug']],
     ]);
-    assert.equal(found.imagesOnly, true);
+    assert.equal(planned.imagesOnly, true);
   });
 });
 
@@ -574,12 +576,12 @@ describe('planReview of an object with a controller', () => {
   for (const [kind, owner, cloneOnlyOwners, isCloneOnly] of cases) {
     const what = isCloneOnly ? 'does not patch' : 'patches';
     it(`${what} a ${kind} owned by ${owner} with CLONE_ONLY_OWNERS=${cloneOnlyOwners.join(',')}`, () => {
-      const found = planOwned(kind, owner, { cloneOnlyOwners });
+      const planned = planOwned(kind, owner, { cloneOnlyOwners });
 
-      assert.equal(found.isCloneOnly, isCloneOnly);
-      assert.equal(found.images.length, 1);
+      assert.equal(planned.isCloneOnly, isCloneOnly);
+      assert.equal(planned.images.length, 1);
       assert.deepEqual(
-        found.warnings,
+        planned.warnings,
         isCloneOnly
           ? [
               `images are copied, but this object is left as it is: ${owner.split('/')[1] ?? ''} controls it`,
@@ -648,14 +650,14 @@ describe('planReview of many or long pull secret names', () => {
     const names = Array.from({ length: 1_000 }, (_, n) => (n === 0 ? 'x'.repeat(254) : `s${n}`));
     const { pod } = secrets(names);
 
-    const found = plan({
+    const planned = plan({
       object: deployment({ web: 'nginx' }, { pod: { ...pod, serviceAccountName: 'web' } }),
     });
     const long = plan({
       object: deployment({ web: 'nginx' }, { pod: { serviceAccountName: 'x'.repeat(254) } }),
     });
 
-    assert.deepEqual(found.pod, {
+    assert.deepEqual(planned.pod, {
       namespace: 'default',
       names: names.slice(1, 101),
       serviceAccount: 'web',

@@ -51,9 +51,9 @@ const kinds: readonly (readonly [kind: string, object: unknown, podSpec: string]
 describe('parseWorkload', () => {
   for (const [kind, object, podSpec] of kinds) {
     it(`finds every image of a ${kind}`, () => {
-      const { places, podSpec: found, templateLabels } = read({ kind, object });
+      const { places, podSpec: actual, templateLabels } = read({ kind, object });
 
-      assert.equal(found, podSpec);
+      assert.equal(actual, podSpec);
       assert.deepEqual([...templateLabels], [['image-cloner', 'enabled']]);
       assert.deepEqual(
         places.map(({ pointer, label, id, image }) => [pointer, label, id, image]),
@@ -262,8 +262,8 @@ describe('parseWorkload', () => {
       },
     });
 
-    for (const found of [labels, annotations, templateLabels]) {
-      assert.deepEqual(Object.fromEntries(found), ours);
+    for (const actual of [labels, annotations, templateLabels]) {
+      assert.deepEqual(Object.fromEntries(actual), ours);
     }
   });
 
