@@ -1,10 +1,10 @@
 import { ConfigError } from '../../lib/errors.ts';
+import { walk } from '../../lib/fleet/apply-to-each.ts';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
 import { createBackfill } from '../../lib/fleet/backfill.ts';
-import { findOptedIn } from '../../lib/fleet/find-subjects.ts';
-import { createThroughputFloor } from '../../lib/fleet/pace.ts';
-import { formatSubject } from '../../lib/fleet/subject.ts';
-import { walk } from '../../lib/fleet/walk.ts';
+import { findOptedIn } from '../../lib/fleet/list-workloads.ts';
+import { createThroughputFloor } from '../../lib/fleet/rate-limiter.ts';
+import { formatSubject } from '../../lib/fleet/stored-workload.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 import { toExcludedNamespaces } from '../../lib/install/webhook-configuration.ts';
 import { createDisplay } from '../shared/display.ts';

@@ -3,8 +3,8 @@ import { ConfigError } from '../errors.ts';
 import type { Naming } from '../image/backup-name.ts';
 import type { ImagePattern } from '../image/pattern.ts';
 import type { BackupRegistry } from './backup-registry.ts';
-import { findMisspelt } from './misspelt.ts';
-import { findTlsProblems, type TlsSettings } from './tls.ts';
+import { findTlsProblems, type TlsSettings } from './conflicts.ts';
+import { findMisspelt } from './unknown-variables.ts';
 import {
   clusterId,
   dockerHost,

@@ -7,7 +7,7 @@ import { type ImagePlace, parseWorkload, type Workload } from '../admission/work
 import { CloneError } from '../errors.ts';
 import { isBackup } from '../image/backup-name.ts';
 import type { Subject } from '../ports/index.ts';
-import { toUpdateReview, withAnnotation } from './subject.ts';
+import { toUpdateReview, withAnnotation } from './stored-workload.ts';
 
 /** What a backfill would find at one place of an object. */
 export type Finding = {

@@ -1,5 +1,5 @@
 import type { Subject, WorkloadStore } from '../ports/index.ts';
-import { type Rollout, readRollout } from './rollout.ts';
+import { type Rollout, readRollout } from './rollout-status.ts';
 
 export interface AwaitRolloutDeps {
   readonly store: Pick<WorkloadStore, 'read'>;

@@ -4,13 +4,13 @@ import type { ReviewPolicy } from '../admission/policy.ts';
 import type { EnsureUntilDone } from '../cloner/ensure-until-done.ts';
 import { canonicalReference, formatReference } from '../image/reference.ts';
 import type { CloneOutcome, Subject, WorkloadStore } from '../ports/index.ts';
+import type { StepEnd } from './apply-to-each.ts';
 import { type Assessment, assess, isOpen } from './assess.ts';
 import { ensureAll } from './ensure-all.ts';
 import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
 import { withOriginals } from './originals.ts';
-import type { Pace } from './pace.ts';
+import type { Pace } from './rate-limiter.ts';
 import { type ReportRow, toReportRows } from './report.ts';
-import type { StepEnd } from './walk.ts';
 
 export interface BackfillDeps extends FollowRolloutDeps {
   readonly store: Pick<WorkloadStore, 'read' | 'patch'>;

@@ -1,7 +1,7 @@
 import type { Subject } from '../ports/index.ts';
+import type { StepEnd } from './apply-to-each.ts';
 import type { RolloutEnd } from './await-rollout.ts';
-import { readRollout } from './rollout.ts';
-import type { StepEnd } from './walk.ts';
+import { readRollout } from './rollout-status.ts';
 
 export interface FollowRolloutDeps {
   /** Absent: rollouts are not waited for. */

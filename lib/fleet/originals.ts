@@ -9,7 +9,7 @@ import { type ImagePlace, parseWorkload, type Workload } from '../admission/work
 import { CloneError } from '../errors.ts';
 import { type BackupLocation, isBackup } from '../image/backup-name.ts';
 import type { Subject } from '../ports/index.ts';
-import { replaceAt, toUpdateReview } from './subject.ts';
+import { replaceAt, toUpdateReview } from './stored-workload.ts';
 
 /** One place that holds a copy, and what the person had written there, where that is known. */
 export interface HeldPlace {

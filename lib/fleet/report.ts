@@ -1,7 +1,7 @@
 import type { CloneOutcomes } from '../admission/complete.ts';
 import type { CloneOutcome } from '../ports/index.ts';
 import type { Assessment, Finding } from './assess.ts';
-import { formatSubject } from './subject.ts';
+import { formatSubject } from './stored-workload.ts';
 
 /** One image at one place of one object, and what would become of it. */
 export interface ReportRow {

@@ -4,14 +4,14 @@ import { escapePointer } from '../admission/patch.ts';
 import type { Workload } from '../admission/workload.ts';
 import type { BackupLocation } from '../image/backup-name.ts';
 import type { Subject, WorkloadStore } from '../ports/index.ts';
+import type { StepEnd } from './apply-to-each.ts';
 import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
 import { findManagedFields } from './managed-fields.ts';
 import { toOptOut } from './opt-out.ts';
 import { findHeldPlaces, type HeldPlace, readWorkload } from './originals.ts';
-import type { Pace } from './pace.ts';
+import type { Pace } from './rate-limiter.ts';
 import type { ReportRow } from './report.ts';
-import { formatSubject } from './subject.ts';
-import type { StepEnd } from './walk.ts';
+import { formatSubject } from './stored-workload.ts';
 
 export interface RestoreDeps extends FollowRolloutDeps {
   readonly store: Pick<WorkloadStore, 'read' | 'patch'>;

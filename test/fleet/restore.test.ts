@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { StepEnd } from '../../lib/fleet/apply-to-each.ts';
 import { createRestore, type RestoreDeps } from '../../lib/fleet/restore.ts';
-import type { StepEnd } from '../../lib/fleet/walk.ts';
 import type { Subject } from '../../lib/ports/index.ts';
 import { createFakeStore, type FakeStore, subject } from '../support/fake-store.ts';
 

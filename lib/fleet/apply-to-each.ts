@@ -1,5 +1,5 @@
 import type { Subject } from '../ports/index.ts';
-import { formatSubject } from './subject.ts';
+import { formatSubject } from './stored-workload.ts';
 
 /** What became of one object. */
 export type StepEnd =

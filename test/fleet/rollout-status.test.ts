@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
-import { readRollout } from '../../lib/fleet/rollout.ts';
+import { readRollout } from '../../lib/fleet/rollout-status.ts';
 import type { Subject } from '../../lib/ports/index.ts';
 import { subject } from '../support/fake-store.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { findAll } from '../../lib/fleet/find-subjects.ts';
-import { formatSubject } from '../../lib/fleet/subject.ts';
+import { findAll } from '../../lib/fleet/list-workloads.ts';
+import { formatSubject } from '../../lib/fleet/stored-workload.ts';
 import type { Namespace, Subject } from '../../lib/ports/index.ts';
 import { subject } from '../support/fake-store.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createThroughputFloor } from '../../lib/fleet/pace.ts';
+import { createThroughputFloor } from '../../lib/fleet/rate-limiter.ts';
 
 describe('createThroughputFloor', () => {
   it('lets the first go at once and keeps the others apart, work in between included', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type StepEnd, walk } from '../../lib/fleet/walk.ts';
+import { type StepEnd, walk } from '../../lib/fleet/apply-to-each.ts';
 import { subject } from '../support/fake-store.ts';
 
 const subjects = ['a', 'b', 'c'].map((name) =>
