@@ -2,9 +2,9 @@ import { ConfigError } from '../../lib/errors.ts';
 import { walk } from '../../lib/fleet/apply-to-each.ts';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
 import { createBackfill } from '../../lib/fleet/backfill.ts';
-import { findOptedIn } from '../../lib/fleet/list-workloads.ts';
-import { createThroughputFloor } from '../../lib/fleet/rate-limiter.ts';
-import { formatSubject } from '../../lib/fleet/stored-workload.ts';
+import { listOptedIn } from '../../lib/fleet/list-workloads.ts';
+import { createRateLimiter } from '../../lib/fleet/rate-limiter.ts';
+import { formatWorkload } from '../../lib/fleet/stored-workload.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 import { toExcludedNamespaces } from '../../lib/install/webhook-configuration.ts';
 import { createDisplay } from '../shared/display.ts';
@@ -78,19 +78,18 @@ async function main(): Promise<number> {
     store,
     policy,
     ensure: bench.ensure,
-    pace: createThroughputFloor({ perMinute, now, sleep }),
+    pace: createRateLimiter({ perMinute, now, sleep }),
     ...(rolloutTimeoutMs !== undefined && {
       awaitRollout: createAwaitRollout({ store, now, sleep, timeoutMs: rolloutTimeoutMs }),
     }),
     stamp: () => new Date().toISOString(),
     refresh,
-    tell: (subject, text) =>
-      display.line(`${subject.namespace} ${formatSubject(subject)}: ${text}`),
+    tell: (stored, text) => display.line(`${stored.namespace} ${formatWorkload(stored)}: ${text}`),
   });
-  const subjects = await findOptedIn({ store, workloads, namespaces, excluded, signal });
+  const storedWorkloads = await listOptedIn({ store, workloads, namespaces, excluded, signal });
   if (!flags.apply) {
     await printReport({
-      subjects,
+      storedWorkloads,
       report: backfill.report,
       print: display.line,
       empty:
@@ -99,7 +98,7 @@ async function main(): Promise<number> {
     });
     return 0;
   }
-  const isWell = await walk({ subjects, step: backfill.apply, print: display.line, signal });
+  const isWell = await walk({ storedWorkloads, step: backfill.apply, print: display.line, signal });
   return isWell ? 0 : 1;
 }
 

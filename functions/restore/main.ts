@@ -5,10 +5,10 @@ import { type Config, parseConfig } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { walk } from '../../lib/fleet/apply-to-each.ts';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
-import { findAll } from '../../lib/fleet/list-workloads.ts';
-import { createThroughputFloor } from '../../lib/fleet/rate-limiter.ts';
+import { listAll } from '../../lib/fleet/list-workloads.ts';
+import { createRateLimiter } from '../../lib/fleet/rate-limiter.ts';
 import { createRestore } from '../../lib/fleet/restore.ts';
-import { formatSubject } from '../../lib/fleet/stored-workload.ts';
+import { formatWorkload } from '../../lib/fleet/stored-workload.ts';
 import type { BackupLocation } from '../../lib/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 import { createDisplay } from '../shared/display.ts';
@@ -67,25 +67,26 @@ async function main(): Promise<number> {
     fieldManager,
     arePodsReviewed: workloads.includes('pods'),
     ...(backupPullSecret !== undefined && { backupPullSecret }),
-    pace: createThroughputFloor({ perMinute, now, sleep }),
+    pace: createRateLimiter({ perMinute, now, sleep }),
     ...(rolloutTimeoutMs !== undefined && {
       awaitRollout: createAwaitRollout({ store, now, sleep, timeoutMs: rolloutTimeoutMs }),
     }),
-    tell: (subject, text) =>
-      display.line(`${subject.namespace} ${formatSubject(subject)}: ${text}`),
+    tell: (stored, text) => display.line(`${stored.namespace} ${formatWorkload(stored)}: ${text}`),
   });
-  const subjects = await findAll({ store, workloads, namespaces, signal });
+  const storedWorkloads = await listAll({ store, workloads, namespaces, signal });
   if (!flags.apply) {
     await printReport({
-      subjects,
-      report: (subject) => Promise.resolve(restore.report(subject)),
+      storedWorkloads,
+      report: (stored) => Promise.resolve(restore.report(stored)),
       print: display.line,
       empty: 'no workload holds a copy',
       signal,
     });
     return 0;
   }
-  return (await walk({ subjects, step: restore.apply, print: display.line, signal })) ? 0 : 1;
+  return (await walk({ storedWorkloads, step: restore.apply, print: display.line, signal }))
+    ? 0
+    : 1;
 }
 
 function now(): number {

@@ -1,11 +1,11 @@
 import type { ReportRow } from '../../lib/fleet/report.ts';
-import type { Subject } from '../../lib/ports/index.ts';
+import type { StoredWorkload } from '../../lib/ports/index.ts';
 import { createSemaphore } from '../../lib/util/semaphore.ts';
 import { formatTable } from './table.ts';
 
 export interface PrintReportOptions {
-  readonly subjects: readonly Subject[];
-  readonly report: (subject: Subject, signal: AbortSignal) => Promise<readonly ReportRow[]>;
+  readonly storedWorkloads: readonly StoredWorkload[];
+  readonly report: (stored: StoredWorkload, signal: AbortSignal) => Promise<readonly ReportRow[]>;
   /** Said where there is no row. */
   readonly empty: string;
   readonly print: (line: string) => void;
@@ -17,7 +17,7 @@ const maxObjects = 8;
 
 /** The table: one row for each image of each object. */
 export async function printReport({
-  subjects,
+  storedWorkloads,
   report,
   print,
   empty,
@@ -25,10 +25,10 @@ export async function printReport({
 }: PrintReportOptions): Promise<void> {
   const limit = createSemaphore(maxObjects);
   const rows = await Promise.all(
-    subjects.map((subject) =>
+    storedWorkloads.map((stored) =>
       limit.run(async () => {
         signal.throwIfAborted();
-        return await report(subject, signal);
+        return await report(stored, signal);
       }),
     ),
   );

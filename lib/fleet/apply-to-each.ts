@@ -1,5 +1,5 @@
-import type { Subject } from '../ports/index.ts';
-import { formatSubject } from './stored-workload.ts';
+import type { StoredWorkload } from '../ports/index.ts';
+import { formatWorkload } from './stored-workload.ts';
 
 /** What became of one object. */
 export type StepEnd =
@@ -13,9 +13,9 @@ export type StepEnd =
     };
 
 export interface WalkOptions {
-  readonly subjects: readonly Subject[];
+  readonly storedWorkloads: readonly StoredWorkload[];
   /** Rejects with the signal's reason, or where the API server does not answer. */
-  readonly step: (subject: Subject, signal: AbortSignal) => Promise<StepEnd>;
+  readonly step: (stored: StoredWorkload, signal: AbortSignal) => Promise<StepEnd>;
   readonly print: (line: string) => void;
   /** Ends the walk after, or in the middle of, the object that it is at. */
   readonly signal: AbortSignal;
@@ -25,15 +25,20 @@ export interface WalkOptions {
  * Objects one after the other, each told of as it is done; what fails does not keep the others waiting, and is listed at the end.
  * Resolves with whether all is well.
  */
-export async function walk({ subjects, step, print, signal }: WalkOptions): Promise<boolean> {
+export async function walk({
+  storedWorkloads,
+  step,
+  print,
+  signal,
+}: WalkOptions): Promise<boolean> {
   const counts = new Map<string, number>();
   const failures: string[] = [];
   let seen = 0;
   let endsRun = false;
 
-  async function take(subject: Subject): Promise<StepEnd> {
+  async function take(stored: StoredWorkload): Promise<StepEnd> {
     try {
-      return await step(subject, signal);
+      return await step(stored, signal);
     } catch (error) {
       if (signal.aborted) throw error;
       if (!(error instanceof Error)) throw error;
@@ -41,12 +46,12 @@ export async function walk({ subjects, step, print, signal }: WalkOptions): Prom
     }
   }
 
-  for (const subject of subjects) {
+  for (const stored of storedWorkloads) {
     if (signal.aborted || endsRun) break;
-    const name = `${subject.namespace} ${formatSubject(subject)}`;
+    const name = `${stored.namespace} ${formatWorkload(stored)}`;
     let end: StepEnd;
     try {
-      end = await take(subject);
+      end = await take(stored);
     } catch (error) {
       if (signal.aborted) break;
       throw error;
@@ -64,10 +69,10 @@ export async function walk({ subjects, step, print, signal }: WalkOptions): Prom
     }
   }
 
-  const rest = subjects.length - seen;
+  const rest = storedWorkloads.length - seen;
   const parts = [...counts].map(([what, count]) => `${count} ${what}`);
   print(
-    `${subjects.length} objects: ${[...parts, ...(rest > 0 ? [`${rest} not reached`] : [])].join(', ') || 'nothing to do'}`,
+    `${storedWorkloads.length} objects: ${[...parts, ...(rest > 0 ? [`${rest} not reached`] : [])].join(', ') || 'nothing to do'}`,
   );
   if (failures.length > 0) print('failed:');
   for (const failure of failures) print(`  ${failure}`);

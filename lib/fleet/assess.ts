@@ -6,7 +6,7 @@ import { parseReview } from '../admission/review.ts';
 import { type ImagePlace, parseWorkload, type Workload } from '../admission/workload.ts';
 import { CloneError } from '../errors.ts';
 import { isBackup } from '../image/backup-name.ts';
-import type { Subject } from '../ports/index.ts';
+import type { StoredWorkload } from '../ports/index.ts';
 import { toUpdateReview, withAnnotation } from './stored-workload.ts';
 
 /** What a backfill would find at one place of an object. */
@@ -20,7 +20,7 @@ export type Finding = {
 
 /** What a backfill would do to one object. */
 export interface Assessment {
-  readonly subject: Subject;
+  readonly stored: StoredWorkload;
   readonly findings: readonly Finding[];
   /** Why the object is left as it is, whatever images it names. */
   readonly left?: string;
@@ -31,17 +31,17 @@ export interface Assessment {
  * What the webhook would do if the backfill annotation were written on the object now: the same plan, for the review that the API
  * server would send. Pure. Throws `CloneError` `INVALID_REVIEW` for an object that cannot be read.
  */
-export function assess(subject: Subject, policy: ReviewPolicy, stamp: string): Assessment {
+export function assess(stored: StoredWorkload, policy: ReviewPolicy, stamp: string): Assessment {
   const body = toUpdateReview(
-    subject,
-    withAnnotation(subject.object, backfillAnnotation, stamp),
+    stored,
+    withAnnotation(stored.object, backfillAnnotation, stamp),
     'backfill',
   );
   const plan = planReview(body, policy);
   const workload = plan.workload ?? parseWorkload(parseReview(body), 'object');
-  const left = whyLeft(subject, plan, workload);
+  const left = whyLeft(stored, plan, workload);
   return {
-    subject,
+    stored,
     findings: workload.places.map((place) => toFinding(place, plan, policy)),
     ...(left !== undefined && { left }),
     plan,
@@ -54,7 +54,7 @@ export function isOpen({ findings, left }: Assessment): boolean {
 }
 
 function whyLeft(
-  { kind, namespace }: Subject,
+  { kind, namespace }: StoredWorkload,
   plan: ReviewPlan,
   { controller, labels, templateLabels }: Workload,
 ): string | undefined {

@@ -1,4 +1,4 @@
-import type { Subject, WorkloadStore } from '../ports/index.ts';
+import type { StoredWorkload, WorkloadStore } from '../ports/index.ts';
 import { type Rollout, readRollout } from './rollout-status.ts';
 
 export interface AwaitRolloutDeps {
@@ -20,16 +20,16 @@ export function createAwaitRollout({
   now,
   sleep,
   timeoutMs,
-}: AwaitRolloutDeps): (subject: Subject, signal: AbortSignal) => Promise<RolloutEnd> {
-  return async (subject, signal) => {
+}: AwaitRolloutDeps): (stored: StoredWorkload, signal: AbortSignal) => Promise<RolloutEnd> {
+  return async (stored, signal) => {
     const until = now() + timeoutMs;
-    let current = subject;
+    let current = stored;
     for (;;) {
       const rollout = readRollout(current);
       if (rollout.state !== 'running') return rollout;
       if (now() >= until) return rollout;
       await sleep(pollMs, signal);
-      const found = await readWithin(subject, until, signal);
+      const found = await readWithin(stored, until, signal);
       if (found === undefined) return { state: 'gone' };
       current = found;
     }
@@ -37,13 +37,13 @@ export function createAwaitRollout({
 
   /** An API server that is away for a moment says nothing about the rollout; who gave up here would begin the next one. */
   async function readWithin(
-    subject: Subject,
+    stored: StoredWorkload,
     until: number,
     signal: AbortSignal,
-  ): Promise<Subject | undefined> {
+  ): Promise<StoredWorkload | undefined> {
     for (;;) {
       try {
-        return await store.read(subject, signal);
+        return await store.read(stored, signal);
       } catch (error) {
         if (signal.aborted || now() >= until) throw error;
       }

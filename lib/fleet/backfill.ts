@@ -3,7 +3,7 @@ import { backfillAnnotation } from '../admission/decide-image.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
 import type { EnsureUntilDone } from '../cloner/ensure-until-done.ts';
 import { canonicalReference, formatReference } from '../image/reference.ts';
-import type { CloneOutcome, Subject, WorkloadStore } from '../ports/index.ts';
+import type { CloneOutcome, StoredWorkload, WorkloadStore } from '../ports/index.ts';
 import type { StepEnd } from './apply-to-each.ts';
 import { type Assessment, assess, isOpen } from './assess.ts';
 import { ensureAll } from './ensure-all.ts';
@@ -25,9 +25,9 @@ export interface BackfillDeps extends FollowRolloutDeps {
 
 export interface Backfill {
   /** Reads only. */
-  report(subject: Subject, signal: AbortSignal): Promise<readonly ReportRow[]>;
+  report(stored: StoredWorkload, signal: AbortSignal): Promise<readonly ReportRow[]>;
   /** Copies, and has the webhook rewrite the object. Rejects where the API server does not answer, and with the signal's reason. */
-  apply(subject: Subject, signal: AbortSignal): Promise<StepEnd>;
+  apply(stored: StoredWorkload, signal: AbortSignal): Promise<StepEnd>;
 }
 
 const untouched: StepEnd = { state: 'untouched' };
@@ -41,18 +41,21 @@ export function createBackfill(deps: BackfillDeps): Backfill {
   /** What the API server turned out not to call the webhook for: to write more annotations there would be of no use. */
   const uncalled = new Set<string>();
 
-  function look(subject: Subject): { readonly now: Assessment; readonly fresh?: Assessment } {
+  function look(stored: StoredWorkload): { readonly now: Assessment; readonly fresh?: Assessment } {
     const stamp = deps.stamp();
-    const now = assess(subject, policy, stamp);
+    const now = assess(stored, policy, stamp);
     if (!refresh || now.left !== undefined) return { now };
-    return { now, fresh: assess(withOriginals(subject, policy.backup), policy, stamp) };
+    return { now, fresh: assess(withOriginals(stored, policy.backup), policy, stamp) };
   }
 
   /** Hundreds of objects name the same few images, and some registries count questions. */
   const ensureOnce = rememberOutcomes(ensure);
 
-  async function report(subject: Subject, signal: AbortSignal): Promise<readonly ReportRow[]> {
-    const { now, fresh } = look(subject);
+  async function report(
+    stored: StoredWorkload,
+    signal: AbortSignal,
+  ): Promise<readonly ReportRow[]> {
+    const { now, fresh } = look(stored);
     const { plan } = fresh ?? now;
     const outcomes =
       now.left === undefined
@@ -61,16 +64,16 @@ export function createBackfill(deps: BackfillDeps): Backfill {
     return toReportRows(now, fresh, outcomes);
   }
 
-  async function apply(listed: Subject, signal: AbortSignal): Promise<StepEnd> {
+  async function apply(listed: StoredWorkload, signal: AbortSignal): Promise<StepEnd> {
     // The list may be an hour old.
-    const subject = await store.read(listed, signal);
-    if (subject === undefined) return untouched;
-    const { now, fresh = now } = look(subject);
+    const stored = await store.read(listed, signal);
+    if (stored === undefined) return untouched;
+    const { now, fresh = now } = look(stored);
     const { plan } = fresh;
     if (now.left !== undefined || (plan.images.length === 0 && plan.refusals.length === 0)) {
       return untouched;
     }
-    if (isOpen(now) && uncalled.has(keyOf(subject))) return failed(notCalled(subject));
+    if (isOpen(now) && uncalled.has(keyOf(stored))) return failed(notCalled(stored));
 
     const outcomes = await ensureAll(plan, ensure, { dryRun: false, signal });
     signal.throwIfAborted();
@@ -78,14 +81,14 @@ export function createBackfill(deps: BackfillDeps): Backfill {
     if (!response.allowed) return failed(response.status?.message ?? 'refused');
     const notes = response.warnings ?? [];
     const isRefused = [...outcomes.values()].some(({ status }) => status === 'failed');
-    if (isOpen(now)) return await touch(subject, signal, notes);
+    if (isOpen(now)) return await touch(stored, signal, notes);
     if (isRefused) return failed(notes.join('; '));
     const told = [...notes, ...stalePins(now, fresh, outcomes)];
     return { state: 'done', what: 'asked for anew', notes: told };
   }
 
   async function touch(
-    before: Subject,
+    before: StoredWorkload,
     signal: AbortSignal,
     notes: readonly string[],
   ): Promise<StepEnd> {
@@ -99,16 +102,16 @@ export function createBackfill(deps: BackfillDeps): Backfill {
     );
     if (written.status === 'gone') return untouched;
     if (written.status === 'refused') return failed(written.message);
-    const { subject, warnings } = written;
+    const { stored, warnings } = written;
     // The answer to a write is the object as it was stored.
-    if (isOpen(assess(subject, policy, deps.stamp()))) {
+    if (isOpen(assess(stored, policy, deps.stamp()))) {
       if (warnings.length > 0) return failed(`not rewritten: ${warnings.join('; ')}`);
       uncalled.add(keyOf(before));
       return failed(notCalled(before));
     }
     return await followRollout(deps, {
       before,
-      written: subject,
+      written: stored,
       what: 'rewritten',
       notes: [...new Set([...notes, ...warnings])],
       signal,
@@ -148,10 +151,10 @@ function failed(problem: string): StepEnd {
 }
 
 /** What a webhook configuration tells apart. */
-function keyOf({ kind, namespace }: Subject): string {
+function keyOf({ kind, namespace }: StoredWorkload): string {
   return `${namespace} ${kind.workload}`;
 }
 
-function notCalled({ kind, namespace }: Subject): string {
+function notCalled({ kind, namespace }: StoredWorkload): string {
   return `the API server does not call the webhook for ${kind.workload} in ${namespace}: is it registered, and for these WORKLOADS?`;
 }

@@ -1,19 +1,19 @@
-import type { Subject } from '../ports/index.ts';
+import type { StoredWorkload } from '../ports/index.ts';
 import type { StepEnd } from './apply-to-each.ts';
 import type { RolloutEnd } from './await-rollout.ts';
 import { readRollout } from './rollout-status.ts';
 
 export interface FollowRolloutDeps {
   /** Absent: rollouts are not waited for. */
-  readonly awaitRollout?: (subject: Subject, signal: AbortSignal) => Promise<RolloutEnd>;
+  readonly awaitRollout?: (stored: StoredWorkload, signal: AbortSignal) => Promise<RolloutEnd>;
   /** What goes on meanwhile. */
-  readonly tell: (subject: Subject, text: string) => void;
+  readonly tell: (stored: StoredWorkload, text: string) => void;
 }
 
 /** One object that was just written. */
 export interface Written {
-  readonly before: Subject;
-  readonly written: Subject;
+  readonly before: StoredWorkload;
+  readonly written: StoredWorkload;
   /** `rewritten` */
   readonly what: string;
   readonly notes: readonly string[];

@@ -1,5 +1,5 @@
 import { ConfigError } from '../errors.ts';
-import type { Subject, WorkloadKind, WorkloadStore } from '../ports/index.ts';
+import type { StoredWorkload, WorkloadKind, WorkloadStore } from '../ports/index.ts';
 import { workloadKinds } from './kinds.ts';
 
 export interface FindOptions {
@@ -17,7 +17,7 @@ export interface FindOptions {
  * Every workload that the webhook would be asked about. Rejects with `ConfigError` where a namespace was named that it would
  * not be asked about.
  */
-export async function findOptedIn(options: FindOptions): Promise<readonly Subject[]> {
+export async function listOptedIn(options: FindOptions): Promise<readonly StoredWorkload[]> {
   const { store, namespaces, excluded, signal } = options;
   if (namespaces.length === 0) {
     const all = (await store.optedInNamespaces(signal)).map(({ name }) => name);
@@ -46,11 +46,11 @@ export async function findOptedIn(options: FindOptions): Promise<readonly Subjec
  * Every workload of the namespaces, or of all where none is named; labels of namespaces do not matter. Rejects with `ConfigError`
  * where one was named that does not exist.
  */
-export async function findAll(
+export async function listAll(
   options: Omit<FindOptions, 'excluded' | 'store'> & {
     readonly store: Pick<WorkloadStore, 'list' | 'readNamespace'>;
   },
-): Promise<readonly Subject[]> {
+): Promise<readonly StoredWorkload[]> {
   const { store, namespaces, signal } = options;
   const problems = await Promise.all(
     namespaces.map(async (name) => {
@@ -72,13 +72,13 @@ async function listEach(
     readonly store: Pick<WorkloadStore, 'list'>;
   },
   namespaces: readonly (string | undefined)[],
-): Promise<readonly Subject[]> {
+): Promise<readonly StoredWorkload[]> {
   const kinds: readonly WorkloadKind[] = workloadKinds.filter(({ workload }) =>
     workloads.includes(workload),
   );
-  const subjects: Subject[] = [];
+  const storedWorkloads: StoredWorkload[] = [];
   for (const namespace of namespaces) {
-    for (const kind of kinds) subjects.push(...(await store.list(kind, namespace, signal)));
+    for (const kind of kinds) storedWorkloads.push(...(await store.list(kind, namespace, signal)));
   }
-  return subjects;
+  return storedWorkloads;
 }

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { Subject } from '../ports/index.ts';
+import type { StoredWorkload } from '../ports/index.ts';
 
 const schema = v.object({
   metadata: v.object({
@@ -11,7 +11,7 @@ const schema = v.object({
 });
 
 /** Where in `metadata.managedFields` a manager has its entry. */
-export function findManagedFields({ object }: Subject, manager: string): number | undefined {
+export function findManagedFields({ object }: StoredWorkload, manager: string): number | undefined {
   const { metadata } = v.parse(schema, object);
   const index = metadata.managedFields.findIndex(
     (entry) => entry.manager === manager && entry.subresource === undefined,

@@ -8,7 +8,7 @@ import { parseReview } from '../admission/review.ts';
 import { type ImagePlace, parseWorkload, type Workload } from '../admission/workload.ts';
 import { CloneError } from '../errors.ts';
 import { type BackupLocation, isBackup } from '../image/backup-name.ts';
-import type { Subject } from '../ports/index.ts';
+import type { StoredWorkload } from '../ports/index.ts';
 import { replaceAt, toUpdateReview } from './stored-workload.ts';
 
 /** One place that holds a copy, and what the person had written there, where that is known. */
@@ -18,8 +18,8 @@ export interface HeldPlace {
 }
 
 /** Reads the parts of a stored workload that we know. Throws `CloneError` `INVALID_REVIEW` where it cannot be read. */
-export function readWorkload(subject: Subject): Workload {
-  return parseWorkload(parseReview(toUpdateReview(subject, subject.object, 'read')), 'object');
+export function readWorkload(stored: StoredWorkload): Workload {
+  return parseWorkload(parseReview(toUpdateReview(stored, stored.object, 'read')), 'object');
 }
 
 /** Every place of an object that holds a copy. */
@@ -33,12 +33,12 @@ export function findHeldPlaces(workload: Workload, backup: BackupLocation): read
 }
 
 /** The object as the person had written it, as far as that is known: for asking what would be copied now. */
-export function withOriginals(subject: Subject, backup: BackupLocation): Subject {
-  const held = findHeldPlaces(readWorkload(subject), backup);
+export function withOriginals(stored: StoredWorkload, backup: BackupLocation): StoredWorkload {
+  const held = findHeldPlaces(readWorkload(stored), backup);
   const object = held.reduce(
     (whole, { place, original }) =>
       original === undefined ? whole : replaceAt(whole, place.pointer, original),
-    subject.object,
+    stored.object,
   );
-  return { ...subject, object };
+  return { ...stored, object };
 }

@@ -8,7 +8,7 @@ export interface PaceOptions {
 /** Resolves when the next step may be taken: the first at once, each other a whole interval after the one before. */
 export type Pace = (signal: AbortSignal) => Promise<void>;
 
-export function createThroughputFloor({ perMinute, now, sleep }: PaceOptions): Pace {
+export function createRateLimiter({ perMinute, now, sleep }: PaceOptions): Pace {
   const intervalMs = 60_000 / perMinute;
   let nextAt = Number.NEGATIVE_INFINITY;
   return async (signal) => {

@@ -1,7 +1,7 @@
 import type { CloneOutcomes } from '../admission/complete.ts';
 import type { CloneOutcome } from '../ports/index.ts';
 import type { Assessment, Finding } from './assess.ts';
-import { formatSubject } from './stored-workload.ts';
+import { formatWorkload } from './stored-workload.ts';
 
 /** One image at one place of one object, and what would become of it. */
 export interface ReportRow {
@@ -18,13 +18,13 @@ export interface ReportRow {
  * are asked for; `outcomes` are of a dry run.
  */
 export function toReportRows(
-  { subject, findings, left }: Assessment,
+  { stored, findings, left }: Assessment,
   fresh: Assessment | undefined,
   outcomes: CloneOutcomes,
 ): readonly ReportRow[] {
   return findings.map((finding, index) => ({
-    namespace: subject.namespace,
-    object: formatSubject(subject),
+    namespace: stored.namespace,
+    object: formatWorkload(stored),
     container: finding.place.label.replace(/^container "(.*)"$/, '$1'),
     image: finding.place.image,
     what: describe(finding, left, fresh?.findings[index], outcomes),

@@ -3,7 +3,7 @@ import { originalImagesAnnotation } from '../admission/original-images.ts';
 import { escapePointer } from '../admission/patch.ts';
 import type { Workload } from '../admission/workload.ts';
 import type { BackupLocation } from '../image/backup-name.ts';
-import type { Subject, WorkloadStore } from '../ports/index.ts';
+import type { StoredWorkload, WorkloadStore } from '../ports/index.ts';
 import type { StepEnd } from './apply-to-each.ts';
 import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
 import { findManagedFields } from './managed-fields.ts';
@@ -11,7 +11,7 @@ import { toOptOut } from './opt-out.ts';
 import { findHeldPlaces, type HeldPlace, readWorkload } from './originals.ts';
 import type { Pace } from './rate-limiter.ts';
 import type { ReportRow } from './report.ts';
-import { formatSubject } from './stored-workload.ts';
+import { formatWorkload } from './stored-workload.ts';
 
 export interface RestoreDeps extends FollowRolloutDeps {
   readonly store: Pick<WorkloadStore, 'read' | 'patch'>;
@@ -27,9 +27,9 @@ export interface RestoreDeps extends FollowRolloutDeps {
 
 export interface Restore {
   /** Reads nothing but the object that it is given. */
-  report(subject: Subject): readonly ReportRow[];
+  report(stored: StoredWorkload): readonly ReportRow[];
   /** Puts the originals back. Rejects where the API server does not answer, and with the signal's reason. */
-  apply(subject: Subject, signal: AbortSignal): Promise<StepEnd>;
+  apply(stored: StoredWorkload, signal: AbortSignal): Promise<StepEnd>;
 }
 
 /** What is to be done to one object. */
@@ -49,11 +49,11 @@ interface RestorePlan {
 export function createRestore(deps: RestoreDeps): Restore {
   const { store, pace, tell, fieldManager } = deps;
 
-  function report(subject: Subject): readonly ReportRow[] {
-    const { held, left } = plan(subject);
+  function report(stored: StoredWorkload): readonly ReportRow[] {
+    const { held, left } = plan(stored);
     return held.map(({ place, original }) => ({
-      namespace: subject.namespace,
-      object: formatSubject(subject),
+      namespace: stored.namespace,
+      object: formatWorkload(stored),
       container: place.label.replace(/^container "(.*)"$/, '$1'),
       image: place.image,
       what:
@@ -65,15 +65,15 @@ export function createRestore(deps: RestoreDeps): Restore {
     }));
   }
 
-  async function apply(listed: Subject, signal: AbortSignal): Promise<StepEnd> {
+  async function apply(listed: StoredWorkload, signal: AbortSignal): Promise<StepEnd> {
     // The list may be an hour old.
-    const subject = await store.read(listed, signal);
-    if (subject === undefined) return { state: 'untouched' };
-    const { held, left, operations, isRewritten } = plan(subject);
-    const onWait = (message: string): void => tell(subject, message);
+    const stored = await store.read(listed, signal);
+    if (stored === undefined) return { state: 'untouched' };
+    const { held, left, operations, isRewritten } = plan(stored);
+    const onWait = (message: string): void => tell(stored, message);
     if (held.length === 0 || left !== undefined) {
       // Of an earlier run that was interrupted between its two writes.
-      await handBack(subject, signal, onWait);
+      await handBack(stored, signal, onWait);
       return { state: 'untouched' };
     }
     const unknown = held.filter(({ original }) => original === undefined);
@@ -87,35 +87,35 @@ export function createRestore(deps: RestoreDeps): Restore {
     }
     await pace(signal);
     const patch = { type: 'json', body: operations } as const;
-    const written = await store.patch(subject, patch, { signal, onWait });
+    const written = await store.patch(stored, patch, { signal, onWait });
     if (written.status === 'gone') return { state: 'untouched' };
     if (written.status === 'refused') {
       return { state: 'failed', problem: written.message, endsRun: false };
     }
-    await handBack(written.subject, signal, onWait);
+    await handBack(written.stored, signal, onWait);
     return await followRollout(deps, {
-      before: subject,
-      written: written.subject,
+      before: stored,
+      written: written.stored,
       what: 'restored',
       notes: [...notes, ...written.warnings],
       signal,
     });
   }
 
-  function plan(subject: Subject): RestorePlan {
-    const workload = readWorkload(subject);
+  function plan(stored: StoredWorkload): RestorePlan {
+    const workload = readWorkload(stored);
     const held = findHeldPlaces(workload, deps.backup);
-    const left = whyLeft(subject, workload);
+    const left = whyLeft(stored, workload);
     const isRewritten = workload.annotations.has(originalImagesAnnotation);
     if (left !== undefined) return { held, left, isRewritten, operations: [] };
     const operations = toOperations(workload, held, deps.backupPullSecret);
     if (operations.length === 0) return { held, isRewritten, operations };
-    const optOuts = toTemplates(subject, workload).map((at) => toOptOut(subject.object, at));
+    const optOuts = toTemplates(stored, workload).map((at) => toOptOut(stored.object, at));
     return { held, isRewritten, operations: [...operations, ...optOuts] };
   }
 
   /** The object, and what it makes that the webhook would be asked about by itself. */
-  function toTemplates({ kind }: Subject, { podSpec }: Workload): readonly string[] {
+  function toTemplates({ kind }: StoredWorkload, { podSpec }: Workload): readonly string[] {
     return [
       '',
       ...(kind.kind === 'CronJob' ? ['/spec/jobTemplate'] : []),
@@ -128,11 +128,11 @@ export function createRestore(deps: RestoreDeps): Restore {
    * what is nobody's is taken without a question by the next who applies it.
    */
   async function handBack(
-    subject: Subject,
+    stored: StoredWorkload,
     signal: AbortSignal,
     onWait: (message: string) => void,
   ): Promise<void> {
-    const index = findManagedFields(subject, fieldManager);
+    const index = findManagedFields(stored, fieldManager);
     if (index === undefined) return;
     const path = `/metadata/managedFields/${index}`;
     const body = [
@@ -140,13 +140,13 @@ export function createRestore(deps: RestoreDeps): Restore {
       { op: 'remove', path },
     ];
     // Where it does not succeed there is a conflict later, which says all that is to be said.
-    await store.patch(subject, { type: 'json', body }, { signal, onWait });
+    await store.patch(stored, { type: 'json', body }, { signal, onWait });
   }
 
   return { report, apply };
 }
 
-function whyLeft({ kind }: Subject, { controller }: Workload): string | undefined {
+function whyLeft({ kind }: StoredWorkload, { controller }: Workload): string | undefined {
   if (controller !== undefined) return `${controller.kind} controls it`;
   if (kind.kind === 'Job') return "a Job's template cannot be changed";
   return kind.kind === 'Pod' ? 'a pod that runs is not changed' : undefined;

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { Subject } from '../ports/index.ts';
+import type { StoredWorkload } from '../ports/index.ts';
 
 /** How far the cluster is with what was written: `none` where nothing rolls out. */
 export type Rollout =
@@ -54,7 +54,7 @@ const objectSchema = v.object({
 type Observed = v.InferOutput<typeof objectSchema>;
 
 /** Reads an object's status as `kubectl rollout status` does (k8s.io/kubectl `polymorphichelpers/rollout_status.go`). */
-export function readRollout({ kind, object }: Subject): Rollout {
+export function readRollout({ kind, object }: StoredWorkload): Rollout {
   const judge = judges.get(`${kind.group}/${kind.kind}`);
   if (judge === undefined) return { state: 'none' };
   const observed = v.parse(objectSchema, object);

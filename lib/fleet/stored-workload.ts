@@ -1,9 +1,9 @@
 import * as v from 'valibot';
-import type { Subject } from '../ports/index.ts';
+import type { StoredWorkload } from '../ports/index.ts';
 
 const record = v.record(v.string(), v.unknown());
 /** `deployment/web` */
-export function formatSubject({ kind, name }: Pick<Subject, 'kind' | 'name'>): string {
+export function formatWorkload({ kind, name }: Pick<StoredWorkload, 'kind' | 'name'>): string {
   return `${kind.kind.toLowerCase()}/${name}`;
 }
 
@@ -21,9 +21,9 @@ export function replaceAt(object: unknown, pointer: string, value: string): unkn
   return setBelow(object, path, value);
 }
 
-/** What the API server would send about an UPDATE of the subject to `object`; nobody is asked to store anything. */
-export function toUpdateReview(subject: Subject, object: unknown, uid: string): unknown {
-  const { group, kind } = subject.kind;
+/** What the API server would send about an UPDATE of the stored to `object`; nobody is asked to store anything. */
+export function toUpdateReview(stored: StoredWorkload, object: unknown, uid: string): unknown {
+  const { group, kind } = stored.kind;
   return {
     apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
@@ -31,11 +31,11 @@ export function toUpdateReview(subject: Subject, object: unknown, uid: string): 
       uid,
       kind: { group, version: 'v1', kind },
       operation: 'UPDATE',
-      namespace: subject.namespace,
-      name: subject.name,
+      namespace: stored.namespace,
+      name: stored.name,
       dryRun: true,
       object,
-      oldObject: subject.object,
+      oldObject: stored.object,
     },
   };
 }

@@ -8,7 +8,7 @@ export interface WorkloadKind {
 }
 
 /** One workload of a cluster, as it is stored. */
-export interface Subject {
+export interface StoredWorkload {
   readonly kind: WorkloadKind;
   readonly namespace: string;
   readonly name: string;
@@ -30,7 +30,7 @@ export type WriteResult =
   | {
       readonly status: 'written';
       /** As it was stored, whatever admission made of it. */
-      readonly subject: Subject;
+      readonly stored: StoredWorkload;
       /** What webhooks had to say. */
       readonly warnings: readonly string[];
     }
@@ -47,11 +47,11 @@ export interface WorkloadStore {
     kind: WorkloadKind,
     namespace: string | undefined,
     signal: AbortSignal,
-  ): Promise<readonly Subject[]>;
-  read(subject: Subject, signal: AbortSignal): Promise<Subject | undefined>;
+  ): Promise<readonly StoredWorkload[]>;
+  read(stored: StoredWorkload, signal: AbortSignal): Promise<StoredWorkload | undefined>;
   /** Told to come back, it does, as kubectl would; `onWait` is told why. */
   patch(
-    subject: Subject,
+    stored: StoredWorkload,
     patch: WorkloadPatch,
     options: { readonly signal: AbortSignal; readonly onWait: (message: string) => void },
   ): Promise<WriteResult>;

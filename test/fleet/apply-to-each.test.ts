@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type StepEnd, walk } from '../../lib/fleet/apply-to-each.ts';
-import { subject } from '../support/fake-store.ts';
+import { storedWorkload } from '../support/fake-store.ts';
 
-const subjects = ['a', 'b', 'c'].map((name) =>
-  subject('deployments', { metadata: { name, namespace: 'shop' } }),
+const storedWorkloads = ['a', 'b', 'c'].map((name) =>
+  storedWorkload('deployments', { metadata: { name, namespace: 'shop' } }),
 );
 
 async function run(
@@ -14,7 +14,7 @@ async function run(
   const stopping = new AbortController();
   const { signal } = stopping;
   const isWell = await walk({
-    subjects,
+    storedWorkloads,
     step: async ({ name }) => {
       const end = step(name, () => stopping.abort());
       if (end instanceof Error) throw end;

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { assess, isOpen } from '../../lib/fleet/assess.ts';
 import { withOriginals } from '../../lib/fleet/originals.ts';
 import { parseImagePattern } from '../../lib/image/pattern.ts';
-import { subject } from '../support/fake-store.ts';
+import { storedWorkload } from '../support/fake-store.ts';
 import { policy } from '../support/reviews.ts';
 
 const stamp = '2026-11-25T03:00:00.000Z';
@@ -12,9 +12,12 @@ function workload(
   workload: string,
   spec: object,
   metadata: object = {},
-): ReturnType<typeof subject> {
+): ReturnType<typeof storedWorkload> {
   const pod = workload === 'pods' ? { spec } : { spec: { template: { spec } } };
-  return subject(workload, { metadata: { name: 'web', namespace: 'shop', ...metadata }, ...pod });
+  return storedWorkload(workload, {
+    metadata: { name: 'web', namespace: 'shop', ...metadata },
+    ...pod,
+  });
 }
 
 describe('assess', () => {
@@ -64,38 +67,38 @@ describe('assess', () => {
   const left = [
     {
       name: 'a ReplicaSet of a Deployment',
-      subject: workload('replicasets', nginx, owner('apps/v1', 'Deployment')),
+      stored: workload('replicasets', nginx, owner('apps/v1', 'Deployment')),
       reason: 'Deployment controls it',
     },
     {
       name: 'a Pod of a ReplicaSet, which a review would rewrite',
-      subject: workload('pods', nginx, owner('apps/v1', 'ReplicaSet')),
+      stored: workload('pods', nginx, owner('apps/v1', 'ReplicaSet')),
       reason: 'ReplicaSet controls it',
     },
     {
       name: 'a Pod that somebody made',
-      subject: workload('pods', nginx),
+      stored: workload('pods', nginx),
       reason: 'a pod that runs is not changed',
     },
     {
       name: 'a Job',
-      subject: workload('jobs', nginx),
+      stored: workload('jobs', nginx),
       reason: "a Job's template cannot be changed",
     },
     {
       name: 'what is opted out',
-      subject: workload('deployments', nginx, { labels: { 'image-cloner': 'disabled' } }),
+      stored: workload('deployments', nginx, { labels: { 'image-cloner': 'disabled' } }),
       reason: 'it is labelled image-cloner: disabled',
     },
     {
       name: 'what is in a namespace that we need',
-      subject: workload('deployments', nginx, { namespace: 'kube-system' }),
+      stored: workload('deployments', nginx, { namespace: 'kube-system' }),
       reason: 'image-cloner keeps out of it, or of the namespace kube-system',
     },
   ];
-  for (const { name, subject, reason } of left) {
+  for (const { name, stored, reason } of left) {
     it(`leaves ${name}`, () => {
-      const found = assess(subject, policy({ excludedNamespaces: ['kube-system'] }), stamp);
+      const found = assess(stored, policy({ excludedNamespaces: ['kube-system'] }), stamp);
 
       assert.equal(found.left, reason);
       assert.equal(isOpen(found), false);

@@ -7,14 +7,14 @@ import type { RolloutEnd } from '../../lib/fleet/await-rollout.ts';
 import { createBackfill } from '../../lib/fleet/backfill.ts';
 import { replaceAt } from '../../lib/fleet/stored-workload.ts';
 import { formatReference } from '../../lib/image/reference.ts';
-import type { CloneOutcome, Subject } from '../../lib/ports/index.ts';
-import { createFakeStore, type FakeStore, subject } from '../support/fake-store.ts';
+import type { CloneOutcome, StoredWorkload } from '../../lib/ports/index.ts';
+import { createFakeStore, type FakeStore, storedWorkload } from '../support/fake-store.ts';
 import { firstImage, policy } from '../support/reviews.ts';
 
 const { signal } = new AbortController();
 
-function web(image: string, annotations: Readonly<Record<string, string>> = {}): Subject {
-  return subject('deployments', {
+function web(image: string, annotations: Readonly<Record<string, string>> = {}): StoredWorkload {
+  return storedWorkload('deployments', {
     metadata: { name: 'web', namespace: 'shop', generation: 1, annotations },
     spec: { replicas: 0, template: { spec: { containers: [{ name: 'main', image }] } } },
     status: { observedGeneration: 1 },
@@ -32,8 +32,8 @@ interface Setting {
 }
 
 function open({ store, outcomes = {}, refresh = false, change = {}, rollout, digest }: Setting): {
-  readonly apply: (subject: Subject) => Promise<StepEnd>;
-  readonly report: (subject: Subject) => Promise<readonly (readonly string[])[]>;
+  readonly apply: (stored: StoredWorkload) => Promise<StepEnd>;
+  readonly report: (stored: StoredWorkload) => Promise<readonly (readonly string[])[]>;
   /** Images that were asked for, those of a dry run marked. */
   readonly asked: readonly string[];
 } {
@@ -153,7 +153,7 @@ describe('createBackfill apply', () => {
     const given = web('nginx:1.27');
     const store = createFakeStore(() => ({
       status: 'written',
-      subject: given,
+      stored: given,
       warnings: ['not backed up, container "main": no room'],
     }));
 
@@ -198,7 +198,7 @@ describe('createBackfill apply', () => {
   it('does not wait for what was not up before either', async () => {
     const rollout = { state: 'stuck', detail: 'never asked for' } as const;
     const { apply } = open({ store: rewriting(), rollout });
-    const sick = subject('deployments', {
+    const sick = storedWorkload('deployments', {
       metadata: { name: 'web', namespace: 'shop', generation: 1 },
       spec: {
         replicas: 2,
@@ -287,7 +287,7 @@ describe('createBackfill report', () => {
         { name: 'd', image: 'acme/nginx:1.27' },
       ],
     };
-    const given = subject('deployments', {
+    const given = storedWorkload('deployments', {
       metadata: { name: 'web', namespace: 'shop' },
       spec: { template: { spec } },
     });
@@ -314,7 +314,7 @@ describe('createBackfill report', () => {
 
   it('asks nobody about what is left alone anyway', async () => {
     const { report, asked } = open({ store: deaf() });
-    const job = subject('jobs', {
+    const job = storedWorkload('jobs', {
       metadata: { name: 'once', namespace: 'shop' },
       spec: { template: { spec: { containers: [{ name: 'main', image: 'nginx' }] } } },
     });

@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { findAll } from '../../lib/fleet/list-workloads.ts';
-import { formatSubject } from '../../lib/fleet/stored-workload.ts';
-import type { Namespace, Subject } from '../../lib/ports/index.ts';
-import { subject } from '../support/fake-store.ts';
+import { listAll } from '../../lib/fleet/list-workloads.ts';
+import { formatWorkload } from '../../lib/fleet/stored-workload.ts';
+import type { Namespace, StoredWorkload } from '../../lib/ports/index.ts';
+import { storedWorkload } from '../support/fake-store.ts';
 
-const web = subject('deployments', { metadata: { name: 'web', namespace: 'shop' } });
+const web = storedWorkload('deployments', { metadata: { name: 'web', namespace: 'shop' } });
 
-describe('findAll', () => {
+describe('listAll', () => {
   function find(
     namespaces: readonly string[],
     readNamespace: (name: string) => Promise<Namespace | undefined>,
-  ): Promise<readonly Subject[]> {
-    const list = (_: unknown, namespace?: string): Promise<readonly Subject[]> =>
+  ): Promise<readonly StoredWorkload[]> {
+    const list = (_: unknown, namespace?: string): Promise<readonly StoredWorkload[]> =>
       Promise.resolve(namespace === undefined || namespace === 'shop' ? [web] : []);
-    return findAll({
+    return listAll({
       store: { list, readNamespace },
       workloads: ['deployments'],
       namespaces,
@@ -35,7 +35,7 @@ describe('findAll', () => {
   it('lists what was named, also for who may not look at namespaces', async () => {
     for (const readNamespace of [known, forbidden]) {
       const found = await find(['shop'], readNamespace);
-      assert.deepEqual(found.map(formatSubject), ['deployment/web']);
+      assert.deepEqual(found.map(formatWorkload), ['deployment/web']);
     }
   });
 

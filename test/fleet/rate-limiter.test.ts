@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createThroughputFloor } from '../../lib/fleet/rate-limiter.ts';
+import { createRateLimiter } from '../../lib/fleet/rate-limiter.ts';
 
-describe('createThroughputFloor', () => {
+describe('createRateLimiter', () => {
   it('lets the first go at once and keeps the others apart, work in between included', async () => {
     let clock = 1_000;
     const slept: number[] = [];
-    const pace = createThroughputFloor({
+    const pace = createRateLimiter({
       perMinute: 12,
       now: () => clock,
       sleep: async (ms) => {

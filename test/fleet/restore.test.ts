@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { StepEnd } from '../../lib/fleet/apply-to-each.ts';
 import { createRestore, type RestoreDeps } from '../../lib/fleet/restore.ts';
-import type { Subject } from '../../lib/ports/index.ts';
-import { createFakeStore, type FakeStore, subject } from '../support/fake-store.ts';
+import type { StoredWorkload } from '../../lib/ports/index.ts';
+import { createFakeStore, type FakeStore, storedWorkload } from '../support/fake-store.ts';
 
 const recorded = { 'image-cloner/original-images': '{"containers/main":"nginx:1.27"}' };
 const { signal } = new AbortController();
@@ -23,9 +23,9 @@ function web({
   metadata = {},
   pullSecrets,
   status = {},
-}: Web = {}): Subject {
+}: Web = {}): StoredWorkload {
   const text = typeof originals === 'string' ? originals : JSON.stringify(originals);
-  return subject('deployments', {
+  return storedWorkload('deployments', {
     metadata: {
       name: 'web',
       namespace: 'shop',
@@ -51,8 +51,8 @@ function open(
   store: FakeStore,
   deps: Partial<RestoreDeps> = {},
 ): {
-  readonly apply: (given: Subject) => Promise<StepEnd>;
-  readonly report: (given: Subject) => unknown;
+  readonly apply: (given: StoredWorkload) => Promise<StepEnd>;
+  readonly report: (given: StoredWorkload) => unknown;
 } {
   const restore = createRestore({
     store,
@@ -158,7 +158,7 @@ describe('createRestore apply', () => {
       name: 'a Job, whose template is what it is',
       given: {
         ...web(),
-        kind: subject('jobs', { metadata: { name: 'web', namespace: 'shop' } }).kind,
+        kind: storedWorkload('jobs', { metadata: { name: 'web', namespace: 'shop' } }).kind,
       },
     },
   ];
@@ -242,8 +242,8 @@ describe('createRestore apply', () => {
   });
 
   it('opts out what a CronJob makes, too: its Jobs are looked at by themselves', async () => {
-    const cronJob = (jobTemplate: object): Subject =>
-      subject('cronjobs', {
+    const cronJob = (jobTemplate: object): StoredWorkload =>
+      storedWorkload('cronjobs', {
         metadata: {
           name: 'nightly',
           namespace: 'shop',

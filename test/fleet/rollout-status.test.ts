@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
 import { readRollout } from '../../lib/fleet/rollout-status.ts';
-import type { Subject } from '../../lib/ports/index.ts';
-import { subject } from '../support/fake-store.ts';
+import type { StoredWorkload } from '../../lib/ports/index.ts';
+import { storedWorkload } from '../support/fake-store.ts';
 
-function make(workload: string, spec: object, status: object, generation = 2): Subject {
+function make(workload: string, spec: object, status: object, generation = 2): StoredWorkload {
   const metadata = { name: 'web', namespace: 'shop', generation };
-  return subject(workload, { metadata, spec, status });
+  return storedWorkload(workload, { metadata, spec, status });
 }
 
 const seen = { observedGeneration: 2 };
@@ -16,17 +16,17 @@ describe('readRollout', () => {
   const cases = [
     {
       name: 'a Deployment that nobody has seen yet',
-      subject: make('deployments', { replicas: 1 }, { observedGeneration: 1, updatedReplicas: 1 }),
+      stored: make('deployments', { replicas: 1 }, { observedGeneration: 1, updatedReplicas: 1 }),
       expected: { state: 'running', detail: 'its controller has not seen the change yet' },
     },
     {
       name: 'a new Deployment without status',
-      subject: make('deployments', {}, {}),
+      stored: make('deployments', {}, {}),
       expected: { state: 'running', detail: 'its controller has not seen the change yet' },
     },
     {
       name: 'a Deployment with old pods',
-      subject: make(
+      stored: make(
         'deployments',
         { replicas: 3 },
         { ...seen, replicas: 4, updatedReplicas: 1, availableReplicas: 3 },
@@ -35,7 +35,7 @@ describe('readRollout', () => {
     },
     {
       name: 'a Deployment whose old pods are still ending',
-      subject: make(
+      stored: make(
         'deployments',
         { replicas: 3 },
         { ...seen, replicas: 4, updatedReplicas: 3, availableReplicas: 3 },
@@ -44,7 +44,7 @@ describe('readRollout', () => {
     },
     {
       name: 'a Deployment whose pods cannot pull',
-      subject: make(
+      stored: make(
         'deployments',
         { replicas: 1 },
         {
@@ -58,7 +58,7 @@ describe('readRollout', () => {
     },
     {
       name: 'a Deployment that is through',
-      subject: make(
+      stored: make(
         'deployments',
         { replicas: 2 },
         { ...seen, replicas: 2, updatedReplicas: 2, availableReplicas: 2 },
@@ -67,17 +67,17 @@ describe('readRollout', () => {
     },
     {
       name: 'a Deployment scaled to nothing',
-      subject: make('deployments', { replicas: 0 }, seen),
+      stored: make('deployments', { replicas: 0 }, seen),
       expected: { state: 'done' },
     },
     {
       name: 'a paused Deployment',
-      subject: make('deployments', { replicas: 3, paused: true }, seen),
+      stored: make('deployments', { replicas: 3, paused: true }, seen),
       expected: { state: 'none' },
     },
     {
       name: 'a DaemonSet half way',
-      subject: make(
+      stored: make(
         'daemonsets',
         {},
         { ...seen, desiredNumberScheduled: 5, updatedNumberScheduled: 5, numberAvailable: 4 },
@@ -86,7 +86,7 @@ describe('readRollout', () => {
     },
     {
       name: 'a DaemonSet that waits for somebody to delete its pods',
-      subject: make(
+      stored: make(
         'daemonsets',
         { updateStrategy: { type: 'OnDelete' } },
         { ...seen, desiredNumberScheduled: 5 },
@@ -95,7 +95,7 @@ describe('readRollout', () => {
     },
     {
       name: 'a StatefulSet with a partition',
-      subject: make(
+      stored: make(
         'statefulsets',
         { replicas: 3, updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 2 } } },
         { ...seen, updatedReplicas: 1, readyReplicas: 3 },
@@ -104,12 +104,12 @@ describe('readRollout', () => {
     },
     {
       name: 'a StatefulSet that goes on',
-      subject: make('statefulsets', { replicas: 3 }, { ...seen, updatedReplicas: 1 }),
+      stored: make('statefulsets', { replicas: 3 }, { ...seen, updatedReplicas: 1 }),
       expected: { state: 'running', detail: '1 of 3 pods are updated' },
     },
     {
       name: 'a Knative Service whose revision failed',
-      subject: make(
+      stored: make(
         'services.serving.knative.dev',
         {},
         { ...seen, conditions: [{ type: 'Ready', status: 'False', reason: 'RevisionFailed' }] },
@@ -118,13 +118,13 @@ describe('readRollout', () => {
     },
     {
       name: 'a CronJob',
-      subject: make('cronjobs', {}, {}),
+      stored: make('cronjobs', {}, {}),
       expected: { state: 'none' },
     },
   ];
-  for (const { name, subject, expected } of cases) {
+  for (const { name, stored, expected } of cases) {
     it(`reads ${name}`, () => {
-      assert.deepEqual(readRollout(subject), expected);
+      assert.deepEqual(readRollout(stored), expected);
     });
   }
 });
@@ -138,7 +138,7 @@ describe('createAwaitRollout', () => {
   );
 
   function wait(
-    answers: readonly (Subject | Error | undefined)[],
+    answers: readonly (StoredWorkload | Error | undefined)[],
   ): ReturnType<ReturnType<typeof createAwaitRollout>> {
     let clock = 0;
     const left = [...answers];

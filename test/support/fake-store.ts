@@ -1,39 +1,44 @@
-import { toSubject } from '../../lib/adapters/kubernetes/workload-store.ts';
+import { parseStoredWorkload } from '../../lib/adapters/kubernetes/workload-store.ts';
 import { workloadKinds } from '../../lib/fleet/kinds.ts';
-import type { Subject, WorkloadPatch, WorkloadStore, WriteResult } from '../../lib/ports/index.ts';
+import type {
+  StoredWorkload,
+  WorkloadPatch,
+  WorkloadStore,
+  WriteResult,
+} from '../../lib/ports/index.ts';
 
 export interface FakeStore extends Pick<WorkloadStore, 'read' | 'patch'> {
-  /** Every patch that was sent, in order. */
+  /** Every patch, in the order of the calls. */
   readonly patches: readonly WorkloadPatch[];
-  put(subject: Subject): void;
+  put(stored: StoredWorkload): void;
 }
 
-/** A store that knows the objects that it was given. What a write makes of one, or what is answered instead, is the test's to say. */
+/** A store of the objects that were put into it. `admit` returns what a write stores, or the result that the write gets instead. */
 export function createFakeStore(admit: (object: unknown) => unknown): FakeStore {
-  const objects = new Map<string, Subject>();
+  const objects = new Map<string, StoredWorkload>();
   const patches: WorkloadPatch[] = [];
-  const keyOf = ({ kind, namespace, name }: Subject): string =>
+  const keyOf = ({ kind, namespace, name }: StoredWorkload): string =>
     `${namespace}/${kind.plural}/${name}`;
   return {
     patches,
-    put: (subject) => void objects.set(keyOf(subject), subject),
-    read: (subject) => Promise.resolve(objects.get(keyOf(subject))),
-    patch: (subject, patch) => {
+    put: (stored) => void objects.set(keyOf(stored), stored),
+    read: (stored) => Promise.resolve(objects.get(keyOf(stored))),
+    patch: (before, patch) => {
       patches.push(patch);
-      const answer = admit(subject.object);
+      const answer = admit(before.object);
       if (isResult(answer)) return Promise.resolve(answer);
-      const stored = toSubject(subject.kind, answer);
+      const stored = parseStoredWorkload(before.kind, answer);
       objects.set(keyOf(stored), stored);
-      return Promise.resolve({ status: 'written', subject: stored, warnings: [] });
+      return Promise.resolve({ status: 'written', stored, warnings: [] });
     },
   };
 }
 
-/** An object of a kind, as it is listed: `subject('deployments', {…})`. */
-export function subject(workload: string, object: object): Subject {
+/** An object as the store lists it: `storedWorkload('deployments', {…})`. */
+export function storedWorkload(workload: string, object: object): StoredWorkload {
   const kind = workloadKinds.find((known) => known.workload === workload);
   if (kind === undefined) throw new Error(`there is no kind ${workload}`);
-  return toSubject(kind, object);
+  return parseStoredWorkload(kind, object);
 }
 
 function isResult(value: unknown): value is WriteResult {

@@ -8,7 +8,7 @@ import {
 import * as v from 'valibot';
 import type {
   Namespace,
-  Subject,
+  StoredWorkload,
   WorkloadKind,
   WorkloadStore,
   WriteResult,
@@ -149,12 +149,12 @@ export function createWorkloadStore({
     list: async (kind, namespace, signal) => {
       const where = namespace === undefined ? 'any namespace' : namespace;
       const items = await listAll(toPath(kind, namespace), `${kind.plural} in ${where}`, signal);
-      return items.map((item) => toSubject(kind, item));
+      return items.map((item) => parseStoredWorkload(kind, item));
     },
     read: async ({ kind, namespace, name }, signal) => {
       const path = `${toPath(kind, namespace)}/${encodeURIComponent(name)}`;
       const found = await mustAsk(path, `${kind.plural}/${name} in ${namespace}`, signal);
-      return found === undefined ? undefined : toSubject(kind, found);
+      return found === undefined ? undefined : parseStoredWorkload(kind, found);
     },
     patch: async ({ kind, namespace, name }, { type, body }, { signal, onWait }) => {
       const path = `${toPath(kind, namespace)}/${encodeURIComponent(name)}?fieldManager=${fieldManager}`;
@@ -206,7 +206,7 @@ function toResult(kind: WorkloadKind, { status, headers, body }: Answer): WriteR
   if (status !== 200) return { status: 'refused', message: toMessage(status, body) };
   return {
     status: 'written',
-    subject: toSubject(kind, body),
+    stored: parseStoredWorkload(kind, body),
     warnings: parseWarnings(headers['warning'] ?? ''),
   };
 }
@@ -237,7 +237,7 @@ const metadataSchema = v.object({
 });
 
 /** Reads the name of what the API server listed. Throws for what has none, which no API server sends. */
-export function toSubject(kind: WorkloadKind, object: unknown): Subject {
+export function parseStoredWorkload(kind: WorkloadKind, object: unknown): StoredWorkload {
   const { metadata } = v.parse(metadataSchema, object);
   return { kind, ...metadata, object };
 }

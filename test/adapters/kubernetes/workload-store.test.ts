@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { KubeConfig } from '@kubernetes/client-node';
 import { createWorkloadStore } from '../../../lib/adapters/kubernetes/workload-store.ts';
 import type { WorkloadStore } from '../../../lib/ports/index.ts';
-import { subject } from '../../support/fake-store.ts';
+import { storedWorkload } from '../../support/fake-store.ts';
 
 interface Reply {
   readonly status?: number;
@@ -15,7 +15,7 @@ interface Reply {
 }
 
 const { signal } = new AbortController();
-const web = subject('deployments', { metadata: { name: 'web', namespace: 'shop' } });
+const web = storedWorkload('deployments', { metadata: { name: 'web', namespace: 'shop' } });
 const stored = { metadata: { name: 'web', namespace: 'shop', resourceVersion: '2' } };
 
 describe('createWorkloadStore', () => {
@@ -125,7 +125,7 @@ describe('createWorkloadStore', () => {
     ]);
     assert.deepEqual(result, {
       status: 'written',
-      subject: { ...web, object: stored },
+      stored: { ...web, object: stored },
       warnings: ['one "quoted", comma', 'two'],
     });
   });
