@@ -4,7 +4,7 @@ import type { Naming } from '../image/backup-name.ts';
 import type { ImagePattern } from '../image/pattern.ts';
 import type { BackupRegistry } from './backup-registry.ts';
 import { findTlsProblems, type TlsSettings } from './conflicts.ts';
-import { findMisspelt } from './unknown-variables.ts';
+import { findUnknownVariables } from './unknown-variables.ts';
 import {
   clusterId,
   dockerHost,
@@ -134,7 +134,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     isRight: (...all) => all.every((name) => !wrong.has(name)),
     problems: [
       ...issues.map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
-      ...findMisspelt(env, names),
+      ...findUnknownVariables(env, names),
       ...findTlsProblems(given, output.PORT, output.TLS_PORT),
       ...pullSecretsWithDocker(given),
     ],

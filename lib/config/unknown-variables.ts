@@ -1,8 +1,11 @@
-/** What is near these belongs to others: a cluster's environment has `CLUSTER_IP` and `CLUSTER_DIR`. */
-const commonNames: ReadonlySet<string> = new Set(['CLUSTER_ID']);
+/** Other programs have variables that are one letter away from these, such as `CLUSTER_IP`; only transposed letters count. */
+const commonNames: ReadonlySet<string> = new Set(['CLUSTER_ID', 'NAME', 'IMAGE', 'OUT_DIR']);
 
-/** A misspelt variable would silently be its default, so what looks like one of ours (`names`) is an error. */
-export function findMisspelt(
+/**
+ * One problem for each variable that is not one of `names` but looks like one, with the nearest name. Without the check, a
+ * misspelt variable would silently keep its default.
+ */
+export function findUnknownVariables(
   env: Readonly<Record<string, string | undefined>>,
   names: readonly string[],
 ): readonly string[] {
@@ -11,25 +14,43 @@ export function findMisspelt(
     .filter((name) => !isServiceLink(name, env[name] ?? ''))
     .flatMap((name) => {
       const bare = name.replace(/^IMAGE_CLONER_/, '');
-      const nearest = names
-        .filter((known) => !commonNames.has(known))
-        .map((known) => ({ known, distance: editDistance(bare, known) }))
-        .filter(({ known, distance }) => distance <= (known.length < 12 ? 1 : 2))
-        .toSorted((a, b) => a.distance - b.distance)[0];
-      if (nearest !== undefined) return [`${name} is not known; did you mean ${nearest.known}?`];
+      const nearest = findNearest(bare, names);
+      if (nearest !== undefined) return [`${name} is not known; did you mean ${nearest}?`];
       return bare === name ? [] : [`${name} is not known`];
     });
 }
 
-/** Kubernetes itself sets `IMAGE_CLONER_PORT=tcp://…` and its like in each pod beside a Service `image-cloner`. */
+function findNearest(misspelt: string, names: readonly string[]): string | undefined {
+  const [nearest] = names
+    .map((name) => ({ name, edits: countEdits(misspelt, name) }))
+    .filter(({ name, edits }) => edits <= (name.length < 12 ? 1 : 2))
+    .toSorted((a, b) => a.edits - b.edits);
+  return nearest?.name;
+}
+
+/**
+ * Insertions, deletions, substitutions and, between names of the same letters, transpositions. Mixed with others, a transposition
+ * does not count as one edit: `SSL_CERT_FILE`, which OpenSSL reads, is no misspelt `TLS_CERT_FILE`.
+ */
+function countEdits(misspelt: string, name: string): number {
+  const distance = levenshtein(misspelt, name);
+  const isTransposed = toSortedLetters(misspelt) === toSortedLetters(name);
+  if (isTransposed) return distance / 2;
+  return commonNames.has(name) ? Number.POSITIVE_INFINITY : distance;
+}
+
+function toSortedLetters(name: string): string {
+  return [...name].toSorted().join('');
+}
+
+/** The kubelet sets `IMAGE_CLONER_PORT=tcp://…` and similar variables in each pod beside a Service `image-cloner`. */
 function isServiceLink(name: string, value: string): boolean {
   const isAddress = /_PORT(_\d+_(TCP|UDP|SCTP))?$/.test(name) && /^(tcp|udp|sctp):/.test(value);
   const isPart = /_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$/;
   return isAddress || isPart.test(name);
 }
 
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
+function levenshtein(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i];

@@ -16,6 +16,14 @@ function problems(env: Record<string, string>): readonly string[] {
   return [];
 }
 
+/** Every name that exchanging two neighbouring letters of `name` makes: `ON_ERORR` of `ON_ERROR`. */
+function transpose(name: string): readonly string[] {
+  return Array.from({ length: name.length - 1 }, (_, index) => {
+    const [start, end] = [name.slice(0, index), name.slice(index + 2)];
+    return `${start}${name.charAt(index + 1)}${name.charAt(index)}${end}`;
+  }).filter((transposed) => transposed !== name);
+}
+
 const defaults: Config = {
   backup: { domain: 'docker.io', path: '' },
   registryAuthDir: '/auth',
@@ -281,6 +289,13 @@ describe('parseConfig', () => {
     ],
     ['PIN_DIGEST', 'true', 'PIN_DIGEST is not known; did you mean PIN_DIGESTS?'],
     ['ONERROR', 'admit', 'ONERROR is not known; did you mean ON_ERROR?'],
+    ['ON_ERORR', 'admit', 'ON_ERORR is not known; did you mean ON_ERROR?'],
+    ['CLUSTER_DI', 'blue', 'CLUSTER_DI is not known; did you mean CLUSTER_ID?'],
+    [
+      'REGISTYR_NAMEPSACE',
+      'a',
+      'REGISTYR_NAMEPSACE is not known; did you mean REGISTRY_NAMESPACE?',
+    ],
     ['IGNORE_IMAGE', 'nginx', 'IGNORE_IMAGE is not known; did you mean IGNORE_IMAGES?'],
     [
       'IMAGE_CLONER_ON_ERROR',
@@ -293,6 +308,18 @@ describe('parseConfig', () => {
   for (const [name, value, problem] of refused) {
     it(`answers ${name}=${JSON.stringify(value).slice(0, 40)} with "${problem}"`, () => {
       assert.deepEqual(problems({ [name]: value }), [problem]);
+    });
+  }
+
+  for (const { name } of configVariables) {
+    it(`suggests ${name} for every pair of its letters in the wrong order`, () => {
+      for (const misspelt of transpose(name)) {
+        const problem = `${misspelt} is not known; did you mean ${name}?`;
+        assert.deepEqual(problems({ [misspelt]: 'x' }), [problem]);
+        assert.deepEqual(problems({ [`IMAGE_CLONER_${misspelt}`]: 'x' }), [
+          `IMAGE_CLONER_${problem}`,
+        ]);
+      }
     });
   }
 
