@@ -47,11 +47,11 @@ export const serviceAccountNamespace = '/var/run/secrets/kubernetes.io/serviceac
  */
 export async function openParts(options: PartsOptions): Promise<Parts> {
   const { reading, logger, metrics } = options;
-  const { config, isRight, problems } = reading;
+  const { config, isValid, problems } = reading;
   const { sourceAuthFile, pullSecrets, tls } = config;
   const [backup, sourceCredentials, workloadSecrets, cloner, certificates] = await allOrProblems(
     [
-      isRight('REGISTRY', 'REGISTRY_NAMESPACE') ? openBackup(options) : notLookedAt(),
+      isValid('REGISTRY', 'REGISTRY_NAMESPACE') ? openBackup(options) : notLookedAt(),
       sourceAuthFile === undefined
         ? undefined
         : openSourceAuthFile({
@@ -60,7 +60,7 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
             onStale: (isStale) => metrics.fileIsStale('SOURCE_AUTH_FILE', isStale),
           }),
       pullSecrets && config.cloner === 'registry' ? openPullSecrets(options) : undefined,
-      isRight('CLONER', 'DOCKER_HOST') ? openCloner(options) : notLookedAt(),
+      isValid('CLONER', 'DOCKER_HOST') ? openCloner(options) : notLookedAt(),
       tls === undefined ? undefined : readCertificates(tls),
     ] as const,
     problems,

@@ -1,7 +1,7 @@
 import { ConfigError } from '../errors.ts';
 import { dockerHub, isDomain, isDomainLike, isPath } from '../image/reference.ts';
 
-/** The user's registry as configured; the namespace may still have to come from the username. */
+/** The backup registry as configured; without a namespace, the username becomes the namespace. */
 export interface BackupRegistry {
   readonly domain: string;
   /** The path of `REGISTRY` below its host, often empty. */
@@ -10,19 +10,19 @@ export interface BackupRegistry {
 }
 
 const maxNamespaceLength = 128;
-/** Of 255 for the whole name; what is left is for the image's own. */
+/** Of the 255 characters of a repository name; the rest is for the name of the source. */
 const maxLocationLength = 200;
 
 /**
- * Where the copies live. The username of the backup's credentials is the namespace unless one is configured.
- * Throws `ConfigError` when that username cannot be part of an image name (robot accounts, `_json_key`).
+ * Returns the namespace of the backup: the path of `REGISTRY`, then the configured namespace or else the username.
+ * Throws `ConfigError` if the username cannot be part of an image name (robot accounts, `_json_key`).
  */
 export function toBackupNamespace(
-  { domain, path, namespace: own }: BackupRegistry,
+  { domain, path, namespace }: BackupRegistry,
   username: string,
 ): string {
-  const last = own ?? username;
-  if (own === undefined && !isNamespace(last)) {
+  const last = namespace ?? username;
+  if (namespace === undefined && !isNamespace(last)) {
     throw new ConfigError([
       `REGISTRY_NAMESPACE must be set: the username ${JSON.stringify(username)} cannot be part of an image name`,
     ]);
@@ -30,36 +30,36 @@ export function toBackupNamespace(
   const whole = path === '' ? last : `${path}/${last}`;
   if (`${domain}/${whole}`.length > maxLocationLength) {
     throw new ConfigError([
-      `REGISTRY and REGISTRY_NAMESPACE must leave room for the names of images: together they have at most ${maxLocationLength} characters`,
+      `REGISTRY and REGISTRY_NAMESPACE must together have at most ${maxLocationLength} characters: the rest of a name is for the image`,
     ]);
   }
   return whole;
 }
 
 /**
- * The namespace of a registry that runs in the cluster itself (`registry.tools.svc:5000` → `tools`):
- * if it needed us to start, neither would.
+ * Returns the namespace of a registry that runs in the cluster (`registry.tools.svc:5000` → `tools`). That namespace must be
+ * excluded, because the registry and image-cloner would otherwise need each other to start.
  */
 export function namespaceOfService(domain: string): string | undefined {
   return /^[^.:]+\.([^.:]+)\.svc(?:[.:]|$)/.exec(domain)?.[1];
 }
 
+/** Splits the value of `REGISTRY` into the host and the path below it. */
 export function splitRegistry(value: string): { domain: string; path: string } {
   const [host = '', ...rest] = value.replace(/\/+$/, '').split('/');
-  return { domain: toHubAlias(host), path: rest.join('/') };
+  return { domain: normalizeHost(host), path: rest.join('/') };
 }
 
-export function toHubAlias(host: string): string {
+/** Maps every name of Docker Hub, the empty one included, to `docker.io`. */
+export function normalizeHost(host: string): string {
   return ['', 'docker.io', 'index.docker.io', 'registry-1.docker.io'].includes(host)
     ? dockerHub
     : host;
 }
 
-/**
- * In an image name `registry/x` is a path on Docker Hub: without a dot or a port no host can be told from one.
- * Names have room for ports and addresses that do not exist.
- */
+/** Whether an image name that starts with `host` is read as that registry. `registry/x` is not: it is a path on Docker Hub. */
 export function isRegistry(host: string): boolean {
+  // The grammar of image names allows ports and addresses that do not exist; a URL does not.
   return isDomain(host) && isDomainLike(host) && URL.canParse(`https://${host}`);
 }
 

@@ -3,7 +3,7 @@ import { ConfigError } from '../errors.ts';
 import type { Naming } from '../image/backup-name.ts';
 import type { ImagePattern } from '../image/pattern.ts';
 import type { BackupRegistry } from './backup-registry.ts';
-import { findTlsProblems, type TlsSettings } from './conflicts.ts';
+import { findConflicts } from './conflicts.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import {
   clusterId,
@@ -21,7 +21,7 @@ import {
   wholeNumber,
 } from './values.ts';
 
-/** Everything that can be configured, read once from the environment. */
+/** The whole configuration, read once from the environment. */
 export interface Config {
   readonly backup: BackupRegistry;
   readonly registryAuthDir: string;
@@ -31,15 +31,15 @@ export interface Config {
   readonly pinDigests: boolean;
   readonly onError: 'deny' | 'admit';
   readonly onDeadline: 'retry' | 'admit';
-  /** What namespaces may decide for themselves. */
+  /** Variables that an annotation of a namespace may override. */
   readonly namespaceOverrides: readonly ('ON_ERROR' | 'ON_DEADLINE')[];
   readonly maxClones: number;
   readonly maxWaiting: number;
   readonly ignoreImages: readonly ImagePattern[];
-  /** Empty: every registry. */
+  /** Registries that images may come from; empty allows every registry. */
   readonly sourceRegistries: readonly string[];
   readonly sourceAuthFile?: string;
-  /** Whether workloads' own pull secrets are read. */
+  /** Whether the pull secrets of workloads open their sources. */
   readonly pullSecrets: boolean;
   readonly backupPullSecret?: string;
   /** `group/Kind` of controllers whose objects are cloned but not rewritten; `*` is every controller. */
@@ -48,19 +48,26 @@ export interface Config {
   /** Generations of a tag that `just prune` keeps. @default all */
   readonly keepGenerations?: number;
   readonly privateToPublic: 'deny' | 'allow';
-  /** Tells clusters that share a backup from each other. */
+  /** Distinguishes clusters that share a backup. */
   readonly clusterId?: string;
-  /** Registries that are spoken to in plain http, by the registry cloner. */
+  /** Registries that the registry cloner reaches over plain http. */
   readonly insecureRegistries: readonly string[];
   readonly registryCaFile?: string;
   readonly maxImageBytes?: number;
   readonly port: number;
-  readonly tls?: TlsSettings;
+  readonly tls?: {
+    readonly certFile: string;
+    readonly keyFile: string;
+    /** CAs of client certificates; if set, a review without such a certificate is refused. */
+    readonly clientCaFile?: string;
+    /** Port of HTTPS; `port` then serves the probes over plain http. Absent: `port` serves HTTPS. */
+    readonly port?: number;
+  };
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
   readonly logFormat: 'json' | 'pretty';
 }
 
-/** One row for each variable; README's table is compared with it by a test. */
+/** A test compares README's table with these. */
 const variables = {
   REGISTRY: v.optional(registry, ''),
   REGISTRY_NAMESPACE: v.optional(namespace),
@@ -98,7 +105,7 @@ const variables = {
 
 const schema = v.object(variables);
 
-/** The variables that `parseConfig` reads, in the order of README's table, and what they are when they are not set. */
+/** The variables that `parseConfig` reads and their defaults, in the order of README's table. */
 export const configVariables: readonly { readonly name: string; readonly default?: string }[] =
   Object.entries(variables).map(([name, schema]) => {
     const value = v.getDefault(schema);
@@ -107,17 +114,17 @@ export const configVariables: readonly { readonly name: string; readonly default
 
 const names = configVariables.map(({ name }) => name);
 
-/** An environment as far as it could be read. */
+/** The result of reading an environment, valid or not. */
 export interface ConfigReading {
-  /** Where a variable is wrong, its default stands here. */
+  /** Invalid variables have their defaults here. */
   readonly config: Config;
-  /** One sentence for each thing to mend, misspelt variables included. */
+  /** One sentence for each problem, misspelt variables included. */
   readonly problems: readonly string[];
-  /** Whether these variables are as meant, so that what they name is worth a look. */
-  readonly isRight: (...names: readonly (keyof typeof variables)[]) => boolean;
+  /** Whether these variables are valid, so that what they name can be opened. */
+  readonly isValid: (...names: readonly (keyof typeof variables)[]) => boolean;
 }
 
-/** Environment → configuration, mistakes and all. An empty variable counts as not set. */
+/** Reads the configuration and its problems from the environment. An empty variable counts as not set. */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): ConfigReading {
   const given = Object.fromEntries(
     names.flatMap((name) => {
@@ -126,22 +133,21 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     }),
   );
   const { issues = [] } = v.safeParse(schema, given);
-  const wrong = new Set(issues.map((issue) => v.getDotPath(issue)));
-  const right = Object.entries(given).filter(([name]) => !wrong.has(name));
-  const output = v.parse(schema, Object.fromEntries(right));
+  const invalid = new Set(issues.map((issue) => v.getDotPath(issue)));
+  const valid = Object.entries(given).filter(([name]) => !invalid.has(name));
+  const output = v.parse(schema, Object.fromEntries(valid));
   return {
     config: toConfig(output),
-    isRight: (...all) => all.every((name) => !wrong.has(name)),
+    isValid: (...all) => all.every((name) => !invalid.has(name)),
     problems: [
       ...issues.map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
       ...findUnknownVariables(env, names),
-      ...findTlsProblems(given, output.PORT, output.TLS_PORT),
-      ...pullSecretsWithDocker(given),
+      ...findConflicts(given, output.PORT, output.TLS_PORT),
     ],
   };
 }
 
-/** Environment → configuration. Throws one `ConfigError` that lists every problem. */
+/** Reads the configuration from the environment. Throws one `ConfigError` that lists every problem. */
 export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const { config, problems } = readConfig(env);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -190,12 +196,4 @@ function toConfig(o: v.InferOutput<typeof schema>): Config {
     logLevel: o.LOG_LEVEL,
     logFormat: o.LOG_FORMAT,
   };
-}
-
-/** A docker daemon hands a password to whatever token server a registry names. */
-function pullSecretsWithDocker(given: Readonly<Record<string, string>>): readonly string[] {
-  const isWanted = given['PULL_SECRETS']?.trim() === 'true';
-  return isWanted && given['CLONER']?.trim() !== 'registry'
-    ? ['PULL_SECRETS needs CLONER=registry: a docker daemon cannot be trusted with them']
-    : [];
 }

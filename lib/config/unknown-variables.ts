@@ -40,7 +40,7 @@ function countEdits(misspelt: string, name: string): number {
 }
 
 function toSortedLetters(name: string): string {
-  return [...name].toSorted().join('');
+  return name.split('').toSorted().join('');
 }
 
 /** The kubelet sets `IMAGE_CLONER_PORT=tcp://…` and similar variables in each pod beside a Service `image-cloner`. */

@@ -2,9 +2,9 @@ import * as v from 'valibot';
 import { CloneError } from '../errors.ts';
 import { type ImagePattern, parseImagePattern } from '../image/pattern.ts';
 import { isPath } from '../image/reference.ts';
-import { isNamespace, isRegistry, splitRegistry, toHubAlias } from './backup-registry.ts';
+import { isNamespace, isRegistry, normalizeHost, splitRegistry } from './backup-registry.ts';
 
-// What a variable can be: its text in, a value or a sentence out.
+// One schema per type of variable: text in, a value or a problem out.
 
 export const text = v.pipe(v.string(), v.trim());
 
@@ -17,7 +17,8 @@ export const flag = v.pipe(
 export function oneOf<const Options extends readonly string[]>(
   options: Options,
 ): v.GenericSchema<string, Options[number]> {
-  return v.pipe(text, v.picklist(options, `must be ${options.join(' or ')}`));
+  const choices = [options.slice(0, -1).join(', '), options.at(-1)].join(' or ');
+  return v.pipe(text, v.picklist(options, `must be ${choices}`));
 }
 
 export function wholeNumber(min: number, max: number): v.GenericSchema<string, number> {
@@ -31,7 +32,8 @@ export function wholeNumber(min: number, max: number): v.GenericSchema<string, n
   );
 }
 
-const list = v.pipe(
+/** Items between commas, spaces or line breaks. */
+export const list = v.pipe(
   text,
   v.transform((value) => value.split(/[\s,]+/).filter((item) => item !== '')),
 );
@@ -40,12 +42,12 @@ export const registry = v.pipe(
   text,
   v.check(
     (value) => !value.includes('://'),
-    'is a host such as registry.example.com, without a scheme',
+    'must be a host without a scheme, such as registry.example.com',
   ),
   v.transform(splitRegistry),
   v.check(
     ({ domain, path }) => isRegistry(domain) && (path === '' || isPath(path)),
-    'is not a registry host, such as registry.example.com:5000',
+    'must be a registry host, such as registry.example.com:5000',
   ),
 );
 
@@ -63,7 +65,7 @@ export const hosts = v.pipe(
     (items) => items.every(isRegistry),
     'must list registry hosts, such as docker.io,quay.io',
   ),
-  v.transform((items) => items.map(toHubAlias)),
+  v.transform((items) => items.map(normalizeHost)),
 );
 
 export const imagePatterns = v.pipe(
@@ -73,7 +75,7 @@ export const imagePatterns = v.pipe(
       return dataset.value.map(parseImagePattern);
     } catch (error) {
       if (!(error instanceof CloneError)) throw error;
-      addIssue({ message: `has an entry that cannot be read: ${error.message}` });
+      addIssue({ message: `has an invalid entry: ${error.message}` });
       return NEVER;
     }
   }),
@@ -104,7 +106,7 @@ export const dockerHost = v.pipe(
     (value) =>
       /^(unix:\/\/\/.+|tcp:\/\/[^/@?#]+|https?:\/\/[^/@?#]+)$/.test(value) &&
       URL.canParse(value) &&
-      // A percent sign in a path is a sign of an escape, also where none was meant.
+      // A client decodes the path, so an invalid escape would fail later.
       !/%(?![0-9a-f]{2})/i.test(value),
     'must be unix:///path/to/docker.sock or tcp://host:port',
   ),

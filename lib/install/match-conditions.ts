@@ -1,4 +1,5 @@
 import { backfillAnnotation } from '../admission/decide-image.ts';
+import type { BackupLocation } from '../image/backup-name.ts';
 import { dockerHub, isDomainLike } from '../image/reference.ts';
 
 /** `matchConditions[]` of a webhook configuration. */
@@ -7,25 +8,21 @@ export interface MatchCondition {
   readonly expression: string;
 }
 
-/** The place that holds the copies: `registry.corp:5000` + `team/acme`. */
-export interface BackupPlace {
-  readonly domain: string;
-  readonly namespace: string;
-}
+/** The place that holds the copies: `registry.corp:5000` and `team/acme`. */
+type Backup = Pick<BackupLocation, 'domain' | 'namespace'>;
 
 /**
- * What the API server asks itself (CEL) before it calls us: a review is sent only where all of it is true. An error in an expression
- * refuses the write (`failurePolicy: Fail`), and mutating webhooks see objects before they are validated, so that nothing here
- * relies on a field to be there or to be set. For Kubernetes 1.30 and later.
+ * Returns the CEL conditions that must all be true before the API server sends a review (Kubernetes 1.30 and later).
+ * No expression relies on a field: an error refuses the write (`failurePolicy: Fail`), and objects are not validated yet.
  */
-export function toMatchConditions(backup: BackupPlace | undefined): readonly MatchCondition[] {
-  const changed = { name: 'images-may-have-changed', expression: toChanged() };
+export function toMatchConditions(backup: Backup | undefined): readonly MatchCondition[] {
+  const changed = { name: 'images-may-have-changed', expression: toChangedExpression() };
   if (backup === undefined) return [changed];
-  return [changed, { name: 'image-outside-backup', expression: toOutside(backup) }];
+  return [changed, { name: 'image-outside-backup', expression: toOutsideExpression(backup) }];
 }
 
-/** Equal where both are missing: every kind has only one of them. */
-function toChanged(): string {
+/** Each kind has one of these fields; fields that are missing on both sides compare as equal. */
+function toChangedExpression(): string {
   const fields = [
     '.?spec.?template',
     '.?spec.?jobTemplate',
@@ -39,7 +36,7 @@ function toChanged(): string {
   ].join(' ||\n');
 }
 
-/** Pod, then everything with a template, CronJob and PodTemplate: a list of those that the object has. */
+/** Pod specs of a Pod, of kinds with a template, of a CronJob and of a PodTemplate: the list holds those that the object has. */
 const pods = [
   '?object.?spec',
   '?object.?spec.?template.?spec',
@@ -49,25 +46,25 @@ const pods = [
 
 const containers = ['?pod.?containers', '?pod.?initContainers', '?pod.?ephemeralContainers'];
 
-function toOutside(backup: BackupPlace): string {
+function toOutsideExpression(backup: Backup): string {
   const isOutside = [
     `type(image) == string`,
     `image != ''`,
     ...toPrefixes(backup).map((prefix) => `!image.startsWith('${prefix}')`),
   ].join(' && ');
-  const find = (lists: readonly string[], image: string): string =>
+  const anyImage = (lists: readonly string[], image: string): string =>
     `[${lists.join(', ')}].exists(items, type(items) == list && items.exists(item,
     [${image}].exists(image, ${isOutside})))`;
   return `[${pods.join(', ')}].exists(pod,
-  ${find(containers, '?item.?image')} ||
-  ${find(['?pod.?volumes'], '?item.?image.?reference')})`;
+  ${anyImage(containers, '?item.?image')} ||
+  ${anyImage(['?pod.?volumes'], '?item.?image.?reference')})`;
 }
 
-/** Every spelling of the backup's names that is read as that place; another one only costs a call. */
-function toPrefixes({ domain, namespace }: BackupPlace): readonly string[] {
+/** Every prefix that image names of the backup can have. A prefix that is missing here costs a review, no more. */
+function toPrefixes({ domain, namespace }: Backup): readonly string[] {
   if (domain !== dockerHub) return [`${domain}/${namespace}/`];
   const full = [`${dockerHub}/${namespace}/`, `index.docker.io/${namespace}/`];
   const [head = ''] = namespace.split('/');
-  // `localhost/x` is not Docker Hub's.
+  // `localhost/x` is read as a registry named localhost.
   return isDomainLike(head) ? full : [`${namespace}/`, ...full];
 }

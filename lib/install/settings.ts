@@ -1,22 +1,24 @@
 import * as v from 'valibot';
 import { namespaceOfService, toBackupNamespace } from '../config/backup-registry.ts';
-import { parseConfig } from '../config/config.ts';
+import { configVariables, parseConfig } from '../config/config.ts';
+import { findUnknownVariables } from '../config/unknown-variables.ts';
+import { flag, list, oneOf, text, wholeNumber } from '../config/values.ts';
 import { ConfigError } from '../errors.ts';
+import type { BackupLocation } from '../image/backup-name.ts';
 import { gatewayNamespaces } from './excluded-namespaces.ts';
-import type { BackupPlace } from './match-conditions.ts';
 import { knownWorkloads } from './rules.ts';
 
-/** What an installation is called and where it runs: everything that `just gen` can be told. */
+/** One installation in a cluster: its names, its webhook and its certificate. */
 export interface InstallSettings {
   readonly name: string;
   /** Of the Knative Service and of its Secrets. */
   readonly namespace: string;
   /**
-   * How the API server's https gets to the pod. `gateway`: Knative's gateway ends it and goes on as to every Knative Service. `direct`: the
-   * pod ends it itself, past Knative, on a port of its own.
+   * Where TLS from the API server ends. `gateway`: at Knative's gateway, which forwards to the pod. `direct`: in the pod, on a
+   * port of its own that bypasses Knative.
    */
   readonly wiring: 'gateway' | 'direct';
-  /** File below knative/gateway/; of no account where the wiring is direct. */
+  /** File below knative/gateway/; unused with the direct wiring. */
   readonly gateway: 'kourier' | 'contour' | 'istio';
   /** The ClusterIP Service that the API server calls. */
   readonly service: { readonly name: string; readonly namespace: string };
@@ -26,19 +28,17 @@ export interface InstallSettings {
   readonly workloads: readonly string[];
   readonly failurePolicy: 'Fail' | 'Ignore';
   readonly timeoutSeconds: number;
-  /** Absent where nobody said which namespace it has. */
-  readonly backup?: BackupPlace;
-  /** Where the backup registry runs, if that is in this cluster. */
+  /** Absent if the backup's namespace is not configured. */
+  readonly backup?: Pick<BackupLocation, 'domain' | 'namespace'>;
+  /** Namespace of a backup registry that runs in this cluster. */
   readonly registryNamespace?: string;
-  /** What the certificate is for. */
+  /** Subject alternative names of the certificate. */
   readonly hosts: readonly [string, ...string[]];
   readonly outDir: string;
   readonly keepCaKey: boolean;
 }
 
-const text = v.pipe(v.string(), v.trim());
-
-/** Services and Knative Services: RFC 1035, so a digit does not come first. */
+/** The name of a Service or Knative Service is an RFC 1035 label: it starts with a letter. */
 const serviceName = v.pipe(
   text,
   v.regex(
@@ -58,8 +58,8 @@ const namespaceName = v.pipe(
 const origin = v.pipe(
   text,
   v.check(
-    (value) => toOrigin(value) !== undefined,
-    'must be https://host:port and no more; WEBHOOK_PATH is appended',
+    (value) => parseOrigin(value) !== undefined,
+    'must be https://host:port without a path; WEBHOOK_PATH is appended',
   ),
 );
 
@@ -73,66 +73,48 @@ const path = v.pipe(
 );
 
 const workloads = v.pipe(
-  text,
-  v.transform((value) => value.split(/[\s,]+/).filter((item) => item !== '')),
+  list,
   v.check(
     (items) => items.length > 0 && items.every((item) => knownWorkloads.includes(item)),
-    `must be a list of some of ${knownWorkloads.join(', ')}`,
+    `must list one or more of ${knownWorkloads.join(', ')}`,
   ),
-);
-
-const secondsMessage = 'must be a whole number from 1 to 30';
-const seconds = v.pipe(
-  text,
-  v.regex(/^\d{1,2}$/, secondsMessage),
-  v.transform(Number),
-  v.minValue(1, secondsMessage),
-  v.maxValue(30, secondsMessage),
-);
-
-const flag = v.pipe(
-  text,
-  v.picklist(['true', 'false'], 'must be true or false'),
-  v.transform((value) => value === 'true'),
 );
 
 const variables = {
   NAME: v.optional(serviceName, 'image-cloner'),
   NAMESPACE: v.optional(namespaceName, 'image-cloner'),
-  WIRING: v.optional(
-    v.pipe(text, v.picklist(['gateway', 'direct'], 'must be gateway or direct')),
-    'gateway',
-  ),
-  GATEWAY: v.optional(
-    v.pipe(text, v.picklist(['kourier', 'contour', 'istio'], 'must be kourier, contour or istio')),
-    'kourier',
-  ),
+  WIRING: v.optional(oneOf(['gateway', 'direct']), 'gateway'),
+  GATEWAY: v.optional(oneOf(['kourier', 'contour', 'istio']), 'kourier'),
   SERVICE_NAME: v.optional(serviceName),
   SERVICE_NAMESPACE: v.optional(namespaceName),
   WEBHOOK_URL: v.optional(origin),
   WEBHOOK_PATH: v.optional(path, '/clone-image'),
   WORKLOADS: v.optional(workloads, 'deployments,daemonsets,statefulsets,cronjobs,jobs'),
-  FAILURE_POLICY: v.optional(
-    v.pipe(text, v.picklist(['Fail', 'Ignore'], 'must be Fail or Ignore')),
-    'Fail',
-  ),
-  TIMEOUT_SECONDS: v.optional(seconds, '10'),
+  FAILURE_POLICY: v.optional(oneOf(['Fail', 'Ignore']), 'Fail'),
+  TIMEOUT_SECONDS: v.optional(wholeNumber(1, 30), '10'),
   OUT_DIR: v.optional(text, 'certs'),
   KEEP_CA_KEY: v.optional(flag, 'false'),
 };
 
 const schema = v.object(variables);
 
-/** The variables that `parseSettings` reads, in the order of the table in knative/README.md, and what they are when they are not set. */
+/** The variables that `parseSettings` reads and their defaults, in the order of the table in knative/README.md. */
 export const settingVariables: readonly { readonly name: string; readonly default?: string }[] =
   Object.entries(variables).map(([name, variable]) => {
     const value = v.getDefault(variable);
     return { name, ...(typeof value === 'string' && { default: value }) };
   });
 
+/** Variables of an installation that `deploy` alone reads. */
+const deployVariables = ['IMAGE', 'PROBE_IMAGE'];
+const knownNames = [
+  ...[...settingVariables, ...configVariables].map(({ name }) => name),
+  ...deployVariables,
+];
+
 /**
- * Environment → settings. An empty variable counts as not set; `REGISTRY` and `REGISTRY_NAMESPACE` mean what they mean to the webhook.
- * Throws one `ConfigError` that lists every problem.
+ * Reads the settings from the environment. An empty variable counts as not set; `REGISTRY` and `REGISTRY_NAMESPACE` mean what
+ * they mean to the webhook. Throws one `ConfigError` that lists every problem, misspelt variables of the webhook included.
  */
 export function parseSettings(env: Readonly<Record<string, string | undefined>>): InstallSettings {
   const given = Object.fromEntries(
@@ -142,17 +124,18 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
     }),
   );
   const result = v.safeParse(schema, given);
-  const registry = readRegistry(env);
+  const registry = parseRegistry(env);
   const problems = [
     ...(result.issues ?? []).map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
-    ...(result.success ? problemsOfDirect(result.output) : []),
+    ...findUnknownVariables(env, knownNames),
+    ...(result.success ? findDirectConflicts(result.output) : []),
     ...registry.problems,
   ];
   if (!result.success || problems.length > 0) throw new ConfigError(problems);
 
   const o = result.output;
   const service = toService(o);
-  const url = o.WEBHOOK_URL === undefined ? undefined : toOrigin(o.WEBHOOK_URL);
+  const url = o.WEBHOOK_URL === undefined ? undefined : parseOrigin(o.WEBHOOK_URL);
   const host = `${service.name}.${service.namespace}.svc`;
   return {
     name: o.NAME,
@@ -168,7 +151,7 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
     ...registry.settings,
     hosts:
       url === undefined
-        ? // The API server checks the first one; the second is for other clients in the cluster.
+        ? // The API server verifies the first name, other clients in the cluster the second.
           [host, `${host}.cluster.local`]
         : [url.hostname.replace(/^\[(.*)\]$/, '$1')],
     outDir: o.OUT_DIR,
@@ -178,7 +161,7 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
 
 type Output = v.InferOutput<typeof schema>;
 
-/** Knative's Route keeps a Service NAME of its own beside the pods. */
+/** With the direct wiring, the name NAME is taken: Knative's Route creates a Service of that name beside the pods. */
 function toService(o: Output): InstallSettings['service'] {
   return o.WIRING === 'direct'
     ? { name: o.SERVICE_NAME ?? `${o.NAME}-webhook`, namespace: o.NAMESPACE }
@@ -188,31 +171,30 @@ function toService(o: Output): InstallSettings['service'] {
       };
 }
 
-function problemsOfDirect(o: Output): readonly string[] {
+function findDirectConflicts(o: Output): readonly string[] {
   if (o.WIRING !== 'direct' || o.WEBHOOK_URL !== undefined) return [];
   const elsewhere = o.SERVICE_NAMESPACE !== undefined && o.SERVICE_NAMESPACE !== o.NAMESPACE;
   return [
     ...(elsewhere
       ? [
-          `SERVICE_NAMESPACE must be ${o.NAMESPACE} or not be set with WIRING=direct: a Service finds pods of its own namespace only`,
+          `SERVICE_NAMESPACE must be ${o.NAMESPACE} or not be set with WIRING=direct: a Service selects pods of its own namespace only`,
         ]
       : []),
     ...(toService(o).name === o.NAME
       ? [
-          `SERVICE_NAME must not be ${o.NAME} with WIRING=direct: Knative keeps a Service of that name for itself`,
+          `SERVICE_NAME must not be ${o.NAME} with WIRING=direct: Knative creates a Service of that name`,
         ]
       : []),
   ];
 }
 
-/** The API server wants https, a host, and neither user, query nor fragment; the path is ours to append. */
-function toOrigin(value: string): URL | undefined {
+/** The API server accepts https, a host and a path, but no user, query or fragment; `path` is appended to the origin. */
+function parseOrigin(value: string): URL | undefined {
   const url = URL.parse(value) ?? undefined;
-  // The whole of a URL with a user, a path, a query or a fragment is more than its origin.
   return url?.protocol === 'https:' && url.href === `${url.origin}/` ? url : undefined;
 }
 
-function readRegistry({
+function parseRegistry({
   REGISTRY,
   REGISTRY_NAMESPACE,
 }: Readonly<Record<string, string | undefined>>): {

@@ -49,7 +49,7 @@ const defaults: Config = {
 };
 
 describe('parseConfig', () => {
-  it('needs nothing to be set', () => {
+  it('returns the defaults for an empty environment', () => {
     assert.deepEqual(parseConfig({}), defaults);
   });
 
@@ -59,7 +59,7 @@ describe('parseConfig', () => {
     assert.deepEqual(parseConfig(empty), defaults);
   });
 
-  it('leaves the rest of the environment alone', () => {
+  it('ignores variables of other programs', () => {
     const others = {
       HOME: '/root',
       PATH: '/bin',
@@ -77,7 +77,7 @@ describe('parseConfig', () => {
     assert.deepEqual(parseConfig(others), defaults);
   });
 
-  it('leaves alone what Kubernetes sets for a Service named image-cloner', () => {
+  it('ignores the variables that the kubelet sets for a Service named image-cloner', () => {
     const links = {
       IMAGE_CLONER_SERVICE_HOST: '10.0.0.7',
       IMAGE_CLONER_SERVICE_PORT: '443',
@@ -165,7 +165,7 @@ describe('parseConfig', () => {
     assert.equal(ignoreImages[1]?.matches(parseReference('quay.io/a/b')), true);
   });
 
-  it('reads the certificate and its key together', () => {
+  it('reads TLS_CERT_FILE and TLS_PRIVATE_KEY_FILE together', () => {
     const env = { TLS_CERT_FILE: '/tls/tls.crt', TLS_PRIVATE_KEY_FILE: '/tls/tls.key' };
 
     assert.deepEqual(parseConfig(env), {
@@ -174,7 +174,7 @@ describe('parseConfig', () => {
     });
   });
 
-  it('reads what HTTPS may have besides', () => {
+  it('reads TLS_PORT and TLS_CLIENT_CA_FILE beside a certificate', () => {
     const env = {
       TLS_CERT_FILE: '/tls/tls.crt',
       TLS_PRIVATE_KEY_FILE: '/tls/tls.key',
@@ -190,7 +190,7 @@ describe('parseConfig', () => {
     });
   });
 
-  it('answers HTTPS and plain http on one port with one sentence', () => {
+  it('refuses a TLS_PORT that equals PORT, also where PORT is the default', () => {
     const env = { TLS_CERT_FILE: '/tls.crt', TLS_PRIVATE_KEY_FILE: '/tls.key', TLS_PORT: '8080' };
     const same = 'TLS_PORT must differ from PORT: 8080 cannot be both HTTPS and plain http';
 
@@ -201,8 +201,8 @@ describe('parseConfig', () => {
     assert.deepEqual(problems({ ...env, PORT: '8081' }), []);
   });
 
-  const noHost = 'REGISTRY is not a registry host, such as registry.example.com:5000';
-  const noScheme = 'REGISTRY is a host such as registry.example.com, without a scheme';
+  const noHost = 'REGISTRY must be a registry host, such as registry.example.com:5000';
+  const noScheme = 'REGISTRY must be a host without a scheme, such as registry.example.com';
   const noNamespace =
     'REGISTRY_NAMESPACE must be a lower-case repository path, such as backups, of at most 128 characters';
   const noDocker = 'DOCKER_HOST must be unix:///path/to/docker.sock or tcp://host:port';
@@ -218,7 +218,7 @@ describe('parseConfig', () => {
     ['REGISTRY', 'quay.io:99999', noHost],
     ['REGISTRY', '1.2.3.999', noHost],
     ['REGISTRY', 'quay.io//a', noHost],
-    // acme/nginx would be an image on Docker Hub, so a host without a dot or a port can never be pulled from.
+    // acme/nginx is an image on Docker Hub, so no image can be pulled from a host without a dot or a port.
     ['REGISTRY', 'acme', noHost],
     ['REGISTRY', 'registry/acme', noHost],
     ['REGISTRY_NAMESPACE', 'Acme', noNamespace],
@@ -249,7 +249,7 @@ describe('parseConfig', () => {
     [
       'IGNORE_IMAGES',
       'nginx,a+b',
-      'IGNORE_IMAGES has an entry that cannot be read: "a+b" is not an image pattern',
+      'IGNORE_IMAGES has an invalid entry: "a+b" is not an image pattern',
     ],
     ['SOURCE_REGISTRIES', 'quay.io/acme', noHosts],
     ['SOURCE_REGISTRIES', 'quay', noHosts],
@@ -278,9 +278,8 @@ describe('parseConfig', () => {
       '/tls/clients.crt',
       'TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_PRIVATE_KEY_FILE',
     ],
-    ['LOG_LEVEL', 'verbose', 'LOG_LEVEL must be trace or debug or info or warn or error or fatal'],
+    ['LOG_LEVEL', 'verbose', 'LOG_LEVEL must be trace, debug, info, warn, error or fatal'],
     ['LOG_FORMAT', 'text', 'LOG_FORMAT must be json or pretty'],
-    // Misspelt, and so without effect:
     ['REGISTRI', 'quay.io', 'REGISTRI is not known; did you mean REGISTRY?'],
     [
       'REGISTRY_NAMESPASE',
@@ -306,13 +305,13 @@ describe('parseConfig', () => {
     ['IMAGE_CLONER_COLOUR', 'red', 'IMAGE_CLONER_COLOUR is not known'],
   ];
   for (const [name, value, problem] of refused) {
-    it(`answers ${name}=${JSON.stringify(value).slice(0, 40)} with "${problem}"`, () => {
+    it(`refuses ${name}=${JSON.stringify(value).slice(0, 40)} with "${problem}"`, () => {
       assert.deepEqual(problems({ [name]: value }), [problem]);
     });
   }
 
   for (const { name } of configVariables) {
-    it(`suggests ${name} for every pair of its letters in the wrong order`, () => {
+    it(`suggests ${name} when two neighbouring letters of it are transposed`, () => {
       for (const misspelt of transpose(name)) {
         const problem = `${misspelt} is not known; did you mean ${name}?`;
         assert.deepEqual(problems({ [misspelt]: 'x' }), [problem]);
@@ -323,7 +322,7 @@ describe('parseConfig', () => {
     });
   }
 
-  it('lists all problems at once', () => {
+  it('lists all problems of an environment at once', () => {
     const env = {
       REGISTRY: 'https://quay.io',
       PORT: 'http',
@@ -344,12 +343,12 @@ describe('parseConfig', () => {
   });
 
   for (const name of ['CLUSTER_DIR', 'CLUSTER_IP', 'REGISTRY_PATH', 'LOG_FILE', 'NODE_PORT']) {
-    it(`leaves ${name} to whoever it belongs to`, () => {
+    it(`ignores the variable ${name} of another program`, () => {
       assert.deepEqual(problems({ [name]: 'x' }), []);
     });
   }
 
-  it('never repeats a value, which could be a secret', () => {
+  it('never quotes the value of a variable, which could be a secret', () => {
     const found = problems({ REGISTRY: 'https://user:hunter2@quay.io', DOCKER_HOST: 'hunter2' });
 
     assert.equal(found.length, 2);
@@ -358,42 +357,47 @@ describe('parseConfig', () => {
 });
 
 describe('readConfig', () => {
-  it('reads what is right beside what is wrong', () => {
-    const { config, problems, isRight } = readConfig({ CLONER: 'podman', SOURCE_AUTH_FILE: '/a' });
+  it('reads the valid variables beside invalid ones', () => {
+    const { config, problems, isValid } = readConfig({ CLONER: 'podman', SOURCE_AUTH_FILE: '/a' });
 
     assert.deepEqual(problems, ['CLONER must be docker or registry']);
     assert.deepEqual(config, { ...defaults, sourceAuthFile: '/a' });
-    assert.equal(isRight('CLONER'), false);
-    assert.equal(isRight('DOCKER_HOST', 'CLONER'), false);
-    assert.equal(isRight('DOCKER_HOST', 'SOURCE_AUTH_FILE'), true);
+    assert.equal(isValid('CLONER'), false);
+    assert.equal(isValid('DOCKER_HOST', 'CLONER'), false);
+    assert.equal(isValid('DOCKER_HOST', 'SOURCE_AUTH_FILE'), true);
   });
 });
 
 describe('toBackupNamespace', () => {
   const hub = { domain: 'docker.io', path: '' };
   const cases = [
-    { name: 'the username', backup: hub, username: 'acme', expected: 'acme' },
     {
-      name: 'what is configured',
+      name: 'the username where none is configured',
+      backup: hub,
+      username: 'acme',
+      expected: 'acme',
+    },
+    {
+      name: 'the configured namespace',
       backup: { ...hub, namespace: 'backups' },
       username: 'acme',
       expected: 'backups',
     },
     {
-      name: 'the path of REGISTRY, then the username',
+      name: 'the path of REGISTRY followed by the username',
       backup: { domain: 'ghcr.io', path: 'org/team' },
       username: 'acme',
       expected: 'org/team/acme',
     },
     {
-      name: 'what is configured, whatever the username',
+      name: 'the configured namespace even if the username is no path',
       backup: { domain: 'gcr.io', path: '', namespace: 'backups' },
       username: '_json_key',
       expected: 'backups',
     },
   ];
   for (const { name, backup, username, expected } of cases) {
-    it(`is ${name}`, () => {
+    it(`returns ${name}`, () => {
       assert.equal(toBackupNamespace(backup, username), expected);
     });
   }
@@ -417,23 +421,24 @@ describe('toBackupNamespace', () => {
     });
   }
 
-  it('refuses a place that leaves no room for names', () => {
+  it('refuses a registry and namespace of more than 200 characters', () => {
     const backup = { domain: 'registry.corp', path: 'p'.repeat(100), namespace: 'n'.repeat(100) };
 
     assert.throws(() => toBackupNamespace(backup, 'acme'), {
       name: 'ConfigError',
       message:
-        'REGISTRY and REGISTRY_NAMESPACE must leave room for the names of images: together they have at most 200 characters',
+        'REGISTRY and REGISTRY_NAMESPACE must together have at most 200 characters: the rest of a name is for the image',
     });
   });
 });
 
-describe('parseConfig with PULL_SECRETS', () => {
-  it('takes it with the registry cloner only', () => {
+describe('parseConfig PULL_SECRETS', () => {
+  it('accepts PULL_SECRETS with CLONER=registry only', () => {
     assert.equal(parseConfig({ PULL_SECRETS: 'true', CLONER: 'registry' }).pullSecrets, true);
     assert.throws(() => parseConfig({ PULL_SECRETS: 'true' }), {
       name: 'ConfigError',
-      message: 'PULL_SECRETS needs CLONER=registry: a docker daemon cannot be trusted with them',
+      message:
+        'PULL_SECRETS needs CLONER=registry: a docker daemon sends passwords to any token server that a registry names',
     });
   });
 });

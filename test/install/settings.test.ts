@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
+import { parseConfig } from '../../lib/config/config.ts';
+import {
+  type InstallSettings,
+  parseSettings,
+  settingVariables,
+} from '../../lib/install/settings.ts';
 
 const defaults: InstallSettings = {
   name: 'image-cloner',
@@ -18,15 +23,15 @@ const defaults: InstallSettings = {
 };
 
 describe('parseSettings', () => {
-  it('has a default for everything', () => {
+  it('returns the defaults for an empty environment', () => {
     assert.deepEqual(parseSettings({}), defaults);
   });
 
-  it('takes an empty variable for one that is not set', () => {
+  it('counts an empty variable as not set', () => {
     assert.deepEqual(parseSettings({ NAME: '', WORKLOADS: ' ', WEBHOOK_URL: '' }), defaults);
   });
 
-  it('reads every variable', () => {
+  it('reads every variable of an installation', () => {
     const settings = parseSettings({
       NAME: 'copier',
       NAMESPACE: 'tools',
@@ -70,12 +75,12 @@ describe('parseSettings', () => {
     { GATEWAY: 'istio', namespace: 'istio-system' },
   ];
   for (const { GATEWAY, namespace } of gateways) {
-    it(`looks for the pods of ${GATEWAY} in ${namespace}`, () => {
+    it(`places the Service in ${namespace} for the gateway ${GATEWAY}`, () => {
       assert.equal(parseSettings({ GATEWAY }).service.namespace, namespace);
     });
   }
 
-  it('puts the Service beside the pods, under another name than Knative’s, where the wiring is direct', () => {
+  it('names the Service NAME-webhook and places it beside the pods with WIRING=direct', () => {
     const { service, hosts } = parseSettings({
       WIRING: 'direct',
       NAME: 'copier',
@@ -86,34 +91,34 @@ describe('parseSettings', () => {
     assert.equal(hosts[0], 'copier-webhook.tools.svc');
   });
 
-  it('refuses a direct Service that cannot find the pods, or that is Knative’s', () => {
+  it('refuses a Service in another namespace or of the name NAME with WIRING=direct', () => {
     assert.throws(
       () =>
         parseSettings({ WIRING: 'direct', SERVICE_NAMESPACE: 'x', SERVICE_NAME: 'image-cloner' }),
       {
         problems: [
-          'SERVICE_NAMESPACE must be image-cloner or not be set with WIRING=direct: a Service finds pods of its own namespace only',
-          'SERVICE_NAME must not be image-cloner with WIRING=direct: Knative keeps a Service of that name for itself',
+          'SERVICE_NAMESPACE must be image-cloner or not be set with WIRING=direct: a Service selects pods of its own namespace only',
+          'SERVICE_NAME must not be image-cloner with WIRING=direct: Knative creates a Service of that name',
         ],
       },
     );
   });
 
-  it('names the Service like the installation', () => {
+  it('names the Service after the installation with the gateway wiring', () => {
     assert.deepEqual(parseSettings({ NAME: 'copier' }).service, {
       name: 'copier',
       namespace: 'kourier-system',
     });
   });
 
-  it('knows no backup as long as nobody says its namespace', () => {
+  it('has no backup if REGISTRY_NAMESPACE is not set', () => {
     const { backup, registryNamespace } = parseSettings({ REGISTRY: 'registry.tools.svc:5000' });
 
     assert.equal(backup, undefined);
     assert.equal(registryNamespace, 'tools');
   });
 
-  it('takes Docker Hub for the registry where only its namespace is given', () => {
+  it('uses Docker Hub if only REGISTRY_NAMESPACE is set', () => {
     assert.deepEqual(parseSettings({ REGISTRY_NAMESPACE: 'acme' }).backup, {
       domain: 'docker.io',
       namespace: 'acme',
@@ -130,7 +135,7 @@ describe('parseSettings', () => {
     },
   ];
   for (const { given, url, host } of urls) {
-    it(`makes the certificate for ${host} where the webhook is ${given}`, () => {
+    it(`certifies the host ${host} of WEBHOOK_URL=${given}`, () => {
       const settings = parseSettings({ WEBHOOK_URL: given });
 
       assert.equal(settings.url, url);
@@ -148,17 +153,19 @@ describe('parseSettings', () => {
     'https://host.example/#x',
   ];
   for (const given of refusedUrls) {
-    it(`refuses the URL ${given}`, () => {
+    it(`refuses WEBHOOK_URL=${given}`, () => {
       assert.throws(() => parseSettings({ WEBHOOK_URL: given }), {
         name: 'ConfigError',
-        problems: ['WEBHOOK_URL must be https://host:port and no more; WEBHOOK_PATH is appended'],
+        problems: [
+          'WEBHOOK_URL must be https://host:port without a path; WEBHOOK_PATH is appended',
+        ],
       });
     });
   }
 
   const refusedPaths = ['clone-image', '/', '//x', '/x/', '/Clone', '/clone_image', '/x?y'];
   for (const given of refusedPaths) {
-    it(`refuses the path ${given}, as the API server would`, () => {
+    it(`refuses WEBHOOK_PATH=${given}, which the API server does not accept`, () => {
       assert.throws(() => parseSettings({ WEBHOOK_PATH: given }), {
         name: 'ConfigError',
         problems: [
@@ -168,7 +175,41 @@ describe('parseSettings', () => {
     });
   }
 
-  it('lists every problem at once', () => {
+  const misspelt = [
+    ['NAMEPSACE', 'NAMESPACE'],
+    ['WORKLODAS', 'WORKLOADS'],
+    ['WORKLOAD', 'WORKLOADS'],
+    ['FAILURE_POLCY', 'FAILURE_POLICY'],
+    ['TIMEOUT_SECNODS', 'TIMEOUT_SECONDS'],
+    ['IMAGE_CLONER_WIRING', 'WIRING'],
+    ['NAEM', 'NAME'],
+    ['ON_ERORR', 'ON_ERROR'],
+    ['REGISTRY_NAMESPCE', 'REGISTRY_NAMESPACE'],
+    ['PORBE_IMAGE', 'PROBE_IMAGE'],
+    ['IMGAE', 'IMAGE'],
+  ] as const;
+  for (const [name, nearest] of misspelt) {
+    it(`refuses the misspelt variable ${name} and suggests ${nearest}`, () => {
+      assert.throws(() => parseSettings({ [name]: 'x' }), {
+        name: 'ConfigError',
+        problems: [`${name} is not known; did you mean ${nearest}?`],
+      });
+    });
+  }
+
+  for (const name of ['LNAME', 'NAMES', 'IMAGES', 'OUTDIR', 'SERVICE_HOST', 'NODE_NAME', 'SHELL']) {
+    it(`ignores the variable ${name} of another program`, () => {
+      assert.deepEqual(parseSettings({ [name]: 'x' }), defaults);
+    });
+  }
+
+  it('reads no variable that parseConfig refuses as misspelt', () => {
+    const env = Object.fromEntries(settingVariables.map(({ name }) => [name, 'x']));
+
+    assert.doesNotThrow(() => parseConfig(env));
+  });
+
+  it('lists all problems of an environment at once', () => {
     const env = {
       NAME: '1st',
       NAMESPACE: 'Tools',
@@ -191,19 +232,19 @@ describe('parseSettings', () => {
         'NAMESPACE must be the name of a namespace: a-z, 0-9 and -, at most 63 characters',
         'SERVICE_NAME must be the name of a Service: a-z, 0-9 and -, a letter first, at most 63 characters',
         'SERVICE_NAMESPACE must be the name of a namespace: a-z, 0-9 and -, at most 63 characters',
-        'WEBHOOK_URL must be https://host:port and no more; WEBHOOK_PATH is appended',
+        'WEBHOOK_URL must be https://host:port without a path; WEBHOOK_PATH is appended',
         'WEBHOOK_PATH must be a path such as /clone-image: a-z, 0-9, - and . between slashes',
-        'WORKLOADS must be a list of some of pods, podtemplates, replicationcontrollers, deployments, daemonsets, statefulsets, replicasets, cronjobs, jobs, services.serving.knative.dev, configurations.serving.knative.dev',
+        'WORKLOADS must list one or more of pods, podtemplates, replicationcontrollers, deployments, daemonsets, statefulsets, replicasets, cronjobs, jobs, services.serving.knative.dev, configurations.serving.knative.dev',
         'FAILURE_POLICY must be Fail or Ignore',
         'TIMEOUT_SECONDS must be a whole number from 1 to 30',
         'KEEP_CA_KEY must be true or false',
-        'REGISTRY is a host such as registry.example.com, without a scheme',
+        'REGISTRY must be a host without a scheme, such as registry.example.com',
         'REGISTRY_NAMESPACE must be a lower-case repository path, such as backups, of at most 128 characters',
       ],
     });
   });
 
-  it('lists the problems of the registry beside good settings too', () => {
+  it('lists a problem of the registry when all settings are valid', () => {
     assert.throws(() => parseSettings({ REGISTRY_NAMESPACE: 'Acme' }), {
       name: 'ConfigError',
       problems: [
