@@ -1,10 +1,10 @@
-// @peculiar/x509 finds its algorithms with tsyringe, which refuses to load without it.
+// @peculiar/x509 depends on tsyringe, which does not load without it.
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 
-/** All in PEM. */
+/** A CA and a server certificate that it signed, with their keys, in PEM. */
 export interface CertificateChain {
-  /** What clients trust: `caBundle` of the webhook configuration. */
+  /** `caBundle` of the webhook configuration. */
   readonly ca: string;
   readonly caKey: string;
   readonly certificate: string;
@@ -12,7 +12,7 @@ export interface CertificateChain {
 }
 
 export interface CertificateOptions {
-  /** DNS names and IP addresses of the server, at least one; the first is the common name too. */
+  /** DNS names and IP addresses of the server; the first is the common name too. */
   readonly hosts: readonly [string, ...string[]];
   readonly now: Date;
 }
@@ -31,7 +31,7 @@ const dayMs = 24 * hourMs;
 const leafDays = 365;
 const caDays = 3650;
 
-/** Makes a new CA (ten years) and a server certificate of it (one year), each with a P-256 key of its own. */
+/** Creates a CA (ten years) and a server certificate that it signs (one year), each with its own P-256 key. */
 export async function createCertificateChain(
   options: CertificateOptions,
 ): Promise<CertificateChain> {
@@ -64,7 +64,7 @@ export async function createCertificateChain(
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      // Go reads names from here only; the common name is for people.
+      // Go verifies these names only, not the common name.
       new x509.SubjectAlternativeNameExtension(
         options.hosts.map((value) => ({ type: isAddress(value) ? 'ip' : 'dns', value }) as const),
       ),
@@ -91,7 +91,7 @@ async function formatKey({ privateKey }: KeyPair): Promise<string> {
   return `${x509.PemConverter.encode(bytes, 'PRIVATE KEY')}\n`;
 }
 
-/** A clock that is a little slow must not refuse what was made this minute. */
+/** The validity starts an hour early, for clients whose clocks are slow. */
 function toValidity(now: Date, days: number): { notBefore: Date; notAfter: Date } {
   return {
     notBefore: new Date(now.getTime() - hourMs),
@@ -99,7 +99,7 @@ function toValidity(now: Date, days: number): { notBefore: Date; notAfter: Date 
   };
 }
 
-/** 127 random bits in hex: positive, and 16 bytes long. */
+/** Random, positive and always 16 bytes long, in hex. */
 function createSerialNumber(): string {
   const [first = 0, ...rest] = globalThis.crypto.getRandomValues(new Uint8Array(16));
   return [(first & 0x3f) | 0x40, ...rest]
@@ -111,7 +111,7 @@ function toCommonName([host]: CertificateOptions['hosts']): string {
   return host.length <= maxCommonNameLength ? host : host.slice(0, host.indexOf('.'));
 }
 
-/** Hosts come from a URL or are names of Services, so that anything with a colon, or of four numbers, is an address. */
+/** A host is a name of a Service or part of a URL, so a colon or four numbers mean an address. */
 function isAddress(host: string): boolean {
   return host.includes(':') || /^\d+(\.\d+){3}$/.test(host);
 }

@@ -1,4 +1,4 @@
-/** Knative's gateways that we know, and the namespace in which each one's pods are. */
+/** The supported Knative gateways and the namespaces of their pods. */
 export const gatewayNamespaces = {
   kourier: 'kourier-system',
   contour: 'contour-external',
@@ -6,18 +6,18 @@ export const gatewayNamespaces = {
 } as const;
 
 /**
- * Never looked into, whatever their labels say: the way from the API server to us leads through these, and if they needed us to start,
- * neither would. Both the webhook configuration and the handler exclude them, since anybody may write the former.
+ * Namespaces that no label opts in: requests of the API server reach the webhook through these, so they must start without it.
+ * The handler excludes them too, because a webhook configuration can be edited by hand.
  */
 export const excludedNamespaces: readonly string[] = [
-  // Cluster DNS, kube-proxy and most pod networks; the other two networks that have a namespace of their own.
+  // Cluster DNS, kube-proxy and most pod networks, then two pod networks with namespaces of their own.
   'kube-system',
   'calico-system',
   'kube-flannel',
-  // Knative itself, and what puts it there.
+  // Knative and its operator.
   'knative-operator',
   'knative-serving',
   ...Object.values(gatewayNamespaces),
-  // Contour's second gateway, through which the first one's requests go on.
+  // The second gateway of Contour, which receives the requests of the first.
   'contour-internal',
 ];

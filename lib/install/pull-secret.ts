@@ -1,6 +1,6 @@
 import { dockerHub } from '../image/reference.ts';
 
-/** A Secret with which pods pull from a registry. */
+/** A Secret that opens a registry to the pods that name it in `imagePullSecrets`. */
 export interface PullSecret {
   readonly apiVersion: 'v1';
   readonly kind: 'Secret';
@@ -9,10 +9,10 @@ export interface PullSecret {
   readonly stringData: { readonly '.dockerconfigjson': string };
 }
 
-/** Docker Hub's key in every docker config, for historical reasons. */
+/** The key of Docker Hub in a docker config. */
 const dockerHubKey = 'https://index.docker.io/v1/';
 
-/** `dockerConfig` is the text of a docker `config.json`. */
+/** Returns the pull secret that holds `dockerConfig`, the text of a docker `config.json`. */
 export function toPullSecret(name: string, dockerConfig: string): PullSecret {
   return {
     apiVersion: 'v1',
@@ -23,7 +23,7 @@ export function toPullSecret(name: string, dockerConfig: string): PullSecret {
   };
 }
 
-/** A docker `config.json` for one registry. */
+/** Returns the text of a docker `config.json` for one registry. */
 export function toDockerConfig(
   domain: string,
   { username, password }: { readonly username: string; readonly password: string },

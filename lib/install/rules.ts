@@ -7,7 +7,7 @@ export interface WebhookRule {
   readonly scope: 'Namespaced';
 }
 
-/** What `WORKLOADS` may list, with the API group; rules are written in this order. */
+/** The values of `WORKLOADS` and their API groups, in the order of the rules. */
 const groups: ReadonlyMap<string, string> = new Map([
   ['pods', ''],
   ['podtemplates', ''],
@@ -22,13 +22,13 @@ const groups: ReadonlyMap<string, string> = new Map([
   ['configurations.serving.knative.dev', 'serving.knative.dev'],
 ]);
 
-/** Every workload that can be asked for. */
+/** Every value that `WORKLOADS` accepts. */
 export const knownWorkloads: readonly string[] = [...groups.keys()];
 
-/** One rule for each API group; whoever asks for pods gets `kubectl debug` too. */
+/** Returns one rule for each API group. With pods, ephemeral containers (`kubectl debug`) have a rule too. */
 export function toRules(workloads: readonly string[]): readonly WebhookRule[] {
-  const wanted = [...groups].filter(([workload]) => workloads.includes(workload));
-  const byGroup = Map.groupBy(wanted, ([, group]) => group);
+  const selected = [...groups].filter(([workload]) => workloads.includes(workload));
+  const byGroup = Map.groupBy(selected, ([, group]) => group);
   const rules = [...byGroup].map(([group, entries]) =>
     toRule(
       group,

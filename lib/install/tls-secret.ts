@@ -1,7 +1,7 @@
 import type { CertificateChain } from './certificate.ts';
 import type { InstallSettings } from './settings.ts';
 
-/** A Secret of the type kubernetes.io/tls. */
+/** A Secret of type `kubernetes.io/tls`. */
 export interface TlsSecret {
   readonly apiVersion: 'v1';
   readonly kind: 'Secret';
@@ -14,7 +14,7 @@ export interface TlsSecret {
   readonly data: { readonly 'tls.crt': string; readonly 'tls.key': string };
 }
 
-/** The server's certificate and key where the gateway (or the pod) finds them: `NAME-tls`, beside the Knative Service. */
+/** Returns the Secret `NAME-tls`, which the gateway or the pod reads in the namespace of the Knative Service. */
 export function toTlsSecret(
   { name, namespace }: Pick<InstallSettings, 'name' | 'namespace'>,
   { certificate, key }: Pick<CertificateChain, 'certificate' | 'key'>,
@@ -26,7 +26,7 @@ export function toTlsSecret(
     metadata: {
       name: `${name}-tls`,
       namespace,
-      // net-kourier sees no other Secrets where ENABLE_SECRET_INFORMER_FILTERING_BY_CERT_UID is on.
+      // With ENABLE_SECRET_INFORMER_FILTERING_BY_CERT_UID, net-kourier watches only Secrets with this label.
       labels: { 'networking.internal.knative.dev/certificate-uid': 'any' },
     },
     data: { 'tls.crt': btoa(certificate), 'tls.key': btoa(key) },

@@ -3,7 +3,7 @@ import { type MatchCondition, toMatchConditions } from './match-conditions.ts';
 import { toRules, type WebhookRule } from './rules.ts';
 import type { InstallSettings } from './settings.ts';
 
-/** A MutatingWebhookConfiguration (admissionregistration.k8s.io/v1) as we write it. */
+/** A MutatingWebhookConfiguration (admissionregistration.k8s.io/v1) with the fields that image-cloner sets. */
 export interface WebhookConfiguration {
   readonly apiVersion: 'admissionregistration.k8s.io/v1';
   readonly kind: 'MutatingWebhookConfiguration';
@@ -46,10 +46,10 @@ type Endpoint =
       };
     };
 
-/** On a namespace: the webhook looks after it. */
+/** The label that opts a namespace in (`enabled`) and an object out (`disabled`). */
 const label = 'image-cloner';
 
-/** The object that makes the API server call us. `ca` is PEM. */
+/** Returns the configuration that registers the webhook with the API server. `ca` is PEM. */
 export function toWebhookConfiguration(
   settings: InstallSettings,
   ca: string,
@@ -61,13 +61,13 @@ export function toWebhookConfiguration(
     metadata: { name: settings.name },
     webhooks: [
       {
-        // Three DNS labels are the least that is accepted.
+        // The API server requires at least three DNS labels.
         name: `${service.name}.${service.namespace}.svc`,
         admissionReviewVersions: ['v1'],
         sideEffects: 'NoneOnDryRun',
         timeoutSeconds: settings.timeoutSeconds,
         failurePolicy: settings.failurePolicy,
-        // A sidecar that another webhook adds after us is seen only then.
+        // Otherwise a sidecar that a later webhook adds would not be reviewed.
         reinvocationPolicy: 'IfNeeded',
         matchPolicy: 'Equivalent',
         namespaceSelector: {
@@ -91,14 +91,14 @@ export function toWebhookConfiguration(
   };
 }
 
-/** Namespaces from which the API server sends nothing, whatever their labels say. */
+/** Returns the namespaces whose objects are never reviewed, whatever their labels. */
 export function toExcludedNamespaces({
   namespace,
   service,
   registryNamespace,
 }: InstallSettings): readonly string[] {
-  const own = [namespace, service.namespace, ...excludedNamespaces];
-  const all = registryNamespace === undefined ? own : [...own, registryNamespace];
+  const required = [namespace, service.namespace, ...excludedNamespaces];
+  const all = registryNamespace === undefined ? required : [...required, registryNamespace];
   return [...new Set(all)].toSorted();
 }
 

@@ -10,7 +10,7 @@ const names = [
 ] as const;
 
 describe('createCertificateChain', () => {
-  it('makes a certificate for each of the names and for no other', async () => {
+  it('certifies all DNS names of the server and no other', async () => {
     const leaf = new X509Certificate(
       (await createCertificateChain({ hosts: names, now })).certificate,
     );
@@ -30,7 +30,7 @@ describe('createCertificateChain', () => {
     { host: '::1', text: 'IP Address:0:0:0:0:0:0:0:1' },
   ];
   for (const { host, text } of addresses) {
-    it(`makes a certificate for the address ${host}`, async () => {
+    it(`certifies the IP address ${host}`, async () => {
       const { certificate } = await createCertificateChain({ hosts: [host], now });
 
       const leaf = new X509Certificate(certificate);
@@ -40,7 +40,7 @@ describe('createCertificateChain', () => {
     });
   }
 
-  it('shortens the common name, which may have 64 characters, to the name of the Service', async () => {
+  it('uses the name of the Service as the common name if the host has more than 64 characters', async () => {
     const service = 'a'.repeat(60);
     const host = `${service}.tools.svc`;
 
@@ -51,7 +51,7 @@ describe('createCertificateChain', () => {
     assert.equal(leaf.checkHost(host, { subject: 'never' }), host);
   });
 
-  it('signs the certificate with a CA that may sign nothing but servers', async () => {
+  it('signs the server certificate with the CA and restricts it to server authentication', async () => {
     const chain = await createCertificateChain({ hosts: names, now });
 
     const [ca, leaf] = [new X509Certificate(chain.ca), new X509Certificate(chain.certificate)];
@@ -61,13 +61,13 @@ describe('createCertificateChain', () => {
     assert.equal(leaf.ca, false);
     assert.equal(leaf.issuer, 'CN=image-cloner CA');
     assert.equal(leaf.verify(ca.publicKey), true);
-    // Includes that the AKI of the one is the SKI of the other.
+    // Also compares the authority key identifier of the leaf with the subject key identifier of the CA.
     assert.equal(leaf.checkIssued(ca), true);
     // TLS Web Server Authentication.
     assert.deepEqual(leaf.keyUsage, ['1.3.6.1.5.5.7.3.1']);
   });
 
-  it('hands out the keys of both, on P-256', async () => {
+  it('returns the P-256 keys of the CA and of the server', async () => {
     const chain = await createCertificateChain({ hosts: names, now });
 
     const keys = [createPrivateKey(chain.caKey), createPrivateKey(chain.key)] as const;
@@ -79,7 +79,7 @@ describe('createCertificateChain', () => {
     );
   });
 
-  it('lasts a year, its CA ten, from an hour ago', async () => {
+  it('is valid from an hour ago, the server certificate for one year, the CA for ten', async () => {
     const chain = await createCertificateChain({ hosts: names, now });
 
     const [ca, leaf] = [new X509Certificate(chain.ca), new X509Certificate(chain.certificate)];
@@ -89,7 +89,7 @@ describe('createCertificateChain', () => {
     assert.equal(ca.validTo, 'Nov 21 12:00:00 2036 GMT');
   });
 
-  it('makes everything anew each time', async () => {
+  it('creates new keys and serial numbers on every call', async () => {
     const first = await createCertificateChain({ hosts: names, now });
     const second = await createCertificateChain({ hosts: names, now });
 

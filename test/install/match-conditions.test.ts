@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { toMatchConditions } from '../../lib/install/match-conditions.ts';
 
-// What these expressions do is proven on a real API server: test/real/gen.real.ts.
+// test/real/gen.real.ts evaluates these expressions in a real API server.
 
 describe('toMatchConditions', () => {
-  it('sends an UPDATE only where the pod, its template or the backfill annotation changed', () => {
+  it('reviews an UPDATE only if the pod, its template or the backfill annotation changed', () => {
     assert.deepEqual(toMatchConditions(undefined), [
       {
         name: 'images-may-have-changed',
@@ -19,7 +19,7 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
     ]);
   });
 
-  it('sends only what has an image outside the backup, where that is known', () => {
+  it('reviews only objects with an image outside a known backup', () => {
     const conditions = toMatchConditions({ domain: 'registry.corp:5000', namespace: 'team/acme' });
 
     assert.equal(conditions.length, 2);
@@ -40,7 +40,7 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
     { namespace: 'localhost', prefixes: ['docker.io/localhost/', 'index.docker.io/localhost/'] },
   ];
   for (const { namespace, prefixes } of onDockerHub) {
-    it(`knows every spelling of ${namespace} on Docker Hub`, () => {
+    it(`excludes every spelling of the namespace ${namespace} on Docker Hub`, () => {
       const [, outside] = toMatchConditions({ domain: 'docker.io', namespace });
 
       const found = [...(outside?.expression ?? '').matchAll(/startsWith\('([^']*)'\)/g)];

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { toTlsSecret } from '../../lib/install/tls-secret.ts';
 
 describe('toTlsSecret', () => {
-  it('is a Secret of the type that a DomainMapping takes', () => {
+  it('returns a kubernetes.io/tls Secret that a DomainMapping accepts', () => {
     const secret = toTlsSecret(
       { name: 'copier', namespace: 'tools' },
       { certificate: 'the certificate', key: 'the key' },

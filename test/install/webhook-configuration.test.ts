@@ -4,7 +4,7 @@ import { parseSettings } from '../../lib/install/settings.ts';
 import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
 
 describe('toWebhookConfiguration', () => {
-  it('makes the whole configuration from the defaults', () => {
+  it('returns the whole webhook configuration for the default settings', () => {
     assert.deepEqual(toWebhookConfiguration(parseSettings({}), 'the CA in PEM\n'), {
       apiVersion: 'admissionregistration.k8s.io/v1',
       kind: 'MutatingWebhookConfiguration',
@@ -83,7 +83,7 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
     });
   });
 
-  it('has a rule for each API group of every workload, and one for kubectl debug', () => {
+  it('has one rule for each API group, and one for ephemeral containers of pods', () => {
     const settings = parseSettings({
       WORKLOADS:
         'services.serving.knative.dev jobs deployments pods configurations.serving.knative.dev replicationcontrollers podtemplates replicasets deployments',
@@ -117,7 +117,7 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
     ]);
   });
 
-  it('calls a webhook outside the cluster by its URL', () => {
+  it('calls a webhook outside the cluster at WEBHOOK_URL and WEBHOOK_PATH', () => {
     const settings = parseSettings({ WEBHOOK_URL: 'https://127.0.0.1:8443', WEBHOOK_PATH: '/x' });
 
     const { clientConfig, name } = toWebhookConfiguration(settings, 'x').webhooks[0];
@@ -126,7 +126,7 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
     assert.equal(name, 'image-cloner.kourier-system.svc');
   });
 
-  it('is never asked about the namespaces that it needs itself', () => {
+  it('excludes the namespaces of the webhook, its Service and its backup registry', () => {
     const settings = parseSettings({
       NAMESPACE: 'tools',
       SERVICE_NAMESPACE: 'gateways',
@@ -157,7 +157,7 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
     ]);
   });
 
-  it('asks for images outside the backup only where its namespace is known', () => {
+  it('adds the condition image-outside-backup only if REGISTRY_NAMESPACE is set', () => {
     assert.deepEqual(conditions({ REGISTRY: 'registry.corp:5000' }), ['images-may-have-changed']);
     assert.deepEqual(conditions({ REGISTRY: 'registry.corp:5000', REGISTRY_NAMESPACE: 'acme' }), [
       'images-may-have-changed',

@@ -3,17 +3,17 @@ import { describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
 
-/** What kubectl makes something else of where it is not quoted: seen by `kubectl annotate --local`. */
+/** Strings that kubectl reads as another type unless they are quoted, as `kubectl annotate --local` shows. */
 const names = ['no', 'on', 'y', 'n', 'yes', 'off', 'NO', '1_000', '0b11'];
 const version = '1.1';
 
-describe('YAML for kubectl', () => {
+describe('formatYaml and parseYaml', () => {
   for (const name of names) {
-    it(`leaves ${name} a text`, () => {
+    it(`quotes ${name}, which YAML 1.1 does not read as a string`, () => {
       assert.deepEqual(parse(formatYaml({ name }), { version }), { name });
     });
 
-    it(`leaves ${name} a text where it is put into a manifest`, () => {
+    it(`quotes ${name} when it is added to a parsed manifest`, () => {
       const [object] = parseYaml('kind: Service\nenv: []\n');
       object?.addIn(['env'], { name: 'REGISTRY_NAMESPACE', value: name });
 
