@@ -1,5 +1,5 @@
 import { toHold } from '../cloner/backup/index.ts';
-import { generationTag, holdTag, roleOf, shortHex } from '../image/tags.ts';
+import { generationTag, holdTag, parseTagRole, shortHex } from '../image/tags.ts';
 import type { BackupRepository } from '../ports/index.ts';
 import { mapConcurrently } from '../util/semaphore.ts';
 
@@ -44,7 +44,7 @@ export function generationsOf(tag: string, holdings: Holdings): readonly Generat
   const since = new Map<string, number>();
   const leftAt = new Map<string, number>();
   for (const [name, digest] of holdings) {
-    const role = roleOf(name, tag);
+    const role = parseTagRole(name, tag);
     if (role?.kind !== 'move') continue;
     since.set(digest, Math.max(role.at, since.get(digest) ?? 0));
     leftAt.set(role.from, Math.min(role.at, leftAt.get(role.from) ?? Number.POSITIVE_INFINITY));

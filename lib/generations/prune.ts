@@ -1,5 +1,5 @@
 import { CloneError } from '../errors.ts';
-import { generationTag, roleOf } from '../image/tags.ts';
+import { generationTag, parseTagRole } from '../image/tags.ts';
 import type { BackupRepository } from '../ports/index.ts';
 import { mapConcurrently } from '../util/semaphore.ts';
 import {
@@ -213,11 +213,12 @@ function reasonToKeep(
 /** Tags that keep, or tell of, what another tag had; a plain tag or a hold is not one. */
 function isMark(name: string, of: string, digest: string): boolean {
   // Others may call a tag `1.27.<commit>`.
-  const isOthers = roleOf(name, of)?.kind === 'generation' && name !== generationTag(of, digest);
+  const isOthers =
+    parseTagRole(name, of)?.kind === 'generation' && name !== generationTag(of, digest);
   return isMarkName(name, of) && !isOthers;
 }
 
 function isMarkName(name: string, of: string): boolean {
-  const kind = roleOf(name, of)?.kind;
+  const kind = parseTagRole(name, of)?.kind;
   return kind === 'generation' || kind === 'provenance' || kind === 'move';
 }

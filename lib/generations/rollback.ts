@@ -1,7 +1,7 @@
 import { assertMovable, released, toHold } from '../cloner/backup/index.ts';
 import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
-import { generationTag, holdTag, moveTag, roleOf } from '../image/tags.ts';
+import { generationTag, holdTag, moveTag, parseTagRole } from '../image/tags.ts';
 import type { BackupRepository } from '../ports/index.ts';
 import { mapConcurrently } from '../util/semaphore.ts';
 import { maxConcurrentRequests } from './generations.ts';
@@ -96,7 +96,7 @@ async function findGeneration(context: RollbackContext, wanted: string): Promise
     );
   }
   const names = (await repository.tags(signal)).filter((name) => {
-    const role = roleOf(name, tag);
+    const role = parseTagRole(name, tag);
     return role?.kind === 'generation' && (role.hex.startsWith(hex) || hex.startsWith(role.hex));
   });
   const held = await mapConcurrently(names, maxConcurrentRequests, async (name) => {

@@ -8,24 +8,24 @@ import {
 } from './reference.ts';
 import { copyTag, digestTag } from './tags.ts';
 
-/** How the source's name becomes one repository (`flat`, two levels) or a path of its own (`nested`). */
+/** How the name of a source becomes the name of its backup: one component (`flat`) or a path (`nested`). */
 export type Naming = 'flat' | 'nested';
 
-/** The place in the user's registry that holds all copies. */
+/** The place in the user's registry that holds all backups. */
 export interface BackupLocation {
   readonly domain: string;
-  /** Path below the host, without slashes at the ends: `acme`, `team/acme`. */
+  /** Path below the host, without leading or trailing slash: `acme`, `team/acme`. */
   readonly namespace: string;
   readonly naming: Naming;
 }
 
-/** Old parsers limit the whole name, host included, to 255 characters (docker/distribution 2.8). */
+/** docker/distribution 2.8 limits the name including the host to 255 characters. */
 const maxNameLength = 255;
 const hashLength = 12;
 
 /**
- * The name of the copy of `source`. The mapping is injective: two sources never share a name.
- * A source's digest is kept; an adapter that cannot keep digests replaces it after the copy.
+ * Returns the name of the backup of `source`. The mapping is injective: two sources never share a backup.
+ * The digest of the source is kept; an adapter that changes digests replaces it after the copy.
  */
 export function backupReference(source: Reference, location: BackupLocation): Reference {
   return {
@@ -35,12 +35,11 @@ export function backupReference(source: Reference, location: BackupLocation): Re
   };
 }
 
-/** Whether `reference` names something inside the backup, compared by path components, never by prefix of a string. */
+/** Whether `reference` is below the namespace of the backup; components are compared whole. */
 export function isBackup(reference: Repository, { domain, namespace }: BackupLocation): boolean {
   return reference.domain === domain && reference.path.startsWith(`${namespace}/`);
 }
 
-/** The tag under which a source is kept: its own, `latest`, or one made of its digest. */
 function backupTag({ tag, digest }: Reference): string {
   if (tag !== undefined) return copyTag(tag);
   return digest === undefined ? 'latest' : digestTag(digest);
@@ -53,8 +52,8 @@ function backupRepository(source: Repository, location: BackupLocation): Reposit
   const name = parts.map(toComponent).join(flat ? '__' : '/');
 
   const room = maxNameLength - domain.length - namespace.length - 2;
-  const isPlain = name === parts.join(flat ? '__' : '/');
-  if (isPlain && name.length <= room && !isConfusable(source, name)) {
+  const isUnaltered = name === parts.join(flat ? '__' : '/');
+  if (isUnaltered && name.length <= room && !isConfusable(source, name)) {
     return { domain, path: `${namespace}/${name}` };
   }
   const hash = createHash('sha256')
@@ -65,14 +64,14 @@ function backupRepository(source: Repository, location: BackupLocation): Reposit
   return { domain, path: `${namespace}/${stem}-${hash}` };
 }
 
-/** `library/nginx` on Docker Hub is `nginx`; other registries come first in the name. */
+/** The components of a flat name: the host is left out for Docker Hub, `library` for its official images. */
 function flatParts({ domain, path }: Repository): readonly string[] {
   if (domain !== dockerHub) return [domain, ...path.split('/')];
   const parts = path.split('/');
   return parts.length === 2 && parts[0] === 'library' ? parts.slice(1) : parts;
 }
 
-/** Hosts may hold what a path may not: a port's colon, upper case, IPv6's brackets. Of `[::]` nothing else would be left. */
+/** Replaces what a host may contain and a path may not: colons, upper case, brackets. Nothing is left of `[::]`, hence `0`. */
 function toComponent(part: string): string {
   const component = part
     .toLowerCase()
@@ -81,11 +80,11 @@ function toComponent(part: string): string {
   return component === '' ? '0' : component;
 }
 
-/** Names that another source could also be mapped to, were they left alone. */
+/** Whether `name`, without a hash appended, could also be the name of another source. */
 function isConfusable({ domain, path }: Repository, name: string): boolean {
   const [head = '', next] = path.split('/');
-  const posesAsRegistry = domain === dockerHub && next !== undefined && isDomainLike(head);
-  const posesAsJoined = path.includes('__');
-  const posesAsHashed = new RegExp(`-[0-9a-f]{${hashLength}}$`).test(name);
-  return posesAsRegistry || posesAsJoined || posesAsHashed;
+  const looksLikeRegistry = domain === dockerHub && next !== undefined && isDomainLike(head);
+  const looksJoined = path.includes('__');
+  const looksHashed = new RegExp(`-[0-9a-f]{${hashLength}}$`).test(name);
+  return looksLikeRegistry || looksJoined || looksHashed;
 }

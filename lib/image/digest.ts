@@ -7,12 +7,12 @@ const digestLengths = new Map([
   ['sha512', 128],
 ]);
 
-/** Whether `text` is a digest that a registry can know: sha256, sha384 or sha512 in lower-case hex. */
+/** Whether `text` is a supported digest: sha256, sha384 or sha512 in lower-case hex. */
 export function isDigest(text: string): boolean {
   return digestProblem(text) === undefined;
 }
 
-/** Why `text` is not a digest, as a clause; absent where it is one. */
+/** Returns why `text` is not a supported digest, as a clause; `undefined` if it is one. */
 export function digestProblem(text: string): string | undefined {
   if (!digestPattern.test(text)) return 'the digest is malformed';
   const [algorithm = '', hex = ''] = text.split(':');
@@ -22,12 +22,12 @@ export function digestProblem(text: string): string | undefined {
   return /^[0-9a-f]+$/.test(hex) ? undefined : 'the digest must be lower case';
 }
 
-/** `sha256` of `sha256:…`. */
+/** Returns `sha256` for `sha256:…`. */
 export function algorithmOf(digest: string): string {
   return digest.slice(0, digest.indexOf(':'));
 }
 
-/** The digest of `bytes`, in the algorithm of the digest `like`. */
+/** Returns the digest of `bytes` by the algorithm of the digest `like`. */
 export function digestOf(bytes: Uint8Array, like = 'sha256:'): string {
   const algorithm = algorithmOf(like);
   return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;

@@ -9,24 +9,23 @@ import {
 
 /** One entry of `IGNORE_IMAGES`. */
 export interface ImagePattern {
-  /** As the administrator wrote it. */
+  /** The entry as it was written. */
   readonly text: string;
   matches(image: Reference): boolean;
 }
 
-const allowed = /^[A-Za-z0-9._\-/:@*[\]]+$/;
+const patternCharacters = /^[A-Za-z0-9._\-/:@*[\]]+$/;
 
 /**
- * A pattern matches a whole image name, never a part of one. It is completed as an image name is (`nginx` means
- * `docker.io/library/nginx`); `*` stands for any characters but `/`, `**` for any at all; without a tag it matches every tag,
- * and a tag matches also where a digest follows.
+ * Parses a pattern, which matches whole names and is normalized like one: `nginx` means `docker.io/library/nginx`. `*` matches
+ * all characters but `/`, `**` all; a pattern without a tag matches every tag, one with a tag also if a digest follows.
  * Throws `CloneError` `INVALID_REFERENCE`.
  */
 export function parseImagePattern(text: string): ImagePattern {
-  if (!allowed.test(text)) {
+  if (!patternCharacters.test(text)) {
     throw new CloneError('INVALID_REFERENCE', `${JSON.stringify(text)} is not an image pattern`);
   }
-  const full = complete(text);
+  const full = normalize(text);
   const namesVersion = full.slice(full.lastIndexOf('/') + 1).search(/[:@]/) >= 0;
   const parts = full.split(/(\*{2,}|\*)/).filter((part) => part !== '');
   return {
@@ -44,7 +43,7 @@ export function parseImagePattern(text: string): ImagePattern {
   };
 }
 
-function complete(text: string): string {
+function normalize(text: string): string {
   if (text.startsWith('**')) return text;
   const [head = '', ...rest] = text.split('/');
   const isHub = head === dockerHub || head === `index.${dockerHub}`;
@@ -55,32 +54,34 @@ function complete(text: string): string {
 }
 
 /**
- * Keeps every position that the parts so far can have reached, so that the time is that of the product of both lengths:
- * a regular expression would try each way to share the name among a hundred asterisks.
+ * Tracks every position that a match can have reached, so that the time is bounded by the product of both lengths. A regular
+ * expression would backtrack exponentially on a hundred asterisks.
  */
 function isMatch(parts: readonly string[], name: string): boolean {
-  let reached = new Set([0]);
+  let positions = new Set([0]);
   for (const part of parts) {
-    reached = part.startsWith('*')
-      ? spread(reached, name, part.length > 1)
-      : step(reached, name, part);
+    positions = part.startsWith('*')
+      ? matchWildcard(positions, name, part.length > 1)
+      : matchLiteral(positions, name, part);
   }
-  return reached.has(name.length);
+  return positions.has(name.length);
 }
 
-/** An asterisk: from each position to all that follow it, the single one up to the next slash. */
-function spread(from: ReadonlySet<number>, name: string, overSlashes: boolean): Set<number> {
-  const reached = new Set<number>();
+function matchWildcard(
+  from: ReadonlySet<number>,
+  name: string,
+  crossesSlash: boolean,
+): Set<number> {
+  const positions = new Set<number>();
   for (let position = 0, open = false; position <= name.length; position += 1) {
-    if (!overSlashes && name[position - 1] === '/') open = false;
+    if (!crossesSlash && name[position - 1] === '/') open = false;
     open ||= from.has(position);
-    if (open) reached.add(position);
+    if (open) positions.add(position);
   }
-  return reached;
+  return positions;
 }
 
-/** Letters: only from where the name goes on with them. */
-function step(from: ReadonlySet<number>, name: string, letters: string): Set<number> {
-  const goesOn = [...from].filter((position) => name.startsWith(letters, position));
-  return new Set(goesOn.map((position) => position + letters.length));
+function matchLiteral(from: ReadonlySet<number>, name: string, literal: string): Set<number> {
+  const matching = [...from].filter((position) => name.startsWith(literal, position));
+  return new Set(matching.map((position) => position + literal.length));
 }

@@ -1,28 +1,29 @@
 import { createHash } from 'node:crypto';
 
-/** Long enough that nobody finds another image with the same beginning. */
+/** 128 bits: too many for an attacker to find another digest with the same prefix. */
 const hexLength = 32;
 
-/** Whom a private copy may be served to when its source cannot be asked. */
-export interface Audience {
-  /** Tells clusters that share a backup from each other. */
+/** A namespace of one of the clusters that share the backup. */
+export interface ClusterNamespace {
   readonly cluster: string;
-  /** Of the workload. */
   readonly namespace: string;
 }
 
-/** The mark that says that the copy with this digest is private. It is about the digest, whatever tags hold it, now and later. */
+/** The marker tag of a private copy. It applies to the digest, whatever tags point to it. */
 export function privateTag(digest: string): string {
   return `private.${digest.slice(digest.indexOf(':') + 1).slice(0, hexLength)}`;
 }
 
-/** The mark that says that this audience has opened the image by itself. Names are hashed: whoever lists tags need not read them. */
-export function privateToTag(digest: string, { cluster, namespace }: Audience): string {
+/** The marker tag that grants a namespace a private copy, because its pull secret opened the source. The hash hides the names. */
+export function namespaceGrantTag(
+  digest: string,
+  { cluster, namespace }: ClusterNamespace,
+): string {
   return `${privateTag(digest)}.${hashOf([cluster, namespace])}`;
 }
 
-/** The mark that says that anybody has opened the image since: the copy was taken for private while nobody could tell. */
-export function privateToNobodyTag(digest: string): string {
+/** The marker tag that grants every namespace the copy, because the source turned out to be public. */
+export function publicGrantTag(digest: string): string {
   return `${privateTag(digest)}.${hashOf(['anybody'])}`;
 }
 

@@ -1,14 +1,14 @@
 import { CloneError } from '../errors.ts';
 import { digestProblem } from './digest.ts';
 
-/** Where images live: `docker.io` + `library/nginx`. */
+/** A repository, such as `docker.io` and `library/nginx`. */
 export interface Repository {
-  /** Registry host, with its port where one was written. Docker Hub is `docker.io`. */
+  /** Registry host, with the port if one was written. Docker Hub is `docker.io`. */
   readonly domain: string;
   readonly path: string;
 }
 
-/** A normalised image reference; a tag that was not written is absent (the registry then uses `latest`). */
+/** A normalized image reference. The tag is absent if none was written; `latest` is implied then. */
 export interface Reference extends Repository {
   readonly tag?: string;
   readonly digest?: string;
@@ -20,7 +20,7 @@ const maxTextLength = 1024;
 /** distribution/reference `RepositoryNameTotalLengthMax`. */
 const maxPathLength = 255;
 
-// The grammar of distribution/reference (regexp.go, commit 0965666), tried against it on every row of test/image/reference.test.ts.
+// The grammar of distribution/reference (regexp.go, commit 0965666), which agrees on every row of test/image/reference.test.ts.
 const label = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])';
 const host = `(?:${label}(?:\\.${label})*|\\[[a-fA-F0-9:]+\\])`;
 const domainPattern = new RegExp(`^${host}(?::[0-9]+)?$`);
@@ -44,7 +44,7 @@ export function isTag(text: string): boolean {
 }
 
 /**
- * Reads an image reference as Docker and the kubelet do: `nginx` is `docker.io`, `library/nginx`.
+ * Parses an image reference as Docker and the kubelet do: `nginx` is `docker.io`, `library/nginx`.
  * Throws `CloneError` `INVALID_REFERENCE`.
  */
 export function parseReference(text: string): Reference {
@@ -77,34 +77,34 @@ export function parseReference(text: string): Reference {
   };
 }
 
-/** The inverse of `parseReference`, in the short form a person writes: `nginx:1.27`, not `docker.io/library/nginx:1.27`. */
+/** The inverse of `parseReference`, in the familiar form: `nginx:1.27`, not `docker.io/library/nginx:1.27`. */
 export function formatReference(reference: Reference): string {
   return formatParts(formatRepository(reference), reference.tag, reference.digest);
 }
 
-/** The short form of a repository: `nginx`, `quay.io/prometheus/node-exporter`. */
+/** Formats a repository in its familiar form: `nginx`, `quay.io/prometheus/node-exporter`. */
 function formatRepository({ domain, path }: Repository): string {
   if (domain !== dockerHub) return `${domain}/${path}`;
   const short = path.startsWith('library/') ? path.slice('library/'.length) : path;
   const [head = '', ...rest] = short.split('/');
-  // docker.io/quay.io/x must not be shortened to quay.io/x, which is another registry.
-  const readsAsOther = (rest.length > 0 && isDomainLike(head)) || /^[0-9a-f]{64}$/.test(short);
-  const lostLibrary = rest.length > 0 && short !== path;
-  return readsAsOther || lostLibrary ? `${domain}/${path}` : short;
+  // Shortened, docker.io/quay.io/x would name another registry.
+  const isAmbiguous = (rest.length > 0 && isDomainLike(head)) || /^[0-9a-f]{64}$/.test(short);
+  const losesLibrary = rest.length > 0 && short !== path;
+  return isAmbiguous || losesLibrary ? `${domain}/${path}` : short;
 }
 
-/** The full form of the repository, one spelling for one repository: `docker.io/library/nginx`. */
+/** Formats a repository in its full form, which is unique: `docker.io/library/nginx`. */
 export function canonicalRepository({ domain, path }: Repository): string {
   return `${domain}/${path}`;
 }
 
-/** One spelling for one image, the implied tag made explicit: `docker.io/library/nginx:latest`. */
+/** Formats a reference in its full form with the implied tag, which is unique: `docker.io/library/nginx:latest`. */
 export function canonicalReference(reference: Reference): string {
   const tag = reference.tag ?? (reference.digest === undefined ? 'latest' : undefined);
   return formatParts(canonicalRepository(reference), tag, reference.digest);
 }
 
-/** Whether the first component of a name would be taken for a registry host rather than for a path. */
+/** Whether the first component of a name is read as a registry host and not as part of the path. */
 export function isDomainLike(head: string): boolean {
   return head === 'localhost' || /[.:]/.test(head) || head !== head.toLowerCase();
 }

@@ -1,84 +1,85 @@
 import { createHash } from 'node:crypto';
 
-// A tag has at most 128 characters; the longest mark we append is ".from." and 12 hex digits.
 const maxTagLength = 128;
+/** Leaves room for the longest suffix but that of a move: `.from.` and 12 hex digits. */
 const maxStemLength = 109;
-/** `.moved.`, a time of 16 characters, a dot and 12 hex digits are longer. */
+/** Leaves room for the suffix of a move: `.moved.`, a time of 16 characters, a dot and 12 hex digits. */
 const maxMoveStemLength = 92;
 const hexLength = 12;
-/** What only we write (holds, moves, marks of private copies), and what the names of its look-alikes are made into. */
-const ownTag =
+/** Holds, moves and markers of private copies, and the tags that `copyTag` makes of sources with such tags. */
+const reservedTag =
   /(\.hold|\.moved\.\d{8}T\d{6}Z\.[0-9a-f]{12}|^private\.[0-9a-f]{32}(\.[0-9a-f]{32})?)(-[0-9a-f]{12})*$/;
 const maxTime = Date.UTC(9999, 11, 31);
 
-/** The tag for a source named by digest alone. Unlike a referrers tag or cosign's (`sha256-<hex>…`), it has a dot. */
+/** The tag for a source named by digest alone. The dot distinguishes it from a referrers tag and cosign's (`sha256-<hex>…`). */
 export function digestTag(digest: string): string {
   return toStem(digest.replace(':', '.'));
 }
 
 /**
- * The immutable tag that keeps one generation of `tag` reachable after `tag` has moved on.
- * Believed only where it holds the very digest that it names.
+ * The immutable tag that keeps one generation of `tag` after `tag` has moved.
+ * It is valid only if it points to the digest that it names.
  */
 export function generationTag(tag: string, digest: string): string {
   return `${toStem(tag)}.${shortHex(digest)}`;
 }
 
 /**
- * Says from which source digest a copy with another digest was made (a docker daemon rewrites manifests).
- * Believed only where it holds what the copy holds.
+ * Records the source digest of a copy with another digest (a docker daemon rewrites manifests).
+ * It is valid only if it points to the digest of the copy.
  */
 export function provenanceTag(tag: string, sourceDigest: string): string {
   return `${toStem(tag)}.from.${shortHex(sourceDigest)}`;
 }
 
-/** While it holds a digest, the tag stays at that digest, whatever its source does: a person has rolled it back. */
+/** While this tag points to a digest, `tag` stays at that digest although its source moves: an operator rolled it back. */
 export function holdTag(tag: string): string {
   return `${toStem(tag)}.hold`;
 }
 
 /**
- * Says when `tag` moved on, to what this one holds, and which digest it held until then: the order in which generations came,
- * without a record that several writers would have to share.
+ * Records when `tag` moved from the digest `from` to the digest that this tag points to. So the order of generations needs no
+ * record that several writers share.
  */
 export function moveTag(tag: string, { at, from }: { at: number; from: string }): string {
   return `${toStem(tag, maxMoveStemLength)}.moved.${toTimeText(at)}.${shortHex(from)}`;
 }
 
-/** What the name of a tag says about another tag; whether it may be believed, what the tag holds decides. */
+/** The role of a tag by its name; the digest that it points to decides whether the role is valid. */
 export type TagRole =
   | { readonly kind: 'plain' | 'hold' }
   | { readonly kind: 'generation' | 'provenance'; readonly hex: string }
-  /** `at`: milliseconds since 1970; `from`: the first hex digits of the digest that was there before. */
+  /** `at`: milliseconds since 1970; `from`: the first hex digits of the previous digest. */
   | { readonly kind: 'move'; readonly at: number; readonly from: string };
 
-/** The role of `tag` in the life of `of`; `undefined` where it has none. */
-export function roleOf(tag: string, of: string): TagRole | undefined {
+/** Parses the role that `tag` has for the tag `of`; `undefined` if it has none. */
+export function parseTagRole(tag: string, of: string): TagRole | undefined {
   if (tag === of) return { kind: 'plain' };
   if (tag === holdTag(of)) return { kind: 'hold' };
-  const [, hex] = /^\.([0-9a-f]{12})$/.exec(restOf(tag, toStem(of))) ?? [];
+  const [, hex] = /^\.([0-9a-f]{12})$/.exec(stripStem(tag, toStem(of))) ?? [];
   if (hex !== undefined) return { kind: 'generation', hex };
-  const [, source] = /^\.from\.([0-9a-f]{12})$/.exec(restOf(tag, toStem(of))) ?? [];
+  const [, source] = /^\.from\.([0-9a-f]{12})$/.exec(stripStem(tag, toStem(of))) ?? [];
   if (source !== undefined) return { kind: 'provenance', hex: source };
   const [, time = '', from = ''] =
-    /^\.moved\.(\d{8}T\d{6}Z)\.([0-9a-f]{12})$/.exec(restOf(tag, toStem(of, maxMoveStemLength))) ??
-    [];
+    /^\.moved\.(\d{8}T\d{6}Z)\.([0-9a-f]{12})$/.exec(
+      stripStem(tag, toStem(of, maxMoveStemLength)),
+    ) ?? [];
   const at = parseTimeText(time);
   return at === undefined ? undefined : { kind: 'move', at, from };
 }
 
 /**
- * A tag for a copy that no tag of our own making is mistaken for. Whoever owns a source may call a tag `1.27.hold`; its copy
- * must not hold back ours of `1.27`. What is altered ends so that nothing else does: no two tags become one.
+ * The tag for a copy of a source with `tag`. A reserved tag gets a hash appended, so that a source with a tag `1.27.hold` cannot
+ * hold `1.27`; the result is reserved too, which keeps the mapping injective.
  */
 export function copyTag(tag: string): string {
-  if (!ownTag.test(tag)) return tag;
+  if (!reservedTag.test(tag)) return tag;
   const hash = createHash('sha256').update(tag).digest('hex').slice(0, hexLength);
   const room = maxTagLength - hexLength - 1;
   return `${tag.length <= room ? tag : `${tag.slice(0, room - '.hold'.length)}.hold`}-${hash}`;
 }
 
-/** Whether `tag` itself is the generation tag, of some shorter tag, for what it holds. */
+/** Whether `tag`, which points to `digest`, is the generation tag of some shorter tag. */
 export function isGenerationTag(tag: string, digest: string): boolean {
   return tag.endsWith(`.${shortHex(digest)}`);
 }
@@ -89,11 +90,11 @@ function toStem(tag: string, maxLength = maxStemLength): string {
   return `${tag.slice(0, maxLength - hexLength - 1)}-${hash}`;
 }
 
-function restOf(tag: string, stem: string): string {
+function stripStem(tag: string, stem: string): string {
   return tag.startsWith(stem) ? tag.slice(stem.length) : '';
 }
 
-/** `20261125T033408Z`: what a tag may hold of ISO 8601, to the second. No clock is so wrong that there is no tag for it. */
+/** Formats a time as `20261125T033408Z`, and a time outside the years 1970 to 9999 as the nearest one inside. */
 function toTimeText(at: number): string {
   return new Date(Math.min(Math.max(at, 0), maxTime)).toISOString().replaceAll(/[-:]|\.\d+/g, '');
 }
@@ -104,7 +105,7 @@ function parseTimeText(text: string): number | undefined {
   return Number.isNaN(at) ? undefined : at;
 }
 
-/** The hex digits of a digest that tags are made of. */
+/** The first hex digits of a digest, as generation, provenance and move tags contain them. */
 export function shortHex(digest: string): string {
   const hex = digest.slice(digest.indexOf(':') + 1);
   return hex.slice(0, hexLength);

@@ -26,7 +26,7 @@ describe('backupReference', () => {
     ['registry.corp:5000/a/b:1', 'acme/registry.corp-5000__a__b-7131e7600b55:1'],
     [`ghcr.io/x/y@${D}`, `acme/ghcr.io__x__y:sha256.${'d'.repeat(64)}@${D}`],
     [`ghcr.io/x/y:v2@${D}`, `acme/ghcr.io__x__y:v2@${D}`],
-    // What the rule alters, or could confuse:
+    // Altered or ambiguous names have a hash:
     ['Quay.io/a/b:1', 'acme/quay.io__a__b-c1e7d25aeecb:1'],
     ['[::1]:5000/a:1', 'acme/1-5000__a-e1ee19a6ade6:1'],
     ['[::]/a:1', 'acme/0__a-442820a88a43:1'],
@@ -42,7 +42,7 @@ describe('backupReference', () => {
     ['localhost/foo:1', 'acme/localhost__foo:1'],
   ];
   for (const [source, backup] of flat) {
-    it(`keeps ${source} as ${backup} (flat)`, () => {
+    it(`maps ${source} to ${backup} (flat)`, () => {
       assert.equal(formatReference(backupReference(parseReference(source), hub)), backup);
     });
   }
@@ -62,13 +62,13 @@ describe('backupReference', () => {
     ['x-0123456789ab:1', 'docker.io/library/x-0123456789ab-234211502bd0:1'],
   ];
   for (const [source, backup] of nested) {
-    it(`keeps ${source} as ${backup} (nested)`, () => {
+    it(`maps ${source} to ${backup} (nested)`, () => {
       const found = backupReference(parseReference(source), corp);
       assert.equal(formatReference(found), `registry.corp/team/acme/${backup}`);
     });
   }
 
-  it('cuts a name that would be too long with the host, and appends a hash', () => {
+  it('truncates a name of more than 255 characters with the host and appends a hash', () => {
     const source = parseReference(`quay.io/${'q'.repeat(255)}:1`);
 
     const { domain, path, tag } = backupReference(source, hub);
@@ -85,7 +85,7 @@ describe('backupReference', () => {
     assert.equal(`${domain}/${path}`.length, 255);
   });
 
-  it('leaves a name alone that just fits', () => {
+  it('keeps a name whole that has 255 characters with the host', () => {
     const source = parseReference(`${'q'.repeat(240)}:1`);
 
     const { path } = backupReference(source, hub);
@@ -99,7 +99,7 @@ describe('backupReference', () => {
     naming: fc.constantFrom('flat', 'nested'),
   });
 
-  it('is injective: two sources never share a copy', () => {
+  it('is injective: two sources never share a backup', () => {
     fc.assert(
       fc.property(anyReference, anyReference, location, (a, b, place) => {
         fc.pre(canonicalReference(a) !== canonicalReference(b));
@@ -112,8 +112,8 @@ describe('backupReference', () => {
     );
   });
 
-  /** Each of these was made to be taken for another one. */
-  const rivals = [
+  /** Each of these names is close to the backup of another one. */
+  const similarSources = [
     ...'a/b/c a__b/c a/b__c a__b__c library/a/b a/b-c a-b/c'.split(' '),
     ...'quay.io/x docker.io/quay.io/x Quay.io/x QUAY.io/x quay.io:443/x quay.io__x'.split(' '),
     ...'quay.io/x/y quay.io/x__y docker.io/quay.io/x/y docker.io/library/quay.io/x'.split(' '),
@@ -135,20 +135,20 @@ describe('backupReference', () => {
     corp,
     { ...corp, naming: 'flat' as const },
   ]) {
-    it(`tells ${rivals.length} rivals apart in ${place.domain}/${place.namespace} (${place.naming})`, () => {
-      const owners = Map.groupBy(rivals, (rival) =>
-        formatReference(backupReference(parseReference(rival), place)),
+    it(`maps ${similarSources.length} similar sources to different backups in ${place.domain}/${place.namespace} (${place.naming})`, () => {
+      const owners = Map.groupBy(similarSources, (source) =>
+        formatReference(backupReference(parseReference(source), place)),
       );
 
       assert.deepEqual(
         [...owners].filter(([, sources]) => sources.length > 1),
         [],
       );
-      assert.equal(owners.size, rivals.length);
+      assert.equal(owners.size, similarSources.length);
     });
   }
 
-  it('is always a name that can be parsed, of at most 255 characters with the host, inside the backup', () => {
+  it('returns a valid name inside the backup of at most 255 characters with the host', () => {
     fc.assert(
       fc.property(anyReference, location, (source, place) => {
         const backup = backupReference(source, place);
@@ -162,7 +162,7 @@ describe('backupReference', () => {
     );
   });
 
-  it('has two levels with NAMING=flat, as Docker Hub and quay.io want it', () => {
+  it('has two path components with NAMING=flat, the most that Docker Hub and quay.io allow', () => {
     fc.assert(
       fc.property(anyReference, (source) => {
         assert.equal(backupReference(source, hub).path.split('/').length, 2);
@@ -201,7 +201,7 @@ describe('isBackup', () => {
     ['evil.com/registry.corp/team/acme/nginx', corp, false],
   ];
   for (const [reference, location, expected] of cases) {
-    it(`is ${expected} for ${reference.slice(0, 50)} and ${location.domain}/${location.namespace}`, () => {
+    it(`is ${expected} for ${reference.slice(0, 50)} in the backup ${location.domain}/${location.namespace}`, () => {
       const parsed: Reference = parseReference(reference);
 
       assert.equal(isBackup(parsed, { ...location, naming: 'flat' }), expected);

@@ -63,7 +63,7 @@ describe('parseImagePattern', () => {
     { pattern: `nginx@${D}`, matches: [`nginx@${D}`], misses: ['nginx', `nginx:1@${D}`] },
     { pattern: '**@sha256:*', matches: [`nginx@${D}`, `quay.io/a:1@${D}`], misses: ['nginx:1'] },
     { pattern: '[::1]:5000/**', matches: ['[::1]:5000/a'], misses: ['localhost:5000/a'] },
-    // Characters that mean something in a regular expression mean themselves.
+    // Metacharacters of regular expressions are literals.
     { pattern: 'quay.io/a.b', matches: ['quay.io/a.b'], misses: ['quay.io/axb'] },
     { pattern: 'a.b/[a-z]', matches: [], misses: ['a.b/c'] },
     { pattern: 'gcr.io/**-dev', matches: ['gcr.io/a/b-dev'], misses: ['gcr.io/a/b', 'gcr.io/dev'] },
@@ -97,7 +97,7 @@ describe('parseImagePattern', () => {
     'a\n',
     'ä',
   ]) {
-    it(`refuses ${JSON.stringify(text)}`, () => {
+    it(`refuses the pattern ${JSON.stringify(text)}`, () => {
       assert.throws(() => parseImagePattern(text), {
         name: 'CloneError',
         code: 'INVALID_REFERENCE',
@@ -106,7 +106,7 @@ describe('parseImagePattern', () => {
     });
   }
 
-  it('keeps what the administrator wrote', () => {
+  it('keeps the text of the pattern as it was written', () => {
     assert.equal(parseImagePattern('nginx').text, 'nginx');
   });
 
@@ -118,12 +118,12 @@ describe('parseImagePattern', () => {
     'alternating runs': `quay.io/${'a***'.repeat(200)}b`,
   };
   for (const [name, pattern] of Object.entries(hostile)) {
-    it(`answers although the pattern has ${name}`, { timeout: 20_000 }, () => {
+    it(`matches in bounded time a pattern of ${name}`, { timeout: 20_000 }, () => {
       assert.equal(parseImagePattern(pattern).matches(long), false);
     });
   }
 
-  it('matches every image with its own full name, and with ** in front of its end', () => {
+  it('matches every image with its full name and with ** before any end of it', () => {
     fc.assert(
       fc.property(anyReference, fc.nat(), (image, cut) => {
         const name = canonicalRepository(image);

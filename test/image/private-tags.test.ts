@@ -1,27 +1,27 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { privateTag, privateToNobodyTag, privateToTag } from '../../lib/image/private-tags.ts';
+import { namespaceGrantTag, privateTag, publicGrantTag } from '../../lib/image/private-tags.ts';
 import { copyTag } from '../../lib/image/tags.ts';
 
 const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
 
 describe('privateTag', () => {
-  it('is about a digest', () => {
+  it('contains the first 32 hex digits of the digest', () => {
     assert.equal(privateTag(digest), 'private.0123456789abcdef0123456789abcdef');
   });
 });
 
-describe('privateToTag', () => {
+describe('namespaceGrantTag', () => {
   // printf '["blue","shop"]' | sha256sum
-  it('hashes cluster and namespace together', () => {
+  it('hashes the cluster and the namespace together', () => {
     assert.equal(
-      privateToTag(digest, { cluster: 'blue', namespace: 'shop' }),
+      namespaceGrantTag(digest, { cluster: 'blue', namespace: 'shop' }),
       'private.0123456789abcdef0123456789abcdef.42d61447832b14d5ae6686dc6b661b20',
     );
   });
 
-  it('is another one for every cluster and every namespace', () => {
-    const audiences = [
+  it('differs for every cluster and every namespace', () => {
+    const namespaces = [
       { cluster: 'blue', namespace: 'shop' },
       { cluster: 'green', namespace: 'shop' },
       { cluster: 'blue', namespace: 'bank' },
@@ -29,22 +29,22 @@ describe('privateToTag', () => {
       { cluster: '', namespace: 'shop' },
     ];
 
-    const tags = new Set(audiences.map((audience) => privateToTag(digest, audience)));
+    const tags = new Set(namespaces.map((namespace) => namespaceGrantTag(digest, namespace)));
 
-    assert.equal(tags.size, audiences.length);
+    assert.equal(tags.size, namespaces.length);
   });
 });
 
-describe('privateToNobodyTag', () => {
+describe('publicGrantTag', () => {
   // printf '["anybody"]' | sha256sum
-  it('is the audience of no cluster and no namespace', () => {
+  it('differs from the tag of every namespace by its hash', () => {
     assert.equal(
-      privateToNobodyTag(digest),
+      publicGrantTag(digest),
       'private.0123456789abcdef0123456789abcdef.dbadd4d673d056646a305dba0a9f01ac',
     );
   });
 
-  it('is kept apart from a source that has a tag of its name', () => {
-    assert.notEqual(copyTag(privateToNobodyTag(digest)), privateToNobodyTag(digest));
+  it('is not the tag of a copy whose source has the same tag', () => {
+    assert.notEqual(copyTag(publicGrantTag(digest)), publicGrantTag(digest));
   });
 });

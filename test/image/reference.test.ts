@@ -8,7 +8,7 @@ const hex = (digit: string, length: number): string => digit.repeat(length);
 const D = `sha256:${hex('0', 64)}`;
 const invalid = { name: 'CloneError', code: 'INVALID_REFERENCE' } as const;
 
-/** What distribution/reference answers. */
+/** What distribution/reference parses. */
 const accepted: readonly (readonly [row: number, input: string, expected: Reference])[] = [
   [1, 'ubuntu', { domain: 'docker.io', path: 'library/ubuntu' }],
   [2, 'ubuntu:22.04', { domain: 'docker.io', path: 'library/ubuntu', tag: '22.04' }],
@@ -107,13 +107,13 @@ const refused: readonly (readonly [row: number, reason: RegExp, inputs: readonly
     /is not a valid image name$/,
     ['[fe80::1%eth0]/foo', '::1/foo', 'ünïcode/foo', '-example.com/foo'],
   ],
-  // Upstream reads an empty domain here; a name without a registry is of no use to us.
+  // distribution/reference parses an empty domain here.
   [47, /is not a valid image name$/, ['ex_ample.com/foo']],
 ];
 
 describe('parseReference', () => {
   for (const [row, input, expected] of accepted) {
-    it(`reads row ${row}: ${shorten(input)}`, () => {
+    it(`parses row ${row}: ${shorten(input)}`, () => {
       assert.deepEqual(parseReference(input), expected);
     });
   }
@@ -139,7 +139,7 @@ describe('parseReference', () => {
     IPv6: `[${'a:'.repeat(8_000)}/x`,
   };
   for (const [name, input] of Object.entries(hostile)) {
-    it(`refuses 16 000 characters of ${name} without quoting them all`, () => {
+    it(`refuses 16 000 characters of ${name} and truncates them in the error`, () => {
       assert.throws(
         () => parseReference(input),
         (error) => {
@@ -156,7 +156,7 @@ describe('parseReference', () => {
     });
   }
 
-  it('quotes control characters instead of printing them', () => {
+  it('escapes control characters in the error', () => {
     assert.throws(() => parseReference('\u001b[31mred'), {
       ...invalid,
       message: String.raw`"\u001b[31mred" is not a valid image name`,
@@ -171,7 +171,7 @@ describe('formatReference', () => {
     [`nginx:1.27@${D}`, { domain: 'docker.io', path: 'library/nginx', tag: '1.27', digest: D }],
     ['bitnami/nginx', { domain: 'docker.io', path: 'bitnami/nginx' }],
     ['quay.io/x', { domain: 'quay.io', path: 'x' }],
-    // Shortened, these would be read as something else.
+    // The familiar form of these would name another repository.
     ['docker.io/quay.io/x', { domain: 'docker.io', path: 'quay.io/x' }],
     ['docker.io/localhost/x', { domain: 'docker.io', path: 'localhost/x' }],
     ['docker.io/library/quay.io/x', { domain: 'docker.io', path: 'library/quay.io/x' }],
@@ -182,12 +182,12 @@ describe('formatReference', () => {
     ['docker.io:443/x', { domain: 'docker.io:443', path: 'x' }],
   ];
   for (const [expected, reference] of cases) {
-    it(`writes ${expected}`, () => {
+    it(`formats ${expected}`, () => {
       assert.equal(formatReference(reference), expected);
     });
   }
 
-  it('writes what parseReference reads back, whatever the reference', () => {
+  it('is the inverse of parseReference for every reference', () => {
     fc.assert(
       fc.property(anyReference, (reference) => {
         assert.deepEqual(parseReference(formatReference(reference)), reference);

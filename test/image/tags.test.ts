@@ -8,8 +8,8 @@ import {
   holdTag,
   isGenerationTag,
   moveTag,
+  parseTagRole,
   provenanceTag,
-  roleOf,
   type TagRole,
 } from '../../lib/image/tags.ts';
 
@@ -20,42 +20,42 @@ const long = 't'.repeat(110);
 const longStem = `${'t'.repeat(96)}-9b10d413b024`;
 
 describe('digestTag', () => {
-  it('is the digest with a dot, so that it is neither a referrers tag nor cosign’s', () => {
+  it('joins algorithm and digits with a dot, unlike a referrers tag or cosign’s', () => {
     assert.equal(digestTag(A), `sha256.${'a'.repeat(64)}`);
   });
 
-  it('shortens sha512 with a hash', () => {
+  it('truncates a sha512 digest and appends a hash', () => {
     // printf 'sha512.%0128d' 0 | sha256sum
     assert.equal(digestTag(`sha512:${'0'.repeat(128)}`), `sha512.${'0'.repeat(89)}-a0ef46579e80`);
   });
 });
 
 describe('generationTag', () => {
-  it('ends with the first 12 hex digits of what the tag holds', () => {
+  it('appends the first 12 hex digits of the digest to the tag', () => {
     assert.equal(generationTag('1.27', B), '1.27.0123456789ab');
   });
 
-  it('leaves a tag of 109 characters alone', () => {
+  it('keeps a tag of 109 characters whole', () => {
     assert.equal(generationTag('t'.repeat(109), A), `${'t'.repeat(109)}.aaaaaaaaaaaa`);
   });
 
-  it('shortens a longer one with a hash', () => {
+  it('truncates a tag of more than 109 characters and appends a hash', () => {
     assert.equal(generationTag(long, A), `${longStem}.aaaaaaaaaaaa`);
   });
 });
 
 describe('provenanceTag', () => {
-  it('names the digest of the source', () => {
+  it('appends the digest of the source to the tag', () => {
     assert.equal(provenanceTag('1.27', B), '1.27.from.0123456789ab');
   });
 
-  it('shortens long tags as generationTag does', () => {
+  it('truncates a long tag as generationTag does', () => {
     assert.equal(provenanceTag(long, A), `${longStem}.from.aaaaaaaaaaaa`);
   });
 });
 
 describe('holdTag', () => {
-  it('stands beside the tag', () => {
+  it('appends .hold to the tag', () => {
     assert.equal(holdTag('1.27'), '1.27.hold');
   });
 });
@@ -63,11 +63,11 @@ describe('holdTag', () => {
 describe('moveTag', () => {
   const at = Date.UTC(2026, 10, 25, 3, 34, 8, 999);
 
-  it('says when, and what was there before', () => {
+  it('appends the time of the move and the previous digest to the tag', () => {
     assert.equal(moveTag('1.27', { at, from: B }), '1.27.moved.20261125T033408Z.0123456789ab');
   });
 
-  it('shortens tags of more than 92 characters', () => {
+  it('truncates a tag of more than 92 characters and appends a hash', () => {
     // printf 't%.0s' $(seq 93) | sha256sum
     assert.equal(
       moveTag('t'.repeat(93), { at, from: A }),
@@ -79,13 +79,13 @@ describe('moveTag', () => {
     [-5, '19700101T000000Z'],
     [8.64e15, '99991231T000000Z'],
   ] as const) {
-    it(`has a tag for a clock that says ${clock}`, () => {
+    it(`writes the time ${clock} as ${text}`, () => {
       assert.equal(moveTag('1', { at: clock, from: A }), `1.moved.${text}.aaaaaaaaaaaa`);
     });
   }
 });
 
-describe('roleOf', () => {
+describe('parseTagRole', () => {
   const at = Date.UTC(2026, 10, 25, 3, 34, 8);
   const cases: readonly (readonly [tag: string, expected: TagRole | undefined])[] = [
     ['1.27', { kind: 'plain' }],
@@ -103,16 +103,16 @@ describe('roleOf', () => {
     ['latest', undefined],
   ];
   for (const [tag, expected] of cases) {
-    it(`knows ${tag} as ${expected?.kind ?? 'nothing of 1.27'}`, () => {
-      assert.deepEqual(roleOf(tag, '1.27'), expected);
+    it(`parses ${tag} as ${expected?.kind ?? 'no role'} of 1.27`, () => {
+      assert.deepEqual(parseTagRole(tag, '1.27'), expected);
     });
   }
 
-  it('knows the tags of a long tag again', () => {
-    assert.equal(roleOf(generationTag(long, A), long)?.kind, 'generation');
-    assert.equal(roleOf(provenanceTag(long, A), long)?.kind, 'provenance');
-    assert.equal(roleOf(holdTag(long), long)?.kind, 'hold');
-    assert.deepEqual(roleOf(moveTag(long, { at, from: A }), long), {
+  it('parses the tags of a truncated tag', () => {
+    assert.equal(parseTagRole(generationTag(long, A), long)?.kind, 'generation');
+    assert.equal(parseTagRole(provenanceTag(long, A), long)?.kind, 'provenance');
+    assert.equal(parseTagRole(holdTag(long), long)?.kind, 'hold');
+    assert.deepEqual(parseTagRole(moveTag(long, { at, from: A }), long), {
       kind: 'move',
       at,
       from: 'aaaaaaaaaaaa',
@@ -123,7 +123,7 @@ describe('roleOf', () => {
 describe('copyTag', () => {
   const hex32 = 'ab'.repeat(16);
   for (const tag of ['1.27', 'hold', '1.27.holder', '1.27.aaaaaaaaaaaa', 'private', long]) {
-    it(`leaves ${tag.slice(0, 20)} alone`, () => {
+    it(`keeps ${tag.slice(0, 20)}, which is not reserved`, () => {
       assert.equal(copyTag(tag), tag);
     });
   }
@@ -135,13 +135,13 @@ describe('copyTag', () => {
     ['1.moved.20261125T033408Z.0123456789ab', '1.moved.20261125T033408Z.0123456789ab-e189cf868310'],
   ] as const;
   for (const [tag, expected] of altered) {
-    it(`makes another of ${tag}, which is ours to write`, () => {
+    it(`appends a hash to ${tag}, which is reserved`, () => {
       assert.equal(copyTag(tag), expected);
     });
   }
 
   for (const tag of [`private.${hex32}`, `private.${hex32}.${hex32}`]) {
-    it(`makes another of ${tag.slice(0, 20)}…, which marks a private copy`, () => {
+    it(`appends a hash to ${tag.slice(0, 20)}…, which marks a private copy`, () => {
       assert.match(copyTag(tag), new RegExp(`^${tag}-[0-9a-f]{12}$`));
     });
   }
@@ -156,17 +156,17 @@ describe('isGenerationTag', () => {
     ['1.27-aaaaaaaaaaaa', A, false],
   ];
   for (const [tag, digest, expected] of cases) {
-    it(`is ${expected} for ${tag} holding ${digest.slice(0, 19)}`, () => {
+    it(`is ${expected} for ${tag} pointing to ${digest.slice(0, 19)}`, () => {
       assert.equal(isGenerationTag(tag, digest), expected);
     });
   }
 });
 
-describe('all tags', () => {
+describe('tags made of a tag', () => {
   const grammar = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
   const anyTag = fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/);
 
-  it('fit the grammar of tags, whatever they are made of', () => {
+  it('match the grammar of tags for every tag', () => {
     fc.assert(
       fc.property(anyTag, (tag) => {
         assert.match(generationTag(tag, A), grammar);
@@ -178,7 +178,7 @@ describe('all tags', () => {
     );
   });
 
-  it('are never the tag of a copy', () => {
+  it('differ from every tag that copyTag returns', () => {
     const suffix = fc.constantFrom(
       '',
       '.hold',
@@ -196,7 +196,7 @@ describe('all tags', () => {
     );
   });
 
-  it('differ where the tags differ', () => {
+  it('differ for different tags of the source', () => {
     fc.assert(
       fc.property(
         fc.constantFrom('t'.repeat(100), 't'.repeat(120)),

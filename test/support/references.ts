@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Reference } from '../../lib/image/reference.ts';
 
-/** Domains of all shapes, awkward ones among them. */
+/** Domains of every form that the grammar allows. */
 const domain = fc.oneof(
   fc.constantFrom(
     'quay.io',
@@ -92,7 +92,7 @@ const version = fc.oneof(
   fc.record({ tag, digest }),
 );
 
-/** Every reference that parseReference can return, with a liking for those that could be taken for one another. */
+/** References that parseReference can return, biased towards similar ones. */
 export const anyReference: fc.Arbitrary<Reference> = fc
   .tuple(named, version)
   .map(([repository, rest]) => ({ ...repository, ...rest }));

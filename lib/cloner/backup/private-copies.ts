@@ -1,9 +1,9 @@
 import { CloneError, isFailureOf } from '../../errors.ts';
 import {
-  type Audience,
+  type ClusterNamespace,
   privateTag,
-  privateToNobodyTag,
-  privateToTag,
+  publicGrantTag,
+  namespaceGrantTag,
 } from '../../image/private-tags.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import { isGenerationTag } from '../../image/tags.ts';
@@ -67,7 +67,7 @@ export function createPrivateCopies({
     if (await isServedToAll(query, checked.digest)) return;
     // The audience first: a process killed in between has served the copy to no other namespace.
     const marks = [
-      privateToTag(checked.digest, { cluster, namespace }),
+      namespaceGrantTag(checked.digest, { cluster, namespace }),
       privateTag(checked.digest),
     ] as const;
     await writeMarks(query, marks);
@@ -87,7 +87,7 @@ export function createPrivateCopies({
     if ((await readTag(query, privateTag(digest))) !== undefined) {
       // Anonymous access proves only the digest that was opened to be public.
       const isPublic = checked.openedBy === 'anonymous' && checked.digest === digest;
-      const mark = isPublic ? privateToNobodyTag(digest) : ownMark(digest, namespace);
+      const mark = isPublic ? publicGrantTag(digest) : ownMark(digest, namespace);
       if ((await readTag(query, mark)) === undefined) await writeMarks(query, [mark]);
     }
     settled.set(key, true);
@@ -99,7 +99,7 @@ export function createPrivateCopies({
     sourceError: CloneError,
   ): Promise<void> {
     if (namespace === undefined || !(await isPrivate(query, digest))) return;
-    for (const tag of [ownMark(digest, namespace), privateToNobodyTag(digest)]) {
+    for (const tag of [ownMark(digest, namespace), publicGrantTag(digest)]) {
       if ((await readTag(query, tag)) !== undefined) return;
     }
     const rule = `its backup is private to the namespaces whose own pull secrets opened it, and ${JSON.stringify(namespace)} is not one of them`;
@@ -109,7 +109,7 @@ export function createPrivateCopies({
   }
 
   function ownMark(digest: string, namespace: string): string {
-    return privateToTag(digest, { cluster, namespace } satisfies Audience);
+    return namespaceGrantTag(digest, { cluster, namespace } satisfies ClusterNamespace);
   }
 
   /** Only a successful anonymous request proves an image public; a rate limit or a timeout proves nothing. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { privateTag, privateToNobodyTag, privateToTag } from '../../../lib/image/private-tags.ts';
+import { namespaceGrantTag, privateTag, publicGrantTag } from '../../../lib/image/private-tags.ts';
 import {
   type AdmissionHandler,
   type AdmissionHandlerDeps,
@@ -124,7 +124,7 @@ function tagsOf(bench: Bench): readonly string[] {
 function marks(of: Image, ...namespaces: readonly string[]): readonly string[] {
   return [
     privateTag(of.digest),
-    ...namespaces.map((namespace) => privateToTag(of.digest, { cluster, namespace })),
+    ...namespaces.map((namespace) => namespaceGrantTag(of.digest, { cluster, namespace })),
   ];
 }
 
@@ -332,7 +332,7 @@ describe('a private copy', () => {
     assertAdmitted(response);
     assert.deepEqual(
       tagsOf(bench),
-      ['1', `1.${short}`, ...marks(image, 'team'), privateToNobodyTag(image.digest)].toSorted(),
+      ['1', `1.${short}`, ...marks(image, 'team'), publicGrantTag(image.digest)].toSorted(),
     );
   });
 
@@ -349,7 +349,7 @@ describe('a private copy', () => {
 
     const { response } = await send(start(bench), bench, 'third');
     assert.equal(response.allowed, false);
-    assert.ok(!tagsOf(bench).includes(privateToNobodyTag(image.digest)));
+    assert.ok(!tagsOf(bench).includes(publicGrantTag(image.digest)));
   });
 });
 
