@@ -1,5 +1,5 @@
 import { ConfigError } from '../../lib/errors.ts';
-import { walk } from '../../lib/fleet/apply-to-each.ts';
+import { applyToEach } from '../../lib/fleet/apply-to-each.ts';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
 import { createBackfill } from '../../lib/fleet/backfill.ts';
 import { listOptedIn } from '../../lib/fleet/list-workloads.ts';
@@ -78,13 +78,14 @@ async function main(): Promise<number> {
     store,
     policy,
     ensure: bench.ensure,
-    pace: createRateLimiter({ perMinute, now, sleep }),
+    rateLimiter: createRateLimiter({ perMinute, now, sleep }),
     ...(rolloutTimeoutMs !== undefined && {
       awaitRollout: createAwaitRollout({ store, now, sleep, timeoutMs: rolloutTimeoutMs }),
     }),
-    stamp: () => new Date().toISOString(),
+    newAnnotationValue: () => new Date().toISOString(),
     refresh,
-    tell: (stored, text) => display.line(`${stored.namespace} ${formatWorkload(stored)}: ${text}`),
+    onProgress: (stored, text) =>
+      display.line(`${stored.namespace} ${formatWorkload(stored)}: ${text}`),
   });
   const storedWorkloads = await listOptedIn({ store, workloads, namespaces, excluded, signal });
   if (!flags.apply) {
@@ -98,7 +99,12 @@ async function main(): Promise<number> {
     });
     return 0;
   }
-  const isWell = await walk({ storedWorkloads, step: backfill.apply, print: display.line, signal });
+  const isWell = await applyToEach({
+    storedWorkloads,
+    apply: backfill.apply,
+    print: display.line,
+    signal,
+  });
   return isWell ? 0 : 1;
 }
 

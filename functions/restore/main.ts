@@ -3,7 +3,7 @@ import { createLogger } from '../../lib/adapters/log.ts';
 import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
 import { type Config, parseConfig } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
-import { walk } from '../../lib/fleet/apply-to-each.ts';
+import { applyToEach } from '../../lib/fleet/apply-to-each.ts';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
 import { listAll } from '../../lib/fleet/list-workloads.ts';
 import { createRateLimiter } from '../../lib/fleet/rate-limiter.ts';
@@ -67,11 +67,12 @@ async function main(): Promise<number> {
     fieldManager,
     arePodsReviewed: workloads.includes('pods'),
     ...(backupPullSecret !== undefined && { backupPullSecret }),
-    pace: createRateLimiter({ perMinute, now, sleep }),
+    rateLimiter: createRateLimiter({ perMinute, now, sleep }),
     ...(rolloutTimeoutMs !== undefined && {
       awaitRollout: createAwaitRollout({ store, now, sleep, timeoutMs: rolloutTimeoutMs }),
     }),
-    tell: (stored, text) => display.line(`${stored.namespace} ${formatWorkload(stored)}: ${text}`),
+    onProgress: (stored, text) =>
+      display.line(`${stored.namespace} ${formatWorkload(stored)}: ${text}`),
   });
   const storedWorkloads = await listAll({ store, workloads, namespaces, signal });
   if (!flags.apply) {
@@ -84,7 +85,7 @@ async function main(): Promise<number> {
     });
     return 0;
   }
-  return (await walk({ storedWorkloads, step: restore.apply, print: display.line, signal }))
+  return (await applyToEach({ storedWorkloads, apply: restore.apply, print: display.line, signal }))
     ? 0
     : 1;
 }

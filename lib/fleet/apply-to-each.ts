@@ -1,82 +1,71 @@
 import type { StoredWorkload } from '../ports/index.ts';
 import { formatWorkload } from './stored-workload.ts';
 
-/** What became of one object. */
-export type StepEnd =
-  | { readonly state: 'done'; readonly what: string; readonly notes: readonly string[] }
+/** The result for one object. */
+export type ApplyResult =
+  | { readonly state: 'done'; readonly action: string; readonly notes: readonly string[] }
   | { readonly state: 'untouched' }
   | {
       readonly state: 'failed';
       readonly problem: string;
-      /** Going on would do the same to others. */
-      readonly endsRun: boolean;
+      /** Whether the next objects could fail in the same way. */
+      readonly stopsRun: boolean;
     };
 
-export interface WalkOptions {
+export interface ApplyToEachOptions {
   readonly storedWorkloads: readonly StoredWorkload[];
-  /** Rejects with the signal's reason, or where the API server does not answer. */
-  readonly step: (stored: StoredWorkload, signal: AbortSignal) => Promise<StepEnd>;
+  /** Rejects with the signal's reason, or if the API server does not answer. */
+  readonly apply: (stored: StoredWorkload, signal: AbortSignal) => Promise<ApplyResult>;
   readonly print: (line: string) => void;
-  /** Ends the walk after, or in the middle of, the object that it is at. */
+  /** Stops the run, also in the middle of an object. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Objects one after the other, each told of as it is done; what fails does not keep the others waiting, and is listed at the end.
- * Resolves with whether all is well.
+ * Applies a change to one object after the other, prints each result and continues after a failure. Failures are listed again at
+ * the end. Resolves with whether every object succeeded.
  */
-export async function walk({
+export async function applyToEach({
   storedWorkloads,
-  step,
+  apply,
   print,
   signal,
-}: WalkOptions): Promise<boolean> {
+}: ApplyToEachOptions): Promise<boolean> {
   const counts = new Map<string, number>();
   const failures: string[] = [];
-  let seen = 0;
-  let endsRun = false;
-
-  async function take(stored: StoredWorkload): Promise<StepEnd> {
-    try {
-      return await step(stored, signal);
-    } catch (error) {
-      if (signal.aborted) throw error;
-      if (!(error instanceof Error)) throw error;
-      return { state: 'failed', problem: error.message, endsRun: false };
-    }
-  }
+  let finished = 0;
+  let stopsRun = false;
 
   for (const stored of storedWorkloads) {
-    if (signal.aborted || endsRun) break;
+    if (signal.aborted || stopsRun) break;
+    const result = await apply(stored, signal).catch((error: unknown) => {
+      if (signal.aborted) return undefined;
+      if (!(error instanceof Error)) throw error;
+      return { state: 'failed', problem: error.message, stopsRun: false } as const;
+    });
+    if (result === undefined) break;
+    finished += 1;
+    const outcome = result.state === 'done' ? result.action : result.state;
+    counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
     const name = `${stored.namespace} ${formatWorkload(stored)}`;
-    let end: StepEnd;
-    try {
-      end = await take(stored);
-    } catch (error) {
-      if (signal.aborted) break;
-      throw error;
-    }
-    seen += 1;
-    const what = end.state === 'done' ? end.what : end.state;
-    counts.set(what, (counts.get(what) ?? 0) + 1);
-    if (end.state === 'done') {
-      print(`${name}: ${end.what}`);
-      for (const note of end.notes) print(`  ${note}`);
-    } else if (end.state === 'failed') {
-      failures.push(`${name}: ${end.problem}`);
-      print(`${name}: failed: ${end.problem}`);
-      endsRun = end.endsRun;
+    if (result.state === 'done') {
+      print(`${name}: ${result.action}`);
+      for (const note of result.notes) print(`  ${note}`);
+    } else if (result.state === 'failed') {
+      failures.push(`${name}: ${result.problem}`);
+      print(`${name}: failed: ${result.problem}`);
+      stopsRun = result.stopsRun;
     }
   }
 
-  const rest = storedWorkloads.length - seen;
-  const parts = [...counts].map(([what, count]) => `${count} ${what}`);
-  print(
-    `${storedWorkloads.length} objects: ${[...parts, ...(rest > 0 ? [`${rest} not reached`] : [])].join(', ') || 'nothing to do'}`,
-  );
+  const rest = storedWorkloads.length - finished;
+  const parts = [...counts].map(([outcome, count]) => `${count} ${outcome}`);
+  if (rest > 0) parts.push(`${rest} not reached`);
+  print(`${storedWorkloads.length} objects: ${parts.join(', ') || 'nothing to do'}`);
   if (failures.length > 0) print('failed:');
   for (const failure of failures) print(`  ${failure}`);
-  if (endsRun && rest > 0)
-    print('stopped there, so that no other workload meets the same; mend it and run this again');
+  if (stopsRun && rest > 0) {
+    print('stopped, because the next workloads could fail in the same way: fix it and run again');
+  }
   return failures.length === 0 && rest === 0;
 }

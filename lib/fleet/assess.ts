@@ -2,84 +2,86 @@ import { backfillAnnotation } from '../admission/decide-image.ts';
 import { tryParse } from '../admission/original-images.ts';
 import { type PlannedImage, planReview, type ReviewPlan } from '../admission/plan.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
-import { parseReview } from '../admission/review.ts';
-import { type ImagePlace, parseWorkload, type Workload } from '../admission/workload.ts';
+import type { ImagePlace, Workload } from '../admission/workload.ts';
 import { CloneError } from '../errors.ts';
 import { isBackup } from '../image/backup-name.ts';
 import type { StoredWorkload } from '../ports/index.ts';
-import { toUpdateReview, withAnnotation } from './stored-workload.ts';
+import {
+  explainImmutable,
+  parseStoredObject,
+  toUpdateReview,
+  withAnnotation,
+} from './stored-workload.ts';
 
-/** What a backfill would find at one place of an object. */
-export type Finding = {
+/** What a backfill would do at one place of an object. */
+export type PlaceAssessment = {
   readonly place: ImagePlace;
 } & (
-  | { /** The copy is what the object names already. */ readonly state: 'rewritten' }
+  | { /** The place names a backup already. */ readonly state: 'rewritten' }
   | { readonly state: 'ignored' | 'refused'; readonly reason: string }
-  | { readonly state: 'wanted'; readonly image: PlannedImage }
+  | { readonly state: 'rewritable'; readonly image: PlannedImage }
 );
 
 /** What a backfill would do to one object. */
 export interface Assessment {
   readonly stored: StoredWorkload;
-  readonly findings: readonly Finding[];
-  /** Why the object is left as it is, whatever images it names. */
-  readonly left?: string;
+  readonly places: readonly PlaceAssessment[];
+  /** Why the object is skipped, whatever images it names. */
+  readonly skipped?: string;
   readonly plan: ReviewPlan;
 }
 
 /**
- * What the webhook would do if the backfill annotation were written on the object now: the same plan, for the review that the API
- * server would send. Pure. Throws `CloneError` `INVALID_REVIEW` for an object that cannot be read.
+ * Plans what the webhook would do if the backfill annotation of the object changed now: it plans the review that the API server
+ * would send. Throws `CloneError` `INVALID_REVIEW` for a malformed object.
  */
-export function assess(stored: StoredWorkload, policy: ReviewPolicy, stamp: string): Assessment {
-  const body = toUpdateReview(
-    stored,
-    withAnnotation(stored.object, backfillAnnotation, stamp),
-    'backfill',
-  );
-  const plan = planReview(body, policy);
-  const workload = plan.workload ?? parseWorkload(parseReview(body), 'object');
-  const left = whyLeft(stored, plan, workload);
+export function assess(
+  stored: StoredWorkload,
+  policy: ReviewPolicy,
+  annotationValue: string,
+): Assessment {
+  const annotated = withAnnotation(stored.object, backfillAnnotation, annotationValue);
+  const plan = planReview(toUpdateReview(stored, annotated, 'backfill'), policy);
+  const workload = plan.workload ?? parseStoredObject(stored);
+  const skipped = explainSkipped(stored, plan, workload);
   return {
     stored,
-    findings: workload.places.map((place) => toFinding(place, plan, policy)),
-    ...(left !== undefined && { left }),
+    places: workload.places.map((place) => assessPlace(place, plan, policy)),
+    ...(skipped !== undefined && { skipped }),
     plan,
   };
 }
 
-/** Whether anything is to be done for the object. */
-export function isOpen({ findings, left }: Assessment): boolean {
-  return left === undefined && findings.some(({ state }) => state === 'wanted');
+/** Whether the webhook would rewrite an image of the object. */
+export function isRewritable({ places, skipped }: Assessment): boolean {
+  return skipped === undefined && places.some(({ state }) => state === 'rewritable');
 }
 
-function whyLeft(
-  { kind, namespace }: StoredWorkload,
+function explainSkipped(
+  stored: StoredWorkload,
   plan: ReviewPlan,
-  { controller, labels, templateLabels }: Workload,
+  workload: Workload,
 ): string | undefined {
-  if (controller !== undefined) return `${controller.kind} controls it`;
-  if (kind.kind === 'Job') return "a Job's template cannot be changed";
-  if (kind.kind === 'Pod') return 'a pod that runs is not changed';
-  if (plan.workload !== undefined) return undefined;
-  const isOptedOut = [labels, templateLabels].some(
-    (each) => each.get('image-cloner') === 'disabled',
+  const immutable = explainImmutable(stored, workload);
+  if (immutable !== undefined || plan.workload !== undefined) return immutable;
+  const isOptedOut = [workload.labels, workload.templateLabels].some(
+    (labels) => labels.get('image-cloner') === 'disabled',
   );
   return isOptedOut
     ? 'it is labelled image-cloner: disabled'
-    : `image-cloner keeps out of it, or of the namespace ${namespace}`;
+    : `it or its namespace ${stored.namespace} is excluded`;
 }
 
-function toFinding(place: ImagePlace, plan: ReviewPlan, policy: ReviewPolicy): Finding {
-  const isHere = ({ pointer }: ImagePlace): boolean => pointer === place.pointer;
-  const image = plan.images.find(({ places }) => places.some(isHere));
-  if (image !== undefined) return { place, state: 'wanted', image };
-  const refusal = plan.refusals.find((refused) => isHere(refused.place));
+function assessPlace(place: ImagePlace, plan: ReviewPlan, policy: ReviewPolicy): PlaceAssessment {
+  const isSame = ({ pointer }: ImagePlace): boolean => pointer === place.pointer;
+  const image = plan.images.find(({ places }) => places.some(isSame));
+  if (image !== undefined) return { place, state: 'rewritable', image };
+  const refusal = plan.refusals.find((refused) => isSame(refused.place));
   if (refusal !== undefined) return { place, state: 'refused', reason: refusal.error.message };
   if (namesBackup(place, policy)) return { place, state: 'rewritten' };
-  const mark = `${place.label}: `;
-  const warning = plan.warnings.find((text) => text.startsWith(mark));
-  const reason = warning?.slice(mark.length) ?? 'left alone';
+  const prefix = `${place.label}: `;
+  const warning = plan.warnings.find((text) => text.startsWith(prefix));
+  const reason = warning?.slice(prefix.length) ?? 'left alone';
   return { place, state: 'ignored', reason };
 }
 

@@ -1,53 +1,91 @@
 import type { StoredWorkload, WorkloadStore } from '../ports/index.ts';
-import { type Rollout, readRollout } from './rollout-status.ts';
+import type { ApplyResult } from './apply-to-each.ts';
+import { parseRolloutStatus, type RolloutStatus } from './rollout-status.ts';
 
 export interface AwaitRolloutDeps {
   readonly store: Pick<WorkloadStore, 'read'>;
-  /** Milliseconds, for durations only. */
+  /** Monotonic, in milliseconds. */
   readonly now: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly timeoutMs: number;
 }
 
-/** How a rollout ended; `gone`: somebody deleted the object meanwhile. */
-export type RolloutEnd = Rollout | { readonly state: 'gone' };
+/** The last status of a rollout; `gone` if the object was deleted meanwhile. */
+export type RolloutResult = RolloutStatus | { readonly state: 'gone' };
+
+/** Waits until the pods of a workload match its stored template. */
+export type AwaitRollout = (stored: StoredWorkload, signal: AbortSignal) => Promise<RolloutResult>;
+
+export interface FollowRolloutDeps {
+  /** Absent if a run does not wait for rollouts. */
+  readonly awaitRollout?: AwaitRollout;
+  readonly onProgress: (stored: StoredWorkload, message: string) => void;
+}
+
+/** One object that was just written. */
+export interface WrittenObject {
+  readonly before: StoredWorkload;
+  readonly written: StoredWorkload;
+  /** `rewritten` */
+  readonly action: string;
+  readonly notes: readonly string[];
+  readonly signal: AbortSignal;
+}
 
 const pollMs = 2_000;
 
-/** Waits until an object runs as it is stored: one rollout at a time is all that a cluster is asked to bear. */
 export function createAwaitRollout({
   store,
   now,
   sleep,
   timeoutMs,
-}: AwaitRolloutDeps): (stored: StoredWorkload, signal: AbortSignal) => Promise<RolloutEnd> {
+}: AwaitRolloutDeps): AwaitRollout {
   return async (stored, signal) => {
-    const until = now() + timeoutMs;
+    const deadline = now() + timeoutMs;
     let current = stored;
     for (;;) {
-      const rollout = readRollout(current);
-      if (rollout.state !== 'running') return rollout;
-      if (now() >= until) return rollout;
+      const status = parseRolloutStatus(current);
+      if (status.state !== 'running' || now() >= deadline) return status;
       await sleep(pollMs, signal);
-      const found = await readWithin(stored, until, signal);
-      if (found === undefined) return { state: 'gone' };
-      current = found;
+      const latest = await readUntil(deadline, stored, signal);
+      if (latest === undefined) return { state: 'gone' };
+      current = latest;
     }
   };
 
-  /** An API server that is away for a moment says nothing about the rollout; who gave up here would begin the next one. */
-  async function readWithin(
+  /** Retries until the deadline: an outage of the API server must not start the next rollout. */
+  async function readUntil(
+    deadline: number,
     stored: StoredWorkload,
-    until: number,
     signal: AbortSignal,
   ): Promise<StoredWorkload | undefined> {
     for (;;) {
       try {
         return await store.read(stored, signal);
       } catch (error) {
-        if (signal.aborted || now() >= until) throw error;
+        if (signal.aborted || now() >= deadline) throw error;
       }
       await sleep(pollMs, signal);
     }
   }
+}
+
+/** Waits for the rollout of an object that was written. A rollout that fails stops the run, before the next object is written. */
+export async function followRollout(
+  { awaitRollout, onProgress }: FollowRolloutDeps,
+  { before, written, action, notes, signal }: WrittenObject,
+): Promise<ApplyResult> {
+  if (awaitRollout === undefined) return { state: 'done', action, notes };
+  const earlier = parseRolloutStatus(before);
+  if (earlier.state === 'running' || earlier.state === 'stuck') {
+    const note = `does not wait for the rollout, which was incomplete before: ${earlier.detail}`;
+    return { state: 'done', action, notes: [...notes, note] };
+  }
+  onProgress(written, `${action}, rolling out`);
+  const result = await awaitRollout(written, signal);
+  if (result.state !== 'running' && result.state !== 'stuck') {
+    return { state: 'done', action, notes };
+  }
+  const problem = `${action}, but the rollout did not complete: ${result.detail}`;
+  return { state: 'failed', problem, stopsRun: true };
 }

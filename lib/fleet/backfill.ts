@@ -1,118 +1,120 @@
 import { type CloneOutcomes, completeReview } from '../admission/complete.ts';
 import { backfillAnnotation } from '../admission/decide-image.ts';
+import type { ReviewPlan } from '../admission/plan.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
 import type { EnsureUntilDone } from '../cloner/ensure-until-done.ts';
 import { canonicalReference, formatReference } from '../image/reference.ts';
 import type { CloneOutcome, StoredWorkload, WorkloadStore } from '../ports/index.ts';
-import type { StepEnd } from './apply-to-each.ts';
-import { type Assessment, assess, isOpen } from './assess.ts';
-import { ensureAll } from './ensure-all.ts';
-import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
+import type { ApplyResult } from './apply-to-each.ts';
+import { type Assessment, assess, isRewritable } from './assess.ts';
+import { type FollowRolloutDeps, followRollout } from './await-rollout.ts';
 import { withOriginals } from './originals.ts';
-import type { Pace } from './rate-limiter.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 import { type ReportRow, toReportRows } from './report.ts';
 
 export interface BackfillDeps extends FollowRolloutDeps {
   readonly store: Pick<WorkloadStore, 'read' | 'patch'>;
   readonly policy: ReviewPolicy;
   readonly ensure: EnsureUntilDone;
-  readonly pace: Pace;
-  /** A value that the annotation never had. */
-  readonly stamp: () => string;
-  /** Whether tags of what is in the backup already are asked for anew. */
+  readonly rateLimiter: RateLimiter;
+  /** Returns a value that the annotation never had. */
+  readonly newAnnotationValue: () => string;
+  /** Whether images that are backed up already are copied again if their tags moved. */
   readonly refresh: boolean;
 }
 
 export interface Backfill {
   /** Reads only. */
   report(stored: StoredWorkload, signal: AbortSignal): Promise<readonly ReportRow[]>;
-  /** Copies, and has the webhook rewrite the object. Rejects where the API server does not answer, and with the signal's reason. */
-  apply(stored: StoredWorkload, signal: AbortSignal): Promise<StepEnd>;
+  /** Copies the images and has the webhook rewrite the object. Rejects with the signal's reason, or if the API server does not answer. */
+  apply(stored: StoredWorkload, signal: AbortSignal): Promise<ApplyResult>;
 }
 
-const untouched: StepEnd = { state: 'untouched' };
+const untouched: ApplyResult = { state: 'untouched' };
 
 /**
- * Moves what runs already. The copies are made first and from here, where a person sees how far they are and no write waits for them;
- * then nothing but an annotation is written, and the webhook does the rewriting: so no field changes hands.
+ * Moves existing workloads into the backup: copies their images, then writes an annotation that makes the webhook rewrite the
+ * object. So no write waits for a copy, and no other field changes its owner.
  */
 export function createBackfill(deps: BackfillDeps): Backfill {
-  const { store, policy, ensure, pace, refresh, tell } = deps;
-  /** What the API server turned out not to call the webhook for: to write more annotations there would be of no use. */
-  const uncalled = new Set<string>();
-
-  function look(stored: StoredWorkload): { readonly now: Assessment; readonly fresh?: Assessment } {
-    const stamp = deps.stamp();
-    const now = assess(stored, policy, stamp);
-    if (!refresh || now.left !== undefined) return { now };
-    return { now, fresh: assess(withOriginals(stored, policy.backup), policy, stamp) };
-  }
-
-  /** Hundreds of objects name the same few images, and some registries count questions. */
+  const { store, policy, ensure, rateLimiter, refresh, onProgress } = deps;
+  /** Webhook rules that do not match: no further annotation is written there. */
+  const unmatched = new Set<string>();
+  /** Hundreds of objects name the same few images, and registries limit requests. */
   const ensureOnce = rememberOutcomes(ensure);
+
+  function assessBoth(stored: StoredWorkload): {
+    readonly current: Assessment;
+    /** The object with its original images; absent without `refresh`. */
+    readonly original?: Assessment;
+  } {
+    const value = deps.newAnnotationValue();
+    const current = assess(stored, policy, value);
+    if (!refresh || current.skipped !== undefined) return { current };
+    return { current, original: assess(withOriginals(stored, policy.backup), policy, value) };
+  }
 
   async function report(
     stored: StoredWorkload,
     signal: AbortSignal,
   ): Promise<readonly ReportRow[]> {
-    const { now, fresh } = look(stored);
-    const { plan } = fresh ?? now;
+    const { current, original } = assessBoth(stored);
+    const { plan } = original ?? current;
     const outcomes =
-      now.left === undefined
+      current.skipped === undefined
         ? await ensureAll(plan, ensureOnce, { dryRun: true, signal })
         : new Map<string, CloneOutcome>();
-    return toReportRows(now, fresh, outcomes);
+    return toReportRows(current, original, outcomes);
   }
 
-  async function apply(listed: StoredWorkload, signal: AbortSignal): Promise<StepEnd> {
-    // The list may be an hour old.
+  async function apply(listed: StoredWorkload, signal: AbortSignal): Promise<ApplyResult> {
+    // A long run reaches an object long after it was listed.
     const stored = await store.read(listed, signal);
     if (stored === undefined) return untouched;
-    const { now, fresh = now } = look(stored);
-    const { plan } = fresh;
-    if (now.left !== undefined || (plan.images.length === 0 && plan.refusals.length === 0)) {
+    const { current, original = current } = assessBoth(stored);
+    const { plan } = original;
+    if (current.skipped !== undefined || (plan.images.length === 0 && plan.refusals.length === 0)) {
       return untouched;
     }
-    if (isOpen(now) && uncalled.has(keyOf(stored))) return failed(notCalled(stored));
+    if (isRewritable(current) && unmatched.has(toRuleKey(stored))) return failNotCalled(stored);
 
     const outcomes = await ensureAll(plan, ensure, { dryRun: false, signal });
     signal.throwIfAborted();
     const { response } = completeReview(plan, outcomes);
-    if (!response.allowed) return failed(response.status?.message ?? 'refused');
-    const notes = response.warnings ?? [];
-    const isRefused = [...outcomes.values()].some(({ status }) => status === 'failed');
-    if (isOpen(now)) return await touch(stored, signal, notes);
-    if (isRefused) return failed(notes.join('; '));
-    const told = [...notes, ...stalePins(now, fresh, outcomes)];
-    return { state: 'done', what: 'asked for anew', notes: told };
+    if (!response.allowed) return fail(response.status?.message ?? 'refused');
+    const warnings = response.warnings ?? [];
+    if (isRewritable(current)) return await annotate(stored, signal, warnings);
+    const isIncomplete = [...outcomes.values()].some(({ status }) => status === 'failed');
+    if (isIncomplete) return fail(warnings.join('; '));
+    const notes = [...warnings, ...listStalePins(current, original, outcomes)];
+    return { state: 'done', action: 'refreshed', notes };
   }
 
-  async function touch(
+  async function annotate(
     before: StoredWorkload,
     signal: AbortSignal,
     notes: readonly string[],
-  ): Promise<StepEnd> {
-    await pace(signal);
-    const stamp = deps.stamp();
-    const body = { metadata: { annotations: { [backfillAnnotation]: stamp } } };
-    const written = await store.patch(
+  ): Promise<ApplyResult> {
+    await rateLimiter.wait(signal);
+    const value = deps.newAnnotationValue();
+    const body = { metadata: { annotations: { [backfillAnnotation]: value } } };
+    const result = await store.patch(
       before,
       { type: 'merge', body },
-      { signal, onWait: (message) => tell(before, message) },
+      { signal, onWait: (message) => onProgress(before, message) },
     );
-    if (written.status === 'gone') return untouched;
-    if (written.status === 'refused') return failed(written.message);
-    const { stored, warnings } = written;
-    // The answer to a write is the object as it was stored.
-    if (isOpen(assess(stored, policy, deps.stamp()))) {
-      if (warnings.length > 0) return failed(`not rewritten: ${warnings.join('; ')}`);
-      uncalled.add(keyOf(before));
-      return failed(notCalled(before));
+    if (result.status === 'gone') return untouched;
+    if (result.status === 'refused') return fail(result.message);
+    const { stored, warnings } = result;
+    if (isRewritable(assess(stored, policy, deps.newAnnotationValue()))) {
+      if (warnings.length > 0) return fail(`not rewritten: ${warnings.join('; ')}`);
+      unmatched.add(toRuleKey(before));
+      return failNotCalled(before);
     }
     return await followRollout(deps, {
       before,
       written: stored,
-      what: 'rewritten',
+      action: 'rewritten',
       notes: [...new Set([...notes, ...warnings])],
       signal,
     });
@@ -121,7 +123,21 @@ export function createBackfill(deps: BackfillDeps): Backfill {
   return { report, apply };
 }
 
-/** One answer for one image and one set of pull secrets, which is enough for a report. */
+/** Waits until the backup has every image of a plan; with `dryRun`, finds out what would be copied. */
+async function ensureAll(
+  { images, pod, request: { uid, namespace } }: ReviewPlan,
+  ensure: EnsureUntilDone,
+  { dryRun, signal }: { readonly dryRun: boolean; readonly signal: AbortSignal },
+): Promise<CloneOutcomes> {
+  const outcomes = await Promise.all(
+    images.map(async ({ key, source, backup }) => {
+      return [key, await ensure({ source, backup, pod, dryRun, namespace, signal, uid })] as const;
+    }),
+  );
+  return new Map(outcomes);
+}
+
+/** Keeps one outcome for each image and set of pull secrets, which is accurate enough for a report. */
 function rememberOutcomes(ensure: EnsureUntilDone): EnsureUntilDone {
   const known = new Map<string, Promise<CloneOutcome>>();
   return async (request) => {
@@ -132,29 +148,35 @@ function rememberOutcomes(ensure: EnsureUntilDone): EnsureUntilDone {
   };
 }
 
-/** What is pinned does not move with the backup's tag, and nothing else would say so. */
-function stalePins(now: Assessment, fresh: Assessment, outcomes: CloneOutcomes): readonly string[] {
-  return now.findings.flatMap(({ place, state }, index) => {
-    const found = fresh.findings[index];
-    if (state !== 'rewritten' || found?.state !== 'wanted') return [];
-    const outcome = outcomes.get(found.image.key);
+/** A note for each place that is pinned to another digest than its tag has now: a refresh does not move it. */
+function listStalePins(
+  current: Assessment,
+  original: Assessment,
+  outcomes: CloneOutcomes,
+): readonly string[] {
+  return current.places.flatMap(({ place, state }, index) => {
+    const source = original.places[index];
+    if (state !== 'rewritten' || source?.state !== 'rewritable') return [];
+    const outcome = outcomes.get(source.image.key);
     if (outcome?.status !== 'ready') return [];
     const image = formatReference(outcome.image);
     return outcome.image.digest === undefined || image === place.image
       ? []
-      : [`${place.label}: stays pinned to what it has; the tag is ${image} now`];
+      : [`${place.label}: stays pinned to ${place.image}; the tag is ${image} now`];
   });
 }
 
-function failed(problem: string): StepEnd {
-  return { state: 'failed', problem, endsRun: false };
+function fail(problem: string): ApplyResult {
+  return { state: 'failed', problem, stopsRun: false };
 }
 
-/** What a webhook configuration tells apart. */
-function keyOf({ kind, namespace }: StoredWorkload): string {
+/** A webhook configuration matches by namespace and kind. */
+function toRuleKey({ kind, namespace }: StoredWorkload): string {
   return `${namespace} ${kind.workload}`;
 }
 
-function notCalled({ kind, namespace }: StoredWorkload): string {
-  return `the API server does not call the webhook for ${kind.workload} in ${namespace}: is it registered, and for these WORKLOADS?`;
+function failNotCalled({ kind, namespace }: StoredWorkload): ApplyResult {
+  return fail(
+    `the API server does not call the webhook for ${kind.workload} in ${namespace}: check that it is registered and that WORKLOADS has ${kind.workload}`,
+  );
 }

@@ -1,23 +1,46 @@
 import { ConfigError } from '../errors.ts';
 import type { StoredWorkload, WorkloadKind, WorkloadStore } from '../ports/index.ts';
-import { workloadKinds } from './kinds.ts';
 
-export interface FindOptions {
-  readonly store: Pick<WorkloadStore, 'optedInNamespaces' | 'readNamespace' | 'list'>;
-  /** As `WORKLOADS` lists them. */
+/** Every kind that `WORKLOADS` may list, in the order of the listing. All of them are `v1`. */
+export const workloadKinds: readonly WorkloadKind[] = [
+  toKind('deployments', 'apps', 'Deployment'),
+  toKind('daemonsets', 'apps', 'DaemonSet'),
+  toKind('statefulsets', 'apps', 'StatefulSet'),
+  toKind('cronjobs', 'batch', 'CronJob'),
+  toKind('jobs', 'batch', 'Job'),
+  toKind('services.serving.knative.dev', 'serving.knative.dev', 'Service'),
+  toKind('configurations.serving.knative.dev', 'serving.knative.dev', 'Configuration'),
+  toKind('replicasets', 'apps', 'ReplicaSet'),
+  toKind('replicationcontrollers', '', 'ReplicationController'),
+  toKind('podtemplates', '', 'PodTemplate'),
+  toKind('pods', '', 'Pod'),
+];
+
+type Store<Method extends keyof WorkloadStore> = Pick<WorkloadStore, Method>;
+
+interface ListOptions {
+  /** Values of `WORKLOADS`. */
   readonly workloads: readonly string[];
-  /** Namespaces that somebody named. Empty: all that are opted in. */
+  /** Namespaces of the command line, possibly none. */
   readonly namespaces: readonly string[];
-  /** Namespaces that are never looked into. */
-  readonly excluded: readonly string[];
   readonly signal: AbortSignal;
 }
 
+export interface ListOptedInOptions extends ListOptions {
+  readonly store: Store<'optedInNamespaces' | 'readNamespace' | 'list'>;
+  /** Namespaces that the webhook never reviews. */
+  readonly excluded: readonly string[];
+}
+
+export interface ListAllOptions extends ListOptions {
+  readonly store: Store<'readNamespace' | 'list'>;
+}
+
 /**
- * Every workload that the webhook would be asked about. Rejects with `ConfigError` where a namespace was named that it would
- * not be asked about.
+ * Lists every workload that the webhook reviews, in the given namespaces or in all that are opted in.
+ * Rejects with `ConfigError` if the webhook does not review a given namespace.
  */
-export async function listOptedIn(options: FindOptions): Promise<readonly StoredWorkload[]> {
+export async function listOptedIn(options: ListOptedInOptions): Promise<readonly StoredWorkload[]> {
   const { store, namespaces, excluded, signal } = options;
   if (namespaces.length === 0) {
     const all = (await store.optedInNamespaces(signal)).map(({ name }) => name);
@@ -26,59 +49,58 @@ export async function listOptedIn(options: FindOptions): Promise<readonly Stored
       all.filter((name) => !excluded.includes(name)),
     );
   }
-  const problems = await Promise.all(
-    namespaces.map(async (name) => {
-      if (excluded.includes(name)) return [`namespace ${name} is excluded: image-cloner needs it`];
-      const found = await store.readNamespace(name, signal);
-      if (found === undefined) return [`there is no namespace ${name}`];
-      return found.labels['image-cloner'] === 'enabled'
-        ? []
-        : [
-            `namespace ${name} is not opted in: kubectl label namespace ${name} image-cloner=enabled`,
-          ];
-    }),
-  );
-  if (problems.flat().length > 0) throw new ConfigError(problems.flat());
+  await assertEach(namespaces, async (name) => {
+    if (excluded.includes(name)) return `namespace ${name} is excluded: image-cloner needs it`;
+    const namespace = await store.readNamespace(name, signal);
+    if (namespace === undefined) return notFound(name);
+    return namespace.labels['image-cloner'] === 'enabled'
+      ? undefined
+      : `namespace ${name} is not opted in: kubectl label namespace ${name} image-cloner=enabled`;
+  });
   return await listEach(options, namespaces);
 }
 
 /**
- * Every workload of the namespaces, or of all where none is named; labels of namespaces do not matter. Rejects with `ConfigError`
- * where one was named that does not exist.
+ * Lists every workload of the given namespaces or of all, opted in or not.
+ * Rejects with `ConfigError` if a given namespace does not exist.
  */
-export async function listAll(
-  options: Omit<FindOptions, 'excluded' | 'store'> & {
-    readonly store: Pick<WorkloadStore, 'list' | 'readNamespace'>;
-  },
-): Promise<readonly StoredWorkload[]> {
+export async function listAll(options: ListAllOptions): Promise<readonly StoredWorkload[]> {
   const { store, namespaces, signal } = options;
-  const problems = await Promise.all(
-    namespaces.map(async (name) => {
-      // Who may not look at it may still work in it.
-      const found = await store.readNamespace(name, signal).catch(() => 'unknown');
-      return found === undefined ? [`there is no namespace ${name}`] : [];
-    }),
-  );
-  if (problems.flat().length > 0) throw new ConfigError(problems.flat());
+  await assertEach(namespaces, async (name) => {
+    // The right to list workloads does not include the right to read namespaces.
+    const namespace = await store.readNamespace(name, signal).catch(() => 'unknown');
+    return namespace === undefined ? notFound(name) : undefined;
+  });
   return await listEach(options, namespaces.length === 0 ? [undefined] : namespaces);
 }
 
+async function assertEach(
+  namespaces: readonly string[],
+  check: (name: string) => Promise<string | undefined>,
+): Promise<void> {
+  const checked = await Promise.all(namespaces.map(check));
+  const problems = checked.filter((problem) => problem !== undefined);
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
 async function listEach(
-  {
-    store,
-    workloads,
-    signal,
-  }: Pick<FindOptions, 'workloads' | 'signal'> & {
-    readonly store: Pick<WorkloadStore, 'list'>;
-  },
+  { store, workloads, signal }: ListOptions & { readonly store: Store<'list'> },
   namespaces: readonly (string | undefined)[],
 ): Promise<readonly StoredWorkload[]> {
-  const kinds: readonly WorkloadKind[] = workloadKinds.filter(({ workload }) =>
-    workloads.includes(workload),
-  );
-  const storedWorkloads: StoredWorkload[] = [];
+  const kinds = workloadKinds.filter(({ workload }) => workloads.includes(workload));
+  const listed: StoredWorkload[] = [];
   for (const namespace of namespaces) {
-    for (const kind of kinds) storedWorkloads.push(...(await store.list(kind, namespace, signal)));
+    for (const kind of kinds) listed.push(...(await store.list(kind, namespace, signal)));
   }
-  return storedWorkloads;
+  return listed;
+}
+
+function notFound(namespace: string): string {
+  return `namespace ${namespace} does not exist`;
+}
+
+function toKind(workload: string, group: string, kind: string): WorkloadKind {
+  const suffix = `.${group}`;
+  const plural = workload.endsWith(suffix) ? workload.slice(0, -suffix.length) : workload;
+  return { workload, group, plural, kind };
 }

@@ -1,54 +1,66 @@
 import type { CloneOutcomes } from '../admission/complete.ts';
-import type { CloneOutcome } from '../ports/index.ts';
-import type { Assessment, Finding } from './assess.ts';
+import type { ImagePlace } from '../admission/workload.ts';
+import type { CloneOutcome, StoredWorkload } from '../ports/index.ts';
+import type { Assessment, PlaceAssessment } from './assess.ts';
 import { formatWorkload } from './stored-workload.ts';
 
-/** One image at one place of one object, and what would become of it. */
+/** One image at one place of one object, and what would happen to it. */
 export interface ReportRow {
   readonly namespace: string;
   readonly object: string;
-  /** `web`, `init container "setup"`: containers by their names, as everybody calls them. */
+  /** `web` for a container, `init container "setup"` for every other place. */
   readonly container: string;
   readonly image: string;
   readonly what: string;
 }
 
-/**
- * What a backfill would do to an object, one row for each image. `fresh` is the same object with its originals put back, where moved tags
- * are asked for; `outcomes` are of a dry run.
- */
-export function toReportRows(
-  { stored, findings, left }: Assessment,
-  fresh: Assessment | undefined,
-  outcomes: CloneOutcomes,
-): readonly ReportRow[] {
-  return findings.map((finding, index) => ({
+export function toReportRow(stored: StoredWorkload, place: ImagePlace, what: string): ReportRow {
+  return {
     namespace: stored.namespace,
     object: formatWorkload(stored),
-    container: finding.place.label.replace(/^container "(.*)"$/, '$1'),
-    image: finding.place.image,
-    what: describe(finding, left, fresh?.findings[index], outcomes),
-  }));
+    container: place.label.replace(/^container "(.*)"$/, '$1'),
+    image: place.image,
+    what,
+  };
+}
+
+/**
+ * Returns one row for each place of an object, with what a backfill would do there. `original` assesses the object with its
+ * original images if moved tags are refreshed; `outcomes` are those of a dry run.
+ */
+export function toReportRows(
+  { stored, places, skipped }: Assessment,
+  original: Assessment | undefined,
+  outcomes: CloneOutcomes,
+): readonly ReportRow[] {
+  return places.map((assessed, index) =>
+    toReportRow(
+      stored,
+      assessed.place,
+      describe(assessed, skipped, original?.places[index], outcomes),
+    ),
+  );
 }
 
 function describe(
-  finding: Finding,
-  left: string | undefined,
-  fresh: Finding | undefined,
+  assessed: PlaceAssessment,
+  skipped: string | undefined,
+  original: PlaceAssessment | undefined,
   outcomes: CloneOutcomes,
 ): string {
-  switch (finding.state) {
+  switch (assessed.state) {
     case 'rewritten': {
-      const outcome = fresh?.state === 'wanted' ? outcomes.get(fresh.image.key) : undefined;
-      return outcome === undefined ? 'rewritten already' : describeRefresh(outcome);
+      const outcome =
+        original?.state === 'rewritable' ? outcomes.get(original.image.key) : undefined;
+      return outcome === undefined ? 'already rewritten' : describeRefresh(outcome);
     }
     case 'ignored':
-      return left === undefined ? `ignored: ${finding.reason}` : `left: ${left}`;
+      return skipped === undefined ? `ignored: ${assessed.reason}` : `skipped: ${skipped}`;
     case 'refused':
-      return `refused: ${finding.reason}`;
-    case 'wanted': {
-      if (left !== undefined) return `left: ${left}`;
-      const outcome = outcomes.get(finding.image.key);
+      return `refused: ${assessed.reason}`;
+    case 'rewritable': {
+      if (skipped !== undefined) return `skipped: ${skipped}`;
+      const outcome = outcomes.get(assessed.image.key);
       return outcome === undefined ? 'would be copied' : describeOutcome(outcome);
     }
   }
@@ -70,8 +82,8 @@ function describeOutcome(outcome: CloneOutcome): string {
 function describeRefresh(outcome: CloneOutcome): string {
   if (outcome.status !== 'ready') return describeOutcome(outcome);
   return outcome.result === 'planned'
-    ? 'rewritten already, its tag has moved: would be copied'
-    : withWarnings('rewritten already', outcome);
+    ? 'already rewritten; the tag has moved and would be copied'
+    : withWarnings('already rewritten', outcome);
 }
 
 function withWarnings(

@@ -1,121 +1,113 @@
-import { backfillAnnotation } from '../admission/decide-image.ts';
 import { originalImagesAnnotation } from '../admission/original-images.ts';
-import { escapePointer } from '../admission/patch.ts';
 import type { Workload } from '../admission/workload.ts';
 import type { BackupLocation } from '../image/backup-name.ts';
 import type { StoredWorkload, WorkloadStore } from '../ports/index.ts';
-import type { StepEnd } from './apply-to-each.ts';
-import { type FollowRolloutDeps, followRollout } from './follow-rollout.ts';
-import { findManagedFields } from './managed-fields.ts';
-import { toOptOut } from './opt-out.ts';
-import { findHeldPlaces, type HeldPlace, readWorkload } from './originals.ts';
-import type { Pace } from './rate-limiter.ts';
-import type { ReportRow } from './report.ts';
-import { formatWorkload } from './stored-workload.ts';
+import type { ApplyResult } from './apply-to-each.ts';
+import { type FollowRolloutDeps, followRollout } from './await-rollout.ts';
+import { type BackupPlace, findBackupPlaces } from './originals.ts';
+import type { RateLimiter } from './rate-limiter.ts';
+import { type ReportRow, toReportRow } from './report.ts';
+import { toOptOutOperation, toReleaseOperations, toRestoreOperations } from './restore-patch.ts';
+import { explainImmutable, parseStoredObject } from './stored-workload.ts';
 
 export interface RestoreDeps extends FollowRolloutDeps {
   readonly store: Pick<WorkloadStore, 'read' | 'patch'>;
   readonly backup: BackupLocation;
-  /** Appended by the webhook, if it was configured so. */
+  /** The pull secret that the webhook appends, if it is configured. */
   readonly backupPullSecret?: string;
-  /** In whose name the store writes. */
+  /** The field manager of the store's writes. */
   readonly fieldManager: string;
-  /** Whether the webhook is asked about pods by themselves. @default false */
+  /** Whether the webhook reviews pods, so that pod templates are opted out too. @default false */
   readonly arePodsReviewed?: boolean;
-  readonly pace: Pace;
+  readonly rateLimiter: RateLimiter;
 }
 
 export interface Restore {
   /** Reads nothing but the object that it is given. */
   report(stored: StoredWorkload): readonly ReportRow[];
-  /** Puts the originals back. Rejects where the API server does not answer, and with the signal's reason. */
-  apply(stored: StoredWorkload, signal: AbortSignal): Promise<StepEnd>;
+  /** Puts the originals back. Rejects with the signal's reason, or if the API server does not answer. */
+  apply(stored: StoredWorkload, signal: AbortSignal): Promise<ApplyResult>;
 }
 
-/** What is to be done to one object. */
 interface RestorePlan {
-  readonly held: readonly HeldPlace[];
-  readonly left?: string;
-  /** The webhook has left its annotation. */
+  readonly places: readonly BackupPlace[];
+  /** Why the object is skipped. */
+  readonly skipped?: string;
+  /** Whether the object has the annotation of the webhook. */
   readonly isRewritten: boolean;
-  /** RFC 6902; empty where there is nothing to put back. */
+  /** RFC 6902; empty if nothing can be restored. */
   readonly operations: readonly object[];
 }
 
 /**
- * Takes image-cloner out of workloads: their own images again, and in the same write the label that keeps the webhook from
- * rewriting them once more. It needs neither webhook nor registry.
+ * Puts the original images of workloads back and, in the same write, adds the label that keeps the webhook from rewriting them
+ * again. It needs neither the webhook nor a registry.
  */
 export function createRestore(deps: RestoreDeps): Restore {
-  const { store, pace, tell, fieldManager } = deps;
+  const { store, rateLimiter, onProgress, fieldManager } = deps;
 
   function report(stored: StoredWorkload): readonly ReportRow[] {
-    const { held, left } = plan(stored);
-    return held.map(({ place, original }) => ({
-      namespace: stored.namespace,
-      object: formatWorkload(stored),
-      container: place.label.replace(/^container "(.*)"$/, '$1'),
-      image: place.image,
-      what:
-        left !== undefined
-          ? `left: ${left}`
-          : original === undefined
-            ? 'left: no original is known'
-            : `would be ${original}`,
-    }));
+    const { places, skipped } = plan(stored);
+    return places.map(({ place, original }) => {
+      const reason =
+        skipped ?? (original === undefined ? 'its original image is unknown' : undefined);
+      const what = reason === undefined ? `would become ${original}` : `skipped: ${reason}`;
+      return toReportRow(stored, place, what);
+    });
   }
 
-  async function apply(listed: StoredWorkload, signal: AbortSignal): Promise<StepEnd> {
-    // The list may be an hour old.
+  async function apply(listed: StoredWorkload, signal: AbortSignal): Promise<ApplyResult> {
+    // A long run reaches an object long after it was listed.
     const stored = await store.read(listed, signal);
     if (stored === undefined) return { state: 'untouched' };
-    const { held, left, operations, isRewritten } = plan(stored);
-    const onWait = (message: string): void => tell(stored, message);
-    if (held.length === 0 || left !== undefined) {
-      // Of an earlier run that was interrupted between its two writes.
-      await handBack(stored, signal, onWait);
+    const { places, skipped, operations, isRewritten } = plan(stored);
+    const onWait = (message: string): void => onProgress(stored, message);
+    if (places.length === 0 || skipped !== undefined) {
+      // An earlier run may have been interrupted between its two writes.
+      await releaseFields(stored, signal, onWait);
       return { state: 'untouched' };
     }
-    const unknown = held.filter(({ original }) => original === undefined);
-    const notes = unknown.map(
-      ({ place }) => `${place.label}: ${place.image} stays, no original is known`,
-    );
+    const notes = places
+      .filter(({ original }) => original === undefined)
+      .map(({ place }) => `${place.label}: ${place.image} stays: its original image is unknown`);
     if (operations.length === 0) {
-      // Somebody may have written the copy's name himself.
+      // Without the annotation, a manifest may name the backup itself.
       if (!isRewritten) return { state: 'untouched' };
-      return { state: 'failed', problem: notes.join('; '), endsRun: false };
+      return { state: 'failed', problem: notes.join('; '), stopsRun: false };
     }
-    await pace(signal);
+    await rateLimiter.wait(signal);
     const patch = { type: 'json', body: operations } as const;
-    const written = await store.patch(stored, patch, { signal, onWait });
-    if (written.status === 'gone') return { state: 'untouched' };
-    if (written.status === 'refused') {
-      return { state: 'failed', problem: written.message, endsRun: false };
+    const result = await store.patch(stored, patch, { signal, onWait });
+    if (result.status === 'gone') return { state: 'untouched' };
+    if (result.status === 'refused') {
+      return { state: 'failed', problem: result.message, stopsRun: false };
     }
-    await handBack(written.stored, signal, onWait);
+    await releaseFields(result.stored, signal, onWait);
     return await followRollout(deps, {
       before: stored,
-      written: written.stored,
-      what: 'restored',
-      notes: [...notes, ...written.warnings],
+      written: result.stored,
+      action: 'restored',
+      notes: [...notes, ...result.warnings],
       signal,
     });
   }
 
   function plan(stored: StoredWorkload): RestorePlan {
-    const workload = readWorkload(stored);
-    const held = findHeldPlaces(workload, deps.backup);
-    const left = whyLeft(stored, workload);
+    const workload = parseStoredObject(stored);
+    const places = findBackupPlaces(workload, deps.backup);
+    const skipped = explainImmutable(stored, workload);
     const isRewritten = workload.annotations.has(originalImagesAnnotation);
-    if (left !== undefined) return { held, left, isRewritten, operations: [] };
-    const operations = toOperations(workload, held, deps.backupPullSecret);
-    if (operations.length === 0) return { held, isRewritten, operations };
-    const optOuts = toTemplates(stored, workload).map((at) => toOptOut(stored.object, at));
-    return { held, isRewritten, operations: [...operations, ...optOuts] };
+    if (skipped !== undefined) return { places, skipped, isRewritten, operations: [] };
+    const operations = toRestoreOperations(workload, places, deps.backupPullSecret);
+    if (operations.length === 0) return { places, isRewritten, operations };
+    const optOuts = listReviewed(stored, workload).map((pointer) =>
+      toOptOutOperation(stored.object, pointer),
+    );
+    return { places, isRewritten, operations: [...operations, ...optOuts] };
   }
 
-  /** The object, and what it makes that the webhook would be asked about by itself. */
-  function toTemplates({ kind }: StoredWorkload, { podSpec }: Workload): readonly string[] {
+  /** Pointers to the object and to the templates in it whose objects the webhook reviews. */
+  function listReviewed({ kind }: StoredWorkload, { podSpec }: Workload): readonly string[] {
     return [
       '',
       ...(kind.kind === 'CronJob' ? ['/spec/jobTemplate'] : []),
@@ -123,75 +115,16 @@ export function createRestore(deps: RestoreDeps): Restore {
     ];
   }
 
-  /**
-   * Who changes a field owns it, and whoever applies it with another value then meets a conflict. So our entry is removed again:
-   * what is nobody's is taken without a question by the next who applies it.
-   */
-  async function handBack(
+  async function releaseFields(
     stored: StoredWorkload,
     signal: AbortSignal,
     onWait: (message: string) => void,
   ): Promise<void> {
-    const index = findManagedFields(stored, fieldManager);
-    if (index === undefined) return;
-    const path = `/metadata/managedFields/${index}`;
-    const body = [
-      { op: 'test', path: `${path}/manager`, value: fieldManager },
-      { op: 'remove', path },
-    ];
-    // Where it does not succeed there is a conflict later, which says all that is to be said.
+    const body = toReleaseOperations(stored, fieldManager);
+    if (body.length === 0) return;
+    // If it is refused, a later apply reports the conflict.
     await store.patch(stored, { type: 'json', body }, { signal, onWait });
   }
 
   return { report, apply };
-}
-
-function whyLeft({ kind }: StoredWorkload, { controller }: Workload): string | undefined {
-  if (controller !== undefined) return `${controller.kind} controls it`;
-  if (kind.kind === 'Job') return "a Job's template cannot be changed";
-  return kind.kind === 'Pod' ? 'a pod that runs is not changed' : undefined;
-}
-
-/** Every change is guarded by a test of what was read. */
-function toOperations(
-  workload: Workload,
-  held: readonly HeldPlace[],
-  backupPullSecret: string | undefined,
-): readonly object[] {
-  const images = held.flatMap(({ place, original }) =>
-    original === undefined
-      ? []
-      : [
-          { op: 'test', path: place.pointer, value: place.image },
-          { op: 'replace', path: place.pointer, value: original },
-        ],
-  );
-  if (images.length === 0) return [];
-  const isComplete = held.every(({ original }) => original !== undefined);
-  const annotations = [originalImagesAnnotation, backfillAnnotation].filter((key) =>
-    workload.annotations.has(key),
-  );
-  return [
-    ...images,
-    ...(isComplete ? toPullSecretOperations(workload, backupPullSecret) : []),
-    ...annotations.map((key) => ({
-      op: 'remove',
-      path: `/metadata/annotations/${escapePointer(key)}`,
-    })),
-  ];
-}
-
-/** Without an entry left, the field goes too: then the ServiceAccount's secrets are in force again. */
-function toPullSecretOperations(
-  { podSpec, pullSecrets = [] }: Workload,
-  name: string | undefined,
-): readonly object[] {
-  const index = name === undefined ? -1 : pullSecrets.indexOf(name);
-  if (index < 0) return [];
-  const list = `${podSpec}/imagePullSecrets`;
-  const path = pullSecrets.length === 1 ? list : `${list}/${index}`;
-  return [
-    { op: 'test', path: `${list}/${index}/name`, value: name },
-    { op: 'remove', path },
-  ];
 }

@@ -1,8 +1,8 @@
 import * as v from 'valibot';
 import type { StoredWorkload } from '../ports/index.ts';
 
-/** How far the cluster is with what was written: `none` where nothing rolls out. */
-export type Rollout =
+/** The state of a rollout; `none` if the kind has no rollout or its rollout is not automatic. */
+export type RolloutStatus =
   | { readonly state: 'done' | 'none' }
   | { readonly state: 'running' | 'stuck'; readonly detail: string };
 
@@ -53,26 +53,26 @@ const objectSchema = v.object({
 
 type Observed = v.InferOutput<typeof objectSchema>;
 
-/** Reads an object's status as `kubectl rollout status` does (k8s.io/kubectl `polymorphichelpers/rollout_status.go`). */
-export function readRollout({ kind, object }: StoredWorkload): Rollout {
-  const judge = judges.get(`${kind.group}/${kind.kind}`);
-  if (judge === undefined) return { state: 'none' };
+/** Parses the status of an object as `kubectl rollout status` does (k8s.io/kubectl `polymorphichelpers/rollout_status.go`). */
+export function parseRolloutStatus({ kind, object }: StoredWorkload): RolloutStatus {
+  const evaluate = evaluators.get(`${kind.group}/${kind.kind}`);
+  if (evaluate === undefined) return { state: 'none' };
   const observed = v.parse(objectSchema, object);
   if (observed.status.observedGeneration < observed.metadata.generation) {
-    return { state: 'running', detail: 'its controller has not seen the change yet' };
+    return { state: 'running', detail: 'its controller has not observed the change yet' };
   }
-  return judge(observed);
+  return evaluate(observed);
 }
 
-const judges: ReadonlyMap<string, (observed: Observed) => Rollout> = new Map([
-  ['apps/Deployment', judgeDeployment],
-  ['apps/DaemonSet', judgeDaemonSet],
-  ['apps/StatefulSet', judgeStatefulSet],
-  ['serving.knative.dev/Service', judgeKnative],
-  ['serving.knative.dev/Configuration', judgeKnative],
+const evaluators: ReadonlyMap<string, (observed: Observed) => RolloutStatus> = new Map([
+  ['apps/Deployment', evaluateDeployment],
+  ['apps/DaemonSet', evaluateDaemonSet],
+  ['apps/StatefulSet', evaluateStatefulSet],
+  ['serving.knative.dev/Service', evaluateKnative],
+  ['serving.knative.dev/Configuration', evaluateKnative],
 ]);
 
-function judgeDeployment({ spec, status }: Observed): Rollout {
+function evaluateDeployment({ spec, status }: Observed): RolloutStatus {
   if (spec.paused) return { state: 'none' };
   const { replicas, updatedReplicas, availableReplicas } = status;
   const isLate = status.conditions.some(({ reason }) => reason === 'ProgressDeadlineExceeded');
@@ -85,7 +85,7 @@ function judgeDeployment({ spec, status }: Observed): Rollout {
   return { state: 'done' };
 }
 
-function judgeDaemonSet({ spec, status }: Observed): Rollout {
+function evaluateDaemonSet({ spec, status }: Observed): RolloutStatus {
   if (spec.updateStrategy.type === 'OnDelete') return { state: 'none' };
   const { desiredNumberScheduled: wanted, updatedNumberScheduled, numberAvailable } = status;
   if (updatedNumberScheduled < wanted) return running(updatedNumberScheduled, wanted, 'updated');
@@ -94,7 +94,7 @@ function judgeDaemonSet({ spec, status }: Observed): Rollout {
     : { state: 'done' };
 }
 
-function judgeStatefulSet({ spec, status }: Observed): Rollout {
+function evaluateStatefulSet({ spec, status }: Observed): RolloutStatus {
   if (spec.updateStrategy.type === 'OnDelete') return { state: 'none' };
   const partition = spec.updateStrategy.rollingUpdate?.partition ?? 0;
   const wanted = Math.max(0, spec.replicas - partition);
@@ -104,7 +104,7 @@ function judgeStatefulSet({ spec, status }: Observed): Rollout {
     : { state: 'done' };
 }
 
-function judgeKnative({ status }: Observed): Rollout {
+function evaluateKnative({ status }: Observed): RolloutStatus {
   const ready = status.conditions.find(({ type }) => type === 'Ready');
   if (ready?.status === 'True') return { state: 'done' };
   return ready?.status === 'False'
@@ -112,6 +112,6 @@ function judgeKnative({ status }: Observed): Rollout {
     : { state: 'running', detail: 'it is not ready yet' };
 }
 
-function running(done: number, of: number, what: string): Rollout {
+function running(done: number, of: number, what: string): RolloutStatus {
   return { state: 'running', detail: `${done} of ${of} pods are ${what}` };
 }

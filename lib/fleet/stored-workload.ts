@@ -1,13 +1,31 @@
 import * as v from 'valibot';
+import { parseReview } from '../admission/review.ts';
+import { parseWorkload, type Workload } from '../admission/workload.ts';
 import type { StoredWorkload } from '../ports/index.ts';
 
 const record = v.record(v.string(), v.unknown());
+
 /** `deployment/web` */
 export function formatWorkload({ kind, name }: Pick<StoredWorkload, 'kind' | 'name'>): string {
   return `${kind.kind.toLowerCase()}/${name}`;
 }
 
-/** The object with one annotation more, or with another value for it. */
+/** Parses the object of a stored workload. Throws `CloneError` `INVALID_REVIEW` if it is malformed. */
+export function parseStoredObject(stored: StoredWorkload): Workload {
+  return parseWorkload(parseReview(toUpdateReview(stored, stored.object, 'read')), 'object');
+}
+
+/** Why the images of an object must not be changed, whatever they are; `undefined` if they may. */
+export function explainImmutable(
+  { kind }: StoredWorkload,
+  { controller }: Workload,
+): string | undefined {
+  if (controller !== undefined) return `${controller.kind} controls it`;
+  if (kind.kind === 'Job') return 'the template of a Job is immutable';
+  return kind.kind === 'Pod' ? 'a running pod is not changed' : undefined;
+}
+
+/** Returns a copy of the object with the annotation. */
 export function withAnnotation(object: unknown, key: string, value: string): unknown {
   const whole = toRecord(object);
   const metadata = toRecord(whole['metadata']);
@@ -15,13 +33,13 @@ export function withAnnotation(object: unknown, key: string, value: string): unk
   return { ...whole, metadata: { ...metadata, annotations: { ...annotations, [key]: value } } };
 }
 
-/** The object with another value at a JSON pointer (RFC 6901) that exists in it. */
+/** Returns a copy of the object with another value at a JSON pointer (RFC 6901), which must exist. */
 export function replaceAt(object: unknown, pointer: string, value: string): unknown {
   const [, ...path] = pointer.split('/');
-  return setBelow(object, path, value);
+  return replaceBelow(object, path, value);
 }
 
-/** What the API server would send about an UPDATE of the stored to `object`; nobody is asked to store anything. */
+/** Returns the review that the API server would send for an UPDATE of the workload to `object`. */
 export function toUpdateReview(stored: StoredWorkload, object: unknown, uid: string): unknown {
   const { group, kind } = stored.kind;
   return {
@@ -40,16 +58,16 @@ export function toUpdateReview(stored: StoredWorkload, object: unknown, uid: str
   };
 }
 
-function setBelow(node: unknown, path: readonly string[], value: string): unknown {
+function replaceBelow(node: unknown, path: readonly string[], value: string): unknown {
   const [head, ...rest] = path;
   if (head === undefined) return value;
   if (Array.isArray(node)) {
     return node.map((item: unknown, index) =>
-      String(index) === head ? setBelow(item, rest, value) : item,
+      String(index) === head ? replaceBelow(item, rest, value) : item,
     );
   }
   const fields = toRecord(node);
-  return { ...fields, [head]: setBelow(fields[head], rest, value) };
+  return { ...fields, [head]: replaceBelow(fields[head], rest, value) };
 }
 
 function toRecord(value: unknown): Readonly<Record<string, unknown>> {

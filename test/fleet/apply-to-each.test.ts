@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type StepEnd, walk } from '../../lib/fleet/apply-to-each.ts';
+import { type ApplyResult, applyToEach } from '../../lib/fleet/apply-to-each.ts';
 import { storedWorkload } from '../support/fake-store.ts';
 
 const storedWorkloads = ['a', 'b', 'c'].map((name) =>
@@ -8,17 +8,17 @@ const storedWorkloads = ['a', 'b', 'c'].map((name) =>
 );
 
 async function run(
-  step: (name: string, stop: () => void) => StepEnd | Error,
+  apply: (name: string, stop: () => void) => ApplyResult | Error,
 ): Promise<{ readonly isWell: boolean; readonly lines: readonly string[] }> {
   const lines: string[] = [];
   const stopping = new AbortController();
   const { signal } = stopping;
-  const isWell = await walk({
+  const isWell = await applyToEach({
     storedWorkloads,
-    step: async ({ name }) => {
-      const end = step(name, () => stopping.abort());
-      if (end instanceof Error) throw end;
-      return await Promise.resolve(end);
+    apply: async ({ name }) => {
+      const result = apply(name, () => stopping.abort());
+      if (result instanceof Error) throw result;
+      return await Promise.resolve(result);
     },
     print: (line) => lines.push(line),
     signal,
@@ -26,10 +26,10 @@ async function run(
   return { isWell, lines };
 }
 
-const rewritten: StepEnd = { state: 'done', what: 'rewritten', notes: [] };
+const rewritten: ApplyResult = { state: 'done', action: 'rewritten', notes: [] };
 
-describe('walk', () => {
-  it('tells of each object that was changed, and sums up', async () => {
+describe('applyToEach', () => {
+  it('prints each changed object with its notes, and a summary', async () => {
     const { isWell, lines } = await run((name) =>
       name === 'a' ? { state: 'untouched' } : { ...rewritten, notes: [`note on ${name}`] },
     );
@@ -44,10 +44,10 @@ describe('walk', () => {
     ]);
   });
 
-  it('goes on past what fails, and lists it', async () => {
+  it('continues after a failure and lists all failures at the end', async () => {
     const { isWell, lines } = await run((name) =>
       name === 'a'
-        ? { state: 'failed', problem: 'no such image', endsRun: false }
+        ? { state: 'failed', problem: 'no such image', stopsRun: false }
         : name === 'b'
           ? new Error('the API server is away')
           : rewritten,
@@ -65,9 +65,9 @@ describe('walk', () => {
     ]);
   });
 
-  it('stops where the next would meet the same', async () => {
+  it('stops after a failure that the next objects could share', async () => {
     const { isWell, lines } = await run((name) =>
-      name === 'b' ? { state: 'failed', problem: 'it does not start', endsRun: true } : rewritten,
+      name === 'b' ? { state: 'failed', problem: 'it does not start', stopsRun: true } : rewritten,
     );
 
     assert.equal(isWell, false);
@@ -75,11 +75,11 @@ describe('walk', () => {
       '3 objects: 1 rewritten, 1 failed, 1 not reached',
       'failed:',
       '  shop deployment/b: it does not start',
-      'stopped there, so that no other workload meets the same; mend it and run this again',
+      'stopped, because the next workloads could fail in the same way: fix it and run again',
     ]);
   });
 
-  it('says what it did not reach when it is told to stop', async () => {
+  it('counts the objects that it did not reach when it is aborted', async () => {
     const { isWell, lines } = await run((name, stop) => {
       if (name === 'a') return rewritten;
       stop();

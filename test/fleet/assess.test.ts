@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { assess, isOpen } from '../../lib/fleet/assess.ts';
+import { assess, isRewritable } from '../../lib/fleet/assess.ts';
 import { withOriginals } from '../../lib/fleet/originals.ts';
 import { parseImagePattern } from '../../lib/image/pattern.ts';
 import { storedWorkload } from '../support/fake-store.ts';
@@ -21,8 +21,8 @@ function workload(
 }
 
 describe('assess', () => {
-  it('finds what the webhook would copy, leave alone and refuse, place by place', () => {
-    const found = assess(
+  it('assesses what the webhook would rewrite, ignore and refuse, place by place', () => {
+    const assessed = assess(
       workload('deployments', {
         initContainers: [{ name: 'setup', image: 'busybox' }],
         containers: [
@@ -38,13 +38,13 @@ describe('assess', () => {
     );
 
     assert.deepEqual(
-      found.findings.map(({ place, ...rest }) => [
+      assessed.places.map(({ place, ...rest }) => [
         place.id,
         rest.state,
         'reason' in rest ? rest.reason : '',
       ]),
       [
-        ['containers/web', 'wanted', ''],
+        ['containers/web', 'rewritable', ''],
         ['containers/moved', 'rewritten', ''],
         ['containers/ours', 'ignored', 'left alone, IGNORE_IMAGES has quay.io/internal/**'],
         [
@@ -53,59 +53,59 @@ describe('assess', () => {
           '"NGINX" is not a valid image name: the repository name must be lower case',
         ],
         ['containers/local', 'ignored', 'imagePullPolicy Never, so its image is left alone'],
-        ['initContainers/setup', 'wanted', ''],
+        ['initContainers/setup', 'rewritable', ''],
       ],
     );
-    assert.equal(found.left, undefined);
-    assert.equal(isOpen(found), true);
+    assert.equal(assessed.skipped, undefined);
+    assert.equal(isRewritable(assessed), true);
   });
 
   const owner = (apiVersion: string, kind: string): object => ({
     ownerReferences: [{ apiVersion, kind, controller: true }],
   });
   const nginx = { containers: [{ name: 'web', image: 'nginx' }] };
-  const left = [
+  const skipped = [
     {
       name: 'a ReplicaSet of a Deployment',
       stored: workload('replicasets', nginx, owner('apps/v1', 'Deployment')),
       reason: 'Deployment controls it',
     },
     {
-      name: 'a Pod of a ReplicaSet, which a review would rewrite',
+      name: 'a Pod of a ReplicaSet, although the webhook rewrites such Pods',
       stored: workload('pods', nginx, owner('apps/v1', 'ReplicaSet')),
       reason: 'ReplicaSet controls it',
     },
     {
-      name: 'a Pod that somebody made',
+      name: 'a Pod without a controller',
       stored: workload('pods', nginx),
-      reason: 'a pod that runs is not changed',
+      reason: 'a running pod is not changed',
     },
     {
       name: 'a Job',
       stored: workload('jobs', nginx),
-      reason: "a Job's template cannot be changed",
+      reason: 'the template of a Job is immutable',
     },
     {
-      name: 'what is opted out',
+      name: 'an object that is opted out',
       stored: workload('deployments', nginx, { labels: { 'image-cloner': 'disabled' } }),
       reason: 'it is labelled image-cloner: disabled',
     },
     {
-      name: 'what is in a namespace that we need',
+      name: 'an object in an excluded namespace',
       stored: workload('deployments', nginx, { namespace: 'kube-system' }),
-      reason: 'image-cloner keeps out of it, or of the namespace kube-system',
+      reason: 'it or its namespace kube-system is excluded',
     },
   ];
-  for (const { name, stored, reason } of left) {
-    it(`leaves ${name}`, () => {
-      const found = assess(stored, policy({ excludedNamespaces: ['kube-system'] }), stamp);
+  for (const { name, stored, reason } of skipped) {
+    it(`skips ${name}`, () => {
+      const assessed = assess(stored, policy({ excludedNamespaces: ['kube-system'] }), stamp);
 
-      assert.equal(found.left, reason);
-      assert.equal(isOpen(found), false);
+      assert.equal(assessed.skipped, reason);
+      assert.equal(isRewritable(assessed), false);
     });
   }
 
-  it('does not change what it was given', () => {
+  it('does not change the stored workload', () => {
     const given = workload('deployments', nginx);
     const before = structuredClone(given);
 
@@ -116,7 +116,7 @@ describe('assess', () => {
 });
 
 describe('withOriginals', () => {
-  it('puts back what the annotation says, where that is what the object holds a copy of', () => {
+  it('puts back recorded images that belong to the backups in the object', () => {
     const given = workload(
       'deployments',
       {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ReviewPolicy } from '../../lib/admission/policy.ts';
 import { CloneError } from '../../lib/errors.ts';
-import type { StepEnd } from '../../lib/fleet/apply-to-each.ts';
-import type { RolloutEnd } from '../../lib/fleet/await-rollout.ts';
+import type { ApplyResult } from '../../lib/fleet/apply-to-each.ts';
+import type { RolloutResult } from '../../lib/fleet/await-rollout.ts';
 import { createBackfill } from '../../lib/fleet/backfill.ts';
 import { replaceAt } from '../../lib/fleet/stored-workload.ts';
 import { formatReference } from '../../lib/image/reference.ts';
@@ -26,24 +26,24 @@ interface Setting {
   readonly outcomes?: Readonly<Record<string, CloneOutcome['status'] | 'planned' | 'fallback'>>;
   readonly refresh?: boolean;
   readonly change?: Partial<ReviewPolicy>;
-  readonly rollout?: RolloutEnd;
-  /** What copies are pinned to. */
+  readonly rollout?: RolloutResult;
+  /** The digest that outcomes pin their backups to. */
   readonly digest?: string;
 }
 
 function open({ store, outcomes = {}, refresh = false, change = {}, rollout, digest }: Setting): {
-  readonly apply: (stored: StoredWorkload) => Promise<StepEnd>;
+  readonly apply: (stored: StoredWorkload) => Promise<ApplyResult>;
   readonly report: (stored: StoredWorkload) => Promise<readonly (readonly string[])[]>;
-  /** Images that were asked for, those of a dry run marked. */
-  readonly asked: readonly string[];
+  /** Images that were ensured, those of a dry run marked. */
+  readonly ensured: readonly string[];
 } {
-  const asked: string[] = [];
+  const ensured: string[] = [];
   const backfill = createBackfill({
     store,
     policy: policy(change),
     ensure: ({ source, backup, dryRun }) => {
       const name = formatReference(source);
-      asked.push(dryRun ? `${name} (dry)` : name);
+      ensured.push(dryRun ? `${name} (dry)` : name);
       const what = outcomes[name] ?? 'ready';
       if (what === 'failed') {
         const error = new CloneError('SOURCE_NOT_FOUND', `${name} does not exist`);
@@ -60,11 +60,11 @@ function open({ store, outcomes = {}, refresh = false, change = {}, rollout, dig
         warnings,
       });
     },
-    pace: () => Promise.resolve(),
+    rateLimiter: { wait: () => Promise.resolve() },
     ...(rollout !== undefined && { awaitRollout: () => Promise.resolve(rollout) }),
-    stamp: () => '2026-11-25T03:00:00.000Z',
+    newAnnotationValue: () => '2026-11-25T03:00:00.000Z',
     refresh,
-    tell: () => undefined,
+    onProgress: () => undefined,
   });
   return {
     apply: (given) => {
@@ -77,25 +77,25 @@ function open({ store, outcomes = {}, refresh = false, change = {}, rollout, dig
         image,
         what,
       ]),
-    asked,
+    ensured,
   };
 }
 
-/** As the webhook rewrites it. */
+/** A store behind a webhook that rewrites the image. */
 const rewriting = (image = 'acme/nginx:1.27'): FakeStore =>
   createFakeStore((object) => replaceAt(object, firstImage, image));
-/** As an API server stores it that calls nobody. */
-const deaf = (): FakeStore => createFakeStore((object) => object);
+/** A store of an API server that does not call the webhook. */
+const notRewriting = (): FakeStore => createFakeStore((object) => object);
 
 describe('createBackfill apply', () => {
-  it('copies, then writes one annotation and nothing else', async () => {
+  it('copies the image, then writes the annotation and no other field', async () => {
     const store = rewriting();
-    const { apply, asked } = open({ store });
+    const { apply, ensured } = open({ store });
 
     const end = await apply(web('nginx:1.27'));
 
-    assert.deepEqual(end, { state: 'done', what: 'rewritten', notes: [] });
-    assert.deepEqual(asked, ['nginx:1.27']);
+    assert.deepEqual(end, { state: 'done', action: 'rewritten', notes: [] });
+    assert.deepEqual(ensured, ['nginx:1.27']);
     assert.deepEqual(store.patches, [
       {
         type: 'merge',
@@ -106,7 +106,7 @@ describe('createBackfill apply', () => {
     ]);
   });
 
-  it('does not touch what has no copy, and says why', async () => {
+  it('does not annotate an object whose image cannot be copied, and reports why', async () => {
     const store = rewriting();
     const { apply } = open({ store, outcomes: { 'nginx:9.99': 'failed' } });
 
@@ -115,41 +115,41 @@ describe('createBackfill apply', () => {
     assert.deepEqual(end, {
       state: 'failed',
       problem: 'container "main": nginx:9.99 does not exist',
-      endsRun: false,
+      stopsRun: false,
     });
     assert.deepEqual(store.patches, []);
   });
 
-  it('passes over what is rewritten already, without a question to any registry', async () => {
+  it('leaves a rewritten object untouched without a request to a registry', async () => {
     const store = rewriting();
-    const { apply, asked } = open({ store });
+    const { apply, ensured } = open({ store });
 
     assert.deepEqual(await apply(web('acme/nginx:1.27')), { state: 'untouched' });
-    assert.deepEqual([asked, store.patches], [[], []]);
+    assert.deepEqual([ensured, store.patches], [[], []]);
   });
 
-  it('passes over what was deleted since it was listed', async () => {
+  it('leaves an object untouched that was deleted after it was listed', async () => {
     const store = rewriting();
     const backfill = open({ store });
     const gone = createFakeStore(() => ({ status: 'gone' }));
     const { apply } = open({ store: gone });
 
     assert.deepEqual(await apply(web('nginx:1.27')), { state: 'untouched' });
-    assert.deepEqual(backfill.asked, []);
+    assert.deepEqual(backfill.ensured, []);
   });
 
-  it('says once per kind and namespace that nobody calls the webhook, and annotates no more', async () => {
-    const store = deaf();
+  it('annotates one object per kind and namespace if the API server does not call the webhook', async () => {
+    const store = notRewriting();
     const { apply } = open({ store });
     const problem =
-      'the API server does not call the webhook for deployments in shop: is it registered, and for these WORKLOADS?';
+      'the API server does not call the webhook for deployments in shop: check that it is registered and that WORKLOADS has deployments';
 
-    assert.deepEqual(await apply(web('nginx:1.27')), { state: 'failed', problem, endsRun: false });
-    assert.deepEqual(await apply(web('nginx:1.28')), { state: 'failed', problem, endsRun: false });
+    assert.deepEqual(await apply(web('nginx:1.27')), { state: 'failed', problem, stopsRun: false });
+    assert.deepEqual(await apply(web('nginx:1.28')), { state: 'failed', problem, stopsRun: false });
     assert.equal(store.patches.length, 1);
   });
 
-  it('tells what the webhook said where it was called and did not rewrite', async () => {
+  it('reports the warnings of a webhook that was called and did not rewrite', async () => {
     const given = web('nginx:1.27');
     const store = createFakeStore(() => ({
       status: 'written',
@@ -160,45 +160,45 @@ describe('createBackfill apply', () => {
     assert.deepEqual(await open({ store }).apply(given), {
       state: 'failed',
       problem: 'not rewritten: not backed up, container "main": no room',
-      endsRun: false,
+      stopsRun: false,
     });
   });
 
-  it('tells what the API server says when it refuses', async () => {
+  it('reports the message of an API server that refuses the annotation', async () => {
     const store = createFakeStore(() => ({ status: 'refused', message: 'quota exceeded' }));
 
     assert.deepEqual(await open({ store }).apply(web('nginx:1.27')), {
       state: 'failed',
       problem: 'quota exceeded',
-      endsRun: false,
+      stopsRun: false,
     });
   });
 
-  it('tells that a backup stands in for its source', async () => {
+  it('notes that the backup is used because its source is unavailable', async () => {
     const { apply } = open({ store: rewriting(), outcomes: { 'nginx:1.27': 'fallback' } });
 
     assert.deepEqual(await apply(web('nginx:1.27')), {
       state: 'done',
-      what: 'rewritten',
+      action: 'rewritten',
       notes: ['using the backup of nginx:1.27'],
     });
   });
 
-  it('ends the run where what was rewritten does not come up', async () => {
+  it('stops the run if the rollout of a rewritten object does not complete', async () => {
     const rollout = { state: 'running', detail: '1 of 2 pods are available' } as const;
     const { apply } = open({ store: rewriting(), rollout });
 
     assert.deepEqual(await apply(web('nginx:1.27')), {
       state: 'failed',
-      problem: 'rewritten, but its rollout did not end: 1 of 2 pods are available',
-      endsRun: true,
+      problem: 'rewritten, but the rollout did not complete: 1 of 2 pods are available',
+      stopsRun: true,
     });
   });
 
-  it('does not wait for what was not up before either', async () => {
-    const rollout = { state: 'stuck', detail: 'never asked for' } as const;
+  it('does not wait for a rollout that was incomplete before', async () => {
+    const rollout = { state: 'stuck', detail: 'never read' } as const;
     const { apply } = open({ store: rewriting(), rollout });
-    const sick = storedWorkload('deployments', {
+    const incomplete = storedWorkload('deployments', {
       metadata: { name: 'web', namespace: 'shop', generation: 1 },
       spec: {
         replicas: 2,
@@ -207,10 +207,12 @@ describe('createBackfill apply', () => {
       status: { observedGeneration: 1, updatedReplicas: 1 },
     });
 
-    assert.deepEqual(await apply(sick), {
+    assert.deepEqual(await apply(incomplete), {
       state: 'done',
-      what: 'rewritten',
-      notes: ['its rollout is not waited for: before, 1 of 2 pods are updated'],
+      action: 'rewritten',
+      notes: [
+        'does not wait for the rollout, which was incomplete before: 1 of 2 pods are updated',
+      ],
     });
   });
 });
@@ -220,46 +222,46 @@ describe('createBackfill with refresh', () => {
     'image-cloner/original-images': '{"containers/main":"nginx:1.27"}',
   };
 
-  it('asks for what was copied before, and leaves the object as it is', async () => {
-    const store = deaf();
-    const { apply, asked } = open({ store, refresh: true });
+  it('copies the original of a rewritten object again and does not write the object', async () => {
+    const store = notRewriting();
+    const { apply, ensured } = open({ store, refresh: true });
 
     const end = await apply(web('acme/nginx:1.27', annotations));
 
-    assert.deepEqual(end, { state: 'done', what: 'asked for anew', notes: [] });
-    assert.deepEqual(asked, ['nginx:1.27']);
+    assert.deepEqual(end, { state: 'done', action: 'refreshed', notes: [] });
+    assert.deepEqual(ensured, ['nginx:1.27']);
     assert.deepEqual(store.patches, []);
   });
 
-  it('says what does not move with its tag, because it is pinned', async () => {
+  it('notes a place that stays pinned although its tag has moved', async () => {
     const [old, moved] = [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`];
-    const { apply } = open({ store: deaf(), refresh: true, digest: moved });
+    const { apply } = open({ store: notRewriting(), refresh: true, digest: moved });
 
     assert.deepEqual(await apply(web(`acme/nginx:1.27@${old}`, annotations)), {
       state: 'done',
-      what: 'asked for anew',
+      action: 'refreshed',
       notes: [
-        `container "main": stays pinned to what it has; the tag is acme/nginx:1.27@${moved} now`,
+        `container "main": stays pinned to acme/nginx:1.27@${old}; the tag is acme/nginx:1.27@${moved} now`,
       ],
     });
     assert.deepEqual(await apply(web(`acme/nginx:1.27@${moved}`, annotations)), {
       state: 'done',
-      what: 'asked for anew',
+      action: 'refreshed',
       notes: [],
     });
   });
 
-  it('asks for nothing that the annotation only claims', async () => {
-    const { apply, asked } = open({ store: deaf(), refresh: true });
+  it('copies no image of an annotation entry that belongs to another backup', async () => {
+    const { apply, ensured } = open({ store: notRewriting(), refresh: true });
     const forged = { 'image-cloner/original-images': '{"containers/main":"evil.example/x:1"}' };
 
     assert.deepEqual(await apply(web('acme/nginx:1.27', forged)), { state: 'untouched' });
-    assert.deepEqual(asked, []);
+    assert.deepEqual(ensured, []);
   });
 
-  it('asks for nothing from registries that are not allowed', async () => {
-    const { apply, asked } = open({
-      store: deaf(),
+  it('copies no original from a registry that SOURCE_REGISTRIES does not list', async () => {
+    const { apply, ensured } = open({
+      store: notRewriting(),
       refresh: true,
       change: { sourceRegistries: ['quay.io'] },
     });
@@ -267,14 +269,14 @@ describe('createBackfill with refresh', () => {
     const end = await apply(web('acme/nginx:1.27', annotations));
 
     assert.equal(end.state, 'failed');
-    assert.deepEqual(asked, []);
+    assert.deepEqual(ensured, []);
   });
 });
 
 describe('createBackfill report', () => {
-  it('says of each image what would happen, and writes nothing', async () => {
+  it('reports for each image what would happen, and writes nothing', async () => {
     const store = rewriting();
-    const { report, asked } = open({
+    const { report, ensured } = open({
       store,
       outcomes: { 'redis:7': 'planned', 'mysql:8': 'fallback', 'nginx:9.99': 'failed' },
     });
@@ -296,45 +298,45 @@ describe('createBackfill report', () => {
       ['a', 'redis:7', 'would be copied'],
       ['b', 'mysql:8', 'in the backup; using the backup of mysql:8'],
       ['c', 'nginx:9.99', 'refused: nginx:9.99 does not exist'],
-      ['d', 'acme/nginx:1.27', 'rewritten already'],
+      ['d', 'acme/nginx:1.27', 'already rewritten'],
       ['init container "setup"', 'nginx:1.27', 'in the backup'],
     ]);
-    assert.ok(asked.every((name) => name.endsWith(' (dry)')));
+    assert.ok(ensured.every((name) => name.endsWith(' (dry)')));
     assert.deepEqual(store.patches, []);
   });
 
-  it('asks for each image once, however many objects name it', async () => {
-    const { report, asked } = open({ store: deaf() });
+  it('checks an image once, however many objects name it', async () => {
+    const { report, ensured } = open({ store: notRewriting() });
 
     await report(web('nginx:1.27'));
     await report(web('nginx:1.27'));
 
-    assert.deepEqual(asked, ['nginx:1.27 (dry)']);
+    assert.deepEqual(ensured, ['nginx:1.27 (dry)']);
   });
 
-  it('asks nobody about what is left alone anyway', async () => {
-    const { report, asked } = open({ store: deaf() });
+  it('checks no image of an object that is skipped', async () => {
+    const { report, ensured } = open({ store: notRewriting() });
     const job = storedWorkload('jobs', {
       metadata: { name: 'once', namespace: 'shop' },
       spec: { template: { spec: { containers: [{ name: 'main', image: 'nginx' }] } } },
     });
 
     assert.deepEqual(await report(job), [
-      ['main', 'nginx', "left: a Job's template cannot be changed"],
+      ['main', 'nginx', 'skipped: the template of a Job is immutable'],
     ]);
-    assert.deepEqual(asked, []);
+    assert.deepEqual(ensured, []);
   });
 
-  it('shows with refresh which tags have moved', async () => {
+  it('reports with refresh which tags have moved', async () => {
     const { report } = open({
-      store: deaf(),
+      store: notRewriting(),
       refresh: true,
       outcomes: { 'nginx:1.27': 'planned' },
     });
     const annotations = { 'image-cloner/original-images': '{"containers/main":"nginx:1.27"}' };
 
     assert.deepEqual(await report(web('acme/nginx:1.27', annotations)), [
-      ['main', 'acme/nginx:1.27', 'rewritten already, its tag has moved: would be copied'],
+      ['main', 'acme/nginx:1.27', 'already rewritten; the tag has moved and would be copied'],
     ]);
   });
 });

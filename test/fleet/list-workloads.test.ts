@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { listAll } from '../../lib/fleet/list-workloads.ts';
+import { listAll, workloadKinds } from '../../lib/fleet/list-workloads.ts';
 import { formatWorkload } from '../../lib/fleet/stored-workload.ts';
+import { knownWorkloads } from '../../lib/install/rules.ts';
 import type { Namespace, StoredWorkload } from '../../lib/ports/index.ts';
 import { storedWorkload } from '../support/fake-store.ts';
 
@@ -26,20 +27,41 @@ describe('listAll', () => {
     Promise.resolve(name === 'shop' ? { name, labels: {} } : undefined);
   const forbidden = (): Promise<never> => Promise.reject(new Error('namespaces is forbidden'));
 
-  it('says that a namespace is misspelt, where the API server would list nothing in it', async () => {
+  it('refuses a namespace that does not exist', async () => {
     await assert.rejects(find(['shop', 'shpo'], known), {
-      problems: ['there is no namespace shpo'],
+      problems: ['namespace shpo does not exist'],
     });
   });
 
-  it('lists what was named, also for who may not look at namespaces', async () => {
+  it('lists the given namespaces even if it may not read namespaces', async () => {
     for (const readNamespace of [known, forbidden]) {
       const found = await find(['shop'], readNamespace);
       assert.deepEqual(found.map(formatWorkload), ['deployment/web']);
     }
   });
 
-  it('lists all where none is named, and looks at none', async () => {
+  it('lists all namespaces and reads none if none is given', async () => {
     assert.equal((await find([], forbidden)).length, 1);
+  });
+});
+
+describe('workloadKinds', () => {
+  it('has every kind that WORKLOADS accepts', () => {
+    const workloads = workloadKinds.map(({ workload }) => workload);
+
+    assert.deepEqual(workloads.toSorted(), knownWorkloads.toSorted());
+  });
+
+  it('has the API group, plural and kind of each workload', () => {
+    const paths = workloadKinds.map(({ group, plural, kind }) => `${group}/${plural} ${kind}`);
+
+    assert.deepEqual(paths.slice(4, 10), [
+      'batch/jobs Job',
+      'serving.knative.dev/services Service',
+      'serving.knative.dev/configurations Configuration',
+      'apps/replicasets ReplicaSet',
+      '/replicationcontrollers ReplicationController',
+      '/podtemplates PodTemplate',
+    ]);
   });
 });

@@ -3,10 +3,10 @@ import { describe, it } from 'node:test';
 import { createRateLimiter } from '../../lib/fleet/rate-limiter.ts';
 
 describe('createRateLimiter', () => {
-  it('lets the first go at once and keeps the others apart, work in between included', async () => {
+  it('delays no first call and spaces the others by the interval, work in between included', async () => {
     let clock = 1_000;
     const slept: number[] = [];
-    const pace = createRateLimiter({
+    const rateLimiter = createRateLimiter({
       perMinute: 12,
       now: () => clock,
       sleep: async (ms) => {
@@ -17,12 +17,12 @@ describe('createRateLimiter', () => {
     });
     const { signal } = new AbortController();
 
-    await pace(signal);
+    await rateLimiter.wait(signal);
     clock += 2_000;
-    await pace(signal);
+    await rateLimiter.wait(signal);
     clock += 60_000;
-    await pace(signal);
-    await pace(signal);
+    await rateLimiter.wait(signal);
+    await rateLimiter.wait(signal);
 
     assert.deepEqual(slept, [3_000, 5_000]);
   });

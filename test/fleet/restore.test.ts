@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { StepEnd } from '../../lib/fleet/apply-to-each.ts';
+import type { ApplyResult } from '../../lib/fleet/apply-to-each.ts';
 import { createRestore, type RestoreDeps } from '../../lib/fleet/restore.ts';
 import type { StoredWorkload } from '../../lib/ports/index.ts';
 import { createFakeStore, type FakeStore, storedWorkload } from '../support/fake-store.ts';
@@ -51,15 +51,15 @@ function open(
   store: FakeStore,
   deps: Partial<RestoreDeps> = {},
 ): {
-  readonly apply: (given: StoredWorkload) => Promise<StepEnd>;
+  readonly apply: (given: StoredWorkload) => Promise<ApplyResult>;
   readonly report: (given: StoredWorkload) => unknown;
 } {
   const restore = createRestore({
     store,
     backup: { domain: 'docker.io', namespace: 'acme', naming: 'flat' },
     fieldManager: 'image-cloner-restore',
-    pace: () => Promise.resolve(),
-    tell: () => undefined,
+    rateLimiter: { wait: () => Promise.resolve() },
+    onProgress: () => undefined,
     ...deps,
   });
   return {
@@ -77,12 +77,12 @@ const optOut = { op: 'add', path: '/metadata/labels/image-cloner', value: 'disab
 const image = (index: number): string => `/spec/template/spec/containers/${index}/image`;
 
 describe('createRestore apply', () => {
-  it('puts the original back and opts the object out, in one guarded write', async () => {
+  it('puts the original back and opts the object out in one guarded write', async () => {
     const store = keeping();
 
     const end = await open(store).apply(web());
 
-    assert.deepEqual(end, { state: 'done', what: 'restored', notes: [] });
+    assert.deepEqual(end, { state: 'done', action: 'restored', notes: [] });
     assert.deepEqual(store.patches, [
       {
         type: 'json',
@@ -96,7 +96,7 @@ describe('createRestore apply', () => {
     ]);
   });
 
-  it('uses no entry that names another image than the one whose copy is there', async () => {
+  it('uses no annotation entry that belongs to another backup than the object names', async () => {
     const store = keeping();
 
     const end = await open(store).apply(
@@ -112,10 +112,10 @@ describe('createRestore apply', () => {
 
     assert.deepEqual(end, {
       state: 'done',
-      what: 'restored',
+      action: 'restored',
       notes: [
-        'container "forged": acme/redis:7 stays, no original is known',
-        'container "moved": acme/mysql:8 stays, no original is known',
+        'container "forged": acme/redis:7 stays: its original image is unknown',
+        'container "moved": acme/mysql:8 stays: its original image is unknown',
       ],
     });
     assert.deepEqual(
@@ -131,22 +131,22 @@ describe('createRestore apply', () => {
     );
   });
 
-  it('fails where the annotation is of no use at all', async () => {
+  it('fails if the annotation records no original of any backup in the object', async () => {
     const store = keeping();
 
     assert.deepEqual(await open(store).apply(web({ originals: 'nonsense' })), {
       state: 'failed',
-      problem: 'container "main": acme/nginx:1.27 stays, no original is known',
-      endsRun: false,
+      problem: 'container "main": acme/nginx:1.27 stays: its original image is unknown',
+      stopsRun: false,
     });
     assert.deepEqual(store.patches, []);
   });
 
   const untouched = [
-    { name: 'what names no copy', given: web({ containers: { main: 'nginx:1.27' } }) },
-    { name: 'what somebody wrote so himself', given: web({ originals: '' }) },
+    { name: 'an object that names no backup', given: web({ containers: { main: 'nginx:1.27' } }) },
+    { name: 'an object that names a backup and has no annotation', given: web({ originals: '' }) },
     {
-      name: 'what another controller would put back',
+      name: 'an object that a controller manages',
       given: web({
         metadata: {
           annotations: { 'image-cloner/original-images': '{"containers/main":"nginx:1.27"}' },
@@ -155,7 +155,7 @@ describe('createRestore apply', () => {
       }),
     },
     {
-      name: 'a Job, whose template is what it is',
+      name: 'a Job, whose template is immutable',
       given: {
         ...web(),
         kind: storedWorkload('jobs', { metadata: { name: 'web', namespace: 'shop' } }).kind,
@@ -163,7 +163,7 @@ describe('createRestore apply', () => {
     },
   ];
   for (const { name, given } of untouched) {
-    it(`leaves ${name}`, async () => {
+    it(`leaves ${name} untouched`, async () => {
       const store = keeping();
 
       assert.deepEqual(await open(store).apply(given), { state: 'untouched' });
@@ -173,7 +173,7 @@ describe('createRestore apply', () => {
 
   const secrets = [
     {
-      name: 'takes out the pull secret that the webhook appended, and no other',
+      name: 'removes the pull secret that the webhook appended and no other',
       pullSecrets: ['own', 'backup', 'backup-2'],
       expected: [
         { op: 'test', path: '/spec/template/spec/imagePullSecrets/1/name', value: 'backup' },
@@ -181,7 +181,7 @@ describe('createRestore apply', () => {
       ],
     },
     {
-      name: 'takes out the field with the last one, so that the ServiceAccount counts again',
+      name: 'removes imagePullSecrets with its last entry, so that those of the ServiceAccount apply',
       pullSecrets: ['backup'],
       expected: [
         { op: 'test', path: '/spec/template/spec/imagePullSecrets/0/name', value: 'backup' },
@@ -189,7 +189,7 @@ describe('createRestore apply', () => {
       ],
     },
     {
-      name: 'knows its own pull secret by its whole name',
+      name: 'keeps a pull secret whose name only starts with the name of its own',
       pullSecrets: ['backup-2'],
       expected: [],
     },
@@ -205,7 +205,7 @@ describe('createRestore apply', () => {
     });
   }
 
-  it('leaves the pull secret where a copy stays', async () => {
+  it('keeps the pull secret if a backup stays in the object', async () => {
     const store = keeping();
     const given = web({
       containers: { main: 'acme/nginx:1.27', other: 'acme/redis:7' },
@@ -219,7 +219,7 @@ describe('createRestore apply', () => {
     assert.ok(!text.includes('imagePullSecrets'));
   });
 
-  it('takes out the mark of a backfill too, and adds labels where there are none', async () => {
+  it('removes the annotation of a backfill and adds labels to an object without any', async () => {
     const store = keeping();
     const given = web({
       metadata: {
@@ -241,7 +241,7 @@ describe('createRestore apply', () => {
     ]);
   });
 
-  it('opts out what a CronJob makes, too: its Jobs are looked at by themselves', async () => {
+  it('opts out the Jobs of a CronJob, which the webhook reviews', async () => {
     const cronJob = (jobTemplate: object): StoredWorkload =>
       storedWorkload('cronjobs', {
         metadata: {
@@ -283,7 +283,7 @@ describe('createRestore apply', () => {
     }
   });
 
-  it('opts out pods where the webhook is asked about them, too', async () => {
+  it('opts out the pods of a workload if the webhook reviews pods', async () => {
     const store = keeping();
 
     await open(store, { arePodsReviewed: true }).apply(web());
@@ -300,7 +300,7 @@ describe('createRestore apply', () => {
     ]);
   });
 
-  it('gives back the fields that it had to own for the write', async () => {
+  it('releases the fields that it owns after the write', async () => {
     const managedFields = [
       { manager: 'flux', operation: 'Apply' },
       { manager: 'image-cloner-restore', operation: 'Update' },
@@ -325,7 +325,7 @@ describe('createRestore apply', () => {
     });
   });
 
-  it('gives back what a run that was interrupted still owns', async () => {
+  it('releases the fields that an interrupted run still owns', async () => {
     const store = keeping();
 
     const end = await open(store).apply(
@@ -351,7 +351,7 @@ describe('createRestore apply', () => {
     ]);
   });
 
-  it('ends the run where what was restored does not come up', async () => {
+  it('stops the run if the rollout of a restored object does not complete', async () => {
     const healthy = web({
       metadata: { generation: 1, annotations: recorded },
       status: { observedGeneration: 1, replicas: 1, updatedReplicas: 1, availableReplicas: 1 },
@@ -364,14 +364,14 @@ describe('createRestore apply', () => {
 
     assert.deepEqual(end, {
       state: 'failed',
-      problem: 'restored, but its rollout did not end: 0 of 1 pods are available',
-      endsRun: true,
+      problem: 'restored, but the rollout did not complete: 0 of 1 pods are available',
+      stopsRun: true,
     });
   });
 });
 
 describe('createRestore report', () => {
-  it('says what each place would be', () => {
+  it('reports for each place that names a backup what it would become', () => {
     const { report } = open(keeping());
 
     assert.deepEqual(
@@ -381,8 +381,8 @@ describe('createRestore report', () => {
         }),
       ),
       [
-        ['main', 'acme/nginx:1.27', 'would be nginx:1.27'],
-        ['other', 'acme/redis:7', 'left: no original is known'],
+        ['main', 'acme/nginx:1.27', 'would become nginx:1.27'],
+        ['other', 'acme/redis:7', 'skipped: its original image is unknown'],
       ],
     );
   });

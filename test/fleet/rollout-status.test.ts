@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
-import { readRollout } from '../../lib/fleet/rollout-status.ts';
+import { parseRolloutStatus } from '../../lib/fleet/rollout-status.ts';
 import type { StoredWorkload } from '../../lib/ports/index.ts';
 import { storedWorkload } from '../support/fake-store.ts';
 
@@ -12,20 +11,20 @@ function make(workload: string, spec: object, status: object, generation = 2): S
 
 const seen = { observedGeneration: 2 };
 
-describe('readRollout', () => {
+describe('parseRolloutStatus', () => {
   const cases = [
     {
-      name: 'a Deployment that nobody has seen yet',
+      name: 'a Deployment whose change its controller has not observed',
       stored: make('deployments', { replicas: 1 }, { observedGeneration: 1, updatedReplicas: 1 }),
-      expected: { state: 'running', detail: 'its controller has not seen the change yet' },
+      expected: { state: 'running', detail: 'its controller has not observed the change yet' },
     },
     {
       name: 'a new Deployment without status',
       stored: make('deployments', {}, {}),
-      expected: { state: 'running', detail: 'its controller has not seen the change yet' },
+      expected: { state: 'running', detail: 'its controller has not observed the change yet' },
     },
     {
-      name: 'a Deployment with old pods',
+      name: 'a Deployment with pods of the old template',
       stored: make(
         'deployments',
         { replicas: 3 },
@@ -34,7 +33,7 @@ describe('readRollout', () => {
       expected: { state: 'running', detail: '1 of 3 pods are updated' },
     },
     {
-      name: 'a Deployment whose old pods are still ending',
+      name: 'a Deployment whose old pods are terminating',
       stored: make(
         'deployments',
         { replicas: 3 },
@@ -43,7 +42,7 @@ describe('readRollout', () => {
       expected: { state: 'running', detail: '3 of 4 pods are of the new template' },
     },
     {
-      name: 'a Deployment whose pods cannot pull',
+      name: 'a Deployment that exceeded its progress deadline',
       stored: make(
         'deployments',
         { replicas: 1 },
@@ -57,7 +56,7 @@ describe('readRollout', () => {
       expected: { state: 'stuck', detail: 'it exceeded its progress deadline' },
     },
     {
-      name: 'a Deployment that is through',
+      name: 'a Deployment whose pods are available',
       stored: make(
         'deployments',
         { replicas: 2 },
@@ -66,7 +65,7 @@ describe('readRollout', () => {
       expected: { state: 'done' },
     },
     {
-      name: 'a Deployment scaled to nothing',
+      name: 'a Deployment scaled to zero',
       stored: make('deployments', { replicas: 0 }, seen),
       expected: { state: 'done' },
     },
@@ -76,7 +75,7 @@ describe('readRollout', () => {
       expected: { state: 'none' },
     },
     {
-      name: 'a DaemonSet half way',
+      name: 'a DaemonSet with an unavailable pod',
       stored: make(
         'daemonsets',
         {},
@@ -85,7 +84,7 @@ describe('readRollout', () => {
       expected: { state: 'running', detail: '4 of 5 pods are available' },
     },
     {
-      name: 'a DaemonSet that waits for somebody to delete its pods',
+      name: 'a DaemonSet with the update strategy OnDelete',
       stored: make(
         'daemonsets',
         { updateStrategy: { type: 'OnDelete' } },
@@ -94,7 +93,7 @@ describe('readRollout', () => {
       expected: { state: 'none' },
     },
     {
-      name: 'a StatefulSet with a partition',
+      name: 'a StatefulSet that is updated down to its partition',
       stored: make(
         'statefulsets',
         { replicas: 3, updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 2 } } },
@@ -103,7 +102,7 @@ describe('readRollout', () => {
       expected: { state: 'done' },
     },
     {
-      name: 'a StatefulSet that goes on',
+      name: 'a StatefulSet with pods of the old template',
       stored: make('statefulsets', { replicas: 3 }, { ...seen, updatedReplicas: 1 }),
       expected: { state: 'running', detail: '1 of 3 pods are updated' },
     },
@@ -123,61 +122,8 @@ describe('readRollout', () => {
     },
   ];
   for (const { name, stored, expected } of cases) {
-    it(`reads ${name}`, () => {
-      assert.deepEqual(readRollout(stored), expected);
+    it(`parses the status of ${name} as ${expected.state}`, () => {
+      assert.deepEqual(parseRolloutStatus(stored), expected);
     });
   }
-});
-
-describe('createAwaitRollout', () => {
-  const busy = make('deployments', { replicas: 2 }, { ...seen, updatedReplicas: 1 });
-  const done = make(
-    'deployments',
-    { replicas: 2 },
-    { ...seen, replicas: 2, updatedReplicas: 2, availableReplicas: 2 },
-  );
-
-  function wait(
-    answers: readonly (StoredWorkload | Error | undefined)[],
-  ): ReturnType<ReturnType<typeof createAwaitRollout>> {
-    let clock = 0;
-    const left = [...answers];
-    const awaitRollout = createAwaitRollout({
-      store: {
-        read: () => {
-          const answer = left.shift();
-          return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
-        },
-      },
-      now: () => clock,
-      sleep: async (ms) => {
-        clock += ms;
-        await Promise.resolve();
-      },
-      timeoutMs: 5_000,
-    });
-    return awaitRollout(busy, new AbortController().signal);
-  }
-
-  it('ends with the rollout', async () => {
-    assert.deepEqual(await wait([busy, done]), { state: 'done' });
-  });
-
-  it('ends when the time is over, with how far it is', async () => {
-    assert.deepEqual(await wait([busy, busy, busy, done]), {
-      state: 'running',
-      detail: '1 of 2 pods are updated',
-    });
-  });
-
-  it('goes on waiting while the API server does not answer, as long as there is time', async () => {
-    const silence = new Error('the API server did not answer');
-
-    assert.deepEqual(await wait([silence, done]), { state: 'done' });
-    await assert.rejects(wait([busy, silence, silence, done]), silence);
-  });
-
-  it('ends when somebody deletes the object', async () => {
-    assert.deepEqual(await wait([undefined]), { state: 'gone' });
-  });
 });

@@ -174,11 +174,11 @@ for (const cloner of ['registry', 'docker'] as const) {
           'deployment/opted-out',
           'main',
           nginx,
-          'left: it is labelled image-cloner: disabled',
+          'skipped: it is labelled image-cloner: disabled',
         ),
         row('shop', 'daemonset/agent', 'main', nginx, 'would be copied'),
         row('shop', 'cronjob/nightly', 'main', redis, 'would be copied'),
-        row('shop', 'job/once', 'main', nginx, "left: a Job's template cannot be changed"),
+        row('shop', 'job/once', 'main', nginx, 'skipped: the template of a Job is immutable'),
       ];
       for (const line of lines) assert.match(stdout, line);
       assert.ok(!stdout.includes('elsewhere'), stdout);
@@ -195,7 +195,7 @@ for (const cloner of ['registry', 'docker'] as const) {
         stderr,
         /namespace elsewhere is not opted in: kubectl label namespace elsewhere image-cloner=enabled/,
       );
-      assert.match(stderr, /there is no namespace nowhere/);
+      assert.match(stderr, /namespace nowhere does not exist/);
     });
 
     it('says where the API server does not call the webhook, and annotates no more there', async () => {
@@ -204,7 +204,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.equal(code, 1, stdout);
       assert.match(
         stdout,
-        /the API server does not call the webhook for deployments in shop: is it registered, and for these WORKLOADS\?/,
+        /the API server does not call the webhook for deployments in shop: check that it is registered and that WORKLOADS has deployments/,
       );
       const asked = await Promise.all(
         ['web', 'cache'].map(async (name) => {
@@ -312,10 +312,10 @@ for (const cloner of ['registry', 'docker'] as const) {
           'deployment/web',
           'main',
           image,
-          'rewritten already, its tag has moved: would be copied',
+          'already rewritten; the tag has moved and would be copied',
         ),
       );
-      assert.match(applied.stdout, /^shop deployment\/web: asked for anew$/m);
+      assert.match(applied.stdout, /^shop deployment\/web: refreshed$/m);
       const now = await backup.digest(repository, '1.27');
       assert.notEqual(now, held);
       assert.equal(await backup.digest(repository, `1.27.${held?.slice(7, 19)}`), held);
@@ -358,7 +358,7 @@ for (const cloner of ['registry', 'docker'] as const) {
 
       assert.equal(code, 0, stderr);
       const image = imageOf(before) ?? '';
-      assert.match(stdout, row('shop', 'deployment/web', 'main', image, `would be ${nginx}`));
+      assert.match(stdout, row('shop', 'deployment/web', 'main', image, `would become ${nginx}`));
       assert.deepEqual(await stored('deployment', 'web'), before);
     });
 

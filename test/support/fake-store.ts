@@ -1,5 +1,5 @@
 import { parseStoredWorkload } from '../../lib/adapters/kubernetes/workload-store.ts';
-import { workloadKinds } from '../../lib/fleet/kinds.ts';
+import { workloadKinds } from '../../lib/fleet/list-workloads.ts';
 import type {
   StoredWorkload,
   WorkloadPatch,
@@ -37,7 +37,7 @@ export function createFakeStore(admit: (object: unknown) => unknown): FakeStore 
 /** An object as the store lists it: `storedWorkload('deployments', {…})`. */
 export function storedWorkload(workload: string, object: object): StoredWorkload {
   const kind = workloadKinds.find((known) => known.workload === workload);
-  if (kind === undefined) throw new Error(`there is no kind ${workload}`);
+  if (kind === undefined) throw new Error(`no kind has the name ${workload}`);
   return parseStoredWorkload(kind, object);
 }
 
