@@ -11,13 +11,16 @@ import {
   flag,
   hosts,
   imagePatterns,
+  listVariables,
   namespace,
   objectName,
   oneOf,
   overrides,
   owners,
+  pickVariables,
   registry,
   text,
+  toProblems,
   wholeNumber,
 } from './values.ts';
 
@@ -106,11 +109,7 @@ const variables = {
 const schema = v.object(variables);
 
 /** The variables that `parseConfig` reads and their defaults, in the order of README's table. */
-export const configVariables: readonly { readonly name: string; readonly default?: string }[] =
-  Object.entries(variables).map(([name, schema]) => {
-    const value = v.getDefault(schema);
-    return { name, ...(typeof value === 'string' && { default: value }) };
-  });
+export const configVariables = listVariables(variables);
 
 const names = configVariables.map(({ name }) => name);
 
@@ -126,12 +125,7 @@ export interface ConfigReading {
 
 /** Reads the configuration and its problems from the environment. An empty variable counts as not set. */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): ConfigReading {
-  const given = Object.fromEntries(
-    names.flatMap((name) => {
-      const value = env[name];
-      return value === undefined || value.trim() === '' ? [] : [[name, value]];
-    }),
-  );
+  const given = pickVariables(env, variables);
   const { issues = [] } = v.safeParse(schema, given);
   const invalid = new Set(issues.map((issue) => v.getDotPath(issue)));
   const valid = Object.entries(given).filter(([name]) => !invalid.has(name));
@@ -140,7 +134,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     config: toConfig(output),
     isValid: (...all) => all.every((name) => !invalid.has(name)),
     problems: [
-      ...issues.map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
+      ...toProblems(issues),
       ...findUnknownVariables(env, names),
       ...findConflicts(given, output.PORT, output.TLS_PORT),
     ],

@@ -29,18 +29,14 @@ function findNearest(misspelt: string, names: readonly string[]): string | undef
 }
 
 /**
- * Insertions, deletions, substitutions and, between names of the same letters, transpositions. Mixed with others, a transposition
- * does not count as one edit: `SSL_CERT_FILE`, which OpenSSL reads, is no misspelt `TLS_CERT_FILE`.
+ * Counts a transposition as one edit, but only between names of the same letters: `SSL_CERT_FILE`, which OpenSSL reads, is no
+ * misspelt `TLS_CERT_FILE`.
  */
 function countEdits(misspelt: string, name: string): number {
   const distance = levenshtein(misspelt, name);
-  const isTransposed = toSortedLetters(misspelt) === toSortedLetters(name);
-  if (isTransposed) return distance / 2;
+  const [a, b] = [misspelt, name].map((text) => text.split('').toSorted().join(''));
+  if (a === b) return distance / 2;
   return commonNames.has(name) ? Number.POSITIVE_INFINITY : distance;
-}
-
-function toSortedLetters(name: string): string {
-  return name.split('').toSorted().join('');
 }
 
 /** The kubelet sets `IMAGE_CLONER_PORT=tcp://…` and similar variables in each pod beside a Service `image-cloner`. */

@@ -4,6 +4,36 @@ import { type ImagePattern, parseImagePattern } from '../image/pattern.ts';
 import { isPath } from '../image/reference.ts';
 import { isNamespace, isRegistry, normalizeHost, splitRegistry } from './backup-registry.ts';
 
+type Schemas = Readonly<Record<string, v.GenericSchema>>;
+
+/** Returns the variables of `schemas` that are set. An empty variable counts as not set. */
+export function pickVariables(
+  env: Readonly<Record<string, string | undefined>>,
+  schemas: Schemas,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.keys(schemas).flatMap((name) => {
+      const value = env[name];
+      return value === undefined || value.trim() === '' ? [] : [[name, value]];
+    }),
+  );
+}
+
+/** Returns the names of the variables and their defaults. */
+export function listVariables(
+  schemas: Schemas,
+): readonly { readonly name: string; readonly default?: string }[] {
+  return Object.entries(schemas).map(([name, schema]) => {
+    const value: unknown = v.getDefault(schema);
+    return { name, ...(typeof value === 'string' && { default: value }) };
+  });
+}
+
+/** Returns one sentence for each invalid variable. */
+export function toProblems(issues: readonly v.BaseIssue<unknown>[] = []): readonly string[] {
+  return issues.map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`);
+}
+
 // One schema per type of variable: text in, a value or a problem out.
 
 export const text = v.pipe(v.string(), v.trim());

@@ -21,6 +21,11 @@ export interface ApplyToEachOptions {
   readonly signal: AbortSignal;
 }
 
+/** The failure of one object, after which the run continues. */
+export function fail(problem: string): ApplyResult {
+  return { state: 'failed', problem, stopsRun: false };
+}
+
 /**
  * Applies a change to one object after the other, prints each result and continues after a failure. Failures are listed again at
  * the end. Resolves with whether every object succeeded.
@@ -41,7 +46,7 @@ export async function applyToEach({
     const result = await apply(stored, signal).catch((error: unknown) => {
       if (signal.aborted) return undefined;
       if (!(error instanceof Error)) throw error;
-      return { state: 'failed', problem: error.message, stopsRun: false } as const;
+      return fail(error.message);
     });
     if (result === undefined) break;
     finished += 1;

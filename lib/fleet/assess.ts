@@ -1,11 +1,9 @@
 import { backfillAnnotation } from '../admission/decide-image.ts';
-import { tryParse } from '../admission/original-images.ts';
 import { type PlannedImage, planReview, type ReviewPlan } from '../admission/plan.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
 import type { ImagePlace, Workload } from '../admission/workload.ts';
-import { CloneError } from '../errors.ts';
-import { isBackup } from '../image/backup-name.ts';
 import type { StoredWorkload } from '../ports/index.ts';
+import { parseBackup } from './originals.ts';
 import {
   explainImmutable,
   parseStoredObject,
@@ -78,14 +76,9 @@ function assessPlace(place: ImagePlace, plan: ReviewPlan, policy: ReviewPolicy):
   if (image !== undefined) return { place, state: 'rewritable', image };
   const refusal = plan.refusals.find((refused) => isSame(refused.place));
   if (refusal !== undefined) return { place, state: 'refused', reason: refusal.error.message };
-  if (namesBackup(place, policy)) return { place, state: 'rewritten' };
+  if (parseBackup(place.image, policy.backup) !== undefined) return { place, state: 'rewritten' };
   const prefix = `${place.label}: `;
   const warning = plan.warnings.find((text) => text.startsWith(prefix));
   const reason = warning?.slice(prefix.length) ?? 'left alone';
   return { place, state: 'ignored', reason };
-}
-
-function namesBackup({ image }: ImagePlace, { backup }: ReviewPolicy): boolean {
-  const reference = tryParse(image);
-  return !(reference instanceof CloneError) && isBackup(reference, backup);
 }

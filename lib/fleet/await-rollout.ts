@@ -22,13 +22,11 @@ export interface FollowRolloutDeps {
   readonly onProgress: (stored: StoredWorkload, message: string) => void;
 }
 
-/** One object that was just written. */
-export interface WrittenObject {
+interface WrittenObject {
   readonly before: StoredWorkload;
   readonly written: StoredWorkload;
-  /** `rewritten` */
-  readonly action: string;
-  readonly notes: readonly string[];
+  /** The result if the rollout completes. */
+  readonly done: Extract<ApplyResult, { readonly state: 'done' }>;
   readonly signal: AbortSignal;
 }
 
@@ -73,19 +71,17 @@ export function createAwaitRollout({
 /** Waits for the rollout of an object that was written. A rollout that fails stops the run, before the next object is written. */
 export async function followRollout(
   { awaitRollout, onProgress }: FollowRolloutDeps,
-  { before, written, action, notes, signal }: WrittenObject,
+  { before, written, done, signal }: WrittenObject,
 ): Promise<ApplyResult> {
-  if (awaitRollout === undefined) return { state: 'done', action, notes };
+  if (awaitRollout === undefined) return done;
   const earlier = parseRolloutStatus(before);
   if (earlier.state === 'running' || earlier.state === 'stuck') {
     const note = `does not wait for the rollout, which was incomplete before: ${earlier.detail}`;
-    return { state: 'done', action, notes: [...notes, note] };
+    return { ...done, notes: [...done.notes, note] };
   }
-  onProgress(written, `${action}, rolling out`);
-  const result = await awaitRollout(written, signal);
-  if (result.state !== 'running' && result.state !== 'stuck') {
-    return { state: 'done', action, notes };
-  }
-  const problem = `${action}, but the rollout did not complete: ${result.detail}`;
+  onProgress(written, `${done.action}, rolling out`);
+  const status = await awaitRollout(written, signal);
+  if (status.state !== 'running' && status.state !== 'stuck') return done;
+  const problem = `${done.action}, but the rollout did not complete: ${status.detail}`;
   return { state: 'failed', problem, stopsRun: true };
 }

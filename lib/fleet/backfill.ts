@@ -5,7 +5,7 @@ import type { ReviewPolicy } from '../admission/policy.ts';
 import type { EnsureUntilDone } from '../cloner/ensure-until-done.ts';
 import { canonicalReference, formatReference } from '../image/reference.ts';
 import type { CloneOutcome, StoredWorkload, WorkloadStore } from '../ports/index.ts';
-import type { ApplyResult } from './apply-to-each.ts';
+import { type ApplyResult, fail } from './apply-to-each.ts';
 import { type Assessment, assess, isRewritable } from './assess.ts';
 import { type FollowRolloutDeps, followRollout } from './await-rollout.ts';
 import { withOriginals } from './originals.ts';
@@ -111,13 +111,9 @@ export function createBackfill(deps: BackfillDeps): Backfill {
       unmatched.add(toRuleKey(before));
       return failNotCalled(before);
     }
-    return await followRollout(deps, {
-      before,
-      written: stored,
-      action: 'rewritten',
-      notes: [...new Set([...notes, ...warnings])],
-      signal,
-    });
+    const allNotes = [...new Set([...notes, ...warnings])];
+    const done = { state: 'done', action: 'rewritten', notes: allNotes } as const;
+    return await followRollout(deps, { before, written: stored, done, signal });
   }
 
   return { report, apply };
@@ -164,10 +160,6 @@ function listStalePins(
       ? []
       : [`${place.label}: stays pinned to ${place.image}; the tag is ${image} now`];
   });
-}
-
-function fail(problem: string): ApplyResult {
-  return { state: 'failed', problem, stopsRun: false };
 }
 
 /** A webhook configuration matches by namespace and kind. */

@@ -16,9 +16,8 @@ export const workloadKinds: readonly WorkloadKind[] = [
   toKind('pods', '', 'Pod'),
 ];
 
-type Store<Method extends keyof WorkloadStore> = Pick<WorkloadStore, Method>;
-
 interface ListOptions {
+  readonly store: Pick<WorkloadStore, 'readNamespace' | 'list'>;
   /** Values of `WORKLOADS`. */
   readonly workloads: readonly string[];
   /** Namespaces of the command line, possibly none. */
@@ -26,14 +25,10 @@ interface ListOptions {
   readonly signal: AbortSignal;
 }
 
-export interface ListOptedInOptions extends ListOptions {
-  readonly store: Store<'optedInNamespaces' | 'readNamespace' | 'list'>;
+interface ListOptedInOptions extends ListOptions {
+  readonly store: Pick<WorkloadStore, 'optedInNamespaces' | 'readNamespace' | 'list'>;
   /** Namespaces that the webhook never reviews. */
   readonly excluded: readonly string[];
-}
-
-export interface ListAllOptions extends ListOptions {
-  readonly store: Store<'readNamespace' | 'list'>;
 }
 
 /**
@@ -43,11 +38,9 @@ export interface ListAllOptions extends ListOptions {
 export async function listOptedIn(options: ListOptedInOptions): Promise<readonly StoredWorkload[]> {
   const { store, namespaces, excluded, signal } = options;
   if (namespaces.length === 0) {
-    const all = (await store.optedInNamespaces(signal)).map(({ name }) => name);
-    return await listEach(
-      options,
-      all.filter((name) => !excluded.includes(name)),
-    );
+    const optedIn = (await store.optedInNamespaces(signal)).map(({ name }) => name);
+    const reviewed = optedIn.filter((name) => !excluded.includes(name));
+    return await listEach(options, reviewed);
   }
   await assertEach(namespaces, async (name) => {
     if (excluded.includes(name)) return `namespace ${name} is excluded: image-cloner needs it`;
@@ -64,7 +57,7 @@ export async function listOptedIn(options: ListOptedInOptions): Promise<readonly
  * Lists every workload of the given namespaces or of all, opted in or not.
  * Rejects with `ConfigError` if a given namespace does not exist.
  */
-export async function listAll(options: ListAllOptions): Promise<readonly StoredWorkload[]> {
+export async function listAll(options: ListOptions): Promise<readonly StoredWorkload[]> {
   const { store, namespaces, signal } = options;
   await assertEach(namespaces, async (name) => {
     // The right to list workloads does not include the right to read namespaces.
@@ -84,7 +77,7 @@ async function assertEach(
 }
 
 async function listEach(
-  { store, workloads, signal }: ListOptions & { readonly store: Store<'list'> },
+  { store, workloads, signal }: ListOptions,
   namespaces: readonly (string | undefined)[],
 ): Promise<readonly StoredWorkload[]> {
   const kinds = workloadKinds.filter(({ workload }) => workloads.includes(workload));

@@ -7,6 +7,7 @@ import {
 import type { ImagePlace, Workload } from '../admission/workload.ts';
 import { CloneError } from '../errors.ts';
 import { type BackupLocation, isBackup } from '../image/backup-name.ts';
+import type { Reference } from '../image/reference.ts';
 import type { StoredWorkload } from '../ports/index.ts';
 import { parseStoredObject, replaceAt } from './stored-workload.ts';
 
@@ -23,10 +24,16 @@ export function findBackupPlaces(
 ): readonly BackupPlace[] {
   const records = [parseOriginalImages(workload.annotations.get(originalImagesAnnotation))];
   return workload.places.flatMap((place) => {
-    const image = tryParse(place.image);
-    if (image instanceof CloneError || !isBackup(image, backup)) return [];
+    const image = parseBackup(place.image, backup);
+    if (image === undefined) return [];
     return [{ place, original: findOriginal(place, image, records, backup) }];
   });
+}
+
+/** Parses an image name; `undefined` if it is invalid or does not name a backup. */
+export function parseBackup(image: string, backup: BackupLocation): Reference | undefined {
+  const reference = tryParse(image);
+  return reference instanceof CloneError || !isBackup(reference, backup) ? undefined : reference;
 }
 
 /** Returns the workload with its original images, as far as they are known. */

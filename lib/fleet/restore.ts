@@ -2,7 +2,7 @@ import { originalImagesAnnotation } from '../admission/original-images.ts';
 import type { Workload } from '../admission/workload.ts';
 import type { BackupLocation } from '../image/backup-name.ts';
 import type { StoredWorkload, WorkloadStore } from '../ports/index.ts';
-import type { ApplyResult } from './apply-to-each.ts';
+import { type ApplyResult, fail } from './apply-to-each.ts';
 import { type FollowRolloutDeps, followRollout } from './await-rollout.ts';
 import { type BackupPlace, findBackupPlaces } from './originals.ts';
 import type { RateLimiter } from './rate-limiter.ts';
@@ -32,7 +32,7 @@ export interface Restore {
 interface RestorePlan {
   readonly places: readonly BackupPlace[];
   /** Why the object is skipped. */
-  readonly skipped?: string;
+  readonly skipped: string | undefined;
   /** Whether the object has the annotation of the webhook. */
   readonly isRewritten: boolean;
   /** RFC 6902; empty if nothing can be restored. */
@@ -72,24 +72,17 @@ export function createRestore(deps: RestoreDeps): Restore {
       .map(({ place }) => `${place.label}: ${place.image} stays: its original image is unknown`);
     if (operations.length === 0) {
       // Without the annotation, a manifest may name the backup itself.
-      if (!isRewritten) return { state: 'untouched' };
-      return { state: 'failed', problem: notes.join('; '), stopsRun: false };
+      return isRewritten ? fail(notes.join('; ')) : { state: 'untouched' };
     }
     await rateLimiter.wait(signal);
     const patch = { type: 'json', body: operations } as const;
     const result = await store.patch(stored, patch, { signal, onWait });
     if (result.status === 'gone') return { state: 'untouched' };
-    if (result.status === 'refused') {
-      return { state: 'failed', problem: result.message, stopsRun: false };
-    }
+    if (result.status === 'refused') return fail(result.message);
     await releaseFields(result.stored, signal, onWait);
-    return await followRollout(deps, {
-      before: stored,
-      written: result.stored,
-      action: 'restored',
-      notes: [...notes, ...result.warnings],
-      signal,
-    });
+    const allNotes = [...notes, ...result.warnings];
+    const done = { state: 'done', action: 'restored', notes: allNotes } as const;
+    return await followRollout(deps, { before: stored, written: result.stored, done, signal });
   }
 
   function plan(stored: StoredWorkload): RestorePlan {
@@ -97,13 +90,11 @@ export function createRestore(deps: RestoreDeps): Restore {
     const places = findBackupPlaces(workload, deps.backup);
     const skipped = explainImmutable(stored, workload);
     const isRewritten = workload.annotations.has(originalImagesAnnotation);
-    if (skipped !== undefined) return { places, skipped, isRewritten, operations: [] };
-    const operations = toRestoreOperations(workload, places, deps.backupPullSecret);
-    if (operations.length === 0) return { places, isRewritten, operations };
-    const optOuts = listReviewed(stored, workload).map((pointer) =>
-      toOptOutOperation(stored.object, pointer),
-    );
-    return { places, isRewritten, operations: [...operations, ...optOuts] };
+    const restored =
+      skipped === undefined ? toRestoreOperations(workload, places, deps.backupPullSecret) : [];
+    const optedOut = restored.length === 0 ? [] : listReviewed(stored, workload);
+    const optOuts = optedOut.map((pointer) => toOptOutOperation(stored.object, pointer));
+    return { places, skipped, isRewritten, operations: [...restored, ...optOuts] };
   }
 
   /** Pointers to the object and to the templates in it whose objects the webhook reviews. */

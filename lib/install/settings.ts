@@ -2,7 +2,16 @@ import * as v from 'valibot';
 import { namespaceOfService, toBackupNamespace } from '../config/backup-registry.ts';
 import { configVariables, parseConfig } from '../config/config.ts';
 import { findUnknownVariables } from '../config/unknown-variables.ts';
-import { flag, list, oneOf, text, wholeNumber } from '../config/values.ts';
+import {
+  flag,
+  list,
+  listVariables,
+  oneOf,
+  pickVariables,
+  text,
+  toProblems,
+  wholeNumber,
+} from '../config/values.ts';
 import { ConfigError } from '../errors.ts';
 import type { BackupLocation } from '../image/backup-name.ts';
 import { gatewayNamespaces } from './excluded-namespaces.ts';
@@ -99,11 +108,7 @@ const variables = {
 const schema = v.object(variables);
 
 /** The variables that `parseSettings` reads and their defaults, in the order of the table in knative/README.md. */
-export const settingVariables: readonly { readonly name: string; readonly default?: string }[] =
-  Object.entries(variables).map(([name, variable]) => {
-    const value = v.getDefault(variable);
-    return { name, ...(typeof value === 'string' && { default: value }) };
-  });
+export const settingVariables = listVariables(variables);
 
 /** Variables of an installation that `deploy` alone reads. */
 const deployVariables = ['IMAGE', 'PROBE_IMAGE'];
@@ -117,16 +122,10 @@ const knownNames = [
  * they mean to the webhook. Throws one `ConfigError` that lists every problem, misspelt variables of the webhook included.
  */
 export function parseSettings(env: Readonly<Record<string, string | undefined>>): InstallSettings {
-  const given = Object.fromEntries(
-    Object.keys(variables).flatMap((name) => {
-      const value = env[name];
-      return value === undefined || value.trim() === '' ? [] : [[name, value]];
-    }),
-  );
-  const result = v.safeParse(schema, given);
+  const result = v.safeParse(schema, pickVariables(env, variables));
   const registry = parseRegistry(env);
   const problems = [
-    ...(result.issues ?? []).map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
+    ...toProblems(result.issues),
     ...findUnknownVariables(env, knownNames),
     ...(result.success ? findDirectConflicts(result.output) : []),
     ...registry.problems,
