@@ -29,8 +29,8 @@ function findNearest(misspelt: string, names: readonly string[]): string | undef
 }
 
 /**
- * Counts a transposition as one edit, but only between names of the same letters: `SSL_CERT_FILE`, which OpenSSL reads, is no
- * misspelt `TLS_CERT_FILE`.
+ * Counts a transposition as one edit, but only between names of the same letters: `SSL_CERT_FILE`, which OpenSSL reads, is not
+ * a misspelt `TLS_CERT_FILE`.
  */
 function countEdits(misspelt: string, name: string): number {
   const distance = levenshtein(misspelt, name);

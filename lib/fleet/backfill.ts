@@ -24,7 +24,7 @@ export interface BackfillDeps extends FollowRolloutDeps {
 }
 
 export interface Backfill {
-  /** Reads only. */
+  /** Changes neither the object nor the backup. */
   report(stored: StoredWorkload, signal: AbortSignal): Promise<readonly ReportRow[]>;
   /** Copies the images and has the webhook rewrite the object. Rejects with the signal's reason, or if the API server does not answer. */
   apply(stored: StoredWorkload, signal: AbortSignal): Promise<ApplyResult>;

@@ -23,7 +23,7 @@ export interface RestoreDeps extends FollowRolloutDeps {
 }
 
 export interface Restore {
-  /** Reads nothing but the object that it is given. */
+  /** Makes no request. */
   report(stored: StoredWorkload): readonly ReportRow[];
   /** Puts the originals back. Rejects with the signal's reason, or if the API server does not answer. */
   apply(stored: StoredWorkload, signal: AbortSignal): Promise<ApplyResult>;

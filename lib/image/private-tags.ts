@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** 128 bits: too many for an attacker to find another digest with the same prefix. */
+/** 128 bits, so that no second digest with the same prefix can be found. */
 const hexLength = 32;
 
 /** A namespace of one of the clusters that share the backup. */

@@ -49,7 +49,7 @@ const defaults: Config = {
 };
 
 describe('parseConfig', () => {
-  it('returns the defaults for an empty environment', () => {
+  it('returns the default configuration for an empty environment', () => {
     assert.deepEqual(parseConfig({}), defaults);
   });
 
@@ -397,7 +397,7 @@ describe('toBackupNamespace', () => {
     },
   ];
   for (const { name, backup, username, expected } of cases) {
-    it(`returns ${name}`, () => {
+    it(`returns ${name} as the namespace of the backup`, () => {
       assert.equal(toBackupNamespace(backup, username), expected);
     });
   }

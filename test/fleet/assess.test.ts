@@ -97,7 +97,7 @@ describe('assess', () => {
     },
   ];
   for (const { name, stored, reason } of skipped) {
-    it(`skips ${name}`, () => {
+    it(`skips ${name} and reports why`, () => {
       const assessed = assess(stored, policy({ excludedNamespaces: ['kube-system'] }), stamp);
 
       assert.equal(assessed.skipped, reason);

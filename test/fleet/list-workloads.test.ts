@@ -46,7 +46,7 @@ describe('listAll', () => {
 });
 
 describe('workloadKinds', () => {
-  it('has every kind that WORKLOADS accepts', () => {
+  it('has a kind for every value of WORKLOADS', () => {
     const workloads = workloadKinds.map(({ workload }) => workload);
 
     assert.deepEqual(workloads.toSorted(), knownWorkloads.toSorted());

@@ -189,7 +189,7 @@ describe('createRestore apply', () => {
       ],
     },
     {
-      name: 'keeps a pull secret whose name only starts with the name of its own',
+      name: 'keeps a pull secret whose name only starts with BACKUP_PULL_SECRET',
       pullSecrets: ['backup-2'],
       expected: [],
     },

@@ -201,7 +201,7 @@ describe('isBackup', () => {
     ['evil.com/registry.corp/team/acme/nginx', corp, false],
   ];
   for (const [reference, location, expected] of cases) {
-    it(`is ${expected} for ${reference.slice(0, 50)} in the backup ${location.domain}/${location.namespace}`, () => {
+    it(`${expected ? 'recognizes' : 'does not recognize'} ${reference.slice(0, 50)} in the backup ${location.domain}/${location.namespace}`, () => {
       const parsed: Reference = parseReference(reference);
 
       assert.equal(isBackup(parsed, { ...location, naming: 'flat' }), expected);

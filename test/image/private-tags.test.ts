@@ -6,21 +6,21 @@ import { copyTag } from '../../lib/image/tags.ts';
 const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
 
 describe('privateTag', () => {
-  it('contains the first 32 hex digits of the digest', () => {
+  it('marks a private digest by its first 32 hex digits', () => {
     assert.equal(privateTag(digest), 'private.0123456789abcdef0123456789abcdef');
   });
 });
 
 describe('namespaceGrantTag', () => {
   // printf '["blue","shop"]' | sha256sum
-  it('hashes the cluster and the namespace together', () => {
+  it('hashes the cluster and the namespace of a grant together', () => {
     assert.equal(
       namespaceGrantTag(digest, { cluster: 'blue', namespace: 'shop' }),
       'private.0123456789abcdef0123456789abcdef.42d61447832b14d5ae6686dc6b661b20',
     );
   });
 
-  it('differs for every cluster and every namespace', () => {
+  it('makes different grants for different clusters and namespaces', () => {
     const namespaces = [
       { cluster: 'blue', namespace: 'shop' },
       { cluster: 'green', namespace: 'shop' },
@@ -37,14 +37,14 @@ describe('namespaceGrantTag', () => {
 
 describe('publicGrantTag', () => {
   // printf '["anybody"]' | sha256sum
-  it('differs from the tag of every namespace by its hash', () => {
+  it('makes a public grant with a hash of its own', () => {
     assert.equal(
       publicGrantTag(digest),
       'private.0123456789abcdef0123456789abcdef.dbadd4d673d056646a305dba0a9f01ac',
     );
   });
 
-  it('is not the tag of a copy whose source has the same tag', () => {
+  it('makes a public grant that no source with the same tag can forge', () => {
     assert.notEqual(copyTag(publicGrantTag(digest)), publicGrantTag(digest));
   });
 });

@@ -113,14 +113,14 @@ const refused: readonly (readonly [row: number, reason: RegExp, inputs: readonly
 
 describe('parseReference', () => {
   for (const [row, input, expected] of accepted) {
-    it(`parses row ${row}: ${shorten(input)}`, () => {
+    it(`parses the reference of row ${row}: ${shorten(input)}`, () => {
       assert.deepEqual(parseReference(input), expected);
     });
   }
 
   for (const [row, message, inputs] of refused) {
     for (const input of inputs) {
-      it(`refuses row ${row}: ${shorten(JSON.stringify(input))}`, () => {
+      it(`refuses the reference of row ${row}: ${shorten(JSON.stringify(input))}`, () => {
         assert.throws(() => parseReference(input), { ...invalid, message });
       });
     }
@@ -182,7 +182,7 @@ describe('formatReference', () => {
     ['docker.io:443/x', { domain: 'docker.io:443', path: 'x' }],
   ];
   for (const [expected, reference] of cases) {
-    it(`formats ${expected}`, () => {
+    it(`formats the reference ${expected}`, () => {
       assert.equal(formatReference(reference), expected);
     });
   }

@@ -31,7 +31,7 @@ describe('digestTag', () => {
 });
 
 describe('generationTag', () => {
-  it('appends the first 12 hex digits of the digest to the tag', () => {
+  it('makes a generation tag with the first 12 hex digits of the digest', () => {
     assert.equal(generationTag('1.27', B), '1.27.0123456789ab');
   });
 
@@ -45,7 +45,7 @@ describe('generationTag', () => {
 });
 
 describe('provenanceTag', () => {
-  it('appends the digest of the source to the tag', () => {
+  it('makes a provenance tag with the first 12 hex digits of the source digest', () => {
     assert.equal(provenanceTag('1.27', B), '1.27.from.0123456789ab');
   });
 
@@ -55,7 +55,7 @@ describe('provenanceTag', () => {
 });
 
 describe('holdTag', () => {
-  it('appends .hold to the tag', () => {
+  it('makes the hold tag 1.27.hold of 1.27', () => {
     assert.equal(holdTag('1.27'), '1.27.hold');
   });
 });
@@ -63,7 +63,7 @@ describe('holdTag', () => {
 describe('moveTag', () => {
   const at = Date.UTC(2026, 10, 25, 3, 34, 8, 999);
 
-  it('appends the time of the move and the previous digest to the tag', () => {
+  it('makes a move tag with the time of the move and the previous digest', () => {
     assert.equal(moveTag('1.27', { at, from: B }), '1.27.moved.20261125T033408Z.0123456789ab');
   });
 
@@ -79,7 +79,7 @@ describe('moveTag', () => {
     [-5, '19700101T000000Z'],
     [8.64e15, '99991231T000000Z'],
   ] as const) {
-    it(`writes the time ${clock} as ${text}`, () => {
+    it(`writes the time ${clock} of a move as ${text}`, () => {
       assert.equal(moveTag('1', { at: clock, from: A }), `1.moved.${text}.aaaaaaaaaaaa`);
     });
   }
@@ -156,7 +156,7 @@ describe('isGenerationTag', () => {
     ['1.27-aaaaaaaaaaaa', A, false],
   ];
   for (const [tag, digest, expected] of cases) {
-    it(`is ${expected} for ${tag} pointing to ${digest.slice(0, 19)}`, () => {
+    it(`${expected ? 'recognizes' : 'does not recognize'} ${tag} pointing to ${digest.slice(0, 19)} as a generation tag`, () => {
       assert.equal(isGenerationTag(tag, digest), expected);
     });
   }
@@ -166,7 +166,7 @@ describe('tags made of a tag', () => {
   const grammar = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
   const anyTag = fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/);
 
-  it('match the grammar of tags for every tag', () => {
+  it('makes valid tags of every tag', () => {
     fc.assert(
       fc.property(anyTag, (tag) => {
         assert.match(generationTag(tag, A), grammar);
@@ -178,7 +178,7 @@ describe('tags made of a tag', () => {
     );
   });
 
-  it('differ from every tag that copyTag returns', () => {
+  it('makes no hold or move tag that copyTag returns', () => {
     const suffix = fc.constantFrom(
       '',
       '.hold',
@@ -196,7 +196,7 @@ describe('tags made of a tag', () => {
     );
   });
 
-  it('differ for different tags of the source', () => {
+  it('makes different generation tags of different tags', () => {
     fc.assert(
       fc.property(
         fc.constantFrom('t'.repeat(100), 't'.repeat(120)),

@@ -23,7 +23,7 @@ const defaults: InstallSettings = {
 };
 
 describe('parseSettings', () => {
-  it('returns the defaults for an empty environment', () => {
+  it('returns the default settings for an empty environment', () => {
     assert.deepEqual(parseSettings({}), defaults);
   });
 
