@@ -52,7 +52,9 @@ function describe(
     case 'rewritten': {
       const outcome =
         original?.state === 'rewritable' ? outcomes.get(original.image.key) : undefined;
-      return outcome === undefined ? 'already rewritten' : describeRefresh(outcome);
+      const planned = 'already rewritten; the tag has moved and would be copied';
+      const ready = 'already rewritten';
+      return outcome === undefined ? ready : describeOutcome(outcome, { planned, ready });
     }
     case 'ignored':
       return skipped === undefined ? `ignored: ${assessed.reason}` : `skipped: ${skipped}`;
@@ -61,34 +63,24 @@ function describe(
     case 'rewritable': {
       if (skipped !== undefined) return `skipped: ${skipped}`;
       const outcome = outcomes.get(assessed.image.key);
-      return outcome === undefined ? 'would be copied' : describeOutcome(outcome);
+      const planned = 'would be copied';
+      return outcome === undefined
+        ? planned
+        : describeOutcome(outcome, { planned, ready: 'in the backup' });
     }
   }
 }
 
-function describeOutcome(outcome: CloneOutcome): string {
+function describeOutcome(
+  outcome: CloneOutcome,
+  { planned, ready }: { readonly planned: string; readonly ready: string },
+): string {
   switch (outcome.status) {
     case 'failed':
       return `refused: ${outcome.error.message}`;
     case 'pending':
       return outcome.detail;
     case 'ready':
-      return outcome.result === 'planned'
-        ? 'would be copied'
-        : withWarnings('in the backup', outcome);
+      return outcome.result === 'planned' ? planned : [ready, ...outcome.warnings].join('; ');
   }
-}
-
-function describeRefresh(outcome: CloneOutcome): string {
-  if (outcome.status !== 'ready') return describeOutcome(outcome);
-  return outcome.result === 'planned'
-    ? 'already rewritten; the tag has moved and would be copied'
-    : withWarnings('already rewritten', outcome);
-}
-
-function withWarnings(
-  text: string,
-  { warnings }: Extract<CloneOutcome, { status: 'ready' }>,
-): string {
-  return [text, ...warnings].join('; ');
 }

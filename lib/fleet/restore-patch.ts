@@ -6,7 +6,6 @@ import type { Workload } from '../admission/workload.ts';
 import type { StoredWorkload } from '../ports/index.ts';
 import type { BackupPlace } from './originals.ts';
 
-const label = 'image-cloner';
 const record = v.record(v.string(), v.unknown());
 
 const managedFieldsSchema = v.object({
@@ -68,13 +67,12 @@ function toPullSecretOperations(
 /** Returns the operation that opts out what is at `pointer`: '' for the object itself, or a template in it. */
 export function toOptOutOperation(object: unknown, pointer: string): object {
   const path = `${pointer}/metadata`;
+  const labels = { 'image-cloner': 'disabled' };
   const metadata = descend(object, path);
-  if (metadata === undefined) {
-    return { op: 'add', path, value: { labels: { [label]: 'disabled' } } };
-  }
+  if (metadata === undefined) return { op: 'add', path, value: { labels } };
   return descend(metadata, '/labels') === undefined
-    ? { op: 'add', path: `${path}/labels`, value: { [label]: 'disabled' } }
-    : { op: 'add', path: `${path}/labels/${label}`, value: 'disabled' };
+    ? { op: 'add', path: `${path}/labels`, value: labels }
+    : { op: 'add', path: `${path}/labels/image-cloner`, value: 'disabled' };
 }
 
 /**
