@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { backfillAnnotation } from '../admission/judge.ts';
+import { backfillAnnotation } from '../admission/decide-image.ts';
 import { originalImagesAnnotation } from '../admission/original-images.ts';
 import { escapePointer } from '../admission/patch.ts';
 import type { Workload } from '../admission/workload.ts';

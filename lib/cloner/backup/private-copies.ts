@@ -1,9 +1,9 @@
 import { CloneError, isFailureOf } from '../../errors.ts';
 import {
   type ClusterNamespace,
+  namespaceGrantTag,
   privateTag,
   publicGrantTag,
-  namespaceGrantTag,
 } from '../../image/private-tags.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import { isGenerationTag } from '../../image/tags.ts';
