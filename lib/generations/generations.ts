@@ -6,25 +6,25 @@ import { mapConcurrently } from '../util/semaphore.ts';
 /** Every tag of a repository and the digest that it holds. */
 export type Holdings = ReadonlyMap<string, string>;
 
-/** One digest that a tag of the backup has, or once had. */
+/** One digest that a tag of the backup holds, or once held. */
 export interface Generation {
   readonly digest: string;
   /** The tag holds it now. */
   readonly isCurrent: boolean;
   /** A rollback holds the tag there. */
   readonly isHeld: boolean;
-  /** When the tag last moved to it; absent where it was the first, or came otherwise. */
+  /** When the tag last moved to it; absent for the first one and for those without a record. */
   readonly since?: number;
-  /** Orders generations that the tag has had, the newest is the largest; absent where nothing tells. */
+  /** Orders the generations of the tag, the newest has the largest; absent when no record tells. */
   readonly rank?: number;
   /** Every tag of the repository that keeps it. */
   readonly tags: readonly string[];
 }
 
-/** To the backup registry, for one command. */
+/** To the backup registry. */
 export const maxConcurrentRequests = 8;
 
-/** Asks for every tag of a repository. */
+/** Reads every tag of a repository. */
 export async function readHoldings(
   repository: BackupRepository,
   signal: AbortSignal,
@@ -37,7 +37,7 @@ export async function readHoldings(
   return new Map(held.flatMap(([tag, digest]) => (digest === undefined ? [] : [[tag, digest]])));
 }
 
-/** The generations of one tag: the current one first, then from the newest to the oldest, then those of which nobody can tell. */
+/** The generations of one tag: the current one first, then the newest to the oldest, then those without a rank. */
 export function generationsOf(tag: string, holdings: Holdings): readonly Generation[] {
   const current = holdings.get(tag);
   const held = toHold(holdings.get(holdTag(tag)));
@@ -72,12 +72,12 @@ export function generationsOf(tag: string, holdings: Holdings): readonly Generat
   );
 }
 
-/** Whether the tag's own mark says that it has, or had, the digest. */
+/** Whether the tag's generation tag says that it holds, or held, the digest. */
 export function isGeneration(digest: string, tag: string, holdings: Holdings): boolean {
   return holdings.get(generationTag(tag, digest)) === digest;
 }
 
-/** The first generation came at a time that nobody wrote down, but before the tag left it. */
+/** The time of the first generation is not recorded, but it is before the tag moved away from it. */
 function before(at: number | undefined): number | undefined {
   return at === undefined ? undefined : at - 0.5;
 }

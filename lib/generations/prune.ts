@@ -11,39 +11,39 @@ import {
   readHoldings,
 } from './generations.ts';
 import { readImageTree } from './image-tree.ts';
-import { isTakenUp, remove } from './remove.ts';
+import { isNeededNow, remove } from './remove.ts';
 
 export interface PruneRules {
-  /** So many generations of each tag stay, the current one included. */
+  /** Generations of each tag that stay, the current one included. */
   readonly keep: number;
-  /** Tags whose generations may go. @default all that have any */
+  /** Tags whose generations may be removed. @default all */
   readonly tags?: readonly string[];
-  /** Digests that somebody says are in use. */
+  /** Digests that are in use. */
   readonly used: ReadonlySet<string>;
 }
 
-/** A generation that is older than those that are to stay. */
+/** A generation that is older than those that stay. */
 export interface OldGeneration {
   readonly digest: string;
   /** Tags whose generation it is. */
   readonly of: readonly string[];
-  /** Why it stays after all; absent where it goes. */
+  /** Why it stays nevertheless; absent when it can be removed. */
   readonly keptBecause?: string;
 }
 
-interface Judgement {
-  /** In the order in which they may be removed. */
+interface PrunePlan {
+  /** In the order of removal. */
   readonly old: readonly OldGeneration[];
-  /** Manifests that go with a generation: parts of it that nothing else has. */
+  /** Manifests that are removed with a generation: its children that no other image has. */
   readonly parts: ReadonlyMap<string, readonly string[]>;
 }
 
-/** Digests that are old, and the tags that say so. */
+/** Old digests, each with the tags whose generation it is. */
 type Old = ReadonlyMap<string, readonly string[]>;
 
 /**
- * Finds the generations that may be removed: older than those that are to stay for every tag that ever had them, and held by no
- * other tag, no hold, and no index that stays. Where it cannot be told, it stays.
+ * Finds the generations that can be removed: old for every tag that ever had them, and not held by another tag, a hold, or an index
+ * that stays. When that is unknown, a generation stays.
  */
 export async function planPrune(
   repository: BackupRepository,
@@ -51,12 +51,12 @@ export async function planPrune(
   rules: PruneRules,
   signal: AbortSignal,
 ): Promise<readonly OldGeneration[]> {
-  return (await judge(repository, holdings, findOld(holdings, rules), rules, signal)).old;
+  return (await planRemoval(repository, holdings, findOld(holdings, rules), rules, signal)).old;
 }
 
 /**
- * Removes one generation if it may still go: everything is read anew right before. By digest, distribution 2.8 deletes every tag that
- * holds it; the disk's space comes back with the registry's own garbage collection. Resolves with `false` where it stays.
+ * Removes one generation after everything was read again. distribution 2.8 deletes every tag that holds the digest; disk space is freed
+ * by the registry's garbage collection. Resolves with `false` when the generation stays.
  */
 export async function removeGeneration(
   repository: BackupRepository,
@@ -64,52 +64,52 @@ export async function removeGeneration(
   rules: PruneRules,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const before = await readSurely(repository, signal);
+  const before = await readEveryTag(repository, signal);
   if (of.some((tag) => newest(tag, before, rules).some((young) => young.digest === digest))) {
     return false;
   }
-  const { parts } = await judge(repository, before, new Map([[digest, of]]), rules, signal);
+  const { parts } = await planRemoval(repository, before, new Map([[digest, of]]), rules, signal);
   const own = parts.get(digest);
   if (own === undefined) return false;
   const removal = { digest, of, parts: own, before };
-  if (await isTakenUp(repository, removal, signal)) return false;
+  if (await isNeededNow(repository, removal, signal)) return false;
   return await remove(repository, removal, signal);
 }
 
 /**
- * Everything that tags hold. One that is listed and said not to be there may hold what is to go: one of several registries behind one
- * address has not heard of it yet. Only what tells of other tags may be in that state, for some registries leave it behind.
+ * Reads what all tags hold. A tag that is listed but not found may hold what is to be removed, because one of several registries
+ * behind one address can lag. Only tags about other tags may be in that state: some registries leave them behind.
  */
-async function readSurely(repository: BackupRepository, signal: AbortSignal): Promise<Holdings> {
+async function readEveryTag(repository: BackupRepository, signal: AbortSignal): Promise<Holdings> {
   const holdings = await readHoldings(repository, signal);
   const listed = await repository.tags(signal);
-  const doubtful = listed.filter(
+  const unresolved = listed.filter(
     (name) => !holdings.has(name) && !listed.some((of) => isMarkName(name, of)),
   );
-  const found = await mapConcurrently(doubtful, maxConcurrentRequests, async (name) => {
+  const found = await mapConcurrently(unresolved, maxConcurrentRequests, async (name) => {
     const digest = await repository.resolve(name, signal);
     if (digest !== undefined) return [name, digest] as const;
     throw new CloneError(
       'BACKUP_UNAVAILABLE',
-      `the registry lists ${name} and does not show it just now: nothing is removed that it may hold`,
+      `the registry lists ${name} but does not find it: nothing is removed that this tag may hold; try again later`,
     );
   });
   return new Map([...holdings, ...found]);
 }
 
-async function judge(
+async function planRemoval(
   repository: BackupRepository,
   holdings: Holdings,
   old: Old,
   rules: PruneRules,
   signal: AbortSignal,
-): Promise<Judgement> {
-  const verdicts = [...old].map(([digest, of]): OldGeneration => {
+): Promise<PrunePlan> {
+  const plans = [...old].map(([digest, of]): OldGeneration => {
     const keptBecause = reasonToKeep(digest, of, holdings, rules);
     return { digest, of, ...(keptBecause !== undefined && { keptBecause }) };
   });
-  const candidates = verdicts.filter(({ keptBecause }) => keptBecause === undefined);
-  if (candidates.length === 0) return { old: verdicts, parts: new Map() };
+  const candidates = plans.filter(({ keptBecause }) => keptBecause === undefined);
+  if (candidates.length === 0) return { old: plans, parts: new Map() };
 
   const going = new Set(candidates.map(({ digest }) => digest));
   const read = async (digest: string): Promise<readonly string[]> => [
@@ -120,7 +120,7 @@ async function judge(
     if (!missing.includes(digest)) return [...manifests];
     throw new CloneError(
       'BACKUP_UNAVAILABLE',
-      `a tag holds ${digest}, which the registry does not show just now: nothing is removed that may be a part of it`,
+      `a tag holds ${digest}, which the registry does not find: nothing is removed that may be a part of it; try again later`,
     );
   };
   const staying = new Set([...holdings.values()].filter((digest) => !going.has(digest)));
@@ -134,21 +134,21 @@ async function judge(
       async (digest) => [digest, await read(digest)] as const,
     ),
   );
-  const judged = candidates.map((candidate): OldGeneration => {
+  const reviewed = candidates.map((candidate): OldGeneration => {
     if (needed.has(candidate.digest)) {
       return { ...candidate, keptBecause: 'part of an image that stays' };
     }
     const isUsed = below.get(candidate.digest)?.some((part) => rules.used.has(part)) === true;
     return isUsed ? { ...candidate, keptBecause: 'in use' } : candidate;
   });
-  const stays = judged.filter(({ keptBecause }) => keptBecause !== undefined);
-  const goes = judged.filter(({ keptBecause }) => keptBecause === undefined);
+  const stays = reviewed.filter(({ keptBecause }) => keptBecause !== undefined);
+  const goes = reviewed.filter(({ keptBecause }) => keptBecause === undefined);
   const shared = new Set([...needed, ...going]);
   return {
     old: [
-      ...verdicts.filter(({ keptBecause }) => keptBecause !== undefined),
+      ...plans.filter(({ keptBecause }) => keptBecause !== undefined),
       ...stays,
-      ...containersFirst(goes, below),
+      ...indexesFirst(goes, below),
     ],
     parts: new Map(
       goes.map(({ digest }) => [
@@ -159,8 +159,8 @@ async function judge(
   };
 }
 
-/** The oldest first, so that what dates a generation is there as long as it is; but an index before a generation that is its part. */
-function containersFirst(
+/** Oldest first, so that the records that date a generation stay as long as it does; but an index before its children. */
+function indexesFirst(
   generations: readonly OldGeneration[],
   below: ReadonlyMap<string, readonly string[]>,
 ): readonly OldGeneration[] {
@@ -174,7 +174,7 @@ function containersFirst(
   ];
 }
 
-/** Each tag's own, the oldest first. */
+/** The old generations of each tag, oldest first. */
 function findOld(holdings: Holdings, rules: PruneRules): Old {
   const old = new Map<string, readonly string[]>();
   for (const [tag, digest] of holdings) {
@@ -188,12 +188,12 @@ function findOld(holdings: Holdings, rules: PruneRules): Old {
   return old;
 }
 
-/** Those that are to stay. */
+/** The generations that stay. */
 function newest(tag: string, holdings: Holdings, { keep }: PruneRules): readonly Generation[] {
   return generationsOf(tag, holdings).filter(isRanked).slice(0, keep);
 }
 
-/** What the tag never had, or had before that was written down, has no place in the order. */
+/** A digest without a record has no place in the order. */
 function isRanked({ isCurrent, rank }: Generation): boolean {
   return isCurrent || rank !== undefined;
 }
@@ -210,12 +210,12 @@ function reasonToKeep(
   return holder === undefined ? undefined : `held by ${holder}`;
 }
 
-/** Tags that keep, or tell of, what another tag had; a plain tag or a hold is not one. */
+/** Whether a tag only keeps, or records, what another tag held; a plain tag and a hold do more. */
 function isMark(name: string, of: string, digest: string): boolean {
-  // Others may call a tag `1.27.<commit>`.
-  const isOthers =
+  // Other tools write tags such as `1.27.<commit>`.
+  const isForeign =
     parseTagRole(name, of)?.kind === 'generation' && name !== generationTag(of, digest);
-  return isMarkName(name, of) && !isOthers;
+  return isMarkName(name, of) && !isForeign;
 }
 
 function isMarkName(name: string, of: string): boolean {

@@ -5,40 +5,39 @@ import { mapConcurrently } from '../util/semaphore.ts';
 import { type Holdings, maxConcurrentRequests, readHoldings } from './generations.ts';
 import { readImageTree } from './image-tree.ts';
 
-/** One generation that goes. */
+/** One generation to remove. */
 export interface Removal {
   readonly digest: string;
   /** Tags whose generation it is. */
   readonly of: readonly string[];
-  /** With it go parts that nothing else has. */
+  /** Manifests that are removed with it: no other image has them. */
   readonly parts: readonly string[];
-  /** What the repository held when that was judged. */
+  /** What the repository held when the removal was planned. */
   readonly before: Holdings;
 }
 
 /**
- * Whether somebody needs any of it by now: all the reading takes seconds, and a source or a person may just have gone back to it, or
- * have made it a part of something new. A copy begins with a tag that was not there.
+ * Whether a tag or a new image needs any of it by now: planning takes seconds, and a copy or a rollback may have used it meanwhile. A
+ * copy begins with a tag that did not exist.
  */
-export async function isTakenUp(
+export async function isNeededNow(
   repository: BackupRepository,
   removal: Removal,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { of, before } = removal;
   const appeared = (await repository.tags(signal)).filter((tag) => !before.has(tag));
-  const doubtful = new Set([...of.flatMap((tag) => [tag, holdTag(tag)]), ...appeared]);
-  const held = await mapConcurrently([...doubtful], maxConcurrentRequests, (tag) =>
+  const candidates = new Set([...of.flatMap((tag) => [tag, holdTag(tag)]), ...appeared]);
+  const held = await mapConcurrently([...candidates], maxConcurrentRequests, (tag) =>
     repository.resolve(tag, signal),
   );
-  const below = await readNew(repository, removal, held, signal);
+  const below = await readNewImages(repository, removal, held, signal);
   return [removal.digest, ...removal.parts].some((digest) => below.manifests.has(digest));
 }
 
 /**
- * Removes it, and looks at what came in the very moment: a copy writes the parts of an image before the tag by which one sees them, and no
- * registry locks anything. The layers are there until its garbage is collected, so that what is needed is put back. Resolves with `false`
- * where the generation is among it.
+ * Removes the manifests, and restores those that a concurrent copy needs: it writes the children of an image before its tag, and no
+ * registry has locks. Layers exist until the registry collects garbage. Resolves with `false` when the generation was restored.
  */
 export async function remove(
   repository: BackupRepository,
@@ -46,17 +45,17 @@ export async function remove(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { digest, of, parts } = removal;
-  const putBack: (() => Promise<void>)[] = [];
-  // The root before its parts: killed in between, no image has lost one. And back in the other order.
+  const restores: (() => Promise<void>)[] = [];
+  // The root first, so that a process killed in between leaves no incomplete image; restored in the reverse order.
   for (const manifest of [digest, ...parts])
-    putBack.unshift(await repository.remove(manifest, signal));
+    restores.unshift(await repository.remove(manifest, signal));
   const after = await readHoldings(repository, signal);
   await restoreTags(repository, removal, after, signal);
 
-  const { missing } = await readNew(repository, removal, [...after.values()], signal);
+  const { missing } = await readNewImages(repository, removal, [...after.values()], signal);
   const isRootNeeded = missing.has(digest);
-  const needed = parts.some((part) => missing.has(part)) ? putBack.slice(0, -1) : [];
-  for (const put of isRootNeeded ? putBack : needed) await put();
+  const needed = parts.some((part) => missing.has(part)) ? restores.slice(0, -1) : [];
+  for (const put of isRootNeeded ? restores : needed) await put();
   const holders = of.filter(
     (tag) => isRootNeeded || [tag, holdTag(tag)].some((name) => after.get(name) === digest),
   );
@@ -64,7 +63,7 @@ export async function remove(
   return holders.length === 0;
 }
 
-/** By digest, some registries remove what they were not asked to; and a tag that has just moved here is gone as well. */
+/** Some registries remove more than the digest; and a tag that has just moved to it is gone as well. */
 async function restoreTags(
   repository: BackupRepository,
   { digest, before }: Removal,
@@ -74,17 +73,17 @@ async function restoreTags(
   const lost = [...before].filter(([tag, held]) => held !== digest && !after.has(tag));
   if (lost.length === 0) return;
   const names = lost.map(([tag]) => tag).join(', ');
-  const message = `with ${digest} the registry removed other tags, too: ${names}; nothing more is removed`;
+  const message = `with ${digest} the registry also removed other tags: ${names}; nothing more is removed`;
   try {
     for (const [tag, held] of lost) await repository.tag(held, tag, signal);
   } catch (error) {
     throw new CloneError('BACKUP_REFUSED', message, { cause: error });
   }
-  throw new CloneError('BACKUP_REFUSED', `${message}, and they hold again what they held`);
+  throw new CloneError('BACKUP_REFUSED', `${message}, and these tags are restored`);
 }
 
-/** What is below digests that were not there before, and what of it the registry does not have. */
-async function readNew(
+/** The manifests below digests that did not exist before, and those of them that the registry lacks. */
+async function readNewImages(
   repository: BackupRepository,
   { digest, before }: Removal,
   held: readonly (string | undefined)[],

@@ -7,7 +7,7 @@ import { mapConcurrently } from '../util/semaphore.ts';
 import { maxConcurrentRequests } from './generations.ts';
 import { findMissing } from './image-tree.ts';
 
-/** One tag of the backup and who looks after it. */
+/** One tag of the backup, and how to write it. */
 export interface RollbackContext {
   readonly repository: BackupRepository;
   readonly backup: Reference & { readonly tag: string };
@@ -19,15 +19,15 @@ export interface RollbackContext {
 
 interface RolledBack {
   readonly digest: string;
-  /** What the tag held before; absent where it held nothing. */
+  /** What the tag held before; absent when it held nothing. */
   readonly from?: string;
 }
 
 const shortestHex = 6;
 
 /**
- * Moves a tag to one of its generations and holds it there. The hold is written first: a process killed in between has left a tag that
- * no review moves on; the same command again moves it back, and so does the next review that finds another digest at its source.
+ * Moves a tag to one of its generations and holds it there. The hold is written first: after a kill in between no review moves the tag
+ * on, and the same command, or the next review, finishes the rollback.
  */
 export async function rollBack(context: RollbackContext, wanted: string): Promise<RolledBack> {
   const { repository, backup, signal, now } = context;
@@ -37,7 +37,7 @@ export async function rollBack(context: RollbackContext, wanted: string): Promis
   if (missing.length > 0) {
     throw new CloneError(
       'BACKUP_NOT_FOUND',
-      `${digest} is not whole any more, ${missing.join(', ')} is missing: ${nameOf(context)} stays where it is`,
+      `${digest} is incomplete: the backup lacks ${missing.join(', ')}; ${nameOf(context)} was not moved`,
     );
   }
   const keepCurrent = async (): Promise<string | undefined> => {
@@ -47,7 +47,7 @@ export async function rollBack(context: RollbackContext, wanted: string): Promis
   };
   await keepCurrent();
   await repository.tag(digest, holdTag(tag), signal);
-  // A review that has not seen the hold may have moved the tag meanwhile, also one that was where it was to be.
+  // A review that did not see the hold may have moved the tag meanwhile.
   const from = await keepCurrent();
   if (from === digest) return { digest, from };
   if (from !== undefined) await repository.tag(digest, moveTag(tag, { at: now(), from }), signal);
@@ -55,13 +55,13 @@ export async function rollBack(context: RollbackContext, wanted: string): Promis
   if ((await repository.resolve(tag, signal)) !== digest) {
     throw new CloneError(
       'BACKUP_REFUSED',
-      `${nameOf(context)} was moved by somebody else at the same time; try again, the hold is in force`,
+      `${nameOf(context)} was moved by another process at the same time: try again; the hold is in force`,
     );
   }
   return { digest, ...(from !== undefined && { from }) };
 }
 
-/** Ends a hold; resolves with the digest that was held, if one was. */
+/** Ends a hold; resolves with the digest that was held, if any. */
 export async function release({
   repository,
   backup,
@@ -73,7 +73,7 @@ export async function release({
   return held;
 }
 
-/** Only what has its generation tag may be left behind. */
+/** Gives the digest that the tag leaves its generation tag. */
 async function keep(
   { repository, backup, adoptExisting, signal }: RollbackContext,
   digest: string,
@@ -84,7 +84,7 @@ async function keep(
   if (!isOurs) await repository.tag(digest, generation, signal);
 }
 
-/** A generation by its digest, or by the beginning of it. */
+/** Finds a generation by its digest, or by the first digits of it. */
 async function findGeneration(context: RollbackContext, wanted: string): Promise<string> {
   const { repository, backup, signal } = context;
   const { tag } = backup;
@@ -92,7 +92,7 @@ async function findGeneration(context: RollbackContext, wanted: string): Promise
   if (hex.length < shortestHex) {
     throw new CloneError(
       'INVALID_REFERENCE',
-      `${JSON.stringify(wanted)} is no digest, such as sha256:0123456789ab; ${shortestHex} hexadecimal digits are the least`,
+      `${JSON.stringify(wanted)} is not a digest: write one such as sha256:0123456789ab, with at least ${shortestHex} hexadecimal digits`,
     );
   }
   const names = (await repository.tags(signal)).filter((name) => {
@@ -114,7 +114,7 @@ async function findGeneration(context: RollbackContext, wanted: string): Promise
     );
   }
   if (found.length > 1) {
-    throw new CloneError('INVALID_REFERENCE', `${wanted} may be ${found.join(' or ')}`);
+    throw new CloneError('INVALID_REFERENCE', `${wanted} is ambiguous: ${found.join(' or ')}`);
   }
   return digest;
 }

@@ -200,7 +200,7 @@ describe('functions/generations/main.ts', () => {
       'a digest that is none',
       ['rollback', 'nginx:1.27', '1.26'],
       2,
-      /^rollback: "1\.26" is no digest/,
+      /^rollback: "1\.26" is not a digest/,
     ],
     [
       'a pinned image',

@@ -369,7 +369,7 @@ describe('removeGeneration', () => {
       await assert.rejects(removeWhile(stage, { before: () => stage.put('1', one) }), {
         code: 'BACKUP_REFUSED',
         message:
-          /removed other tags, too: 1; nothing more is removed, and they hold again what they held$/,
+          /also removed other tags: 1; nothing more is removed, and these tags are restored$/,
       });
 
       assert.equal(stage.bench.backup.store.manifest('acme/app', '1')?.digest, two.digest);
@@ -399,7 +399,7 @@ describe('removeGeneration', () => {
 
     await assert.rejects(removeOld(repository, one.digest), {
       code: 'BACKUP_UNAVAILABLE',
-      message: /^the registry lists 1\.hold and does not show it just now: nothing is removed/,
+      message: /^the registry lists 1\.hold but does not find it: nothing is removed/,
     });
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
@@ -442,7 +442,7 @@ describe('removeGeneration', () => {
     });
 
     await assert.rejects(removeOld(repository, one.digest), {
-      message: /the registry removed other tags, too: golden; nothing more is removed$/,
+      message: /the registry also removed other tags: golden; nothing more is removed$/,
     });
   });
 });

@@ -133,9 +133,9 @@ describe('rollBack', () => {
       /no generation sha256:0000/,
     ],
     ['another tag’s generation', '', 'BACKUP_NOT_FOUND', /no generation/],
-    ['what is no digest', 'latest', 'INVALID_REFERENCE', /^"latest" is no digest, such as/],
-    ['a path', '../../x', 'INVALID_REFERENCE', /is no digest/],
-    ['too few digits', 'abc', 'INVALID_REFERENCE', /6 hexadecimal digits are the least/],
+    ['what is no digest', 'latest', 'INVALID_REFERENCE', /^"latest" is not a digest: write one such as/],
+    ['a path', '../../x', 'INVALID_REFERENCE', /is not a digest/],
+    ['too few digits', 'abc', 'INVALID_REFERENCE', /at least 6 hexadecimal digits/],
   ] as const;
   for (const [what, wanted, code, message] of refused) {
     it(`refuses ${what}, and writes nothing`, async () => {
@@ -176,7 +176,7 @@ describe('rollBack', () => {
       await assert.rejects(rollBack(keeper, old.digest), {
         code: 'BACKUP_NOT_FOUND',
         message:
-          /is not whole any more, sha256:[0-9a-f]{64} is missing: registry\.example\/acme\/app:1 stays where it is$/,
+          /is incomplete: the backup lacks sha256:[0-9a-f]{64}; registry\.example\/acme\/app:1 was not moved$/,
       });
       assert.deepEqual(written(bench), []);
       assert.equal(held('1'), current.digest);

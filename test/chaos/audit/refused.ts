@@ -40,7 +40,7 @@ const reasons: readonly (readonly [RegExp, Kinds])[] = [
   [/was not written by image-cloner/, ['status-404', 'status-403', 'lying-digest', 'status-401']],
   [/cannot be reached|has trouble with|did not serve|did not take/, 'any'],
   [/did not say within|did not answer|gave no usable answer|answered so late/, 'any'],
-  [/cannot be copied|has lost|is not whole/, 'any'],
+  [/cannot be copied|has lost|is not whole|is incomplete/, 'any'],
 ];
 
 /** Told beside a refusal of another image, and to who is never told to come back. */
