@@ -2,7 +2,7 @@ import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { readCaFile } from '../../lib/adapters/ca-file.ts';
-import type { OnStale } from '../../lib/adapters/last-good.ts';
+import type { OnStale } from '../../lib/adapters/file-reloader.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import type { Config, Logger } from '../../lib/index.ts';
 

@@ -2,7 +2,7 @@ import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '../../errors.ts';
 import type { Credentials, Logger } from '../../ports/index.ts';
-import { createLastGood, type OnStale } from '../last-good.ts';
+import { createFileReloader, type OnStale } from '../file-reloader.ts';
 import { parseDockerConfig } from './docker-config.ts';
 
 export interface RegistryAuthOptions {
@@ -25,7 +25,7 @@ export async function openRegistryAuth({
   onStale,
 }: RegistryAuthOptions): Promise<() => Promise<Credentials>> {
   const read = (): Promise<Credentials> => readAuth(dir, registry);
-  return await createLastGood({ what: 'credentials', name: dir, read, logger, onStale });
+  return await createFileReloader({ what: 'credentials', name: dir, read, logger, onStale });
 }
 
 async function readAuth(

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigError } from '../../errors.ts';
 import type { CredentialSource, Logger } from '../../ports/index.ts';
-import { createLastGood, type OnStale } from '../last-good.ts';
+import { createFileReloader, type OnStale } from '../file-reloader.ts';
 import { parseDockerConfig } from './docker-config.ts';
 import type { Keyring } from './keyring.ts';
 
@@ -20,7 +20,7 @@ export async function openSourceAuthFile({
   logger,
   onStale,
 }: SourceAuthFileOptions): Promise<CredentialSource> {
-  const keyring = await createLastGood<Keyring>({
+  const keyring = await createFileReloader<Keyring>({
     what: 'credentials',
     name: file,
     read: () => readKeyring(file),

@@ -11,11 +11,11 @@ import type {
   RegistryAccess,
 } from '../../ports/index.ts';
 import { createKeyedMutex } from '../../util/keyed-mutex.ts';
+import { type Attempt, isNotLocal, toCloneError } from './daemon-error.ts';
 import { createResolve } from './distribution.ts';
-import { type Attempt, isNotLocal, toCloneError } from './failure.ts';
+import { readLines } from './json-stream.ts';
+import { createLayerProgress } from './layer-progress.ts';
 import { toAuthConfig, toName } from './names.ts';
-import { createLayerProgress } from './progress.ts';
-import { readLines } from './stream.ts';
 
 export interface DockerClonerOptions {
   /** Narrowed to the calls that are made. */

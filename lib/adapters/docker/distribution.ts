@@ -3,7 +3,7 @@ import type { AuthConfig } from 'dockerode';
 import * as v from 'valibot';
 import { isDigest } from '../../image/digest.ts';
 import type { ImageCloner } from '../../ports/index.ts';
-import { toCloneError } from './failure.ts';
+import { toCloneError } from './daemon-error.ts';
 import { toAuthConfig, toName } from './names.ts';
 
 /** Answer of `GET /distribution/{name}/json`; `Platforms` is null for a single image of an OCI type. */

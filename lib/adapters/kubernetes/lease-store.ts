@@ -5,7 +5,7 @@ import {
 } from '@kubernetes/client-node';
 import type { LeaseAnswer, LeaseStore, Logger } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
-import { createKeptConnections } from './kept-connections.ts';
+import { createKeptConnections } from './api-call.ts';
 import {
   formatVersion,
   leaseLabels,

@@ -1,7 +1,7 @@
 import { ApiException, type ConfigurationOptions, type CoreV1Api } from '@kubernetes/client-node';
 import type { Logger, Lookup, NamespaceReader } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
-import { createKeptConnections } from './kept-connections.ts';
+import { createKeptConnections } from './api-call.ts';
 import { toProblem } from './problem.ts';
 
 export interface NamespaceReaderDeps {

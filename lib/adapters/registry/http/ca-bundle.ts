@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 import type { Logger } from '../../../ports/index.ts';
 import { readCaFile } from '../../ca-file.ts';
-import { createLastGood, type OnStale } from '../../last-good.ts';
+import { createFileReloader, type OnStale } from '../../file-reloader.ts';
 
 /** What registries' certificates are trusted by, which changes while we run. */
 export interface CaBundle {
@@ -31,7 +31,7 @@ export async function openCaBundle({ file, ...options }: CaBundleOptions): Promi
     version = found;
   }
 
-  const refresh = await createLastGood({ what: 'certificates', name: file, read, ...options });
+  const refresh = await createFileReloader({ what: 'certificates', name: file, read, ...options });
   return { certificates: () => certificates, refresh };
 }
 

@@ -1,5 +1,5 @@
 import type { CopyProgress } from '../../ports/index.ts';
-import type { DaemonLine } from './stream.ts';
+import type { DaemonLine } from './json-stream.ts';
 
 /** Adds up what the daemon tells of each layer. */
 export interface LayerProgress {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createLayerProgress } from '../../../lib/adapters/docker/progress.ts';
+import { createLayerProgress } from '../../../lib/adapters/docker/layer-progress.ts';
 
 describe('createLayerProgress', () => {
   it('adds up the layers of a pull', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { toCloneError } from '../../../lib/adapters/docker/failure.ts';
+import { toCloneError } from '../../../lib/adapters/docker/daemon-error.ts';
 import type { CloneErrorCode, Side } from '../../../lib/index.ts';
 
 interface Row {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readLines } from '../../../lib/adapters/docker/stream.ts';
+import { readLines } from '../../../lib/adapters/docker/json-stream.ts';
 
 async function* chunks(
   ...parts: readonly (string | Uint8Array)[]

@@ -3,7 +3,7 @@ import type { Logger } from '../ports/index.ts';
 /** Told of what is read whether it is out of date by now: it cannot be read any more. */
 export type OnStale = (isStale: boolean) => void;
 
-export interface LastGoodOptions<Value> {
+export interface FileReloaderOptions<Value> {
   /** For the log: what is read. */
   readonly what: 'credentials' | 'certificates';
   /** For the log: where. */
@@ -17,13 +17,13 @@ export interface LastGoodOptions<Value> {
  * Reads something that may change on disk each time it is asked for; when it is gone or broken, what was read last stays in
  * use, and the log says so once. Rejects when even the first read fails.
  */
-export async function createLastGood<Value>({
+export async function createFileReloader<Value>({
   what,
   name,
   read,
   logger,
   onStale,
-}: LastGoodOptions<Value>): Promise<() => Promise<Value>> {
+}: FileReloaderOptions<Value>): Promise<() => Promise<Value>> {
   let good = await read();
   let isStale = false;
   onStale?.(false);
