@@ -329,7 +329,7 @@ describe('a Deployment applied to a real API server', () => {
     const { code, stderr } = await apply('refused', 'refused:1');
 
     assert.notEqual(code, 0);
-    assert.match(stderr, /the backup registry \S+ refuses the credentials of registry-auth/);
+    assert.match(stderr, /the backup registry \S+ rejected the credentials in registry-auth/);
     await writeFile(join(authDir, 'password'), password);
     assert.equal((await apply('refused', 'refused:1')).code, 0);
   });
@@ -355,7 +355,7 @@ describe('a Deployment applied to a real API server', () => {
     undo();
 
     assert.notEqual(code, 0);
-    assert.match(stderr, /limits how often it may be asked and refused/);
+    assert.match(stderr, /limits the request rate and rejected/);
   });
 
   it('is admitted from the backup when the source registry is gone', async () => {

@@ -1,14 +1,14 @@
 import * as v from 'valibot';
-import { CloneError, type CloneErrorCode, type RegistryReason, type Side } from '../../errors.ts';
+import { CloneError, type RegistryReason, registryCode, type Side } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 
-/** What a call to the daemon was about. */
+/** The image that a call to the daemon was for. */
 export interface Attempt {
   readonly side: Side;
   readonly image: Reference;
 }
 
-/** docker-modem's errors are plain `Error`s with fields added; system errors have a `code`. */
+/** docker-modem adds fields to a plain `Error`; system errors have a `code`. */
 const errorSchema = v.object({
   message: v.optional(v.string(), ''),
   statusCode: v.optional(v.number()),
@@ -16,19 +16,19 @@ const errorSchema = v.object({
   json: v.optional(v.unknown()),
 });
 
-const answerSchema = v.object({ message: v.string() });
+const responseSchema = v.object({ message: v.string() });
 
 type Reason = RegistryReason | 'DAEMON';
 
-/** Ordered: a rate limit may come as 429, as 500 or in a stream, and its text may hold other words as well. */
-const texts: readonly (readonly [RegExp, Reason])[] = [
+/** The first match counts: a rate limit arrives as 429, as 500 or in a stream, and its text can match later rows too. */
+const reasonPatterns: readonly (readonly [RegExp, Reason])[] = [
   [/toomanyrequests|too many requests|rate limit|HTTP 429|status: 429/i, 'RATE_LIMITED'],
   [/no space left on device|disk quota exceeded/i, 'DAEMON'],
   [
     /no matching manifest|unsupported|not supported|missing or empty Content-Length|schema ?1/i,
     'UNSUPPORTED',
   ],
-  // Docker Hub does not tell a missing repository from a private one.
+  // Docker Hub does not distinguish a missing repository from a private one.
   [
     /denied|unauthorized|forbidden|no basic auth credentials|authentication required|docker login/i,
     'DENIED',
@@ -40,50 +40,58 @@ const texts: readonly (readonly [RegExp, Reason])[] = [
   ],
 ];
 
-/** What a person can be shown of the daemon's words: they may hold addresses that are nobody's business. */
-const shown: readonly (readonly [RegExp, string])[] = [
-  [/no such host|server misbehaving/i, 'its name does not resolve'],
+/** Replaces the daemon's text, which can contain internal addresses. */
+const outagePatterns: readonly (readonly [RegExp, string])[] = [
+  [/no such host|server misbehaving/i, "its name does not resolve; check the node's DNS"],
   [/connection refused/i, 'connection refused'],
-  [/connection reset|EOF/i, 'the connection was cut'],
-  [/x509|certificate/i, 'its certificate is not trusted by the docker daemon'],
+  [/connection reset|EOF/i, 'the connection was closed early'],
+  [
+    /x509|certificate/i,
+    'the docker daemon does not trust its certificate; add its CA to /etc/docker/certs.d',
+  ],
   [
     /server gave HTTP response to HTTPS client/i,
-    'it speaks plain http, which the docker daemon must be told (insecure-registries)',
+    'it uses plain HTTP; add it to insecure-registries of the docker daemon',
   ],
   [/timeout|deadline/i, 'it did not answer in time'],
-  [/HTTP status: (\d{3})/i, 'it answered with an error'],
 ];
 
-/** Whether the daemon has no such image itself. */
+/** Whether the daemon's local image store does not have the image. */
 export function isNotLocal(error: unknown): boolean {
-  const { statusCode, text } = read(error);
+  const { statusCode, text } = parseError(error);
   return statusCode === 404 || /does not exist locally/.test(text);
 }
 
-/** Translates whatever a call to the daemon threw; the text decides only where the status does not. */
+/** Translates an error of a call to the daemon; the text takes precedence because dockerd answers most failures with 500. */
 export function toCloneError(error: unknown, attempt: Attempt): CloneError {
   if (error instanceof CloneError) return error;
-  const { code, statusCode, text } = read(error);
-  const reason = code === undefined ? reasonOf(statusCode, text) : 'DAEMON';
-  return new CloneError(codeOf(reason, attempt.side), describe(reason, text, attempt), {
-    cause: error,
-  });
+  const { code, statusCode, text } = parseError(error);
+  const reason = code === undefined ? toReason(statusCode, text) : 'DAEMON';
+  const name = formatReference(attempt.image);
+  if (reason !== 'DAEMON') {
+    const message = describe(reason, text, attempt);
+    return new CloneError(registryCode(attempt.side, reason), message, { cause: error });
+  }
+  const message = /no space left|quota/i.test(text)
+    ? `the docker daemon has no space left to copy ${name}: free disk space on its node`
+    : `the docker daemon cannot be reached for ${name} (${code}): check that it runs and that DOCKER_HOST is right`;
+  return new CloneError('CLONER_UNAVAILABLE', message, { cause: error });
 }
 
-function read(error: unknown): { code?: string; statusCode?: number; text: string } {
+function parseError(error: unknown): { code?: string; statusCode?: number; text: string } {
   const parsed = v.safeParse(errorSchema, error);
   if (!parsed.success) return { text: '' };
   const { message, statusCode, code, json } = parsed.output;
-  const answer = v.safeParse(answerSchema, json);
+  const response = v.safeParse(responseSchema, json);
   return {
-    text: answer.success ? answer.output.message : message,
+    text: response.success ? response.output.message : message,
     ...(statusCode !== undefined && { statusCode }),
     ...(code !== undefined && { code }),
   };
 }
 
-function reasonOf(statusCode: number | undefined, text: string): Reason {
-  const byText = texts.find(([pattern]) => pattern.test(text))?.[1];
+function toReason(statusCode: number | undefined, text: string): Reason {
+  const byText = reasonPatterns.find(([pattern]) => pattern.test(text))?.[1];
   if (byText === 'RATE_LIMITED' || statusCode === 429) return 'RATE_LIMITED';
   if (byText !== undefined) return byText;
   if (statusCode === 401 || statusCode === 403) return 'DENIED';
@@ -91,40 +99,33 @@ function reasonOf(statusCode: number | undefined, text: string): Reason {
   return 'REFUSED';
 }
 
-function codeOf(reason: Reason, side: Side): CloneErrorCode {
-  if (reason === 'DAEMON') return 'CLONER_UNAVAILABLE';
-  return side === 'source' ? `SOURCE_${reason}` : `BACKUP_${reason}`;
-}
-
-function describe(reason: Reason, text: string, { side, image }: Attempt): string {
+function describe(reason: RegistryReason, text: string, { side, image }: Attempt): string {
   const name = formatReference(image);
-  const registry = side === 'source' ? image.domain : `the backup registry ${image.domain}`;
-  const detail = shown.find(([pattern]) => pattern.test(text))?.[1];
+  const isSource = side === 'source';
+  const registry = isSource ? image.domain : `the backup registry ${image.domain}`;
   switch (reason) {
-    case 'DAEMON':
-      return /no space left|quota/i.test(text)
-        ? 'the docker daemon has no space left for the copy'
-        : 'the docker daemon cannot be reached; is it running, and is DOCKER_HOST right?';
     case 'NOT_FOUND':
-      return side === 'source'
-        ? `${name} does not exist on ${image.domain}`
-        : `${registry} does not know ${name}`;
+      return isSource
+        ? `${name} does not exist on ${image.domain}: check its name and tag`
+        : `${registry} has no repository for ${name}: create it first`;
     case 'DENIED':
-      return side === 'source'
-        ? `${image.domain} does not let us read ${name}: it is private, or does not exist`
-        : `${registry} refuses the credentials of registry-auth for ${name}`;
+      return isSource
+        ? `${image.domain} denied access to ${name}: it is private or does not exist; check its name, or add credentials to SOURCE_AUTH_FILE`
+        : `${registry} rejected the credentials in registry-auth for ${name}: update the Secret, it is re-read at once`;
     case 'RATE_LIMITED':
-      return `${registry} limits how often it may be asked and refused ${name}; try again later${side === 'source' ? ', or log in with SOURCE_AUTH_FILE' : ''}`;
-    case 'UNAVAILABLE':
+      return `${registry} limits the request rate and rejected ${name}: try again later${isSource ? ', or authenticate (SOURCE_AUTH_FILE) to get a separate limit' : ''}`;
+    case 'UNAVAILABLE': {
+      const detail = outagePatterns.find(([pattern]) => pattern.test(text))?.[1];
       return `${registry} cannot be reached for ${name}: ${detail ?? 'it answered with an error'}`;
+    }
     case 'UNSUPPORTED':
-      return `${name} cannot be copied by the docker daemon: ${quote(text)}`;
+      return `the docker daemon cannot copy ${name}: ${quote(text)}; CLONER=registry supports more platforms and formats`;
     case 'REFUSED':
-      return `${registry} did not serve ${name}: ${quote(text)}`;
+      return `${registry} rejected ${name}: ${quote(text)}`;
   }
 }
 
-/** The daemon's own words, short. What they may contain is a registry's text; the answer to the review makes it printable. */
+/** The registry controls this text: it is cut here, and the admission response makes it printable. */
 function quote(text: string): string {
   const line = text.replaceAll(/\s+/g, ' ').trim();
   return line === '' ? 'no reason was given' : line.slice(0, 200);

@@ -10,19 +10,19 @@ export interface DaemonOptions {
   readonly logger: Logger;
 }
 
-/** dockerd is silent while it extracts a large layer. */
+/** dockerd sends nothing while it extracts a large layer. */
 const idleTimeoutMs = 600_000;
 
 /**
- * A client for the daemon. Rejects with `ConfigError` when it can never work: no socket, or no permission.
- * A daemon that is merely down is an outage: it is logged, and each review is answered.
+ * Opens a client for the daemon. Rejects with `ConfigError` without a socket or the permission to use it;
+ * a daemon that is down is an outage, which is logged.
  */
 export async function openDaemon({ dockerHost, logger }: DaemonOptions): Promise<Docker> {
   const url = new URL(dockerHost);
   if (url.protocol === 'unix:') {
     const socketPath = decodeURIComponent(url.pathname);
     await checkSocket(socketPath, logger);
-    // docker-modem prefers a DOCKER_HOST of the environment to the path unless the host is given as absent.
+    // Unless `host` is present, docker-modem prefers the DOCKER_HOST environment variable to the path.
     return new Docker({ host: undefined, socketPath, timeout: idleTimeoutMs });
   }
   return new Docker({
@@ -34,19 +34,23 @@ export async function openDaemon({ dockerHost, logger }: DaemonOptions): Promise
 }
 
 async function checkSocket(path: string, logger: Logger): Promise<void> {
-  const found = await stat(path).catch((error: unknown) => {
-    // A directory on the way to it may be closed to us.
-    if (isForbidden(codeOf(error))) throw notAllowed(path);
+  const stats = await stat(path).catch((error: unknown) => {
+    // A parent directory can deny access.
+    if (isForbidden(codeOf(error))) throw permissionDenied(path);
     return undefined;
   });
-  if (found === undefined) {
+  if (stats === undefined) {
     throw new ConfigError([
       `DOCKER_HOST: there is no docker socket at ${path}; mount it, or set DOCKER_HOST`,
     ]);
   }
-  if (!found.isSocket()) throw new ConfigError([`DOCKER_HOST: ${path} is not a socket`]);
+  if (!stats.isSocket()) {
+    throw new ConfigError([
+      `DOCKER_HOST: ${path} is not a socket; set it to the socket of a docker daemon`,
+    ]);
+  }
   const code = await tryConnect(path);
-  if (isForbidden(code)) throw notAllowed(path);
+  if (isForbidden(code)) throw permissionDenied(path);
   if (code !== undefined)
     logger.warn({ socket: path, code }, 'the docker daemon does not answer yet');
 }
@@ -61,8 +65,10 @@ async function tryConnect(path: string): Promise<string | undefined> {
   return code;
 }
 
-function notAllowed(path: string): ConfigError {
-  return new ConfigError([`DOCKER_HOST: we may not use ${path}; run as its owner or group`]);
+function permissionDenied(path: string): ConfigError {
+  return new ConfigError([
+    `DOCKER_HOST: permission denied for ${path}; run as its owner or in its group`,
+  ]);
 }
 
 function isForbidden(code: string | undefined): boolean {

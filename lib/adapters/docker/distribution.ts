@@ -6,7 +6,7 @@ import type { ImageCloner } from '../../ports/index.ts';
 import { toCloneError } from './daemon-error.ts';
 import { toAuthConfig, toName } from './names.ts';
 
-/** Answer of `GET /distribution/{name}/json`; `Platforms` is null for a single image of an OCI type. */
+/** Response to `GET /distribution/{name}/json`. */
 const distributionSchema = v.object({
   Descriptor: v.object({
     mediaType: v.optional(v.string(), ''),
@@ -19,27 +19,27 @@ const indexTypes = new Set([
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ]);
 
-/** Asks a registry for one image, through the daemon. */
+/** Resolves an image at its registry through the daemon. */
 export function createResolve(docker: Pick<Docker, 'modem'>): ImageCloner['resolve'] {
   return async (image, { side, credentials }, signal) => {
     signal.throwIfAborted();
     const name = toName(image);
     try {
-      const answer = await dial(docker, {
+      const response = await dial(docker, {
         path: `/distribution/${name}/json`,
         method: 'GET',
         statusCodes: { 200: true },
-        // Without the header dockerd would ask with its own credentials, if it had any.
+        // Without the header dockerd uses its own stored credentials.
         authconfig: toAuthConfig(image, credentials),
         abortSignal: signal,
       });
-      const { Descriptor } = v.parse(distributionSchema, answer);
+      const { Descriptor } = v.parse(distributionSchema, response);
       return { digest: Descriptor.digest, isIndex: indexTypes.has(Descriptor.mediaType) };
     } catch (error) {
       signal.throwIfAborted();
-      const failure = toCloneError(error, { side, image });
-      if (failure.reason === 'NOT_FOUND') return undefined;
-      throw failure;
+      const cloneError = toCloneError(error, { side, image });
+      if (cloneError.reason === 'NOT_FOUND') return undefined;
+      throw cloneError;
     }
   };
 }
@@ -56,7 +56,7 @@ interface Dialer {
   dial(options: DialOptions, callback: (error: unknown, data: unknown) => void): void;
 }
 
-/** dockerode's own `distribution()` drops the abort signal, and would leave a request behind for each host that hangs. */
+/** dockerode's `distribution()` ignores the abort signal, so each registry that hangs would leak a request. */
 function dial({ modem }: Pick<Docker, 'modem'>, options: DialOptions): Promise<unknown> {
   const dialer: unknown = modem;
   if (!isDialer(dialer)) throw new TypeError('dockerode has no modem');

@@ -1,9 +1,9 @@
 import * as v from 'valibot';
 
-/** One line of the daemon's answer to a pull or push. */
+/** One line of the daemon's response to a pull or push. */
 export type DaemonLine = v.InferOutput<typeof lineSchema>;
 
-/** What dockerd, and podman's imitation of it, say line by line (moby `api/types/jsonstream`). */
+/** The lines that dockerd and podman send (moby `api/types/jsonstream`). */
 const lineSchema = v.object({
   status: v.optional(v.string(), ''),
   id: v.optional(v.string(), ''),
@@ -15,7 +15,7 @@ const lineSchema = v.object({
   aux: v.nullish(v.object({ Digest: v.optional(v.string()) })),
 });
 
-/** A failure that the daemon reported in the middle of a 200: the text is all there is. */
+/** A failure that the daemon reports inside a 200 response; only its text is known. */
 class StreamError extends Error {
   override readonly name = 'StreamError';
 }
@@ -23,8 +23,8 @@ class StreamError extends Error {
 const maxLineLength = 1024 * 1024;
 
 /**
- * Reads the daemon's stream to its end and hands over each line; rejects with `StreamError` at the first line that reports one.
- * docker-modem's `followProgress` calls such a stream a success, and so does it one that was cut.
+ * Reads the daemon's stream to its end; rejects with `StreamError` at the first line that reports an error.
+ * docker-modem's `followProgress` resolves for such a stream, and for a truncated one.
  */
 export async function readLines(
   stream: AsyncIterable<string | Uint8Array>,
@@ -36,16 +36,17 @@ export async function readLines(
     rest += typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true });
     const lines = rest.split('\n');
     rest = lines.pop() ?? '';
-    for (const line of lines) report(line, onLine);
-    if (rest.length > maxLineLength) throw new StreamError('a line of the answer has no end');
+    for (const line of lines) emitLine(line, onLine);
+    if (rest.length > maxLineLength)
+      throw new StreamError('the response has a line of more than 1 MiB');
   }
-  report(rest, onLine);
+  emitLine(rest, onLine);
 }
 
-function report(text: string, onLine: (line: DaemonLine) => void): void {
+function emitLine(text: string, onLine: (line: DaemonLine) => void): void {
   if (text.trim() === '') return;
   const line = parseLine(text);
-  // `error` at the top is deprecated since API 1.48, `errorDetail` is not.
+  // API 1.48 deprecates `error` in favour of `errorDetail`.
   const message = line.errorDetail?.message ?? line.error;
   if (message !== undefined) throw new StreamError(message);
   onLine(line);
@@ -55,6 +56,6 @@ function parseLine(text: string): DaemonLine {
   try {
     return v.parse(lineSchema, JSON.parse(text));
   } catch (error) {
-    throw new StreamError('the answer has a line that cannot be read', { cause: error });
+    throw new StreamError('the response has an invalid line', { cause: error });
   }
 }

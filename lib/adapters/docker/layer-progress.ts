@@ -1,11 +1,11 @@
 import type { CopyProgress } from '../../ports/index.ts';
 import type { DaemonLine } from './json-stream.ts';
 
-/** Adds up what the daemon tells of each layer. */
+/** Sums the progress lines of all layers of one pull or push. */
 export interface LayerProgress {
-  /** The sum so far, or `undefined` where the line did not change it. */
+  /** Returns the new sum, or `undefined` if the line does not change it. */
   add(line: DaemonLine): CopyProgress | undefined;
-  /** Bytes of the layers that were really moved. */
+  /** Bytes of the layers that were transferred; layers that already existed do not count. */
   movedBytes(): number;
 }
 
@@ -18,7 +18,7 @@ export function createLayerProgress(phase: CopyProgress['phase']): LayerProgress
   function add({ status, id, progressDetail }: DaemonLine): CopyProgress | undefined {
     const layer = layers.get(id);
     if (status === verb && progressDetail !== undefined && progressDetail !== null) {
-      // A push counts tar overhead on top of the total it announced.
+      // A push reports more bytes than its total, because it counts tar overhead.
       const total = progressDetail.total || (layer?.total ?? 0);
       layers.set(id, { done: Math.min(progressDetail.current, total), total });
     } else if (finished.includes(status) && layer !== undefined) {

@@ -2,13 +2,13 @@ import type { AuthConfig } from 'dockerode';
 import { canonicalRepository, dockerHub, type Reference } from '../../image/reference.ts';
 import type { Credentials } from '../../ports/index.ts';
 
-/** The name that the daemon takes: by digest where there is one, and always with its registry. */
+/** The image name for the daemon's API: with the registry, and by digest if there is one. */
 export function toName(image: Reference): string {
   const version = image.digest === undefined ? `:${image.tag ?? 'latest'}` : `@${image.digest}`;
   return `${canonicalRepository(image)}${version}`;
 }
 
-/** Credentials as the daemon takes them; where there are none, empty ones: nobody's. */
+/** `X-Registry-Auth` of one request; empty credentials mean anonymous access. */
 export function toAuthConfig(
   { domain }: Reference,
   credentials: Credentials | undefined,

@@ -44,13 +44,13 @@ describe('createDockerCloner', () => {
     await daemon.close();
   });
 
-  it('leaves no local image or tag behind', async () => {
+  it('removes the local image and its tags after a copy', async () => {
     await copyWithTags(cloner, request, ['1']);
 
     assert.deepEqual([...daemon.local], []);
   });
 
-  it('leaves none behind when the push fails', async () => {
+  it('removes the local image and its tags when the push fails', async () => {
     daemon.override(/\/push/, (_, response) => fail(response, [], 'denied: requested access'));
 
     await assert.rejects(copyWithTags(cloner, request, ['1']), { code: 'BACKUP_DENIED' });
@@ -58,7 +58,7 @@ describe('createDockerCloner', () => {
     assert.deepEqual([...daemon.local], []);
   });
 
-  it('keeps what it found: the pulled image and a tag with the name of the copy', async () => {
+  it('keeps a local image and a local tag that existed before the copy', async () => {
     const found = [
       [`public.test/team/app@${request.source.digest}`, 'sha256:an-image-of-the-node'],
       ['backup.test/acme/app:1', 'sha256:another-image'],
@@ -72,7 +72,7 @@ describe('createDockerCloner', () => {
     assert.equal(daemon.local.get('backup.test/acme/app:1.from.x'), undefined);
   });
 
-  it('takes away what a copy that was killed left behind: nobody but we gives that name', async () => {
+  it('removes the tag that a killed copy left in the local image store', async () => {
     daemon.local.set('backup.test/acme/app:1.from.x', 'sha256:left-behind');
 
     await copyWithTags(cloner, request, ['1']);
@@ -80,7 +80,7 @@ describe('createDockerCloner', () => {
     assert.deepEqual([...daemon.local], []);
   });
 
-  it('gives what the backup holds already more tags there', async () => {
+  it('writes more tags for an image that the backup already holds', async () => {
     const { digest } = await copyWithTags(cloner, request, ['1']);
     const marked = await copyWithTags(
       cloner,
@@ -100,7 +100,7 @@ describe('createDockerCloner', () => {
     assert.deepEqual([...daemon.local], []);
   });
 
-  it('pulls by the digest that was checked, even when the tag has moved', async () => {
+  it('pulls by the resolved digest when the tag has moved', async () => {
     daemon.publish('public.test', 'team/app', 'pin', { content: 'team/app:1' });
     daemon.publish('public.test', 'team/app', '1', { content: 'moved' });
 
@@ -110,7 +110,7 @@ describe('createDockerCloner', () => {
     assert.ok(daemon.requests.some((line) => line.includes(`tag=${request.source.digest}`)));
   });
 
-  it('sends the credentials of the side that is meant, odd characters included', async () => {
+  it('sends each registry its own credentials, special characters included', async () => {
     await copyWithTags(cloner, request, ['1']);
 
     const pushed = {
@@ -126,7 +126,7 @@ describe('createDockerCloner', () => {
     assert.deepEqual(daemon.auths.at(-1), pushed);
   });
 
-  it('says that an index is one', async () => {
+  it('reports an index as an index when it resolves an image', async () => {
     daemon.publish('public.test', 'team/multi', '1', { isIndex: true });
 
     const found = await cloner.resolve(
@@ -138,7 +138,7 @@ describe('createDockerCloner', () => {
     assert.equal(found?.isIndex, true);
   });
 
-  it('pulls again when the image was removed between pull and tag', async () => {
+  it('pulls again when the local image is removed between pull and tag', async () => {
     let isFirst = true;
     daemon.override(/\/tag\?/, (incoming, response) => {
       if (isFirst) {
@@ -159,7 +159,7 @@ describe('createDockerCloner', () => {
 
   const truncated = [
     [
-      'a pull that ends without its last line',
+      'a pull that ends without its status line',
       /create/,
       [downloading('aaa', 5)],
       'SOURCE_UNAVAILABLE',
@@ -172,14 +172,14 @@ describe('createDockerCloner', () => {
     ],
   ] as const;
   for (const [what, match, items, code] of truncated) {
-    it(`does not take ${what} for a success`, async () => {
+    it(`rejects ${what}`, async () => {
       daemon.override(match, (_, response) => lines(response, items));
 
       await assert.rejects(copyWithTags(cloner, request, ['1']), { code });
     });
   }
 
-  it('does not take a connection that is cut in the middle of a push for a success', async () => {
+  it('rejects when the connection closes during a push', async () => {
     daemon.override(/push/, (_, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.write('{"status":"Preparing"}\n', () => response.destroy());
@@ -188,7 +188,7 @@ describe('createDockerCloner', () => {
     await assert.rejects(copyWithTags(cloner, request, ['1']), { name: 'CloneError' });
   });
 
-  it('reports an error that comes in the middle of a 200', async () => {
+  it('reports an error inside a 200 response of the daemon', async () => {
     daemon.override(/create/, (_, response) =>
       fail(
         response,
@@ -200,12 +200,12 @@ describe('createDockerCloner', () => {
     await assert.rejects(copyWithTags(cloner, request, ['1']), {
       code: 'SOURCE_UNSUPPORTED',
       message:
-        'public.test/team/app:1@' +
-        `${request.source.digest} cannot be copied by the docker daemon: no matching manifest for linux/amd64 in the manifest list entries`,
+        `the docker daemon cannot copy public.test/team/app:1@${request.source.digest}: no matching manifest for ` +
+        'linux/amd64 in the manifest list entries; CLONER=registry supports more platforms and formats',
     });
   });
 
-  it('takes the digest from the line for people where there is no aux, as with the containerd store', async () => {
+  it('reads the digest from the status line if the containerd image store sends no aux', async () => {
     const digest = `sha256:${'b'.repeat(64)}`;
     daemon.override(/push/, (_, response) =>
       lines(response, [{ status: `1: digest: ${digest} size: 526` }]),
@@ -214,7 +214,7 @@ describe('createDockerCloner', () => {
     assert.equal((await copyWithTags(cloner, request, ['1'])).digest, digest);
   });
 
-  it('refuses to call it one copy when two tags got different digests', async () => {
+  it('rejects a copy whose two tags have different digests', async () => {
     const digests = ['c', 'd'].map((letter) => `sha256:${letter.repeat(64)}`);
     daemon.override(/push/, (_, response) =>
       lines(response, [{ aux: { Digest: digests.shift() ?? '' } }]),
@@ -223,7 +223,7 @@ describe('createDockerCloner', () => {
     await assert.rejects(copyWithTags(cloner, request, ['1']), { code: 'BACKUP_REFUSED' });
   });
 
-  it('ends a question that hangs, at the daemon too', async () => {
+  it('aborts a resolve that hangs, and its request to the daemon', async () => {
     const hangUp = Promise.withResolvers<undefined>();
     const asked = Promise.withResolvers<undefined>();
     daemon.override(/distribution/, (incoming) => {
@@ -241,7 +241,7 @@ describe('createDockerCloner', () => {
     await hangUp.promise;
   });
 
-  it('ends a pull that hangs with the reason of its signal', async () => {
+  it('rejects with the abort reason when a pull hangs', async () => {
     const controller = new AbortController();
     const reason = new Error('shutting down');
     daemon.override(/create/, (_, response) => {
@@ -252,13 +252,15 @@ describe('createDockerCloner', () => {
     await assert.rejects(cloner.copy(request, controller.signal, ignore), reason);
   });
 
-  it('says that the daemon is gone', async () => {
+  it('reports a daemon that is down as CLONER_UNAVAILABLE', async () => {
     const docker = new Docker({ host: undefined, socketPath: '/nowhere/docker.sock' });
     const orphan = createDockerCloner({ docker });
 
     await assert.rejects(orphan.resolve(request.source, { side: 'source' }, signal), {
       code: 'CLONER_UNAVAILABLE',
-      message: 'the docker daemon cannot be reached; is it running, and is DOCKER_HOST right?',
+      message:
+        `the docker daemon cannot be reached for public.test/team/app:1@${request.source.digest} (ENOENT): ` +
+        'check that it runs and that DOCKER_HOST is right',
     });
     await assert.rejects(orphan.copy(request, signal, ignore), { code: 'CLONER_UNAVAILABLE' });
   });

@@ -4,96 +4,99 @@ import { toCloneError } from '../../../lib/adapters/docker/daemon-error.ts';
 import type { CloneErrorCode, Side } from '../../../lib/index.ts';
 
 interface Row {
-  readonly said: string;
+  readonly text: string;
   readonly status?: number;
   readonly side?: Side;
   readonly code: CloneErrorCode;
   readonly message: string;
 }
 
-/** The daemon's texts, word for word as dockerd 20.10.24 gave them on loopback; `status` absent: in a stream. */
+/** Texts recorded from dockerd 20.10.24; without a `status` the text came in a stream. */
 const rows: readonly Row[] = [
   {
-    said: 'manifest for 127.0.0.1:6001/library/alpine:9 not found: manifest unknown: manifest unknown',
+    text: 'manifest for 127.0.0.1:6001/library/alpine:9 not found: manifest unknown: manifest unknown',
     status: 404,
     code: 'SOURCE_NOT_FOUND',
-    message: 'reg.test/team/app:1 does not exist on reg.test',
+    message: 'reg.test/team/app:1 does not exist on reg.test: check its name and tag',
   },
   {
-    said: 'name unknown',
+    text: 'name unknown',
     status: 500,
     code: 'SOURCE_NOT_FOUND',
-    message: 'reg.test/team/app:1 does not exist on reg.test',
+    message: 'reg.test/team/app:1 does not exist on reg.test: check its name and tag',
   },
   {
-    said: "pull access denied for acme/nope, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+    text: "pull access denied for acme/nope, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
     status: 404,
     code: 'SOURCE_DENIED',
-    message: 'reg.test does not let us read reg.test/team/app:1: it is private, or does not exist',
+    message:
+      'reg.test denied access to reg.test/team/app:1: it is private or does not exist; check its name, or add credentials to SOURCE_AUTH_FILE',
   },
   {
-    said: 'Head "http://127.0.0.1:6002/v2/acme/nope/manifests/9": no basic auth credentials',
+    text: 'Head "http://127.0.0.1:6002/v2/acme/nope/manifests/9": no basic auth credentials',
     status: 500,
     code: 'SOURCE_DENIED',
-    message: 'reg.test does not let us read reg.test/team/app:1: it is private, or does not exist',
+    message:
+      'reg.test denied access to reg.test/team/app:1: it is private or does not exist; check its name, or add credentials to SOURCE_AUTH_FILE',
   },
   {
-    said: 'unauthorized: authentication required',
+    text: 'unauthorized: authentication required',
     status: 401,
     side: 'backup',
     code: 'BACKUP_DENIED',
     message:
-      'the backup registry reg.test refuses the credentials of registry-auth for reg.test/team/app:1',
+      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1: update the Secret, it is re-read at once',
   },
   {
-    said: 'no basic auth credentials',
+    text: 'no basic auth credentials',
     side: 'backup',
     code: 'BACKUP_DENIED',
     message:
-      'the backup registry reg.test refuses the credentials of registry-auth for reg.test/team/app:1',
+      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1: update the Secret, it is re-read at once',
   },
   {
-    said: 'toomanyrequests: You have reached your pull rate limit.',
+    text: 'toomanyrequests: You have reached your pull rate limit.',
     status: 429,
     code: 'SOURCE_RATE_LIMITED',
     message:
-      'reg.test limits how often it may be asked and refused reg.test/team/app:1; try again later, or log in with SOURCE_AUTH_FILE',
+      'reg.test limits the request rate and rejected reg.test/team/app:1: try again later, or authenticate (SOURCE_AUTH_FILE) to get a separate limit',
   },
   {
-    said: 'toomanyrequests: You have reached your pull rate limit.',
+    text: 'toomanyrequests: You have reached your pull rate limit.',
     status: 500,
     code: 'SOURCE_RATE_LIMITED',
     message:
-      'reg.test limits how often it may be asked and refused reg.test/team/app:1; try again later, or log in with SOURCE_AUTH_FILE',
+      'reg.test limits the request rate and rejected reg.test/team/app:1: try again later, or authenticate (SOURCE_AUTH_FILE) to get a separate limit',
   },
   {
-    said: "error parsing HTTP 429 response body: invalid character 'o' in literal true (expecting 'r'): \"toomanyrequests: slow down\"",
+    text: "error parsing HTTP 429 response body: invalid character 'o' in literal true (expecting 'r'): \"toomanyrequests: slow down\"",
     status: 500,
     side: 'backup',
     code: 'BACKUP_RATE_LIMITED',
     message:
-      'the backup registry reg.test limits how often it may be asked and refused reg.test/team/app:1; try again later',
+      'the backup registry reg.test limits the request rate and rejected reg.test/team/app:1: try again later',
   },
   {
-    said: 'Get "http://127.0.0.1:6009/v2/": dial tcp 127.0.0.1:6009: connect: connection refused',
+    text: 'Get "http://127.0.0.1:6009/v2/": dial tcp 127.0.0.1:6009: connect: connection refused',
     status: 500,
     code: 'SOURCE_UNAVAILABLE',
     message: 'reg.test cannot be reached for reg.test/team/app:1: connection refused',
   },
   {
-    said: 'Get "https://no.such.host/v2/": dial tcp: lookup no.such.host on 10.255.255.53:53: no such host',
+    text: 'Get "https://no.such.host/v2/": dial tcp: lookup no.such.host on 10.255.255.53:53: no such host',
     status: 500,
     code: 'SOURCE_UNAVAILABLE',
-    message: 'reg.test cannot be reached for reg.test/team/app:1: its name does not resolve',
+    message:
+      "reg.test cannot be reached for reg.test/team/app:1: its name does not resolve; check the node's DNS",
   },
   {
-    said: 'Head "http://127.0.0.1:6003/v2/reset/a/manifests/1": EOF',
+    text: 'Head "http://127.0.0.1:6003/v2/reset/a/manifests/1": EOF',
     status: 500,
     code: 'SOURCE_UNAVAILABLE',
-    message: 'reg.test cannot be reached for reg.test/team/app:1: the connection was cut',
+    message: 'reg.test cannot be reached for reg.test/team/app:1: the connection was closed early',
   },
   {
-    said: 'received unexpected HTTP status: 503 Service Unavailable',
+    text: 'received unexpected HTTP status: 503 Service Unavailable',
     status: 500,
     side: 'backup',
     code: 'BACKUP_UNAVAILABLE',
@@ -101,38 +104,39 @@ const rows: readonly Row[] = [
       'the backup registry reg.test cannot be reached for reg.test/team/app:1: it answered with an error',
   },
   {
-    said: 'missing or empty Content-Length header',
+    text: 'missing or empty Content-Length header',
     status: 500,
     code: 'SOURCE_UNSUPPORTED',
     message:
-      'reg.test/team/app:1 cannot be copied by the docker daemon: missing or empty Content-Length header',
+      'the docker daemon cannot copy reg.test/team/app:1: missing or empty Content-Length header; CLONER=registry supports more platforms and formats',
   },
   {
-    said: 'write /var/lib/docker/tmp/GetImageBlob1: no space left on device',
+    text: 'write /var/lib/docker/tmp/GetImageBlob1: no space left on device',
     code: 'CLONER_UNAVAILABLE',
-    message: 'the docker daemon has no space left for the copy',
+    message:
+      'the docker daemon has no space left to copy reg.test/team/app:1: free disk space on its node',
   },
   {
-    said: 'manifest invalid: quota of 5 GB exceeded',
+    text: 'manifest invalid: quota of 5 GB exceeded',
     side: 'backup',
     code: 'BACKUP_REFUSED',
     message:
-      'the backup registry reg.test did not serve reg.test/team/app:1: manifest invalid: quota of 5 GB exceeded',
+      'the backup registry reg.test rejected reg.test/team/app:1: manifest invalid: quota of 5 GB exceeded',
   },
 ];
 
 describe('toCloneError', () => {
   const image = { domain: 'reg.test', path: 'team/app', tag: '1' };
 
-  for (const { said, status, side = 'source', code, message } of rows) {
-    it(`reads ${status ?? 'in a stream'} "${said.slice(0, 60)}" as ${code}`, () => {
-      // docker-modem hangs the status and the decoded body onto a plain Error.
+  for (const { text, status, side = 'source', code, message } of rows) {
+    it(`translates "${text.slice(0, 60)}" of the daemon (${status ?? 'in a stream'}) to ${code}`, () => {
+      // docker-modem adds the status and the decoded body to a plain Error.
       const error =
         status === undefined
-          ? new Error(said)
-          : Object.assign(new Error(`(HTTP code ${status}) unexpected - ${said} `), {
+          ? new Error(text)
+          : Object.assign(new Error(`(HTTP code ${status}) unexpected - ${text} `), {
               statusCode: status,
-              json: { message: said },
+              json: { message: text },
             });
 
       const translated = toCloneError(error, { side, image });
@@ -144,10 +148,16 @@ describe('toCloneError', () => {
   }
 
   for (const code of ['ECONNREFUSED', 'ENOENT', 'EACCES', 'ECONNRESET']) {
-    it(`takes ${code} on the socket for a daemon that is gone`, () => {
+    it(`reports ${code} of the docker socket as CLONER_UNAVAILABLE, with the image`, () => {
       const error = Object.assign(new Error(`connect ${code} /var/run/docker.sock`), { code });
 
-      assert.equal(toCloneError(error, { side: 'backup', image }).code, 'CLONER_UNAVAILABLE');
+      const translated = toCloneError(error, { side: 'backup', image });
+
+      assert.equal(translated.code, 'CLONER_UNAVAILABLE');
+      assert.equal(
+        translated.message,
+        `the docker daemon cannot be reached for reg.test/team/app:1 (${code}): check that it runs and that DOCKER_HOST is right`,
+      );
     });
   }
 });

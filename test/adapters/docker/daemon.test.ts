@@ -32,7 +32,7 @@ describe('openDaemon with DOCKER_HOST=tcp://…', () => {
     ['https://docker.test', 'https://docker.test:2376'],
   ] as const;
   for (const [dockerHost, origin] of hosts) {
-    it(`asks ${origin} where it is ${dockerHost}`, async () => {
+    it(`sends requests to ${origin} for DOCKER_HOST=${dockerHost}`, async () => {
       const auth = { username: 'acme', password: 'é+/', serveraddress: 'reg.test' };
       const header = Buffer.from(JSON.stringify(auth)).toString('base64').replaceAll('+', '-');
       nock(origin, { reqheaders: { 'x-registry-auth': header.replaceAll('/', '_') } })
@@ -41,17 +41,17 @@ describe('openDaemon with DOCKER_HOST=tcp://…', () => {
       const docker = await openDaemon({ dockerHost, logger });
       const credentials = { username: 'acme', password: 'é+/' };
 
-      const found = await createDockerCloner({ docker }).resolve(
+      const resolved = await createDockerCloner({ docker }).resolve(
         image,
         { side: 'source', credentials },
         signal,
       );
 
-      assert.deepEqual(found, { digest, isIndex: false });
+      assert.deepEqual(resolved, { digest, isIndex: false });
     });
   }
 
-  it('does not take an answer without a digest for one', async () => {
+  it('rejects a distribution response without a valid digest', async () => {
     nock('http://docker.test:2375')
       .get('/distribution/reg.test/team/app:1/json')
       .reply(200, { Descriptor: { digest: 'sha256:../../evil' } });
@@ -68,8 +68,8 @@ describe('openDaemon with DOCKER_HOST=tcp://…', () => {
 });
 
 describe('openDaemon with DOCKER_HOST=unix://…', () => {
-  // Root may go everywhere.
-  it('says so where the way to the socket is closed to us', {
+  // Root ignores permissions.
+  it('rejects with ConfigError when a parent directory of the socket denies access', {
     skip: getuid?.() === 0,
   }, async () => {
     const dir = await mkdtemp(join(tmpdir(), 'daemon-'));
@@ -78,7 +78,7 @@ describe('openDaemon with DOCKER_HOST=unix://…', () => {
 
     await assert.rejects(openDaemon({ dockerHost: `unix://${dir}/docker.sock`, logger }), {
       name: 'ConfigError',
-      message: `DOCKER_HOST: we may not use ${dir}/docker.sock; run as its owner or group`,
+      message: `DOCKER_HOST: permission denied for ${dir}/docker.sock; run as its owner or in its group`,
     });
 
     await rm(dir, { recursive: true });

@@ -15,7 +15,7 @@ async function statuses(...parts: readonly (string | Uint8Array)[]): Promise<rea
 }
 
 describe('readLines', () => {
-  it('reads lines however the bytes are cut', async () => {
+  it('reads JSON lines split at any byte', async () => {
     const bytes = new TextEncoder().encode('{"status":"größe"}\r\n{"status":"b"}\n');
 
     const seen = await statuses(bytes.slice(0, 14), bytes.slice(14, 15), bytes.slice(15));
@@ -23,19 +23,23 @@ describe('readLines', () => {
     assert.deepEqual(seen, ['größe', 'b']);
   });
 
-  it('reads a last line without an end', async () => {
+  it('reads a last line without a newline', async () => {
     assert.deepEqual(await statuses('{"status":"a"}\n{"status":"b"}'), ['a', 'b']);
   });
 
   const failures = [
     ['errorDetail', '{"errorDetail":{"message":"boom"},"error":"other words"}', 'boom'],
-    ['error alone, as old daemons and podman say it', '{"error":"boom"}', 'boom'],
-    ['garbage', '<html>', 'the answer has a line that cannot be read'],
-    ['another shape', '{"status":7}', 'the answer has a line that cannot be read'],
-    ['a line without end', 'x'.repeat(1024 * 1024 + 1), 'a line of the answer has no end'],
+    ['error without errorDetail, as old daemons and podman send it', '{"error":"boom"}', 'boom'],
+    ['a line that is not JSON', '<html>', 'the response has an invalid line'],
+    ['a line with a field of another type', '{"status":7}', 'the response has an invalid line'],
+    [
+      'a line of more than 1 MiB',
+      'x'.repeat(1024 * 1024 + 1),
+      'the response has a line of more than 1 MiB',
+    ],
   ] as const;
   for (const [what, text, message] of failures) {
-    it(`rejects ${what}`, async () => {
+    it(`rejects a daemon stream with ${what}`, async () => {
       await assert.rejects(statuses('{"status":"a"}\n', text, '\n{"status":"b"}'), {
         name: 'StreamError',
         message,

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { createLayerProgress } from '../../../lib/adapters/docker/layer-progress.ts';
 
 describe('createLayerProgress', () => {
-  it('adds up the layers of a pull', () => {
+  it('sums the progress of all layers of a pull', () => {
     const layers = createLayerProgress('pull');
 
     layers.add(line('Downloading', 'a', 10, 100));
@@ -13,13 +13,13 @@ describe('createLayerProgress', () => {
     assert.deepEqual(progress, { phase: 'pull', doneBytes: 105, totalBytes: 150 });
   });
 
-  it('never counts more than there is, as a push does with its tar overhead', () => {
+  it('limits a layer to its total when a push reports tar overhead', () => {
     const progress = createLayerProgress('push').add(line('Pushing', 'a', 307_200, 300_000));
 
     assert.deepEqual(progress, { phase: 'push', doneBytes: 300_000, totalBytes: 300_000 });
   });
 
-  it('does not count layers that were there already as moved', () => {
+  it('does not count existing layers as moved bytes', () => {
     const layers = createLayerProgress('push');
 
     layers.add(line('Layer already exists', 'a'));
@@ -29,7 +29,7 @@ describe('createLayerProgress', () => {
     assert.equal(layers.movedBytes(), 7);
   });
 
-  it('says nothing of lines without bytes', () => {
+  it('reports no progress for lines without byte counts', () => {
     const layers = createLayerProgress('pull');
 
     assert.equal(layers.add(line('Pulling fs layer', 'a')), undefined);

@@ -303,7 +303,7 @@ describe('functions/webhook/main.ts', () => {
       what: 'a socket that is a file',
       env: () => ({ DOCKER_HOST: `unix://${join(dir, 'username')}` }),
       code: 2,
-      says: [/username is not a socket$/m],
+      says: [/username is not a socket; set it to the socket of a docker daemon$/m],
     },
     {
       what: 'a certificate that is none',
