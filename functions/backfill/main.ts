@@ -49,8 +49,8 @@ async function main(): Promise<number> {
     display,
     now,
   });
-  const { openWorkloadStore } = await import('../../lib/adapters/kubernetes/open-store.ts');
-  const store = await openWorkloadStore({
+  const { openWorkloadStore } = await import('../../lib/adapters/kubernetes/index.ts');
+  const store = openWorkloadStore({
     kubeconfig: env['KUBECONFIG'],
     insideCluster: env['KUBERNETES_SERVICE_HOST'] !== undefined,
     fieldManager: 'image-cloner-backfill',

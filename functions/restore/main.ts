@@ -43,10 +43,10 @@ async function main(): Promise<number> {
     columns: stdout.isTTY ? stdout.columns : undefined,
     now,
   });
-  const { openWorkloadStore } = await import('../../lib/adapters/kubernetes/open-store.ts');
+  const { openWorkloadStore } = await import('../../lib/adapters/kubernetes/index.ts');
   const insideCluster = env['KUBERNETES_SERVICE_HOST'] !== undefined;
   const kubeconfig = env['KUBECONFIG'];
-  const store = await openWorkloadStore({ kubeconfig, insideCluster, fieldManager, sleep });
+  const store = openWorkloadStore({ kubeconfig, insideCluster, fieldManager, sleep });
 
   const stopping = new AbortController();
   const { signal } = stopping;

@@ -46,7 +46,7 @@ describe('NAMESPACE_OVERRIDES at a real API server', () => {
     assert.deepEqual(
       log.lines.map(({ message }) => message),
       [
-        'NAMESPACE_OVERRIDES has no effect: namespaces may not be read, see knative/namespace-overrides.yaml',
+        'NAMESPACE_OVERRIDES has no effect: RBAC does not allow reading namespaces; apply knative/namespace-overrides.yaml',
       ],
     );
   });

@@ -1,45 +1,71 @@
 import {
+  ApiException,
   type ConfigurationOptions,
   Observable,
   type RequestContext,
 } from '@kubernetes/client-node';
+import { untilAborted } from '../../util/abort.ts';
 
-/** One request to the API server. */
-export interface Call {
-  /** The SDK takes a signal only in this way. */
-  readonly options: ConfigurationOptions;
-  /** It had no answer: a connection that is dead, or trusts a CA that was replaced, is not used again. */
-  readonly abandonConnection: () => void;
-}
+type ApiResult<Body> =
+  | { readonly isOk: true; readonly body: Body }
+  | {
+      readonly isOk: false;
+      /** HTTP status; `undefined` without a response. */
+      readonly code: number | undefined;
+      /** `HTTP 500`, `timeout`, `ECONNREFUSED`: never quotes the response, which may be a Secret. */
+      readonly problem: string;
+    };
+
+/** Makes one request and never rejects; `request` must pass the options on, because the SDK takes a signal only there. */
+export type CallApi = <Body>(
+  signal: AbortSignal,
+  request: (options: ConfigurationOptions) => Promise<Body>,
+) => Promise<ApiResult<Body>>;
 
 type Dispatcher = ReturnType<RequestContext['getDispatcher']>;
 
-/**
- * Has the requests of one client share connections. By itself the SDK makes an agent for every request, so that each begins
- * with a TLS handshake and leaves a connection open for seconds.
- */
-export function createKeptConnections(): (signal: AbortSignal) => Call {
-  let kept: Dispatcher;
+/** Shares connections among the requests of one client; the SDK alone opens a TLS connection per request. */
+export function createApiCall(): CallApi {
+  let shared: Dispatcher;
 
-  return (signal) => {
+  return async (signal, request) => {
     let used: Dispatcher;
     const pre = (context: RequestContext): Observable<RequestContext> => {
       context.setSignal(signal);
-      kept ??= context.getDispatcher();
-      used = kept;
+      shared ??= context.getDispatcher();
+      used = shared;
       if (used !== undefined) context.setDispatcher(used);
       return new Observable(Promise.resolve(context));
     };
-    return {
-      options: {
-        middlewareMergeStrategy: 'append',
-        middleware: [{ pre, post: (answer) => new Observable(Promise.resolve(answer)) }],
-      },
-      abandonConnection: () => {
-        if (kept === used) kept = undefined;
-        // Others that still wait on it may end; it may have been closed by one of them already.
-        void used?.close().catch(() => undefined);
-      },
+    const options: ConfigurationOptions = {
+      middlewareMergeStrategy: 'append',
+      middleware: [{ pre, post: (response) => new Observable(Promise.resolve(response)) }],
     };
+    try {
+      return { isOk: true, body: await untilAborted(request(options), signal) };
+    } catch (error) {
+      const code = error instanceof ApiException ? error.code : undefined;
+      if (code === undefined) {
+        // The connection may be dead or trust a replaced CA; requests that still use it may finish.
+        if (shared === used) shared = undefined;
+        void used?.close().catch(() => undefined);
+      }
+      return { isOk: false, code, problem: toProblem(error, signal) };
+    }
   };
+}
+
+/** The first `code` in a chain of causes. */
+export function systemErrorCode(error: unknown): string | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && typeof cause.code === 'string') return cause.code;
+  }
+  return undefined;
+}
+
+function toProblem(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return 'timeout';
+  if (error instanceof ApiException) return `HTTP ${error.code}`;
+  const invalid = error instanceof SyntaxError ? 'response is not JSON' : 'invalid response';
+  return systemErrorCode(error) ?? invalid;
 }

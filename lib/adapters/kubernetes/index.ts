@@ -1,3 +1,6 @@
-/** Imported dynamically, so that the Kubernetes SDK (half a second) is loaded by nobody who does not use it. */
+/**
+ * Talks to the API server: Leases, workloads, Secrets, ServiceAccounts and Namespaces.
+ * Import it dynamically: loading the Kubernetes SDK takes half a second.
+ */
 export { createNamespaceAnnotations } from './namespace-annotations.ts';
-export { openLeaseStore, openNamespaceReader } from './open.ts';
+export { openLeaseStore, openNamespaceReader, openWorkloadStore } from './open.ts';

@@ -4,8 +4,7 @@ import {
   type CoordinationV1Api,
 } from '@kubernetes/client-node';
 import type { LeaseAnswer, LeaseStore, Logger } from '../../ports/index.ts';
-import { untilAborted } from '../../util/abort.ts';
-import { createKeptConnections } from './api-call.ts';
+import { createApiCall } from './api-call.ts';
 import {
   formatVersion,
   leaseLabels,
@@ -14,10 +13,9 @@ import {
   parseVersion,
   toLease,
 } from './lease.ts';
-import { toProblem } from './problem.ts';
 
 export interface LeaseStoreDeps {
-  /** Narrowed to what is used: RBAC need allow no more. */
+  /** The calls that RBAC must allow. */
   readonly api: Pick<
     CoordinationV1Api,
     | 'createNamespacedLease'
@@ -25,11 +23,11 @@ export interface LeaseStoreDeps {
     | 'listNamespacedLease'
     | 'replaceNamespacedLease'
   >;
-  /** Our own. */
+  /** The namespace of image-cloner. */
   readonly namespace: string;
   readonly logger: Logger;
-  /** How long one answer may take. @default 2 seconds: a copy waits for it */
-  readonly patienceMs?: number;
+  /** Timeout of one request; a copy waits for it. @default 2 seconds */
+  readonly timeoutMs?: number;
 }
 
 const labelSelector = Object.entries(leaseLabels)
@@ -41,63 +39,55 @@ export function createLeaseStore({
   api,
   namespace,
   logger,
-  patienceMs = 2_000,
+  timeoutMs = 2_000,
 }: LeaseStoreDeps): LeaseStore {
-  const begin = createKeptConnections();
-  let lastRenewal = 0;
+  const callApi = createApiCall();
+  let lastRenewTime = 0;
 
-  /** The wall clock, for who looks at the object; never twice the same, whatever the clock does. */
-  function renewal(): number {
-    lastRenewal = Math.max(Date.now(), lastRenewal + 1);
-    return lastRenewal;
+  /** The wall clock, made strictly increasing so that each write changes the object. */
+  function nextRenewTime(): number {
+    lastRenewTime = Math.max(Date.now(), lastRenewTime + 1);
+    return lastRenewTime;
   }
 
-  async function ask<Found>(
-    verb: string,
+  async function request<Found>(
+    verb: 'list' | 'create' | 'replace' | 'remove',
     signal: AbortSignal,
-    call: (options: ConfigurationOptions) => Promise<Found>,
+    send: (options: ConfigurationOptions) => Promise<Found>,
   ): Promise<LeaseAnswer<Found>> {
-    const within = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
-    const { options, abandonConnection } = begin(within);
-    try {
-      return { status: 'done', found: await untilAborted(call(options), within) };
-    } catch (error) {
-      const code = error instanceof ApiException ? error.code : undefined;
-      if (code === 403) return { status: 'forbidden' };
-      if (code === 409 || (code === 404 && verb !== 'create' && verb !== 'list')) {
-        return { status: 'conflict' };
-      }
-      if (code === undefined) abandonConnection();
-      if (!signal.aborted) {
-        const problem = toProblem(error, within);
-        logger.debug({ verb, problem }, 'the API server was asked for a Lease in vain');
-      }
-      return { status: 'unavailable' };
-    }
+    const result = await callApi(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]), send);
+    if (result.isOk) return { status: 'done', found: result.body };
+    const { code, problem } = result;
+    if (code === 403) return { status: 'forbidden' };
+    if (code === 409 || (code === 404 && verb === 'replace')) return { status: 'conflict' };
+    if (!signal.aborted) logger.debug({ verb, problem }, 'Lease request failed');
+    return { status: 'unavailable' };
   }
 
   return {
     list: (signal) =>
-      ask('list', signal, async (options) => {
+      request('list', signal, async (options) => {
         const { items } = await api.listNamespacedLease({ namespace, labelSelector }, options);
         return items.flatMap((item) => parseLease(item) ?? []);
       }),
     create: (lease, signal) =>
-      ask('create', signal, async (options) => {
-        const body = toLease(lease, renewal());
+      request('create', signal, async (options) => {
+        const body = toLease(lease, nextRenewTime());
         const { metadata = {} } = await api.createNamespacedLease({ namespace, body }, options);
         return formatVersion(metadata);
       }),
     replace: (lease, version, signal) =>
-      ask('replace', signal, async (options) => {
+      request('replace', signal, async (options) => {
         const name = leaseName(lease.target);
-        const body = toLease(lease, renewal(), version);
-        const request = { namespace, name, body };
-        const { metadata = {} } = await api.replaceNamespacedLease(request, options);
+        const body = toLease(lease, nextRenewTime(), version);
+        const { metadata = {} } = await api.replaceNamespacedLease(
+          { namespace, name, body },
+          options,
+        );
         return formatVersion(metadata);
       }),
     remove: ({ target, version }, signal) =>
-      ask('remove', signal, async (options) => {
+      request('remove', signal, async (options) => {
         const preconditions = parseVersion(version);
         try {
           await api.deleteNamespacedLease(

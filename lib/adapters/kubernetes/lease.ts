@@ -3,7 +3,7 @@ import { type V1Lease, V1MicroTime } from '@kubernetes/client-node';
 import * as v from 'valibot';
 import type { CopyLease, CopyReading, StoredLease } from '../../ports/index.ts';
 
-/** By which ours are found among the Leases of a namespace. */
+/** Selects image-cloner's own Leases in a namespace. */
 export const leaseLabels = { 'app.kubernetes.io/managed-by': 'image-cloner' } as const;
 
 const annotation = {
@@ -12,7 +12,7 @@ const annotation = {
   progress: 'image-cloner/progress',
 } as const;
 
-/** For people and tools: nobody compares it with a clock, see `lib/cloner/replicas/lease-watch.ts`. */
+/** Informative only: replicas do not compare it with a clock, see `lib/cloner/replicas/lease-watch.ts`. */
 const leaseDurationSeconds = 15;
 
 const count = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
@@ -45,14 +45,14 @@ const leaseSchema = v.object({
   spec: v.object({ holderIdentity: v.string() }),
 });
 
-/** A target has characters that no name may have, and may be too long for one. */
+/** A hash, because a target can be too long and contain characters that a Lease name cannot. */
 export function leaseName(target: string): string {
   return `image-cloner-${createHash('sha256').update(target).digest('hex').slice(0, 32)}`;
 }
 
 /**
- * Both say which one is meant: of a Lease that is gone the API server would make a new one when it is replaced by
- * `resourceVersion` alone (Leases are one of the few kinds that an update may create).
+ * Contains the uid because the API server allows an update to create a Lease: a replacement that names only the
+ * `resourceVersion` would create a deleted Lease anew.
  */
 export function formatVersion(metadata: {
   readonly uid?: string;
@@ -61,7 +61,7 @@ export function formatVersion(metadata: {
   return `${metadata.uid ?? ''}/${metadata.resourceVersion ?? ''}`;
 }
 
-/** As the API server takes it, for preconditions too. */
+/** The fields for `metadata` and for preconditions. */
 export function parseVersion(version: string): {
   readonly uid: string;
   readonly resourceVersion: string;
@@ -70,7 +70,7 @@ export function parseVersion(version: string): {
   return { uid, resourceVersion };
 }
 
-/** The whole object; `version` makes it a replacement of exactly that one. */
+/** Builds the object; `version` makes it a replacement of exactly that version. */
 export function toLease(lease: CopyLease, now: number, version?: string): V1Lease {
   const { holder, target, sourceDigest, reading } = lease;
   return {
@@ -89,20 +89,20 @@ export function toLease(lease: CopyLease, now: number, version?: string): V1Leas
     spec: {
       holderIdentity: holder,
       leaseDurationSeconds,
-      // Always another one: the API server gives a write that changes nothing no new version.
+      // Must differ per write: the API server gives no new version to a write without a change.
       renewTime: new V1MicroTime(now),
     },
   };
 }
 
-/** Whole numbers: people read it, too. */
+/** Rounds numbers, because people read this annotation too. */
 function formatReading({ now, ...reading }: CopyReading): string {
   const { phase, doneBytes, totalBytes } = now ?? {};
   const whole = Object.entries(reading).map(([name, value]) => [name, Math.round(value)]);
   return JSON.stringify({ ...Object.fromEntries(whole), phase, doneBytes, totalBytes });
 }
 
-/** `undefined` where it is not as we write them. */
+/** Returns `undefined` for a Lease that image-cloner did not write. */
 export function parseLease(lease: unknown): StoredLease | undefined {
   const parsed = v.safeParse(leaseSchema, lease);
   if (!parsed.success) return undefined;

@@ -6,25 +6,25 @@ import { createTtlCache } from '../../util/ttl-cache.ts';
 export interface NamespaceAnnotationsDeps {
   readonly reader: Pick<NamespaceReader, 'readAnnotations'>;
   readonly logger: Logger;
-  /** How long an answer is used again. @default 5 seconds */
-  readonly forMs?: number;
-  /** The longest that the API server is waited for. @default 1 second */
-  readonly patienceMs?: number;
+  /** How long an answer is cached. @default 5 seconds */
+  readonly ttlMs?: number;
+  /** Timeout of one request. @default 1 second */
+  readonly timeoutMs?: number;
   readonly now?: () => number;
 }
 
 const maxEntries = 1_000;
 
-/** Annotations of Namespaces, remembered briefly. Says once where we may not read them. */
+/** Caches the annotations of Namespaces, and logs once if RBAC does not allow reading them. */
 export function createNamespaceAnnotations({
   reader,
   logger,
-  forMs = 5_000,
-  patienceMs = 1_000,
+  ttlMs = 5_000,
+  timeoutMs = 1_000,
   now = monotonicClock.now,
 }: NamespaceAnnotationsDeps): NamespaceAnnotations {
-  const memory = createTtlCache<Lookup<ReadonlyMap<string, string>>>({
-    ttlMs: ({ status }) => (status === 'unavailable' ? 0 : forMs),
+  const cache = createTtlCache<Lookup<ReadonlyMap<string, string>>>({
+    ttlMs: ({ status }) => (status === 'unavailable' ? 0 : ttlMs),
     maxEntries,
     now,
   });
@@ -35,16 +35,16 @@ export function createNamespaceAnnotations({
     hasWarned = true;
     logger.warn(
       {},
-      'NAMESPACE_OVERRIDES has no effect: namespaces may not be read, see knative/namespace-overrides.yaml',
+      'NAMESPACE_OVERRIDES has no effect: RBAC does not allow reading namespaces; apply knative/namespace-overrides.yaml',
     );
   }
 
   return {
     async read(namespace, signal) {
-      const asked = memory.get(namespace, () =>
-        reader.readAnnotations(namespace, AbortSignal.timeout(patienceMs)),
+      const lookup = cache.get(namespace, () =>
+        reader.readAnnotations(namespace, AbortSignal.timeout(timeoutMs)),
       );
-      const answer = await untilAborted(asked, signal);
+      const answer = await untilAborted(lookup, signal);
       if (answer.status === 'forbidden') warnOnce();
       return answer.status === 'found' ? answer.found : undefined;
     },

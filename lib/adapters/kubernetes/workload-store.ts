@@ -14,20 +14,21 @@ import type {
   WriteResult,
 } from '../../ports/index.ts';
 import { untilAborted } from '../../util/abort.ts';
+import { systemErrorCode } from './api-call.ts';
 
 export interface WorkloadStoreDeps {
   readonly config: KubeConfig;
-  /** In whose name fields are written (`metadata.managedFields`). */
+  /** The owner of written fields (`metadata.managedFields`). */
   readonly fieldManager: string;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Large enough for few calls, small enough that no answer is enormous; the API server's own tools use the same. */
+/** kubectl's own page size. */
 const pageSize = 500;
-const answerMs = 60_000;
-/** client-go `rest/with_retry.go`: ten repetitions, then the answer counts. */
-const maxRepeats = 10;
-const maxWaitSeconds = 30;
+const timeoutMs = 60_000;
+/** client-go `rest/with_retry.go`. */
+const maxRetries = 10;
+const maxRetryAfterSeconds = 30;
 
 const patchTypes = {
   merge: 'application/merge-patch+json',
@@ -46,22 +47,21 @@ const namespaceSchema = v.object({
 });
 const statusSchema = v.object({ message: v.optional(v.string(), '') });
 
-interface Answer {
+interface ApiResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: unknown;
 }
 
-interface Question {
+interface ApiRequest {
   readonly method: HttpMethod;
-  /** Below the API server's root, with its query. */
+  /** Path and query, without the API server's URL. */
   readonly path: string;
   readonly body?: { readonly type: string; readonly content: unknown };
 }
 
 /**
- * The workloads of a cluster as plain JSON. The SDK's classes would drop the fields that they do not know, and have one method
- * for each kind; all of ours are read and written alike.
+ * Reads and writes workloads as plain JSON. The SDK's typed clients drop unknown fields and have separate methods per kind.
  */
 export function createWorkloadStore({
   config,
@@ -70,52 +70,55 @@ export function createWorkloadStore({
 }: WorkloadStoreDeps): WorkloadStore {
   const http = new IsomorphicFetchHttpLibrary();
   const root = (config.getCurrentCluster()?.server ?? '').replace(/\/+$/, '');
-  let kept: ReturnType<RequestContext['getDispatcher']>;
+  let dispatcher: ReturnType<RequestContext['getDispatcher']>;
 
-  async function ask({ method, path, body }: Question, signal: AbortSignal): Promise<Answer> {
+  async function send(
+    { method, path, body }: ApiRequest,
+    signal: AbortSignal,
+  ): Promise<ApiResponse> {
     const context = new RequestContext(`${root}${path}`, method);
     context.setHeaderParam('Accept', 'application/json');
     if (body !== undefined) {
       context.setHeaderParam('Content-Type', body.type);
       context.setBody(JSON.stringify(body.content));
     }
-    const within = AbortSignal.any([signal, AbortSignal.timeout(answerMs)]);
+    const within = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     context.setSignal(within);
     try {
       await config.applySecurityAuthentication(context);
-      // The SDK makes a new agent, and with it a new TLS connection, for every request.
-      kept ??= context.getDispatcher();
-      if (kept !== undefined) context.setDispatcher(kept);
+      // The SDK alone opens a TLS connection per request.
+      dispatcher ??= context.getDispatcher();
+      if (dispatcher !== undefined) context.setDispatcher(dispatcher);
       const response = await untilAborted(http.send(context).toPromise(), within);
-      return await toAnswer(response, within);
+      return await readResponse(response, within);
     } catch (error) {
       signal.throwIfAborted();
-      throw new Error(`the API server ${root} did not answer: ${toProblem(error)}`, {
+      throw new Error(`the API server ${root} did not answer: ${toProblem(error, within)}`, {
         cause: error,
       });
     }
   }
 
-  /** Comes back when it is told to, for a copy that goes on or an API server that is busy. */
-  async function askPatiently(
-    question: Question,
+  /** Follows `Retry-After` of a running copy or an overloaded API server. */
+  async function sendWithRetry(
+    request: ApiRequest,
     signal: AbortSignal,
     onWait: (message: string) => void = () => undefined,
-  ): Promise<Answer> {
-    for (let repeats = 0; ; repeats += 1) {
-      const answer = await ask(question, signal);
-      const seconds = toWaitSeconds(answer);
-      if (seconds === undefined || repeats === maxRepeats) return answer;
-      onWait(toMessage(answer.status, answer.body));
+  ): Promise<ApiResponse> {
+    for (let retries = 0; ; retries += 1) {
+      const response = await send(request, signal);
+      const seconds = toRetryAfterSeconds(response);
+      if (seconds === undefined || retries === maxRetries) return response;
+      onWait(toMessage(response.status, response.body));
       await sleep(seconds * 1000, signal);
     }
   }
 
-  async function mustAsk(path: string, what: string, signal: AbortSignal): Promise<unknown> {
-    const { status, body } = await askPatiently({ method: HttpMethod.GET, path }, signal);
+  async function readObject(path: string, what: string, signal: AbortSignal): Promise<unknown> {
+    const { status, body } = await sendWithRetry({ method: HttpMethod.GET, path }, signal);
     if (status === 404) return undefined;
     if (status !== 200) {
-      throw new Error(`the API server does not show ${what}: ${toMessage(status, body)}`);
+      throw new Error(`cannot read ${what} from the API server: ${toMessage(status, body)}`);
     }
     return body;
   }
@@ -126,7 +129,7 @@ export function createWorkloadStore({
     do {
       const separator = path.includes('?') ? '&' : '?';
       const page = `${path}${separator}limit=${pageSize}&continue=${encodeURIComponent(next)}`;
-      const list = await mustAsk(page, what, signal);
+      const list = await readObject(page, what, signal);
       if (list === undefined) return items;
       const { metadata, items: more } = v.parse(listSchema, list);
       items.push(...(more ?? []));
@@ -143,24 +146,24 @@ export function createWorkloadStore({
     },
     readNamespace: async (name, signal) => {
       const path = `/api/v1/namespaces/${encodeURIComponent(name)}`;
-      const found = await mustAsk(path, `the namespace ${name}`, signal);
-      return found === undefined ? undefined : toNamespace(found);
+      const object = await readObject(path, `namespace ${name}`, signal);
+      return object === undefined ? undefined : toNamespace(object);
     },
     list: async (kind, namespace, signal) => {
-      const where = namespace === undefined ? 'any namespace' : namespace;
-      const items = await listAll(toPath(kind, namespace), `${kind.plural} in ${where}`, signal);
+      const scope = namespace ?? 'all namespaces';
+      const items = await listAll(toPath(kind, namespace), `${kind.plural} in ${scope}`, signal);
       return items.map((item) => parseStoredWorkload(kind, item));
     },
     read: async ({ kind, namespace, name }, signal) => {
       const path = `${toPath(kind, namespace)}/${encodeURIComponent(name)}`;
-      const found = await mustAsk(path, `${kind.plural}/${name} in ${namespace}`, signal);
-      return found === undefined ? undefined : parseStoredWorkload(kind, found);
+      const object = await readObject(path, `${kind.plural}/${name} in ${namespace}`, signal);
+      return object === undefined ? undefined : parseStoredWorkload(kind, object);
     },
     patch: async ({ kind, namespace, name }, { type, body }, { signal, onWait }) => {
       const path = `${toPath(kind, namespace)}/${encodeURIComponent(name)}?fieldManager=${fieldManager}`;
       const content = { type: patchTypes[type], content: body };
-      const question = { method: HttpMethod.PATCH, path, body: content };
-      return toResult(kind, await askPatiently(question, signal, onWait));
+      const request = { method: HttpMethod.PATCH, path, body: content };
+      return toResult(kind, await sendWithRetry(request, signal, onWait));
     },
   };
 }
@@ -175,7 +178,7 @@ function toNamespace(object: unknown): Namespace {
   return v.parse(namespaceSchema, object).metadata;
 }
 
-async function toAnswer(response: ResponseContext, signal: AbortSignal): Promise<Answer> {
+async function readResponse(response: ResponseContext, signal: AbortSignal): Promise<ApiResponse> {
   const text = await untilAborted(response.body.text(), signal);
   return {
     status: response.httpStatusCode,
@@ -188,20 +191,20 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // A proxy in between answers in its own language; the status code says enough.
+    // A proxy may answer without JSON; the status code is enough then.
     return undefined;
   }
 }
 
-/** How long to wait before the same write is sent again, where the answer asks for that. */
-function toWaitSeconds({ status, headers }: Answer): number | undefined {
+/** `Retry-After` of a temporary failure. */
+function toRetryAfterSeconds({ status, headers }: ApiResponse): number | undefined {
   const seconds = Number(headers['retry-after'] ?? '');
   const isTemporary = status === 429 || status >= 500;
   if (!isTemporary || !Number.isInteger(seconds) || seconds <= 0) return undefined;
-  return Math.min(seconds, maxWaitSeconds);
+  return Math.min(seconds, maxRetryAfterSeconds);
 }
 
-function toResult(kind: WorkloadKind, { status, headers, body }: Answer): WriteResult {
+function toResult(kind: WorkloadKind, { status, headers, body }: ApiResponse): WriteResult {
   if (status === 404) return { status: 'gone' };
   if (status !== 200) return { status: 'refused', message: toMessage(status, body) };
   return {
@@ -224,11 +227,10 @@ function toMessage(status: number, body: unknown): string {
   return message === '' ? `HTTP ${status}` : message;
 }
 
-function toProblem(error: unknown): string {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ('code' in cause && typeof cause.code === 'string') return cause.code;
-    if (cause.name === 'TimeoutError') return `nothing for ${answerMs / 1000} s`;
-  }
+function toProblem(error: unknown, within: AbortSignal): string {
+  const code = systemErrorCode(error);
+  if (code !== undefined) return code;
+  if (within.aborted) return `timeout after ${timeoutMs / 1000} s`;
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -236,7 +238,7 @@ const metadataSchema = v.object({
   metadata: v.object({ name: v.string(), namespace: v.string() }),
 });
 
-/** Reads the name of what the API server listed. Throws for what has none, which no API server sends. */
+/** Reads the name and namespace of an object. Throws if it has none, which no API server sends. */
 export function parseStoredWorkload(kind: WorkloadKind, object: unknown): StoredWorkload {
   const { metadata } = v.parse(metadataSchema, object);
   return { kind, ...metadata, object };

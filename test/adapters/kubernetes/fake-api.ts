@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { CoordinationV1Api, CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 
-/** What is answered under a path; a string is sent as it is, `hang` answers nothing. */
+/** The response for one path; a string body is sent unchanged, `hang` never completes the response. */
 export type FakeAnswer =
   | { readonly status?: number; readonly body: unknown }
   | { readonly status?: number; readonly hang: 'before' | 'amid body' };
@@ -10,20 +10,20 @@ export type FakeAnswer =
 export interface FakeApi {
   readonly api: CoreV1Api;
   readonly coordination: CoordinationV1Api;
-  /** For a kubeconfig. */
+  /** The server of a kubeconfig. */
   readonly url: string;
-  /** Paths below `/api/v1/namespaces/`, or whole ones; any other is answered as the real one answers: 404. */
+  /** By path below `/api/v1/namespaces/`, or by whole path; other paths get 404. */
   readonly answers: Map<string, FakeAnswer>;
-  /** `GET a/secrets/b`, in the order of their arrival. */
+  /** `GET a/secrets/b`, in the order of arrival. */
   readonly requests: string[];
-  /** How many connections were made. */
+  /** Number of accepted connections. */
   readonly connections: () => number;
   readonly close: () => Promise<void>;
 }
 
 const prefix = '/api/v1/namespaces/';
 
-/** An API server that has the objects it was given and nothing else. */
+/** Starts an HTTP server that serves only the given objects. */
 export async function startFakeApi(): Promise<FakeApi> {
   const answers = new Map<string, FakeAnswer>();
   const requests: string[] = [];

@@ -8,7 +8,7 @@ import { type FakeAnswer, type FakeApi, startFakeApi } from './fake-api.ts';
 const { signal } = new AbortController();
 const all = '/apis/coordination.k8s.io/v1/namespaces/ours/leases';
 const listed = `${all}?labelSelector=app.kubernetes.io%2Fmanaged-by%3Dimage-cloner`;
-/** sha256 of the target, its first 32 characters. */
+/** The name holds the first 32 characters of the target's sha256. */
 const one = `${all}/image-cloner-a4b00e88a3238fbfa2f3a17b5f72aead`;
 const lease: CopyLease = {
   holder: 'pod-a_1',
@@ -35,7 +35,7 @@ function stored(change: { readonly annotations?: Readonly<Record<string, string>
   };
 }
 
-/** What its promises are is in the contract; this is what an API server may answer that a test cannot have a real one say. */
+/** Responses that a real API server does not give on demand; `describeLeaseStore` covers the contract. */
 describe('createLeaseStore', () => {
   let fake: FakeApi;
   let log: MemoryLog;
@@ -49,7 +49,7 @@ describe('createLeaseStore', () => {
     await fake.close();
   });
 
-  it('reads what others wrote', async () => {
+  it('lists a Lease that another replica wrote', async () => {
     fake.answers.set(listed, { body: { items: [stored({})] } });
 
     assert.deepEqual(await store.list(signal), {
@@ -73,26 +73,26 @@ describe('createLeaseStore', () => {
   const unreadable: readonly (readonly [what: string, lease: unknown])[] = [
     ['has no annotations', { metadata: { uid: 'u', resourceVersion: '7' }, spec: {} }],
     ['has no holder', { ...Object(stored({})), spec: {} }],
-    ['tells no JSON', stored({ annotations: { 'image-cloner/progress': '{' } })],
+    ['has progress that is not JSON', stored({ annotations: { 'image-cloner/progress': '{' } })],
     [
-      'tells less than nothing',
+      'has negative progress',
       stored({ annotations: { 'image-cloner/progress': '{"elapsedMs":-1,"idleMs":0}' } }),
     ],
     [
-      'tells a phase that there is not',
+      'has an unknown phase',
       stored({
         annotations: { 'image-cloner/progress': '{"elapsedMs":1,"idleMs":0,"phase":"\\u001b[2J"}' },
       }),
     ],
     [
-      'tells far too much',
+      'has progress of more than 1000 characters',
       stored({
         annotations: { 'image-cloner/progress': `{"elapsedMs":1,"idleMs":0${' '.repeat(2_000)}}` },
       }),
     ],
   ];
   for (const [what, lease] of unreadable) {
-    it(`leaves out a Lease that ${what}`, async () => {
+    it(`omits a Lease that ${what}`, async () => {
       fake.answers.set(listed, { body: { items: [lease, stored({})] } });
 
       const answer = await store.list(signal);
@@ -102,32 +102,32 @@ describe('createLeaseStore', () => {
   }
 
   const answers: readonly (readonly [what: string, FakeAnswer, status: string])[] = [
-    ['what RBAC forbids', { status: 403, body: { kind: 'Status' } }, 'forbidden'],
-    ['a token that is refused', { status: 401, body: {} }, 'unavailable'],
-    ['a namespace that is gone', { status: 404, body: {} }, 'unavailable'],
-    ['too many requests', { status: 429, body: {} }, 'unavailable'],
-    ['a server that is ill', { status: 500, body: 'boom s3cret' }, 'unavailable'],
-    ['an answer that is no JSON', { body: '<html>s3cret' }, 'unavailable'],
-    ['an answer that breaks off', { hang: 'amid body' }, 'unavailable'],
+    ['an HTTP 403', { status: 403, body: { kind: 'Status' } }, 'forbidden'],
+    ['an HTTP 401', { status: 401, body: {} }, 'unavailable'],
+    ['an HTTP 404 of a deleted namespace', { status: 404, body: {} }, 'unavailable'],
+    ['an HTTP 429', { status: 429, body: {} }, 'unavailable'],
+    ['an HTTP 500', { status: 500, body: 'boom s3cret' }, 'unavailable'],
+    ['a body that is not JSON', { body: '<html>s3cret' }, 'unavailable'],
+    ['a response that stops in its body', { hang: 'amid body' }, 'unavailable'],
   ];
   for (const [what, answer, status] of answers) {
-    it(`answers ${what} with ${status}, and quotes nothing`, async () => {
-      const patient = createLeaseStore({
+    it(`answers ${status} for ${what}, and does not log the body`, async () => {
+      const impatient = createLeaseStore({
         api: fake.coordination,
         namespace: 'ours',
         logger: log.logger,
-        patienceMs: 200,
+        timeoutMs: 200,
       });
       fake.answers.set(listed, answer);
       fake.answers.set(all, answer);
 
-      assert.deepEqual(await patient.list(signal), { status });
-      assert.deepEqual(await patient.create(lease, signal), { status });
+      assert.deepEqual(await impatient.list(signal), { status });
+      assert.deepEqual(await impatient.create(lease, signal), { status });
       assert.ok(!JSON.stringify(log.lines).includes('s3cret'));
     });
   }
 
-  it('answers a server that is gone with unavailable', async () => {
+  it('answers unavailable when the API server is down', async () => {
     await fake.close();
 
     assert.deepEqual(await store.list(signal), { status: 'unavailable' });
@@ -138,7 +138,7 @@ describe('createLeaseStore', () => {
     fake = await startFakeApi();
   });
 
-  it('takes a Lease that is gone for a conflict when it is replaced, and for done when it is removed', async () => {
+  it('answers conflict to replacing a deleted Lease, and done to removing it', async () => {
     assert.deepEqual(await store.replace(lease, 'u/7', signal), { status: 'conflict' });
     assert.deepEqual(await store.remove({ target: lease.target, version: 'u/7' }, signal), {
       status: 'done',
@@ -147,7 +147,7 @@ describe('createLeaseStore', () => {
     assert.deepEqual(fake.requests, [`PUT ${one}`, `DELETE ${one}`]);
   });
 
-  it('keeps its connection', async () => {
+  it('reuses connections for Lease requests', async () => {
     for (let count = 0; count < 10; count += 1) await store.list(signal);
 
     assert.ok(fake.connections() <= 2, `${fake.connections()} connections for 10 requests`);

@@ -8,19 +8,19 @@ import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
 const { signal } = new AbortController();
 type Answer = Lookup<ReadonlyMap<string, string>>;
 
-function stage(answer: Answer): {
+function createSetup(answer: Answer): {
   readonly annotations: NamespaceAnnotations;
   readonly log: MemoryLog;
-  readonly asked: readonly string[];
+  readonly requests: readonly string[];
   readonly at: (ms: number) => void;
 } {
   let time = 0;
-  const asked: string[] = [];
+  const requests: string[] = [];
   const log = createMemoryLog();
   const annotations = createNamespaceAnnotations({
     reader: {
       readAnnotations: async (namespace) => {
-        asked.push(namespace);
+        requests.push(namespace);
         return answer;
       },
     },
@@ -30,7 +30,7 @@ function stage(answer: Answer): {
   return {
     annotations,
     log,
-    asked,
+    requests,
     at: (ms) => {
       time = ms;
     },
@@ -40,20 +40,20 @@ function stage(answer: Answer): {
 const found = new Map([['image-cloner/on-error', 'admit']]);
 
 describe('createNamespaceAnnotations', () => {
-  it('asks once in five seconds', async () => {
-    const { annotations, asked, at } = stage({ status: 'found', found });
+  it('caches the annotations of a namespace for five seconds', async () => {
+    const { annotations, requests, at } = createSetup({ status: 'found', found });
 
     assert.deepEqual(await annotations.read('shop', signal), found);
     at(4_999);
     await annotations.read('shop', signal);
-    assert.deepEqual(asked, ['shop']);
+    assert.deepEqual(requests, ['shop']);
     at(5_000);
     await annotations.read('shop', signal);
-    assert.deepEqual(asked, ['shop', 'shop']);
+    assert.deepEqual(requests, ['shop', 'shop']);
   });
 
-  it('says once where it may not ask', async () => {
-    const { annotations, log, at } = stage({ status: 'forbidden' });
+  it('logs once that RBAC does not allow reading namespaces', async () => {
+    const { annotations, log, at } = createSetup({ status: 'forbidden' });
 
     for (const ms of [0, 10_000, 20_000]) {
       at(ms);
@@ -65,25 +65,25 @@ describe('createNamespaceAnnotations', () => {
         level: 'warn',
         fields: {},
         message:
-          'NAMESPACE_OVERRIDES has no effect: namespaces may not be read, see knative/namespace-overrides.yaml',
+          'NAMESPACE_OVERRIDES has no effect: RBAC does not allow reading namespaces; apply knative/namespace-overrides.yaml',
       },
     ]);
   });
 
   for (const status of ['absent', 'unavailable'] as const) {
-    it(`knows nothing where the answer is ${status}`, async () => {
-      const { annotations, log } = stage({ status });
+    it(`returns undefined without a log line when the namespace is ${status}`, async () => {
+      const { annotations, log } = createSetup({ status });
 
       assert.equal(await annotations.read('shop', signal), undefined);
       assert.deepEqual(log.lines, []);
     });
   }
 
-  it('asks again at once after a silence', async () => {
-    const { annotations, asked } = stage({ status: 'unavailable' });
+  it('does not cache a namespace that was unavailable', async () => {
+    const { annotations, requests } = createSetup({ status: 'unavailable' });
     await annotations.read('shop', signal);
     await annotations.read('shop', signal);
 
-    assert.equal(asked.length, 2);
+    assert.equal(requests.length, 2);
   });
 });

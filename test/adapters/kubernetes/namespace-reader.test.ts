@@ -20,7 +20,7 @@ describe('createNamespaceReader', () => {
     await fake.close();
   });
 
-  it('reads a secret by its name', async () => {
+  it('reads a Secret by its name', async () => {
     const data = { '.dockerconfigjson': 'e30=' };
     const type = 'kubernetes.io/dockerconfigjson';
     fake.answers.set('a/secrets/pull.1', { body: { kind: 'Secret', type, data } });
@@ -31,7 +31,7 @@ describe('createNamespaceReader', () => {
     assert.deepEqual(fake.requests, ['GET a/secrets/pull.1']);
   });
 
-  it('reads a secret that holds nothing', async () => {
+  it('reads an empty Secret', async () => {
     fake.answers.set('a/secrets/empty', { body: { kind: 'Secret' } });
 
     const answer = await reader.readSecret('a', 'empty', signal);
@@ -39,7 +39,7 @@ describe('createNamespaceReader', () => {
     assert.deepEqual(answer, { status: 'found', found: { type: '', data: {} } });
   });
 
-  it("reads the names of a ServiceAccount's pull secrets", async () => {
+  it("reads the names of a ServiceAccount's imagePullSecrets", async () => {
     const imagePullSecrets = [{ name: 'b' }, {}, { name: 'a' }];
     fake.answers.set('a/serviceaccounts/default', { body: { imagePullSecrets } });
     fake.answers.set('a/serviceaccounts/bare', { body: { secrets: [{ name: 'token' }] } });
@@ -55,7 +55,7 @@ describe('createNamespaceReader', () => {
     ]);
   });
 
-  it('reads what a namespace says of itself, as far as it is for us', async () => {
+  it('reads only the image-cloner annotations of a Namespace', async () => {
     const annotations = { 'image-cloner/on-error': 'admit', 'kubectl.kubernetes.io/x': 'y' };
     fake.answers.set('shop', { body: { metadata: { annotations } } });
     fake.answers.set('bare', { body: { metadata: {} } });
@@ -72,18 +72,18 @@ describe('createNamespaceReader', () => {
     assert.deepEqual(fake.requests, ['GET shop', 'GET bare']);
   });
 
-  it('keeps its connections, which the SDK by itself does not', async () => {
+  it('reuses connections for API server requests', async () => {
     for (let index = 0; index < 20; index += 1) await reader.readSecret('a', `s${index}`, signal);
 
     assert.ok(fake.connections() <= 3, `${fake.connections()} connections for 20 requests`);
   });
 
-  const refusals: readonly (readonly [what: string, number, status: string])[] = [
-    ['what is not there', 404, 'absent'],
-    ['what RBAC forbids', 403, 'forbidden'],
+  const statuses: readonly (readonly [what: string, number, status: string])[] = [
+    ['a Secret that does not exist', 404, 'absent'],
+    ['a Secret that RBAC forbids', 403, 'forbidden'],
   ];
-  for (const [what, code, status] of refusals) {
-    it(`has a status for ${what}, and no line in the log`, async () => {
+  for (const [what, code, status] of statuses) {
+    it(`answers ${status} for ${what}, without a log line`, async () => {
       fake.answers.set('a/secrets/x', { status: code, body: { kind: 'Status', code } });
 
       assert.deepEqual(await reader.readSecret('a', 'x', signal), { status });
@@ -91,22 +91,22 @@ describe('createNamespaceReader', () => {
     });
   }
 
-  const silences: readonly (readonly [what: string, FakeAnswer, problem: string])[] = [
-    ['an error', { status: 500, body: 's3cret' }, 'HTTP 500'],
-    ['too many requests', { status: 429, body: {} }, 'HTTP 429'],
-    ['a token that is refused', { status: 401, body: {} }, 'HTTP 401'],
-    ['something else than JSON', { body: '<html>s3cret' }, 'an answer that is not JSON'],
-    ['JSON that is no object', { body: 'null' }, 'no usable answer'],
+  const failures: readonly (readonly [what: string, FakeAnswer, problem: string])[] = [
+    ['an HTTP 500', { status: 500, body: 's3cret' }, 'HTTP 500'],
+    ['an HTTP 429', { status: 429, body: {} }, 'HTTP 429'],
+    ['an HTTP 401', { status: 401, body: {} }, 'HTTP 401'],
+    ['a body that is not JSON', { body: '<html>s3cret' }, 'response is not JSON'],
+    ['a JSON body that is not an object', { body: 'null' }, 'invalid response'],
   ];
-  for (const [what, answer, problem] of silences) {
-    it(`takes ${what} for no answer, and does not quote it`, async () => {
+  for (const [what, answer, problem] of failures) {
+    it(`answers unavailable for ${what}, and does not log the body`, async () => {
       fake.answers.set('a/secrets/x', answer);
 
       assert.deepEqual(await reader.readSecret('a', 'x', signal), { status: 'unavailable' });
       assert.deepEqual(log.lines, [
         {
           level: 'warn',
-          message: 'the API server was asked in vain',
+          message: 'API server request failed',
           fields: { kind: 'Secret', namespace: 'a', name: 'x', problem },
         },
       ]);
@@ -114,7 +114,7 @@ describe('createNamespaceReader', () => {
   }
 
   for (const hang of ['before', 'amid body'] as const) {
-    it(`waits no longer than its signal when the answer hangs (${hang})`, async () => {
+    it(`stops at its signal when the API server hangs (${hang})`, async () => {
       fake.answers.set('a/secrets/x', { hang });
 
       const answer = await reader.readSecret('a', 'x', AbortSignal.timeout(50));
@@ -122,12 +122,12 @@ describe('createNamespaceReader', () => {
       assert.deepEqual(answer, { status: 'unavailable' });
       assert.deepEqual(
         log.lines.map(({ fields }) => fields['problem']),
-        ['no answer in time'],
+        ['timeout'],
       );
     });
   }
 
-  it('survives an API server that is gone, and asks again on a new connection', async () => {
+  it('opens a new connection after the API server closed the old one', async () => {
     fake.answers.set('a/secrets/x', { body: { type: 't' } });
     await reader.readSecret('a', 'x', signal);
     const { close } = fake;
@@ -154,7 +154,7 @@ describe('createNamespaceReader', () => {
     ['a'.repeat(64), 'x'],
   ] as const;
   for (const [namespace, name] of impossible) {
-    it(`never asks for ${namespace.slice(0, 20)} ${name.slice(0, 30)}, which can be no object`, async () => {
+    it(`sends no request for the invalid name ${namespace.slice(0, 20)} ${name.slice(0, 30)}`, async () => {
       const answers = [
         await reader.readSecret(namespace, name, signal),
         await reader.readPullSecretNames(namespace, name, signal),

@@ -25,7 +25,7 @@ describe('openNamespaceReader', () => {
     return file;
   }
 
-  it('asks the server of the current context, with its token', async () => {
+  it('sends the token of the current context to its server', async () => {
     const fake = await startFakeApi();
     const kubeconfigFile = await writeKubeconfig(
       JSON.stringify({
@@ -41,48 +41,48 @@ describe('openNamespaceReader', () => {
 
     const reader = await openNamespaceReader({ kubeconfigFile, insideCluster: true, logger });
 
-    const found = { type: 't', data: {} };
-    assert.deepEqual(await reader.readSecret('a', 'x', signal), { status: 'found', found });
+    const secret = { type: 't', data: {} };
+    assert.deepEqual(await reader.readSecret('a', 'x', signal), { status: 'found', found: secret });
     await fake.close();
   });
 
   const broken = [
-    ['is no YAML', '{"users":[{"user":{"token":"s3cret'],
+    ['is not YAML', '{"users":[{"user":{"token":"s3cret'],
     ['is another document', 's3cret: 1'],
     [
-      'has no such context',
+      'lacks its current context',
       '{"current-context":"x","contexts":[],"users":[{"name":"s3cret","user":{}}],"clusters":[]}',
     ],
   ] as const;
   for (const [what, content] of broken) {
-    it(`refuses a KUBECONFIG that ${what}, naming and not quoting it`, async () => {
+    it(`rejects a KUBECONFIG file that ${what}, and names it without quoting it`, async () => {
       const kubeconfigFile = await writeKubeconfig(content);
 
       await assert.rejects(openNamespaceReader({ kubeconfigFile, insideCluster: true, logger }), {
         name: 'ConfigError',
-        message: `PULL_SECRETS=true cannot work: KUBECONFIG ${kubeconfigFile} is not a file with a current context that can be used`,
+        message: `PULL_SECRETS=true cannot work: KUBECONFIG ${kubeconfigFile} is not a kubeconfig file with a valid current context`,
       });
     });
   }
 
-  it('refuses to start in a pod without a token', async () => {
+  it('rejects with ConfigError in a pod without a ServiceAccount token', async () => {
     await assert.rejects(
       openNamespaceReader({ kubeconfigFile: undefined, insideCluster: true, logger }),
       {
         name: 'ConfigError',
         message:
-          'PULL_SECRETS=true cannot work: the pod has no token of its ServiceAccount; leave out automountServiceAccountToken: false',
+          'PULL_SECRETS=true cannot work: the pod has no ServiceAccount token; remove automountServiceAccountToken: false',
       },
     );
   });
 
-  it('refuses to start without any cluster', async () => {
+  it('rejects with ConfigError outside a cluster without KUBECONFIG', async () => {
     await assert.rejects(
       openNamespaceReader({ kubeconfigFile: undefined, insideCluster: false, logger }),
       {
         name: 'ConfigError',
         message:
-          'PULL_SECRETS=true cannot work: it needs a cluster: run the webhook inside one, or set KUBECONFIG',
+          'PULL_SECRETS=true cannot work: no cluster is configured; run the webhook inside a cluster, or set KUBECONFIG',
       },
     );
   });
@@ -119,11 +119,11 @@ describe('openLeaseStore', () => {
     await rm(dir, { recursive: true });
   });
 
-  it('says why a pod without a token cannot share copies', async () => {
+  it('names the reason why a pod without a ServiceAccount token cannot share copies', async () => {
     await assert.rejects(openLeaseStore(settings), {
       name: 'ConfigError',
       message:
-        'replicas cannot share copies: the pod has no token of its ServiceAccount; leave out automountServiceAccountToken: false',
+        'replicas cannot share copies: the pod has no ServiceAccount token; remove automountServiceAccountToken: false',
     });
   });
 });

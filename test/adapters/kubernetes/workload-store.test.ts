@@ -71,17 +71,17 @@ describe('createWorkloadStore', () => {
     return store.patch(web, { type: 'merge', body: { metadata: {} } }, options);
   }
 
-  it('lists page after page, and makes no connection for each', async () => {
+  it('lists all pages over one connection', async () => {
     replies = [
       { body: { metadata: { continue: 'a b' }, items: [stored] } },
       ...Array.from({ length: 8 }, () => ({ body: { metadata: { continue: 'c' }, items: [] } })),
       { body: { metadata: {}, items: [{ metadata: { name: 'x', namespace: 'shop' } }] } },
     ];
 
-    const found = await store.list(web.kind, 'shop', signal);
+    const subjects = await store.list(web.kind, 'shop', signal);
 
     assert.deepEqual(
-      found.map(({ name }) => name),
+      subjects.map(({ name }) => name),
       ['web', 'x'],
     );
     assert.deepEqual(requests.map(({ line }) => line).slice(0, 2), [
@@ -92,21 +92,21 @@ describe('createWorkloadStore', () => {
     assert.ok(connections <= 2, String(connections));
   });
 
-  it('finds nothing where the cluster has no such kind', async () => {
+  it('lists nothing for a kind that the cluster does not have', async () => {
     replies = [{ status: 404, body: 'page not found' }];
 
     assert.deepEqual(await store.list(web.kind, undefined, signal), []);
   });
 
-  it('says what it may not see', async () => {
+  it('names the resource that RBAC does not allow reading', async () => {
     replies = [{ status: 403, body: { message: 'deployments.apps is forbidden' } }];
 
     await assert.rejects(store.list(web.kind, 'shop', signal), {
-      message: 'the API server does not show deployments in shop: deployments.apps is forbidden',
+      message: 'cannot read deployments in shop from the API server: deployments.apps is forbidden',
     });
   });
 
-  it('writes under a name of its own and gives back what was stored, warnings included', async () => {
+  it('patches with its field manager and returns the stored object and the warnings', async () => {
     replies = [
       {
         headers: { warning: '299 - "one \\"quoted\\", comma", 299 - "two"' },
@@ -130,7 +130,7 @@ describe('createWorkloadStore', () => {
     });
   });
 
-  it('comes back when it is told to, as kubectl does', async () => {
+  it('retries a patch after Retry-After, as kubectl does', async () => {
     const busy = {
       status: 504,
       headers: { 'retry-after': '3' },
@@ -145,7 +145,7 @@ describe('createWorkloadStore', () => {
     assert.deepEqual(waits, ['still copying nginx:1.27: 43 %', 'still copying nginx:1.27: 43 %']);
   });
 
-  it('asks again, too, where a busy API server tells it to come back', async () => {
+  it('retries reads after Retry-After of an overloaded API server', async () => {
     const busy = { status: 429, headers: { 'retry-after': '1' }, body: 'Too many requests' };
     replies = [busy, { body: { metadata: {}, items: [stored] } }, busy, { body: stored }];
 
@@ -154,7 +154,7 @@ describe('createWorkloadStore', () => {
     assert.deepEqual(slept, [1_000, 1_000]);
   });
 
-  it('gives up after ten repetitions', async () => {
+  it('stops after ten retries of a patch', async () => {
     const busy = { status: 504, headers: { 'retry-after': '1' }, body: { message: 'busy' } };
     replies = Array.from({ length: 20 }, () => busy);
 
@@ -162,7 +162,7 @@ describe('createWorkloadStore', () => {
     assert.equal(requests.length, 11);
   });
 
-  it('does not repeat what was refused', async () => {
+  it('does not retry a patch that was denied', async () => {
     replies = [{ status: 403, body: { message: 'admission webhook denied the request: no' } }];
 
     assert.deepEqual(await patch(), {
@@ -172,7 +172,7 @@ describe('createWorkloadStore', () => {
     assert.equal(requests.length, 1);
   });
 
-  it('knows what is gone', async () => {
+  it('reports a deleted workload as gone', async () => {
     replies = [{ status: 404, body: {} }];
 
     assert.deepEqual(await patch(), { status: 'gone' });

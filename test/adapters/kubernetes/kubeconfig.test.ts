@@ -3,11 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { openWorkloadStore } from '../../../lib/adapters/kubernetes/open-store.ts';
+import { openWorkloadStore } from '../../../lib/adapters/kubernetes/index.ts';
+import type { WorkloadStore } from '../../../lib/ports/index.ts';
 
 const { signal } = new AbortController();
 
-/** Nobody listens on these ports: whom it would ask is told by the failure. */
+/** Nothing listens on these ports: the error names the server that the store used. */
 const servers = { a: 'https://127.0.0.1:1', b: 'https://127.0.0.1:2', c: 'https://127.0.0.1:3' };
 
 describe('openWorkloadStore', () => {
@@ -39,8 +40,8 @@ describe('openWorkloadStore', () => {
     await rm(dir, { recursive: true });
   });
 
-  async function openFiles(...names: readonly string[]): ReturnType<typeof openWorkloadStore> {
-    return await openWorkloadStore({
+  function openFiles(...names: readonly string[]): WorkloadStore {
+    return openWorkloadStore({
       kubeconfig: names.map((name) => (name === '' ? '' : join(dir, name))).join(delimiter),
       insideCluster: false,
       fieldManager: 'test',
@@ -48,7 +49,7 @@ describe('openWorkloadStore', () => {
     });
   }
 
-  // As `kubectl config view --minify` says.
+  // As `kubectl config view --minify` prints.
   const lists: readonly (readonly [files: readonly string[], server: string])[] = [
     [['a'], servers.a],
     [['a', 'b'], servers.a],
@@ -61,8 +62,8 @@ describe('openWorkloadStore', () => {
     [['no-current', 'a'], servers.a],
   ];
   for (const [files, server] of lists) {
-    it(`asks the cluster that kubectl would ask with ${files.join(delimiter)}`, async () => {
-      const store = await openFiles(...files);
+    it(`uses the cluster that kubectl uses for KUBECONFIG=${files.join(delimiter)}`, async () => {
+      const store = openFiles(...files);
 
       await assert.rejects(store.readNamespace('shop', signal), {
         message: new RegExp(`^the API server ${server} did not answer: `),
@@ -70,16 +71,18 @@ describe('openWorkloadStore', () => {
     });
   }
 
-  it('says what is wrong with a file, and does not quote it', async () => {
-    await assert.rejects(openFiles('a', 'broken'), {
-      problems: ['a cluster is needed: KUBECONFIG or ~/.kube/config cannot be read'],
+  it('rejects a malformed kubeconfig file without quoting it', () => {
+    assert.throws(() => openFiles('a', 'broken'), {
+      name: 'ConfigError',
+      problems: ['no cluster is configured: KUBECONFIG or ~/.kube/config is not valid'],
     });
   });
 
-  it('wants a cluster', async () => {
+  it('rejects kubeconfig files without a current context', () => {
     for (const files of [['missing'], ['no-current']]) {
-      await assert.rejects(openFiles(...files), {
-        problems: ['a cluster is needed: set KUBECONFIG to a file with a current context'],
+      assert.throws(() => openFiles(...files), {
+        name: 'ConfigError',
+        problems: ['no cluster is configured: set KUBECONFIG to a file with a current context'],
       });
     }
   });
