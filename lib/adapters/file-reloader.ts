@@ -1,12 +1,12 @@
 import type { Logger } from '../ports/index.ts';
 
-/** Told of what is read whether it is out of date by now: it cannot be read any more. */
+/** Reports whether the value in use is stale, because its file can no longer be read. */
 export type OnStale = (isStale: boolean) => void;
 
 export interface FileReloaderOptions<Value> {
-  /** For the log: what is read. */
+  /** The subject of log messages. */
   readonly what: 'credentials' | 'certificates';
-  /** For the log: where. */
+  /** Path for the log. */
   readonly name: string;
   readonly read: () => Promise<Value>;
   readonly logger: Logger;
@@ -14,8 +14,8 @@ export interface FileReloaderOptions<Value> {
 }
 
 /**
- * Reads something that may change on disk each time it is asked for; when it is gone or broken, what was read last stays in
- * use, and the log says so once. Rejects when even the first read fails.
+ * Reads a file at each call. If a read fails, the last valid value stays in use, and the log says so once.
+ * Rejects if the first read fails.
  */
 export async function createFileReloader<Value>({
   what,
@@ -24,28 +24,31 @@ export async function createFileReloader<Value>({
   logger,
   onStale,
 }: FileReloaderOptions<Value>): Promise<() => Promise<Value>> {
-  let good = await read();
+  let value = await read();
   let isStale = false;
   onStale?.(false);
 
-  function tell(stale: boolean): void {
+  function setStale(stale: boolean): void {
     isStale = stale;
     onStale?.(stale);
   }
 
   return async () => {
     try {
-      good = await read();
+      value = await read();
       if (isStale) {
-        tell(false);
+        setStale(false);
         logger.info({ name }, `${what} can be read again`);
       }
     } catch (error) {
       if (!isStale) {
-        tell(true);
-        logger.warn({ name, err: error }, `${what} cannot be read, the last good ones stay in use`);
+        setStale(true);
+        logger.warn(
+          { name, err: error },
+          `${what} cannot be read, the last valid ones stay in use`,
+        );
       }
     }
-    return good;
+    return value;
   };
 }

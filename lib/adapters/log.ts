@@ -8,7 +8,7 @@ export interface LogOptions {
   readonly write: (line: string) => void;
 }
 
-/** pino in this process, one JSON line per message, causes of errors included. */
+/** Logs with pino, one line per message; writes synchronously because pino's worker threads do not survive a bundle. */
 export function createLogger({ level, format, write }: LogOptions): Logger {
   return pino(
     {
@@ -18,7 +18,7 @@ export function createLogger({ level, format, write }: LogOptions): Logger {
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       serializers: { err: serializeError },
     },
-    { write: (line) => write(toPlain(format === 'json' ? line : toPretty(line))) },
+    { write: (line) => write(escapeControls(format === 'json' ? line : toPretty(line))) },
   );
 }
 
@@ -26,15 +26,15 @@ const maxTextLength = 4096;
 
 const lineSchema = v.record(v.string(), v.unknown());
 
-/** JSON escapes the control characters of ASCII only; terminals obey others as well, and registries choose the text. */
-function toPlain(line: string): string {
+/** JSON escapes only ASCII control characters; terminals also interpret others, and registries choose the text. */
+function escapeControls(line: string): string {
   return line.replaceAll(
     /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
 
-/** Only what can hold no secret: a request's headers, which libraries like to hang onto their errors, do. */
+/** Omits other fields: libraries attach request headers, and so credentials, to their errors. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return String(error).slice(0, maxTextLength);
   const { name, message, stack = '', cause } = error;
@@ -47,7 +47,7 @@ function serializeError(error: unknown): unknown {
   };
 }
 
-/** `12:00:01 info  review answered uid=… verdict=patched`, for people who run it by hand. */
+/** `12:00:01 info  review answered uid=… verdict=patched` */
 function toPretty(line: string): string {
   const { time, level, msg, ...fields } = v.parse(lineSchema, JSON.parse(line));
   const rest = Object.entries(fields).map(([key, value]) => `${key}=${toText(value)}`);

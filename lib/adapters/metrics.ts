@@ -4,14 +4,14 @@ import type { Observer } from '../ports/index.ts';
 export interface MetricsOptions {
   readonly adapter: string;
   readonly copies: () => { readonly running: number; readonly waiting: number };
-  /** Hosts that an administrator named: they have a label of their own, whoever was asked before. @default none */
+  /** Hosts of the configuration, which always have their own label. @default none */
   readonly hosts?: readonly string[];
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
 
 export interface Metrics extends Observer {
-  /** One answer of a registry. */
+  /** One response of a registry. */
   answered(answer: {
     readonly host: string;
     readonly method: string;
@@ -19,19 +19,19 @@ export interface Metrics extends Observer {
     /** From `ratelimit-remaining`. */
     readonly remaining: number | undefined;
   }): void;
-  /** What a variable names cannot be read any more, so that what was read last is in use; or it can again. */
+  /** Whether the file of `variable` can no longer be read, so that its last valid content is in use. */
   fileIsStale(variable: FileVariable, isStale: boolean): void;
-  /** When the certificate that is served ends. */
+  /** Expiry of the serving certificate. */
   certificateExpires(at: Date): void;
-  /** The text that Prometheus reads. */
+  /** The Prometheus text format. */
   render(): Promise<string>;
   readonly contentType: string;
 }
 
-/** The variables that name what is read again while we run. */
+/** The variables whose files are reloaded at run time. */
 type FileVariable = 'REGISTRY_AUTH_DIR' | 'SOURCE_AUTH_FILE' | 'REGISTRY_CA_FILE' | 'TLS_CERT_FILE';
 
-/** Kinds and operations are few, unless somebody posts reviews of his own. */
+/** Bounds the labels: a forged review can contain any kind and operation. */
 const knownKinds = new Set([
   'Pod',
   'Deployment',
@@ -47,10 +47,10 @@ const knownKinds = new Set([
 ]);
 const knownOperations = new Set(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']);
 const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
-/** Whoever writes a manifest chooses a registry: beyond that many, hosts are one. */
+/** Bounds the labels: the authors of workloads choose registries. */
 const maxHosts = 50;
-const otherHosts = 'other';
-/** Whoever has fifty hosts of his own asked first must not hide the limits of these. */
+const other = 'other';
+/** Always labelled, so that invented hosts cannot hide the rate limits of these. */
 const wellKnownHosts = [
   'registry-1.docker.io',
   'auth.docker.io',
@@ -65,7 +65,7 @@ const wellKnownHosts = [
 const reviewBuckets = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const cloneBuckets = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900];
 
-/** Prometheus metrics, `image_cloner_…`; no label has values that a workload's author can invent without bound. */
+/** Prometheus metrics, `image_cloner_…`; the number of label values is bounded. */
 export function createMetrics({
   adapter,
   copies,
@@ -75,36 +75,36 @@ export function createMetrics({
   const register = new Registry();
   const registers = [register];
   collectDefaultMetrics({ register });
-  const named: ReadonlySet<string> = new Set([...wellKnownHosts, ...configured]);
-  const hosts = new Set<string>();
+  const knownHosts: ReadonlySet<string> = new Set([...wellKnownHosts, ...configured]);
+  const otherHosts = new Set<string>();
 
   const reviews = new Counter({
     name: 'image_cloner_reviews_total',
-    help: 'Reviews answered.',
+    help: 'Answered reviews.',
     labelNames: ['kind', 'operation', 'verdict'],
     registers,
   });
   const reviewSeconds = new Histogram({
     name: 'image_cloner_review_seconds',
-    help: 'Time from a review to its answer.',
+    help: 'Time from a review to its response.',
     buckets: reviewBuckets,
     registers,
   });
   const clones = new Counter({
     name: 'image_cloner_clones_total',
-    help: 'Images that a review needed, by what became of them; a copy counts once for all who waited for it.',
+    help: 'Images of reviews by result; a copy that several reviews waited for counts once.',
     labelNames: ['adapter', 'result', 'reason'],
     registers,
   });
   const cloneSeconds = new Histogram({
     name: 'image_cloner_clone_seconds',
-    help: 'Time that copies took.',
+    help: 'Duration of copies.',
     buckets: cloneBuckets,
     registers,
   });
   const bytes = new Counter({
     name: 'image_cloner_copied_bytes_total',
-    help: 'Bytes moved into the backup.',
+    help: 'Bytes copied into the backup.',
     registers,
   });
   const requests = new Counter({
@@ -115,58 +115,58 @@ export function createMetrics({
   });
   const remaining = new Gauge({
     name: 'image_cloner_rate_limit_remaining',
-    help: 'What a registry said is left of its rate limit.',
+    help: 'Remaining requests of a rate limit, as the registry reports it.',
     labelNames: ['host'],
     registers,
   });
   const backupUp = new Gauge({
     name: 'image_cloner_backup_up',
-    help: '1 where the backup registry gave a usable answer when it was last asked.',
+    help: '1 if the last request to the backup registry succeeded.',
     registers,
   });
   const stale = new Gauge({
     name: 'image_cloner_stale_files',
-    help: '1 where what a variable names cannot be read any more, and what was read last is in use.',
+    help: '1 if the file of a variable can no longer be read and its last valid content is in use.',
     labelNames: ['variable'],
     registers,
   });
   const certificateExpiry = new Gauge({
     name: 'image_cloner_certificate_expiry_timestamp_seconds',
-    help: 'When the certificate that we serve ends.',
+    help: 'Expiry of the serving certificate.',
     registers,
   });
   const lastReview = new Gauge({
     name: 'image_cloner_last_review_timestamp_seconds',
-    help: 'When a review was last answered.',
+    help: 'Time of the last answered review.',
     registers,
   });
-  // They begin with 0, which would be an alarm in every process that has not asked yet, or a day in 1970.
-  for (const late of [backupUp, certificateExpiry, lastReview]) late.remove();
+  // Unset gauges report 0, which would mean an outage or a date in 1970.
+  for (const gauge of [backupUp, certificateExpiry, lastReview]) gauge.remove();
   const inFlight = new Gauge({
     name: 'image_cloner_clones_in_flight',
-    help: 'Copies that run.',
+    help: 'Running copies.',
     registers,
   });
   const waiting = new Gauge({
     name: 'image_cloner_clones_waiting',
-    help: 'Copies that wait for their turn.',
+    help: 'Queued copies.',
     registers,
   });
 
   let lastReviewAt: number | undefined;
 
   function toHost(host: string): string {
-    if (hosts.has(host) || named.has(host)) return host;
-    if (hosts.size >= maxHosts) return otherHosts;
-    hosts.add(host);
+    if (otherHosts.has(host) || knownHosts.has(host)) return host;
+    if (otherHosts.size >= maxHosts) return other;
+    otherHosts.add(host);
     return host;
   }
 
   return {
     reviewed({ kind, operation, verdict, seconds }) {
       const labels = {
-        kind: known(kind, knownKinds),
-        operation: known(operation, knownOperations),
+        kind: orOther(kind, knownKinds),
+        operation: orOther(operation, knownOperations),
       };
       reviews.inc({ ...labels, verdict });
       reviewSeconds.observe(seconds);
@@ -183,9 +183,13 @@ export function createMetrics({
     },
     answered({ host, method, status, remaining: left }) {
       const label = toHost(host);
-      requests.inc({ host: label, method: known(method, knownMethods), status: toStatus(status) });
-      // What is left of many limits is no number.
-      if (left !== undefined && label !== otherHosts) remaining.set({ host: label }, left);
+      requests.inc({
+        host: label,
+        method: orOther(method, knownMethods),
+        status: toStatus(status),
+      });
+      // Hosts that share a label have different limits.
+      if (left !== undefined && label !== other) remaining.set({ host: label }, left);
     },
     fileIsStale(variable, isStale) {
       stale.set({ variable }, isStale ? 1 : 0);
@@ -204,11 +208,11 @@ export function createMetrics({
   };
 }
 
-/** A hostile registry may say 700, and 701 next time. */
+/** Bounds the labels: a hostile registry can send any number. */
 function toStatus(status: number): string {
-  return status >= 100 && status < 600 ? String(status) : 'other';
+  return status >= 100 && status < 600 ? String(status) : other;
 }
 
-function known(value: string, values: ReadonlySet<string>): string {
-  return values.has(value) ? value : 'other';
+function orOther(value: string, known: ReadonlySet<string>): string {
+  return known.has(value) ? value : other;
 }

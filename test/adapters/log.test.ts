@@ -12,7 +12,7 @@ function logged(format: 'json' | 'pretty', fields: Readonly<Record<string, unkno
 }
 
 describe('createLogger', () => {
-  it('writes one JSON object a line', () => {
+  it('writes one JSON object per line', () => {
     const line: unknown = JSON.parse(logged('json', { uid: 'u', ms: 7 }));
 
     assert.ok(typeof line === 'object' && line !== null && 'time' in line);
@@ -22,23 +22,23 @@ describe('createLogger', () => {
     );
   });
 
-  it('writes a line that people can read', () => {
+  it('writes a readable line in the pretty format', () => {
     const line = logged('pretty', { uid: 'u-1', text: 'two words' });
 
     assert.match(line, /^\d\d:\d\d:\d\d info {2}review answered uid=u-1 text="two words"\n$/);
   });
 
   for (const format of ['json', 'pretty'] as const) {
-    it(`lets no character through to a terminal that obeys it (${format})`, () => {
+    it(`escapes characters that terminals interpret (${format})`, () => {
       const line = logged(format, { reason: 'a\u001b[31m\u009b31m\u202egnp\u2028b' });
 
-      // oxlint-disable-next-line no-control-regex -- that is what is looked for
+      // oxlint-disable-next-line no-control-regex -- the test looks for them
       assert.doesNotMatch(line.trimEnd(), /[\u0000-\u001f\u007f-\u009f\u2028\u202e]/);
       assert.match(line, /\\u009b31m\\u202egnp/);
     });
   }
 
-  it('keeps of an error what cannot hold a request, and its causes', () => {
+  it('logs an error with its causes and without request headers', () => {
     const cause = Object.assign(new Error('inner'), { code: 'ECONNRESET', headers: 's3cret' });
     const line = logged('json', { err: new Error('outer', { cause }) });
 

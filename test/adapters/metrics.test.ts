@@ -10,7 +10,7 @@ function create(): ReturnType<typeof createMetrics> {
   });
 }
 
-/** Our lines that are no comments, without the histograms' buckets. */
+/** The `image_cloner_…` samples, without histogram buckets. */
 async function lines(metrics: ReturnType<typeof createMetrics>): Promise<readonly string[]> {
   const text = await metrics.render();
   return text
@@ -19,7 +19,7 @@ async function lines(metrics: ReturnType<typeof createMetrics>): Promise<readonl
 }
 
 describe('createMetrics', () => {
-  it('counts reviews, copies and answers under the documented names', async () => {
+  it('counts reviews, copies and registry responses under the documented metric names', async () => {
     const metrics = create();
 
     metrics.reviewed({ kind: 'Deployment', operation: 'CREATE', verdict: 'patched', seconds: 0.5 });
@@ -50,7 +50,7 @@ describe('createMetrics', () => {
     ]);
   });
 
-  it('says nothing of a backup that was not asked yet', async () => {
+  it('omits image_cloner_backup_up before the first request to the backup', async () => {
     const metrics = create();
 
     assert.ok(!(await lines(metrics)).some((line) => line.includes('backup_up')));
@@ -59,7 +59,7 @@ describe('createMetrics', () => {
     assert.ok((await lines(metrics)).includes('image_cloner_backup_up 0'));
   });
 
-  it('tells what is in use though it cannot be read any more', async () => {
+  it('reports stale files by their variable', async () => {
     const metrics = create();
 
     metrics.fileIsStale('REGISTRY_AUTH_DIR', false);
@@ -74,15 +74,15 @@ describe('createMetrics', () => {
     );
   });
 
-  it('says nothing of days in 1970', async () => {
+  it('omits timestamps that are not known yet', async () => {
     assert.doesNotMatch(await create().render(), /certificate_expiry\S+ 0|last_review\S+ 0/);
   });
 
-  it('has the defaults of the process', async () => {
+  it('includes the default process metrics', async () => {
     assert.match(await create().render(), /^process_resident_memory_bytes /m);
   });
 
-  it('stays small however many hosts, kinds and operations are invented', async () => {
+  it('bounds the labels for invented hosts, kinds and operations', async () => {
     const metrics = create();
 
     for (let index = 0; index < 5_000; index += 1) {
@@ -105,7 +105,7 @@ describe('createMetrics', () => {
     );
   });
 
-  it('tells apart what an administrator named, and Docker Hub, whatever was asked before', async () => {
+  it('keeps the labels of configured and well-known hosts after many invented hosts', async () => {
     const metrics = createMetrics({
       adapter: 'registry',
       copies: () => ({ running: 0, waiting: 0 }),

@@ -192,7 +192,7 @@ describe('pull secrets of a real API server', () => {
   });
 
   it('leaves the secrets of a namespace without the Role unread, and says how to open it', async () => {
-    const warnings = ['its pull secrets may not be read: run "just pull-secret b"'];
+    const warnings = ['RBAC denies its pull secrets: run "just pull-secret b"'];
 
     const seen = await audited(async () => {
       assert.deepEqual(await credentialsOf('b', ['pod-pull', 'wrong']), { found: [], warnings });

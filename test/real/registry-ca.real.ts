@@ -101,7 +101,7 @@ describe('a backup registry with a CA of its own', () => {
 
     assert.equal(await apply('3'), 'allowed');
     await webhook.waitForLog(
-      ({ msg }) => msg === 'certificates cannot be read, the last good ones stay in use',
+      ({ msg }) => msg === 'certificates cannot be read, the last valid ones stay in use',
     );
     const metrics = await webhook.get('/metrics');
     assert.match(metrics.body, /^image_cloner_stale_files\{variable="REGISTRY_CA_FILE"\} 1$/m);

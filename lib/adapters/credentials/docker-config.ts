@@ -20,13 +20,13 @@ export function parseDockerConfig(text: string): Keyring {
   return createKeyring(parseDockerConfigJson(text));
 }
 
-/** As `parseDockerConfig`, for who makes one keyring of several files. */
+/** The entries of a docker `config.json`, for a keyring of several files. Throws as `parseDockerConfig` does. */
 export function parseDockerConfigJson(text: string): readonly KeyringEntry[] {
   const { auths } = parseText(configSchema, text, 'it is not a docker config.json with "auths"');
   return toEntries(auths ?? {});
 }
 
-/** Reads docker's format from before `config.json`: the entries alone, without `auths` around them. */
+/** Reads the `.dockercfg` format: entries without an `auths` object. Throws as `parseDockerConfig` does. */
 export function parseDockercfg(text: string): readonly KeyringEntry[] {
   return toEntries(parseText(entriesSchema, text, 'it is not a .dockercfg'));
 }
@@ -39,7 +39,7 @@ function parseText<const Schema extends v.GenericSchema>(
   try {
     return v.parse(schema, JSON.parse(text), { abortEarly: true });
   } catch {
-    // JSON.parse quotes its input in the message, so it must not become a cause.
+    // The message of JSON.parse quotes its input, so it must not become the cause.
     throw new Error(problem);
   }
 }
@@ -57,7 +57,7 @@ function toCredentials({
   password,
 }: Partial<v.InferOutput<typeof entrySchema>>): Credentials | undefined {
   if (typeof auth === 'string' && auth !== '') {
-    const text = withoutZeros(Buffer.from(auth, 'base64').toString('utf8'));
+    const text = trimTrailingZeros(Buffer.from(auth, 'base64').toString('utf8'));
     const colon = text.indexOf(':');
     return colon <= 0
       ? undefined
@@ -68,8 +68,8 @@ function toCredentials({
     : undefined;
 }
 
-/** Of the end. No regular expression: whoever may write a pull secret could have it look for the end of a megabyte of zeros. */
-function withoutZeros(text: string): string {
+/** Not a regular expression: a crafted pull secret makes `/\0+$/` take quadratic time. */
+function trimTrailingZeros(text: string): string {
   let end = text.length;
   while (text[end - 1] === '\0') end -= 1;
   return text.slice(0, end);

@@ -1,15 +1,15 @@
 import { dockerHub, type Repository } from '../../image/reference.ts';
 import type { Credentials } from '../../ports/index.ts';
 
-/** Credentials by the keys under which they were stored: hosts, hosts with paths, host patterns. */
+/** Credentials by key: a host, a host with a path, or a host pattern. */
 export interface Keyring {
-  /** All that fit, in the order in which the kubelet would try them. */
+  /** All matches, in the order in which the kubelet tries them. */
   find(image: Repository): readonly Credentials[];
 }
 
 export interface KeyringEntry {
   readonly credentials: Credentials;
-  /** Read once: two hundred images are looked up in twenty Secrets for one review. */
+  /** Parsed once: one review can look up 200 images in 20 Secrets. */
   readonly location: Location;
 }
 
@@ -20,7 +20,7 @@ interface Location {
   readonly path: string;
 }
 
-/** `key` as it stands in a docker config: a host, a URL, with a path or without. */
+/** `key` of a docker config: a host or a URL, with or without a path. */
 export function toEntry(key: string, credentials: Credentials): KeyringEntry {
   return { credentials, location: toLocation(key) };
 }
@@ -28,8 +28,8 @@ export function toEntry(key: string, credentials: Credentials): KeyringEntry {
 const hubKey = 'index.docker.io';
 
 /**
- * The kubelet's rules (Kubernetes `pkg/credentialprovider/keyring.go`): keys in reverse lexical order, every match is tried;
- * ports equal, as many host labels, each label a glob, path a prefix. Not copied: `localhost/x` falling back to Docker Hub's password.
+ * Follows the kubelet (Kubernetes `pkg/credentialprovider/keyring.go`): keys in reverse lexical order, equal ports, the same number
+ * of host labels, each label a glob, the path a prefix. One difference: `localhost/x` does not get Docker Hub's password.
  */
 export function createKeyring(entries: readonly KeyringEntry[]): Keyring {
   return {
@@ -38,10 +38,10 @@ export function createKeyring(entries: readonly KeyringEntry[]): Keyring {
       const image = { labels: host.split('.'), port, path };
       const matches = entries.filter(({ location }) => isMatch(location, image));
       const isHubWithoutMatch = matches.length === 0 && domain === dockerHub;
-      const found = isHubWithoutMatch
+      const usable = isHubWithoutMatch
         ? entries.filter(({ location }) => location.key === hubKey)
         : matches;
-      return found
+      return usable
         .toSorted((a, b) => compare(b.location.key, a.location.key))
         .map(({ credentials }) => credentials);
     },
@@ -77,33 +77,33 @@ function splitPort(authority: string): readonly [host: string, port: string] {
   return [match?.[1] ?? authority, match?.[2] ?? ''];
 }
 
-/** DNS allows no more: a longer label is no host's, and not worth the time. */
+/** The limit of DNS. */
 const maxLabelLength = 63;
 
 /**
- * Go's `filepath.Match`, as far as hosts use it: `*` and `?`. By hand, since whoever may write a pull secret writes the
- * pattern, and a regular expression with a few stars can take for ever.
+ * Go's `filepath.Match` for `*` and `?`. Not a regular expression: a pull secret chooses the pattern, and backtracking over many
+ * stars takes exponential time.
  */
 function isGlobMatch(pattern: string, label: string): boolean {
   if (label.length > maxLabelLength) return pattern === label;
-  let [at, read] = [0, 0];
-  let star: { readonly at: number; readonly read: number } | undefined;
-  while (read < label.length) {
-    const wanted = pattern[at];
-    if (wanted === '*') {
-      star = { at, read };
-      at += 1;
-    } else if (wanted === '?' || wanted === label[read]) {
-      at += 1;
-      read += 1;
+  let [patternAt, labelAt] = [0, 0];
+  let star: { readonly patternAt: number; readonly labelAt: number } | undefined;
+  while (labelAt < label.length) {
+    const expected = pattern[patternAt];
+    if (expected === '*') {
+      star = { patternAt, labelAt };
+      patternAt += 1;
+    } else if (expected === '?' || expected === label[labelAt]) {
+      patternAt += 1;
+      labelAt += 1;
     } else if (star !== undefined) {
-      // The last star takes one character more; those before it never need to.
-      star = { at: star.at, read: star.read + 1 };
-      [at, read] = [star.at + 1, star.read];
+      // Only the last star needs to match one more character.
+      star = { ...star, labelAt: star.labelAt + 1 };
+      [patternAt, labelAt] = [star.patternAt + 1, star.labelAt];
     } else {
       return false;
     }
   }
-  while (pattern[at] === '*') at += 1;
-  return at === pattern.length;
+  while (pattern[patternAt] === '*') patternAt += 1;
+  return patternAt === pattern.length;
 }

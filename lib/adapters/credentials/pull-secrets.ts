@@ -10,58 +10,62 @@ import { monotonicClock } from '../../util/clock.ts';
 import { createTtlCache } from '../../util/ttl-cache.ts';
 import { parseDockerConfigJson, parseDockercfg } from './docker-config.ts';
 import { createKeyring, type KeyringEntry } from './keyring.ts';
-import { pullSecretWarning } from './pull-secret-warning.ts';
 
 export interface PullSecretsDeps {
   readonly reader: Pick<NamespaceReader, 'readSecret' | 'readPullSecretNames'>;
   readonly logger: Logger;
-  /** How long an answer of the API server is used again. @default 10 seconds */
-  readonly forMs?: number;
-  /** The longest that the API server is waited for. @default 2 seconds */
-  readonly patienceMs?: number;
+  /** How long an answer of the API server is cached. @default 10 seconds */
+  readonly ttlMs?: number;
+  /** Timeout of one request. @default 2 seconds */
+  readonly timeoutMs?: number;
   readonly now?: () => number;
 }
 
-type PullSecret = Lookup<readonly KeyringEntry[]> | { readonly status: 'broken' };
+type PullSecret = Lookup<readonly KeyringEntry[]> | { readonly status: 'invalid' };
 
-/** More than anybody names, and few enough that a forged review costs the API server little. */
+/** Per pod; bounds the API server requests of a forged review. */
 const maxSecrets = 20;
-const maxEntries = 500;
-/** What a review names may be megabytes long: objects are validated after us. Answers are remembered by their names. */
+const maxCacheEntries = 500;
+/** Reviews arrive before the API server validates them, so a name can be megabytes long. */
 const maxNameLength = 253;
 const absent = { status: 'absent' } as const;
-/** Of base64. Kubernetes allows 1 MiB, and we keep hundreds. */
+/** Length of the base64 text. Kubernetes allows 1 MiB, but the cache keeps hundreds of Secrets. */
 const maxSecretLength = 128 * 1024;
-/** Registries; each image of a workload is compared with each of them. */
+/** Registries per Secret; each image of a workload is compared with each of them. */
 const maxSecretEntries = 100;
-/** No registry's token is so long, and few servers take a header that is. Connections and limits are remembered by it. */
+/** Longer than any known token. Credentials become a header, and keys of connections and rate limits. */
 const maxCredentialLength = 16 * 1024;
+const maxShownNameLength = 50;
 
-/** The two types that the kubelet reads; the second one is from before `auths`. */
+/** The Secret types that the kubelet reads. */
 const formats = new Map([
   ['kubernetes.io/dockerconfigjson', { key: '.dockerconfigjson', parse: parseDockerConfigJson }],
   ['kubernetes.io/dockercfg', { key: '.dockercfg', parse: parseDockercfg }],
 ]);
 
-/** Pull secrets as the kubelet sees them: those that the pod names, else its ServiceAccount's; who cannot be read is left out. */
+/** Reads pull secrets as the kubelet does: those of the pod, else those of its ServiceAccount; unreadable ones are skipped. */
 export function createPullSecrets({
   reader,
   logger,
-  forMs = 10_000,
-  patienceMs = 2_000,
+  ttlMs = 10_000,
+  timeoutMs = 2_000,
   now = monotonicClock.now,
 }: PullSecretsDeps): WorkloadSecrets {
-  const ttlMs = (answer: { readonly status: string }): number => (isLasting(answer) ? forMs : 0);
-  const secrets = createTtlCache<PullSecret>({ ttlMs, maxEntries, now });
-  const accounts = createTtlCache<Lookup<readonly string[]>>({ ttlMs, maxEntries, now });
+  const cacheOptions = {
+    ttlMs: ({ status }: { readonly status: string }) => (status === 'unavailable' ? 0 : ttlMs),
+    maxEntries: maxCacheEntries,
+    now,
+  };
+  const secrets = createTtlCache<PullSecret>(cacheOptions);
+  const accounts = createTtlCache<Lookup<readonly string[]>>(cacheOptions);
 
-  /** Shared by all who ask for it at the same time, so it has a patience of its own and ends with nobody's review. */
+  /** Concurrent reviews share the request, so it has its own timeout and ignores their signals. */
   async function readSecret(namespace: string, name: string): Promise<PullSecret> {
     if (name.length > maxNameLength) return absent;
     return await secrets.get(toKey(namespace, name), async () => {
-      const answer = await reader.readSecret(namespace, name, AbortSignal.timeout(patienceMs));
+      const answer = await reader.readSecret(namespace, name, AbortSignal.timeout(timeoutMs));
       if (answer.status === 'found') return toPullSecret(namespace, name, answer.found);
-      logger.debug({ namespace, secret: name, status: answer.status }, 'no pull secret');
+      logger.debug({ namespace, secret: name, status: answer.status }, 'pull secret not readable');
       return answer;
     });
   }
@@ -69,7 +73,7 @@ export function createPullSecrets({
   async function readAccount(namespace: string, name: string): Promise<Lookup<readonly string[]>> {
     if (name.length > maxNameLength) return absent;
     return await accounts.get(toKey(namespace, name), () =>
-      reader.readPullSecretNames(namespace, name, AbortSignal.timeout(patienceMs)),
+      reader.readPullSecretNames(namespace, name, AbortSignal.timeout(timeoutMs)),
     );
   }
 
@@ -85,32 +89,31 @@ export function createPullSecrets({
       return { status: 'found', found: entries.filter(isUsable) };
     } catch (error) {
       const problem = error instanceof Error ? error.message : 'it cannot be read';
-      logger.warn({ namespace, secret: name, problem }, 'a pull secret is broken and skipped');
-      return { status: 'broken' };
+      logger.warn({ namespace, secret: name, problem }, 'pull secret is invalid and skipped');
+      return { status: 'invalid' };
     }
   }
 
   async function collect(
     namespace: string,
-    wanted: readonly string[],
+    listed: readonly string[],
   ): ReturnType<WorkloadSecrets['keyring']> {
-    // The kubelet passes over empty names.
-    const names = [...new Set(wanted)].filter((name) => name !== '');
-    const used = names.slice(0, maxSecrets);
-    const read = await Promise.all(
-      used.map(async (name) => ({ name, secret: await readSecret(namespace, name) })),
+    // The kubelet ignores empty names.
+    const names = [...new Set(listed)].filter((name) => name !== '');
+    const reads = await Promise.all(
+      names
+        .slice(0, maxSecrets)
+        .map(async (name) => ({ name, secret: await readSecret(namespace, name) })),
     );
-    const warnings = read.flatMap(({ name, secret }) => {
-      if (secret.status === 'found') return [];
-      return [toWarning(secret.status, namespace, name)];
-    });
-    const entries = read.flatMap(({ secret }) => (secret.status === 'found' ? secret.found : []));
+    const warnings = reads.flatMap(({ name, secret: { status } }) =>
+      status === 'found' ? [] : [secretWarning(status, namespace, name)],
+    );
+    const entries = reads.flatMap(({ secret }) => (secret.status === 'found' ? secret.found : []));
+    const isTruncated = names.length > maxSecrets;
+    const truncation = `only the first ${maxSecrets} of its pull secrets were read`;
     return {
       keyring: createKeyring(entries),
-      warnings: [
-        ...new Set(warnings),
-        ...(names.length > maxSecrets ? [pullSecretWarning.tooMany(maxSecrets)] : []),
-      ],
+      warnings: [...new Set(warnings), ...(isTruncated ? [truncation] : [])],
     };
   }
 
@@ -118,12 +121,13 @@ export function createPullSecrets({
     async keyring({ namespace, names, serviceAccount = 'default' }, signal) {
       if (names.length > 0) return await untilAborted(collect(namespace, names), signal);
       const account = await untilAborted(readAccount(namespace, serviceAccount), signal);
-      if (account.status === 'found')
+      if (account.status === 'found') {
         return await untilAborted(collect(namespace, account.found), signal);
+      }
       const warning =
         account.status === 'absent'
-          ? pullSecretWarning.absentAccount(serviceAccount)
-          : toWarning(account.status, namespace, '');
+          ? `its ServiceAccount ${quote(serviceAccount)}, which may name pull secrets, does not exist`
+          : secretWarning(account.status, namespace, '');
       return { keyring: createKeyring([]), warnings: [warning] };
     },
 
@@ -135,7 +139,7 @@ export function createPullSecrets({
     async hasSecret(namespace, name, signal) {
       const { status } = await untilAborted(readSecret(namespace, name), signal);
       if (status === 'absent') return false;
-      return status === 'found' || status === 'broken' ? true : undefined;
+      return status === 'found' || status === 'invalid' ? true : undefined;
     },
 
     forget(namespace) {
@@ -149,29 +153,29 @@ function isUsable({ credentials: { username, password } }: KeyringEntry): boolea
   return username.length + password.length <= maxCredentialLength;
 }
 
-/** A slash is in no namespace's name. */
+/** Unambiguous, because namespace names contain no slash. */
 function toKey(namespace: string, name: string): string {
   return `${namespace}/${name}`;
 }
 
-/** A silence is not remembered: the next one to ask may be luckier. */
-function isLasting({ status }: { readonly status: string }): boolean {
-  return status !== 'unavailable';
-}
-
-function toWarning(
+/** At most 120 characters, also for a namespace of 63 characters. */
+function secretWarning(
   status: Exclude<PullSecret['status'], 'found'>,
   namespace: string,
   name: string,
 ): string {
   switch (status) {
     case 'forbidden':
-      return pullSecretWarning.forbidden(namespace);
+      return `RBAC denies its pull secrets: run "just pull-secret ${namespace}"`;
     case 'unavailable':
-      return pullSecretWarning.unavailable();
+      return 'its pull secrets could not be read: the API server did not answer';
     case 'absent':
-      return pullSecretWarning.absent(name);
-    case 'broken':
-      return pullSecretWarning.broken(name);
+      return `pull secret ${quote(name)} does not exist in its namespace`;
+    case 'invalid':
+      return `pull secret ${quote(name)} is not valid and was skipped`;
   }
+}
+
+function quote(name: string): string {
+  return name.length > maxShownNameLength ? `"${name.slice(0, maxShownNameLength)}…"` : `"${name}"`;
 }

@@ -6,17 +6,17 @@ import { createFileReloader, type OnStale } from '../file-reloader.ts';
 import { parseDockerConfig } from './docker-config.ts';
 
 export interface RegistryAuthOptions {
-  /** Where the secret `registry-auth` is mounted. */
+  /** Mount path of the Secret `registry-auth`. */
   readonly dir: string;
-  /** The backup's registry and path, for a `.dockerconfigjson` that holds several. */
+  /** Selects the entry of a `.dockerconfigjson`. */
   readonly registry: { readonly domain: string; readonly path: string };
   readonly logger: Logger;
   readonly onStale?: OnStale | undefined;
 }
 
 /**
- * The backup's credentials: `username` and `password`, or `.dockerconfigjson`, read whenever they are needed so that a
- * rotated secret is used at once. Rejects with `ConfigError` naming the file when there are none at the start.
+ * The backup's credentials from `username` and `password` or `.dockerconfigjson`, read at each use so that a rotated Secret takes
+ * effect at once. Rejects with a `ConfigError` that names the file if the first read fails.
  */
 export async function openRegistryAuth({
   dir,
@@ -32,7 +32,7 @@ async function readAuth(
   dir: string,
   registry: RegistryAuthOptions['registry'],
 ): Promise<Credentials> {
-  // The kubelet swaps the link `..data`: resolved once, both files come from one version of the secret.
+  // The kubelet replaces the link `..data`: resolved once, both files come from one version of the Secret.
   const base = await realpath(join(dir, '..data')).catch(() => dir);
   const config = await readIfThere(join(base, '.dockerconfigjson'));
   if (config !== undefined) return fromConfig(join(dir, '.dockerconfigjson'), config, registry);
@@ -51,14 +51,14 @@ function fromConfig(
   text: string,
   { domain, path }: RegistryAuthOptions['registry'],
 ): Credentials {
-  let found: Credentials | undefined;
+  let credentials: Credentials | undefined;
   try {
-    [found] = parseDockerConfig(text).find({ domain, path });
+    [credentials] = parseDockerConfig(text).find({ domain, path });
   } catch (error) {
     throw unusable(file, error instanceof Error ? error.message : 'it cannot be read');
   }
-  if (found === undefined) throw unusable(file, `it has no credentials for ${domain}`);
-  return found;
+  if (credentials === undefined) throw unusable(file, `it has no credentials for ${domain}`);
+  return credentials;
 }
 
 async function readValue(base: string, dir: string, name: string): Promise<string> {
@@ -74,11 +74,11 @@ async function readIfThere(file: string): Promise<string | undefined> {
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw unusable(file, code === 'EACCES' ? 'we may not read it' : 'it cannot be read');
+    throw unusable(file, code === 'EACCES' ? 'permission denied' : 'it cannot be read');
   }
 }
 
-/** One error that names every file; anything but a problem with a file is thrown as it is. */
+/** Combines the problems of all files; returns other errors unchanged. */
 function allProblems(results: readonly PromiseSettledResult<unknown>[]): unknown {
   const reasons = results.flatMap((result) =>
     result.status === 'rejected' ? [result.reason as unknown] : [],
@@ -91,6 +91,6 @@ function allProblems(results: readonly PromiseSettledResult<unknown>[]): unknown
 
 function unusable(file: string, problem: string): ConfigError {
   return new ConfigError([
-    `${file} cannot be used: ${problem}; mount the secret registry-auth with username and password there`,
+    `${file} cannot be used: ${problem}; mount the Secret registry-auth with username and password there`,
   ]);
 }

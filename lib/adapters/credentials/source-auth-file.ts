@@ -11,10 +11,7 @@ export interface SourceAuthFileOptions {
   readonly onStale?: OnStale | undefined;
 }
 
-/**
- * Credentials for source registries from a docker `config.json`, read when they are needed. Rejects with
- * `ConfigError` when the file cannot be used at the start.
- */
+/** Credentials from a docker `config.json`, read at each use. Rejects with `ConfigError` if the first read fails. */
 export async function openSourceAuthFile({
   file,
   logger,
@@ -34,8 +31,9 @@ async function readKeyring(file: string): Promise<Keyring> {
   try {
     return parseDockerConfig(await readFile(file, 'utf8'));
   } catch (error) {
-    const reason = describe(error);
-    throw new ConfigError([`SOURCE_AUTH_FILE ${file} cannot be used: ${reason}`]);
+    throw new ConfigError([
+      `SOURCE_AUTH_FILE ${file} cannot be used: ${describe(error)}; mount a docker config.json there, or unset SOURCE_AUTH_FILE`,
+    ]);
   }
 }
 

@@ -32,7 +32,7 @@ describe('parseDockerConfig', () => {
     ],
     // `acme:secret\0\0`
     [
-      'auth that ends in zeros',
+      'auth with trailing NUL characters',
       { auth: 'YWNtZTpzZWNyZXQAAA==' },
       [{ username: 'acme', password: 'secret' }],
     ],
@@ -41,24 +41,24 @@ describe('parseDockerConfig', () => {
     ['null for an entry', null, []],
   ] as const;
   for (const [what, entry, found] of entries) {
-    it(`reads ${what}`, () => {
+    it(`reads ${what} of a docker config entry`, () => {
       assert.deepEqual(find(entry), found);
     });
   }
 
-  it('reads a password of a million zeros with something behind them', () => {
+  it('reads a password of a million NUL characters in linear time', () => {
     const text = `a:${'\0'.repeat(1_000_000)}x`;
 
-    const [found] = parseDockerConfig(
+    const [credentials] = parseDockerConfig(
       JSON.stringify({ auths: { 'reg.test': { auth: btoa(text) } } }),
     ).find(image);
 
-    assert.equal(found?.password.length, 1_000_001);
+    assert.equal(credentials?.password.length, 1_000_001);
   });
 
   const broken = ['', 'not json s3cret', '{"auths":{"reg.test":"s3cret"}}', '{"auths":7}'];
   for (const text of broken) {
-    it(`refuses ${JSON.stringify(text)} without quoting it`, () => {
+    it(`rejects ${JSON.stringify(text)} without quoting it`, () => {
       assert.throws(
         () => parseDockerConfig(text),
         (error: unknown) =>
@@ -69,13 +69,13 @@ describe('parseDockerConfig', () => {
     });
   }
 
-  it('is empty without auths', () => {
+  it('returns an empty keyring for a docker config without auths', () => {
     assert.deepEqual(parseDockerConfig('{"credsStore":"desktop"}').find(image), []);
   });
 });
 
 describe('parseDockercfg', () => {
-  it('reads entries without a wrapper', () => {
+  it('reads .dockercfg entries without an auths object', () => {
     const text = JSON.stringify({ 'reg.test': { auth: 'YWNtZTpzZWNyZXQ=', email: 'a@b.test' } });
 
     const [entry, ...others] = parseDockercfg(text);
@@ -85,11 +85,11 @@ describe('parseDockercfg', () => {
     assert.deepEqual(others, []);
   });
 
-  it('finds nothing in a file of the newer format', () => {
+  it('reads no entries from a config.json', () => {
     assert.deepEqual(parseDockercfg('{"auths":{"reg.test":{"auth":"YTpi"}}}'), []);
   });
 
-  it('refuses what is no JSON without quoting it', () => {
+  it('rejects a .dockercfg that is not JSON without quoting it', () => {
     assert.throws(
       () => parseDockercfg('not json s3cret'),
       (error: unknown) =>

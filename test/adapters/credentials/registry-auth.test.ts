@@ -27,7 +27,7 @@ describe('openRegistryAuth', () => {
     for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
   }
 
-  /** As the kubelet does it: files are links into `..data`, itself a link that is renamed into place. */
+  /** Mounts a Secret as the kubelet does: files are links into `..data`, itself a link that is renamed into place. */
   async function mount(version: string, files: Readonly<Record<string, string>>): Promise<void> {
     await mkdir(join(dir, version));
     for (const [name, text] of Object.entries(files)) {
@@ -37,20 +37,20 @@ describe('openRegistryAuth', () => {
     await rename(join(dir, '..data_tmp'), join(dir, '..data'));
   }
 
-  it('reads username and password without their last line end', async () => {
+  it('reads username and password without a trailing newline', async () => {
     await write({ username: 'acme\n', password: ' pa"ss\\+/wörd \r\n' });
 
     assert.deepEqual(await (await open())(), { username: 'acme', password: ' pa"ss\\+/wörd ' });
   });
 
-  it('reads .dockerconfigjson, the entry of the backup registry', async () => {
+  it('reads the entry of the backup registry from .dockerconfigjson', async () => {
     const auths = { 'other.test': { auth: 'eDp5' }, 'reg.test': { auth: 'YWNtZTpzZWNyZXQ=' } };
     await write({ '.dockerconfigjson': JSON.stringify({ auths }) });
 
     assert.deepEqual(await (await open())(), { username: 'acme', password: 'secret' });
   });
 
-  it('uses a rotated secret at once, both files of one version', async () => {
+  it('reads both files of one version after the Secret is rotated', async () => {
     await mount('..1', { username: 'acme', password: 'old' });
     const read = await open();
     assert.deepEqual(await read(), { username: 'acme', password: 'old' });
@@ -60,20 +60,20 @@ describe('openRegistryAuth', () => {
     assert.deepEqual(await read(), { username: 'acme2', password: 'new' });
   });
 
-  it('keeps the last good ones when the files go, and says so once', async () => {
+  it('keeps the last valid credentials when a file disappears, and logs it once', async () => {
     await write({ username: 'acme', password: 's3cret' });
     const read = await open();
     await rm(join(dir, 'password'));
 
-    const seen = [await read(), await read()];
+    const reads = [await read(), await read()];
 
-    assert.deepEqual(seen, [
+    assert.deepEqual(reads, [
       { username: 'acme', password: 's3cret' },
       { username: 'acme', password: 's3cret' },
     ]);
     assert.deepEqual(
       log.lines.map(({ level, message }) => [level, message]),
-      [['warn', 'credentials cannot be read, the last good ones stay in use']],
+      [['warn', 'credentials cannot be read, the last valid ones stay in use']],
     );
     assert.ok(!JSON.stringify(log.lines).includes('s3cret'));
   });
@@ -87,28 +87,28 @@ describe('openRegistryAuth', () => {
       'username cannot be used: it is empty',
     ],
     [
-      'a .dockerconfigjson that is none',
+      'a malformed .dockerconfigjson',
       { '.dockerconfigjson': 's3cret' },
       '.dockerconfigjson cannot be used: it is not a docker config.json with "auths"',
     ],
     [
-      'a .dockerconfigjson for others',
+      'a .dockerconfigjson for another registry',
       { '.dockerconfigjson': '{"auths":{"other.test":{"auth":"YTpi"}}}' },
       '.dockerconfigjson cannot be used: it has no credentials for reg.test',
     ],
   ];
   for (const [what, files, problem] of problems) {
-    it(`refuses to start with ${what}, naming the file`, async () => {
+    it(`rejects registry-auth with ${what} and names the file`, async () => {
       await write(files);
 
       await assert.rejects(open(), {
         name: 'ConfigError',
-        message: `${join(dir, problem)}; mount the secret registry-auth with username and password there`,
+        message: `${join(dir, problem)}; mount the Secret registry-auth with username and password there`,
       });
     });
   }
 
-  it('names both files where both are missing', async () => {
+  it('names both files if both are missing', async () => {
     await assert.rejects(open(), (error) => {
       assert.ok(error instanceof ConfigError);
       assert.equal(error.problems.length, 2);
@@ -118,7 +118,7 @@ describe('openRegistryAuth', () => {
     });
   });
 
-  it('refuses to start where the path is a file, or nothing at all', async () => {
+  it('rejects a REGISTRY_AUTH_DIR that is a file or does not exist', async () => {
     await write({ plain: '' });
     for (const wrong of [join(dir, 'plain'), join(dir, 'nothing')]) {
       const registry = { domain: 'reg.test', path: '' };

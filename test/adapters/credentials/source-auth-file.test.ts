@@ -16,7 +16,7 @@ describe('openSourceAuthFile', () => {
     await rm(dir, { recursive: true });
   });
 
-  it('finds what fits an image, and follows the file', async () => {
+  it('finds the credentials of an image, and re-reads the file', async () => {
     const file = join(dir, 'config.json');
     await writeFile(file, '{"auths":{"reg.test":{"auth":"YTpi"}}}');
     const source = await openSourceAuthFile({ file, logger });
@@ -28,17 +28,17 @@ describe('openSourceAuthFile', () => {
     assert.deepEqual(await source.credentialsFor(image), [{ username: 'a', password: 'c' }]);
   });
 
-  it('refuses to start without the file, or with another kind of file, naming it', async () => {
+  it('rejects a missing or malformed SOURCE_AUTH_FILE and names it', async () => {
     const file = join(dir, 'config.json');
     await assert.rejects(openSourceAuthFile({ file, logger }), {
       name: 'ConfigError',
-      message: `SOURCE_AUTH_FILE ${file} cannot be used: it does not exist`,
+      message: `SOURCE_AUTH_FILE ${file} cannot be used: it does not exist; mount a docker config.json there, or unset SOURCE_AUTH_FILE`,
     });
 
     await writeFile(file, 's3cret');
 
     await assert.rejects(openSourceAuthFile({ file, logger }), {
-      message: `SOURCE_AUTH_FILE ${file} cannot be used: it is not a docker config.json with "auths"`,
+      message: `SOURCE_AUTH_FILE ${file} cannot be used: it is not a docker config.json with "auths"; mount a docker config.json there, or unset SOURCE_AUTH_FILE`,
     });
   });
 });

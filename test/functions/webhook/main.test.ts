@@ -266,7 +266,7 @@ describe('functions/webhook/main.ts', () => {
       env: () => ({ REGISTRY_AUTH_DIR: join(dir, 'none'), DOCKER_HOST: 'unix:///none.sock' }),
       code: 2,
       says: [
-        /none\/username cannot be used: it does not exist; mount the secret registry-auth/,
+        /none\/username cannot be used: it does not exist; mount the Secret registry-auth/,
         /there is no docker socket at \/none\.sock/,
       ],
     },
@@ -287,7 +287,7 @@ describe('functions/webhook/main.ts', () => {
         /^image-cloner: ON_ERROR must be deny or admit$/m,
         /^image-cloner: TLS_PORT must differ from PORT: 1 cannot be both HTTPS and plain http$/m,
         /^image-cloner: \S+none\/username cannot be used: it does not exist/m,
-        /^image-cloner: SOURCE_AUTH_FILE \S+none\.json cannot be used: it does not exist$/m,
+        /^image-cloner: SOURCE_AUTH_FILE \S+none\.json cannot be used: it does not exist; mount a docker config\.json there, or unset SOURCE_AUTH_FILE$/m,
         /^image-cloner: DOCKER_HOST: there is no docker socket at \/none\.sock/m,
         /^image-cloner: \S+none\.crt cannot be read \(ENOENT\); it is needed for HTTPS$/m,
         /^image-cloner: TLS_CLIENT_CA_FILE \S+username is not a readable file of certificates in PEM$/m,

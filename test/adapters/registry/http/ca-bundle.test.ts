@@ -142,7 +142,7 @@ describe('openCaBundle', () => {
     assert.deepEqual(
       log.lines.map(({ level, message, fields }) => [level, message, fields['name']]),
       [
-        ['warn', 'certificates cannot be read, the last good ones stay in use', file],
+        ['warn', 'certificates cannot be read, the last valid ones stay in use', file],
         ['info', 'certificates can be read again', file],
       ],
     );
