@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { CopyLease, LeaseAnswer, LeaseStore, StoredLease } from '../../lib/index.ts';
 
-/** Two replicas' view of the same leases. */
+/** The stores of two replicas with the same leases. */
 export interface LeaseBench {
   readonly one: LeaseStore;
   readonly two: LeaseStore;
@@ -22,13 +22,13 @@ function lease(change: Partial<CopyLease> = {}): CopyLease {
   };
 }
 
-async function found<Found>(answer: Promise<LeaseAnswer<Found>>): Promise<Found> {
+async function resultOf<Found>(answer: Promise<LeaseAnswer<Found>>): Promise<Found> {
   const settled = await answer;
   assert.ok(settled.status === 'done', settled.status);
   return settled.found;
 }
 
-/** What every `LeaseStore` promises; the one in memory and the one of a real API server run it. */
+/** The contract of every `LeaseStore`; runs for the fake and for a real API server. */
 export function describeLeaseStore(name: string, open: () => Promise<LeaseBench>): void {
   describe(`${name} as a LeaseStore`, () => {
     let bench: LeaseBench;
@@ -39,26 +39,26 @@ export function describeLeaseStore(name: string, open: () => Promise<LeaseBench>
       await bench.close();
     });
 
-    const at = async (where: string): Promise<StoredLease | undefined> =>
-      (await found(bench.two.list(signal))).find((stored) => stored.target === where);
+    const leaseOf = async (wanted: string): Promise<StoredLease | undefined> =>
+      (await resultOf(bench.two.list(signal))).find((stored) => stored.target === wanted);
 
-    it('shows one replica what the other wrote', async () => {
+    it('lists a lease that another replica created', async () => {
       const now = { phase: 'copy', doneBytes: 112, totalBytes: 260 } as const;
-      const told = lease({
+      const created = lease({
         reading: { elapsedMs: 1_500, idleMs: 20, bytesPerSecond: 75, remainingMs: 1_973, now },
       });
-      const version = await found(bench.one.create(told, signal));
+      const version = await resultOf(bench.one.create(created, signal));
 
-      assert.deepEqual(await at(target), { ...told, version });
+      assert.deepEqual(await leaseOf(target), { ...created, version });
     });
 
-    it('shows a copy of which nothing is known yet', async () => {
-      const version = await found(bench.one.create(lease({ target: 'a/b:new' }), signal));
+    it('lists a lease without progress', async () => {
+      const version = await resultOf(bench.one.create(lease({ target: 'a/b:new' }), signal));
 
-      assert.deepEqual(await at('a/b:new'), { ...lease({ target: 'a/b:new' }), version });
+      assert.deepEqual(await leaseOf('a/b:new'), { ...lease({ target: 'a/b:new' }), version });
     });
 
-    it('lets one of two create', async () => {
+    it('lets one of two replicas create a lease', async () => {
       const answers = await Promise.all([
         bench.one.create(lease({ target: 'a/b:1' }), signal),
         bench.two.create(lease({ target: 'a/b:1', holder: 'pod-b_1' }), signal),
@@ -67,75 +67,75 @@ export function describeLeaseStore(name: string, open: () => Promise<LeaseBench>
       assert.deepEqual(answers.map(({ status }) => status).toSorted(), ['conflict', 'done']);
     });
 
-    it('gives every write another version, also where nothing else changed', async () => {
+    it('changes the version of a lease at each write, even without another change', async () => {
       const same = lease({ target: 'a/b:2' });
-      const first = await found(bench.one.create(same, signal));
-      const second = await found(bench.one.replace(same, first, signal));
-      const third = await found(bench.one.replace(same, second, signal));
+      const first = await resultOf(bench.one.create(same, signal));
+      const second = await resultOf(bench.one.replace(same, first, signal));
+      const third = await resultOf(bench.one.replace(same, second, signal));
 
       assert.equal(new Set([first, second, third]).size, 3);
-      assert.deepEqual(await at('a/b:2'), { ...same, version: third });
+      assert.deepEqual(await leaseOf('a/b:2'), { ...same, version: third });
     });
 
-    it('replaces only what is still as it was seen', async () => {
+    it('replaces a lease only in the version that was read', async () => {
       const [old, mine] = [
         lease({ target: 'a/b:3' }),
         lease({ target: 'a/b:3', sourceDigest: 'new' }),
       ];
-      const seen = await found(bench.one.create(old, signal));
+      const readVersion = await resultOf(bench.one.create(old, signal));
       const answers = await Promise.all([
-        bench.one.replace(mine, seen, signal),
-        bench.two.replace({ ...mine, holder: 'pod-b_1' }, seen, signal),
+        bench.one.replace(mine, readVersion, signal),
+        bench.two.replace({ ...mine, holder: 'pod-b_1' }, readVersion, signal),
       ]);
-      const late = await bench.one.replace(mine, seen, signal);
+      const late = await bench.one.replace(mine, readVersion, signal);
 
       assert.deepEqual(answers.map(({ status }) => status).toSorted(), ['conflict', 'done']);
       assert.deepEqual(late, { status: 'conflict' });
     });
 
-    it('replaces nothing that is gone', async () => {
-      const version = await found(bench.one.create(lease({ target: 'a/b:4' }), signal));
-      await found(bench.two.remove({ target: 'a/b:4', version }, signal));
+    it('answers conflict to replacing a removed lease', async () => {
+      const version = await resultOf(bench.one.create(lease({ target: 'a/b:4' }), signal));
+      await resultOf(bench.two.remove({ target: 'a/b:4', version }, signal));
 
       const answer = await bench.one.replace(lease({ target: 'a/b:4' }), version, signal);
 
       assert.deepEqual(answer, { status: 'conflict' });
     });
 
-    it('removes only what is still as it was seen, and what is gone is removed', async () => {
-      const where = { target: 'a/b:5' };
-      const seen = await found(bench.one.create(lease(where), signal));
-      const version = await found(bench.one.replace(lease(where), seen, signal));
+    it('removes a lease only in the version that was read, and answers done if it is already removed', async () => {
+      const key = { target: 'a/b:5' };
+      const readVersion = await resultOf(bench.one.create(lease(key), signal));
+      const version = await resultOf(bench.one.replace(lease(key), readVersion, signal));
 
       const answers = [
-        await bench.two.remove({ ...where, version: seen }, signal),
-        await bench.two.remove({ ...where, version }, signal),
-        await bench.two.remove({ ...where, version }, signal),
+        await bench.two.remove({ ...key, version: readVersion }, signal),
+        await bench.two.remove({ ...key, version }, signal),
+        await bench.two.remove({ ...key, version }, signal),
       ];
 
       assert.deepEqual(
         answers.map(({ status }) => status),
         ['conflict', 'done', 'done'],
       );
-      assert.equal(await at('a/b:5'), undefined);
+      assert.equal(await leaseOf('a/b:5'), undefined);
     });
 
-    it('does not take a new lease for the old one of the same target', async () => {
-      const where = { target: 'a/b:6' };
-      const version = await found(bench.one.create(lease(where), signal));
-      await found(bench.one.remove({ ...where, version }, signal));
-      await found(bench.two.create(lease({ ...where, holder: 'pod-b_1' }), signal));
+    it('answers conflict for the version of an earlier lease of the same target', async () => {
+      const key = { target: 'a/b:6' };
+      const version = await resultOf(bench.one.create(lease(key), signal));
+      await resultOf(bench.one.remove({ ...key, version }, signal));
+      await resultOf(bench.two.create(lease({ ...key, holder: 'pod-b_1' }), signal));
 
       const answers = [
-        await bench.one.replace(lease(where), version, signal),
-        await bench.one.remove({ ...where, version }, signal),
+        await bench.one.replace(lease(key), version, signal),
+        await bench.one.remove({ ...key, version }, signal),
       ];
 
       assert.deepEqual(answers, [{ status: 'conflict' }, { status: 'conflict' }]);
-      assert.equal((await at('a/b:6'))?.holder, 'pod-b_1');
+      assert.equal((await leaseOf('a/b:6'))?.holder, 'pod-b_1');
     });
 
-    it('knows nothing once nobody waits any more', async () => {
+    it('answers unavailable to a lease request whose signal is aborted', async () => {
       const answer = await bench.one.create(lease({ target: 'a/b:7' }), AbortSignal.abort());
 
       assert.deepEqual(answer, { status: 'unavailable' });

@@ -5,17 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
 
-/** A registry as far as a docker daemon tells of it. */
+/** A registry behind the fake docker daemon. */
 export interface FakeRegistry {
   /** `path:tag` → digest. */
   readonly tags: Map<string, string>;
-  /** Whom it lets in; absent: everybody. */
+  /** Required credentials. @default anonymous access */
   readonly user?: { readonly username: string; readonly password: string };
 }
 
-type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** An HTTP server on a unix socket that says what dockerd 20.10.24 was heard to say to the same requests. */
+/** An HTTP server on a unix socket with responses recorded from dockerd 20.10.24. */
 export interface FakeDaemon {
   readonly socketPath: string;
   readonly registries: Map<string, FakeRegistry>;
@@ -25,10 +25,10 @@ export interface FakeDaemon {
   readonly requests: readonly string[];
   /** The decoded `X-Registry-Auth` of each request that had one. */
   readonly auths: readonly unknown[];
-  /** Puts an image into a registry under a tag; returns the digest there. An index has another digest than its image. */
+  /** Adds an image to a registry and returns its digest. An index has another digest than its image. */
   publish(host: string, path: string, tag: string, options?: PublishOptions): string;
-  /** Answers requests that match, instead of the daemon. */
-  override(match: RegExp, answer: Answer): void;
+  /** Handles matching requests instead of the daemon. */
+  override(match: RegExp, handler: Handler): void;
   close(): Promise<void>;
 }
 
@@ -51,23 +51,22 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   const registries = new Map<string, FakeRegistry>();
   const local = new Map<string, string>();
   const images = new Map<string, { readonly id: string; readonly isIndex: boolean }>();
-  /** Images that lost their last name to another image stay, as `<none>`. */
+  /** Images whose last name moved to another image; docker lists them as `<none>`. */
   const dangling = new Set<string>();
   const requests: string[] = [];
   const auths: unknown[] = [];
-  const overrides: { readonly match: RegExp; readonly answer: Answer }[] = [];
+  const overrides: { readonly match: RegExp; readonly handler: Handler }[] = [];
 
   const server = createServer((request, response) => {
     const line = `${request.method ?? ''} ${decodeURIComponent(request.url ?? '')}`;
     requests.push(line);
     const header = request.headers['x-registry-auth'];
     if (typeof header === 'string') auths.push(decodeAuth(header));
-    const own = overrides.find(({ match }) => match.test(line));
-    if (own !== undefined) own.answer(request, response);
-    else answer(request, response);
+    const handler = overrides.find(({ match }) => match.test(line))?.handler ?? handle;
+    handler(request, response);
   });
 
-  function answer(request: IncomingMessage, response: ServerResponse): void {
+  function handle(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? '', 'http://daemon');
     const path = decodeURIComponent(url.pathname);
     const auth = v.parse(authSchema, decodeAuth(String(request.headers['x-registry-auth'] ?? '')));
@@ -89,7 +88,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   }
 
   function distribution(response: ServerResponse, name: string, auth: Auth): void {
-    const found = look(name, auth);
+    const found = resolve(name, auth);
     if ('status' in found) return json(response, found.status, { message: found.message });
     const kind = images.get(found.digest)?.isIndex === true ? 'index' : 'manifest';
     return json(response, 200, {
@@ -103,7 +102,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   }
 
   function pull(response: ServerResponse, name: string, auth: Auth): void {
-    const found = look(name, auth);
+    const found = resolve(name, auth);
     if ('status' in found) {
       const text =
         found.status === 404 ? `manifest for ${name} not found: ${found.message}` : found.message;
@@ -196,7 +195,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     response.writeHead(201).end();
   }
 
-  /** With the last tag of a repository go its digests. */
+  /** Removing the last tag of a repository removes its digests too. */
   function remove(response: ServerResponse, name: string): void {
     if (!local.delete(name)) return json(response, 404, { message: `No such image: ${name}` });
     const { host, path } = split(name);
@@ -205,7 +204,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     return json(response, 200, [{ Untagged: name }]);
   }
 
-  function look(name: string, auth: Auth): { readonly digest: string } | Problem {
+  function resolve(name: string, auth: Auth): { readonly digest: string } | Problem {
     const { host, path, version } = split(name);
     const registry = registries.get(host);
     if (registry === undefined) {
@@ -226,9 +225,9 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
       : { digest };
   }
 
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  server.listen(socketPath, () => resolve(undefined));
-  await promise;
+  const listening = Promise.withResolvers<undefined>();
+  server.listen(socketPath, () => listening.resolve(undefined));
+  await listening.promise;
 
   return {
     socketPath,
@@ -243,8 +242,8 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
       registries.get(host)?.tags.set(`${path}:${version}`, digest);
       return digest;
     },
-    override(match, own) {
-      overrides.unshift({ match, answer: own });
+    override(match, handler) {
+      overrides.unshift({ match, handler });
     },
     async close() {
       const closed = Promise.withResolvers<undefined>();
@@ -256,18 +255,18 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   };
 }
 
-/** The daemon writes a manifest of its own; the same image gives the same one again. */
+/** The daemon writes a new manifest, which is the same for each push of an image. */
 export function pushedDigest(id: string): string {
   return sha256(`schema2 of ${id}`);
 }
 
-/** A stream of JSON lines, as pull and push answer. */
+/** Responds with JSON lines, as pull and push do. */
 export function lines(response: ServerResponse, items: readonly unknown[]): void {
   response.writeHead(200, { 'content-type': 'application/json' });
   response.end(items.map((item) => `${JSON.stringify(item)}\r\n`).join(''));
 }
 
-/** A stream that ends with the daemon's error line. */
+/** Responds with JSON lines that end in the daemon's error line. */
 export function fail(response: ServerResponse, items: readonly unknown[], message: string): void {
   lines(response, [...items, { errorDetail: { message }, error: message }]);
 }

@@ -1,42 +1,42 @@
 import type { LeaseAnswer, LeaseStore, StoredLease } from '../../lib/index.ts';
 
-/** Leases in memory, for as many replicas as a test has. */
+/** A `LeaseStore` in memory, shared by the replicas of a test. */
 export interface MemoryLeases {
   readonly store: LeaseStore;
-  /** Every question is answered with this until it is told otherwise by `undefined`. */
+  /** Answers each request with `status`; `undefined` ends that. */
   answer(status: 'forbidden' | 'unavailable' | undefined): void;
-  /** The next write is done, and its writer does not hear of it. */
+  /** Does the next write, but answers `unavailable`. */
   loseNextAnswer(): void;
-  /** Replacements wait until the function that is returned is called. */
+  /** Blocks replacements until the returned function is called. */
   holdReplacements(): () => void;
-  /** As somebody else would: a person, or another replica. */
+  /** Writes a lease without a request, as another client does. */
   put(lease: StoredLease): void;
   delete(target: string): void;
   at(target: string): StoredLease | undefined;
   targets(): readonly string[];
-  /** `create a/b:1`, in the order of their arrival; lists are `list`. */
-  readonly asked: readonly string[];
+  /** `list`, `create a/b:1`, …, in the order of arrival. */
+  readonly requests: readonly string[];
 }
 
 export function createMemoryLeases(): MemoryLeases {
   const leases = new Map<string, StoredLease>();
-  const asked: string[] = [];
+  const requests: string[] = [];
   let revision = 0;
   let refusal: 'forbidden' | 'unavailable' | undefined;
   let losesAnswer = false;
   let gate: Promise<void> = Promise.resolve();
 
-  async function answer<Found>(
-    question: string,
+  async function handle<Found>(
+    request: string,
     signal: AbortSignal,
     work: () => LeaseAnswer<Found>,
   ): Promise<LeaseAnswer<Found>> {
-    asked.push(question);
+    requests.push(request);
     await Promise.resolve();
     if (signal.aborted) return { status: 'unavailable' };
     if (refusal !== undefined) return { status: refusal };
     const done = work();
-    if (!losesAnswer || question === 'list') return done;
+    if (!losesAnswer || request === 'list') return done;
     losesAnswer = false;
     return { status: 'unavailable' };
   }
@@ -50,19 +50,19 @@ export function createMemoryLeases(): MemoryLeases {
 
   const store: LeaseStore = {
     list: (signal) =>
-      answer('list', signal, () => ({ status: 'done', found: [...leases.values()] })),
+      handle('list', signal, () => ({ status: 'done', found: [...leases.values()] })),
     create: (lease, signal) =>
-      answer(`create ${lease.target}`, signal, () =>
+      handle(`create ${lease.target}`, signal, () =>
         leases.has(lease.target) ? { status: 'conflict' } : write(lease),
       ),
     replace: (lease, version, signal) =>
       gate.then(() =>
-        answer(`replace ${lease.target}`, signal, () =>
+        handle(`replace ${lease.target}`, signal, () =>
           leases.get(lease.target)?.version === version ? write(lease) : { status: 'conflict' },
         ),
       ),
     remove: ({ target, version }, signal) =>
-      answer(`remove ${target}`, signal, () => {
+      handle(`remove ${target}`, signal, () => {
         const known = leases.get(target);
         if (known !== undefined && known.version !== version) return { status: 'conflict' };
         leases.delete(target);
@@ -72,7 +72,7 @@ export function createMemoryLeases(): MemoryLeases {
 
   return {
     store,
-    asked,
+    requests,
     answer: (status) => {
       refusal = status;
     },

@@ -6,7 +6,7 @@ interface LogLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** A Logger that keeps its lines. */
+/** A Logger that keeps its lines in memory. */
 export interface MemoryLog {
   readonly logger: Logger;
   readonly lines: readonly LogLine[];

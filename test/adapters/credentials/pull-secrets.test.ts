@@ -223,7 +223,7 @@ describe('createPullSecrets keyring', () => {
     });
   }
 
-  it('keeps warnings within 120 characters, the namespace whole', async () => {
+  it('limits pull secret warnings to 120 characters without cutting the namespace', async () => {
     const setup = createSetup();
     const namespace = 'n'.repeat(63);
     const name = 'x'.repeat(253);

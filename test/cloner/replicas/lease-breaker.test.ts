@@ -60,7 +60,7 @@ describe('createLeaseBreaker', () => {
       assert.deepEqual(await gate.list(signal), { status: 'forbidden' });
       await clock.advance(1_000);
     }
-    assert.deepEqual([leases.asked.length, said()], [1, [forbidden]]);
+    assert.deepEqual([leases.requests.length, said()], [1, [forbidden]]);
     await clock.advance(1_000);
     leases.answer(undefined);
 
@@ -80,7 +80,7 @@ describe('createLeaseBreaker', () => {
     await clock.advance(5_000);
     await gate.list(signal);
 
-    assert.equal(leases.asked.length, 5);
+    assert.equal(leases.requests.length, 5);
     assert.deepEqual(said(), [silent, shared]);
   });
 

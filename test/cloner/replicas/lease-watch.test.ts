@@ -66,6 +66,6 @@ describe('createLeaseWatch', () => {
     await clock.advance(1_500);
     await Promise.all(waits);
 
-    assert.deepEqual(leases.asked, ['list']);
+    assert.deepEqual(leases.requests, ['list']);
   });
 });

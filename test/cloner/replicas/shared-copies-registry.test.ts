@@ -88,7 +88,7 @@ describe('two replicas', () => {
     const [a, b] = [await createReplica('a'), await createReplica('b')];
     const answers = [a.send(), b.send()];
     await hold.waiting(3);
-    await until(() => leases.asked.filter((question) => question === 'list').length > 3, a, [b]);
+    await until(() => leases.requests.filter((question) => question === 'list').length > 3, a, [b]);
     hold.release();
 
     let done = 0;

@@ -181,11 +181,11 @@ describe('shareCopies', () => {
     backup.tell(forty);
     void b.ask().wait(forever);
     await clock.advance(4_500);
-    const before = leases.asked.length;
+    const before = leases.requests.length;
 
     assert.deepEqual(b.ask().progress()?.now, forty);
     await settle();
-    assert.equal(leases.asked.length, before);
+    assert.equal(leases.requests.length, before);
     backup.finish();
   });
 
@@ -492,11 +492,11 @@ describe('shareCopies', () => {
     await wait;
     backup.finish();
     await clock.advance(3_000);
-    const before = leases.asked.length;
+    const before = leases.requests.length;
 
     await clock.advance(100_000);
 
-    assert.equal(leases.asked.length, before);
+    assert.equal(leases.requests.length, before);
   });
 
   it('asks nobody for whom nobody waits in line any more', async () => {
@@ -506,15 +506,15 @@ describe('shareCopies', () => {
     const caller = new AbortController();
     const wait = b.ask().wait(caller.signal);
     await clock.advance(2_000);
-    assert.ok(leases.asked.includes('list'));
+    assert.ok(leases.requests.includes('list'));
     caller.abort();
     await wait;
     await clock.advance(2_000);
-    const before = leases.asked.filter((question) => question === 'list').length;
+    const before = leases.requests.filter((question) => question === 'list').length;
 
     await clock.advance(60_000);
 
-    assert.equal(leases.asked.filter((question) => question === 'list').length, before);
+    assert.equal(leases.requests.filter((question) => question === 'list').length, before);
     backup.finish();
   });
 
@@ -647,8 +647,8 @@ describe('shareCopies', () => {
     backup.finish();
     a.copies.stop({ abort: false });
     await settle();
-    const before = leases.asked.length;
+    const before = leases.requests.length;
     await clock.advance(600_000);
-    assert.equal(leases.asked.length, before);
+    assert.equal(leases.requests.length, before);
   });
 });
