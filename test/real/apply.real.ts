@@ -355,7 +355,7 @@ describe('a Deployment applied to a real API server', () => {
     undo();
 
     assert.notEqual(code, 0);
-    assert.match(stderr, /limits the request rate and rejected/);
+    assert.match(stderr, /rejected the request for \S+: rate limit/);
   });
 
   it('is admitted from the backup when the source registry is gone', async () => {

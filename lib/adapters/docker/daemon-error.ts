@@ -106,14 +106,14 @@ function describe(reason: RegistryReason, text: string, { side, image }: Attempt
   switch (reason) {
     case 'NOT_FOUND':
       return isSource
-        ? `${name} does not exist on ${image.domain}: check its name and tag`
-        : `${registry} has no repository for ${name}: create it first`;
+        ? `${name} does not exist on ${image.domain}; check its name and tag`
+        : `${registry} does not have ${name}; if it creates no repository on push, create it first`;
     case 'DENIED':
       return isSource
-        ? `${image.domain} denied access to ${name}: it is private or does not exist; check its name, or add credentials to SOURCE_AUTH_FILE`
-        : `${registry} rejected the credentials in registry-auth for ${name}: update the Secret, it is re-read at once`;
+        ? `${image.domain} denied access to ${name}: the image is private or does not exist; check its name, or add credentials to SOURCE_AUTH_FILE`
+        : `${registry} rejected the credentials in registry-auth for ${name}; update the Secret, or the permissions of its user`;
     case 'RATE_LIMITED':
-      return `${registry} limits the request rate and rejected ${name}: try again later${isSource ? ', or authenticate (SOURCE_AUTH_FILE) to get a separate limit' : ''}`;
+      return `${registry} rejected the request for ${name}: rate limit; try again later${isSource ? ', or authenticate (SOURCE_AUTH_FILE) to get a separate limit' : ''}`;
     case 'UNAVAILABLE': {
       const detail = outagePatterns.find(([pattern]) => pattern.test(text))?.[1];
       return `${registry} cannot be reached for ${name}: ${detail ?? 'it answered with an error'}`;
@@ -121,7 +121,7 @@ function describe(reason: RegistryReason, text: string, { side, image }: Attempt
     case 'UNSUPPORTED':
       return `the docker daemon cannot copy ${name}: ${quote(text)}; CLONER=registry supports more platforms and formats`;
     case 'REFUSED':
-      return `${registry} rejected ${name}: ${quote(text)}`;
+      return `${registry} did not ${isSource ? 'serve' : 'accept'} ${name}: ${quote(text)}`;
   }
 }
 

@@ -70,18 +70,18 @@ function toAuths(entries: Entries): object {
   );
 }
 
-function found(type: string, key: string, text: string): Lookup<Secret> {
+function secretOf(type: string, key: string, text: string): Lookup<Secret> {
   const data = { [key]: Buffer.from(text).toString('base64') };
   return { status: 'found', found: { type, data } };
 }
 
 function configJson(entries: Entries): Lookup<Secret> {
   const text = JSON.stringify({ auths: toAuths(entries) });
-  return found('kubernetes.io/dockerconfigjson', '.dockerconfigjson', text);
+  return secretOf('kubernetes.io/dockerconfigjson', '.dockerconfigjson', text);
 }
 
 function dockercfg(entries: Entries): Lookup<Secret> {
-  return found('kubernetes.io/dockercfg', '.dockercfg', JSON.stringify(toAuths(entries)));
+  return secretOf('kubernetes.io/dockercfg', '.dockercfg', JSON.stringify(toAuths(entries)));
 }
 
 async function read(
@@ -136,8 +136,8 @@ describe('createPullSecrets keyring', () => {
   it('reads only the two pull secret types, each by its own key', async () => {
     const setup = createSetup();
     const text = JSON.stringify({ auths: toAuths({ 'reg.test': 'u' }) });
-    setup.secrets.set('a/opaque', found('Opaque', '.dockerconfigjson', text));
-    setup.secrets.set('a/other', found('kubernetes.io/dockercfg', '.dockerconfigjson', text));
+    setup.secrets.set('a/opaque', secretOf('Opaque', '.dockerconfigjson', text));
+    setup.secrets.set('a/other', secretOf('kubernetes.io/dockercfg', '.dockerconfigjson', text));
 
     assert.deepEqual(await read(setup, ['opaque', 'other']), {
       users: [],
@@ -148,17 +148,17 @@ describe('createPullSecrets keyring', () => {
   const broken: readonly (readonly [what: string, Lookup<Secret>, problem: string])[] = [
     [
       'that is not JSON',
-      found('kubernetes.io/dockerconfigjson', '.dockerconfigjson', 's3cret'),
+      secretOf('kubernetes.io/dockerconfigjson', '.dockerconfigjson', 's3cret'),
       'it is not a docker config.json with "auths"',
     ],
     [
       'of the older type that is not JSON',
-      found('kubernetes.io/dockercfg', '.dockercfg', '{"reg.test":"s3cret"}'),
+      secretOf('kubernetes.io/dockercfg', '.dockercfg', '{"reg.test":"s3cret"}'),
       'it is not a .dockercfg',
     ],
     [
       'of more than 128 KiB',
-      found(
+      secretOf(
         'kubernetes.io/dockerconfigjson',
         '.dockerconfigjson',
         `{"s3cret":"${'x'.repeat(1e5)}"}`,
@@ -261,7 +261,7 @@ describe('createPullSecrets keyring', () => {
       '*.test': { username: 'long', password: 'p'.repeat(17_000) },
     };
     const text = JSON.stringify({ auths: entries });
-    setup.secrets.set('a/x', found('kubernetes.io/dockerconfigjson', '.dockerconfigjson', text));
+    setup.secrets.set('a/x', secretOf('kubernetes.io/dockerconfigjson', '.dockerconfigjson', text));
 
     assert.deepEqual(await read(setup, ['x']), { users: ['short'], warnings: [] });
   });
@@ -413,8 +413,8 @@ describe('createPullSecrets serviceAccountSecrets and hasSecret', () => {
     const setup = createSetup();
     const type = 'kubernetes.io/dockerconfigjson';
     setup.secrets.set('a/good', configJson({}));
-    setup.secrets.set('a/broken', found(type, '.dockerconfigjson', 'x'));
-    setup.secrets.set('a/opaque', found('Opaque', 'x', 'x'));
+    setup.secrets.set('a/broken', secretOf(type, '.dockerconfigjson', 'x'));
+    setup.secrets.set('a/opaque', secretOf('Opaque', 'x', 'x'));
     setup.secrets.set('a/closed', { status: 'forbidden' });
     setup.secrets.set('a/silent', { status: 'unavailable' });
     const names = ['good', 'broken', 'opaque', 'gone', 'closed', 'silent'];

@@ -225,16 +225,16 @@ describe('createDockerCloner', () => {
 
   it('aborts a resolve that hangs, and its request to the daemon', async () => {
     const hangUp = Promise.withResolvers<undefined>();
-    const asked = Promise.withResolvers<undefined>();
+    const arrived = Promise.withResolvers<undefined>();
     daemon.override(/distribution/, (incoming) => {
       incoming.socket.once('close', () => hangUp.resolve(undefined));
-      asked.resolve(undefined);
+      arrived.resolve(undefined);
     });
     const controller = new AbortController();
     const reason = new Error('two seconds are over');
 
     const answer = cloner.resolve(request.source, { side: 'source' }, controller.signal);
-    await asked.promise;
+    await arrived.promise;
     controller.abort(reason);
 
     await assert.rejects(answer, reason);

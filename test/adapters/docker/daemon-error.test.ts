@@ -17,27 +17,27 @@ const rows: readonly Row[] = [
     text: 'manifest for 127.0.0.1:6001/library/alpine:9 not found: manifest unknown: manifest unknown',
     status: 404,
     code: 'SOURCE_NOT_FOUND',
-    message: 'reg.test/team/app:1 does not exist on reg.test: check its name and tag',
+    message: 'reg.test/team/app:1 does not exist on reg.test; check its name and tag',
   },
   {
     text: 'name unknown',
     status: 500,
     code: 'SOURCE_NOT_FOUND',
-    message: 'reg.test/team/app:1 does not exist on reg.test: check its name and tag',
+    message: 'reg.test/team/app:1 does not exist on reg.test; check its name and tag',
   },
   {
     text: "pull access denied for acme/nope, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
     status: 404,
     code: 'SOURCE_DENIED',
     message:
-      'reg.test denied access to reg.test/team/app:1: it is private or does not exist; check its name, or add credentials to SOURCE_AUTH_FILE',
+      'reg.test denied access to reg.test/team/app:1: the image is private or does not exist; check its name, or add credentials to SOURCE_AUTH_FILE',
   },
   {
     text: 'Head "http://127.0.0.1:6002/v2/acme/nope/manifests/9": no basic auth credentials',
     status: 500,
     code: 'SOURCE_DENIED',
     message:
-      'reg.test denied access to reg.test/team/app:1: it is private or does not exist; check its name, or add credentials to SOURCE_AUTH_FILE',
+      'reg.test denied access to reg.test/team/app:1: the image is private or does not exist; check its name, or add credentials to SOURCE_AUTH_FILE',
   },
   {
     text: 'unauthorized: authentication required',
@@ -45,28 +45,28 @@ const rows: readonly Row[] = [
     side: 'backup',
     code: 'BACKUP_DENIED',
     message:
-      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1: update the Secret, it is re-read at once',
+      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1; update the Secret, or the permissions of its user',
   },
   {
     text: 'no basic auth credentials',
     side: 'backup',
     code: 'BACKUP_DENIED',
     message:
-      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1: update the Secret, it is re-read at once',
+      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1; update the Secret, or the permissions of its user',
   },
   {
     text: 'toomanyrequests: You have reached your pull rate limit.',
     status: 429,
     code: 'SOURCE_RATE_LIMITED',
     message:
-      'reg.test limits the request rate and rejected reg.test/team/app:1: try again later, or authenticate (SOURCE_AUTH_FILE) to get a separate limit',
+      'reg.test rejected the request for reg.test/team/app:1: rate limit; try again later, or authenticate (SOURCE_AUTH_FILE) to get a separate limit',
   },
   {
     text: 'toomanyrequests: You have reached your pull rate limit.',
     status: 500,
     code: 'SOURCE_RATE_LIMITED',
     message:
-      'reg.test limits the request rate and rejected reg.test/team/app:1: try again later, or authenticate (SOURCE_AUTH_FILE) to get a separate limit',
+      'reg.test rejected the request for reg.test/team/app:1: rate limit; try again later, or authenticate (SOURCE_AUTH_FILE) to get a separate limit',
   },
   {
     text: "error parsing HTTP 429 response body: invalid character 'o' in literal true (expecting 'r'): \"toomanyrequests: slow down\"",
@@ -74,7 +74,7 @@ const rows: readonly Row[] = [
     side: 'backup',
     code: 'BACKUP_RATE_LIMITED',
     message:
-      'the backup registry reg.test limits the request rate and rejected reg.test/team/app:1: try again later',
+      'the backup registry reg.test rejected the request for reg.test/team/app:1: rate limit; try again later',
   },
   {
     text: 'Get "http://127.0.0.1:6009/v2/": dial tcp 127.0.0.1:6009: connect: connection refused',
@@ -121,7 +121,7 @@ const rows: readonly Row[] = [
     side: 'backup',
     code: 'BACKUP_REFUSED',
     message:
-      'the backup registry reg.test rejected reg.test/team/app:1: manifest invalid: quota of 5 GB exceeded',
+      'the backup registry reg.test did not accept reg.test/team/app:1: manifest invalid: quota of 5 GB exceeded',
   },
 ];
 
