@@ -74,7 +74,7 @@ export function toCloneError(error: unknown, attempt: Attempt): CloneError {
   }
   const message = /no space left|quota/i.test(text)
     ? `the docker daemon has no space left to copy ${name}: free disk space on its node`
-    : `the docker daemon cannot be reached for ${name} (${code}): check that it runs and that DOCKER_HOST is right`;
+    : `the docker daemon cannot be reached for ${name} (${code}): check that it runs and that DOCKER_HOST names its socket`;
   return new CloneError('CLONER_UNAVAILABLE', message, { cause: error });
 }
 

@@ -260,7 +260,7 @@ describe('createDockerCloner', () => {
       code: 'CLONER_UNAVAILABLE',
       message:
         `the docker daemon cannot be reached for public.test/team/app:1@${request.source.digest} (ENOENT): ` +
-        'check that it runs and that DOCKER_HOST is right',
+        'check that it runs and that DOCKER_HOST names its socket',
     });
     await assert.rejects(orphan.copy(request, signal, ignore), { code: 'CLONER_UNAVAILABLE' });
   });
