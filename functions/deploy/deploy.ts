@@ -1,28 +1,43 @@
 import * as v from 'valibot';
 import { ConfigError } from '../../lib/errors.ts';
 import { find } from './kubectl.ts';
-import { readGenerated } from './manifests/generated.ts';
-import { readManifests } from './manifests/manifests.ts';
-import { runningService } from './manifests/objects.ts';
-import { examineCluster } from './preflight/preflight.ts';
+import { readGenerated, readManifests } from './manifests/index.ts';
+import { checkCluster } from './preflight/index.ts';
 import type { DeploySettings } from './settings.ts';
 import { toSteps } from './steps.ts';
 
 type Print = (line: string) => void;
 
+const runningService = v.object({
+  spec: v.object({
+    template: v.object({
+      spec: v.object({
+        containers: v.tuple([
+          v.object({
+            env: v.optional(
+              v.array(v.object({ name: v.string(), value: v.optional(v.string(), '') })),
+              [],
+            ),
+          }),
+        ]),
+      }),
+    }),
+  }),
+});
+
 /**
- * Puts everything into the cluster, in an order in which nothing ever waits for the webhook that is not there yet; the webhook
- * configuration comes last. Changes nothing where something is missing, and nothing where everything is there already.
+ * Installs everything; the webhook configuration comes last, so that no write waits for a webhook that is not ready.
+ * Changes nothing if the preflight fails, and nothing if everything is installed already.
  */
 export async function deploy(settings: DeploySettings, print: Print): Promise<boolean> {
   const { install } = settings;
-  const [generated, { missing, notes }] = await Promise.all([
-    readGenerated(install).catch(toProblems),
-    readManifests(settings).then((manifests) => examineCluster(settings, manifests)),
+  const [generated, { problems, notes }] = await Promise.all([
+    readGenerated(install).catch(toConfigError),
+    readManifests(settings).then((manifests) => checkCluster(settings, manifests)),
   ]);
-  if (generated instanceof ConfigError || missing.length > 0) {
-    const problems = generated instanceof ConfigError ? generated.problems : [];
-    throw new ConfigError([...problems, ...missing, 'nothing was changed']);
+  if (generated instanceof ConfigError || problems.length > 0) {
+    const all = generated instanceof ConfigError ? [...generated.problems, ...problems] : problems;
+    throw new ConfigError([...all, 'nothing was changed']);
   }
   for (const note of [...generated.notes, ...notes]) print(`Note: ${note}`);
   const env = await withClusterId(settings, generated.clusterId);
@@ -32,21 +47,21 @@ export async function deploy(settings: DeploySettings, print: Print): Promise<bo
   for (const { what, run } of toSteps(settings, manifests, generated, print)) {
     print(`== ${what}`);
     try {
-      const said = (await run()).trim();
-      if (said !== '') print(said);
+      const output = (await run()).trim();
+      if (output !== '') print(output);
     } catch (error) {
       throw new Error(await toReport(what, error, done, install.name), { cause: error });
     }
     done.push(what);
   }
   print('');
-  print('The webhook is asked about workloads in namespaces that are labelled for it:');
+  print('The webhook reviews workloads in namespaces with the label image-cloner=enabled:');
   print('  kubectl label namespace NAMESPACE image-cloner=enabled');
-  print(`To take it out again: just undeploy, or in need: ${toWayOut(install.name)}`);
+  print(`To remove it: just undeploy; in an emergency: ${toEmergencyCommand(install.name)}`);
   return true;
 }
 
-/** It must stay what it is, or private copies are nobody's: what is said now wins, then what runs, then what `just gen` has made. */
+/** Private copies belong to a CLUSTER_ID, so it must not change: the environment wins, then the running Service, then `just gen`. */
 async function withClusterId(
   { install, env }: DeploySettings,
   generated: string | undefined,
@@ -71,19 +86,19 @@ async function toReport(
   const registered = await find('mutatingwebhookconfiguration', name).catch(() => undefined);
   return [
     `${what}: ${error instanceof Error ? error.message : String(error)}`,
-    `What stands: ${done.length === 0 ? 'nothing new' : done.join(', ')}.`,
+    `Completed steps: ${done.length === 0 ? 'none' : done.join(', ')}.`,
     registered === undefined
       ? 'The webhook is not registered: no write in the cluster waits for it.'
-      : `The webhook was registered before and still is. If it refuses writes: ${toWayOut(name)}`,
-    'Mend it and run "just deploy" again, or go back with "just undeploy".',
+      : `The webhook was registered before and still is. If it rejects writes: ${toEmergencyCommand(name)}`,
+    'Fix the cause and run "just deploy" again, or remove everything with "just undeploy".',
   ].join('\n');
 }
 
-function toWayOut(name: string): string {
+function toEmergencyCommand(name: string): string {
   return `kubectl delete mutatingwebhookconfiguration ${name}`;
 }
 
-function toProblems(error: unknown): ConfigError {
+function toConfigError(error: unknown): ConfigError {
   if (error instanceof ConfigError) return error;
   throw error;
 }

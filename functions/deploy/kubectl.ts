@@ -7,7 +7,7 @@ export interface KubectlResult {
   readonly stderr: string;
 }
 
-/** Runs `kubectl ARGS` with our own environment, so that it talks to the cluster that the person talks to. */
+/** Runs `kubectl ARGS` in this environment, so that it uses the user's current cluster. */
 export async function kubectl(args: readonly string[], stdin = ''): Promise<KubectlResult> {
   const child = spawn('kubectl', args);
   const ended = Promise.withResolvers<number>();
@@ -15,7 +15,7 @@ export async function kubectl(args: readonly string[], stdin = ''): Promise<Kube
     ended.reject(new Error(`kubectl cannot be run: ${error.message}`, { cause: error })),
   );
   child.on('close', (code) => ended.resolve(code ?? 1));
-  // It may be gone before it has read everything; its exit code says more.
+  // kubectl can exit before it reads all of its input; the exit code is the relevant error.
   child.stdin.on('error', () => undefined);
   child.stdin.end(stdin);
   const [code, stdout, stderr] = await Promise.all([
@@ -26,27 +26,27 @@ export async function kubectl(args: readonly string[], stdin = ''): Promise<Kube
   return { code, stdout, stderr: withoutLog(stderr) };
 }
 
-/** What kubectl says, without what its library logs beside it: five lines, each with a stack of errors, where one sentence follows. */
+/** Removes the klog lines of kubectl's client library, unless there is nothing else. */
 export function withoutLog(stderr: string): string {
-  const said = stderr.split('\n').filter((line) => !/^[IWEF]\d{4} \d\d:\d\d:/.test(line));
-  return (said.join('\n').trim() === '' ? stderr : said.join('\n')).trim();
+  const lines = stderr.split('\n').filter((line) => !/^[IWEF]\d{4} \d\d:\d\d:/.test(line));
+  return (lines.join('\n').trim() === '' ? stderr : lines.join('\n')).trim();
 }
 
-/** As `kubectl`, where anything but exit code 0 is an error with what kubectl says. Resolves with its stdout. */
+/** As `kubectl`, but rejects with kubectl's message unless it exits with 0. Resolves with its stdout. */
 export async function mustKubectl(args: readonly string[], stdin?: string): Promise<string> {
   const { code, stdout, stderr } = await kubectl(args, stdin);
   if (code !== 0) throw new Error(stderr === '' ? `kubectl ${args.join(' ')} failed` : stderr);
   return stdout;
 }
 
-/** Resolves with what kubectl says, the cluster's warnings included. */
+/** Resolves with kubectl's output, which includes the warnings of the API server. */
 export async function apply(yaml: string): Promise<string> {
   const { code, stdout, stderr } = await kubectl(['apply', '--filename=-'], yaml);
   if (code !== 0) throw new Error(stderr);
   return `${stderr}\n${stdout}`.trim();
 }
 
-/** The object as JSON, or `undefined` where there is none, or no such kind. */
+/** The object as JSON, or `undefined` if the object or its kind does not exist. */
 export async function find(...args: readonly string[]): Promise<unknown> {
   const { code, stdout, stderr } = await kubectl(['get', ...args, '--output=json']);
   if (code === 0) return JSON.parse(stdout);
@@ -54,7 +54,13 @@ export async function find(...args: readonly string[]): Promise<unknown> {
   throw new Error(stderr);
 }
 
-/** Whether the cluster has no such kind of object. */
-export function isUnknownKind(stderr: string): boolean {
+/** Deletes objects if they and their kinds exist. Resolves with kubectl's output. */
+export async function deleteObjects(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await kubectl(['delete', '--ignore-not-found', ...args]);
+  if (code === 0 || isUnknownKind(stderr)) return stdout;
+  throw new Error(stderr);
+}
+
+function isUnknownKind(stderr: string): boolean {
   return /doesn't have a resource type|no matches for kind/.test(stderr);
 }

@@ -2,12 +2,12 @@ import { ConfigError } from '../../lib/errors.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { deploy } from './deploy.ts';
 import { parseDeploySettings } from './settings.ts';
-import { showStatus } from './status/status.ts';
+import { showStatus } from './status/index.ts';
 import { undeploy } from './undeploy.ts';
 
 type Print = (line: string) => void;
 
-/** Each resolves with `false` where something is not well. */
+/** Each resolves with `false` if something is wrong. */
 const commands = {
   deploy: async (print: Print) => await deploy(parseDeploySettings(process.env), print),
   undeploy: async (print: Print) => await undeploy(parseSettings(process.env), print),

@@ -4,22 +4,22 @@ import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 
-/** What the deployment is told: everything that `just gen` is told, and what runs behind the webhook. */
+/** The settings of `just gen`, and the image and configuration of the webhook. */
 export interface DeploySettings {
   readonly install: InstallSettings;
   readonly image: string;
   /** Folder below knative/, and the pod's `CLONER`. */
   readonly variant: 'docker' | 'registry';
-  /** A pod is started from its copy before the webhook is registered. */
+  /** The image of the smoke test's pod. */
   readonly probeImage: string;
-  /** Appended to the pods of workloads, and so to that one. */
+  /** Appended to the pods of workloads, and to the smoke test's pod. */
   readonly backupPullSecret?: string;
-  /** Keys that the Secret image-cloner-files must have, since the pod's configuration names them. */
+  /** Keys of the Secret image-cloner-files that the configuration names. */
   readonly files: readonly string[];
-  /** Where the copies go, as the pod will understand `env`: that alone is no whole configuration. */
+  /** The backup registry, parsed from `env` and the fixed variables of the manifests. */
   readonly backup: Config['backup'];
   readonly insecureRegistries: Config['insecureRegistries'];
-  /** What else the webhook is configured with. */
+  /** The variables of the pod that the manifests do not set. */
   readonly env: ReadonlyMap<string, string>;
 }
 
@@ -32,12 +32,12 @@ const variables = v.object({
     ),
   ),
   PROBE_IMAGE: v.optional(
-    v.pipe(v.string(), v.check(isReference, 'must be the name of an image, such as busybox:1.36')),
+    v.pipe(v.string(), v.check(isReference, 'must be an image name such as busybox:1.36')),
   ),
   CLONER: v.picklist(['docker', 'registry'], 'must be docker or registry'),
 });
 
-/** Of this machine, or settled by the manifests. */
+/** Variables of this machine, and those that the manifests set. */
 const notForPods = new Set([
   'CLONER',
   'DOCKER_HOST',
@@ -47,12 +47,10 @@ const notForPods = new Set([
   'TLS_CERT_FILE',
   'TLS_PRIVATE_KEY_FILE',
 ]);
-/** Where the manifests mount the Secret image-cloner-files. */
+/** Mount path of the Secret image-cloner-files. */
 const filesDir = '/files/';
 
-/**
- * Environment → settings. Throws one `ConfigError` that lists every problem, those with which the webhook would not start included.
- */
+/** Throws one `ConfigError` that lists every problem, including those that would stop the webhook at its start. */
 export function parseDeploySettings(
   env: Readonly<Record<string, string | undefined>>,
 ): DeploySettings {
@@ -63,18 +61,18 @@ export function parseDeploySettings(
     CLONER,
     ...(PROBE_IMAGE !== '' && { PROBE_IMAGE }),
   });
-  const passed = toPodEnv(env);
-  const files = [...passed].filter(([name]) => name.endsWith('_FILE'));
+  const podEnv = toPodEnv(env);
+  const files = [...podEnv].filter(([name]) => name.endsWith('_FILE'));
   const install = attempt(() => parseSettings(env));
   const config = attempt(() =>
-    parseConfig({ ...Object.fromEntries(passed), CLONER, ...toMountedTls(install) }),
+    parseConfig({ ...Object.fromEntries(podEnv), CLONER, ...toMountedTls(install) }),
   );
   const problems = new Set([
     ...(own.issues ?? []).map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
     ...(install instanceof ConfigError ? install.problems : []),
     ...(config instanceof ConfigError ? config.problems : []),
     ...files.flatMap(([name, path]) => problemOfFile(name, path)),
-    ...problemOfClientCa(install, passed),
+    ...problemOfClientCa(install, podEnv),
   ]);
   if (
     !own.success ||
@@ -95,7 +93,7 @@ export function parseDeploySettings(
     insecureRegistries,
     ...(backupPullSecret !== undefined && { backupPullSecret }),
     files: files.map(([, path]) => path.slice(filesDir.length)),
-    env: passed,
+    env: podEnv,
   };
 }
 
@@ -109,18 +107,18 @@ function toPodEnv(env: Readonly<Record<string, string | undefined>>): ReadonlyMa
   );
 }
 
-/** Behind a gateway, it is the gateway that speaks TLS with the API server, and nobody would ask for the certificate. */
+/** A gateway terminates the API server's TLS connection and requests no client certificate. */
 function problemOfClientCa(
   install: InstallSettings | ConfigError,
-  passed: ReadonlyMap<string, string>,
+  podEnv: ReadonlyMap<string, string>,
 ): readonly string[] {
   const isGateway = !(install instanceof ConfigError) && install.wiring === 'gateway';
-  return isGateway && passed.has('TLS_CLIENT_CA_FILE')
-    ? ['TLS_CLIENT_CA_FILE needs WIRING=direct: the gateway asks nobody for a certificate']
+  return isGateway && podEnv.has('TLS_CLIENT_CA_FILE')
+    ? ['TLS_CLIENT_CA_FILE needs WIRING=direct: a gateway requests no client certificate']
     : [];
 }
 
-/** What the manifests of the direct wiring add. */
+/** The variables that the manifests of WIRING=direct add. */
 function toMountedTls(install: InstallSettings | ConfigError): Readonly<Record<string, string>> {
   const isDirect = !(install instanceof ConfigError) && install.wiring === 'direct';
   return isDirect
@@ -128,17 +126,17 @@ function toMountedTls(install: InstallSettings | ConfigError): Readonly<Record<s
     : {};
 }
 
-/** A pod sees the files of its volumes, not of this machine. */
+/** A pod has the files of its volumes, not those of this machine. */
 function problemOfFile(name: string, path: string): readonly string[] {
   const key = path.startsWith(filesDir) ? path.slice(filesDir.length) : '';
   return /^[-._a-zA-Z0-9]+$/.test(key)
     ? []
     : [
-        `${name} must be ${filesDir}KEY, a key of the Secret image-cloner-files that the pod sees there: kubectl -n NAMESPACE create secret generic image-cloner-files --from-file=KEY=${path}`,
+        `${name} must be ${filesDir}KEY, a key of the Secret image-cloner-files, which the pod mounts there: kubectl -n NAMESPACE create secret generic image-cloner-files --from-file=KEY=${path}`,
       ];
 }
 
-/** `image-cloner:v1` is Docker Hub's `library/image-cloner`, which is nobody's to push to. */
+/** `image-cloner:v1` means Docker Hub's `library/image-cloner`, which users cannot push. */
 function isPullable(image: string): boolean {
   if (!isReference(image)) return false;
   const { domain, path } = parseReference(image);

@@ -36,7 +36,7 @@ describe('parseDeploySettings', () => {
     assert.equal(settings.probeImage, 'busybox:1.36');
     assert.throws(
       () => parseDeploySettings({ IMAGE: image, PROBE_IMAGE: 'No Image' }),
-      /PROBE_IMAGE must be the name of an image/,
+      /PROBE_IMAGE must be an image name/,
     );
   });
 
@@ -113,13 +113,13 @@ async function fill(
   const filled = fillManifests(
     {
       namespace: namespace ?? '',
-      rights: `${rbac}---\n${policy}`,
+      access: `${rbac}---\n${policy}`,
       service: service ?? '',
       wiring: wiring ?? '',
     },
     parseDeploySettings({ IMAGE: image, ...env }),
   );
-  const objects = [filled.namespace, filled.rights, filled.service, filled.wiring].flatMap(
+  const objects = [filled.namespace, filled.access, filled.service, filled.wiring].flatMap(
     (yaml) => [...parseAllDocuments(yaml)],
   );
   return {

@@ -5,8 +5,8 @@ import { eventually } from './support/eventually.ts';
 import { createTempDir } from './support/janitor.ts';
 import { type ProgramResult, runProgram } from './support/program.ts';
 
-/** Clusters on which `just deploy` must not begin. What one with Knative lacks is in test/real/cluster. */
-describe('just deploy, where the cluster is not up to it', () => {
+/** Clusters without Knative, or with an old one; test/real/cluster covers the rest. */
+describe('just deploy without a suitable Knative', () => {
   let server: ApiServer;
 
   before(async () => {
@@ -27,19 +27,16 @@ describe('just deploy, where the cluster is not up to it', () => {
     });
   }
 
-  it('says that there is no Knative, and all else that it would want', async () => {
+  it('lists Knative and all other missing requirements at once', async () => {
     const { code, stderr } = await deploy({ CLONER: 'docker' });
 
     assert.equal(code, 2);
     assert.match(stderr, /run "just gen" first/);
     assert.match(
       stderr,
-      /services\.serving\.knative\.dev, domainmappings\.serving\.knative\.dev, clusterdomainclaims\S+ are unknown here: install Knative Serving/,
+      /the cluster does not have services\.serving\.knative\.dev, domainmappings\.serving\.knative\.dev, clusterdomainclaims\S+: install Knative Serving/,
     );
-    assert.match(
-      stderr,
-      /is ready in kourier-system: install kourier, .* or do without it with WIRING=direct/,
-    );
+    assert.match(stderr, /is ready in kourier-system: install kourier, .* or set WIRING=direct/);
     assert.match(
       stderr,
       /kubectl create namespace image-cloner && kubectl -n image-cloner create secret/,
@@ -48,32 +45,32 @@ describe('just deploy, where the cluster is not up to it', () => {
     assert.match(stderr, /nothing was changed$/m);
   });
 
-  it('wants no gateway and no DomainMapping where the pod speaks https itself', async () => {
+  it('needs no gateway and no DomainMapping with WIRING=direct', async () => {
     const { code, stderr } = await deploy({ CLONER: 'registry', WIRING: 'direct' });
 
     assert.equal(code, 2);
-    assert.match(stderr, /services\.serving\.knative\.dev is unknown here/);
+    assert.match(stderr, /the cluster does not have services\.serving\.knative\.dev: /);
     assert.doesNotMatch(stderr, /domainmapping|kourier|hostpath/);
   });
 
-  it('says that Knative is too old, and for what', async () => {
+  it('names the features that an old Knative lacks', async () => {
     await server.mustKubectl(['create', '--filename=-'], JSON.stringify(toOldKnative()));
-    await eventually('the API server knows them', async () => {
+    await eventually('the API server serves the definitions', async () => {
       const { code } = await server.kubectl(['get', 'ksvc', '--all-namespaces']);
       return code === 0;
     });
 
     const { stderr } = await deploy({ CLONER: 'docker' });
 
-    assert.match(stderr, /Knative Serving is 0\.26\.1, and the docker socket needs 1\.17 or newer/);
+    assert.match(stderr, /Knative Serving is 0\.26\.1, but the docker socket needs 1\.17 or newer/);
     assert.match(
       stderr,
-      /no DomainMapping of v1beta1: upgrade it to 1\.0 or newer, or set WIRING=direct/,
+      /does not serve DomainMapping v1beta1: upgrade it to 1\.0 or newer, or set WIRING=direct/,
     );
   });
 });
 
-/** Its definitions, as far as they are looked at. */
+/** The parts of Knative's definitions that the preflight reads. */
 function toOldKnative(): object {
   const kinds = [
     { group: 'serving.knative.dev', kind: 'Service', version: 'v1', short: ['ksvc'] },

@@ -3,8 +3,8 @@ import { after, before, describe, it } from 'node:test';
 import { type ApiServer, startApiServer } from './support/api-server.ts';
 import { runProgram } from './support/program.ts';
 
-/** What somebody left behind in need. A cluster where all is well is in test/real/cluster. */
-describe('just status, where things are broken', () => {
+/** Broken installations; test/real/cluster covers a working one. */
+describe('just status of a broken installation', () => {
   let server: ApiServer;
 
   before(async () => {
@@ -25,17 +25,17 @@ describe('just status, where things are broken', () => {
     return stdout.split('\n').map((line) => line.replace(/ {2,}/g, ' '));
   }
 
-  it('tells of all else where the certificate is none', async () => {
+  it('shows all other rows if the certificate is not valid', async () => {
     const secret = ['secret', 'generic', 'image-cloner-tls', '--from-literal=tls.crt=garbage'];
     await server.mustKubectl(['--namespace=image-cloner', 'create', ...secret]);
 
     const lines = await status();
 
     assert.ok(lines.includes('-- webhook not registered'), lines.join('\n'));
-    assert.ok(lines.includes('-- certificate cannot be read: just gen deploy'), lines.join('\n'));
+    assert.ok(lines.includes('-- certificate not valid: just gen deploy'), lines.join('\n'));
   });
 
-  it('takes a configuration from which somebody has removed the webhook for none', async () => {
+  it('shows a webhook configuration without a webhook as not registered', async () => {
     const emptied = {
       apiVersion: 'admissionregistration.k8s.io/v1',
       kind: 'MutatingWebhookConfiguration',

@@ -8,21 +8,21 @@ import { ConfigError } from '../../../lib/errors.ts';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
 import { toWebhookConfiguration } from '../../../lib/install/webhook-configuration.ts';
 import { toHost } from './manifests.ts';
-import { tlsSecret as tlsSecretSchema, webhookConfiguration } from './objects.ts';
+import { webhookConfiguration } from './objects.ts';
 
-/** What `just gen` wrote. */
+/** The files that `just gen` wrote. */
 export interface Generated {
   /** YAML. */
   readonly webhook: string;
   /** YAML. */
   readonly tlsSecret: string;
-  /** What an older one has not written. */
+  /** Absent if an older version wrote the files. */
   readonly clusterId: string | undefined;
-  /** Nothing that stands in the way, but that a person should know. */
+  /** Findings that do not stop a deployment. */
   readonly notes: readonly string[];
 }
 
-/** Reads it, and sees that it is for this installation. Throws `ConfigError` where it is not, or is not there. */
+/** Rejects with `ConfigError` if the files are missing or do not fit this installation. */
 export async function readGenerated(install: InstallSettings): Promise<Generated> {
   const path = (name: string): string => join(install.outDir, name);
   const [webhook, tlsSecret, clusterId] = await Promise.all(
@@ -34,30 +34,37 @@ export async function readGenerated(install: InstallSettings): Promise<Generated
   const problem =
     problemOfWebhook(webhook, install) ?? problemOfSecret(tlsSecret, webhook, install);
   if (problem !== undefined) {
-    throw new ConfigError([`${install.outDir}/ is of no use here: ${problem}; run "just gen"`]);
+    throw new ConfigError([
+      `${install.outDir}/ does not fit this installation: ${problem}; run "just gen"`,
+    ]);
   }
   const changed = findChanged(webhook, install);
   const notes =
     changed.length === 0
       ? []
       : [
-          `${path('webhook.yaml')} is not what "just gen" would write now (${changed.join(', ')}), and is used as it is: run "just gen" first if a setting has changed`,
+          `${path('webhook.yaml')} differs from what "just gen" would write now (${changed.join(', ')}) and is used unchanged: run "just gen" first if a setting has changed`,
         ];
   return { webhook, tlsSecret, clusterId: clusterId?.trim(), notes };
 }
 
-const handWritten = v.object({
+const tlsSecretSchema = v.object({
+  metadata: v.object({ name: v.string(), namespace: v.string() }),
+  data: v.object({ 'tls.crt': v.string(), 'tls.key': v.string() }),
+});
+
+const looseConfiguration = v.object({
   webhooks: v.tuple([
     v.looseObject({ clientConfig: v.looseObject({ caBundle: v.optional(v.unknown()) }) }),
   ]),
 });
 
-/** Fields in which it differs from what the settings ask for: they may have changed since, or somebody has edited it. */
+/** The fields that differ from the settings, because these changed or the file was edited. */
 function findChanged(webhook: string, install: InstallSettings): readonly string[] {
-  const [written] = v.parse(handWritten, parse(webhook)).webhooks;
-  const [{ clientConfig, ...wanted }] = toWebhookConfiguration(install, '').webhooks;
+  const [written] = v.parse(looseConfiguration, parse(webhook)).webhooks;
+  const [{ clientConfig, ...expected }] = toWebhookConfiguration(install, '').webhooks;
   const { caBundle } = written.clientConfig;
-  const all = { ...wanted, clientConfig: { ...clientConfig, caBundle } };
+  const all = { ...expected, clientConfig: { ...clientConfig, caBundle } };
   return Object.entries(all).flatMap(([field, value]) =>
     isDeepStrictEqual(value, written[field]) ? [] : field,
   );
@@ -66,12 +73,13 @@ function findChanged(webhook: string, install: InstallSettings): readonly string
 function problemOfWebhook(webhook: string, { name, service }: InstallSettings): string | undefined {
   const { metadata, webhooks } = v.parse(webhookConfiguration, parse(webhook));
   const called = webhooks[0].clientConfig.service;
-  if (called === undefined) return 'it calls a URL, not a Knative Service (WEBHOOK_URL)';
+  if (called === undefined)
+    return 'webhook.yaml calls a URL instead of a Knative Service (WEBHOOK_URL)';
   return metadata.name === name &&
     called.name === service.name &&
     called.namespace === service.namespace
     ? undefined
-    : `it is for ${metadata.name} behind the Service ${called.name} in ${called.namespace}`;
+    : `webhook.yaml is for ${metadata.name} behind the Service ${called.name} in ${called.namespace}`;
 }
 
 function problemOfSecret(
@@ -82,29 +90,30 @@ function problemOfSecret(
   const { metadata, data } = v.parse(tlsSecretSchema, parse(tlsSecret));
   const { name, namespace } = metadata;
   if (name !== `${install.name}-tls` || namespace !== install.namespace) {
-    return `its Secret is ${name} in ${namespace}, and not in ${install.namespace}`;
+    return `tls-secret.yaml is for ${name} in ${namespace}, not for ${install.name}-tls in ${install.namespace}`;
   }
   const certificates = toCertificates(data['tls.crt']);
   const [certificate] = certificates;
-  if (certificate === undefined) return 'there is no certificate in its Secret';
+  if (certificate === undefined) return 'tls-secret.yaml has no certificate';
   const host = toHost(install.service);
-  if (certificate.checkHost(host) === undefined) return `its certificate is not for ${host}`;
+  if (certificate.checkHost(host) === undefined)
+    return `the certificate in tls-secret.yaml is not for ${host}`;
   if (certificate.validToDate.getTime() < Date.now()) {
-    return `its certificate was good until ${certificate.validTo}`;
+    return `the certificate in tls-secret.yaml expired at ${certificate.validTo}`;
   }
   if (!certificate.checkPrivateKey(createPrivateKey(atob(data['tls.key'])))) {
-    return "its key is not the certificate's";
+    return 'the key in tls-secret.yaml does not belong to its certificate';
   }
-  // Applied one after the other, they would have every review refused in between, and for good.
+  // A CA that does not match its certificate makes the API server reject every review.
   return isTrusted(certificates, webhook)
     ? undefined
-    : 'its certificate is not of the CA in webhook.yaml';
+    : 'the certificate in tls-secret.yaml is not from the CA in webhook.yaml';
 }
 
-/** Whether what the API server is told to trust has signed the first one, by way of the others. */
+/** Whether the CA of the webhook configuration signed the first certificate, directly or through the others. */
 function isTrusted(certificates: readonly X509Certificate[], webhook: string): boolean {
   const { caBundle } = v.parse(webhookConfiguration, parse(webhook)).webhooks[0].clientConfig;
-  // Without one it trusts what its system does.
+  // Without a CA the API server trusts its system's CAs.
   if (caBundle === '') return true;
   const trusted = toCertificates(caBundle);
   for (const certificate of certificates.toReversed()) {
@@ -113,7 +122,7 @@ function isTrusted(certificates: readonly X509Certificate[], webhook: string): b
   return certificates.slice(0, 1).every((certificate) => trusted.includes(certificate));
 }
 
-/** From base64 of PEM. */
+/** Parses base64 of PEM. */
 function toCertificates(base64: string): X509Certificate[] {
   const blocks = atob(base64).match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
   return (blocks ?? []).map((pem) => new X509Certificate(pem));

@@ -6,25 +6,22 @@ import { parseYaml } from '../../../lib/install/yaml.ts';
 import { mustKubectl } from '../kubectl.ts';
 import type { DeploySettings } from '../settings.ts';
 
-/** What is applied, in this order; YAML. The webhook configuration is `just gen`'s and comes last. */
+/** YAML, applied in this order. The webhook configuration of `just gen` comes last. */
 export interface Manifests {
   /** Namespace and ServiceAccount. */
   readonly namespace: string;
-  /** What the ServiceAccount may do, and who may reach its pods. */
-  readonly rights: string;
+  /** RBAC of the ServiceAccount, and the NetworkPolicy of its pods. */
+  readonly access: string;
   /** The Knative Service. */
   readonly service: string;
-  /**
-   * The Service that the API server calls. With it, in front of a gateway: ClusterDomainClaim and DomainMapping; in front of the pods: who
-   * may reach their port.
-   */
+  /** The Service that the API server calls; ClusterDomainClaim and DomainMapping for a gateway, else a NetworkPolicy. */
   readonly wiring: string;
 }
 
 const folder = join(import.meta.dirname, '../../../knative');
 const container = ['spec', 'template', 'spec', 'containers', 0];
 
-/** The manifests of knative/, with this installation's names, image and configuration. */
+/** Reads the manifests of knative/ and fills in the names, image and configuration of this installation. */
 export async function readManifests(settings: DeploySettings): Promise<Manifests> {
   const { variant, install } = settings;
   const isDirect = install.wiring === 'direct';
@@ -37,19 +34,19 @@ export async function readManifests(settings: DeploySettings): Promise<Manifests
     mustKubectl(['kustomize', join(folder, isDirect ? 'direct' : '', variant)]),
     isDirect ? text('direct', 'service.yaml') : text('gateway', `${install.gateway}.yaml`),
   ]);
-  const rights = `${rbac}---\n${networkPolicy}`;
-  return fillManifests({ namespace, rights, service, wiring }, settings);
+  const access = `${rbac}---\n${networkPolicy}`;
+  return fillManifests({ namespace, access, service, wiring }, settings);
 }
 
-/** Puts this installation's names, image and configuration into what knative/ holds. Pure. */
+/** Fills in the names, image and configuration of this installation. Pure. */
 export function fillManifests(
-  { namespace, rights, service, wiring }: Manifests,
+  { namespace, access, service, wiring }: Manifests,
   settings: DeploySettings,
 ): Manifests {
   const { install } = settings;
   return {
     namespace: edit(namespace, (object) => fillNamespace(object, install)),
-    rights: edit(rights, (object) => fillRights(object, install)),
+    access: edit(access, (object) => fillAccess(object, install)),
     service: edit(service, (object) => fillService(object, settings)),
     wiring: edit(wiring, (object) => fillWiring(object, install)),
   };
@@ -60,7 +57,7 @@ function fillNamespace(object: Document, { namespace }: InstallSettings): void {
   else object.setIn(['metadata', 'namespace'], namespace);
 }
 
-function fillRights(object: Document, { name, namespace, service }: InstallSettings): void {
+function fillAccess(object: Document, { name, namespace, service }: InstallSettings): void {
   object.setIn(['metadata', 'namespace'], namespace);
   if (object.get('kind') === 'RoleBinding') {
     object.setIn(['subjects', 0, 'namespace'], namespace);
@@ -75,7 +72,7 @@ function fillRights(object: Document, { name, namespace, service }: InstallSetti
   }
 }
 
-/** Two installations have a policy each: it is called like the Service that it stands before. */
+/** Each installation has its own policy, named like its Service. */
 function fillNetworkPolicy(object: Document, name: string): void {
   object.setIn(['metadata', 'name'], name);
   object.setIn(['spec', 'podSelector', 'matchLabels', 'serving.knative.dev/service'], name);
@@ -122,7 +119,7 @@ function fillWiring(object: Document, install: InstallSettings): void {
   object.setIn(['spec', 'tls', 'secretName'], `${name}-tls`);
 }
 
-/** The name by which the API server calls; a DomainMapping and its claim are called that. */
+/** The host that the API server calls; also the name of the DomainMapping and its claim. */
 export function toHost({ name, namespace }: InstallSettings['service']): string {
   return `${name}.${namespace}.svc`;
 }
@@ -133,8 +130,8 @@ function edit(yaml: string, change: (object: Document) => void): string {
   return toYaml(objects);
 }
 
-/** One stream of several documents. */
+/** Joins documents into one YAML stream. */
 export function toYaml(objects: readonly Document[]): string {
-  // Some come with their own marker, some without.
+  // Only some documents have their own marker.
   return objects.map((object) => String(object).replace(/^---\n/, '')).join('---\n');
 }

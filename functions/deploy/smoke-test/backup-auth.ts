@@ -1,10 +1,10 @@
 import * as v from 'valibot';
 import { toDockerConfig } from '../../../lib/install/pull-secret.ts';
 import { find } from '../kubectl.ts';
-import { secret } from '../manifests/objects.ts';
+import { secret } from '../manifests/index.ts';
 import type { DeploySettings } from '../settings.ts';
 
-/** The webhook's own credentials, from the Secret `registry-auth`, as the text of a docker `config.json`. */
+/** The webhook's credentials from the Secret `registry-auth`, as a docker `config.json`. */
 export async function readBackupAuth(settings: DeploySettings): Promise<string> {
   const {
     '.dockerconfigjson': config,
@@ -18,7 +18,7 @@ export async function readBackupAuth(settings: DeploySettings): Promise<string> 
   });
 }
 
-/** What somebody has put into our own namespace for pods to pull with, as the text of a docker `config.json`. */
+/** The pull secret `name` of image-cloner's namespace as a docker `config.json`, if an administrator created one. */
 export async function readPullSecret(
   settings: DeploySettings,
   name: string,
@@ -31,8 +31,8 @@ async function readSecret(
   { install }: DeploySettings,
   name: string,
 ): Promise<Readonly<Partial<Record<string, string>>>> {
-  const found = await find('secret', name, `--namespace=${install.namespace}`);
-  return v.parse(secret, found ?? {}).data;
+  const object = await find('secret', name, `--namespace=${install.namespace}`);
+  return v.parse(secret, object ?? {}).data;
 }
 
 function decode(base64 = ''): string {

@@ -13,15 +13,15 @@ import type { DeploySettings } from '../settings.ts';
 
 const name = 'image-cloner-probe';
 const tag = '1';
-/** What nodes are. There is no program in it that could run: that a node gets it is all that it is for. */
+/** Platforms of nodes. The image has no program, because nodes only need to pull it. */
 const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'linux/ppc64le', 'linux/s390x'];
 
 export interface TinyImageOptions extends Pick<DeploySettings, 'backup' | 'insecureRegistries'> {
-  /** Text of a docker `config.json` with which the backup may be written. */
+  /** A docker `config.json` with push access to the backup. */
   readonly dockerConfig: string;
 }
 
-/** Puts an image of a few hundred bytes into the backup, from this machine. Resolves with its name. */
+/** Pushes an image of a few hundred bytes into the backup from this machine. Resolves with its name. */
 export async function pushTinyImage({
   backup,
   insecureRegistries,

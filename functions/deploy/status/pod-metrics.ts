@@ -1,14 +1,14 @@
 import * as v from 'valibot';
 import { kubectl } from '../kubectl.ts';
 
-/** What a running webhook says of itself. */
+/** The metrics of one pod that `status` shows. */
 export interface PodMetrics {
-  /** Absent: none since it started. */
+  /** Absent if the pod has answered no review since its start. */
   readonly lastReviewMs?: number;
   readonly isBackupUp: boolean;
 }
 
-/** The port of the manifests, on which probes and metrics are, whatever the wiring. */
+/** The port of probes and metrics in both wirings. */
 const port = 8080;
 
 const podList = v.object({
@@ -20,21 +20,16 @@ const podList = v.object({
   ),
 });
 
-/** Asks the pods, through the API server. What cannot be asked is `undefined`: a NetworkPolicy may keep even the API server out. */
+/** Reads metrics through the API server; `undefined` for a pod that a NetworkPolicy hides from it. */
 export async function readPodMetrics(
   namespace: string,
   name: string,
 ): Promise<readonly (PodMetrics | undefined)[]> {
   const selector = `--selector=serving.knative.dev/service=${name}`;
-  const found = await kubectl([
-    'get',
-    'pods',
-    `--namespace=${namespace}`,
-    selector,
-    '--output=json',
-  ]);
-  if (found.code !== 0) return [];
-  const { items } = v.parse(podList, JSON.parse(found.stdout));
+  const own = `--namespace=${namespace}`;
+  const list = await kubectl(['get', 'pods', own, selector, '--output=json']);
+  if (list.code !== 0) return [];
+  const { items } = v.parse(podList, JSON.parse(list.stdout));
   const running = items.filter(({ status }) => status.phase === 'Running');
   return await Promise.all(
     running.map(async ({ metadata }) => {
@@ -45,7 +40,7 @@ export async function readPodMetrics(
   );
 }
 
-/** Prometheus' text → the two of it that a person asks for first. */
+/** Parses the Prometheus text format. */
 export function parsePodMetrics(text: string): PodMetrics {
   const read = (name: string): number =>
     Number(new RegExp(`^image_cloner_${name} (\\S+)$`, 'm').exec(text)?.[1] ?? 'NaN');

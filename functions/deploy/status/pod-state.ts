@@ -23,19 +23,19 @@ const podList = v.object({
   ),
 });
 
-/** How many of the webhook's pods answer, and what keeps the others. */
+/** How many pods are ready, and the reasons of the others. */
 export interface PodState {
   readonly isGood: boolean;
-  readonly says: string;
+  readonly text: string;
 }
 
 /**
- * A list of pods → how they are. Knative goes on calling a Service ready whose only pod has begun to crash. None at all is well: it was
- * scaled to zero.
+ * Describes a list of pods, because Knative reports a Service as ready while its only pod crashes.
+ * No pod is good: the Service is scaled to zero.
  */
-export function describePods(found: unknown): PodState {
+export function describePods(list: unknown): PodState {
   const pods = v
-    .parse(podList, found)
+    .parse(podList, list)
     .items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   const ready = pods.filter(
     ({ status: { containerStatuses } }) =>
@@ -45,12 +45,12 @@ export function describePods(found: unknown): PodState {
     ...(phase === 'Failed' ? [phase] : []),
     ...containerStatuses.flatMap(({ state }) => state.waiting?.reason || []),
   ]);
-  const why = reasons.length === 0 ? '' : `, ${[...new Set(reasons)].join(', ')}`;
+  const suffix = reasons.length === 0 ? '' : `, ${[...new Set(reasons)].join(', ')}`;
   return {
     isGood: pods.length === 0 || ready.length > 0,
-    says:
+    text:
       pods.length === 0
-        ? 'none runs, as when it is scaled to zero'
-        : `${ready.length} of ${pods.length} ready${why}`,
+        ? 'none (scaled to zero)'
+        : `${ready.length} of ${pods.length} ready${suffix}`,
   };
 }

@@ -2,23 +2,22 @@ import { X509Certificate } from 'node:crypto';
 import * as v from 'valibot';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
 import { find } from '../kubectl.ts';
-import { toHost } from '../manifests/manifests.ts';
-import { objectList, secret, webhookConfiguration } from '../manifests/objects.ts';
-import { readReadiness } from '../ready.ts';
-import { findRegistered } from '../registration.ts';
+import { objectList, secret, toHost, webhookConfiguration } from '../manifests/index.ts';
+import { findRegistered } from '../registration/index.ts';
 import { type PodMetrics, readPodMetrics } from './pod-metrics.ts';
 import { describePods } from './pod-state.ts';
+import { readReadiness } from './readiness.ts';
 
 interface Row {
   readonly what: string;
   readonly isGood: boolean;
-  readonly says: string;
+  readonly text: string;
 }
 
 const dayMs = 86_400_000;
 const renewWithinDays = 30;
 
-/** Says how each part is doing. Resolves with `false` where one is not well. */
+/** Prints the state of each part. Resolves with `false` if one is not good. */
 export async function showStatus(
   install: InstallSettings,
   print: (line: string) => void,
@@ -36,59 +35,59 @@ export async function showStatus(
     await toReadyRow('Knative Service', ['ksvc', name, own]),
     { what: 'pods', ...describePods(pods) },
     ...(install.wiring === 'gateway'
-      ? [await toReadyRow('https name', ['domainmapping', toHost(install.service), own])]
+      ? [await toReadyRow('DomainMapping', ['domainmapping', toHost(install.service), own])]
       : []),
     toCertificateRow(webhook, tls),
     ...toPodRows(await readPodMetrics(namespace, name), Date.now()),
   ];
   const width = Math.max(...rows.map(({ what }) => what.length));
-  for (const { what, isGood, says } of rows) {
-    print(`${isGood ? 'ok ' : '-- '} ${what.padEnd(width)}  ${says}`);
+  for (const { what, isGood, text } of rows) {
+    print(`${isGood ? 'ok ' : '-- '} ${what.padEnd(width)}  ${text}`);
   }
   const names = v.parse(objectList, optedIn).items.map(({ metadata }) => metadata.name);
   print(
-    `    ${'namespaces'.padEnd(width)}  ${names.join(', ') || 'none is labelled image-cloner=enabled'}`,
+    `    ${'namespaces'.padEnd(width)}  ${names.join(', ') || 'none has the label image-cloner=enabled'}`,
   );
   return rows.every(({ isGood }) => isGood);
 }
 
-function toWebhookRow(found: unknown, { service }: InstallSettings): Row {
+function toWebhookRow(webhook: unknown, { service }: InstallSettings): Row {
   const what = 'webhook';
-  if (found === undefined) return { what, isGood: false, says: 'not registered' };
-  const [{ failurePolicy, clientConfig }] = v.parse(webhookConfiguration, found).webhooks;
+  if (webhook === undefined) return { what, isGood: false, text: 'not registered' };
+  const [{ failurePolicy, clientConfig }] = v.parse(webhookConfiguration, webhook).webhooks;
   const called = clientConfig.service === undefined ? 'a URL' : toHost(clientConfig.service);
   const isOurs = called === toHost(service);
-  const says = `registered, failurePolicy ${failurePolicy}, calls ${called}`;
+  const text = `registered, failurePolicy ${failurePolicy}, calls ${called}`;
   return {
     what,
     isGood: isOurs,
-    says: isOurs ? says : `${says}, not ${toHost(service)}: is WIRING or SERVICE_NAME another one?`,
+    text: isOurs ? text : `${text}, not ${toHost(service)}: check WIRING and SERVICE_NAME`,
   };
 }
 
 async function toReadyRow(what: string, args: readonly string[]): Promise<Row> {
   const readiness = await readReadiness(...args);
-  if (readiness === undefined) return { what, isGood: false, says: 'not there' };
+  if (readiness === undefined) return { what, isGood: false, text: 'not found' };
   const { isReady, reasons } = readiness;
-  return { what, isGood: isReady === true, says: isReady === true ? 'ready' : reasons };
+  return { what, isGood: isReady === true, text: isReady === true ? 'ready' : reasons };
 }
 
 function toCertificateRow(webhook: unknown, tls: unknown): Row {
   const what = 'certificate';
   const pem = tls === undefined ? undefined : v.parse(secret, tls).data['tls.crt'];
-  if (pem === undefined) return { what, isGood: false, says: 'not there' };
+  if (pem === undefined) return { what, isGood: false, text: 'not found' };
   const certificate = readCertificate(pem);
   if (certificate === undefined) {
-    return { what, isGood: false, says: 'cannot be read: just gen deploy' };
+    return { what, isGood: false, text: 'not valid: just gen deploy' };
   }
   const days = Math.floor((certificate.validToDate.getTime() - Date.now()) / dayMs);
   const trusted = webhook === undefined || isTrusted(certificate, webhook);
-  const says = [
-    days < 0 ? `expired ${-days} days ago` : `good for ${days} days`,
+  const text = [
+    days < 0 ? `expired ${-days} days ago` : `valid for ${days} days`,
     ...(days < renewWithinDays ? ['renew it: just gen deploy'] : []),
-    ...(trusted ? [] : ['not of the CA that the webhook configuration trusts: just deploy']),
+    ...(trusted ? [] : ['not from the CA of the webhook configuration: just deploy']),
   ];
-  return { what, isGood: days >= renewWithinDays && trusted, says: says.join(', ') };
+  return { what, isGood: days >= renewWithinDays && trusted, text: text.join(', ') };
 }
 
 function readCertificate(base64: string): X509Certificate | undefined {
@@ -99,28 +98,29 @@ function readCertificate(base64: string): X509Certificate | undefined {
   }
 }
 
-/** Reviews come when somebody deploys: that there was none is no fault. */
+/** No review is good: none arrives until a workload changes. */
 function toPodRows(pods: readonly (PodMetrics | undefined)[], nowMs: number): readonly Row[] {
-  const asked = pods.filter((pod) => pod !== undefined);
-  if (asked.length === 0) {
-    const says = pods.length === 0 ? 'no pod to ask' : 'its pods cannot be asked from here';
-    return [{ what: 'last review', isGood: true, says }];
+  const readable = pods.filter((pod) => pod !== undefined);
+  if (readable.length === 0) {
+    const text =
+      pods.length === 0 ? 'unknown: no pod' : 'unknown: the metrics of the pods cannot be read';
+    return [{ what: 'last review', isGood: true, text }];
   }
-  const times = asked.flatMap(({ lastReviewMs }) => lastReviewMs ?? []);
-  const isUp = asked.every(({ isBackupUp }) => isBackupUp);
+  const times = readable.flatMap(({ lastReviewMs }) => lastReviewMs ?? []);
+  const isUp = readable.every(({ isBackupUp }) => isBackupUp);
   return [
     {
       what: 'last review',
       isGood: true,
-      says:
+      text:
         times.length === 0
-          ? 'none since its pod started'
+          ? 'none since the pod started'
           : `answered ${toAge(nowMs - Math.max(...times))} ago`,
     },
     {
       what: 'backup',
       isGood: isUp,
-      says: isUp ? 'up, as far as it was asked' : 'gave no usable answer when it was last asked',
+      text: isUp ? 'up, as of the last request' : 'the last request failed',
     },
   ];
 }

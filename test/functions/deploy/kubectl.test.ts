@@ -6,16 +6,16 @@ const logged =
   'E1129 02:33:58.128636   24886 memcache.go:265] "Unhandled Error" err="couldn\'t get current server API group list"';
 
 describe('withoutLog', () => {
-  it('keeps what kubectl says', () => {
+  it('removes klog lines before the error of kubectl', () => {
     const refused = 'The connection to the server localhost:8080 was refused';
     assert.equal(withoutLog(`${logged}\n${logged}\n${refused}\n`), refused);
   });
 
-  it('keeps the log where there is nothing else', () => {
+  it('keeps klog lines if there is nothing else', () => {
     assert.equal(withoutLog(`${logged}\n`), logged);
   });
 
-  it('keeps the warnings of a cluster', () => {
+  it('keeps the warnings of the API server', () => {
     const text = 'Warning: policy/v1beta1 is deprecated\nError from server (NotFound): x';
     assert.equal(withoutLog(`${text}\n`), text);
   });

@@ -24,7 +24,7 @@ const versionsSchema = v.object({
   ),
 });
 
-/** Everything of which `just deploy` makes some, and what Knative makes of it. */
+/** All kinds of objects that `just deploy` creates, and those that Knative derives from them. */
 const kinds = [
   'mutatingwebhookconfigurations',
   'namespaces',
@@ -46,7 +46,7 @@ const kinds = [
   'ingresses.networking.internal.knative.dev',
 ];
 
-/** The main story: without a daemon, behind Knative's gateway. */
+/** The registry adapter behind Knative's gateway. */
 describe('just deploy', () => {
   let stage: Stage;
   let asBefore: readonly string[];
@@ -65,14 +65,14 @@ describe('just deploy', () => {
 
   async function repeatUntil<Answer>(
     signal: AbortSignal,
-    ask: () => Promise<Answer>,
+    request: () => Promise<Answer>,
   ): Promise<readonly Answer[]> {
     const answers = [];
-    while (!signal.aborted) answers.push(await ask());
+    while (!signal.aborted) answers.push(await request());
     return answers;
   }
 
-  /** `KIND/NAME` of all there is. */
+  /** Kind, namespace and name of every object. */
   async function everything(): Promise<readonly string[]> {
     const all = await stage.kubectl([
       'get',
@@ -88,7 +88,7 @@ describe('just deploy', () => {
       .toSorted();
   }
 
-  /** Name → generation, or the version of what has none. */
+  /** The generation by kind and name, or the resourceVersion of objects without one. */
   async function versions(): Promise<Readonly<Record<string, string>>> {
     const lists = await Promise.all([
       stage.kubectl(['get', 'mutatingwebhookconfiguration', '--output=json']),
@@ -110,7 +110,7 @@ describe('just deploy', () => {
     );
   }
 
-  it('lists everything that is missing at once, and changes nothing', async () => {
+  it('lists all missing requirements at once and changes nothing', async () => {
     await stage.kubectl(['create', 'namespace', own]);
     await stage.kubectl(['label', 'namespace', own, 'image-cloner=enabled']);
     await stage.kubectl([
@@ -145,15 +145,18 @@ describe('just deploy', () => {
     );
     assert.match(stderr, /image-cloner-files in image-cloner has no config\.json/);
     assert.match(stderr, /no pod with app=3scale-kourier-gateway is ready in gateways/);
-    assert.match(stderr, /labelled image-cloner=enabled, and the webhook would need itself/);
-    assert.match(stderr, /there is a Service image-cloner in image-cloner, and Knative makes one/);
+    assert.match(stderr, /has the label image-cloner=enabled, so the webhook would need itself/);
+    assert.match(
+      stderr,
+      /the Service image-cloner in image-cloner exists, but Knative creates one/,
+    );
     assert.match(stderr, /nothing was changed/);
-    assert.doesNotMatch(stderr, /you may not/);
+    assert.doesNotMatch(stderr, /no permission/);
     assert.deepEqual(await everything(), before);
     await stage.kubectl(['delete', 'namespace', own]);
   });
 
-  it('tells those who may not deploy what it is that they may not', async () => {
+  it('lists the permissions that the current user lacks', async () => {
     const kubeconfig = parseDocument(await readFile(stage.env['KUBECONFIG'] ?? '', 'utf8'));
     kubeconfig.setIn(['users', 0, 'user', 'as'], 'system:serviceaccount:default:default');
     const KUBECONFIG = join(createTempDir('nobody'), 'kubeconfig');
@@ -162,7 +165,7 @@ describe('just deploy', () => {
     const { code, stderr } = await stage.tryJust('deploy', { KUBECONFIG });
 
     assert.notEqual(code, 0);
-    const everything = 'you may not get, create, patch, delete';
+    const verbs = 'no permission to get, create, patch, delete';
     for (const kind of [
       'services.serving.knative.dev in image-cloner',
       'domainmappings.serving.knative.dev in image-cloner',
@@ -172,12 +175,12 @@ describe('just deploy', () => {
       'rolebindings.rbac.authorization.k8s.io in image-cloner',
       'mutatingwebhookconfigurations.admissionregistration.k8s.io',
     ]) {
-      assert.ok(stderr.includes(`${everything} ${kind}: deploy as somebody who may`), stderr);
+      assert.ok(stderr.includes(`${verbs} ${kind}: deploy as another user`), stderr);
     }
     assert.match(stderr, /nothing was changed/);
   });
 
-  it('does not register a webhook whose copies no node can pull', async () => {
+  it('does not register the webhook if no node can pull its copies', async () => {
     await stage.prepare();
     asBefore = await everything();
 
@@ -191,7 +194,7 @@ describe('just deploy', () => {
     assert.doesNotMatch(left, /image-cloner/);
   });
 
-  it('says what to do where the webhook cannot read the image that it is tried with', async () => {
+  it('suggests credentials or PROBE_IMAGE if the webhook cannot read the image of the smoke test', async () => {
     const PROBE_IMAGE = `${stage.source.host}/team/none:1`;
 
     const { code, stderr } = await stage.tryJust('deploy', { PROBE_IMAGE });
@@ -201,29 +204,26 @@ describe('just deploy', () => {
       stderr,
       /denied the request: container "image-cloner-probe": \S*team\/none:1 does not/,
     );
-    assert.match(
-      stderr,
-      /where the webhook may not read \S+\/none:1: .* set PROBE_IMAGE to an image/,
-    );
+    assert.match(stderr, /if the webhook cannot read \S+\/none:1: .* set PROBE_IMAGE to an image/);
     assert.match(stderr, /The webhook is not registered/);
   });
 
-  it('brings up what just build made, the webhook last', async () => {
-    const said = await stage.just('deploy');
+  it('installs the built image and registers the webhook last', async () => {
+    const output = await stage.just('deploy');
 
-    assert.doesNotMatch(said, /Warning/);
+    assert.doesNotMatch(output, /Warning/);
     assert.match(
-      said,
+      output,
       /answered\na node has pulled \S+:5003\/backups\/\S+\n== webhook configuration/,
     );
     const status = await stage.just('status');
     assert.match(status, /ok {2}webhook +registered, failurePolicy Fail/);
-    assert.match(status, /ok {2}certificate +good for 36\d days/);
+    assert.match(status, /ok {2}certificate +valid for 36\d days/);
     assert.match(status, /ok {2}last review +answered \d+ s ago/);
     assert.match(status, /ok {2}backup +up/);
   });
 
-  it('lets a Deployment of an opted-in namespace run from the backup', async () => {
+  it('runs a Deployment of an opted-in namespace from the backup', async () => {
     await stage.optIn(shop);
 
     await stage.run(shop, 'web');
@@ -235,66 +235,66 @@ describe('just deploy', () => {
     assert.ok((await stage.pulls()) > 0, 'the node has pulled from the backup');
   });
 
-  it('keeps it deploying when the public registry is gone', async () => {
+  it('rolls out a Deployment again while the public registry is down', async () => {
     await stage.source.stop();
     const before = await stage.pulls();
     await stage.kubectl(['rollout', 'restart', 'deployment/web', `--namespace=${shop}`]);
     await stage.waitForRollout(shop, 'web');
     assert.ok((await stage.pulls()) > before, 'the node has pulled from the backup');
 
-    // It remembers for a minute what the public registry said; another process has never heard of it.
+    // A new process has no cached answer of the public registry.
     await stage.kubectl(['delete', 'pods', '--all', '--force', `--namespace=${own}`]);
-    await eventually('a new webhook says that it uses the backup', async () => {
+    await eventually('a new webhook warns that it uses the backup', async () => {
       const { stderr } = await dryRun();
       return /^Warning: .*backup/m.test(stderr);
     });
     await stage.run(shop, 'again');
   });
 
-  it('changes nothing the second time', async () => {
+  it('changes nothing when it deploys a second time', async () => {
     const before = await versions();
 
-    const said = await stage.just('deploy');
+    const output = await stage.just('deploy');
 
     assert.deepEqual(await versions(), before);
-    assert.doesNotMatch(said, / (created|configured)$/m);
-    assert.doesNotMatch(said, /a node has pulled/);
+    assert.doesNotMatch(output, / (created|configured)$/m);
+    assert.doesNotMatch(output, /a node has pulled/);
   });
 
-  it('replaces the certificates while the webhook is asked', async () => {
+  it('replaces the certificates without rejecting a review', async () => {
     await stage.just('gen');
     const over = new AbortController();
-    const asked = repeatUntil(over.signal, dryRun);
-    // The API server keeps its connections, and so would not notice for a while that it trusts the wrong CA.
-    const looked = repeatUntil(over.signal, () => stage.tryJust('status'));
+    const reviews = repeatUntil(over.signal, dryRun);
+    // Open connections of the API server hide a wrong CA for a while, so the status is checked too.
+    const statuses = repeatUntil(over.signal, () => stage.tryJust('status'));
 
     await stage.just('deploy').finally(() => over.abort());
 
-    const refused = (await asked).filter(({ code }) => code !== 0);
-    assert.deepEqual(refused, []);
-    const states = (await looked).map(({ stdout }) => /^.* certificate .*$/m.exec(stdout)?.[0]);
-    assert.ok(states.length > 2, `looked ${states.length} times`);
+    const rejected = (await reviews).filter(({ code }) => code !== 0);
+    assert.deepEqual(rejected, []);
+    const states = (await statuses).map(({ stdout }) => /^.* certificate .*$/m.exec(stdout)?.[0]);
+    assert.ok(states.length > 2, `${states.length} status checks`);
     for (const state of states) assert.match(state ?? 'none', /^ok /);
   });
 
-  it('says what stands when it fails', async () => {
+  it('reports whether the webhook is still registered when a step fails', async () => {
     const none = `${stage.images.host}/image-cloner:none`;
 
     const { code, stderr } = await stage.tryJust('deploy', { IMAGE: none });
 
     assert.notEqual(code, 0);
-    assert.match(stderr, /Knative Service: it says: .*image-cloner:none/);
+    assert.match(stderr, /Knative Service: not ready: .*image-cloner:none/);
     assert.match(stderr, /Knative's controller asks \S+:5001 for IMAGE: push it there first/);
     assert.match(stderr, /The webhook was registered before and still is/);
     await stage.just('deploy');
   });
 
-  it('is taken out by just undeploy, and the cluster is as before', async () => {
+  it('restores the cluster with just undeploy', async () => {
     await stage.kubectl(['delete', 'namespace', shop]);
 
     await stage.just('undeploy');
 
-    // Its pods drain for half a minute; what Knative made of it goes in Knative's own time.
+    // Pods drain for half a minute, and Knative deletes its objects asynchronously.
     const differences = async (): Promise<readonly string[]> => {
       const now = await everything();
       return [
@@ -303,7 +303,7 @@ describe('just deploy', () => {
       ];
     };
     await eventually(
-      'all is as before',
+      'the cluster is restored',
       async () => (await differences()).length === 0,
       90_000,
     ).catch(async () => assert.deepEqual(await differences(), []));

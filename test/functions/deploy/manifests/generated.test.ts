@@ -39,20 +39,23 @@ describe('readGenerated', () => {
     return await readGenerated(parseSettings({ OUT_DIR: outDir, ...env }));
   }
 
-  async function refuses(problem: RegExp, env?: Readonly<Record<string, string>>): Promise<void> {
-    await assert.rejects(read(env), ({ problems: [said = ''] }: { problems: string[] }) => {
-      assert.ok(said.startsWith(`${outDir}/ is of no use here: `), said);
-      assert.ok(said.endsWith('; run "just gen"'), said);
-      assert.match(said, problem);
+  async function assertProblem(
+    problem: RegExp,
+    env?: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    await assert.rejects(read(env), ({ problems: [message = ''] }: { problems: string[] }) => {
+      assert.ok(message.startsWith(`${outDir}/ does not fit this installation: `), message);
+      assert.ok(message.endsWith('; run "just gen"'), message);
+      assert.match(message, problem);
       return true;
     });
   }
 
-  it('takes what belongs together', async () => {
+  it('reads generated files that fit the installation', async () => {
     assert.match((await read()).webhook, /kind: MutatingWebhookConfiguration/);
   });
 
-  it('says what it would be by now where settings have changed since', async () => {
+  it('notes the fields of webhook.yaml that differ from the settings', async () => {
     assert.deepEqual((await read()).notes, []);
 
     const { notes } = await read({
@@ -64,11 +67,11 @@ describe('readGenerated', () => {
     });
 
     assert.deepEqual(notes, [
-      `${outDir}/webhook.yaml is not what "just gen" would write now (failurePolicy, rules, matchConditions, clientConfig), and is used as it is: run "just gen" first if a setting has changed`,
+      `${outDir}/webhook.yaml differs from what "just gen" would write now (failurePolicy, rules, matchConditions, clientConfig) and is used unchanged: run "just gen" first if a setting has changed`,
     ]);
   });
 
-  it('wants all of it', async () => {
+  it('rejects an incomplete set of generated files', async () => {
     await rm(join(outDir, 'tls-secret.yaml'));
 
     await assert.rejects(read(), {
@@ -76,37 +79,43 @@ describe('readGenerated', () => {
     });
   });
 
-  it('sees that it is for other names', async () => {
-    await refuses(/it is for image-cloner behind the Service image-cloner in kourier-system/, {
-      NAME: 'other',
-    });
-    // Name and Service of the webhook configuration are the same there.
-    await refuses(/its Secret is image-cloner-tls in image-cloner, and not in tools/, {
-      NAMESPACE: 'tools',
-    });
+  it('rejects generated files of another installation', async () => {
+    await assertProblem(
+      /webhook\.yaml is for image-cloner behind the Service image-cloner in kourier-system/,
+      {
+        NAME: 'other',
+      },
+    );
+    // The webhook configuration has no namespace of its own to compare.
+    await assertProblem(
+      /tls-secret\.yaml is for image-cloner-tls in image-cloner, not for image-cloner-tls in tools/,
+      {
+        NAMESPACE: 'tools',
+      },
+    );
   });
 
-  it('sees that the certificate is not of the CA that would be trusted: "just gen" was killed in between', async () => {
+  it('rejects a certificate from another CA than that of webhook.yaml', async () => {
     const { hosts } = settings;
     const next = await createCertificateChain({ hosts, now: new Date() });
     await write('tls-secret.yaml', toTlsSecret(settings, next));
 
-    await refuses(/its certificate is not of the CA in webhook\.yaml/);
+    await assertProblem(/the certificate in tls-secret\.yaml is not from the CA in webhook\.yaml/);
   });
 
-  it('sees that the key is another one’s', async () => {
+  it('rejects a TLS key that does not belong to its certificate', async () => {
     const next = await createCertificateChain({ hosts: settings.hosts, now: new Date() });
     await write('tls-secret.yaml', toTlsSecret(settings, { ...chain, key: next.key }));
 
-    await refuses(/its key is not the certificate's/);
+    await assertProblem(/the key in tls-secret\.yaml does not belong to its certificate/);
   });
 
-  it('sees that the certificate has expired', async () => {
+  it('rejects an expired certificate', async () => {
     const now = new Date(Date.now() - 366 * dayMs);
     const old = await createCertificateChain({ hosts: settings.hosts, now });
     await write('tls-secret.yaml', toTlsSecret(settings, old));
     await write('webhook.yaml', toWebhookConfiguration(settings, old.ca));
 
-    await refuses(/its certificate was good until /);
+    await assertProblem(/the certificate in tls-secret\.yaml expired at /);
   });
 });

@@ -9,7 +9,7 @@ import {
 } from '../../../../lib/memory-registry/index.ts';
 import { walk } from '../../../adapters/registry/bench.ts';
 
-/** What is right only together: the variables that go to the pod are no whole configuration. */
+/** Variables of the pod that are only valid together with those of the manifests. */
 const deployed = {
   IMAGE: 'registry.example.com/tools/image-cloner:1',
   CLONER: 'registry',
@@ -19,7 +19,7 @@ const deployed = {
 const acme = { username: 'acme', password: 'pa:ss' };
 
 describe('pushTinyImage', () => {
-  it('puts an image for every platform into the backup, with the webhook’s credentials', async () => {
+  it('pushes a test image for every platform into the backup with the credentials of the webhook', async () => {
     const backup = createMemoryRegistry({ auth: { scheme: 'basic', users: { acme: 'pa:ss' } } });
     const served = await serveMemoryRegistry({ registry: backup });
     const settings = parseDeploySettings({
@@ -39,7 +39,7 @@ describe('pushTinyImage', () => {
     assert.equal(parts.filter((part) => part.startsWith('manifest ')).length, 6);
   });
 
-  it('says why the backup did not take it', async () => {
+  it('rejects with the error of the backup when it rejects the test image', async () => {
     const backup = createMemoryRegistry({ auth: { scheme: 'basic', users: { acme: 'other' } } });
     const served = await serveMemoryRegistry({ registry: backup });
     const settings = parseDeploySettings({ ...deployed, REGISTRY: served.host });

@@ -4,7 +4,7 @@ import { parsePodMetrics } from '../../../../functions/deploy/status/pod-metrics
 import { createMetrics } from '../../../../lib/adapters/metrics.ts';
 
 describe('parsePodMetrics', () => {
-  it('finds in what the webhook says when it was asked and how the backup is', async (t) => {
+  it('reads the last review and the backup state from the metrics of the webhook', async (t) => {
     t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_500 });
     const metrics = createMetrics({ adapter: 'x', copies: () => ({ running: 0, waiting: 0 }) });
     assert.deepEqual(parsePodMetrics(await metrics.render()), { isBackupUp: true });
@@ -18,7 +18,7 @@ describe('parsePodMetrics', () => {
     });
   });
 
-  it('makes nothing of a page that is not ours', () => {
+  it('reads nothing from a page without metrics', () => {
     assert.deepEqual(parsePodMetrics('<html>'), { isBackupUp: true });
   });
 });

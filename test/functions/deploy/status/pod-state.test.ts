@@ -18,26 +18,31 @@ const starting = { metadata: {}, status: { phase: 'Pending' } };
 
 describe('describePods', () => {
   const cases = [
-    { what: 'one that answers', items: [ready], isGood: true, says: '1 of 1 ready' },
+    { what: 'a ready pod', items: [ready], isGood: true, text: '1 of 1 ready' },
     {
-      what: 'one that crashes',
+      what: 'a crashing pod',
       items: [crashing],
       isGood: false,
-      says: '0 of 1 ready, CrashLoopBackOff',
+      text: '0 of 1 ready, CrashLoopBackOff',
     },
     {
-      what: 'one of two that crashes',
+      what: 'a crashing pod beside a ready one',
       items: [ready, crashing],
       isGood: true,
-      says: '1 of 2 ready, CrashLoopBackOff',
+      text: '1 of 2 ready, CrashLoopBackOff',
     },
-    { what: 'one that is going', items: [ready, leaving], isGood: true, says: '1 of 1 ready' },
-    { what: 'one that starts', items: [starting], isGood: false, says: '0 of 1 ready' },
-    { what: 'none', items: [], isGood: true, says: 'none runs, as when it is scaled to zero' },
+    {
+      what: 'a terminating pod beside a ready one',
+      items: [ready, leaving],
+      isGood: true,
+      text: '1 of 1 ready',
+    },
+    { what: 'a starting pod', items: [starting], isGood: false, text: '0 of 1 ready' },
+    { what: 'no pod', items: [], isGood: true, text: 'none (scaled to zero)' },
   ];
-  for (const { what, items, isGood, says } of cases) {
-    it(`tells of ${what}`, () => {
-      assert.deepEqual(describePods({ items }), { isGood, says });
+  for (const { what, items, isGood, text } of cases) {
+    it(`describes ${what}`, () => {
+      assert.deepEqual(describePods({ items }), { isGood, text });
     });
   }
 });

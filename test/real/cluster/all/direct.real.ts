@@ -6,7 +6,7 @@ import { openStage, own, type Stage, toDeployment } from '../../support/stage.ts
 const shop = 'direct-shop';
 const direct = { WIRING: 'direct' };
 
-/** The other wiring: https in the pod, past Knative's gateway. */
+/** HTTPS in the pod, without Knative's gateway. */
 describe('just deploy with WIRING=direct', () => {
   let stage: Stage;
 
@@ -24,8 +24,8 @@ describe('just deploy with WIRING=direct', () => {
     return await stage.tryKubectl(['create', '--dry-run=server', '--filename=-'], deployment);
   }
 
-  /** Where the API server finds the webhook. */
-  async function called(): Promise<string> {
+  /** The Service that the webhook configuration calls. */
+  async function readCalledService(): Promise<string> {
     return await stage.kubectl([
       'get',
       'mutatingwebhookconfiguration',
@@ -34,19 +34,19 @@ describe('just deploy with WIRING=direct', () => {
     ]);
   }
 
-  it('needs no gateway, and registers the webhook at the pods', async () => {
-    const said = await stage.just('deploy', direct);
+  it('registers a Service in front of the pods, without a gateway', async () => {
+    const output = await stage.just('deploy', direct);
 
-    assert.doesNotMatch(said, /Warning|domainmapping/);
-    assert.match(said, /answered\na node has pulled \S+:5003\/backups\/\S+/);
-    assert.equal(await called(), 'image-cloner-webhook.image-cloner');
+    assert.doesNotMatch(output, /Warning|domainmapping/);
+    assert.match(output, /answered\na node has pulled \S+:5003\/backups\/\S+/);
+    assert.equal(await readCalledService(), 'image-cloner-webhook.image-cloner');
     const status = await stage.just('status', direct);
     assert.match(status, /ok {2}last review +answered/);
-    assert.doesNotMatch(status, /https name/);
+    assert.doesNotMatch(status, /DomainMapping/);
     assert.equal(await stage.kubectl(['get', 'domainmappings', '-A', '--output=name']), '');
   });
 
-  it('lets a Deployment run from the backup', async () => {
+  it('runs a Deployment from the backup with WIRING=direct', async () => {
     await stage.optIn(shop);
 
     await stage.run(shop, 'web');
@@ -54,36 +54,36 @@ describe('just deploy with WIRING=direct', () => {
     assert.match((await stage.stored(shop, 'web')).image, /:5003\/backups\/.*web.*:1\.0$/);
   });
 
-  it('changes nothing the second time', async () => {
-    const said = await stage.just('deploy', direct);
+  it('changes nothing when it deploys WIRING=direct a second time', async () => {
+    const output = await stage.just('deploy', direct);
 
-    assert.doesNotMatch(said, / (created|configured)$/m);
+    assert.doesNotMatch(output, / (created|configured)$/m);
   });
 
-  it('replaces the certificates while the webhook is asked, though the kubelet takes its time', async () => {
+  it('replaces the certificates of the pods without rejecting a review', async () => {
     await stage.just('gen', direct);
     const over = new AbortController();
-    const asked = (async () => {
-      const refused: string[] = [];
+    const rejections = (async () => {
+      const rejected: string[] = [];
       while (!over.signal.aborted) {
         const { code, stderr } = await dryRun();
-        if (code !== 0) refused.push(stderr);
+        if (code !== 0) rejected.push(stderr);
       }
-      return refused;
+      return rejected;
     })();
 
     await stage.just('deploy', direct).finally(() => over.abort());
 
-    assert.deepEqual(await asked, []);
+    assert.deepEqual(await rejections, []);
   });
 
-  it('becomes WIRING=gateway by another gen and deploy, and nothing of the old way is left', async () => {
+  it('changes to WIRING=gateway with gen and deploy, and removes the old route', async () => {
     await stage.just('gen');
 
-    const said = await stage.just('deploy');
+    const output = await stage.just('deploy');
 
-    assert.match(said, /instead of image-cloner-webhook\.image-cloner\.svc/);
-    assert.equal(await called(), 'image-cloner.kourier-system');
+    assert.match(output, /instead of image-cloner-webhook\.image-cloner\.svc/);
+    assert.equal(await readCalledService(), 'image-cloner.kourier-system');
     const left = await stage.kubectl([
       'get',
       'service,networkpolicy',
@@ -100,7 +100,7 @@ describe('just deploy with WIRING=direct', () => {
     );
   });
 
-  it('is taken out by just undeploy, whatever wiring it is told', async () => {
+  it('removes the routes of both wirings with just undeploy', async () => {
     await stage.just('undeploy', direct);
 
     const left = await stage.kubectl([

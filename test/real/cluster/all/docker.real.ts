@@ -4,7 +4,7 @@ import { openStage, type Stage } from '../../support/stage.ts';
 
 const shop = 'docker-shop';
 
-/** As the manifests of 2021 had it, as far as it matters here. */
+/** The relevant fields of the manifests of 2021. */
 const goOriginal = {
   apiVersion: 'v1',
   kind: 'List',
@@ -55,7 +55,7 @@ const goOriginal = {
   ],
 };
 
-/** The other variant: the node's docker daemon, by its socket. */
+/** Copies through the socket of the node's docker daemon. */
 describe('just deploy with CLONER=docker', () => {
   let stage: Stage;
   const more = { CLONER: 'docker', INSECURE_REGISTRIES: '', PULL_SECRETS: 'false' };
@@ -63,7 +63,7 @@ describe('just deploy with CLONER=docker', () => {
   before(async () => {
     stage = await openStage();
     await stage.prepare(more);
-    // What the daemon has, it would not have to pull.
+    // Makes the daemon pull the image.
     await stage.docker('rmi', stage.original);
   });
   after(async () => {
@@ -71,32 +71,32 @@ describe('just deploy with CLONER=docker', () => {
     await stage.close();
   });
 
-  it('brings up a webhook that copies through the socket, in the place of the Go original', async () => {
+  it('replaces the Go original with a webhook that copies through the docker socket', async () => {
     await stage.kubectl(['apply', '--filename=-'], goOriginal);
 
-    const said = await stage.just('deploy', more);
+    const output = await stage.just('deploy', more);
 
     assert.match(
-      said,
-      /^Note: the image-cloner of before runs in default\. .*ADOPT_EXISTING=true/m,
+      output,
+      /^Note: the Go version of image-cloner runs in default\. .*ADOPT_EXISTING=true/m,
     );
-    assert.match(said, /kubectl -n default delete deployment,service image-cloner$/m);
-    assert.match(said, /instead of image-cloner\.default\.svc/);
-    const called = await stage.kubectl([
+    assert.match(output, /kubectl -n default delete deployment,service image-cloner$/m);
+    assert.match(output, /instead of image-cloner\.default\.svc/);
+    const calledNamespace = await stage.kubectl([
       'get',
       'mutatingwebhookconfiguration',
       'image-cloner',
       '--output=jsonpath={.webhooks[*].clientConfig.service.namespace}',
     ]);
-    assert.equal(called, 'kourier-system');
-    // It is not ours to remove.
+    assert.equal(calledNamespace, 'kourier-system');
+    // `just deploy` keeps objects of the Go original.
     await stage.kubectl(['get', 'deployment,service', 'image-cloner', '--namespace=default']);
     await stage.kubectl(['delete', 'deployment,service', 'image-cloner', '--namespace=default']);
-    assert.doesNotMatch(said, /Warning/);
-    assert.match(said, /a node has pulled \S+:5003\/backups\/\S+/);
+    assert.doesNotMatch(output, /Warning/);
+    assert.match(output, /a node has pulled \S+:5003\/backups\/\S+/);
   });
 
-  it('lets a Deployment run from the backup, also when the public registry is gone', async () => {
+  it('runs a Deployment from the backup while the public registry is down, with CLONER=docker', async () => {
     await stage.optIn(shop);
     await stage.run(shop, 'web');
     assert.match((await stage.stored(shop, 'web')).image, /:5003\/backups\/.*web.*:1\.0$/);
@@ -110,11 +110,11 @@ describe('just deploy with CLONER=docker', () => {
     await stage.source.start();
   });
 
-  it('becomes CLONER=registry by another deploy', async () => {
-    const said = await stage.just('deploy');
+  it('changes to CLONER=registry with another deploy', async () => {
+    const output = await stage.just('deploy');
 
-    assert.match(said, /image-cloner configured$/m);
-    assert.doesNotMatch(said, /Warning/);
+    assert.match(output, /image-cloner configured$/m);
+    assert.doesNotMatch(output, /Warning/);
     await stage.docker('pull', stage.original);
     const another = await stage.pushAs('team/another:1.0');
     await stage.run(shop, 'another', another);

@@ -12,8 +12,8 @@ import { openStage, own, pullSecret, type Stage, toDeployment, user } from '../.
 const shop = 'life-shop';
 const ofWebhook = '--selector=serving.knative.dev/service=image-cloner';
 
-/** What becomes of the webhook inside Knative. */
-describe('a deployed webhook', () => {
+/** The lifecycle of the webhook in Knative. */
+describe('the deployed webhook', () => {
   let stage: Stage;
 
   before(async () => {
@@ -39,7 +39,7 @@ describe('a deployed webhook', () => {
     return names.split(' ').filter((name) => name !== '');
   }
 
-  it('lets a namespace pull by just pull-secret', async () => {
+  it('lets a namespace pull from the backup after just pull-secret', async () => {
     const REGISTRY_AUTH_DIR = await createAuthDir(user);
 
     await stage.just(['pull-secret', shop], { REGISTRY_AUTH_DIR });
@@ -64,7 +64,7 @@ describe('a deployed webhook', () => {
     assert.equal(answer.trim(), 'yes');
   });
 
-  it('finishes a copy that runs when its pod is told to go', async () => {
+  it('finishes a running copy when its pod terminates', async () => {
     await stage.pushAs('team/slow:1.0');
     const gate = await stage.openGate();
     const image = `${gate.host}/team/slow:1.0`;
@@ -81,13 +81,13 @@ describe('a deployed webhook', () => {
     await held.waiting();
 
     await stage.kubectl(['delete', 'pod', pod, '--wait=false', `--namespace=${own}`]);
-    // Knative sends SIGTERM when there was no request for half a minute.
-    await eventually('it drains', () => log.stdout().includes('"draining"'), 90_000);
+    // Knative sends SIGTERM after half a minute without a request.
+    await eventually('the webhook drains', () => log.stdout().includes('"draining"'), 90_000);
     held.release();
 
     const { code, stderr } = await applied;
     assert.equal(code, 0, stderr);
-    await eventually('it has drained', () => log.stdout().includes('"drained"'), 60_000);
+    await eventually('the webhook has drained', () => log.stdout().includes('"drained"'), 60_000);
     await log.stop();
     await stage.waitForRollout(shop, 'slow');
     const blobs = gate.requests(isBlobGet).map(({ path }) => path);
@@ -95,7 +95,7 @@ describe('a deployed webhook', () => {
     await gate.stop();
   });
 
-  it('takes over a new password of the backup without a restart', async () => {
+  it('uses a new password of the backup without a restart', async () => {
     const before = await pods();
     const password = 'another/Pässword=1';
     await stage.changePassword(password);
@@ -119,9 +119,9 @@ describe('a deployed webhook', () => {
     assert.equal(code, 0, stderr);
     await stage.just(['pull-secret', shop], { REGISTRY_AUTH_DIR });
     const another = await stage.pushAs('team/another:1.0');
-    // The kubelet swaps the files within a minute or two.
+    // The kubelet updates mounted files within two minutes.
     await eventually(
-      'the backup is opened',
+      'the backup accepts the new password',
       async () => {
         const { code } = await stage.tryKubectl(
           ['create', '--dry-run=server', '--filename=-'],
@@ -136,7 +136,7 @@ describe('a deployed webhook', () => {
     assert.deepEqual(await pods(), before);
   });
 
-  it('answers the first review after it was scaled to zero inside the API server’s deadline', async (t) => {
+  it('answers the first review after scale to zero within the timeout of the API server', async (t) => {
     const annotations = {
       'autoscaling.knative.dev/min-scale': '0',
       'autoscaling.knative.dev/window': '6s',
@@ -149,13 +149,13 @@ describe('a deployed webhook', () => {
     await stage.kubectl(['wait', '--for=condition=Ready', ...target, '--timeout=60s']);
     await eventually('no pod is left', async () => (await pods()).length === 0, 180_000);
 
-    const began = performance.now();
+    const startedAt = performance.now();
     await stage.kubectl(
       ['create', '--dry-run=server', '--filename=-'],
       toDeployment(shop, 'first', stage.original),
     );
 
-    t.diagnostic(`answered after ${Math.round(performance.now() - began)} ms, from zero`);
+    t.diagnostic(`answered after ${Math.round(performance.now() - startedAt)} ms, from zero`);
     assert.ok((await pods()).length > 0);
   });
 });

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseYaml } from '../../lib/install/yaml.ts';
-import { kubectl, mustKubectl } from './kubectl.ts';
+import { parseYaml } from '../../../lib/install/yaml.ts';
+import { kubectl, mustKubectl } from '../kubectl.ts';
 
 const pollMs = 500;
-/** What the probe's webhook configuration is asked about. */
+/** Selects the objects that the probe's webhook configuration reviews. */
 export const probeLabels = { 'image-cloner': 'probe' };
-/** Its own container is left alone with a warning, by which we know that the webhook has answered; nothing is looked up for it. */
+/** For `imagePullPolicy: Never` the webhook makes no request and warns, which shows that the API server called it. */
 const podTemplate = {
   apiVersion: 'v1',
   kind: 'PodTemplate',
@@ -17,33 +17,32 @@ const podTemplate = {
   },
 };
 
-/** Name of the probe's own webhook configuration, and of its throw-away namespace. */
+/** The name of the probe's webhook configuration and of its temporary namespace. */
 export function toProbeName(name: string): string {
   return `${name}-probe`;
 }
 
 /**
- * Lets the API server itself call the webhook: by the Service, the certificate and the CA of `webhook` (YAML), but for nothing except a
- * dry run of ours, and for whatever `meanwhile` does in the probe's namespace. Only that shows that the API server resolves, reaches and
- * trusts it; a GET from a pod would not.
+ * Makes the API server call the webhook with the Service, the certificate and the CA of `webhook` (YAML), but only for a dry run
+ * and for the objects that `meanwhile` creates in the probe's namespace. A GET from a pod would not test DNS, route and trust of the API server.
  */
 export async function callThroughApiServer(
   webhook: string,
   name: string,
-  withinMs: number,
+  timeoutMs: number,
   meanwhile: () => Promise<void>,
 ): Promise<void> {
   await mustKubectl(['apply', '--filename=-'], toProbe(webhook, toProbeName(name)));
   try {
-    await waitForAnswer(withinMs);
+    await waitForCall(timeoutMs);
     await meanwhile();
   } finally {
     await mustKubectl(['delete', 'mutatingwebhookconfiguration', toProbeName(name)]);
   }
 }
 
-async function waitForAnswer(withinMs: number): Promise<void> {
-  const end = performance.now() + withinMs;
+async function waitForCall(timeoutMs: number): Promise<void> {
+  const end = performance.now() + timeoutMs;
   for (;;) {
     const { stderr } = await kubectl(
       ['create', '--dry-run=server', '--namespace=default', '--filename=-'],
@@ -51,26 +50,26 @@ async function waitForAnswer(withinMs: number): Promise<void> {
     );
     if (/^Warning: .*image-cloner-probe/m.test(stderr)) return;
     if (performance.now() > end) {
-      const said = stderr === '' ? 'it does not call at all' : stderr;
-      throw new Error(`the API server cannot use the webhook: ${said}`);
+      const problem = stderr === '' ? 'it does not call it at all' : stderr;
+      throw new Error(`the API server cannot use the webhook: ${problem}`);
     }
     await delay(pollMs);
   }
 }
 
-/** The same webhook, asked about our own PodTemplate and pod alone, and never passed over. */
+/** The given webhook, limited to the probe's objects and with failurePolicy Fail. */
 function toProbe(webhook: string, name: string): string {
   const [probe] = parseYaml(webhook);
-  const only = (key: string, value: unknown): void => probe?.setIn(['webhooks', 0, key], value);
+  const set = (key: string, value: unknown): void => probe?.setIn(['webhooks', 0, key], value);
   probe?.setIn(['metadata', 'name'], name);
-  only('failurePolicy', 'Fail');
-  only('namespaceSelector', {
+  set('failurePolicy', 'Fail');
+  set('namespaceSelector', {
     matchExpressions: [
       { key: 'kubernetes.io/metadata.name', operator: 'In', values: ['default', name] },
     ],
   });
-  only('objectSelector', { matchLabels: probeLabels });
-  only('rules', [
+  set('objectSelector', { matchLabels: probeLabels });
+  set('rules', [
     {
       operations: ['CREATE'],
       apiGroups: [''],
@@ -78,6 +77,6 @@ function toProbe(webhook: string, name: string): string {
       resources: ['podtemplates', 'pods'],
     },
   ]);
-  only('matchConditions', []);
+  set('matchConditions', []);
   return String(probe);
 }

@@ -1,16 +1,16 @@
 import * as v from 'valibot';
 import { type Document, parseAllDocuments } from 'yaml';
 import { kubectl } from '../kubectl.ts';
-import type { Manifests } from '../manifests/manifests.ts';
-import { toProbeName } from '../probe.ts';
+import type { Manifests } from '../manifests/index.ts';
 import type { DeploySettings } from '../settings.ts';
+import { toProbeName } from '../smoke-test/index.ts';
 
-/** What the person who deploys does to one kind of object. */
-interface Need {
+/** The `resourceAttributes` of one SelfSubjectAccessReview. */
+interface Permission {
   readonly verb: string;
   readonly group: string;
   readonly resource: string;
-  /** Absent for what belongs to the cluster. */
+  /** Absent for cluster-scoped resources. */
   readonly namespace?: string;
 }
 
@@ -26,7 +26,7 @@ const review = v.object({
   status: v.object({ allowed: v.boolean() }),
 });
 
-/** `apply` reads, creates and patches; what is taken out again is deleted. */
+/** Verbs of `kubectl apply` and of `just undeploy`. */
 const verbs = ['get', 'create', 'patch', 'delete'];
 
 const resources: ReadonlyMap<string, string> = new Map([
@@ -41,45 +41,45 @@ const resources: ReadonlyMap<string, string> = new Map([
   ['ClusterDomainClaim', 'clusterdomainclaims'],
 ]);
 
-/** Asks the API server, in one go, whether we may do all that `deploy` does. One sentence for each kind of object. */
-export async function findMissingRights(
+/** Checks all permissions that `deploy` needs in one request. Resolves with one sentence per resource. */
+export async function findMissingPermissions(
   { install }: DeploySettings,
   manifests: Manifests,
 ): Promise<readonly string[]> {
   const probe = toProbeName(install.name);
   const objects = Object.values(manifests)
     .flatMap((yaml: string) => parseAllDocuments(yaml))
-    .flatMap((object) => toNeeds(object, install.namespace));
-  const needs = [
+    .flatMap((object) => toPermissions(object, install.namespace));
+  const permissions = [
     ...objects,
     ...toVerbs('', 'secrets', install.namespace),
     ...toVerbs('admissionregistration.k8s.io', 'mutatingwebhookconfigurations'),
     ...toVerbs('', 'namespaces'),
-    ...['get', 'create', 'delete'].map((verb) => toNeed(verb, '', 'pods', probe)),
-    toNeed('create', '', 'secrets', probe),
-    toNeed('create', '', 'podtemplates', 'default'),
+    ...['get', 'create', 'delete'].map((verb) => toPermission(verb, '', 'pods', probe)),
+    toPermission('create', '', 'secrets', probe),
+    toPermission('create', '', 'podtemplates', 'default'),
   ];
   const { stdout } = await kubectl(
     ['create', '--filename=-', '--output=json'],
-    JSON.stringify({ apiVersion: 'v1', kind: 'List', items: needs.map(toReview) }),
+    JSON.stringify({ apiVersion: 'v1', kind: 'List', items: permissions.map(toReview) }),
   );
-  const refused = parseAnswers(stdout)
+  const denied = parseReviews(stdout)
     .filter(({ status }) => !status.allowed)
     .map(({ spec }) => spec.resourceAttributes);
-  const byKind = Map.groupBy(refused, ({ group, resource, namespace = '' }) =>
+  const byKind = Map.groupBy(denied, ({ group, resource, namespace = '' }) =>
     [[resource, group].filter(Boolean).join('.'), namespace].filter(Boolean).join(' in '),
   );
   return [...byKind].map(
     ([kind, list]) =>
-      `you may not ${[...new Set(list.map(({ verb }) => verb))].join(', ')} ${kind}: deploy as somebody who may (kubectl auth whoami says who you are)`,
+      `no permission to ${[...new Set(list.map(({ verb }) => verb))].join(', ')} ${kind}: deploy as another user (kubectl auth whoami prints the current one)`,
   );
 }
 
-function toNeeds(object: Document, own: string): readonly Need[] {
+function toPermissions(object: Document, own: string): readonly Permission[] {
   const kind = String(object.get('kind'));
   const [group = ''] = String(object.get('apiVersion')).split('/').toReversed().slice(1);
   const resource = resources.get(kind);
-  // Somebody has made the namespace already, for the Secret that is in it.
+  // The namespace of the Secret registry-auth exists already.
   if (resource === undefined || kind === 'Namespace') return [];
   const namespace = object.getIn(['metadata', 'namespace']);
   return kind === 'ClusterDomainClaim'
@@ -87,15 +87,20 @@ function toNeeds(object: Document, own: string): readonly Need[] {
     : toVerbs(group, resource, typeof namespace === 'string' ? namespace : own);
 }
 
-function toVerbs(group: string, resource: string, namespace?: string): readonly Need[] {
-  return verbs.map((verb) => toNeed(verb, group, resource, namespace));
+function toVerbs(group: string, resource: string, namespace?: string): readonly Permission[] {
+  return verbs.map((verb) => toPermission(verb, group, resource, namespace));
 }
 
-function toNeed(verb: string, group: string, resource: string, namespace?: string): Need {
+function toPermission(
+  verb: string,
+  group: string,
+  resource: string,
+  namespace?: string,
+): Permission {
   return { verb, group, resource, ...(namespace !== undefined && { namespace }) };
 }
 
-function toReview(resourceAttributes: Need): object {
+function toReview(resourceAttributes: Permission): object {
   return {
     apiVersion: 'authorization.k8s.io/v1',
     kind: 'SelfSubjectAccessReview',
@@ -103,8 +108,8 @@ function toReview(resourceAttributes: Need): object {
   };
 }
 
-/** kubectl writes one object after the other, without anything between them. */
-function parseAnswers(stdout: string): readonly v.InferOutput<typeof review>[] {
+/** kubectl prints the objects one after the other, without a separator. */
+function parseReviews(stdout: string): readonly v.InferOutput<typeof review>[] {
   const texts = stdout.split(/^(?=\{)/m).filter((text) => text.trim() !== '');
   return texts.map((text) => v.parse(review, JSON.parse(text)));
 }

@@ -3,19 +3,18 @@ import * as v from 'valibot';
 import { parseReference } from '../../../lib/index.ts';
 import { toPullSecret } from '../../../lib/install/pull-secret.ts';
 import { find, kubectl, mustKubectl } from '../kubectl.ts';
-import { probeLabels, toProbeName } from '../probe.ts';
 import type { DeploySettings } from '../settings.ts';
 import { readBackupAuth, readPullSecret } from './backup-auth.ts';
-import { judgePull, toPullAdvice } from './pull.ts';
-import { isAboutBackup } from './refusal.ts';
+import { probeLabels, toProbeName } from './probe.ts';
+import { toPullAdvice, toPullState } from './pull-state.ts';
 import { pushTinyImage } from './tiny-image.ts';
 
 const pollMs = 500;
-/** kubectl itself repeats a write that is told "still copying", so that this is what it gave up after. */
-const copyWithinMs = 240_000;
-const pullWithinMs = 180_000;
-/** A registry may be busy for a moment; the kubelet tries again after 10 s, then after 20. */
-const believedAfterMs = 20_000;
+/** Longer than kubectl itself retries a write that is still copying. */
+const copyTimeoutMs = 240_000;
+const pullTimeoutMs = 180_000;
+/** A failure can be temporary: the kubelet retries after 10 s and 20 s. */
+const failureSettlesAfterMs = 20_000;
 
 const admittedPod = v.object({
   metadata: v.object({ name: v.string() }),
@@ -28,22 +27,21 @@ interface AdmittedPod {
 }
 
 /**
- * Has a pod named through the webhook, which the probe's configuration sends there, and waits until a node has pulled its image from the
- * backup: nodes must resolve, reach and trust that registry and be allowed to read it, or workloads would be rewritten to images that
- * nobody can start. Resolves with the image. It leaves nothing but the copy behind.
+ * Creates a pod that the webhook rewrites, and waits until a node has pulled its image from the backup: a node that cannot resolve,
+ * reach, trust or read the backup could not start rewritten workloads. Resolves with the image, and leaves only the copy behind.
  */
-export async function startFromCopy(settings: DeploySettings): Promise<string> {
+export async function runTestPod(settings: DeploySettings): Promise<string> {
   const namespace = toProbeName(settings.install.name);
-  // One that was left behind may hold anything.
+  // An earlier run may have left one behind.
   await removeNamespace(namespace);
   await mustKubectl(['create', 'namespace', namespace]);
   try {
     await copyPullSecret(settings, namespace);
-    const { name, image } = await admitOrBring(settings, namespace);
+    const { name, image } = await admitWithFallback(settings, namespace);
     await waitForPull(settings, { name, namespace, image });
     return image;
   } finally {
-    // What went wrong before is worth more than that this did; `just undeploy` removes it too.
+    // Keeps an earlier error; `just undeploy` removes the namespace too.
     await removeNamespace(namespace).catch(() => undefined);
   }
 }
@@ -52,7 +50,7 @@ async function removeNamespace(name: string): Promise<void> {
   await mustKubectl(['delete', 'namespace', name, '--ignore-not-found', '--timeout=60s']);
 }
 
-/** As `just pull-secret` would: from our own namespace where somebody has put one there, else made of the webhook's own credentials. */
+/** Copies the pull secret of image-cloner's namespace if there is one, else creates it from the webhook's credentials. */
 async function copyPullSecret(settings: DeploySettings, namespace: string): Promise<void> {
   const { backupPullSecret: name } = settings;
   if (name === undefined) return;
@@ -64,20 +62,23 @@ async function copyPullSecret(settings: DeploySettings, namespace: string): Prom
 }
 
 /**
- * The webhook need not be able to read IMAGE, whose registry may be another one than those of workloads. Then this machine puts a tiny
- * image into the backup, if it can. Whatever is wrong with the backup, and an image that somebody has chosen, is told as it is.
+ * If the webhook cannot read IMAGE, this machine pushes a tiny image into the backup instead.
+ * Problems of the backup and of an explicit PROBE_IMAGE are reported as they are.
  */
-async function admitOrBring(settings: DeploySettings, namespace: string): Promise<AdmittedPod> {
+async function admitWithFallback(
+  settings: DeploySettings,
+  namespace: string,
+): Promise<AdmittedPod> {
   const { probeImage, image, backupPullSecret } = settings;
   try {
     return await admit(settings, namespace, toPod(probeImage));
   } catch (error) {
-    const said = error instanceof Error ? error.message : String(error);
-    if (probeImage !== image || isAboutBackup(said, image)) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    if (probeImage !== image || isAboutBackup(message, image)) throw error;
     const dockerConfig = await readBackupAuth(settings);
     const tiny = await pushTinyImage({ ...settings, dockerConfig }).catch((second: unknown) => {
-      const why = second instanceof Error ? second.message : String(second);
-      throw new Error(`${said}\nNor could an image be put there from here: ${why}`, {
+      const reason = second instanceof Error ? second.message : String(second);
+      throw new Error(`${message}\nThis machine cannot push a test image either: ${reason}`, {
         cause: error,
       });
     });
@@ -85,15 +86,23 @@ async function admitOrBring(settings: DeploySettings, namespace: string): Promis
   }
 }
 
-/** Resolves with the pod as it is stored, its image being one of the backup. */
+/**
+ * Whether kubectl's error is about the backup rather than about `image`, which the smoke test can replace.
+ * Ignores the image's name, because its registry may be called backup.
+ */
+export function isAboutBackup(message: string, image: string): boolean {
+  return /\bbackup\b/.test(message.replaceAll(image, ''));
+}
+
+/** Resolves with the stored pod, whose image is in the backup. */
 async function admit(
   settings: DeploySettings,
   namespace: string,
   pod: object,
 ): Promise<AdmittedPod> {
   const { probeImage, image, env } = settings;
-  const end = performance.now() + copyWithinMs;
-  const isPatient = env.get('ON_DEADLINE') === 'admit';
+  const end = performance.now() + copyTimeoutMs;
+  const admitsOriginals = env.get('ON_DEADLINE') === 'admit';
   for (;;) {
     const { code, stdout, stderr } = await kubectl(
       ['create', `--namespace=${namespace}`, '--filename=-', '--output=json'],
@@ -104,31 +113,31 @@ async function admit(
       const { metadata, spec } = v.parse(admittedPod, JSON.parse(stdout));
       const [stored] = spec.containers;
       if (isBackup(stored.image, settings)) return { name: metadata.name, image: stored.image };
-      if (!isPatient || isOver) {
+      if (!admitsOriginals || isOver) {
         throw new Error(
-          `${probeImage} was not copied${stderr === '' ? '' : ` (${stderr})`}; ${toOther(probeImage, image)}`,
+          `${probeImage} was not copied${stderr === '' ? '' : ` (${stderr})`}; ${toImageAdvice(probeImage, image)}`,
         );
       }
       await mustKubectl(['delete', 'pod', metadata.name, `--namespace=${namespace}`, '--now']);
-    } else if (isOver || !isForNow(stderr)) {
-      throw new Error(`${stderr}\n${toOther(probeImage, image)}`);
+    } else if (isOver || !isTemporary(stderr)) {
+      throw new Error(`${stderr}\n${toImageAdvice(probeImage, image)}`);
     }
     await delay(pollMs);
   }
 }
 
-/** The namespace has no ServiceAccount yet, or the copy goes on. */
-function isForNow(stderr: string): boolean {
+/** The namespace has no ServiceAccount yet, or the copy is still running. */
+function isTemporary(stderr: string): boolean {
   return /serviceaccount "default" not found|\(Timeout\)|still copying/.test(stderr);
 }
 
-/** The refusal may be about the backup as well, so that this is no more than a way out. */
-function toOther(probeImage: string, image: string): string {
+/** Conditional, because the error may be about the backup instead. */
+function toImageAdvice(probeImage: string, image: string): string {
   const which = probeImage === image ? `${probeImage}, which is its own image` : probeImage;
-  return `where the webhook may not read ${which}: give it credentials (SOURCE_AUTH_FILE), or set PROBE_IMAGE to an image that it may read`;
+  return `if the webhook cannot read ${which}: add credentials (SOURCE_AUTH_FILE), or set PROBE_IMAGE to an image that it can read`;
 }
 
-/** Below the backup. Where only the webhook knows its namespace: another image than we have named, or one of that registry anyway. */
+/** Without REGISTRY_NAMESPACE here, any image counts that was rewritten or is in the backup's registry. */
 function isBackup(image: string, { install, backup, probeImage }: DeploySettings): boolean {
   const { domain, path } = parseReference(image);
   if (install.backup !== undefined) {
@@ -137,7 +146,7 @@ function isBackup(image: string, { install, backup, probeImage }: DeploySettings
   return image !== probeImage || domain === backup.domain;
 }
 
-/** It may run anywhere and asks for nothing: a cluster may demand that of every pod. */
+/** Satisfies the restricted Pod Security Standard, which a cluster can enforce. */
 function toPod(image: string, pullSecret?: string): object {
   return {
     apiVersion: 'v1',
@@ -158,9 +167,9 @@ function toPod(image: string, pullSecret?: string): object {
         {
           name: 'image-cloner-probe',
           image,
-          // The webhook's own image ends at once with it; any other may do as it likes.
+          // Ends the webhook's own image at once; other images may ignore it.
           args: ['--help'],
-          // A node may have it from before, when it could still pull.
+          // The node may have the image from before it lost access.
           imagePullPolicy: 'Always',
           securityContext: {
             allowPrivilegeEscalation: false,
@@ -185,26 +194,26 @@ async function waitForPull(
     image,
   }: { readonly name: string; readonly namespace: string; readonly image: string },
 ): Promise<void> {
-  const end = performance.now() + pullWithinMs;
+  const end = performance.now() + pullTimeoutMs;
   const { domain } = parseReference(image);
-  let failure: { readonly since: number; readonly says: string } | undefined;
+  let failure: { readonly since: number; readonly reason: string } | undefined;
   for (;;) {
-    const pull = judgePull(await find('pod', name, `--namespace=${namespace}`));
+    const pull = toPullState(await find('pod', name, `--namespace=${namespace}`));
     if (pull.state === 'pulled') return;
     const now = performance.now();
-    // The first words name the reason; those of ImagePullBackOff may not.
+    // Keeps the first reason, because ImagePullBackOff often lacks the cause.
     failure =
       pull.state === 'failing'
-        ? { since: failure?.since ?? now, says: failure?.says ?? pull.says }
+        ? { since: failure?.since ?? now, reason: failure?.reason ?? pull.reason }
         : undefined;
-    if (failure !== undefined && now - failure.since > believedAfterMs) {
+    if (failure !== undefined && now - failure.since > failureSettlesAfterMs) {
       throw new Error(
-        `a node cannot pull ${image}: ${failure.says}\n${toPullAdvice(failure.says, domain, backupPullSecret)}`,
+        `a node cannot pull ${image}: ${failure.reason}\n${toPullAdvice(failure.reason, domain, backupPullSecret)}`,
       );
     }
     if (now > end) {
       throw new Error(
-        `no node has pulled ${image} after ${pullWithinMs / 1000} s: ${pull.state === 'waiting' ? pull.says : ''}`,
+        `no node has pulled ${image} after ${pullTimeoutMs / 1000} s: ${pull.state === 'waiting' ? pull.reason : ''}`,
       );
     }
     await delay(pollMs);

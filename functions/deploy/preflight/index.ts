@@ -1,0 +1,5 @@
+/**
+ * Checks before a deployment that the cluster has what `deploy` needs.
+ * Lists all problems at once and changes nothing.
+ */
+export { checkCluster } from './preflight.ts';

@@ -1,0 +1,90 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import * as v from 'valibot';
+import { find } from '../kubectl.ts';
+
+const pollMs = 500;
+/** Knative can report a failure of the previous generation, or a temporary one. */
+const failureSettlesAfterMs = 15_000;
+
+const knativeObject = v.object({
+  metadata: v.object({
+    uid: v.optional(v.string(), ''),
+    generation: v.optional(v.number(), 0),
+  }),
+  status: v.optional(
+    v.object({
+      observedGeneration: v.optional(v.number(), 0),
+      conditions: v.optional(
+        v.array(
+          v.object({
+            type: v.string(),
+            status: v.string(),
+            reason: v.optional(v.string(), ''),
+            message: v.optional(v.string(), ''),
+          }),
+        ),
+        [],
+      ),
+    }),
+    { conditions: [] },
+  ),
+});
+
+type Condition = v.InferOutput<typeof knativeObject>['status']['conditions'][number];
+
+/** The status of a Knative object. */
+export interface Readiness {
+  /** `undefined` while Knative has not decided. */
+  readonly isReady: boolean | undefined;
+  readonly uid: string;
+  readonly generation: number;
+  /** Reasons and messages of the conditions that are not True. */
+  readonly reasons: string;
+}
+
+export async function readReadiness(...args: readonly string[]): Promise<Readiness | undefined> {
+  const object = await find(...args);
+  if (object === undefined) return undefined;
+  const { metadata, status } = v.parse(knativeObject, object);
+  const ready = status.conditions.find(({ type }) => type === 'Ready');
+  const isCurrent = status.observedGeneration === metadata.generation;
+  return {
+    isReady:
+      !isCurrent || ready === undefined || ready.status === 'Unknown'
+        ? undefined
+        : ready.status === 'True',
+    uid: metadata.uid,
+    generation: metadata.generation,
+    reasons: toReasons(status.conditions),
+  };
+}
+
+/** Waits until the object is Ready in its present generation. Rejects with the reasons of its conditions. */
+export async function waitUntilReady(
+  args: readonly string[],
+  timeoutMs: number,
+): Promise<Readiness> {
+  const end = performance.now() + timeoutMs;
+  let failedSince: number | undefined;
+  for (;;) {
+    const readiness = await readReadiness(...args);
+    if (readiness?.isReady === true) return readiness;
+    const now = performance.now();
+    failedSince = readiness?.isReady === false ? (failedSince ?? now) : undefined;
+    if (failedSince !== undefined && now - failedSince > failureSettlesAfterMs) {
+      throw new Error(`not ready: ${readiness?.reasons ?? ''}`);
+    }
+    if (now > end) {
+      throw new Error(
+        `not ready after ${timeoutMs / 1000} s: ${readiness?.reasons ?? 'the object was deleted'}`,
+      );
+    }
+    await delay(pollMs);
+  }
+}
+
+function toReasons(conditions: readonly Condition[]): string {
+  const open = conditions.filter(({ status }) => status !== 'True');
+  const sentences = open.map(({ reason, message }) => [reason, message].filter(Boolean).join(': '));
+  return [...new Set(sentences)].filter(Boolean).join('; ') || 'no reason was given';
+}
