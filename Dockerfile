@@ -1,11 +1,11 @@
-# Any image with a Node of 22.20 or newer. This one has no shell and no npm; what it has to be is said in README.
+# Any image with Node 22.20 or newer works. The default one has no shell and no npm; README lists the requirements.
 ARG BASE=gcr.io/distroless/nodejs24-debian13
 FROM ${BASE}
 
 ARG BASE
 ARG VERSION=""
 ARG REVISION=""
-# BuildKit puts it in place of the hour of the build; older builders have no such thing, and only the layers are the same with them.
+# BuildKit uses it instead of the build time; with older builders only the layers are reproducible.
 ARG SOURCE_DATE_EPOCH
 LABEL org.opencontainers.image.title="image-cloner" \
       org.opencontainers.image.description="Kubernetes admission webhook that copies public images into your own registry" \
@@ -14,15 +14,15 @@ LABEL org.opencontainers.image.title="image-cloner" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${BASE}"
 
-# Distroless has its Node outside of PATH.
+# Distroless installs Node outside of PATH.
 ENV PATH=/usr/local/bin:/usr/bin:/bin:/nodejs/bin \
     NODE_ENV=production
 
-# The bundle of `npm run build` is complete: there is nothing to install. All that .dockerignore leaves is dist/, which comes with its
-# own time stamp that way; a folder that COPY makes has the hour of the build, and the layer another digest each time.
+# The bundle of `npm run build` is complete. .dockerignore leaves only dist/, so that COPY keeps its time stamp; a folder that
+# COPY creates would have the build time, and the layer a new digest each time.
 COPY . /
 
-# By number: then Kubernetes can see that it is not root.
+# A number, so that Kubernetes can verify runAsNonRoot.
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
