@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { parseDocument } from 'yaml';
 
-/** Option → how often `kn` says it, in order. */
+/** The values of each option, in order. */
 type Flags = ReadonlyMap<string, readonly string[]>;
 
-/** The block of flags alone. kn itself is seldom at hand: the table below is its documentation, by hand. */
+/** Reads the block of flags. kn is not available in tests, so `toService` implements its documented flags. */
 async function readFlags(): Promise<{ readonly words: readonly string[]; readonly flags: Flags }> {
   const text = await readFile('knative/kn.md', 'utf8');
   const [, after = ''] = text.split('Flags alone');
@@ -38,7 +38,7 @@ function toPairs(values: readonly string[]): Readonly<Record<string, string>> {
   );
 }
 
-/** What kn makes of them; every flag is known here, or it is an error. */
+/** The Service that kn creates from the flags; an unknown flag is an error. */
 function toService(words: readonly string[], flags: Flags): unknown {
   const unknown = [...flags.keys()].filter((name) => !known.has(name));
   assert.deepEqual(unknown, []);
@@ -80,7 +80,7 @@ function toService(words: readonly string[], flags: Flags): unknown {
         spec: {
           serviceAccountName: one('--service-account'),
           timeoutSeconds: Number(one('--timeout')),
-          // kn's default, as it is Knative's.
+          // The default of kn and of Knative.
           containerConcurrency: 0,
           containers: [
             {
@@ -139,7 +139,7 @@ const known = new Set([
   '--annotation-revision',
 ]);
 
-/** The YAML without what kn.md says flags cannot say. */
+/** The YAML without the fields that have no flag, as kn.md lists them. */
 async function readYaml(): Promise<unknown> {
   const service = parseDocument(await readFile('knative/base/service.yaml', 'utf8'));
   const spec = ['spec', 'template', 'spec'];
@@ -151,13 +151,13 @@ async function readYaml(): Promise<unknown> {
     [...spec, 'enableServiceLinks'],
     [...spec, 'responseStartTimeoutSeconds'],
     [...spec, 'volumes', 0, 'secret', 'optional'],
-    // image-cloner-files, which may be missing.
+    // The optional volume image-cloner-files.
     [...spec, 'volumes', 1],
     [...container, 'volumeMounts', 1],
   ]) {
     assert.ok(service.deleteIn(path), path.join('.'));
   }
-  // kn finds names of its own for volumes.
+  // kn generates the names of volumes.
   service.setIn([...spec, 'volumes', 0, 'name'], 'registry-auth');
   service.setIn([...container, 'volumeMounts', 0, 'name'], 'registry-auth');
   service.setIn([...container, 'env'], [{ name: 'CLONER', value: 'registry' }]);
@@ -165,14 +165,14 @@ async function readYaml(): Promise<unknown> {
 }
 
 describe('knative/kn.md', () => {
-  it('says with flags what the YAML says, but for what flags cannot say', async () => {
+  it('describes the same Service with flags as knative/base, except fields without a flag', async () => {
     const { words, flags } = await readFlags();
 
     assert.deepEqual(words.slice(0, 3), ['kn', 'service', 'create']);
     assert.deepEqual(toService(words, flags), await readYaml());
   });
 
-  it('names everything that the flags leave out', async () => {
+  it('names every field without a flag', async () => {
     const text = await readFile('knative/kn.md', 'utf8');
     const [, list = ''] = text.split('What flags cannot say');
 

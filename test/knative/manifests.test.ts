@@ -14,7 +14,7 @@ import { createMemoryLog } from '../support/memory-log.ts';
 
 const variants = ['docker', 'registry'] as const;
 const gateways = ['kourier', 'contour', 'istio'] as const;
-/** Folders below knative/, each of them a Knative Service that is ready to be applied. */
+/** The overlays of knative/, each with a complete Knative Service. */
 const overlays = variants.flatMap((variant) => [
   { overlay: variant, variant, isDirect: false },
   { overlay: `direct/${variant}`, variant, isDirect: true },
@@ -94,12 +94,12 @@ const callersSchema = v.object({
   }),
 });
 
-/** Knative's own; setting them is refused. */
+/** Reserved by Knative. */
 const reservedEnv = ['PORT', 'K_SERVICE', 'K_REVISION', 'K_CONFIGURATION'];
 const reservedPorts = [8008, 8012, 8013, 8022, 9090, 9091];
-/** The latter three before Knative 1.13. */
+/** Knative before 1.13 reserves the last three. */
 const reservedMounts = ['/', '/dev', '/dev/log', '/tmp', '/var', '/var/log'];
-/** Knative waits that long for requests before it sends SIGTERM, and the grace period runs meanwhile. */
+/** Knative waits this long for requests before SIGTERM, which is part of the grace period. */
 const beforeTermMs = 30_000;
 
 const settings = parseSettings({});
@@ -109,7 +109,7 @@ async function readText(...path: readonly string[]): Promise<string> {
   return await readFile(join('knative', ...path), 'utf8');
 }
 
-/** As `kubectl kustomize knative/OVERLAY` makes it; test/real/knative compares this with kubectl's own. */
+/** Does what `kubectl kustomize knative/OVERLAY` does; test/real/knative compares both. */
 async function readService(overlay: string): Promise<Service> {
   const isDirect = overlay.startsWith('direct/');
   const variant = overlay.replace('direct/', '');
@@ -148,16 +148,16 @@ function ofKind(objects: readonly Document[], kind: string): Document {
 
 for (const { overlay, variant, isDirect } of overlays) {
   describe(`knative/${overlay}`, () => {
-    it('listens where the webhook does, on one port that is not Knative’s', async () => {
+    it('declares the port of the webhook, which Knative does not reserve', async () => {
       const { ports } = await readContainer(overlay);
 
       assert.equal(ports[0].containerPort, parseConfig({}).port);
       assert.equal(reservedPorts.includes(ports[0].containerPort), false);
-      // `h2c` would make Knative speak HTTP/2 to us.
+      // `h2c` would make Knative use HTTP/2.
       assert.equal(ports[0].name, 'http1');
     });
 
-    it('probes paths that are routed', async () => {
+    it('probes paths that the webhook serves', async () => {
       const { readinessProbe, livenessProbe } = await readContainer(overlay);
       const { logger } = createMemoryLog();
       const review = (): never => assert.fail('not asked');
@@ -170,7 +170,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       }
     });
 
-    it('leaves the copies that run as much time as they are promised', async () => {
+    it('sets a grace period that covers running copies', async () => {
       const { timeoutSeconds, responseStartTimeoutSeconds } = (await readService(overlay)).spec
         .template.spec;
       const main = await readFile('functions/webhook/main.ts', 'utf8');
@@ -181,7 +181,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       assert.ok(drainMs <= timeoutSeconds * 1_000 - beforeTermMs, `${drainMs} ms of draining`);
     });
 
-    it('sets variables that the webhook knows and Knative does not', async () => {
+    it('sets only variables that the webhook reads and Knative does not reserve', async () => {
       const { env } = await readContainer(overlay);
       const known = configVariables.map(({ name }) => name);
 
@@ -192,7 +192,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       }
     });
 
-    it('mounts every volume once, read-only, where Knative allows it', async () => {
+    it('mounts every volume once, read-only, at a path that Knative allows', async () => {
       const { volumes } = (await readService(overlay)).spec.template.spec;
       const { volumeMounts } = await readContainer(overlay);
 
@@ -210,7 +210,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       assert.equal(volumeMounts.find(({ name }) => name === files?.name)?.mountPath, '/files');
     });
 
-    it('is left alone by the webhook, by its namespace and by its label', async () => {
+    it('is excluded from the webhook by its namespace and by its label', async () => {
       const { metadata, spec } = await readService(overlay);
       const [byName] = webhook.namespaceSelector.matchExpressions;
       const [byLabel] = webhook.objectSelector.matchExpressions;
@@ -219,7 +219,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       assert.ok(byLabel?.values.includes(spec.template.metadata.labels[byLabel.key] ?? ''));
     });
 
-    it('is called what gen calls it', async () => {
+    it('has the name and namespace of the gen defaults', async () => {
       const { metadata, spec } = await readService(overlay);
       const objects = await readAll('namespace.yaml');
       const account = ofKind(objects, 'ServiceAccount');
@@ -231,7 +231,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       assert.equal(account.getIn(['metadata', 'namespace']), settings.namespace);
     });
 
-    it('is never without a pod, and has more where there are many reviews', async () => {
+    it('keeps at least one pod and scales up with the number of reviews', async () => {
       const { annotations } = (await readService(overlay)).spec.template.metadata;
 
       assert.equal(annotations['autoscaling.knative.dev/min-scale'], '1');
@@ -241,7 +241,7 @@ for (const { overlay, variant, isDirect } of overlays) {
 }
 
 describe('knative/registry', () => {
-  it('has no privilege, no host path, and the user of the image', async () => {
+  it('has no privileges and no host path, and runs as the user of the image', async () => {
     const { securityContext } = await readContainer('registry');
     const { volumes } = (await readService('registry')).spec.template.spec;
     const dockerfile = await readFile('Dockerfile', 'utf8');
@@ -254,7 +254,7 @@ describe('knative/registry', () => {
 });
 
 describe('knative/docker', () => {
-  it('mounts the socket where the webhook looks for it', async () => {
+  it('mounts the docker socket at the default DOCKER_HOST', async () => {
     const { volumes } = (await readService('docker')).spec.template.spec;
     const { volumeMounts } = await readContainer('docker');
     const socket = volumes.find(({ hostPath }) => hostPath !== undefined);
@@ -266,7 +266,7 @@ describe('knative/docker', () => {
 
 for (const gateway of gateways) {
   describe(`knative/gateway/${gateway}.yaml`, () => {
-    it('gives the Service one https name, and gen makes certificate and webhook for it', async () => {
+    it('uses one host name for Service, certificate and webhook configuration', async () => {
       const objects = await readAll('gateway', `${gateway}.yaml`);
       const service = ofKind(objects, 'Service');
       const mapping = ofKind(objects, 'DomainMapping');
@@ -289,7 +289,7 @@ for (const gateway of gateways) {
       assert.ok(namespaceSelector.matchExpressions[0]?.values.includes(namespace));
     });
 
-    it('maps it to the Knative Service, with the Secret of gen, in the namespace of both', async () => {
+    it('maps the host name to the Knative Service with the TLS Secret of gen', async () => {
       const objects = await readAll('gateway', `${gateway}.yaml`);
       const mapping = ofKind(objects, 'DomainMapping');
       const { metadata } = toTlsSecret(settings, { certificate: '', key: '' });
@@ -301,7 +301,7 @@ for (const gateway of gateways) {
       assert.equal(claim.getIn(['spec', 'namespace']), metadata.namespace);
     });
 
-    it('has a Service that every API server can dial, and that Knative leaves alone', async () => {
+    it('has a Service that the API server can dial and Knative does not delete', async () => {
       const service = ofKind(await readAll('gateway', `${gateway}.yaml`), 'Service');
 
       assert.equal(service.hasIn(['spec', 'type']), false);
@@ -309,7 +309,7 @@ for (const gateway of gateways) {
       assert.equal(service.hasIn(['metadata', 'labels']), false);
     });
 
-    it('is in the namespace that gen supposes', async () => {
+    it('uses the default SERVICE_NAMESPACE of gen', async () => {
       const service = ofKind(await readAll('gateway', `${gateway}.yaml`), 'Service');
       const made = parseSettings({ GATEWAY: gateway });
 
@@ -321,7 +321,7 @@ for (const gateway of gateways) {
 describe('knative/direct', () => {
   const direct = parseSettings({ WIRING: 'direct' });
 
-  it('has a Service that is not Knative’s, and gen makes certificate and webhook for it', async () => {
+  it('has its own Service, with the host name of certificate and webhook configuration', async () => {
     const service = ofKind(await readAll('direct', 'service.yaml'), 'Service');
     const { clientConfig } = toWebhookConfiguration(direct, 'CA').webhooks[0];
 
@@ -337,7 +337,7 @@ describe('knative/direct', () => {
     assert.equal(service.hasIn(['metadata', 'labels']), false);
   });
 
-  it('leads to the port on which the pods speak https, and lets everybody there', async () => {
+  it('targets the TLS port of the pods, and its NetworkPolicy opens that port', async () => {
     const objects = await readAll('direct', 'service.yaml');
     const service = ofKind(objects, 'Service');
     const policy: unknown = ofKind(objects, 'NetworkPolicy').toJS();
@@ -357,7 +357,7 @@ describe('knative/direct', () => {
     assert.equal(reservedPorts.includes(port), false);
   });
 
-  it('finds the Secret of gen where the webhook reads it', async () => {
+  it('mounts the TLS Secret of gen at the path that the webhook reads', async () => {
     const { volumes } = (await readService('direct/registry')).spec.template.spec;
     const { volumeMounts } = await readContainer('direct/registry');
     const { metadata } = toTlsSecret(direct, { certificate: '', key: '' });
@@ -369,7 +369,7 @@ describe('knative/direct', () => {
 });
 
 describe('knative/rbac.yaml', () => {
-  it('gives the webhook leases of its own namespace, and nothing else', async () => {
+  it('grants only Leases in the namespace of the webhook', async () => {
     const objects = await readAll('rbac.yaml');
 
     assert.deepEqual(
@@ -388,7 +388,7 @@ describe('knative/rbac.yaml', () => {
 });
 
 describe('excludedNamespaces', () => {
-  it('has every namespace that is on the way to us', async () => {
+  it('contains every namespace that the webhook depends on', async () => {
     const policy: unknown = ofKind(await readAll('network-policy.yaml'), 'NetworkPolicy').toJS();
     const { values } = v.parse(callersSchema, policy).spec.ingress[0].from[0].namespaceSelector
       .matchExpressions[0];
@@ -397,7 +397,7 @@ describe('excludedNamespaces', () => {
     assert.ok(excludedNamespaces.includes('kube-system'));
   });
 
-  it('is what the handler goes by too', async () => {
+  it('is the list that the admission handler uses', async () => {
     const parts = await readFile('functions/shared/parts.ts', 'utf8');
 
     assert.match(parts, /excludedNamespaces: \[\n\s+\.\.\.excludedNamespaces,/);
@@ -405,7 +405,7 @@ describe('excludedNamespaces', () => {
 });
 
 describe('Dockerfile', () => {
-  it('starts the bundle’s webhook on the port of the manifests', async () => {
+  it('starts the bundled webhook on the port of the manifests', async () => {
     const dockerfile = await readFile('Dockerfile', 'utf8');
     const { ports } = await readContainer('registry');
 
@@ -421,7 +421,7 @@ describe('Dockerfile', () => {
 });
 
 describe('knative/gateway', () => {
-  it('has no file that no test knows', async () => {
+  it('has a test for every gateway manifest', async () => {
     const files = await readdir('knative/gateway');
 
     assert.deepEqual(files.toSorted(), gateways.map((name) => `${name}.yaml`).toSorted());

@@ -8,7 +8,7 @@ const alerts = await readFile('knative/monitoring/alerts.yaml', 'utf8');
 const dashboard = await readFile('knative/monitoring/dashboard.json', 'utf8');
 const expectations = await readFile('test/knative/alerts.promtool.yaml', 'utf8');
 
-/** What a series may be called, from `# TYPE name kind`. */
+/** The series names of a metric, from its `# TYPE name kind` line. */
 async function exported(): Promise<ReadonlySet<string>> {
   const metrics = createMetrics({
     adapter: 'registry',
@@ -21,12 +21,12 @@ async function exported(): Promise<ReadonlySet<string>> {
   return new Set(names);
 }
 
-/** Names of series in a query: nothing else in it looks like ours. */
+/** The image_cloner_… series of a query. */
 function namesIn(text: string): readonly string[] {
   return [...text.matchAll(/\b(?:image_cloner|process|nodejs)_[a-z0-9_]+/g)].map(([name]) => name);
 }
 
-/** Labels by series, as they stand in `metrics.ts`. */
+/** Labels by metric, from `metrics.ts`. */
 const labels: Readonly<Record<string, readonly string[]>> = {
   image_cloner_reviews_total: ['kind', 'operation', 'verdict'],
   image_cloner_clones_total: ['adapter', 'result', 'reason'],
@@ -34,12 +34,12 @@ const labels: Readonly<Record<string, readonly string[]>> = {
   image_cloner_rate_limit_remaining: ['host'],
   image_cloner_stale_files: ['variable'],
 };
-/** Of every series that Prometheus scrapes. */
+/** Labels that Prometheus adds to every series. */
 const scraped = ['job', 'instance'];
 
 describe('knative/monitoring', () => {
   for (const [file, text] of Object.entries({ alerts, dashboard, expectations })) {
-    it(`asks only for metrics that exist: ${file}`, async () => {
+    it(`queries only existing metrics in ${file}`, async () => {
       const known = await exported();
 
       const used = namesIn(text);
@@ -51,7 +51,7 @@ describe('knative/monitoring', () => {
       );
     });
 
-    it(`asks only for labels that they have: ${file}`, () => {
+    it(`queries only existing labels in ${file}`, () => {
       const selectors = text.replaceAll('\\"', '"').matchAll(/(image_cloner_\w+)\{([^}]*)\}/g);
       for (const [whole, name = '', inner = ''] of selectors) {
         const asked = [...inner.matchAll(/(\w+)(?:=|!=|=~|!~)"/g)].map(([, label = '']) => label);
@@ -65,7 +65,7 @@ describe('knative/monitoring', () => {
     });
   }
 
-  it('has an expectation for every alert', () => {
+  it('has a promtool test for every alert', () => {
     const names = (text: string, key: string): readonly string[] =>
       [...text.matchAll(new RegExp(`${key}: (ImageCloner\\w+)`, 'g'))].map(([, name = '']) => name);
 
@@ -73,7 +73,7 @@ describe('knative/monitoring', () => {
     assert.equal(typeof parse(alerts), 'object');
   });
 
-  it('has a dashboard that can be imported anywhere: its data source is chosen there', () => {
+  it('has a dashboard whose data source is chosen at import', () => {
     const sources = [...dashboard.matchAll(/"uid": "([^"]*)"/g)].map(([, uid = '']) =>
       uid.replace(/^[$]/, 'of '),
     );

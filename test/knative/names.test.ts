@@ -9,7 +9,7 @@ import { ConfigError } from '../../lib/errors.ts';
 const image = 'registry.example.com/image-cloner:v1';
 
 describe('parseDeploySettings', () => {
-  it('gives the pod what the webhook reads, and nothing of this machine', () => {
+  it('passes webhook variables to the pod, without those of this machine', () => {
     const { env, variant, install } = parseDeploySettings({
       IMAGE: image,
       REGISTRY: 'registry.example.com',
@@ -30,7 +30,7 @@ describe('parseDeploySettings', () => {
     assert.equal(install.gateway, 'kourier');
   });
 
-  it('tries with the image itself that a pod starts from the backup, unless told of another one', () => {
+  it('uses IMAGE for the smoke test unless PROBE_IMAGE is set', () => {
     assert.equal(parseDeploySettings({ IMAGE: image }).probeImage, image);
     const settings = parseDeploySettings({ IMAGE: image, PROBE_IMAGE: 'busybox:1.36' });
     assert.equal(settings.probeImage, 'busybox:1.36');
@@ -40,7 +40,7 @@ describe('parseDeploySettings', () => {
     );
   });
 
-  it('takes files that the Secret image-cloner-files holds, and none of this machine', () => {
+  it('accepts files of the Secret image-cloner-files, but no files of this machine', () => {
     const { files, env } = parseDeploySettings({
       IMAGE: image,
       CLONER: 'registry',
@@ -58,14 +58,14 @@ describe('parseDeploySettings', () => {
     }
   });
 
-  it('asks for the API server’s certificate only where the pod itself speaks TLS with it', () => {
+  it('accepts TLS_CLIENT_CA_FILE only with WIRING=direct', () => {
     const env = { IMAGE: image, TLS_CLIENT_CA_FILE: '/files/client-ca.crt' };
 
     assert.deepEqual(parseDeploySettings({ ...env, WIRING: 'direct' }).files, ['client-ca.crt']);
     assert.throws(() => parseDeploySettings(env), /TLS_CLIENT_CA_FILE needs WIRING=direct/);
   });
 
-  it('lists every problem at once, those of the webhook’s start included', () => {
+  it('lists all problems at once, including those of the webhook configuration', () => {
     const env = { IMAGE: 'image-cloner:v1', GATEWAY: 'nginx', ON_ERROR: 'maybe', NAME: 'Über' };
 
     assert.throws(
@@ -80,7 +80,7 @@ describe('parseDeploySettings', () => {
   });
 
   for (const image of ['', 'image-cloner:v1', 'docker.io/library/image-cloner', 'Not An Image']) {
-    it(`refuses ${JSON.stringify(image)}, which no node can pull`, () => {
+    it(`rejects IMAGE=${JSON.stringify(image)}, which no node can pull`, () => {
       assert.throws(() => parseDeploySettings({ IMAGE: image }), /IMAGE must name a registry/);
     });
   }
@@ -90,7 +90,7 @@ describe('parseDeploySettings', () => {
     'dev.local/image-cloner',
     '10.0.0.1:5000/a@sha256:' + 'a'.repeat(64),
   ]) {
-    it(`takes ${image}`, () => {
+    it(`accepts IMAGE=${image}`, () => {
       assert.equal(parseDeploySettings({ IMAGE: image }).image, image);
     });
   }
@@ -145,7 +145,7 @@ function ofKind({ objects }: Filled, kind: string, apiVersion?: string): Documen
 const knativeService = 'serving.knative.dev/service';
 
 describe('fillManifests', () => {
-  it('uses the names of this installation everywhere', async () => {
+  it('uses the names of this installation in all manifests', async () => {
     const filled = await fill(
       { service: 'base/service.yaml', wiring: 'gateway/kourier.yaml' },
       {
@@ -185,7 +185,7 @@ describe('fillManifests', () => {
     });
   });
 
-  it('lets the gateway in, wherever it is', async () => {
+  it('allows traffic from the namespace of the gateway', async () => {
     const filled = await fill(
       { service: 'base/service.yaml', wiring: 'gateway/kourier.yaml' },
       { SERVICE_NAMESPACE: 'gateways' },
@@ -207,7 +207,7 @@ describe('fillManifests', () => {
     });
   });
 
-  it('uses them in front of the pods too', async () => {
+  it('uses the names of this installation for WIRING=direct', async () => {
     const filled = await fill(
       { service: 'base/service.yaml', wiring: 'direct/service.yaml' },
       { WIRING: 'direct', NAME: 'cloner', NAMESPACE: 'tools' },

@@ -8,15 +8,15 @@ import { settingVariables } from '../../lib/install/settings.ts';
 
 const readme = await readFile('knative/README.md', 'utf8');
 
-/** What it says in words, of variables that depend on others. */
-const spoken = new Set(['SERVICE_NAME', 'SERVICE_NAMESPACE']);
+/** Variables whose default depends on others; the table describes it in words. */
+const derived = new Set(['SERVICE_NAME', 'SERVICE_NAMESPACE']);
 
 describe('knative/README.md', () => {
-  it('has the table of the variables that gen and deploy read, with their defaults', () => {
+  it('lists the variables of gen and deploy with their defaults', () => {
     const [, after = ''] = readme.split('\n## Variables of an installation\n');
     const [section = ''] = after.split('\n## ');
     const table = [...section.matchAll(/^\| `([A-Z_]+)` \| (?:`([^`]*)`)?/gm)].map(
-      ([, name = '', value = '']) => [name, spoken.has(name) ? '' : value],
+      ([, name = '', value = '']) => [name, derived.has(name) ? '' : value],
     );
 
     assert.deepEqual(
@@ -26,7 +26,7 @@ describe('knative/README.md', () => {
     for (const workload of knownWorkloads) assert.ok(section.includes(workload), workload);
   });
 
-  it('names files that are there', () => {
+  it('names only files that exist', () => {
     const [, after = ''] = readme.split('\n| file | what it is |\n');
     const [table = ''] = after.split('\n\n');
     const names = [...table.matchAll(/^\| ([^|]+) \|/gm)]
