@@ -31,8 +31,8 @@ const deploymentSchema = v.object({
 });
 type Stored = v.InferOutput<typeof deploymentSchema>;
 
-/** kubectl → kube-apiserver → webhook over HTTPS → dockerd → docker-registry with a password. All of them real. */
-describe('a Deployment applied to a real API server', () => {
+/** kubectl → kube-apiserver → webhook over HTTPS → dockerd → docker-registry with a password, all of them real. */
+describe('the webhook with CLONER=docker behind a real API server', () => {
   let source: Registry;
   let gate: Gate;
   let backup: Registry;
@@ -122,7 +122,7 @@ describe('a Deployment applied to a real API server', () => {
     return (await stored(name)).spec.template.spec.containers[0]?.image;
   }
 
-  /** Layers and manifests written into the backup. */
+  /** Requests that wrote layers and manifests into the backup. */
   async function writes(): Promise<readonly string[]> {
     const all = await backup.requests();
     return all
@@ -130,7 +130,7 @@ describe('a Deployment applied to a real API server', () => {
       .map(({ path }) => path);
   }
 
-  it('is stored pointing at its copy, which a clean daemon can pull', async () => {
+  it('rewrites a Deployment to a copy that another daemon can pull', async () => {
     await pushImage(source, 'library/nginx:1.27', { bytes: 200_000 });
 
     const { code, stderr } = await apply('web', 'nginx:1.27');
@@ -153,11 +153,11 @@ describe('a Deployment applied to a real API server', () => {
     assert.equal(pulled.code, 0, pulled.stderr);
   });
 
-  it('leaves nothing behind in the daemon', async () => {
+  it('leaves no image in the docker daemon after a copy', async () => {
     assert.deepEqual(await daemon.tags(), []);
   });
 
-  it('rolls nothing when the same manifest is applied again', async () => {
+  it('starts no rollout when the same manifest is applied again', async () => {
     const before = await stored('web');
     await backup.forgetRequests();
 
@@ -170,7 +170,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.deepEqual(await backup.requests(), []);
   });
 
-  it('asks no registry for a write that changes no image', async () => {
+  it('sends no registry request for an update without a changed image', async () => {
     await backup.forgetRequests();
 
     const { code, stderr } = await apply('web', 'nginx:1.27', [], { team: 'blue' });
@@ -180,7 +180,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.equal(await storedImage('web'), `${backup.host}/acme/nginx:1.27`);
   });
 
-  it('follows a change of the image', async () => {
+  it('rewrites a Deployment again when its image changes', async () => {
     await pushImage(source, 'library/nginx:1.28');
 
     const { code, stderr } = await apply('web', 'nginx:1.28');
@@ -189,7 +189,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.equal(await storedImage('web'), `${backup.host}/acme/nginx:1.28`);
   });
 
-  it('is stored so for other clients and kinds too', async () => {
+  it('rewrites DaemonSets, and Deployments of other clients', async () => {
     await pushImage(source, 'library/setup:1');
     const config = new KubeConfig();
     config.loadFromFile(apiServer.kubeconfig);
@@ -217,7 +217,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.equal(containers?.[0]?.image, `${backup.host}/acme/nginx:1.27`);
   });
 
-  it('copies nothing on a server-side dry run, and shows what would be stored', async () => {
+  it('copies nothing on a server-side dry run, and returns the rewritten object', async () => {
     await pushImage(source, 'library/redis:7');
     await backup.forgetRequests();
 
@@ -232,7 +232,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.deepEqual(await backup.tags('acme/redis'), []);
   });
 
-  it('says in kubectl that an image does not exist', async () => {
+  it('denies an image that does not exist with a message in kubectl', async () => {
     const { code, stderr } = await apply('typo', `${gate.host}/library/nginx:9.99`);
 
     assert.notEqual(code, 0);
@@ -240,7 +240,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.ok(stderr.includes(`denied the request: ${reason}`), stderr);
   });
 
-  it('says in kubectl that only one platform is kept of an index', async () => {
+  it('warns in kubectl that dockerd copies only one platform of an index', async () => {
     await pushImage(source, 'library/multi:1', { platforms: ['linux/amd64', 'linux/arm64'] });
 
     const { code, stderr } = await apply('multi', 'multi:1');
@@ -249,7 +249,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.match(stderr, /Warning: multi:1: only the docker daemon's own platform is backed up/);
   });
 
-  it('keeps a pinned image pinned, by the digest that the copy has', async () => {
+  it('pins the copy of a pinned image to its own digest', async () => {
     const digest = await pushImage(source, 'library/pinned:1');
 
     const { code, stderr } = await apply('pinned', `pinned:1@${digest}`);
@@ -262,7 +262,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.equal((await stored('pinned')).metadata.generation, 1);
   });
 
-  it('keeps the old generation when the tag has moved', async () => {
+  it('keeps the old generation when the source tag moves', async () => {
     await pushImage(source, 'library/moving:1', { seed: 'old' });
     assert.equal((await apply('moving-a', 'moving:1')).code, 0);
     const old = await backup.digest('acme/moving', '1');
@@ -276,7 +276,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.equal(await backup.digest('acme/moving', `1.${old?.slice(7, 19)}`), old);
   });
 
-  it('does not touch a tag that somebody else put there', async () => {
+  it('does not overwrite a tag that image-cloner did not write', async () => {
     await pushImage(source, 'library/theirs:1', { seed: 'public' });
     const theirs = await pushImage(backup, 'acme/theirs:1', { seed: 'their own' });
 
@@ -288,7 +288,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.equal(await backup.digest('acme/theirs', '1'), theirs);
   });
 
-  it('makes one copy for twenty Deployments of one new image', async () => {
+  it('copies an image once for twenty concurrent Deployments', async () => {
     await pushImage(source, 'library/crowd:1', { bytes: 500_000 });
     await backup.forgetRequests();
     const held = gate.hold(isBlobGet);
@@ -306,7 +306,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.equal(manifests.length, 3, written.join('\n'));
   });
 
-  it('rides out a copy that outlasts the deadline with one kubectl apply', async () => {
+  it('completes one kubectl apply whose copy exceeds the deadline', async () => {
     await pushImage(source, 'library/slow:1', { bytes: 3_000_000 });
     await register(2);
     const held = gate.hold(isBlobGet);
@@ -322,7 +322,7 @@ describe('a Deployment applied to a real API server', () => {
     await register(10);
   });
 
-  it('says in kubectl that the backup refuses the password, and uses a corrected one at once', async () => {
+  it('reports a rejected backup password in kubectl, and uses a corrected one at once', async () => {
     await pushImage(source, 'library/refused:1');
     await writeFile(join(authDir, 'password'), 'wrong');
 
@@ -334,7 +334,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.equal((await apply('refused', 'refused:1')).code, 0);
   });
 
-  it('copies nothing again after a restart and a prune of the daemon', async () => {
+  it('copies nothing again after a restart and docker image prune', async () => {
     await restart();
     await daemon.cli(['image', 'prune', '--all', '--force']);
     await backup.forgetRequests();
@@ -347,7 +347,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.equal(gate.requests(isBlobGet).length, layers);
   });
 
-  it('says which registry limits us', async () => {
+  it('names the registry that limits the request rate', async () => {
     await pushImage(source, 'library/limited:1');
     const undo = gate.answer(isManifestRead, 429);
 
@@ -358,7 +358,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.match(stderr, /rejected the request for \S+: rate limit/);
   });
 
-  it('is admitted from the backup when the source registry is gone', async () => {
+  it('admits a Deployment from the backup when the source registry is down', async () => {
     await restart();
     await gate.stop();
     await source.stop();
@@ -371,7 +371,7 @@ describe('a Deployment applied to a real API server', () => {
     await source.start();
   });
 
-  it('is refused with a reason that names the backup when that is gone', async () => {
+  it('names the backup registry in the denial when it is down', async () => {
     await backup.stop();
 
     const { code, stderr } = await apply('nowhere', 'nginx:1.27');
@@ -381,7 +381,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.match(stderr, /the backup registry \S+ cannot be reached/);
   });
 
-  it('is refused with a reason that names the daemon when that is gone', async () => {
+  it('names the docker daemon in the denial when it is down', async () => {
     await daemon.stop();
 
     const { code, stderr } = await apply('nobody', 'nginx:1.27');
@@ -391,7 +391,7 @@ describe('a Deployment applied to a real API server', () => {
     assert.match(stderr, /the docker daemon cannot be reached/);
   });
 
-  it('never logs the password', () => {
+  it('never logs the password of the backup, with CLONER=docker', () => {
     assert.ok(!JSON.stringify(webhook.log()).includes(JSON.stringify(password).slice(1, -1)));
   });
 

@@ -45,7 +45,7 @@ interface Run {
 }
 
 for (const cloner of ['registry', 'docker'] as const) {
-  /** The real tools between a real API server, the real webhook and real registries. */
+  /** Runs the commands against a real API server, webhook and registries. */
   describe(`just backfill and just restore, CLONER=${cloner}`, () => {
     let source: Registry;
     let gate: Gate;
@@ -57,7 +57,7 @@ for (const cloner of ['registry', 'docker'] as const) {
     let env: Readonly<Record<string, string>>;
     let nginx: string;
     let redis: string;
-    /** The DaemonSet before anybody but its owner had written it. */
+    /** The DaemonSet as its owner applied it. */
     let untouched: Stored;
 
     before(async () => {
@@ -86,7 +86,7 @@ for (const cloner of ['registry', 'docker'] as const) {
 
       await apiServer.createNamespace(namespace, enabled);
       await apiServer.createNamespace('elsewhere');
-      // As Flux would: every field has an owner, and who takes one over meets a conflict.
+      // Like Flux: every field has an owner, so taking one over is a conflict.
       await apply(toDeployment('web', nginx));
       await apply(toDeployment('cache', redis));
       await apply(toDeployment('gone', `${gate.host}/library/gone:1`));
@@ -151,7 +151,7 @@ for (const cloner of ['registry', 'docker'] as const) {
     const row = (...cells: readonly string[]): RegExp =>
       new RegExp(`^${cells.map((cell) => literally(cell)).join(' +')}$`, 'm');
 
-    it('reports what would happen, and only reads', async () => {
+    it('backfill without --apply reports its plan and writes nothing', async () => {
       const before = await stored('deployment', 'web');
       await backup.forgetRequests();
 
@@ -186,7 +186,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.deepEqual(await stored('deployment', 'web'), before);
     });
 
-    it('refuses a namespace that is not opted in, before anything is done', async () => {
+    it('backfill rejects a namespace that is not opted in before it writes anything', async () => {
       const { code, stdout, stderr } = await run('backfill', '--apply', 'elsewhere', 'nowhere');
 
       assert.equal(code, 2);
@@ -198,7 +198,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.match(stderr, /namespace nowhere does not exist/);
     });
 
-    it('says where the API server does not call the webhook, and annotates no more there', async () => {
+    it('backfill reports namespaces for which the API server does not call the webhook, and stops there', async () => {
       const { code, stdout } = await run('backfill', '--apply', '--rate=6000', namespace);
 
       assert.equal(code, 1, stdout);
@@ -206,17 +206,17 @@ for (const cloner of ['registry', 'docker'] as const) {
         stdout,
         /the API server does not call the webhook for deployments in shop: check that it is registered and that WORKLOADS has deployments/,
       );
-      const asked = await Promise.all(
+      const annotations = await Promise.all(
         ['web', 'cache'].map(async (name) => {
           const { metadata } = await stored('deployment', name);
           return metadata.annotations['image-cloner/backfill'];
         }),
       );
-      assert.equal(asked.filter((value) => value !== undefined).length, 1);
+      assert.equal(annotations.filter((value) => value !== undefined).length, 1);
       assert.equal(imageOf(await stored('deployment', 'web')), nginx);
     });
 
-    it('moves all that can be moved, and takes over no field but its annotation', async () => {
+    it('backfill --apply rewrites all workloads and owns only its annotation', async () => {
       await register();
       const { code, stdout } = await run('backfill', '--apply', '--rate=6000');
 
@@ -274,7 +274,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       );
     });
 
-    it('lets the owner of the fields apply its manifest again, without conflict or change', async () => {
+    it('lets the field owner apply its manifest after a backfill without conflict or change', async () => {
       const before = await stored('deployment', 'web');
 
       await apply(toDeployment('web', nginx));
@@ -284,7 +284,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.deepEqual(after.spec, before.spec);
     });
 
-    it('has nothing to do the second time', async () => {
+    it('backfill changes nothing in a second run', async () => {
       const before = await stored('deployment', 'web');
       await backup.forgetRequests();
 
@@ -295,7 +295,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.equal(await writesToBackup(), 0);
     });
 
-    it('asks for moved tags with --refresh, and keeps what they held', async () => {
+    it('backfill --refresh copies moved tags and keeps their old generations', async () => {
       const object = await stored('deployment', 'web');
       const [, repository = ''] = /^[^/]+\/(.+):[^:]+$/.exec(imageOf(object) ?? '') ?? [];
       const held = await backup.digest(repository, '1.27');
@@ -322,7 +322,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.deepEqual(await stored('deployment', 'web'), object);
     });
 
-    it('ends at Ctrl-C with nothing half done, and goes on from there', async () => {
+    it('backfill stops at Ctrl-C without partial work, and resumes in the next run', async () => {
       await pushImage(source, 'library/late:1');
       const image = `${gate.host}/library/late:1`;
       await apiServer.createNamespace('night', {});
@@ -351,7 +351,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       ['cronjob', 'nightly', () => redis],
     ] as const;
 
-    it('says what would be restored, and writes nothing', async () => {
+    it('restore without --apply reports its plan and writes nothing', async () => {
       const before = await stored('deployment', 'web');
 
       const { code, stdout, stderr } = await run('restore', namespace);
@@ -362,7 +362,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.deepEqual(await stored('deployment', 'web'), before);
     });
 
-    it('puts the originals back and opts the objects out, with the webhook still there', async () => {
+    it('restore --apply writes the original images and opts the workloads out', async () => {
       const { code, stdout, stderr } = await run('restore', '--apply', '--rate=6000', namespace);
 
       assert.equal(code, 0, `${stdout}${stderr}`);
@@ -382,7 +382,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       }
     });
 
-    it('has nothing to restore the second time', async () => {
+    it('restore changes nothing in a second run', async () => {
       const before = await stored('deployment', 'web');
 
       const { code, stdout } = await run('restore', '--apply', '--rate=6000', namespace);
@@ -392,7 +392,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.deepEqual(await stored('deployment', 'web'), before);
     });
 
-    it('leaves the owner of the fields free to change them, and nothing is rewritten any more', async () => {
+    it('lets the field owner change images after a restore without a rewrite', async () => {
       await apply(toDeployment('web', redis));
 
       const object = await stored('deployment', 'web');
@@ -400,7 +400,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.equal(object.metadata.labels['image-cloner'], 'disabled');
     });
 
-    it('leaves the Jobs of a restored CronJob as it makes them', async () => {
+    it('does not rewrite the Jobs of a restored CronJob', async () => {
       const job = ['job', 'by-hand', '--from=cronjob/nightly', `--namespace=${namespace}`];
       await apiServer.mustKubectl(['create', ...job]);
 
@@ -408,7 +408,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       await apiServer.mustKubectl(['delete', 'job', 'by-hand', `--namespace=${namespace}`]);
     });
 
-    it('restores everywhere where nobody names a namespace', async () => {
+    it('restore without a namespace restores all namespaces', async () => {
       const { code, stdout } = await run('restore', '--apply', '--rate=6000');
 
       assert.equal(code, 0, stdout);

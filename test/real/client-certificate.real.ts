@@ -13,11 +13,11 @@ import { startWebhook, type Webhook } from './support/webhook.ts';
 import { registerWebhook } from './support/webhook-configuration.ts';
 
 const namespace = 'shop';
-/** On the backup already, so that no registry is asked. */
+/** In the backup already, so that the review needs no registry request. */
 const image = '127.0.0.1:1/acme/nginx:1';
 
-/** kube-apiserver, and so Go's TLS, with an AdmissionConfiguration that has a client certificate for one of two webhooks. */
-describe('TLS_CLIENT_CA_FILE and a real API server', () => {
+/** A kube-apiserver whose AdmissionConfiguration has a client certificate for one of two webhooks. */
+describe('TLS_CLIENT_CA_FILE with a real API server', () => {
   let apiServer: ApiServer;
   let tls: Tls;
   let known: Webhook;
@@ -68,7 +68,7 @@ describe('TLS_CLIENT_CA_FILE and a real API server', () => {
     return stderr;
   }
 
-  it('takes the reviews of an API server that has a certificate', async () => {
+  it('accepts reviews of an API server with a client certificate', async () => {
     const answered = (): number =>
       known.log().filter(({ msg }) => msg === 'review answered').length;
     await register(known, () => answered() > 0);
@@ -79,7 +79,7 @@ describe('TLS_CLIENT_CA_FILE and a real API server', () => {
     assert.equal(answered(), before + 1);
   });
 
-  it('refuses those of one that has none, and kubectl shows why', async () => {
+  it('rejects reviews of an API server without a client certificate, and kubectl shows the reason', async () => {
     await register(unknown, () => true);
     let shown = '';
 

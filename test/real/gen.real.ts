@@ -19,13 +19,13 @@ const outside = 'quay.io/prometheus/node-exporter:v1.8.0';
 const backup = 'registry.corp:5000/acme';
 const inside = `${backup}/quay.io__prometheus__node-exporter:v1.8.0`;
 
-/** How each kind that we know carries a pod. */
+/** The pod template of each supported kind. */
 interface Kind {
   readonly kind: string;
-  /** What kubectl calls it. */
+  /** Resource name for kubectl. */
   readonly resource: string;
   readonly apiVersion: string;
-  /** JSON pointer of the pod's spec. */
+  /** JSON pointer of the pod spec. */
   readonly podSpec: string;
   readonly wrap: (app: string, spec: object) => object;
 }
@@ -93,14 +93,14 @@ const kinds: readonly Kind[] = [
   })),
 ];
 
-/** What `just gen` writes, on a real kube-apiserver. */
-describe('the webhook configuration that gen writes', () => {
+/** The output of `just gen` on a real kube-apiserver. */
+describe('the webhook configuration of gen', () => {
   let apiServer: ApiServer;
-  /** Knows the backup: `registry.corp:5000`, namespace `acme`. */
+  /** Configured with the backup `registry.corp:5000`, namespace `acme`. */
   let corp: Registered;
-  /** Knows the backup: Docker Hub, namespace `acme`. */
+  /** Configured with the backup on Docker Hub, namespace `acme`. */
   let hub: Registered;
-  /** Knows only that the registry runs in this cluster. */
+  /** Configured only with a registry in this cluster. */
   let tools: Registered;
   const running: Registered[] = [];
 
@@ -147,7 +147,7 @@ describe('the webhook configuration that gen writes', () => {
     return registered;
   }
 
-  /** Resolves with what the API server says against it, if anything. */
+  /** Resolves with the error of the API server, if any. */
   async function run(args: readonly string[], stdin?: object, inNamespace = namespace) {
     const input = stdin === undefined ? undefined : JSON.stringify(stdin);
     const { stderr } = await apiServer.kubectl(['--namespace', inNamespace, ...args], input);
@@ -167,7 +167,7 @@ describe('the webhook configuration that gen writes', () => {
     return await run(['patch', resource, name, '--type=json', '-p', JSON.stringify(operations)]);
   }
 
-  /** What has come to each of them since the last time. */
+  /** The reviews that each recorder received since the last call. */
   function sent(): { corp: readonly string[]; hub: readonly string[]; tools: readonly string[] } {
     return { corp: take(corp), hub: take(hub), tools: take(tools) };
   }
@@ -176,7 +176,7 @@ describe('the webhook configuration that gen writes', () => {
     const name = `matrix-${kind.kind.toLowerCase()}`;
     const image = `${kind.podSpec}/containers/0/image`;
 
-    it(`sends a ${kind.kind} whose images are, or may have become, others than the backup's`, async () => {
+    it(`sends a ${kind.kind} with images outside the backup for review`, async () => {
       assert.equal(await create(toManifest(kind.kind, name, outside)), '');
       assert.deepEqual(sent().corp, [`${kind.kind} CREATE`]);
 
@@ -194,7 +194,7 @@ describe('the webhook configuration that gen writes', () => {
       assert.deepEqual(sent().corp, [`${kind.kind} UPDATE`]);
     });
 
-    it(`does not send a ${kind.kind} that has only images of the backup`, async () => {
+    it(`does not send a ${kind.kind} with only backup images for review`, async () => {
       assert.equal(await create(toManifest(kind.kind, `${name}-inside`, inside)), '');
       assert.equal(await run(['label', kind.resource, `${name}-inside`, 'tier=front']), '');
       const toBackup = [{ op: 'replace', path: image, value: `${backup}/nginx:1.27` }];
@@ -205,7 +205,7 @@ describe('the webhook configuration that gen writes', () => {
 
       const { corp, tools } = sent();
       assert.deepEqual(corp, []);
-      // The one that does not know the backup is asked for what changed.
+      // The webhook without a known backup receives every changed object.
       assert.deepEqual(tools, [`${kind.kind} CREATE`, `${kind.kind} UPDATE`]);
     });
   }
@@ -216,7 +216,7 @@ describe('the webhook configuration that gen writes', () => {
     { name: 'an image volume', spec: { volumes: [{ name: 'v', image: { reference: outside } }] } },
   ];
   for (const [index, { name, spec, more = [] }] of places.entries()) {
-    it(`finds an image outside the backup in ${name}`, async () => {
+    it(`sends an object with an image outside the backup in ${name} for review`, async () => {
       const containers = [{ name: 'main', image: inside }, ...more];
       for (const { kind } of kinds) {
         const manifest = wrap(kind, `place-${index}`, { containers, ...spec });
@@ -230,7 +230,7 @@ describe('the webhook configuration that gen writes', () => {
     });
   }
 
-  it('does not send init containers and image volumes of the backup', async () => {
+  it('does not send backup images in init containers and image volumes for review', async () => {
     const spec = {
       containers: [{ name: 'main', image: inside }],
       initContainers: [{ name: 'init', image: inside }],
@@ -246,7 +246,7 @@ describe('the webhook configuration that gen writes', () => {
     assert.deepEqual(sent().corp, []);
   });
 
-  it('sends kubectl debug where its image is not in the backup', async () => {
+  it('sends kubectl debug with an image outside the backup for review', async () => {
     assert.equal(await create(toManifest('Pod', 'debugged', inside)), '');
 
     await run(toDebug('inner', `${backup}/busybox:1.36`));
@@ -255,7 +255,7 @@ describe('the webhook configuration that gen writes', () => {
     assert.deepEqual(sent().corp, ['Pod UPDATE ephemeralcontainers']);
   });
 
-  it('does not send scaling, nor metadata other than the backfill annotation', async () => {
+  it('sends neither scaling nor metadata for review, except the backfill annotation', async () => {
     assert.equal(await create(toManifest('Deployment', 'scaled', outside)), '');
     sent();
 
@@ -291,7 +291,7 @@ describe('the webhook configuration that gen writes', () => {
     { image: 'acme.example/nginx', isSent: true },
   ];
   for (const { image, isSent } of spellings) {
-    it(`${isSent ? 'sends' : 'does not send'} ${image} where the backup is acme on Docker Hub`, async () => {
+    it(`${isSent ? 'sends' : 'does not send'} ${image} for review if the backup is acme on Docker Hub`, async () => {
       const manifest = toManifest('Deployment', 'spelt', image);
 
       assert.equal(await create(manifest, ['--dry-run=server']), '');
@@ -308,7 +308,7 @@ describe('the webhook configuration that gen writes', () => {
     'acme/nginx',
   ];
   for (const image of lookalikes) {
-    it(`sends ${image}, which only looks like the backup`, async () => {
+    it(`sends ${image}, which only resembles the backup, for review`, async () => {
       const manifest = toManifest('Deployment', 'lookalike', image);
 
       assert.equal(await create(manifest, ['--dry-run=server']), '');
@@ -317,7 +317,7 @@ describe('the webhook configuration that gen writes', () => {
     });
   }
 
-  /** Admission comes before validation: these reach the expressions as they are. `says` is validation's own answer. */
+  /** Admission runs before validation, so the expressions see these objects. `says` is the error of the validation. */
   const incomplete: readonly {
     readonly name: string;
     readonly object: object;
@@ -386,12 +386,12 @@ describe('the webhook configuration that gen writes', () => {
     ].map((rest) => ({
       name: `Knative Service ${JSON.stringify(rest)}`,
       object: { apiVersion: 'serving.knative.dev/v1', kind: 'Service', ...rest },
-      // The stand-in for Knative's definition takes everything.
+      // The stub of Knative's definition accepts any object.
       says: /^$/,
     })),
   ];
   for (const [index, { name, object, says }] of incomplete.entries()) {
-    it(`leaves a ${name} to the API server's validation`, async () => {
+    it(`lets the validation of the API server reject a ${name}`, async () => {
       const metadata = { name: `incomplete-${index}`, labels: { app: 'x' } };
 
       assert.match(await create({ ...object, metadata }), says);
@@ -400,7 +400,7 @@ describe('the webhook configuration that gen writes', () => {
     });
   }
 
-  it('compares an update with an object that was incomplete', async () => {
+  it('compares an update with an incomplete old object', async () => {
     const object = { apiVersion: 'serving.knative.dev/v1', kind: 'Service' };
     const metadata = { name: 'growing' };
     const replace = async (rest: object): Promise<string> =>
@@ -418,7 +418,7 @@ describe('the webhook configuration that gen writes', () => {
     assert.deepEqual(sent().corp, ['Service UPDATE']);
   });
 
-  it('has enough budget for Deployments of any size that can be stored', async () => {
+  it('stays within the CEL cost budget for Deployments of the maximum size', async () => {
     const digest = 'sha256:a25fbdaa3e4d03e0d735fd03f231e9a48332ecf40ca209b2f103b1f970d1cde0';
 
     const large = wrap('Deployment', 'large', toContainers(200, `${inside}@${digest}`));
@@ -429,13 +429,13 @@ describe('the webhook configuration that gen writes', () => {
     assert.equal(await run(['replace', '--filename', '-'], mixed), '');
     assert.deepEqual(sent().corp, ['Deployment UPDATE']);
 
-    // Three prefixes to compare with, the last one fits; etcd takes no more than 1.5 MiB.
+    // Compares three prefixes, of which the last matches; etcd stores at most 1.5 MiB.
     const huge = wrap('Deployment', 'huge', toContainers(10_000, 'index.docker.io/acme/a'));
     assert.equal(await create(huge, ['--dry-run=server']), '');
     assert.deepEqual(sent().hub, []);
   });
 
-  it('asks only about namespaces that opted in, and never about those that it needs', async () => {
+  it('reviews only opted-in namespaces, and never those that the webhook needs', async () => {
     await apiServer.createNamespace('elsewhere');
     for (const excluded of ['image-cloner', 'kourier-system', 'tools']) {
       await apiServer.createNamespace(excluded, enabled);
@@ -453,7 +453,7 @@ describe('the webhook configuration that gen writes', () => {
     assert.deepEqual(sent(), { corp: asked, hub: asked, tools: [] });
   });
 
-  it('leaves objects alone that opted out', async () => {
+  it('does not review objects that opted out', async () => {
     const manifest = toManifest('Deployment', 'disabled', outside, { 'image-cloner': 'disabled' });
 
     assert.equal(await create(manifest), '');
@@ -461,7 +461,7 @@ describe('the webhook configuration that gen writes', () => {
     assert.deepEqual(sent(), { corp: [], hub: [], tools: [] });
   });
 
-  it('reaches the Service by its name, refuses while nobody is there, and goes with one command', async () => {
+  it('calls the Service by its name, rejects writes while it is down, and is removed by one command', async () => {
     const clusterIP = `127.77.${1 + Math.floor(Math.random() * 200)}.77`;
     const served = await startRegistered({ NAME: 'served' }, clusterIP, 443);
     running.push(served);
@@ -495,7 +495,7 @@ describe('the webhook configuration that gen writes', () => {
     sent();
   });
 
-  it('has not had a single error in its expressions', async () => {
+  it('causes no error in its CEL expressions', async () => {
     const metrics = await apiServer.mustKubectl(['get', '--raw', '/metrics']);
 
     const lines = metrics.split('\n').filter((line) => !line.startsWith('#'));
@@ -505,12 +505,12 @@ describe('the webhook configuration that gen writes', () => {
   });
 });
 
-/** A run of gen, and a recorder with the certificate that it made. */
+/** A run of gen, and a recorder with its certificate. */
 interface Registered {
-  /** Of the files. */
+  /** Path of the files. */
   readonly dir: string;
   readonly recorder: ReviewRecorder;
-  /** The last line of what gen said. */
+  /** The last line that gen printed. */
   readonly wayOut: string;
   readonly stop: () => Promise<void>;
 }
@@ -560,7 +560,7 @@ async function gen(
   return { dir, stdout: running.stdout() };
 }
 
-/** The address has to be known before the certificate is made, and the recorder chooses its port: one leads to the other. */
+/** Forwards a known address to the recorder: the certificate needs the address before the recorder chooses its port. */
 async function startRelay(host: string, port: number, to: number): Promise<() => Promise<void>> {
   const server = createServer((socket) => {
     const onward = connect(to, '127.0.0.1');
@@ -632,7 +632,7 @@ function template(app: string, spec: object): object {
   return { metadata: { labels: { app } }, spec };
 }
 
-/** A stand-in for Knative's definitions that takes everything, so that everything can be tried. */
+/** A stub of Knative's definitions that accepts any object. */
 function toCrd(kind: string): object {
   const singular = kind.toLowerCase();
   const schema = {

@@ -13,8 +13,8 @@ import { startWebhook, type Webhook } from './support/webhook.ts';
 
 const user = { name: 'acme', password: 's3"cr\\et+/é' };
 
-/** What both adapters need; the recipes talk to the registry themselves. */
-describe('generations on real docker-registries', () => {
+/** Runs with both adapters; the recipes always use the registry directly. */
+describe('generation recipes on real docker-registries', () => {
   let source: Registry;
   let backup: Registry;
   let strict: Registry;
@@ -93,7 +93,7 @@ describe('generations on real docker-registries', () => {
         return { message: status?.message ?? '', warnings, image: image_ };
       }
 
-      /** Moves the source, and what the docker adapter remembers of it is forgotten with the process. */
+      /** Moves the source tag and restarts the webhook, which caches the old digest with the docker adapter. */
       async function publish(seed: string): Promise<string> {
         await pushImage(source, name, { seed: `${cloner} ${seed}`, bytes: 20_000 });
         if (cloner === 'docker') {
@@ -105,7 +105,7 @@ describe('generations on real docker-registries', () => {
         return (await backup.digest(repository, '1')) ?? '';
       }
 
-      it('lists, rolls back, holds against a moved source, and releases', async () => {
+      it('lists generations, rolls back, holds the tag when the source moves, and releases it', async () => {
         const first = await publish('first');
         const second = await publish('second');
         assert.notEqual(first, second);
@@ -132,7 +132,7 @@ describe('generations on real docker-registries', () => {
         assert.deepEqual(after.warnings, []);
         const now = await backup.digest(repository, '1');
         assert.ok(now !== first && now !== second);
-        // Three generations, and what keeps them is all there.
+        // All three generations and their tags exist.
         const tags = await backup.tags(repository);
         for (const digest of [first, second, now ?? '']) {
           assert.ok(tags.includes(`1.${digest.slice(7, 19)}`), tags.join(' '));
@@ -149,7 +149,7 @@ describe('generations on real docker-registries', () => {
         }
       });
 
-      it('prunes what is old, and keeps what is held', async () => {
+      it('prunes old generations and keeps held ones', async () => {
         const tags = await backup.tags(repository);
         const current = await backup.digest(repository, '1');
         const report = await must(['prune', image], { KEEP_GENERATIONS: '1' });
@@ -178,7 +178,7 @@ describe('generations on real docker-registries', () => {
     });
   }
 
-  it('says where the registry lets nobody delete, and loses nothing', async () => {
+  it('reports a registry without delete support, and loses no generation', async () => {
     const webhook = await startWebhook({ env: { ...settings(strict), CLONER: 'registry' } });
     const image = `${source.host}/strict/app:1`;
     for (const seed of ['a', 'b']) {
@@ -199,7 +199,7 @@ describe('generations on real docker-registries', () => {
     assert.equal((await recipe(['generations', image], strict)).stdout, listed.stdout);
   });
 
-  it('reads the tags of a repository that has more than a page of them', async () => {
+  it('lists the tags of a repository with more than one page', async () => {
     const digest = await pushImage(backup, 'copies/docker.io/library/many:1');
     const manifest = await backup.request(`copies/docker.io/library/many/manifests/${digest}`, {
       headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },

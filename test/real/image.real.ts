@@ -16,7 +16,7 @@ const imageSchema = v.tuple([
 ]);
 type Image = v.InferOutput<typeof imageSchema>[0];
 
-describe('the image', () => {
+describe('the container image', () => {
   let daemon: DockerDaemon;
 
   before(async () => {
@@ -26,7 +26,7 @@ describe('the image', () => {
     await daemon.stop();
   });
 
-  /** Without a base, of which there is none here: what is ours is the one layer. */
+  /** Builds from scratch, because no base image is available; the project adds one layer. */
   async function build(tag: string): Promise<Image> {
     await runOrThrow('just', ['build'], {
       env: {
@@ -41,9 +41,9 @@ describe('the image', () => {
     return v.parse(imageSchema, JSON.parse(stdout))[0];
   }
 
-  it('has the same layer each time, and says what it is', async () => {
+  it('builds a reproducible layer and sets its labels', async () => {
     const one = await build('one:1');
-    // Nothing of the first build is used.
+    // No cache of the first build.
     await daemon.cli(['image', 'rm', '--force', 'one:1']);
 
     const two = await build('two:1');

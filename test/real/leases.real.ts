@@ -19,7 +19,7 @@ import { launchProcess } from './support/process.ts';
 import { startWebhook, type Webhook } from './support/webhook.ts';
 
 const namespace = 'image-cloner';
-/** All that is needed. */
+/** The minimal permissions. */
 const role = {
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'Role',
@@ -33,7 +33,7 @@ const role = {
   ],
 };
 
-/** The namespace of the webhook, and its ServiceAccount with the Role. */
+/** Creates the namespace of the webhook, and its ServiceAccount with the Role. */
 async function prepare(server: ApiServer): Promise<void> {
   await server.createNamespace(namespace);
   await server.mustKubectl(['create', 'serviceaccount', 'image-cloner', '-n', namespace]);
@@ -89,8 +89,8 @@ const answerSchema = v.object({
 });
 type Answer = v.InferOutput<typeof answerSchema>['response'];
 
-/** Two processes of the bundle, as two pods would be, in front of real registries. */
-describe('two replicas of the built webhook', () => {
+/** Two processes of the bundle as replicas, in front of real registries. */
+describe('two replicas of the bundled webhook', () => {
   let server: ApiServer;
   let source: Registry;
   let backup: Registry;
@@ -149,13 +149,13 @@ describe('two replicas of the built webhook', () => {
     return [await start('pod-a', kubeconfigFile), await start('pod-b', kubeconfigFile)];
   }
 
-  /** Two platforms, so that some layers may have arrived while others are held. */
+  /** Two platforms, so that some layers can arrive while others are held. */
   async function push(name: string): Promise<string> {
     const platforms = ['linux/amd64', 'linux/arm64'];
     return await pushImage(source, name, { bytes: 4 * mebibyte, platforms });
   }
 
-  async function ask(webhook: Webhook, name: string, timeout?: string): Promise<Answer> {
+  async function sendReview(webhook: Webhook, name: string, timeout?: string): Promise<Answer> {
     const body = review({ object: deployment({ web: `${gate.host}/${name}` }) });
     const answer = await webhook.review(body, timeout);
     return v.parse(answerSchema, JSON.parse(answer.body)).response;
@@ -167,7 +167,7 @@ describe('two replicas of the built webhook', () => {
     return gate.hold((request) => isBlobGet(request) && (passed += 1) > 3);
   }
 
-  /** The digests that were uploaded to the end, as often as they were. */
+  /** The digest of each completed upload. */
   async function uploaded(): Promise<readonly string[]> {
     const requests = await backup.requests();
     return requests
@@ -177,7 +177,7 @@ describe('two replicas of the built webhook', () => {
       );
   }
 
-  /** What the backup holds where the answer has the pod pull from. */
+  /** The digest in the backup that the response points to. */
   async function backupOf({ patch = '' }: Answer): Promise<string | undefined> {
     const text = Buffer.from(patch, 'base64').toString();
     const [, path = '', tag = ''] = /"[^"]+\/(acme\/[^":]+):([^"]+)"/.exec(text) ?? [];
@@ -201,11 +201,13 @@ describe('two replicas of the built webhook', () => {
     return sum;
   }
 
-  it('make one copy for forty reviews at once', async () => {
+  it('two replicas copy an image once for forty concurrent reviews', async () => {
     await push('team/many:1');
     const [a, b] = await startTwo();
 
-    const reviews = Array.from({ length: 40 }, (_, n) => ask(n % 2 === 0 ? a : b, 'team/many:1'));
+    const reviews = Array.from({ length: 40 }, (_, n) =>
+      sendReview(n % 2 === 0 ? a : b, 'team/many:1'),
+    );
     const answers = await Promise.all(reviews);
 
     assert.ok(answers.every(({ allowed }) => allowed));
@@ -215,13 +217,13 @@ describe('two replicas of the built webhook', () => {
     assert.deepEqual(await held(), []);
   });
 
-  it('answer with the same progress while one of them copies', async () => {
+  it('two replicas report the same progress of a copy', async () => {
     await push('team/slow:1');
     const [a, b] = await startTwo();
     const hold = holdAmid();
 
-    const first = await ask(a, 'team/slow:1', '4s');
-    const second = await ask(b, 'team/slow:1', '5s');
+    const first = await sendReview(a, 'team/slow:1', '4s');
+    const second = await sendReview(b, 'team/slow:1', '5s');
 
     assert.deepEqual([first.status?.code, second.status?.code], [504, 504]);
     assert.match(String(first.status?.message), amount);
@@ -231,27 +233,27 @@ describe('two replicas of the built webhook', () => {
     );
     assert.match(String(await held()), /^pod-a_[0-9a-f]{8}$/);
     hold.release();
-    assert.equal((await ask(b, 'team/slow:1')).allowed, true);
+    assert.equal((await sendReview(b, 'team/slow:1')).allowed, true);
     assert.equal(await copied(a, b), 1);
     assert.deepEqual(await held(), []);
   });
 
-  it('take over when the one that copies is killed', async () => {
+  it('a replica takes over the copy of a killed replica', async () => {
     const digest = await push('team/killed:1');
     const [a, b] = await startTwo();
     const hold = holdAmid();
-    const dying = ask(a, 'team/killed:1', '30s').catch(() => undefined);
+    const dying = sendReview(a, 'team/killed:1', '30s').catch(() => undefined);
     await hold.waiting();
-    await ask(b, 'team/killed:1', '3s');
+    await sendReview(b, 'team/killed:1', '3s');
 
     await a.stop('SIGKILL');
     assert.equal(await dying, undefined);
     hold.release();
-    // As a client does that was told to come back.
+    // Retries as a client does after a 504.
     const answer = await eventually(
       'the other replica has finished the copy',
       async () => {
-        const response = await ask(b, 'team/killed:1', '10s');
+        const response = await sendReview(b, 'team/killed:1', '10s');
         return response.allowed ? response : undefined;
       },
       60_000,
@@ -265,13 +267,13 @@ describe('two replicas of the built webhook', () => {
     assert.deepEqual(await held(), []);
   });
 
-  it('finish what they have begun when they are told to go, and let it go', async () => {
+  it('a replica finishes its copy at SIGTERM and releases the Lease', async () => {
     const digest = await push('team/drained:1');
     const [a, b] = await startTwo();
     const hold = holdAmid();
-    await ask(a, 'team/drained:1', '2s');
+    await sendReview(a, 'team/drained:1', '2s');
     await hold.waiting();
-    const waiting = ask(b, 'team/drained:1', '20s');
+    const waiting = sendReview(b, 'team/drained:1', '20s');
 
     const end = a.stop('SIGTERM');
     await a.waitForLog(({ msg }) => msg === 'draining');
@@ -283,7 +285,7 @@ describe('two replicas of the built webhook', () => {
     assert.deepEqual(await held(), []);
   });
 
-  it('copy each by itself without the right to Leases, and say so once', async () => {
+  it('each replica copies for itself without permission for Leases, and logs it once', async () => {
     const digest = await push('team/alone:1');
     await server.mustKubectl(['create', 'serviceaccount', 'nobody', '-n', namespace]);
     const [a, b] = await startTwo('nobody');
@@ -291,7 +293,10 @@ describe('two replicas of the built webhook', () => {
       String(msg).startsWith('Leases of coordination.k8s.io may not be used');
     await Promise.all([a.waitForLog(isWarning), b.waitForLog(isWarning)]);
 
-    const answers = await Promise.all([ask(a, 'team/alone:1'), ask(b, 'team/alone:1')]);
+    const answers = await Promise.all([
+      sendReview(a, 'team/alone:1'),
+      sendReview(b, 'team/alone:1'),
+    ]);
 
     for (const answer of answers) assert.equal(await backupOf(answer), digest);
     assert.deepEqual(
@@ -300,18 +305,18 @@ describe('two replicas of the built webhook', () => {
     );
   });
 
-  it('copy on when the API server is gone', async () => {
+  it('replicas continue to copy when the API server is down', async () => {
     const digest = await push('team/cut:1');
     const [a] = await startTwo();
     const hold = holdAmid();
-    await ask(a, 'team/cut:1', '2s');
+    await sendReview(a, 'team/cut:1', '2s');
     await hold.waiting();
 
     await server.stop();
     hold.release();
 
-    assert.equal(await backupOf(await ask(a, 'team/cut:1')), digest);
+    assert.equal(await backupOf(await sendReview(a, 'team/cut:1')), digest);
     const other = await push('team/after:1');
-    assert.equal(await backupOf(await ask(a, 'team/after:1')), other);
+    assert.equal(await backupOf(await sendReview(a, 'team/after:1')), other);
   });
 });

@@ -29,7 +29,7 @@ const guards: readonly { readonly name: string; readonly options: MemoryRegistry
   { name: 'with tokens', options: { auth: { scheme: 'bearer', users } } },
 ];
 
-/** What other people's clients think of it. */
+/** Third-party clients against the memory registry. */
 for (const { name, options } of guards) {
   describe(`a memory registry ${name}`, () => {
     const isOpen = options.auth === undefined;
@@ -69,7 +69,7 @@ for (const { name, options } of guards) {
       ['oci', platforms],
       ['attested', attested],
     ] as const) {
-      it(`is copied within and out by skopeo, digest kept (${tag})`, async () => {
+      it(`keeps the digest when skopeo copies within and out of the memory registry (${tag})`, async () => {
         const dir = `oci:${createTempDir('layout')}:x`;
         const all = ['copy', '--all', '--authfile', authFile(), ...insecure];
 
@@ -83,7 +83,7 @@ for (const { name, options } of guards) {
       });
     }
 
-    it('is inspected and listed by skopeo', async () => {
+    it('serves skopeo inspect and list-tags', async () => {
       const flags = ['--tls-verify=false', '--authfile', authFile()];
       const tags = await run('skopeo', 'list-tags', ...flags, docker('app'));
       const raw = await run('skopeo', 'inspect', '--raw', ...flags, docker('app:oci'));
@@ -92,7 +92,7 @@ for (const { name, options } of guards) {
       assert.equal(raw, new TextDecoder().decode(platforms.bytes));
     });
 
-    it('is pulled, pushed, copied, listed and validated by crane', async () => {
+    it('serves crane pull, push, copy, ls and validate', async () => {
       const tarball = join(createTempDir('crane'), 'image.tar');
 
       await run('crane', 'pull', '--format=oci', at('app:oci'), `${tarball}.dir`);
@@ -108,7 +108,7 @@ for (const { name, options } of guards) {
       assert.match(catalog, /^app$/m);
     });
 
-    it('is appended to and deleted from by crane', async () => {
+    it('serves crane append and delete', async () => {
       const layer = join(createTempDir('layer'), 'layer.tar');
       await writeFile(layer, randomBytes(3 * 1024 * 1024));
 
@@ -120,7 +120,7 @@ for (const { name, options } of guards) {
   });
 }
 
-describe('dockerd and memory registries', () => {
+describe('dockerd with memory registries', () => {
   let daemon: DockerDaemon;
   before(async () => {
     daemon = await startDockerDaemon();
@@ -128,7 +128,7 @@ describe('dockerd and memory registries', () => {
   after(() => daemon.stop());
 
   for (const { name, options } of guards) {
-    it(`pulls from and pushes to one ${name}`, async () => {
+    it(`dockerd pulls from and pushes to a memory registry ${name}`, async () => {
       const registry = createMemoryRegistry(options);
       const served = await serveMemoryRegistry({ registry });
       const config = createTempDir('docker-config');
@@ -188,8 +188,8 @@ interface Comparison {
   readonly body?: string | Uint8Array<ArrayBuffer>;
 }
 
-/** The same questions to both, in this order. */
-describe('a memory registry beside docker-registry', () => {
+/** Sends the same requests to both registries, in this order. */
+describe('a memory registry compared with docker-registry', () => {
   const image = makeImage({ layers: [4096, new TextEncoder().encode('hello')] });
   const docker = makeImage({ mediaTypes: 'docker' });
   const list = makeIndex([docker], { mediaTypes: 'docker' });
@@ -313,7 +313,7 @@ describe('a memory registry beside docker-registry', () => {
     { request: `GET /v2/app/blobs/${blob}` },
   ];
 
-  /** Where we do as the specification says, or as everybody else. The answers of docker-registry, then ours. */
+  /** Where docker-registry differs from the specification or from other registries: its response, then the memory registry's. */
   const differences: readonly (Comparison & {
     readonly theirs: string;
     readonly ours: string;
@@ -371,7 +371,7 @@ describe('a memory registry beside docker-registry', () => {
     await Promise.all([served.close(), theirs.stop()]);
   });
 
-  /** An image and all below it, byte for byte; skopeo would not copy an index in an index. */
+  /** Copies an image byte for byte; skopeo does not copy an index in an index. */
   async function push(host: string, tag: string, each: Image): Promise<void> {
     for (const child of each.children) await push(host, child.digest, child);
     for (const { digest, bytes } of each.blobs) {
@@ -403,13 +403,13 @@ describe('a memory registry beside docker-registry', () => {
   }
 
   for (const row of rows) {
-    it(`answers alike: ${title(row)}`, async () => {
+    it(`responds as docker-registry does: ${title(row)}`, async () => {
       assert.equal(await ask(served.host, row), await ask(theirs.host, row));
     });
   }
 
   for (const row of differences) {
-    it(`answers otherwise: ${title(row)}`, async () => {
+    it(`responds differently from docker-registry: ${title(row)}`, async () => {
       assert.equal(await ask(theirs.host, row), row.theirs);
       assert.equal(await ask(served.host, row), row.ours);
     });
@@ -418,7 +418,7 @@ describe('a memory registry beside docker-registry', () => {
   const octets = as('application/octet-stream');
   const uploads: readonly {
     readonly title: string;
-    /** What is asked, one after the other; each at the last Location there was, and with this in its query. */
+    /** Consecutive requests, each to the last Location with this query. */
     readonly steps: readonly (Comparison & { readonly stale?: boolean })[];
   }[] = [
     { title: 'status', steps: [{ request: 'GET' }, { request: 'HEAD' }] },
@@ -475,7 +475,7 @@ describe('a memory registry beside docker-registry', () => {
   }
 
   for (const { title, steps } of uploads) {
-    it(`takes an upload alike: ${title}`, async () => {
+    it(`handles an upload as docker-registry does: ${title}`, async () => {
       assert.deepEqual(await upload(served.host, steps), await upload(theirs.host, steps));
     });
   }
@@ -487,7 +487,7 @@ function title({ request, headers = {} }: Comparison): string {
   return types === '' ? short : `${short} (${types.slice(0, 60)})`;
 }
 
-/** Config and layers of an image, as its manifest has them. */
+/** The config and layers of a manifest. */
 function fieldsOf({ blobs: [config, ...layers] }: Image): object {
   return { config: config && toDescriptor(config), layers: layers.map(toDescriptor) };
 }

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { runProgram } from './support/program.ts';
 
-/** Prometheus' own tool, on what we ship. */
+/** promtool on the shipped alerts. */
 describe('knative/monitoring/alerts.yaml', () => {
-  it('is read by Prometheus', async () => {
+  it('passes promtool check rules', async () => {
     const { code, stdout, stderr } = await runProgram('promtool', [
       'check',
       'rules',
@@ -15,7 +15,7 @@ describe('knative/monitoring/alerts.yaml', () => {
     assert.match(stdout, /SUCCESS: 10 rules found/);
   });
 
-  it('fires when it should, and only then', async () => {
+  it('passes promtool test rules', async () => {
     const { code, stdout, stderr } = await runProgram('promtool', [
       'test',
       'rules',

@@ -12,7 +12,7 @@ import { writeKubeconfig } from './support/kubeconfig.ts';
 
 const { signal } = new AbortController();
 
-describe('NAMESPACE_OVERRIDES at a real API server', () => {
+describe('NAMESPACE_OVERRIDES with a real API server', () => {
   const dir = createTempDir('namespace-overrides');
   let server: ApiServer;
   let kubeconfigFile: string;
@@ -39,7 +39,7 @@ describe('NAMESPACE_OVERRIDES at a real API server', () => {
     return { found: await annotations.read(name, signal), log };
   }
 
-  it('says once that it has no right to, and goes on without', async () => {
+  it('logs once that RBAC does not allow reading namespaces, and continues without overrides', async () => {
     const { found, log } = await read('shop');
 
     assert.equal(found, undefined);
@@ -51,7 +51,7 @@ describe('NAMESPACE_OVERRIDES at a real API server', () => {
     );
   });
 
-  it('reads what a namespace says of itself where the manifest was applied, and nothing else', async () => {
+  it('reads namespace annotations, and nothing else, with the manifest applied', async () => {
     await server.mustKubectl(['apply', '-f', 'knative/namespace-overrides.yaml']);
 
     const { found, log } = await read('shop');

@@ -18,7 +18,7 @@ const writer = { name: 'acme', password: 's3"cr\\et+/é' };
 const us = ['--namespace=image-cloner', 'image-cloner'];
 
 /** kubectl → kube-apiserver with RBAC → webhook with PULL_SECRETS=true → docker-registry with passwords on both sides. */
-describe('an image that only a pull secret opens', () => {
+describe('an image that needs a pull secret', () => {
   const dir = createTempDir('private');
   let apiServer: ApiServer;
   let source: Registry;
@@ -117,7 +117,7 @@ describe('an image that only a pull secret opens', () => {
     return await backup.tags(name);
   }
 
-  it('is copied for the namespace that has it, and marked', async () => {
+  it('copies a private image for the namespace with the pull secret, and marks the copy as private', async () => {
     const { code, stderr } = await create('team', 'web');
 
     assert.equal(code, 0, stderr);
@@ -125,7 +125,7 @@ describe('an image that only a pull secret opens', () => {
     assert.equal(marks.length, 2, marks.join(' '));
   });
 
-  it('serves that namespace and no other when the source is gone, also after a restart', async () => {
+  it('serves a private copy only to its namespace when the source is down, also after a restart', async () => {
     await source.stop();
     await restart();
 
@@ -142,9 +142,9 @@ describe('an image that only a pull secret opens', () => {
     await source.start();
   });
 
-  it('serves another namespace once its own secret has opened the source', async () => {
+  it('serves a private copy to another namespace after its own pull secret opened the source', async () => {
     await giveSecret('other');
-    // That there was no secret a moment ago is remembered for a second.
+    // The missing Secret stays cached for one second.
     await eventually(
       'its secret opens the source',
       async () => (await create('other', 'web')).code === 0,
@@ -158,7 +158,7 @@ describe('an image that only a pull secret opens', () => {
     await source.start();
   });
 
-  it('goes to no backup that anybody can read', async () => {
+  it('does not copy a private image into a public backup', async () => {
     await restart(open);
 
     const { code, stderr } = await create('team', 'public');
@@ -168,18 +168,18 @@ describe('an image that only a pull secret opens', () => {
     const layers = (await open.requests()).filter(
       ({ method, path }) => method === 'PUT' && path.includes('/blobs/'),
     );
-    // The two bytes of a mark.
+    // The config of a mark has two bytes.
     assert.equal(layers.length, 1);
   });
 
-  it('leaves no password in the log', () => {
+  it('never logs a password of pull secrets', () => {
     const log = JSON.stringify(webhook.log()) + webhook.stderr();
 
     for (const { password } of [reader, writer]) assert.equal(log.includes(password), false);
   });
 });
 
-/** The administrator's kubeconfig with another user in it. */
+/** The administrator's kubeconfig with another user. */
 async function withToken(file: string, token: string): Promise<string> {
   return (await readFile(file, 'utf8')).replace('"token":"admin"', `"token":"${token}"`);
 }

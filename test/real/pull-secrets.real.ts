@@ -21,7 +21,7 @@ const us = 'system:serviceaccount:image-cloner:image-cloner';
 const reader = { name: 'reader', password: 'pa"ss\\wörd+/=' };
 const { signal } = new AbortController();
 
-/** Every request of ours, its object and how it ended. */
+/** Audit policy: logs each request of the webhook with its object and status. */
 const auditPolicy = {
   apiVersion: 'audit.k8s.io/v1',
   kind: 'Policy',
@@ -34,7 +34,7 @@ const eventSchema = v.object({
   responseStatus: v.object({ code: v.number() }),
 });
 
-describe('pull secrets of a real API server', () => {
+describe('pull secrets with a real API server', () => {
   const dir = createTempDir('pull-secrets');
   const auditFile = join(dir, 'audit.log');
   let server: ApiServer;
@@ -94,7 +94,7 @@ describe('pull secrets of a real API server', () => {
     });
   }
 
-  /** `pod-pull` and `wrong` of today's type, `account-pull` of the old one, on the ServiceAccount; and one that is no pull secret. */
+  /** Creates `pod-pull` and `wrong` (dockerconfigjson), `account-pull` (dockercfg) on the ServiceAccount, and an Opaque Secret. */
   async function fill(namespace: string): Promise<void> {
     const create = async (name: string, user: string, password: string): Promise<void> => {
       await server.mustKubectl([
@@ -144,11 +144,11 @@ describe('pull secrets of a real API server', () => {
     return { found: keyring.find({ domain: registry.host, path: 'team/app' }), warnings };
   }
 
-  /** What the API server saw of us while `work` ran: `200 get /api/v1/namespaces/a/secrets/x`. */
+  /** The audit log of `work`: `200 get /api/v1/namespaces/a/secrets/x`. */
   async function audited(work: () => Promise<unknown>): Promise<readonly string[]> {
     const earlier = (await readAudit(auditFile)).length;
     await work();
-    // The log is written behind the answer: once our mark is in it, so is what came before.
+    // The log is written after the response, so a marker request flushes it.
     clock.now += 60_000;
     const mark = `mark-${clock.now}`;
     await secrets.hasSecret('a', mark, signal);
@@ -164,7 +164,7 @@ describe('pull secrets of a real API server', () => {
 
   const readerCredentials = { username: reader.name, password: reader.password };
 
-  it("reads the pod's own secrets where the Role was applied, and no other", async () => {
+  it("reads only the pod's own pull secrets in a namespace with the Role", async () => {
     const seen = await audited(async () => {
       const { found, warnings } = await credentialsOf('a', ['wrong', 'pod-pull', 'opaque']);
 
@@ -179,7 +179,7 @@ describe('pull secrets of a real API server', () => {
     ]);
   });
 
-  it("reads the ServiceAccount's, of the older type, where the pod names none", async () => {
+  it("reads the ServiceAccount's dockercfg pull secret if the pod names none", async () => {
     const seen = await audited(async () => {
       assert.deepEqual(await credentialsOf('a', []), { found: [readerCredentials], warnings: [] });
     });
@@ -191,7 +191,7 @@ describe('pull secrets of a real API server', () => {
     assert.deepEqual(await secrets.serviceAccountSecrets('a', 'default', signal), ['account-pull']);
   });
 
-  it('leaves the secrets of a namespace without the Role unread, and says how to open it', async () => {
+  it('warns with the command that grants access in a namespace without the Role', async () => {
     const warnings = ['RBAC denies its pull secrets: run "just pull-secret b"'];
 
     const seen = await audited(async () => {
@@ -208,7 +208,7 @@ describe('pull secrets of a real API server', () => {
     ]);
   });
 
-  it('tells a missing secret from one that is there, in the namespace that is open', async () => {
+  it('distinguishes a missing pull secret from an existing one in a namespace with the Role', async () => {
     const answers = await Promise.all(
       ['pod-pull', 'opaque', 'missing'].map((name) => secrets.hasSecret('a', name, signal)),
     );
@@ -220,7 +220,7 @@ describe('pull secrets of a real API server', () => {
     });
   });
 
-  it('sends nothing for names that would lead elsewhere', async () => {
+  it('sends no request for names with path segments', async () => {
     const seen = await audited(async () => {
       await credentialsOf('a', ['..', '../../b/secrets/pod-pull', '']);
       await credentialsOf('../b', ['pod-pull']);
@@ -229,7 +229,7 @@ describe('pull secrets of a real API server', () => {
     assert.deepEqual(seen, []);
   });
 
-  it('finds what opens the image, the wrong password before it, and the copy arrives', async () => {
+  it('copies an image with the pull secret that works after a wrong one', async () => {
     const { keyring } = await secrets.keyring(
       { namespace: 'a', names: ['wrong', 'pod-pull'] },
       signal,
@@ -260,7 +260,7 @@ describe('pull secrets of a real API server', () => {
     assert.equal(await backup.digest('copies/app', '1'), digest);
   });
 
-  it('leaves the image closed to a namespace without the Role', async () => {
+  it('denies a private image to a namespace without the Role', async () => {
     const { keyring } = await secrets.keyring({ namespace: 'b', names: ['pod-pull'] }, signal);
     const check = createCheckSource({
       cloner,
@@ -275,7 +275,7 @@ describe('pull secrets of a real API server', () => {
     });
   });
 
-  it('sees a Role that is applied, and a secret that is mended, once told to forget', async () => {
+  it('uses a new Role and a corrected Secret after its cache is cleared', async () => {
     await server.createNamespace('later');
     await fill('later');
     assert.deepEqual((await credentialsOf('later', ['pod-pull'])).found, []);
@@ -291,7 +291,7 @@ describe('pull secrets of a real API server', () => {
     assert.deepEqual(found, { found: [readerCredentials], warnings: [] });
   });
 
-  it('is given the right to get, and nothing else', async () => {
+  it('grants only get on Secrets and ServiceAccounts', async () => {
     const may = async (...args: readonly string[]): Promise<boolean> =>
       (await server.kubectl(['auth', 'can-i', ...args, `--as=${us}`, '-q'])).code === 0;
 
@@ -307,7 +307,7 @@ describe('pull secrets of a real API server', () => {
     assert.equal(await may('get', 'secrets', '--all-namespaces'), false);
   });
 
-  it('takes a token that is refused, and a server that is gone, for silence', async () => {
+  it('answers unavailable for a rejected token and for an API server that is down', async () => {
     const silence = {
       found: [],
       warnings: ['its pull secrets could not be read: the API server did not answer'],

@@ -7,14 +7,14 @@ import { registerWebhook } from './support/webhook-configuration.ts';
 
 // Writes test/fixtures/reviews/*.json: what a real API server sends for what a person does with kubectl.
 
-/** One thing that a person does, and the one review of it that is kept. */
+/** One user action, and the review of it that is recorded. */
 interface Case {
   /** Name of the fixture. */
   readonly name: string;
-  /** What has to be there before; its reviews are not kept. */
+  /** Prerequisites, whose reviews are not recorded. */
   readonly arrange?: readonly Step[];
   readonly act: Step;
-  /** Kind, operation and subresource of the review that is kept: `Deployment CREATE`, `Scale UPDATE scale`. */
+  /** Kind, operation and subresource of the recorded review: `Deployment CREATE`, `Scale UPDATE scale`. */
   readonly expected: string;
 }
 
@@ -44,7 +44,7 @@ const podinfo = 'ghcr.io/stefanprodan/podinfo:6.7.1';
 const pinned =
   'quay.io/prometheus/node-exporter@sha256:a25fbdaa3e4d03e0d735fd03f231e9a48332ecf40ca209b2f103b1f970d1cde0';
 
-/** A manifest as a person would write it: no defaults, two containers, an init container. */
+/** A hand-written manifest: no defaults, two containers, an init container. */
 function deployment(name: string): object {
   return {
     apiVersion: 'apps/v1',
@@ -92,7 +92,7 @@ const pod = {
   },
 };
 
-/** What a webhook had made of `deployment('reapplied')` before it is applied again. */
+/** `deployment('reapplied')` after a webhook rewrote it. */
 const backups = [
   'migrate=registry.example.com/acme/alpine:3.12',
   'web=registry.example.com/acme/nginx:1.27',
@@ -283,7 +283,7 @@ async function take({ mustKubectl }: ApiServer, { kubectl, stdin }: Step): Promi
   await mustKubectl(['--namespace', namespace, ...kubectl], input);
 }
 
-/** A second write would be a surprise that the fixture does not show. */
+/** Rejects more than one matching write, which the fixture cannot show. */
 function theOnly(
   reviews: readonly RecordedReview[],
   name: string,

@@ -15,7 +15,7 @@ import { createTls, type Tls } from './support/tls.ts';
 import { startWebhook, type Webhook } from './support/webhook.ts';
 
 /** A docker-registry with https whose CA is replaced while the webhook runs. */
-describe('a backup registry with a CA of its own', () => {
+describe('a backup registry with a private CA', () => {
   const dir = createTempDir('registry-ca');
   const caFile = join(dir, 'ca.crt');
   const certFile = join(dir, 'tls.crt');
@@ -61,7 +61,7 @@ describe('a backup registry with a CA of its own', () => {
     await Promise.all([source.stop(), backup.stop()]);
   });
 
-  /** A new CA, and a new certificate from it where the registry looks for it. */
+  /** Creates a new CA and installs a certificate of it in the registry. */
   async function issue(): Promise<void> {
     tls = await createTls();
     await copyFile(tls.certFile, certFile);
@@ -75,11 +75,11 @@ describe('a backup registry with a CA of its own', () => {
     return isAllowed ? 'allowed' : (status?.message ?? '');
   }
 
-  it('takes copies over https', async () => {
+  it('copies into a backup registry over https', async () => {
     assert.equal(await apply('1'), 'allowed');
   });
 
-  it('is not trusted with the certificate of another CA', async () => {
+  it('does not trust a backup registry with a certificate of another CA', async () => {
     await issue();
     await backup.stop();
     await backup.start();
@@ -90,13 +90,13 @@ describe('a backup registry with a CA of its own', () => {
     );
   });
 
-  it('is trusted again, without a restart, as soon as REGISTRY_CA_FILE has the new CA', async () => {
+  it('trusts the new CA without a restart after REGISTRY_CA_FILE changes', async () => {
     await writeFile(caFile, tls.ca);
 
     assert.equal(await apply('2'), 'allowed');
   });
 
-  it('goes on when REGISTRY_CA_FILE is broken later', async () => {
+  it('keeps the last valid CA when REGISTRY_CA_FILE becomes invalid', async () => {
     await writeFile(caFile, 'half a cert');
 
     assert.equal(await apply('3'), 'allowed');

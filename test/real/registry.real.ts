@@ -16,8 +16,8 @@ import { startWebhook, type Webhook } from './support/webhook.ts';
 const user = { name: 'acme', password: 's3"cr\\et+/é' };
 const insecure = ['--src-tls-verify=false', '--dest-tls-verify=false'];
 
-/** The webhook with CLONER=registry between real registries; every result is looked at by outsiders. */
-describe('CLONER=registry between real registries', () => {
+/** The webhook with CLONER=registry between real registries; third-party clients check the results. */
+describe('the webhook with CLONER=registry between real registries', () => {
   let source: Registry;
   let backup: Registry;
   let gate: Gate;
@@ -70,9 +70,9 @@ describe('CLONER=registry between real registries', () => {
     readonly code: number;
     readonly message: string;
     readonly warnings: readonly string[];
-    /** What was written into the object. */
+    /** The image in the patched object. */
     readonly image: string;
-    /** Its repository and tag. */
+    /** Repository and tag of that image. */
     readonly at: readonly [repository: string, tag: string];
   }
 
@@ -111,7 +111,7 @@ describe('CLONER=registry between real registries', () => {
     ],
   ] as const;
   for (const [what, name, options] of shapes) {
-    it(`copies ${what} as it is`, async () => {
+    it(`copies ${what} unchanged`, async () => {
       const digest = await pushImage(source, name, options);
 
       const { allowed, message, image, at } = await review(`${source.host}/${name}`);
@@ -124,7 +124,7 @@ describe('CLONER=registry between real registries', () => {
     });
   }
 
-  it('copies what skopeo, crane and docker made, and skopeo reads the same bytes at both ends', async () => {
+  it('copies images of skopeo, crane and docker byte for byte', async () => {
     await pushImage(source, 'made/base:1');
     const base = `${source.host}/made/base:1`;
     await runOrThrow('skopeo', [
@@ -161,7 +161,7 @@ describe('CLONER=registry between real registries', () => {
     }
   });
 
-  it('keeps a pinned image pinned to the very same digest', async () => {
+  it('keeps the digest of a pinned image', async () => {
     const digest = await pushImage(source, 'pinned/app:1', {
       platforms: ['linux/amd64', 'linux/arm64'],
     });
@@ -174,7 +174,7 @@ describe('CLONER=registry between real registries', () => {
     await validate(bare.image);
   });
 
-  it('asks four times at most where nothing has to be copied, and opens no layer', async () => {
+  it('sends at most four requests and reads no layer if the backup is complete', async () => {
     await pushImage(source, 'again/app:1');
     await review(`${source.host}/again/app:1`);
     await Promise.all([source.forgetRequests(), backup.forgetRequests()]);
@@ -186,7 +186,7 @@ describe('CLONER=registry between real registries', () => {
     assert.ok(asked.every(({ method }) => method === 'HEAD'));
   });
 
-  it('uploads each layer once for two hundred reviews of one new image', async () => {
+  it('uploads each layer once for two hundred concurrent reviews', async () => {
     await pushImage(source, 'crowd/app:1', { bytes: 300_000 });
     await backup.forgetRequests();
 
@@ -201,7 +201,7 @@ describe('CLONER=registry between real registries', () => {
     assert.equal(uploads.length, 2);
   });
 
-  it('says "come back" while it copies, with how far it is, and has the copy when asked again', async () => {
+  it('answers with a retry and the progress during a copy, and with the copy afterwards', async () => {
     await pushImage(source, 'slow/app:1', { bytes: 400_000 });
     const held = gate.hold(isBlobGet);
     const image = `${gate.host}/slow/app:1`;
@@ -219,7 +219,7 @@ describe('CLONER=registry between real registries', () => {
     await validate(second.image);
   });
 
-  it('resumes a layer whose connection is cut', async () => {
+  it('resumes a layer after its connection is closed', async () => {
     await pushImage(source, 'cut/app:1', { bytes: 900_000 });
     const undo = gate.cut(isBlobGet, 300_000);
 
@@ -230,7 +230,7 @@ describe('CLONER=registry between real registries', () => {
     await validate(image);
   });
 
-  it('loses nothing to a kill -9 in the middle of a copy', async () => {
+  it('completes a copy after kill -9 and a restart', async () => {
     await pushImage(source, 'killed/app:1', { seed: 'first' });
     const image = `${gate.host}/killed/app:1`;
     const { at } = await review(image);
@@ -252,7 +252,7 @@ describe('CLONER=registry between real registries', () => {
     assert.equal(await backup.digest(at[0], `1.${old?.slice(7, 19)}`), old);
   });
 
-  it('finishes a copy that runs when it is told to go', async () => {
+  it('finishes a running copy at SIGTERM', async () => {
     await pushImage(source, 'drained/app:1', { bytes: 300_000 });
     const held = gate.hold(isBlobGet);
     const answer = review(`${gate.host}/drained/app:1`);
@@ -269,7 +269,7 @@ describe('CLONER=registry between real registries', () => {
     webhook = await start();
   });
 
-  it('mends a backup whose garbage was collected at the wrong time', async () => {
+  it('repairs a backup that lost blobs to garbage collection', async () => {
     const digest = await pushImage(source, 'holes/app:1', {
       platforms: ['linux/amd64', 'linux/arm64'],
     });
@@ -293,7 +293,7 @@ describe('CLONER=registry between real registries', () => {
     await validate(image);
   });
 
-  it('falls back on the backup when the source is gone', async () => {
+  it('falls back to the backup when the source registry is down', async () => {
     await pushImage(source, 'gone/app:1');
     await review(`${gate.host}/gone/app:1`);
     await gate.stop();
@@ -305,7 +305,7 @@ describe('CLONER=registry between real registries', () => {
     await validate(image);
   });
 
-  it('never logs the password', () => {
+  it('never logs the password of the backup, with CLONER=registry', () => {
     const log = JSON.stringify(webhook.log());
     assert.ok(!log.includes(JSON.stringify(user.password).slice(1, -1)));
     assert.ok(!log.includes(Buffer.from(`${user.name}:${user.password}`).toString('base64')));

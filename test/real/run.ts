@@ -1,18 +1,18 @@
 import { spawn } from 'node:child_process';
 
-/** What `npm run test:real` knows by name, and what each of them needs. */
+/** The suites of `npm run test:real`, and their requirements. */
 const groups: Readonly<Record<string, string>> = {
-  // dockerd, docker-registry, etcd, kube-apiserver: each test starts its own.
+  // Needs dockerd, docker-registry, etcd and kube-apiserver; each test starts its own.
   servers: 'test/real/*.real.ts',
-  // KUBECONFIG: a control plane with Knative Serving.
+  // Needs KUBECONFIG of a control plane with Knative Serving.
   knative: 'test/real/knative/*.real.ts',
-  // The same, and nodes that run pods: `just deploy` from nothing.
+  // Also needs nodes that run pods: `just deploy` on an empty cluster.
   cluster: 'test/real/cluster/*.real.ts',
-  // All that is left of it, ten minutes more.
+  // The remaining cluster tests, ten more minutes.
   all: 'test/real/cluster/all/*.real.ts',
 };
 
-/** `knative` wants Knative's controller on this host: it resolves tags on loopback, where a controller in a pod has nobody. */
+/** `knative` needs Knative's controller on this host, because the tests' registries listen on loopback. */
 const withNodes = Object.keys(groups).filter((name) => name !== 'knative');
 
 const args = process.argv.slice(2);

@@ -12,7 +12,7 @@ const gateways = [
 ];
 const flag = 'kubernetes.podspec-volumes-hostpath';
 
-/** What knative/ holds, before Knative's own admission. */
+/** The manifests against Knative's own admission. */
 describe('the manifests of knative/', () => {
   let cluster: Cluster;
 
@@ -22,7 +22,7 @@ describe('the manifests of knative/', () => {
       const made = await cluster.kubectl(['create', 'namespace', namespace]);
       assert.ok(made.code === 0 || made.stderr.includes('AlreadyExists'), made.stderr);
     }
-    // On a dry run Knative makes a dry run of a pod.
+    // Knative's dry run includes a dry run of a pod.
     await cluster.mustKubectl(['apply', '--filename=knative/namespace.yaml']);
     await allowHostPath('enabled');
   });
@@ -40,10 +40,10 @@ describe('the manifests of knative/', () => {
   }
 
   for (const overlay of overlays) {
-    it(`are accepted without a warning: ${overlay}`, async () => {
+    it(`applies knative/${overlay} without a warning`, async () => {
       const yaml = await cluster.mustKubectl(['kustomize', `knative/${overlay}`]);
 
-      // The flag for hostPath reaches Knative's webhook in a moment.
+      // The hostPath flag reaches Knative's webhook asynchronously.
       await eventually('it is accepted', async () => !(await applyDry(yaml)).startsWith('refused'));
       assert.equal(
         await applyDry(yaml),
@@ -53,7 +53,7 @@ describe('the manifests of knative/', () => {
   }
 
   for (const { file } of gateways) {
-    it(`are accepted: ${file}`, async () => {
+    it(`applies ${file}`, async () => {
       const said = await cluster.mustKubectl([
         'apply',
         '--dry-run=server',
@@ -66,7 +66,7 @@ describe('the manifests of knative/', () => {
   }
 
   for (const file of ['namespace', 'rbac', 'network-policy', 'direct/service', 'pull-secrets']) {
-    it(`are accepted without a warning: ${file}.yaml`, async () => {
+    it(`applies ${file}.yaml without a warning`, async () => {
       const { code, stdout, stderr } = await cluster.kubectl(
         [
           'apply',
@@ -78,13 +78,13 @@ describe('the manifests of knative/', () => {
       );
 
       assert.equal(code, 0, stderr);
-      // The namespace was made without kubectl apply.
+      // The namespace was created without kubectl apply.
       assert.doesNotMatch(stderr.replace(/.*last-applied-configuration.*\n?/g, ''), /Warning/);
       assert.match(stdout, /\(server dry run\)/);
     });
   }
 
-  it('need a flag of Knative’s for the docker socket, and only for that', async () => {
+  it('needs a Knative feature flag only for the docker socket', async () => {
     await allowHostPath('disabled');
     const docker = await cluster.mustKubectl(['kustomize', 'knative/docker']);
     const registry = await cluster.mustKubectl(['kustomize', 'knative/registry']);
@@ -98,7 +98,7 @@ describe('the manifests of knative/', () => {
     await allowHostPath('enabled');
   });
 
-  it('come out of Knative’s defaults the same a second time', async () => {
+  it('does not change when Knative sets defaults a second time', async () => {
     const yaml = await cluster.mustKubectl(['kustomize', 'knative/direct/registry']);
     const generation = async (): Promise<string> =>
       await cluster.mustKubectl([
@@ -123,7 +123,7 @@ describe('the manifests of knative/', () => {
         '--output=yaml',
       ]),
     );
-    // What Knative does not know, or does not allow, it takes away without a word.
+    // Knative silently removes fields that it does not support.
     assert.partialDeepStrictEqual(stored, parse(yaml));
     await cluster.mustKubectl(['delete', 'ksvc', 'image-cloner', '--namespace=image-cloner']);
   });

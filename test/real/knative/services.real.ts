@@ -22,7 +22,7 @@ const metadata = v.object({
   generation: v.number(),
   annotations: v.optional(v.record(v.string(), v.string()), {}),
 });
-/** All that carries a pod template. */
+/** All resources with a pod template. */
 const carrier = v.object({
   metadata,
   spec: v.object({
@@ -51,8 +51,8 @@ const revisionList = v.object({
 });
 const carrierList = v.object({ items: v.array(carrier) });
 
-/** The webhook, and Knative's real controller, which makes Deployments of Knative Services. No pod ever runs. */
-describe('Knative Services under the webhook', () => {
+/** The webhook with Knative's real controller, which creates Deployments. No pod runs. */
+describe('the webhook with Knative Services', () => {
   let cluster: Cluster;
   let source: Registry;
   let backup: Registry;
@@ -87,7 +87,7 @@ describe('Knative Services under the webhook', () => {
       env: {
         ...registry,
         CLONER: 'registry',
-        // Where Knative's own container comes from, which is in every pod of a Revision.
+        // The registry of queue-proxy, which runs in every pod of a Revision.
         INSECURE_REGISTRIES: process.env['REGISTRY_CACHE'] ?? '',
         REGISTRY_AUTH_DIR: await createAuthDir({ name: 'acme', password: 'unused' }),
       },
@@ -143,7 +143,7 @@ describe('Knative Services under the webhook', () => {
     return spec.template.spec.containers.map(({ image }) => image);
   }
 
-  it('are rewritten at the source, and the digest is kept', async () => {
+  it('rewrites a Knative Service and keeps the digest', async () => {
     await cluster.mustKubectl(
       ['apply', `--namespace=${shop}`, '--filename=-'],
       toService('app', original),
@@ -163,7 +163,7 @@ describe('Knative Services under the webhook', () => {
     assert.equal(items[0]?.status.containerStatuses[0]?.imageDigest, `${repository}@${digest}`);
   });
 
-  it('stay as they are over many reconciles', async () => {
+  it('keeps a rewritten Knative Service unchanged over many reconciles', async () => {
     const before = await deploymentOf('app');
 
     for (let count = 0; count < 20; count += 1) {
@@ -171,7 +171,7 @@ describe('Knative Services under the webhook', () => {
       const selector = '--selector=serving.knative.dev/service=app';
       await cluster.mustKubectl([
         'annotate',
-        // A change of the first is a reconcile of the Revision that owns it; the Revision's own annotations would go into its pods.
+        // A changed PodAutoscaler reconciles its Revision; annotations of the Revision itself would end up in its pods.
         'podautoscalers.autoscaling.internal.knative.dev,configurations',
         selector,
         '--overwrite',
@@ -195,14 +195,14 @@ describe('Knative Services under the webhook', () => {
     assert.equal((await get(carrier, ['ksvc', 'app'])).metadata.generation, 1);
   });
 
-  it('keep Knative’s own container as it is, which a Revision would put back', async () => {
+  it('does not rewrite queue-proxy, which a Revision would revert', async () => {
     const [, queue = ''] = imagesOf(await deploymentOf('app'));
 
     assert.match(queue, /queue/);
     assert.ok(!queue.startsWith(backup.host), queue);
   });
 
-  it('are followed when their image changes', async () => {
+  it('rewrites a Knative Service again when its image changes', async () => {
     await pushImage(source, 'team/app:2');
     await cluster.mustKubectl(
       ['apply', `--namespace=${shop}`, '--filename=-'],
@@ -219,7 +219,7 @@ describe('Knative Services under the webhook', () => {
     ]);
   });
 
-  it('are never ours: from the Knative Service to the Deployment, nothing of it is asked about', async () => {
+  it('never reviews its own Knative Service, nor the Deployment of it', async () => {
     const overlay = await cluster.mustKubectl(['kustomize', 'knative/registry']);
     const manifest = parseDocument(overlay);
     const image = `${source.host}/tools/image-cloner:1`;
@@ -228,15 +228,15 @@ describe('Knative Services under the webhook', () => {
     const file = join(createTempDir('own'), 'service.yaml');
     await writeFile(file, String(manifest));
     await cluster.kubectl(['create', 'serviceaccount', own, `--namespace=${own}`]);
-    // By mistake, or out of malice.
+    // A wrong or malicious label.
     await cluster.mustKubectl(['label', 'namespace', own, 'image-cloner=enabled', '--overwrite']);
 
     await cluster.mustKubectl(['apply', '--filename', file]);
 
     const deployment = await deploymentOf('image-cloner', own);
     assert.match(imagesOf(deployment)[0] ?? '', /\/tools\/image-cloner@sha256:/);
-    const asked = webhook.log().filter((line) => line['namespace'] === own);
-    assert.deepEqual(asked, []);
+    const reviews = webhook.log().filter((line) => line['namespace'] === own);
+    assert.deepEqual(reviews, []);
     await cluster.mustKubectl(['label', 'namespace', own, 'image-cloner-']);
   });
 });

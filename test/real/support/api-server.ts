@@ -10,13 +10,13 @@ import { probe } from './request.ts';
 
 export interface ApiServer {
   readonly url: string;
-  /** Path of the file, for KUBECONFIG; the user in it may do everything. */
+  /** Path of a kubeconfig with an administrator. */
   readonly kubeconfig: string;
   /** Runs `kubectl ARGS`; never rejects because of its exit code. */
   readonly kubectl: (args: readonly string[], stdin?: string) => Promise<ProgramResult>;
-  /** As `kubectl`, where anything but exit code 0 is an error. Resolves with its stdout. */
+  /** As `kubectl`, but rejects unless the exit code is 0. Resolves with its stdout. */
   readonly mustKubectl: (args: readonly string[], stdin?: string) => Promise<string>;
-  /** With the ServiceAccount `default`, which no controller makes here. */
+  /** Also creates the ServiceAccount `default`, because no controller runs. */
   readonly createNamespace: (
     name: string,
     labels?: Readonly<Record<string, string>>,
@@ -24,7 +24,7 @@ export interface ApiServer {
   readonly stop: () => Promise<void>;
 }
 
-/** etcd and kube-apiserver on loopback, RBAC and the usual admission on, no controllers: objects stay as they are admitted. */
+/** etcd and kube-apiserver on loopback with RBAC and default admission; without controllers, so objects stay as admitted. */
 export async function startApiServer(flags: readonly string[] = []): Promise<ApiServer> {
   const dir = createTempDir('api-server');
   const etcd = await startEtcd();
@@ -80,7 +80,7 @@ export async function startApiServer(flags: readonly string[] = []): Promise<Api
   const createServiceAccount = async (namespace: string): Promise<void> => {
     await mustKubectl(['create', 'serviceaccount', 'default', '--namespace', namespace]);
   };
-  // The API server makes this namespace itself, a moment after it is ready.
+  // The API server creates this namespace shortly after it is ready.
   await eventually(
     'the namespace default exists',
     async () => (await kubectl(['get', 'namespace', 'default'])).code === 0,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { RegistryUser } from './docker-registry.ts';
 import { createTempDir } from './janitor.ts';
 
-/** A directory for `REGISTRY_AUTH_DIR`: the files of the secret `registry-auth`, as Kubernetes would mount it. */
+/** Creates a `REGISTRY_AUTH_DIR` with the files of the Secret `registry-auth`. */
 export async function createAuthDir({ name, password }: RegistryUser): Promise<string> {
   const dir = createTempDir('auth');
   await writeFile(join(dir, 'username'), name);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { type ProgramResult, runProgram } from './program.ts';
 
-/** The cluster of KUBECONFIG, which somebody else has started and will throw away. */
+/** The cluster of KUBECONFIG; the test runner starts and deletes it. */
 export interface Cluster {
   readonly env: Readonly<Record<string, string>>;
   readonly kubectl: (args: readonly string[], stdin?: object | string) => Promise<ProgramResult>;
-  /** As `kubectl`, where anything but exit code 0 fails the test. Resolves with its stdout. */
+  /** As `kubectl`, but fails the test unless the exit code is 0. Resolves with its stdout. */
   readonly mustKubectl: (args: readonly string[], stdin?: object | string) => Promise<string>;
 }
 

@@ -7,8 +7,8 @@ import { probe, sendRequest } from './request.ts';
 
 export interface DockerDaemonOptions {
   /**
-   * Host of a registry that stands in for Docker Hub, so that `alpine:3.12` can be pulled by that name. What it refuses is asked for
-   * at the real one, which cannot be reached from here: its 404 ends as an outage.
+   * Host of a registry that replaces Docker Hub, so that `alpine:3.12` can be pulled by that name. dockerd retries failed requests
+   * at Docker Hub itself, which is unreachable, so a 404 of the mirror becomes an outage.
    */
   readonly dockerHubMirror?: string;
 }
@@ -16,13 +16,13 @@ export interface DockerDaemonOptions {
 export interface DockerDaemon {
   /** Path of the unix socket. */
   readonly socket: string;
-  /** For `DOCKER_HOST`: `unix:///…/docker.sock`. */
+  /** `DOCKER_HOST`: `unix:///…/docker.sock`. */
   readonly dockerHost: string;
   /** Runs `docker ARGS` against this daemon; never rejects because of its exit code. */
   readonly cli: (args: readonly string[]) => Promise<ProgramResult>;
-  /** Every tag that the daemon holds, sorted: `127.0.0.1:5000/library/nginx:1.27`. */
+  /** All local tags, sorted: `127.0.0.1:5000/library/nginx:1.27`. */
   readonly tags: () => Promise<readonly string[]>;
-  /** Ends the daemon; its images stay for the next `start`. */
+  /** Stops the daemon and keeps its images for the next `start`. */
   readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
   /** Starts it again on the same socket. */
   readonly start: () => Promise<void>;
@@ -32,7 +32,7 @@ const nowhere = 'http://127.0.0.1:1';
 
 const imagesSchema = v.array(v.object({ RepoTags: v.nullish(v.array(v.string()), []) }));
 
-/** A real dockerd with a data directory of its own, no network and plain http for loopback registries. Needs root. */
+/** Starts a dockerd with its own data directory, no network, and plain http for loopback registries. Needs root. */
 export async function startDockerDaemon({
   dockerHubMirror,
 }: DockerDaemonOptions = {}): Promise<DockerDaemon> {
@@ -55,7 +55,7 @@ export async function startDockerDaemon({
     program: 'dockerd',
     args: Object.entries(flags).map(([name, value]) => `--${name}=${value}`),
     dir,
-    // Nobody listens there: the tests' traffic ends on loopback, also where there is a network.
+    // Nothing listens there, which keeps the daemon's traffic on loopback.
     env: { HTTP_PROXY: nowhere, HTTPS_PROXY: nowhere, NO_PROXY: '127.0.0.0/8' },
     isReady: async () => (await probe('http://docker/_ping', { socketPath: socket })) === 200,
   });

@@ -16,13 +16,13 @@ export interface RegistryUser {
 }
 
 export interface RegistryOptions {
-  /** Nobody: everybody may read and write. The first one is used by `request` and all that is built on it. */
+  /** Without users access is anonymous. `request` uses the first one. */
   readonly users?: readonly RegistryUser[];
   /** @default a new temporary directory */
   readonly dir?: string;
   /** @default a free one */
   readonly port?: number;
-  /** Where it listens. @default loopback */
+  /** Listen address. @default loopback */
   readonly address?: string;
   /** `storage.delete.enabled`. @default true */
   readonly deletes?: boolean;
@@ -31,33 +31,33 @@ export interface RegistryOptions {
 /** One line of the registry's access log. */
 export interface RegistryRequest {
   readonly method: string;
-  /** With its query. */
+  /** Includes the query. */
   readonly path: string;
   readonly status: number;
   readonly userAgent: string;
 }
 
 export interface Registry {
-  /** For image names: `127.0.0.1:40123`. */
+  /** Host of image names: `127.0.0.1:40123`. */
   readonly host: string;
   /** An HTTP request below `/v2/`, with the first user's credentials. */
   readonly request: (path: string, init?: RequestInit) => Promise<Response>;
-  /** Sorted; empty where there is no such repository. */
+  /** Sorted; empty if the repository does not exist. */
   readonly tags: (repository: string) => Promise<readonly string[]>;
-  /** What the tag (or digest) holds, or `undefined`. */
+  /** The digest of a tag or digest, or `undefined`. */
   readonly digest: (repository: string, reference: string) => Promise<string | undefined>;
-  /** Deletes the manifest that a tag holds, and so every tag that holds it. */
+  /** Deletes the manifest of a tag, and so every tag of that manifest. */
   readonly remove: (repository: string, tag: string) => Promise<void>;
-  /** What was asked since the start or the last `forgetRequests`, our own questions left out. */
+  /** Requests since the start or the last `forgetRequests`, without those of the test. */
   readonly requests: () => Promise<readonly RegistryRequest[]>;
   readonly forgetRequests: () => Promise<void>;
-  /** Ends the server; its data stays for the next `start`. */
+  /** Stops the server and keeps its data for the next `start`. */
   readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
   /** Starts it again on the same port with the same data. */
   readonly start: () => Promise<void>;
 }
 
-/** The kinds of manifest that a reader of today accepts. */
+/** The `Accept` header of current clients. */
 export const manifestTypes = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
@@ -65,11 +65,11 @@ export const manifestTypes = [
   'application/vnd.docker.distribution.manifest.v2+json',
 ].join(', ');
 
-/** How our own requests are told from those of what is tested. */
+/** Marks requests of the test. */
 const ownUserAgent = 'image-cloner-test';
 const tagsSchema = v.object({ tags: v.nullish(v.array(v.string())) });
 
-/** A real docker-registry (distribution 2.8), plain http. */
+/** Starts a docker-registry (distribution 2.8) with plain http. */
 export async function startRegistry(options: RegistryOptions = {}): Promise<Registry> {
   const { users = [], dir = createTempDir('registry'), address = '127.0.0.1' } = options;
   const { deletes = true } = options;
@@ -115,7 +115,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
     return response.headers.get('docker-content-digest') ?? undefined;
   };
 
-  /** A line is written after the answer is out: once our own mark is there, so is what came before it. */
+  /** The log is written after the response, so a marked request flushes it. */
   const readLog = async (): Promise<readonly RegistryRequest[]> => {
     const mark = `/mark/${randomUUID()}`;
     await probe(`http://${host}${mark}`, { headers: { 'user-agent': ownUserAgent } });
@@ -150,7 +150,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
   };
 }
 
-/** bcrypt at its lowest cost: every request is checked. */
+/** bcrypt at its lowest cost, because the registry checks it at each request. */
 async function writeHtpasswd(dir: string, users: readonly RegistryUser[]): Promise<string> {
   const file = join(dir, 'htpasswd');
   const lines = await Promise.all(

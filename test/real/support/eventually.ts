@@ -3,8 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 const pollMs = 25;
 
 /**
- * Asks until there is an answer other than `undefined` or `false`, and resolves with it.
- * Rejects after `withinMs`, naming what did not happen.
+ * Polls until the result is neither `undefined` nor `false`, and resolves with it.
+ * Rejects after `withinMs` with the name of the condition.
  */
 export async function eventually<Answer>(
   what: string,

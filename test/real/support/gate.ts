@@ -7,46 +7,46 @@ import {
 } from 'node:http';
 import { eventually } from './eventually.ts';
 
-/** One request that came to the gate. */
+/** One request that arrived at the gate. */
 export interface GateRequest {
   readonly method: string;
-  /** With its query. */
+  /** Includes the query. */
   readonly path: string;
 }
 
 export type Match = (request: GateRequest) => boolean;
 
 export interface Hold {
-  /** Resolves when that many requests stand before the gate. @default one */
+  /** Resolves when that many requests are held. @default one */
   readonly waiting: (count?: number) => Promise<void>;
-  /** Lets them, and all that come later, through. */
+  /** Forwards the held requests and all later ones. */
   readonly release: () => void;
 }
 
 export interface Gate {
-  /** For image names, in place of the registry's own host. */
+  /** Host of image names, instead of the registry's own. */
   readonly host: string;
-  /** Matching requests wait, unanswered. */
+  /** Holds matching requests without a response. */
   readonly hold: (match: Match) => Hold;
-  /** Answers matching requests itself, with the error body of a registry. The function that is returned ends that. */
+  /** Answers matching requests with a registry's error body until the returned function is called. */
   readonly answer: (
     match: Match,
     status: number,
     headers?: Readonly<Record<string, string>>,
   ) => () => void;
-  /** Cuts the connection after so many bytes of the answer's body. The function that is returned ends that. */
+  /** Closes the connection after so many bytes of the response body until the returned function is called. */
   readonly cut: (match: Match, afterBytes: number) => () => void;
-  /** Everything passes again, and what is held goes on. */
+  /** Removes all rules and forwards held requests. */
   readonly open: () => void;
-  /** What came, or what came and matches. */
+  /** All requests, or the matching ones. */
   readonly requests: (match?: Match) => readonly GateRequest[];
   readonly stop: () => Promise<void>;
 }
 
-/** Layers and configs being read. */
+/** Matches reads of layers and configs. */
 export const isBlobGet: Match = ({ method, path }) => method === 'GET' && path.includes('/blobs/');
 
-/** Tags and digests being looked up. */
+/** Matches reads of manifests. */
 export const isManifestRead: Match = ({ method, path }) =>
   (method === 'GET' || method === 'HEAD') && path.includes('/manifests/');
 
@@ -67,7 +67,7 @@ type Rule =
     }
   | { readonly kind: 'cut'; readonly match: Match; readonly afterBytes: number };
 
-/** A loopback proxy before a registry that lets a test decide what passes, and when: slow, broken and refusing registries without sleeps. */
+/** A loopback proxy in front of a registry; a test can hold, fail or truncate requests without sleeps. */
 export async function startGate(
   upstream: { readonly host: string },
   { address = '127.0.0.1', port = 0 }: { readonly address?: string; readonly port?: number } = {},
@@ -81,9 +81,9 @@ export async function startGate(
     seen.push(request);
     pass(request, incoming, outgoing).catch(() => outgoing.destroy());
   });
-  // A held request may take as long as the test likes.
+  // Requests can be held for any time.
   server.requestTimeout = 0;
-  // A test that forgets it must still be able to end.
+  // Does not keep the test process alive.
   server.unref();
   server.listen(port, address);
   await once(server, 'listening');
@@ -161,13 +161,13 @@ const errorCodes: ReadonlyMap<number, string> = new Map([
   [429, 'TOOMANYREQUESTS'],
 ]);
 
-/** The distribution specification's form of an error. */
+/** An error body of the distribution specification. */
 function toErrorBody(status: number): string {
   const code = errorCodes.get(status) ?? 'UNKNOWN';
   return JSON.stringify({ errors: [{ code, message: `the test's gate says ${status}` }] });
 }
 
-/** The Host header stays: a registry builds the `Location` of an upload from it. */
+/** Keeps the Host header, from which a registry builds the `Location` of an upload. */
 function forward(
   upstream: string,
   incoming: IncomingMessage,
@@ -183,7 +183,7 @@ function forward(
     path: incoming.url,
     headers: incoming.headers,
   });
-  // Whoever is gone takes the other side along, as without a gate.
+  // If one side closes its connection, the other one is closed too.
   onward.on('error', () => outgoing.destroy());
   outgoing.on('close', () => onward.destroy());
   onward.on('response', (response) => {
@@ -200,7 +200,7 @@ function forward(
       left -= chunk.length;
       if (left <= 0) {
         response.destroy();
-        // What was written is sent first: the reader gets that much and no more.
+        // Flushes first, so that the client receives exactly these bytes.
         outgoing.socket?.end(() => outgoing.destroy());
       }
     });

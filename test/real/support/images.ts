@@ -3,9 +3,9 @@ import { gzipSync } from 'node:zlib';
 import type { Registry } from './docker-registry.ts';
 
 export interface ImageOptions {
-  /** Size of the one file in each platform's layer. It does not compress. @default 4096 */
+  /** Size of the incompressible file in each platform's layer. @default 4096 */
   readonly bytes?: number;
-  /** The same seed and options give the same digest; another seed, another image. @default the image's name */
+  /** Determines the digest together with the other options. @default the image's name */
   readonly seed?: string;
   /** `linux/arm64`, `linux/arm/v7`: an index of these. @default no index, one linux/amd64 manifest */
   readonly platforms?: readonly string[];
@@ -34,7 +34,7 @@ const mediaTypes = {
   },
 };
 
-/** Makes an image and pushes it as `library/alpine:3.12`. Resolves with the digest that the tag then holds. */
+/** Builds an image and pushes it as, for example, `library/alpine:3.12`. Resolves with the digest of the tag. */
 export async function pushImage(
   registry: Pick<Registry, 'request'>,
   name: string,
@@ -75,7 +75,7 @@ export async function pushImage(
 interface Pusher {
   readonly blob: (mediaType: string, content: Uint8Array<ArrayBuffer>) => Promise<Descriptor>;
   readonly json: (mediaType: string, content: object) => Promise<Descriptor>;
-  /** Under its digest, or under a tag. */
+  /** A digest or a tag. */
   readonly manifest: (mediaType: string, content: object, tag?: string) => Promise<Descriptor>;
 }
 
@@ -129,7 +129,7 @@ function octal(value: number, width: number): string {
   return value.toString(8).padStart(width, '0');
 }
 
-/** Bytes that look random and are the same for the same seed. */
+/** Pseudo-random bytes of a seed. */
 function createNoise(seed: string, bytes: number): Buffer {
   const key = createHash('sha256').update(seed).digest();
   const cipher = createCipheriv('aes-256-ctr', key, Buffer.alloc(16));

@@ -4,16 +4,16 @@ import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Cleans up after this process, by whatever death it dies: its children are ended, its temporary files removed. */
+/** Kills the children and removes the temporary files of this process after its end, even after SIGKILL. */
 export interface Janitor {
-  /** Everything below it is removed at the end. */
+  /** A directory to remove at the end. */
   readonly dir: string;
   readonly adopt: (pid: number) => void;
-  /** The child has ended by itself: its pid may belong to somebody else from now on. */
+  /** Forgets a child that has ended, because its pid can be reused. */
   readonly release: (pid: number) => void;
 }
 
-/** Reads the pids of children until this process is gone (its end of the pipe is closed), even by SIGKILL. */
+/** Reads pids of children until this process closes its end of the pipe, which also happens at SIGKILL. */
 const script = `
 dir=$1 pids=
 while read -r verb pid; do
@@ -33,20 +33,20 @@ rm -rf -- "$dir"
 
 let janitor: Janitor | undefined;
 
-/** One for each test process, engaged when it is first needed. */
+/** One per test process, started at its first use. */
 export function theJanitor(): Janitor {
   janitor ??= engageJanitor();
   return janitor;
 }
 
-/** A new directory that lives as long as this process. */
+/** Creates a directory that is removed after this process ends. */
 export function createTempDir(name: string): string {
   return mkdtempSync(join(theJanitor().dir, `${name}-`));
 }
 
 function engageJanitor(): Janitor {
   const dir = mkdtempSync(join(tmpdir(), 'image-cloner-test-'));
-  // Detached: the Ctrl-C that ends the tests must not end the janitor.
+  // Detached, so that Ctrl-C does not end the janitor with the tests.
   const shell = spawn('/bin/sh', ['-c', script, 'janitor', dir], {
     detached: true,
     env: { PATH: '/usr/bin:/bin' },

@@ -3,14 +3,14 @@ import { connect } from 'node:tls';
 
 export interface KubeconfigOptions {
   readonly file: string;
-  /** Of the API server. */
+  /** URL of the API server. */
   readonly url: string;
   readonly token: string;
-  /** Of the context. */
+  /** Namespace of the context. */
   readonly namespace?: string;
 }
 
-/** As a pod has it: a token, and a CA that is really checked. */
+/** Credentials like those of a pod: a token and the CA of the API server. */
 export async function writeKubeconfig({
   file,
   url,
@@ -29,7 +29,7 @@ export async function writeKubeconfig({
   return file;
 }
 
-/** The last certificate of the server's chain, as base64 of PEM: what a pod is given as ca.crt. */
+/** The last certificate of the server's chain as base64 of PEM, which is a pod's ca.crt. */
 async function readCa(url: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();

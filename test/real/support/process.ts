@@ -6,10 +6,10 @@ import { theJanitor } from './janitor.ts';
 import { childEnv, findProgram } from './program.ts';
 
 export interface ProcessOptions {
-  /** A name to be found in PATH, or an absolute path. */
+  /** A name in PATH, or an absolute path. */
   readonly program: string;
   readonly args: readonly string[];
-  /** Where `stdout.log` and `stderr.log` are appended to. */
+  /** Directory of `stdout.log` and `stderr.log`. */
   readonly dir: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -25,20 +25,20 @@ export interface ProcessEnd {
 
 export interface RunningProcess {
   readonly pid: number;
-  /** Resolves when the process has ended, by itself or by `stop`. */
+  /** Resolves when the process has ended. */
   readonly waitForEnd: () => Promise<ProcessEnd>;
-  /** As `waitForEnd`, without keeping our own process alive for it. */
+  /** As `waitForEnd`, but does not keep this process alive. */
   readonly onEnd: (listener: (end: ProcessEnd) => void) => void;
   readonly stdout: () => string;
   readonly stderr: () => string;
-  /** Sends the signal, SIGTERM unless told otherwise, and SIGKILL where that is not obeyed within 20 s. */
+  /** Sends the signal (default SIGTERM), and SIGKILL after 20 s. */
   readonly stop: (signal?: NodeJS.Signals) => Promise<ProcessEnd>;
 }
 
-const patienceMs = 20_000;
+const stopTimeoutMs = 20_000;
 const tailLines = 20;
 
-/** Starts a server and waits until it is ready; the error of one that never is shows the end of its log. */
+/** Starts a server and waits until it is ready; otherwise rejects with the end of its log. */
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
   const { isReady, readyWithinMs = 60_000 } = options;
   const child = launchProcess(options);
@@ -61,7 +61,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
   }
 }
 
-/** Starts a process and does not wait for anything. */
+/** Starts a process without waiting for it. */
 export function launchProcess(
   options: Omit<ProcessOptions, 'isReady' | 'readyWithinMs'>,
 ): RunningProcess {
@@ -76,10 +76,10 @@ export function launchProcess(
   closeSync(stdout);
   closeSync(stderr);
   const { promise: ended, resolve } = Promise.withResolvers<ProcessEnd>();
-  // It has no pid then, which is told below.
+  // The process has no pid then, which is reported below.
   child.on('error', () => undefined);
   child.on('exit', (code, signal) => resolve({ code, signal }));
-  // A test that forgets it must still be able to end; the janitor does the rest.
+  // Does not keep the test process alive; the janitor kills it.
   child.unref();
   const { pid } = child;
   if (pid === undefined) throw new Error(`${program} cannot be started`);
@@ -98,17 +98,17 @@ export function launchProcess(
     stop: async (signal = 'SIGTERM') => {
       child.ref();
       child.kill(signal);
-      const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+      const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
       return await ended.finally(() => clearTimeout(timer));
     },
   };
 }
 
-/** A server that can be stopped and started again in the middle of a test, its address and data kept. */
+/** A server that can be stopped and started again with the same address and data. */
 export interface RestartableProcess {
-  /** Does nothing where it runs already. */
+  /** Does nothing if the server runs. */
   readonly start: () => Promise<void>;
-  /** Does nothing where it does not run. */
+  /** Does nothing if the server is stopped. */
   readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
 }
 

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { theJanitor } from './janitor.ts';
 
 export interface ProgramResult {
-  /** `-1` where a signal ended it. */
+  /** `-1` if a signal ended the program. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -13,13 +13,13 @@ export interface ProgramResult {
 
 export interface RunOptions {
   readonly stdin?: string;
-  /** Besides PATH and HOME, which is all that a program sees of ours. */
+  /** Added to PATH and HOME, the only inherited variables. */
   readonly env?: Readonly<Record<string, string>>;
   /** @default two minutes */
   readonly withinMs?: number;
 }
 
-/** Where the tests look for the real components. */
+/** Where the tests find the real components. */
 const whereToGet: ReadonlyMap<string, string> = new Map([
   ['etcd', 'set KUBEBUILDER_ASSETS ("setup-envtest use 1.36" prints it)'],
   ['kube-apiserver', 'set KUBEBUILDER_ASSETS ("setup-envtest use 1.36" prints it)'],
@@ -31,7 +31,7 @@ const whereToGet: ReadonlyMap<string, string> = new Map([
   ['htpasswd', "install Apache's tools (Debian: apache2-utils)"],
 ]);
 
-/** The path of a program in KUBEBUILDER_ASSETS or PATH. Throws one sentence that says how to get it. */
+/** The path of a program in KUBEBUILDER_ASSETS or PATH. Throws an error that names its package. */
 export function findProgram(name: string): string {
   const folders = [
     process.env['KUBEBUILDER_ASSETS'] ?? '',
@@ -43,7 +43,7 @@ export function findProgram(name: string): string {
   throw new Error(`the real tests need ${name}, which is not in PATH: ${advice}`);
 }
 
-/** Runs a program to its end. Resolves whatever its exit code; rejects only where it is not installed. */
+/** Runs a program to its end. Resolves for any exit code; rejects only if it is not installed. */
 export async function runProgram(
   name: string,
   args: readonly string[],
@@ -53,7 +53,7 @@ export async function runProgram(
   const ended = Promise.withResolvers<number>();
   child.on('error', ended.reject);
   child.on('close', (code) => ended.resolve(code ?? -1));
-  // A program that does not read its input may be gone before it is written.
+  // A program can exit before it reads its input.
   child.stdin.on('error', () => undefined);
   child.stdin.end(stdin);
   const { pid } = child;
@@ -67,7 +67,7 @@ export async function runProgram(
   return { code, stdout, stderr };
 }
 
-/** As `runProgram`, where anything but exit code 0 is an error. */
+/** As `runProgram`, but rejects unless the exit code is 0. */
 export async function runOrThrow(
   name: string,
   args: readonly string[],
@@ -78,7 +78,7 @@ export async function runOrThrow(
   throw new Error(`${name} ${args.join(' ')} ended with code ${code}: ${stderr.trim()}`);
 }
 
-/** What a child sees: nothing of a developer's own configuration, proxies or credentials. */
+/** The environment of children, without the developer's configuration, proxies and credentials. */
 export function childEnv(env: Readonly<Record<string, string>>): Record<string, string> {
   return { PATH: process.env['PATH'] ?? '', HOME: theJanitor().dir, ...env };
 }
@@ -88,7 +88,7 @@ function isExecutable(path: string): boolean {
     accessSync(path, constants.X_OK);
     return true;
   } catch {
-    // Not there, or not ours to run: the search goes on.
+    // Missing or not executable: tries the next directory.
     return false;
   }
 }

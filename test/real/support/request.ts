@@ -6,7 +6,7 @@ export interface RequestOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** PEM of the CA that the server's certificate comes from. */
+  /** The server's CA in PEM. */
   readonly ca?: string;
   readonly socketPath?: string;
   readonly signal?: AbortSignal;
@@ -18,7 +18,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** One request on a connection of its own, over http, https with a private CA, or a unix socket. */
+/** Sends one request on its own connection: http, https with a private CA, or a unix socket. */
 export async function sendRequest(url: string, options: RequestOptions = {}): Promise<Answer> {
   const { body, ...rest } = options;
   const send = url.startsWith('https:') ? httpsRequest : httpRequest;
@@ -35,7 +35,7 @@ export async function sendRequest(url: string, options: RequestOptions = {}): Pr
   return await promise;
 }
 
-/** The status of a GET, or `undefined` while nobody answers. */
+/** The status of a GET, or `undefined` without a response. */
 export async function probe(
   url: string,
   options: RequestOptions = {},
@@ -44,7 +44,7 @@ export async function probe(
     const { status } = await sendRequest(url, { ...options, signal: AbortSignal.timeout(2_000) });
     return status;
   } catch {
-    // Not listening yet, or not any more: whoever polls asks again.
+    // Not listening yet, or not any more; callers poll.
     return undefined;
   }
 }

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import * as v from 'valibot';
 import type { Tls } from './tls.ts';
 
-/** An AdmissionReview as the API server sent it, and what tells it from the others. */
+/** An AdmissionReview of the API server, with its identifying fields. */
 export interface RecordedReview {
   readonly body: unknown;
   readonly kind: string;
@@ -16,7 +16,7 @@ export interface RecordedReview {
 
 export interface ReviewRecorder {
   readonly url: string;
-  /** All that came since the last `take`. */
+  /** All reviews since the last `take`. */
   readonly take: () => readonly RecordedReview[];
   readonly wasCalled: () => boolean;
   readonly stop: () => Promise<void>;
@@ -33,7 +33,7 @@ const schema = v.object({
   }),
 });
 
-/** A webhook that allows everything and keeps what it is sent. */
+/** Starts a webhook that allows and records all reviews. */
 export async function startReviewRecorder(tls: Tls): Promise<ReviewRecorder> {
   const recorded: RecordedReview[] = [];
   let calls = 0;
@@ -54,7 +54,7 @@ export async function startReviewRecorder(tls: Tls): Promise<ReviewRecorder> {
       );
     });
   });
-  // A test that forgets it must still be able to end.
+  // Does not keep the test process alive.
   server.unref();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

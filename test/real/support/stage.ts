@@ -9,53 +9,53 @@ import { findProgram, type ProgramResult, runOrThrow, runProgram } from './progr
 
 type Env = Readonly<Record<string, string>>;
 
-/** A cluster as a person has it before them: kubectl, docker, just, and three registries. */
+/** A cluster from a user's point of view: kubectl, docker, just, and three registries. */
 export interface Stage {
-  /** What every recipe sees. */
+  /** The environment of every recipe. */
   readonly env: Env;
-  /** Holds the webhook's own image. */
+  /** The registry of the webhook's own image. */
   readonly images: Registry;
-  /** The public one, from which workloads come. */
+  /** The public registry of workload images. */
   readonly source: Registry;
-  /** Wants a password from everybody. */
+  /** The backup registry, without anonymous access. */
   readonly backup: Registry;
   /** An image in `source` that runs and does nothing. */
   readonly original: string;
-  /** Builds the webhook's image, pushes it, makes certificates, the namespace and the Secret of the backup's credentials. */
+  /** Builds and pushes the webhook's image, and creates certificates, the namespace and the Secret registry-auth. */
   readonly prepare: (more?: Env) => Promise<void>;
   readonly docker: (...args: readonly string[]) => Promise<string>;
   readonly kubectl: (args: readonly string[], stdin?: object) => Promise<string>;
   readonly tryKubectl: (args: readonly string[], stdin?: object) => Promise<ProgramResult>;
-  /** Resolves with what the recipe prints; fails with all that a person would look at. */
+  /** Resolves with the recipe's output; fails the test with diagnostics of the cluster. */
   readonly just: (recipe: string | readonly string[], more?: Env) => Promise<string>;
   readonly tryJust: (recipe: string | readonly string[], more?: Env) => Promise<ProgramResult>;
-  /** A namespace that the webhook looks after, whose pods may pull from the backup. */
+  /** Creates an opted-in namespace whose pods can pull from the backup. */
   readonly optIn: (namespace: string) => Promise<void>;
-  /** Applies a Deployment that pulls each time a pod starts, and waits until its pod runs. */
+  /** Applies a Deployment with imagePullPolicy Always, and waits until its pod runs. */
   readonly run: (namespace: string, name: string, image?: string) => Promise<void>;
   readonly waitForRollout: (namespace: string, name: string) => Promise<void>;
-  /** The image of the one container, and the object's annotations, as they are stored. */
+  /** The image and annotations of the stored object. */
   readonly stored: (
     namespace: string,
     name: string,
   ) => Promise<{ readonly image: string; readonly annotations: Readonly<Record<string, string>> }>;
   /** Pushes the original under another name. */
   readonly pushAs: (name: string) => Promise<string>;
-  /** Manifests that the node has fetched from the backup. */
+  /** Number of manifests that the node pulled from the backup. */
   readonly pulls: () => Promise<number>;
-  /** A gate before the public registry, on port 5004. */
+  /** Opens a gate in front of the public registry, on port 5004. */
   readonly openGate: () => Promise<Gate>;
-  /** From now on the backup knows its user by another password. */
+  /** Changes the password of the backup's user. */
   readonly changePassword: (password: string) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
 const root = join(import.meta.dirname, '../../..');
 const baseImage = 'node-base:test';
-/** The first start of a pod pulls a Node of 150 MB. */
+/** The first start of a pod pulls an image of 150 MB. */
 const longMs = 300_000;
 
-/** Where the webhook is deployed. */
+/** The namespace of the webhook. */
 export const own = 'image-cloner';
 export const pullSecret = 'backup-pull';
 export const user = { name: 'acme', password: 's3"cr\\et+/é' } as const satisfies RegistryUser;
@@ -75,7 +75,7 @@ const deploymentSchema = v.object({
  */
 export async function openStage(): Promise<Stage> {
   process.env['PATH'] = [join(root, 'node_modules/.bin'), process.env['PATH']].join(delimiter);
-  const address = wanted('HOST_IP');
+  const address = readVariable('HOST_IP');
   const backupDir = createTempDir('backup');
   const [images, source, backup] = await Promise.all([
     startRegistry({ address, port: 5001 }),
@@ -85,8 +85,8 @@ export async function openStage(): Promise<Stage> {
   const gateHost = `${address}:5004`;
   const original = `${source.host}/team/web:1.0`;
   const env: Env = {
-    KUBECONFIG: wanted('KUBECONFIG'),
-    DOCKER_HOST: wanted('DOCKER_HOST'),
+    KUBECONFIG: readVariable('KUBECONFIG'),
+    DOCKER_HOST: readVariable('DOCKER_HOST'),
     OUT_DIR: createTempDir('certs'),
     BASE: baseImage,
     IMAGE: `${images.host}/image-cloner:v1`,
@@ -111,7 +111,7 @@ export async function openStage(): Promise<Stage> {
     return stdout;
   };
 
-  /** What a person would look at. */
+  /** Diagnostics for failed tests. */
   async function describeTrouble(): Promise<string> {
     const looks = [
       ['get', 'ksvc,revision,domainmapping,king,pods', '--all-namespaces'],
@@ -149,7 +149,7 @@ export async function openStage(): Promise<Stage> {
     assert.equal(code, 0, `${stderr}\n${await describeTrouble()}`);
   };
 
-  // Of whoever had the cluster before. A namespace that has a pod with ten minutes of grace is looked at again after five only.
+  // Removes an earlier installation; waits for its pods first, because Kubernetes retries deleting a namespace only after minutes.
   await tryKubectl(['wait', '--for=delete', 'pods', '--all', `--namespace=${own}`, '--timeout=2m']);
   await kubectl(['delete', 'namespace', own, '--ignore-not-found']);
   const sleep = { to: '/bin/sleep', change: 'ENTRYPOINT ["/bin/sleep", "infinity"]' };
@@ -232,7 +232,7 @@ export async function openStage(): Promise<Stage> {
   };
 }
 
-/** A Deployment of one container that is pulled each time a pod starts. */
+/** A Deployment with one container and imagePullPolicy Always. */
 export function toDeployment(namespace: string, name: string, image: string): object {
   const labels = { app: name };
   return {
@@ -252,13 +252,13 @@ export function toDeployment(namespace: string, name: string, image: string): ob
   };
 }
 
-function wanted(name: string): string {
+function readVariable(name: string): string {
   const value = process.env[name] ?? '';
-  if (value === '') throw new Error(`${name} is not set: this runs inside a cluster with a node`);
+  if (value === '') throw new Error(`${name} is not set: these tests need a cluster with a node`);
   return value;
 }
 
-/** Makes an image of one program of this machine and the libraries that it needs: nothing can be had from outside. */
+/** Builds an image from a program of this machine and its libraries, because the tests have no network. */
 async function importProgram(
   program: string,
   {

@@ -8,7 +8,7 @@ import { createTempDir } from './janitor.ts';
 export interface Tls {
   /** PEM of the CA, for clients. */
   readonly ca: string;
-  /** The same for `clientConfig.caBundle`. */
+  /** The same as `clientConfig.caBundle`. */
   readonly caBundle: string;
   /** PEM files of the server. */
   readonly certFile: string;
@@ -19,7 +19,7 @@ export interface Tls {
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
-/** A throw-away CA and a certificate for the given names and addresses. */
+/** Creates a temporary CA and a certificate for the given names and addresses. */
 export async function createTls(
   hosts: readonly string[] = ['127.0.0.1', 'localhost'],
 ): Promise<Tls> {

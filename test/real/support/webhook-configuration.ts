@@ -8,7 +8,7 @@ export interface WebhookRule {
 }
 
 export interface WebhookConfigurationOptions {
-  /** The whole one: `https://127.0.0.1:PORT/clone-image`. */
+  /** `https://127.0.0.1:PORT/clone-image`. */
   readonly url: string;
   readonly caBundle: string;
   /** @default deployments and daemonsets, CREATE and UPDATE */
@@ -17,7 +17,7 @@ export interface WebhookConfigurationOptions {
   readonly timeoutSeconds?: number;
   /** @default Fail */
   readonly failurePolicy?: 'Fail' | 'Ignore';
-  /** Labels that a namespace must have. @default image-cloner: enabled */
+  /** Required labels of a namespace. @default image-cloner: enabled */
   readonly namespaceLabels?: Readonly<Record<string, string>>;
 }
 
@@ -32,8 +32,8 @@ const defaultRules: readonly WebhookRule[] = [
 const probeNamespace = 'webhook-probe';
 
 /**
- * Registers a webhook and waits until the API server calls it: a Deployment labelled `image-cloner: disabled` is dry-run in a namespace
- * of its own until `wasCalled` says so.
+ * Registers a webhook and waits until the API server calls it: dry-runs a Deployment labelled `image-cloner: disabled` in a separate
+ * namespace until `wasCalled` returns true.
  */
 export async function registerWebhook(
   apiServer: ApiServer,

@@ -7,32 +7,32 @@ import { type Answer, probe, sendRequest } from './request.ts';
 import type { Tls } from './tls.ts';
 
 export interface WebhookOptions {
-  /** All that it sees besides PATH, HOME, PORT and the files of `tls`. */
+  /** Environment in addition to PATH, HOME, PORT and the files of `tls`. */
   readonly env: Readonly<Record<string, string>>;
-  /** https with these files; plain http without. */
+  /** Enables https with these files. @default plain http */
   readonly tls?: Pick<Tls, 'ca' | 'certFile' | 'keyFile'>;
-  /** Program and arguments, run in the project's folder. @default `npm start`: node --import tsx functions/webhook/main.ts */
+  /** Program and arguments. @default `npm start`: node --import tsx functions/webhook/main.ts */
   readonly command?: readonly [string, ...string[]];
   readonly port?: number;
 }
 
-/** One line of pino's. */
+/** One log line of pino. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
 export interface Webhook {
   /** `https://127.0.0.1:PORT`. */
   readonly url: string;
   readonly pid: number;
-  /** Every JSON line on stdout so far. */
+  /** All JSON lines on stdout so far. */
   readonly log: () => readonly LogLine[];
-  /** The first line that fits, as soon as there is one. */
+  /** Resolves with the first matching line. */
   readonly waitForLog: (fits: (line: LogLine) => boolean, withinMs?: number) => Promise<LogLine>;
-  /** Everything that is not JSON: sentences for a person. */
+  /** All output that is not JSON. */
   readonly stderr: () => string;
   readonly get: (path: string) => Promise<Answer>;
   /** POSTs a review to `/clone-image`. */
   readonly review: (body: unknown, timeout?: string) => Promise<Answer>;
-  /** Resolves when it has ended by itself or by `stop`. */
+  /** Resolves when the process has ended. */
   readonly waitForEnd: () => Promise<ProcessEnd>;
   /** @default SIGTERM */
   readonly stop: (signal?: NodeJS.Signals) => Promise<ProcessEnd>;
@@ -46,7 +46,7 @@ const fromSource = [
   'functions/webhook/main.ts',
 ] as const satisfies WebhookOptions['command'];
 
-/** Starts the real webhook and waits until `/readyz` says 200. */
+/** Starts the webhook and waits until `/readyz` responds with 200. */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const { tls } = options;
   const port = options.port ?? (await findFreePort());
@@ -79,7 +79,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   };
 }
 
-/** Starts a webhook that is expected to end by itself, for want of a configuration that can work. */
+/** Starts a webhook that is expected to exit because of its configuration. */
 export async function runWebhook(
   options: WebhookOptions,
 ): Promise<ProcessEnd & { readonly stdout: string; readonly stderr: string }> {
@@ -107,7 +107,7 @@ function toProcess(
   };
 }
 
-/** The last line may be half written, and not every line has to be a record. */
+/** Ignores an incomplete last line, and lines that are not JSON. */
 function parseLine(line: string): readonly LogLine[] {
   try {
     const value: unknown = JSON.parse(line);
