@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { type Document, parseAllDocuments } from 'yaml';
-import { fillManifests } from '../../functions/deploy/manifests/manifests.ts';
+import { fillManifests, manifestsDir } from '../../functions/deploy/manifests/manifests.ts';
 import { parseDeploySettings } from '../../functions/deploy/settings.ts';
 import { ConfigError } from '../../lib/errors.ts';
 
@@ -106,7 +107,7 @@ async function fill(
   files: { readonly service: string; readonly wiring: string },
   env: Readonly<Record<string, string>>,
 ): Promise<Filled> {
-  const read = (file: string): Promise<string> => readFile(`knative/${file}`, 'utf8');
+  const read = (file: string): Promise<string> => readFile(join(manifestsDir, file), 'utf8');
   const [namespace, rbac, policy, service, wiring] = await Promise.all(
     ['namespace.yaml', 'rbac.yaml', 'network-policy.yaml', files.service, files.wiring].map(read),
   );

@@ -18,7 +18,7 @@ export interface Manifests {
   readonly wiring: string;
 }
 
-const folder = join(import.meta.dirname, '../../../knative');
+export const manifestsDir = join(import.meta.dirname, '../../../knative');
 const container = ['spec', 'template', 'spec', 'containers', 0];
 
 /** Reads the manifests of knative/ and fills in the names, image and configuration of this installation. */
@@ -26,12 +26,12 @@ export async function readManifests(settings: DeploySettings): Promise<Manifests
   const { variant, install } = settings;
   const isDirect = install.wiring === 'direct';
   const text = (...path: readonly string[]): Promise<string> =>
-    readFile(join(folder, ...path), 'utf8');
+    readFile(join(manifestsDir, ...path), 'utf8');
   const [namespace, rbac, networkPolicy, service, wiring] = await Promise.all([
     text('namespace.yaml'),
     text('rbac.yaml'),
     text('network-policy.yaml'),
-    mustKubectl(['kustomize', join(folder, isDirect ? 'direct' : '', variant)]),
+    mustKubectl(['kustomize', join(manifestsDir, isDirect ? 'direct' : '', variant)]),
     isDirect ? text('direct', 'service.yaml') : text('gateway', `${install.gateway}.yaml`),
   ]);
   const access = `${rbac}---\n${networkPolicy}`;
