@@ -160,7 +160,7 @@ for (const { overlay, variant, isDirect } of overlays) {
     it('probes paths that the webhook serves', async () => {
       const { readinessProbe, livenessProbe } = await readContainer(overlay);
       const { logger } = createMemoryLog();
-      const review = (): never => assert.fail('not asked');
+      const review = (): never => assert.fail('not called');
       const metrics = { render: async () => '', contentType: 'text/plain' };
       const { routes } = createApp({ review, isReady: () => true, metrics, logger });
       const gets = routes.filter(({ method }) => method === 'GET').map(({ path }) => path);

@@ -54,10 +54,10 @@ describe('knative/monitoring', () => {
     it(`queries only existing labels in ${file}`, () => {
       const selectors = text.replaceAll('\\"', '"').matchAll(/(image_cloner_\w+)\{([^}]*)\}/g);
       for (const [whole, name = '', inner = ''] of selectors) {
-        const asked = [...inner.matchAll(/(\w+)(?:=|!=|=~|!~)"/g)].map(([, label = '']) => label);
+        const used = [...inner.matchAll(/(\w+)(?:=|!=|=~|!~)"/g)].map(([, label = '']) => label);
         const known = [...(labels[name] ?? []), ...scraped];
         assert.deepEqual(
-          asked.filter((label) => !known.includes(label)),
+          used.filter((label) => !known.includes(label)),
           [],
           whole,
         );

@@ -449,8 +449,8 @@ describe('the webhook configuration of gen', () => {
     assert.deepEqual(sent(), { corp: [], hub: [], tools: [] });
 
     assert.equal(await create(manifest, [], 'tools'), '');
-    const asked = ['Deployment CREATE'];
-    assert.deepEqual(sent(), { corp: asked, hub: asked, tools: [] });
+    const expected = ['Deployment CREATE'];
+    assert.deepEqual(sent(), { corp: expected, hub: expected, tools: [] });
   });
 
   it('does not review objects that opted out', async () => {

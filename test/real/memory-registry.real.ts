@@ -388,7 +388,10 @@ describe('a memory registry compared with docker-registry', () => {
     assert.equal(status, 201);
   }
 
-  async function ask(host: string, { request, headers = {}, body }: Comparison): Promise<string> {
+  async function sendRequest(
+    host: string,
+    { request, headers = {}, body }: Comparison,
+  ): Promise<string> {
     const [method = '', path = ''] = request.split(' ');
     const response = await fetch(`http://${host}${path}`, {
       method,
@@ -404,14 +407,14 @@ describe('a memory registry compared with docker-registry', () => {
 
   for (const row of rows) {
     it(`responds as docker-registry does: ${title(row)}`, async () => {
-      assert.equal(await ask(served.host, row), await ask(theirs.host, row));
+      assert.equal(await sendRequest(served.host, row), await sendRequest(theirs.host, row));
     });
   }
 
   for (const row of differences) {
     it(`responds differently from docker-registry: ${title(row)}`, async () => {
-      assert.equal(await ask(theirs.host, row), row.theirs);
-      assert.equal(await ask(served.host, row), row.ours);
+      assert.equal(await sendRequest(theirs.host, row), row.theirs);
+      assert.equal(await sendRequest(served.host, row), row.ours);
     });
   }
 

@@ -21,8 +21,8 @@ describe('NAMESPACE_OVERRIDES with a real API server', () => {
     server = await startApiServer();
     for (const name of ['image-cloner', 'shop']) await server.createNamespace(name);
     await server.mustKubectl(['create', 'serviceaccount', 'image-cloner', '-n', 'image-cloner']);
-    const asked = ['create', 'token', 'image-cloner', '-n', 'image-cloner'];
-    const token = (await server.mustKubectl(asked)).trim();
+    const args = ['create', 'token', 'image-cloner', '-n', 'image-cloner'];
+    const token = (await server.mustKubectl(args)).trim();
     kubeconfigFile = await writeKubeconfig({ file: join(dir, 'config'), url: server.url, token });
     await server.mustKubectl(['annotate', 'namespace', 'shop', 'image-cloner/on-error=admit']);
     await server.mustKubectl(['annotate', 'namespace', 'shop', 'team=a']);

@@ -76,8 +76,8 @@ describe('the webhook with CLONER=registry between real registries', () => {
     readonly at: readonly [repository: string, tag: string];
   }
 
-  async function review(asked: string, timeout = '30s'): Promise<Verdict> {
-    const spec = { containers: [{ name: 'web', image: asked }] };
+  async function review(original: string, timeout = '30s'): Promise<Verdict> {
+    const spec = { containers: [{ name: 'web', image: original }] };
     const request = {
       uid: 'u',
       kind: { group: '', version: 'v1', kind: 'Pod' },
@@ -181,9 +181,12 @@ describe('the webhook with CLONER=registry between real registries', () => {
 
     await review(`${source.host}/again/app:1`);
 
-    const asked = [...(await source.requests()), ...(await backup.requests())];
-    assert.ok(asked.length <= 4, asked.map(({ method, path }) => `${method} ${path}`).join('\n'));
-    assert.ok(asked.every(({ method }) => method === 'HEAD'));
+    const requests = [...(await source.requests()), ...(await backup.requests())];
+    assert.ok(
+      requests.length <= 4,
+      requests.map(({ method, path }) => `${method} ${path}`).join('\n'),
+    );
+    assert.ok(requests.every(({ method }) => method === 'HEAD'));
   });
 
   it('uploads each layer once for two hundred concurrent reviews', async () => {

@@ -26,8 +26,8 @@ if (wrong.length > 0) {
   );
   process.exitCode = 2;
 } else {
-  const wanted = isAll ? withNodes : named.length > 0 ? named : ['servers'];
-  const files = wanted.flatMap((name) => groups[name] ?? []);
+  const selected = isAll ? withNodes : named.length > 0 ? named : ['servers'];
+  const files = selected.flatMap((name) => groups[name] ?? []);
   const child = spawn(
     process.execPath,
     ['--import', 'tsx', '--test', '--test-concurrency=1', ...files],

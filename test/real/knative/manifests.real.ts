@@ -54,14 +54,14 @@ describe('the manifests of knative/', () => {
 
   for (const { file } of gateways) {
     it(`applies ${file}`, async () => {
-      const said = await cluster.mustKubectl([
+      const output = await cluster.mustKubectl([
         'apply',
         '--dry-run=server',
         '-f',
         `knative/${file}`,
       ]);
 
-      assert.equal(said.match(/\(server dry run\)/g)?.length, 3, said);
+      assert.equal(output.match(/\(server dry run\)/g)?.length, 3, output);
     });
   }
 
@@ -90,8 +90,8 @@ describe('the manifests of knative/', () => {
     const registry = await cluster.mustKubectl(['kustomize', 'knative/registry']);
 
     const refusal = await eventually('it is refused', async () => {
-      const said = await applyDry(docker);
-      return said.startsWith('refused') && said;
+      const output = await applyDry(docker);
+      return output.startsWith('refused') && output;
     });
     assert.match(refusal, /HostPath volume support is disabled/);
     assert.doesNotMatch(await applyDry(registry), /refused/);

@@ -8,12 +8,12 @@ const pollMs = 25;
  */
 export async function eventually<Answer>(
   what: string,
-  ask: () => Answer | Promise<Answer>,
+  check: () => Answer | Promise<Answer>,
   withinMs = 30_000,
 ): Promise<Exclude<Awaited<Answer>, undefined | false>> {
   const end = performance.now() + withinMs;
   for (;;) {
-    const answer = await ask();
+    const answer = await check();
     if (isAnswer(answer)) return answer;
     if (performance.now() > end) throw new Error(`not within ${withinMs / 1000} s: ${what}`);
     await delay(pollMs);

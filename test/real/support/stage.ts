@@ -113,7 +113,7 @@ export async function openStage(): Promise<Stage> {
 
   /** Diagnostics for failed tests. */
   async function describeTrouble(): Promise<string> {
-    const looks = [
+    const commands = [
       ['get', 'ksvc,revision,domainmapping,king,pods', '--all-namespaces'],
       [
         'logs',
@@ -124,8 +124,8 @@ export async function openStage(): Promise<Stage> {
       ],
       ['get', 'events', '--all-namespaces', '--sort-by=.lastTimestamp'],
     ];
-    const said = await Promise.all(looks.map((args) => tryKubectl(args)));
-    return said.map(({ stdout, stderr }) => `${stdout}${stderr}`.slice(-4_000)).join('\n');
+    const outputs = await Promise.all(commands.map((args) => tryKubectl(args)));
+    return outputs.map(({ stdout, stderr }) => `${stdout}${stderr}`.slice(-4_000)).join('\n');
   }
 
   const tryJust: Stage['tryJust'] = (recipe, more = {}) =>
