@@ -49,9 +49,9 @@ export class CloneError extends Error {
   constructor(code: CloneErrorCode, message: string, options?: CloneErrorOptions) {
     super(message, options);
     this.code = code;
-    this.side = sideOf(code);
-    this.reason =
-      this.side && registryReasons.find((reason) => code === registryCode(this.side, reason));
+    const side = sideOf(code);
+    this.side = side;
+    this.reason = side && registryReasons.find((reason) => code === registryCode(side, reason));
     this.isTransient = options?.isTransient ?? false;
     if (options?.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
   }
@@ -59,7 +59,7 @@ export class CloneError extends Error {
 
 /** `SOURCE_NOT_FOUND` of the source's `NOT_FOUND`. */
 export function registryCode(
-  side: Side | undefined,
+  side: Side,
   reason: RegistryReason,
 ): `${'SOURCE' | 'BACKUP'}_${RegistryReason}` {
   return `${side === 'source' ? 'SOURCE' : 'BACKUP'}_${reason}`;

@@ -177,7 +177,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
     try {
       await docker.getImage(id).tag({ repo: canonicalRepository({ domain, path }), tag });
     } catch (error) {
-      if (isNotLocal(error)) throw new LocalImageGone(id);
+      if (isNotLocal(error)) throw new LocalImageGone(toName({ domain, path, tag }));
       throw toCloneError(error, { side: 'backup', image: { domain, path, tag } });
     }
   }
@@ -189,7 +189,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
       if (isNotLocal(error)) return undefined;
       throw new CloneError(
         'CLONER_UNAVAILABLE',
-        'the docker daemon cannot be reached: check that it runs and that DOCKER_HOST names its socket',
+        `the docker daemon cannot be reached for ${name}: check that it runs and that DOCKER_HOST names its socket`,
         { cause: error },
       );
     }
@@ -212,9 +212,10 @@ type PushedImage = Pick<CopiedImage, 'digest' | 'bytes'>;
 /** Another process removed the local image between two steps. */
 class LocalImageGone extends CloneError {
   constructor(image: string) {
-    super('CLONER_UNAVAILABLE', 'the docker daemon removed the image while it was being copied', {
-      cause: new Error(image),
-    });
+    super(
+      'CLONER_UNAVAILABLE',
+      `the docker daemon removed ${image} during its copy: apply again; if it repeats, free disk space on the daemon's node`,
+    );
   }
 }
 
