@@ -1,14 +1,20 @@
-import { isIP } from 'node:net';
+import { getDomain } from 'tldts';
 import { RegistryError } from '../errors/index.ts';
 
-/** Docker Hub's token server is on another host than its registry. */
-const hubRealm = 'auth.docker.io';
-const hubHost = 'registry-1.docker.io';
-
-/** Tokens are remembered by it, and a header has room for one of tens of thousands. */
+/** The URL is part of the token cache's key. */
 const maxRealmLength = 2_048;
 
-/** Reads the address of a token server: relative in practice, plain http only where the registry itself is. Throws `RegistryError` `REFUSED`. */
+/** Registries that give each customer a subdomain, and that the public suffix list lacks. */
+const customerDomains = [
+  'azurecr.cn',
+  'azurecr.io',
+  'azurecr.us',
+  'jfrog.io',
+  'jfrogchina.com',
+  'tencentcloudcr.com',
+];
+
+/** Reads the URL of a token server; plain http only where the registry itself uses it. Throws `RegistryError` `REFUSED`. */
 export function parseRealm(text: string, registry: URL): URL {
   const realm = URL.canParse(text, registry) ? new URL(text, registry) : undefined;
   const isSecure = realm?.protocol === 'https:';
@@ -21,19 +27,29 @@ export function parseRealm(text: string, registry: URL): URL {
   return realm;
 }
 
-/** Whether the token server may see a password: whoever writes a manifest chooses the registry, and the registry the realm. */
+/** Whether the token server may see the password: the registry names the realm, and a manifest's author names the registry. */
 export function isOwnRealm(realm: URL, registry: URL): boolean {
-  return (
-    realm.host === registry.host ||
-    isSameSite(realm.hostname, registry.hostname) ||
-    (registry.host === hubHost && realm.host === hubRealm)
-  );
+  return realm.host === registry.host || isSameSite(realm.hostname, registry.hostname);
 }
 
-/** `auth.example.com` and `example.com` for `registry.example.com`; never for addresses, or for what whole countries share. */
+/**
+ * One registrable domain, and no further away than beside the registry: `auth.example.com` and `example.com` for
+ * `registry.example.com`. Inside a cluster, where everything is below `cluster.local`, that is the registry's namespace.
+ */
 function isSameSite(realm: string, registry: string): boolean {
-  if ([realm, registry].some((host) => host.startsWith('[') || isIP(host) !== 0)) return false;
-  const site = registry.slice(registry.indexOf('.') + 1);
-  const isShared = !site.includes('.') || /^(co|com|net|org|gov|edu|ac)\.[a-z]{2}$/.test(site);
-  return !isShared && (realm === site || realm.endsWith(`.${site}`));
+  const site = siteOf(registry);
+  if (site === undefined || siteOf(realm) !== site) return false;
+  const parent = registry === site ? site : registry.slice(registry.indexOf('.') + 1);
+  return realm === parent || realm.endsWith(`.${parent}`);
+}
+
+/** The registrable domain; `undefined` for an IP address, a single label and a public suffix. */
+function siteOf(hostname: string): string | undefined {
+  const shared = customerDomains.find((domain) => hostname.endsWith(`.${domain}`));
+  if (shared === undefined) return getDomain(hostname, { allowPrivateDomains: true }) ?? undefined;
+  const [customer = ''] = hostname
+    .slice(0, -shared.length - 1)
+    .split('.')
+    .slice(-1);
+  return `${customer}.${shared}`;
 }

@@ -41,15 +41,40 @@ describe('isOwnRealm', () => {
     ['https://registry-1.docker.io', 'https://auth.docker.io/token', true],
     ['https://registry.gitlab.com', 'https://gitlab.com/jwt/auth', true],
     ['https://docker.elastic.co', 'https://docker-auth.elastic.co/auth', true],
+    [
+      'https://registry.cn-hangzhou.aliyuncs.com',
+      'https://dockerauth.cn-hangzhou.aliyuncs.com/auth',
+      true,
+    ],
     ['https://ghcr.io', 'https://ghcr.io/token', true],
+    ['https://quay.io', 'https://quay.io/v2/auth', true],
+    ['https://public.ecr.aws', 'https://public.ecr.aws/token/', true],
+    ['https://acme.azurecr.io', 'https://acme.azurecr.io/oauth2/token', true],
     ['https://reg.example.com:5000', 'https://auth.example.com:5001/', true],
+    ['https://example.com:5050', 'https://example.com/jwt/auth', true],
+    ['https://reg.acme.co.jp', 'https://auth.acme.co.jp/', true],
+    ['https://reg.team.svc.cluster.local', 'https://auth.team.svc.cluster.local/', true],
     ['http://127.0.0.1:5000', 'http://127.0.0.1:5000/token', true],
     ['https://evil.test', 'https://auth.docker.io/token', false],
     ['https://reg.example.com', 'https://notexample.com/', false],
     ['https://reg.example.com', 'https://example.com.evil.test/', false],
+    ['https://nvcr.io', 'https://authn.nvidia.com/token', false],
     ['https://ghcr.io', 'https://evil.io/token', false],
     ['https://registry.co.uk', 'https://evil.co.uk/', false],
     ['https://registry.com.br', 'https://evil.com.br/', false],
+    ['https://acme.or.jp', 'https://evil.or.jp/', false],
+    ['https://reg.acme.or.jp', 'https://reg.evil.or.jp/', false],
+    ['https://acme.azurecr.io', 'https://evil.azurecr.io/oauth2/token', false],
+    ['https://acme.azurecr.cn', 'https://evil.azurecr.cn/oauth2/token', false],
+    ['https://acme.azurecr.io', 'https://azurecr.io/oauth2/token', false],
+    ['https://acme.jfrog.io', 'https://evil.jfrog.io/token', false],
+    ['https://acme.github.io', 'https://evil.github.io/token', false],
+    ['https://reg.team.svc.cluster.local', 'https://auth.other.svc.cluster.local/', false],
+    [
+      'https://registry.cn-hangzhou.aliyuncs.com',
+      'https://evil.oss-cn-hangzhou.aliyuncs.com/',
+      false,
+    ],
     ['http://127.0.0.1:5000', 'http://127.0.0.1:5001/token', false],
     ['http://10.0.0.1', 'http://9.0.0.1/', false],
     ['http://[fd00::1]:5000', 'http://[fd00::1]:5001/', false],
@@ -57,7 +82,7 @@ describe('isOwnRealm', () => {
     ['http://registry:5000', 'http://other:5000/', false],
   ] as const;
   for (const [registry, realm, expected] of cases) {
-    it(`lets ${realm} ${expected ? '' : 'not '}see the password of ${registry}`, () => {
+    it(`${expected ? 'sends' : 'does not send'} the password of ${registry} to ${realm}`, () => {
       assert.equal(isOwnRealm(new URL(realm), new URL(registry)), expected);
     });
   }
