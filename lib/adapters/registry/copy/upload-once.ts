@@ -1,8 +1,9 @@
 import { untilAborted } from '../../../util/abort.ts';
+import { createSingleFlight } from '../../../util/single-flight.ts';
 
 /**
- * Makes one upload of all that run under the same key at the same time; resolves with the bytes that this one moved.
- * `signal` ends the waiting for somebody else's upload; one's own it ends by itself.
+ * Runs one upload per key at a time; resolves with the bytes that this call moved. `signal` ends only the wait for an upload
+ * that another caller runs.
  */
 export type UploadOnce = (
   key: string,
@@ -10,28 +11,20 @@ export type UploadOnce = (
   upload: () => Promise<number>,
 ) => Promise<number>;
 
-/** Eight uploads of one blob into one repository all succeed, and seven are a waste. */
+/** Concurrent copies of images that share a layer upload it once. */
 export function createUploadOnce(): UploadOnce {
-  const uploads = new Map<string, Promise<number>>();
+  const uploads = createSingleFlight<number>();
 
-  return uploadOnce;
-
-  async function uploadOnce(
-    key: string,
-    signal: AbortSignal,
-    upload: () => Promise<number>,
-  ): Promise<number> {
-    const running = uploads.get(key);
-    if (running === undefined) {
-      const started = upload().finally(() => uploads.delete(key));
-      uploads.set(key, started);
-      return await started;
+  return async function uploadOnce(key, signal, upload) {
+    for (;;) {
+      const running = uploads.pending(key);
+      if (running === undefined) return await uploads.run(key, upload);
+      const isDone = running.then(
+        () => true,
+        () => false,
+      );
+      // The bytes count where they are moved. If that upload fails, the next caller tries by itself.
+      if (await untilAborted(isDone, signal)) return 0;
     }
-    // What it moves is counted by the one who moves it; if it fails, the next has its own try.
-    const isDone = running.then(
-      () => true,
-      () => false,
-    );
-    return (await untilAborted(isDone, signal)) ? 0 : await uploadOnce(key, signal, upload);
-  }
+  };
 }
