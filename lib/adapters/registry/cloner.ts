@@ -34,11 +34,9 @@ import {
 } from './copy/index.ts';
 import { RegistryError, toCloneError } from './errors/index.ts';
 
-export interface RegistryClonerOptions extends Omit<ClientPoolOptions, 'random' | 'now'> {
+export interface RegistryClonerOptions extends ClientPoolOptions {
   /** @default no limit */
   readonly maxImageBytes?: number;
-  readonly now?: () => number;
-  readonly random?: () => number;
 }
 
 /** A review's budget bounds a lookup, not a copy; the caller of `writeTags` retries with tags that it chose anew. */
@@ -52,8 +50,8 @@ const retryPolicy = {
  * Copies from registry to registry: every platform, byte for byte, streamed. It uses no disk and no daemon.
  */
 export function createRegistryCloner(options: RegistryClonerOptions): ImageCloner {
-  const { maxImageBytes = Number.MAX_SAFE_INTEGER, now = Date.now, random = Math.random } = options;
-  const openRepository = createClientPool({ ...options, now, random });
+  const { maxImageBytes = Number.MAX_SAFE_INTEGER, random = Math.random } = options;
+  const openRepository = createClientPool(options);
   const backoff = createBackoff({ sleep: options.sleep, random });
   const uploadOnce = createUploadOnce();
 

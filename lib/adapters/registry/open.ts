@@ -55,15 +55,14 @@ export function openBackupRegistry(
   settings: RegistrySettings,
   access: RegistryAccess,
 ): BackupRegistry {
-  const connections = toConnections(settings);
-  const open = createClientPool({ now: Date.now, random: Math.random, ...connections });
+  const open = createClientPool(toConnections(settings));
   return {
     repository: (repository, signal) => openBackupRepository(open, repository, access, signal),
     repositories: (below, signal) => listRepositories(open, below, access, signal),
   };
 }
 
-function toConnections(settings: RegistrySettings): Omit<ClientPoolOptions, 'now' | 'random'> {
+function toConnections(settings: RegistrySettings): ClientPoolOptions {
   const { trust, insecureRegistries, insideCluster, proxy } = settings;
   const http = openHttp({
     configuredHosts: [...settings.configuredHosts, ...insecureRegistries],

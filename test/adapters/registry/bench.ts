@@ -62,7 +62,6 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
     http,
     findEndpoint: createFindEndpoint({ ...settings, http }),
     random: () => 0.5,
-    now: Date.now,
     sleep: (ms: number, signal: AbortSignal) => {
       signal.throwIfAborted();
       pauses.push(ms);

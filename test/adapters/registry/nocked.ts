@@ -6,7 +6,6 @@ import {
   createTokenBudget,
   type TokenBudget,
 } from '../../../lib/adapters/registry/auth/token-budget.ts';
-import { createQuiet } from '../../../lib/adapters/registry/client/cooldown.ts';
 import {
   createRepositoryClient,
   type RepositoryClient,
@@ -14,6 +13,7 @@ import {
 import { createTransport, type Send } from '../../../lib/adapters/registry/client/transport.ts';
 import { createHttp } from '../../../lib/adapters/registry/http/http.ts';
 import type { Credentials } from '../../../lib/index.ts';
+import { createCooldown } from '../../../lib/util/cooldown.ts';
 
 /** No network in this file; each test must ask for all that it announced. */
 export function useNock(): void {
@@ -56,8 +56,9 @@ export function openKnock(options: KnockOptions = {}): Knock {
   const registry = new URL(options.registry ?? 'https://reg.test');
   const { configuredHosts = [], insideCluster = true } = options;
   const http = createHttp({ configuredHosts, insideCluster });
-  const clock = { now: Date.UTC(2026, 10, 24) };
+  const clock = { now: 1_000_000 };
   const now = (): number => clock.now;
+  const wallClock = (): number => Date.UTC(2026, 10, 24) + clock.now - 1_000_000;
   const pauses: number[] = [];
   const answers: string[] = [];
   const send = createTransport({
@@ -68,13 +69,15 @@ export function openKnock(options: KnockOptions = {}): Knock {
       registry,
       credentials,
       now,
+      wallClock,
       tokenBudget: options.tokenBudget ?? createTokenBudget(),
       isConfigured,
     }),
-    quiet: createQuiet(now),
+    cooldown: createCooldown({ now, maxMs: 300_000, maxKeys: 1 }),
+    clientKey: 'reg',
     maxAttempts,
     maxRetryAfterMs,
-    now,
+    wallClock,
     random: () => 1,
     sleep: (ms) => {
       pauses.push(ms);

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { Credentials } from '../../../ports/index.ts';
 import { untilAborted } from '../../../util/abort.ts';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
+import { createSingleFlight } from '../../../util/single-flight.ts';
 import { isTransient, RegistryError, toRegistryError } from '../errors/index.ts';
 import { type Http, type HttpResponse, headerOf, readBody } from '../http/index.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
@@ -33,18 +34,19 @@ export interface AuthorizerOptions {
   readonly http: Http;
   readonly registry: URL;
   readonly credentials: Credentials | undefined;
+  /** A monotonic clock. */
   readonly now: () => number;
+  /** Milliseconds since 1970, for a `Retry-After` that is a date. */
+  readonly wallClock: () => number;
   /** Shared with all other clients. */
   readonly tokenBudget: TokenBudget;
   /** The registry is the user's own: its password is sent before it asks, which saves a request each time we start. */
   readonly isConfigured: boolean;
 }
 
-/** The last two are absent while the token is being fetched. */
-interface Entry {
-  readonly fetched: Promise<Token>;
-  header?: string;
-  expiresAt?: number;
+interface CachedToken {
+  readonly header: string;
+  readonly expiresAt: number;
 }
 
 interface Bearer {
@@ -62,8 +64,9 @@ const step = 'authenticating';
 
 /** Answers Basic and Bearer challenges (distribution `spec/auth/token.md`). */
 export function createAuthorizer(options: AuthorizerOptions): Authorizer {
-  const { http, registry, credentials, now, tokenBudget } = options;
-  const tokens = createBoundedMap<string, Entry>(maxTokens);
+  const { http, registry, credentials, now, wallClock, tokenBudget } = options;
+  const tokens = createBoundedMap<string, CachedToken>(maxTokens);
+  const fetches = createSingleFlight<string>();
   let scheme: Scheme = { kind: 'unknown' };
 
   const basic =
@@ -82,7 +85,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       case 'basic':
         return basic;
       case 'bearer':
-        return toHeader(await tokenFor(known, scopes, signal));
+        return await tokenFor(known, scopes, signal);
     }
   }
 
@@ -150,28 +153,33 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     return { kind: 'bearer', realm, service: parameters.get('service') };
   }
 
-  /** One fetch in flight per scope, however many wait for it. */
+  /** The header with a cached token, or with one that is fetched once for all requests that wait for it. */
   async function tokenFor(
     bearer: Bearer,
     scopes: readonly Scope[],
     signal: AbortSignal,
-  ): Promise<Token> {
+  ): Promise<string> {
     const key = keyOf(bearer, scopes);
-    const known = tokens.get(key);
-    if (known !== undefined && (known.expiresAt ?? Number.POSITIVE_INFINITY) > now()) {
-      return await untilAborted(known.fetched, signal);
-    }
-    const entry: Entry = { fetched: fetchToken(bearer, scopes) };
-    tokens.set(key, entry);
-    const drop = (): void => {
-      if (tokens.get(key) === entry) tokens.delete(key);
-    };
-    entry.fetched.then((token) => {
-      entry.header = toHeader(token);
-      entry.expiresAt = now() + token.usableMs;
-      tokenBudget.spend(key.length + entry.header.length, drop);
-    }, drop);
-    return await untilAborted(entry.fetched, signal);
+    const cached = tokens.get(key);
+    if (cached !== undefined && now() < cached.expiresAt) return cached.header;
+    return await untilAborted(
+      fetches.run(key, () => fetchAndCache(key, bearer, scopes)),
+      signal,
+    );
+  }
+
+  async function fetchAndCache(
+    key: string,
+    bearer: Bearer,
+    scopes: readonly Scope[],
+  ): Promise<string> {
+    const { value, usableMs } = await fetchToken(bearer, scopes);
+    const token: CachedToken = { header: `Bearer ${value}`, expiresAt: now() + usableMs };
+    tokens.set(key, token);
+    tokenBudget.spend(key.length + token.header.length, () => {
+      if (tokens.get(key) === token) tokens.delete(key);
+    });
+    return token.header;
   }
 
   async function fetchToken(bearer: Bearer, scopes: readonly Scope[]): Promise<Token> {
@@ -193,7 +201,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       const text = new TextDecoder().decode(await readBody(answer, maxTokenBytes, step));
       if (answer.status === 200) return parseToken(text);
       const retryAfter = headerOf(answer, 'retry-after');
-      throw toRegistryError(step, { status: answer.status, text, retryAfter, now: now() });
+      throw toRegistryError(step, { status: answer.status, text, retryAfter, now: wallClock() });
     } catch (error) {
       if (signal.aborted) throw silent(error);
       // A token server that is not there says nothing of the image.
@@ -216,10 +224,6 @@ function challengesOf({ headers }: Pick<HttpResponse, 'headers'>): readonly Chal
 
 function keyOf({ realm, service }: Bearer, scopes: readonly Scope[]): string {
   return [realm.href, service, ...scopes.toSorted()].join(' ');
-}
-
-function toHeader({ value }: Token): string {
-  return `Bearer ${value}`;
 }
 
 function foreign({ hostname }: URL): RegistryError {

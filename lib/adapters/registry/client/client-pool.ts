@@ -1,16 +1,20 @@
 import type { Repository } from '../../../image/reference.ts';
 import type { RegistryAccess } from '../../../ports/index.ts';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
+import { monotonicClock } from '../../../util/clock.ts';
+import { createCooldown } from '../../../util/cooldown.ts';
 import { type Authorizer, createAuthorizer, createTokenBudget } from '../auth/index.ts';
 import type { FindEndpoint, Http } from '../http/index.ts';
-import { createQuiet, type Quiet } from './cooldown.ts';
 import { createRepositoryClient, type RepositoryClient } from './repository-client.ts';
 import { createTransport, type TransportOptions } from './transport.ts';
 
 export interface ClientPoolOptions
-  extends Pick<TransportOptions, 'sleep' | 'random' | 'now' | 'onAnswer'> {
+  extends Pick<TransportOptions, 'sleep' | 'onAnswer'>,
+    Partial<Pick<TransportOptions, 'random' | 'wallClock'>> {
   readonly http: Http;
   readonly findEndpoint: FindEndpoint;
+  /** A monotonic clock. */
+  readonly now?: () => number;
 }
 
 /** How long one is ready to wait for a registry. */
@@ -20,7 +24,6 @@ type RetryPolicy = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs'>;
 interface Connection {
   readonly registry: URL;
   readonly authorizer: Authorizer;
-  readonly quiet: Quiet;
 }
 
 /** Opens clients for repositories. Rejects with `RegistryError`. */
@@ -33,9 +36,13 @@ export type OpenRepository = (
 
 /** Hosts are invented by whoever writes a manifest: the one that was not used for longest is forgotten. */
 const maxConnections = 500;
+/** A registry that asks for a day is tried again sooner: the limit may have been lifted. */
+const maxCooldownMs = 300_000;
 
 export function createClientPool(options: ClientPoolOptions): OpenRepository {
-  const { http, findEndpoint, now } = options;
+  const { http, findEndpoint, sleep, onAnswer } = options;
+  const { now = monotonicClock.now, wallClock = Date.now, random = Math.random } = options;
+  const cooldown = createCooldown({ now, maxMs: maxCooldownMs, maxKeys: maxConnections });
   const connections = createBoundedMap<string, Connection>(maxConnections);
   // Strangers' tokens do not take the place of the backup's.
   const tokenBudgets = { source: createTokenBudget(), backup: createTokenBudget() };
@@ -53,13 +60,23 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
         registry,
         credentials,
         now,
+        wallClock,
         tokenBudget: tokenBudgets[side],
         isConfigured: side === 'backup',
       }),
-      quiet: createQuiet(now),
     };
     connections.set(key, connection);
-    const send = createTransport({ ...options, ...connection, ...retryPolicy });
+    const send = createTransport({
+      http,
+      ...connection,
+      ...retryPolicy,
+      cooldown,
+      clientKey: key,
+      sleep,
+      random,
+      wallClock,
+      ...(onAnswer !== undefined && { onAnswer }),
+    });
     return createRepositoryClient(send, registry, path);
   };
 }

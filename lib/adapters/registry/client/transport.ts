@@ -1,4 +1,5 @@
 import { type BackoffOptions, createBackoff } from '../../../util/backoff.ts';
+import type { Cooldown } from '../../../util/cooldown.ts';
 import type { Authorizer, Scope } from '../auth/index.ts';
 import { RegistryError, toRegistryError } from '../errors/index.ts';
 import {
@@ -11,7 +12,6 @@ import {
   readBody,
   redirectOf,
 } from '../http/index.ts';
-import type { Quiet } from './cooldown.ts';
 
 /** A request to one registry, and what it needs to be allowed to do. */
 export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | 'signal'> {
@@ -44,12 +44,16 @@ export interface TransportOptions extends BackoffOptions {
   readonly http: Http;
   readonly registry: URL;
   readonly authorizer: Authorizer;
-  readonly quiet: Quiet;
+  /** Pauses after a 429, by `clientKey`. */
+  readonly cooldown: Cooldown;
+  /** Names the registry and the credentials: a registry limits each of its clients. */
+  readonly clientKey: string;
   /** How often a request is sent at most. */
   readonly maxAttempts: number;
   /** A registry that asks for a longer pause is not asked again. */
   readonly maxRetryAfterMs: number;
-  readonly now: () => number;
+  /** Milliseconds since 1970, for a `Retry-After` that is a date. */
+  readonly wallClock: () => number;
   readonly onAnswer?: (answer: {
     readonly url: URL;
     readonly method: string;
@@ -62,20 +66,21 @@ const maxRedirects = 5;
 const maxErrorBytes = 64 * 1024;
 
 export function createTransport(options: TransportOptions): Send {
-  const { http, registry, authorizer, quiet, maxAttempts, maxRetryAfterMs, sleep, now } = options;
+  const { http, registry, authorizer, cooldown, clientKey } = options;
+  const { maxAttempts, maxRetryAfterMs, sleep, wallClock } = options;
   const backoff = createBackoff(options);
 
   const isOwn = ({ origin }: URL): boolean => origin === registry.origin;
 
   return async function send(asked, signal) {
     for (let attempt = 1; ; attempt += 1) {
-      await keepQuiet(asked, signal);
+      await waitForCooldown(asked, signal);
       try {
         return await sendOnce(asked, signal);
       } catch (error) {
         if (!(error instanceof RegistryError) || !error.isTransient) throw error;
         const { reason, retryAfterMs } = error;
-        if (reason === 'RATE_LIMITED') quiet.keep(retryAfterMs ?? 0);
+        if (reason === 'RATE_LIMITED') cooldown.start(clientKey, retryAfterMs ?? 0);
         // A stream that has begun cannot be sent again; its owner starts over.
         if (attempt >= maxAttempts || typeof asked.body === 'function') throw error;
         if ((retryAfterMs ?? 0) > maxRetryAfterMs) throw error;
@@ -86,8 +91,8 @@ export function createTransport(options: TransportOptions): Send {
   };
 
   /** A limit is on all requests, not on the one that was told of it. */
-  async function keepQuiet({ step }: RegistryRequest, signal: AbortSignal): Promise<void> {
-    const ms = quiet.remainingMs();
+  async function waitForCooldown({ step }: RegistryRequest, signal: AbortSignal): Promise<void> {
+    const ms = cooldown.remainingMs(clientKey);
     if (ms > maxRetryAfterMs) {
       const message = `${step}: it wants to be left alone for ${Math.ceil(ms / 1000)} s`;
       throw new RegistryError('RATE_LIMITED', message, { retryAfterMs: ms });
@@ -109,7 +114,7 @@ export function createTransport(options: TransportOptions): Send {
       status: answer.status,
       text,
       retryAfter: retryAfterOf(answer),
-      now: now(),
+      now: wallClock(),
       passingCodes: asked.passingCodes,
     });
   }

@@ -34,6 +34,7 @@ describe('createAuthorizer', () => {
       registry: new URL('https://reg.test'),
       credentials: acme,
       now: () => 0,
+      wallClock: () => 0,
       tokenBudget: createTokenBudget(),
       isConfigured: true,
     });
