@@ -1,14 +1,12 @@
-import type { BackupRepository } from '../ports/index.ts';
-import { mapConcurrently } from '../util/semaphore.ts';
+import { CloneError } from '../errors.ts';
+import { findMissingParts, readTree } from '../image/image-tree.ts';
+import type { BackupManifest, BackupRepository } from '../ports/index.ts';
 import { maxConcurrentRequests } from './generations.ts';
 
-/** Deeper than any image is nested. */
-const maxManifests = 1_000;
-
-/** All manifests below a digest, itself included, and the blobs that they name. */
+/** All manifests below a digest. */
 export interface ImageTree {
+  /** Itself included, parents before children; those that are missing last. */
   readonly manifests: ReadonlySet<string>;
-  readonly blobs: ReadonlySet<string>;
   /** Manifests that the backup does not have. */
   readonly missing: readonly string[];
 }
@@ -19,31 +17,35 @@ export async function readImageTree(
   root: string,
   signal: AbortSignal,
 ): Promise<ImageTree> {
-  const manifests = new Set([root]);
-  const blobs = new Set<string>();
-  const missing: string[] = [];
-  // A set is read in the order in which it grows.
-  for (const digest of manifests) {
-    if (manifests.size > maxManifests) throw new RangeError(`${root} has too many parts`);
-    const manifest = await repository.read(digest, signal);
-    if (manifest === undefined) missing.push(digest);
-    for (const child of manifest?.children ?? []) manifests.add(child);
-    for (const blob of manifest?.blobs ?? []) blobs.add(blob);
-  }
-  return { manifests, blobs, missing };
+  const options = { ...readerOf(repository, root, signal), maxConcurrent: 1 };
+  const { nodes, missing } = await readTree(root, options);
+  return { manifests: new Set([...[...nodes.keys()].toReversed(), ...missing]), missing };
 }
 
-/** What an image in the backup lacks; nothing where a node could pull it. */
+/** What an image in the backup lacks; empty if a node can pull it. */
 export async function findMissing(
   repository: BackupRepository,
   root: string,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const { blobs, missing } = await readImageTree(repository, root, signal);
-  if (missing.length > 0) return missing;
-  const held = await mapConcurrently([...blobs], maxConcurrentRequests, async (digest) => ({
-    digest,
-    isThere: await repository.hasBlob(digest, signal),
-  }));
-  return held.filter(({ isThere }) => !isThere).map(({ digest }) => digest);
+  return await findMissingParts(root, {
+    ...readerOf(repository, root, signal),
+    hasBlob: (digest) => repository.hasBlob(digest, signal),
+    maxConcurrent: maxConcurrentRequests,
+  });
+}
+
+function readerOf(
+  repository: BackupRepository,
+  root: string,
+  signal: AbortSignal,
+): {
+  readonly read: (digest: string) => Promise<BackupManifest | undefined>;
+  readonly tooLarge: (message: string) => Error;
+} {
+  return {
+    read: (digest) => repository.read(digest, signal),
+    tooLarge: (message) =>
+      new CloneError('BACKUP_UNSUPPORTED', `${root} in the backup cannot be read: ${message}`),
+  };
 }

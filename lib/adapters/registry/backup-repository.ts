@@ -12,6 +12,7 @@ import {
   type OpenRepository,
   parseManifest,
   type RepositoryClient,
+  requiredBlobs,
   withSideErrors,
 } from './client/index.ts';
 import { writeSmallBlob, writeTag } from './copy/index.ts';
@@ -65,7 +66,7 @@ export async function openBackupRepository(
         const children = manifest.manifests.map((child) => child.digest);
         return { children, blobs: [], platforms: readPlatforms(served.bytes) };
       }
-      const blobs = [manifest.config, ...manifest.layers.filter(({ isForeign }) => !isForeign)];
+      const blobs = requiredBlobs(manifest);
       return {
         children: [],
         blobs: blobs.map((blob) => blob.digest),

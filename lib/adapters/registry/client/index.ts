@@ -13,6 +13,7 @@ export {
   manifestTypes,
   parseManifest,
   quote,
+  requiredBlobs,
 } from './manifest.ts';
 export type { ServedManifest } from './manifest-reader.ts';
 export type { RepositoryClient } from './repository-client.ts';

@@ -15,10 +15,16 @@ export interface Layer extends Descriptor {
   readonly isForeign: boolean;
 }
 
+interface ImageManifest {
+  readonly kind: 'image';
+  readonly config: Descriptor;
+  readonly layers: readonly Layer[];
+}
+
 /** What is read of a manifest; its bytes are never written anew. */
 export type Manifest =
   | { readonly kind: 'index'; readonly manifests: readonly Descriptor[] }
-  | { readonly kind: 'image'; readonly config: Descriptor; readonly layers: readonly Layer[] };
+  | ImageManifest;
 
 /** Wanted everywhere, best first: without the right one distribution 2.8 says 404, or converts. */
 export const manifestTypes = [
@@ -200,6 +206,11 @@ function partOf(value: unknown, name: string): unknown {
 
 function isForeign(mediaType: string): boolean {
   return mediaType.includes('.foreign.') || mediaType.includes('.nondistributable.');
+}
+
+/** The blobs that a registry must have: the config and all layers but those that may not be redistributed. */
+export function requiredBlobs({ config, layers }: ImageManifest): readonly Descriptor[] {
+  return [config, ...layers.filter(({ isForeign }) => !isForeign)];
 }
 
 /** Others' text, for a sentence. */

@@ -1,5 +1,6 @@
 import { digestOf } from '../../../image/digest.ts';
-import { createSemaphore } from '../../../util/semaphore.ts';
+import { maxDepth, readTree, type TreeNode } from '../../../image/image-tree.ts';
+import { mapConcurrently } from '../../../util/semaphore.ts';
 import {
   type Descriptor,
   isManifestType,
@@ -22,16 +23,12 @@ export interface ImageGraph {
   readonly totalBytes: number;
 }
 
-const maxDepth = 4;
-/** About children, each with some about its layers. */
-const parallelQuestions = 4;
-/** Those that the target holds count, too: somebody has to ask for each. */
-const maxManifests = 1_000;
+const maxConcurrentRequests = 4;
 const maxBlobs = 10_000;
-/** Of all manifests together: they are held until the blobs are there, which may take a hostile registry hours, for each of MAX_CLONES. */
+/** Of all manifests together: a copy holds them until its blobs are written, which a slow registry can delay for hours. */
 const maxTotalManifestBytes = 16 * 1024 * 1024;
 
-/** The two ends between which an image is read. */
+/** The two repositories between which an image is copied. */
 export interface GraphEnds {
   readonly source: RepositoryClient;
   readonly target: RepositoryClient;
@@ -40,38 +37,43 @@ export interface GraphEnds {
   readonly signal: AbortSignal;
 }
 
-/** Reads an image from its root down; subtrees that the target holds are left out. Throws `RegistryError` `UNSUPPORTED`. */
+/** Reads an image from its root down; leaves out subtrees that the target has. Throws `RegistryError` `UNSUPPORTED`. */
 export async function readGraph(
   root: ServedManifest,
   { source, target, isMending, signal }: GraphEnds,
 ): Promise<ImageGraph> {
-  const manifests = new Map<string, ServedManifest>();
+  const listed = new Map<string, Descriptor>();
+  const held = new Set<string>();
   const blobs = new Map<string, Layer>();
-  const seen = new Set<string>();
   let manifestBytes = 0;
 
-  async function visit(node: ServedManifest, depth: number): Promise<void> {
+  async function read(
+    digest: string,
+    depth: number,
+  ): Promise<TreeNode & { readonly served?: ServedManifest }> {
+    if (held.has(digest)) return { children: [] };
     if (depth > maxDepth) throw unsupported(`its indexes are nested more than ${maxDepth} deep`);
-    manifestBytes += node.bytes.length;
+    const child = listed.get(digest);
+    const served = child === undefined ? root : await readChild(child);
+    manifestBytes += served.bytes.length;
     if (manifestBytes > maxTotalManifestBytes) throw unsupported('its manifests are too large');
-    const manifest = parseManifest(node.bytes, node.mediaType);
+    const manifest = parseManifest(served.bytes, served.mediaType);
     if (manifest.kind === 'image') {
       addBlob({ ...manifest.config, isForeign: false });
       for (const layer of manifest.layers) addBlob(layer);
-    } else {
-      const held = await findHeld(manifest.manifests);
-      for (const child of manifest.manifests) {
-        if (held.has(child.digest)) count(child.digest);
-        else await visitChild(child, depth + 1);
-      }
+      return { served, children: [] };
     }
-    manifests.set(node.digest, node);
+    for (const child of manifest.manifests) {
+      if (!listed.has(child.digest)) listed.set(child.digest, child);
+    }
+    const children = [...new Set(manifest.manifests.map(({ digest }) => digest))];
+    await mapConcurrently(children, maxConcurrentRequests, async (child) => {
+      if (!isMending && (await isHeldComplete(child))) held.add(child);
+    });
+    return { served, children };
   }
 
-  async function visitChild(child: Descriptor, depth: number): Promise<void> {
-    const { digest, mediaType, size } = child;
-    if (seen.has(digest)) return;
-    count(digest);
+  async function readChild({ digest, mediaType, size }: Descriptor): Promise<ServedManifest> {
     if (mediaType !== '' && !isManifestType(mediaType)) {
       throw unsupported(`its part ${digest} is no image, but ${quote(mediaType)}`);
     }
@@ -82,25 +84,11 @@ export async function readGraph(
     if (served.bytes.length !== size) {
       throw unsupported(`its part ${digest} is not as long as the index says`);
     }
-    await visit(served, depth);
+    return served;
   }
 
-  function count(digest: string): void {
-    seen.add(digest);
-    if (seen.size >= maxManifests) throw unsupported(`it has more than ${maxManifests} manifests`);
-  }
-
-  /** Those that need not be brought. */
-  async function findHeld(children: readonly Descriptor[]): Promise<ReadonlySet<string>> {
-    if (isMending) return new Set();
-    const digests = [...new Set(children.map(({ digest }) => digest))];
-    const limit = createSemaphore(parallelQuestions);
-    const held = await Promise.all(digests.map((digest) => limit.run(() => isHeldWhole(digest))));
-    return new Set(digests.filter((_, index) => held[index] === true));
-  }
-
-  /** A registry that has lost layers has the manifest still, and whoever does not say is written to. */
-  async function isHeldWhole(digest: string): Promise<boolean> {
+  /** A registry that has lost layers still has the manifest. Without a clear answer, the image is copied. */
+  async function isHeldComplete(digest: string): Promise<boolean> {
     if (!(await target.hasManifest(digest, signal))) return false;
     try {
       return await isComplete(target, digest, signal);
@@ -123,10 +111,10 @@ export async function readGraph(
     if (blobs.size > maxBlobs) throw unsupported(`it has more than ${maxBlobs} layers`);
   }
 
-  await visit(root, 0);
+  const { nodes } = await readTree(root.digest, { read, maxConcurrent: 1, tooLarge: unsupported });
   const sorted = [...blobs.values()].toSorted((a, b) => b.size - a.size);
   return {
-    manifests: [...manifests.values()],
+    manifests: [...nodes.values()].flatMap(({ served }) => served ?? []),
     blobs: sorted,
     totalBytes: sorted.reduce((sum, { size }) => sum + size, 0),
   };

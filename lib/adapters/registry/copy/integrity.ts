@@ -1,46 +1,42 @@
+import { findMissingParts, maxDepth } from '../../../image/image-tree.ts';
 import { createSemaphore } from '../../../util/semaphore.ts';
-import { isManifestType, parseManifest, type RepositoryClient } from '../client/index.ts';
+import {
+  isManifestType,
+  parseManifest,
+  type RepositoryClient,
+  requiredBlobs,
+} from '../client/index.ts';
+import { RegistryError } from '../errors/index.ts';
 
-/** Questions at a time. */
-const parallel = 4;
-/** As deep as an image may be that we copy. */
-const maxDepth = 4;
+const maxConcurrentRequests = 4;
 
 /**
- * Whether a repository has a manifest and all that is below it. Layers that nobody may redistribute may be missing. Rejects where
- * the registry does not say.
+ * Whether a repository has a manifest and everything below it; layers that may not be redistributed may be missing. Rejects
+ * if the registry gives no clear answer.
  */
 export async function isComplete(
   client: RepositoryClient,
-  digest: string,
+  root: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const limit = createSemaphore(parallel);
-  const seen = new Set<string>();
-
-  async function visit(reference: string, depth: number): Promise<boolean> {
-    if (seen.has(reference) || depth > maxDepth) return true;
-    seen.add(reference);
-    const served = await limit.run(() => client.getManifest(reference, signal));
-    if (served === undefined) return false;
-    const manifest = parseManifest(served.bytes, served.mediaType);
-    if (manifest.kind === 'index') {
+  const limit = createSemaphore(maxConcurrentRequests);
+  const missing = await findMissingParts(root, {
+    async read(digest, depth) {
+      if (depth > maxDepth) return { children: [], blobs: [] };
+      const served = await limit.run(() => client.getManifest(digest, signal));
+      if (served === undefined) return undefined;
+      const manifest = parseManifest(served.bytes, served.mediaType);
+      if (manifest.kind === 'image') {
+        return { children: [], blobs: requiredBlobs(manifest).map((blob) => blob.digest) };
+      }
       const children = manifest.manifests.filter(
         ({ mediaType }) => mediaType === '' || isManifestType(mediaType),
       );
-      return await all(children.map((child) => visit(child.digest, depth + 1)));
-    }
-    const own = manifest.layers.filter(({ isForeign }) => !isForeign);
-    const blobs = [manifest.config, ...own].filter((blob) => !seen.has(blob.digest));
-    for (const blob of blobs) seen.add(blob.digest);
-    return await all(
-      blobs.map(async (blob) => !(await limit.run(() => client.lacksBlob(blob.digest, signal)))),
-    );
-  }
-
-  return await visit(digest, 0);
-}
-
-async function all(answers: readonly Promise<boolean>[]): Promise<boolean> {
-  return (await Promise.all(answers)).every(Boolean);
+      return { children: children.map((child) => child.digest), blobs: [] };
+    },
+    hasBlob: async (digest) => !(await client.lacksBlob(digest, signal)),
+    maxConcurrent: maxConcurrentRequests,
+    tooLarge: (message) => new RegistryError('UNSUPPORTED', message),
+  });
+  return missing.length === 0;
 }
