@@ -5,7 +5,7 @@ import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import type { Ask } from './ask.ts';
 import { createExistenceChecks, type ExistenceChecks } from './existence.ts';
-import { listNames } from './list-pages.ts';
+import { listNames } from './list-names.ts';
 import { maxManifestBytes, parseMediaType } from './manifest.ts';
 import {
   createManifestReader,

@@ -1,7 +1,7 @@
 import type { Backoff } from '../../../util/backoff.ts';
 import type { Descriptor, RepositoryClient, UploadSession } from '../client/index.ts';
 import { isTransient } from '../errors/index.ts';
-import { readBlob } from './blob-reader.ts';
+import { readBlob } from './read-blob.ts';
 
 export interface BlobCopy {
   readonly source: RepositoryClient;

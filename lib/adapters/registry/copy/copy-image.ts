@@ -4,7 +4,7 @@ import { createSemaphore } from '../../../util/semaphore.ts';
 import type { Layer, RepositoryClient, ServedManifest } from '../client/index.ts';
 import { RegistryError } from '../errors/index.ts';
 import { copyBlob } from './copy-blob.ts';
-import { type ImageGraph, readGraph } from './image-graph.ts';
+import { type ImageGraph, readGraph } from './read-graph.ts';
 import type { UploadOnce } from './upload-once.ts';
 
 /** The two ends of a copy, and what is particular about this one. */

@@ -3,9 +3,9 @@
  * Bytes stream through and are checked; nothing is kept on disk.
  */
 export { copyImage, type ImageCopy } from './copy-image.ts';
-export { isComplete } from './integrity.ts';
-export { writeMarkers } from './marker.ts';
+export { isComplete } from './is-complete.ts';
 export { copyReferrers } from './referrers.ts';
-export { writeSmallBlob } from './small-blob.ts';
 export { createUploadOnce } from './upload-once.ts';
+export { writeMarkers } from './write-markers.ts';
+export { writeSmallBlob } from './write-small-blob.ts';
 export { writeTag } from './write-tag.ts';

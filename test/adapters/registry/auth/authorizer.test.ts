@@ -3,14 +3,22 @@ import { describe, it } from 'node:test';
 import nock from 'nock';
 import { createAuthorizer } from '../../../../lib/adapters/registry/auth/authorizer.ts';
 import { createTokenBudget } from '../../../../lib/adapters/registry/auth/token-budget.ts';
-import { acme, acmeBasic, bearer, type Knock, openKnock, served, useNock } from '../nocked.ts';
+import {
+  acme,
+  acmeBasic,
+  bearer,
+  type Harness,
+  openHarness,
+  served,
+  useNock,
+} from '../nock-harness.ts';
 
 const { signal } = new AbortController();
 const path = '/v2/team/app/manifests/1';
 const basicChallenge = { 'www-authenticate': 'Basic realm="r"' };
 const pull = 'repository:team/app:pull';
 
-async function head({ client }: Knock, reference = '1'): Promise<string | undefined> {
+async function head({ client }: Harness, reference = '1'): Promise<string | undefined> {
   return (await client.headManifest(reference, signal))?.digest;
 }
 
@@ -25,7 +33,7 @@ describe('createAuthorizer', () => {
   it('asks a registry that wants nothing without anything', async () => {
     nock('https://reg.test', anonymous).head(path).reply(200, '', served.headers);
 
-    assert.equal(await head(openKnock()), served.digest);
+    assert.equal(await head(openHarness()), served.digest);
   });
 
   it('answers the challenge that it was given, whatever another request is told meanwhile', async () => {
@@ -56,7 +64,7 @@ describe('createAuthorizer', () => {
       .reply(200, { token: 'anon' });
     nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
 
-    assert.equal(await head(openKnock()), served.digest);
+    assert.equal(await head(openHarness()), served.digest);
   });
 
   it('answers Basic with credentials, and from then on without being asked', async () => {
@@ -67,10 +75,10 @@ describe('createAuthorizer', () => {
       .head(path)
       .twice()
       .reply(200, '', served.headers);
-    const knock = openKnock({ credentials: acme });
+    const harness = openHarness({ credentials: acme });
 
-    assert.equal(await head(knock), served.digest);
-    assert.equal(await head(knock), served.digest);
+    assert.equal(await head(harness), served.digest);
+    assert.equal(await head(harness), served.digest);
   });
 
   it('sends a password at once to the registry that is configured', async () => {
@@ -78,7 +86,7 @@ describe('createAuthorizer', () => {
       .head(path)
       .reply(200, '', served.headers);
 
-    assert.equal(await head(openKnock({ credentials: acme, isConfigured: true })), served.digest);
+    assert.equal(await head(openHarness({ credentials: acme, isConfigured: true })), served.digest);
   });
 
   it('gives the password to the token server of the same site, and the token to the registry', async () => {
@@ -92,7 +100,7 @@ describe('createAuthorizer', () => {
     nock('https://reg.example.test', withToken('mine')).head(path).reply(200, '', served.headers);
 
     assert.equal(
-      await head(openKnock({ registry: 'https://reg.example.test', credentials: acme })),
+      await head(openHarness({ registry: 'https://reg.example.test', credentials: acme })),
       served.digest,
     );
   });
@@ -105,7 +113,7 @@ describe('createAuthorizer', () => {
       .reply(200, { token: 'mine' });
     nock('https://reg.test', withToken('mine')).head(path).reply(200, '', served.headers);
 
-    assert.equal(await head(openKnock({ credentials: acme })), served.digest);
+    assert.equal(await head(openHarness({ credentials: acme })), served.digest);
   });
 
   it('picks Bearer out of several challenges', async () => {
@@ -115,7 +123,7 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').get('/t').query({ scope: pull }).reply(200, { token: 'anon' });
     nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
 
-    assert.equal(await head(openKnock()), served.digest);
+    assert.equal(await head(openHarness()), served.digest);
   });
 
   it('takes Basic where the token server of Bearer may not have the password', async () => {
@@ -128,7 +136,7 @@ describe('createAuthorizer', () => {
       .head(path)
       .reply(200, '', served.headers);
 
-    assert.equal(await head(openKnock({ credentials: acme })), served.digest);
+    assert.equal(await head(openHarness({ credentials: acme })), served.digest);
   });
 
   it('gives no password to the token server of another site, and says so when that is why', async () => {
@@ -138,7 +146,7 @@ describe('createAuthorizer', () => {
       .head(path)
       .reply(401, '', bearer('https://evil.test/t'));
 
-    await assert.rejects(head(openKnock({ credentials: acme })), {
+    await assert.rejects(head(openHarness({ credentials: acme })), {
       reason: 'DENIED',
       message:
         'authenticating: its token server evil.test belongs to another site, which gets no password from us',
@@ -150,7 +158,7 @@ describe('createAuthorizer', () => {
     nock('https://other.test', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
     nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
 
-    assert.equal(await head(openKnock({ credentials: acme })), served.digest);
+    assert.equal(await head(openHarness({ credentials: acme })), served.digest);
   });
 
   const realms = [
@@ -194,7 +202,7 @@ describe('createAuthorizer', () => {
     it(`does not ask a token server ${what}`, async () => {
       nock('https://reg.test').head(path).reply(401, '', bearer(realm));
 
-      await assert.rejects(head(openKnock({ credentials: acme, insideCluster: false })), {
+      await assert.rejects(head(openHarness({ credentials: acme, insideCluster: false })), {
         reason: 'REFUSED',
         message,
       });
@@ -206,7 +214,7 @@ describe('createAuthorizer', () => {
     nock('https://10.0.0.2', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
     nock('https://10.0.0.1', withToken('anon')).head(path).reply(200, '', served.headers);
 
-    assert.equal(await head(openKnock({ registry: 'https://10.0.0.1' })), served.digest);
+    assert.equal(await head(openHarness({ registry: 'https://10.0.0.1' })), served.digest);
   });
 
   it('does not follow a token server that redirects', async () => {
@@ -216,7 +224,7 @@ describe('createAuthorizer', () => {
       .query(true)
       .reply(307, '', { location: 'https://evil.test/' });
 
-    await assert.rejects(head(openKnock({ credentials: acme })), {
+    await assert.rejects(head(openHarness({ credentials: acme })), {
       reason: 'REFUSED',
       message: 'authenticating: it answered 307',
     });
@@ -226,32 +234,32 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 300 });
     nock('https://reg.test', withToken('one')).head(path).twice().reply(200, '', served.headers);
-    const knock = openKnock();
-    await head(knock);
-    knock.clock.now += 269_999;
+    const harness = openHarness();
+    await head(harness);
+    harness.clock.now += 269_999;
 
-    await head(knock);
+    await head(harness);
 
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'two', expires_in: 300 });
     nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
-    knock.clock.now += 1;
-    await head(knock);
+    harness.clock.now += 1;
+    await head(harness);
   });
 
   it('keeps a token for 54 seconds, however short it says it lives', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 1 });
     nock('https://reg.test', withToken('one')).head(path).twice().reply(200, '', served.headers);
-    const knock = openKnock();
-    await head(knock);
-    knock.clock.now += 53_999;
+    const harness = openHarness();
+    await head(harness);
+    harness.clock.now += 53_999;
 
-    await head(knock);
+    await head(harness);
 
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'two' });
     nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
-    knock.clock.now += 1;
-    await head(knock);
+    harness.clock.now += 1;
+    await head(harness);
   });
 
   it('fetches a token anew where those of others have taken its place', async () => {
@@ -259,27 +267,27 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 300 });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
     const tokenBudget = createTokenBudget(2_000);
-    const knock = openKnock({ tokenBudget });
-    await head(knock);
+    const harness = openHarness({ tokenBudget });
+    await head(harness);
 
     tokenBudget.spend(1_400, () => undefined);
 
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'two' });
     nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
-    await head(knock);
+    await head(harness);
   });
 
   it('fetches one token for all who need it at the same time', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
-    const knock = openKnock();
-    await head(knock);
-    knock.clock.now += 60_000;
+    const harness = openHarness();
+    await head(harness);
+    harness.clock.now += 60_000;
     nock('https://reg.test').get('/t').query(true).delay(20).reply(200, { token: 'two' });
     nock('https://reg.test', withToken('two')).head(path).times(8).reply(200, '', served.headers);
 
-    const found = await Promise.all(Array.from({ length: 8 }, () => head(knock)));
+    const found = await Promise.all(Array.from({ length: 8 }, () => head(harness)));
 
     assert.deepEqual(new Set(found), new Set([served.digest]));
   });
@@ -288,8 +296,8 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'old' });
     nock('https://reg.test', withToken('old')).head(path).reply(200, '', served.headers);
-    const knock = openKnock();
-    await head(knock);
+    const harness = openHarness();
+    await head(harness);
     nock('https://reg.test', withToken('old'))
       .head(path)
       .times(4)
@@ -297,7 +305,7 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'new' });
     nock('https://reg.test', withToken('new')).head(path).times(4).reply(200, '', served.headers);
 
-    const found = await Promise.all(Array.from({ length: 4 }, () => head(knock)));
+    const found = await Promise.all(Array.from({ length: 4 }, () => head(harness)));
 
     assert.deepEqual(new Set(found), new Set([served.digest]));
   });
@@ -306,8 +314,8 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'old' });
     nock('https://reg.test', withToken('old')).head(path).reply(200, '', served.headers);
-    const knock = openKnock();
-    await head(knock);
+    const harness = openHarness();
+    await head(harness);
     const late = Promise.withResolvers<undefined>();
     nock('https://reg.test', withToken('old'))
       .head(path)
@@ -323,8 +331,8 @@ describe('createAuthorizer', () => {
       .head('/v2/team/app/manifests/late')
       .reply(200, '', served.headers);
 
-    const second = head(knock, 'late');
-    await head(knock);
+    const second = head(harness, 'late');
+    await head(harness);
     late.resolve(undefined);
 
     assert.equal(await second, served.digest);
@@ -335,13 +343,13 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').head(path).reply(401, '', challenge);
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'weak' });
     nock('https://reg.test', withToken('weak')).head(path).reply(401, '', challenge);
-    const knock = openKnock();
-    await assert.rejects(head(knock), { reason: 'DENIED', status: 401 });
+    const harness = openHarness();
+    await assert.rejects(head(harness), { reason: 'DENIED', status: 401 });
     nock('https://reg.test', withToken('weak')).head(path).reply(401, '', challenge);
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'weaker' });
     nock('https://reg.test', withToken('weaker')).head(path).reply(401, '', challenge);
 
-    await assert.rejects(head(knock), { reason: 'DENIED', status: 401 });
+    await assert.rejects(head(harness), { reason: 'DENIED', status: 401 });
   });
 
   const wrong = [
@@ -364,15 +372,15 @@ describe('createAuthorizer', () => {
             errors: [{ code: 'UNAUTHORIZED', message: 'incorrect username or password' }],
           });
       }
-      const knock = openKnock({ credentials: acme });
+      const harness = openHarness({ credentials: acme });
 
-      await assert.rejects(head(knock), (error: unknown) => {
+      await assert.rejects(head(harness), (error: unknown) => {
         assert.ok(error instanceof Error && 'reason' in error);
         assert.equal(error.reason, 'DENIED');
         assert.doesNotMatch(JSON.stringify(error, ['message', 'cause', 'stack']), /YWNt|c:r/);
         return true;
       });
-      assert.deepEqual(knock.pauses, []);
+      assert.deepEqual(harness.pauses, []);
     });
   }
 
@@ -396,7 +404,7 @@ describe('createAuthorizer', () => {
       nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
       nock('https://reg.test').get('/t').query(true).reply(200, body);
 
-      await assert.rejects(head(openKnock()), { reason, message });
+      await assert.rejects(head(openHarness()), { reason, message });
     });
   }
 
@@ -404,7 +412,7 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(404, 'not found');
 
-    await assert.rejects(head(openKnock()), {
+    await assert.rejects(head(openHarness()), {
       reason: 'REFUSED',
       message: 'authenticating: its token server is not where it should be',
     });
@@ -415,10 +423,10 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').get('/t').query(true).reply(503, 'later');
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
-    const knock = openKnock();
+    const harness = openHarness();
 
-    assert.equal(await head(knock), served.digest);
-    assert.deepEqual(knock.pauses, [500]);
+    assert.equal(await head(harness), served.digest);
+    assert.deepEqual(harness.pauses, [500]);
   });
 
   const mute = [
@@ -428,37 +436,37 @@ describe('createAuthorizer', () => {
     ['Basic without having credentials', { 'www-authenticate': 'Basic realm="r"' }],
   ] as const;
   for (const [what, headers] of mute) {
-    it(`does not knock again after ${what}`, async () => {
+    it(`does not ask again after ${what}`, async () => {
       nock('https://reg.test').head(path).reply(401, '', headers);
 
-      await assert.rejects(head(openKnock()), { reason: 'DENIED', status: 401 });
+      await assert.rejects(head(openHarness()), { reason: 'DENIED', status: 401 });
     });
   }
 
   it('keeps no token server that it could never ask, whoever named it', async () => {
     const inside = 'http://169.254.169.254/t';
     nock('http://reg.test').head(path).reply(401, '', bearer(inside));
-    const knock = openKnock({ registry: 'http://reg.test' });
-    await assert.rejects(head(knock), { name: 'RegistryError', reason: 'REFUSED' });
+    const harness = openHarness({ registry: 'http://reg.test' });
+    await assert.rejects(head(harness), { name: 'RegistryError', reason: 'REFUSED' });
     nock('http://reg.test', anonymous).head(path).reply(200, '', served.headers);
 
-    assert.equal(await head(knock), served.digest);
+    assert.equal(await head(harness), served.digest);
   });
 
   it('asks the registry where its token server is by now, when the one it knew fails', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://old.test/t'));
     nock('https://old.test').get('/t').query(true).reply(200, { token: 'one' });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
-    const knock = openKnock();
-    await head(knock);
-    knock.clock.now += 60_000;
+    const harness = openHarness();
+    await head(harness);
+    harness.clock.now += 60_000;
     nock('https://old.test').get('/t').query(true).reply(404);
-    await assert.rejects(head(knock), { name: 'RegistryError', reason: 'REFUSED' });
+    await assert.rejects(head(harness), { name: 'RegistryError', reason: 'REFUSED' });
     nock('https://reg.test', anonymous).head(path).reply(401, '', bearer('https://new.test/t'));
     nock('https://new.test').get('/t').query(true).reply(200, { token: 'two' });
     nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
 
-    assert.equal(await head(knock), served.digest);
+    assert.equal(await head(harness), served.digest);
   });
 
   it('asks for a token with both scopes to mount', async () => {
@@ -480,7 +488,7 @@ describe('createAuthorizer', () => {
       .reply(201);
 
     assert.equal(
-      await openKnock().client.mountBlob({ path: 'other/app', digest }, signal),
+      await openHarness().client.mountBlob({ path: 'other/app', digest }, signal),
       'mounted',
     );
   });
@@ -489,16 +497,16 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
-    const knock = openKnock();
-    await head(knock);
-    knock.clock.now += 60_000;
+    const harness = openHarness();
+    await head(harness);
+    harness.clock.now += 60_000;
     nock('https://reg.test').get('/t').query(true).delay(30).reply(200, { token: 'two' });
     nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
     const leaving = new AbortController();
     const reason = new Error('enough');
 
-    const first = knock.client.headManifest('1', leaving.signal);
-    const second = head(knock);
+    const first = harness.client.headManifest('1', leaving.signal);
+    const second = head(harness);
     leaving.abort(reason);
 
     await assert.rejects(first, reason);

@@ -4,7 +4,7 @@ import nock from 'nock';
 import { createClientPool } from '../../../../lib/adapters/registry/client/client-pool.ts';
 import { createHttp } from '../../../../lib/adapters/registry/http/http.ts';
 import type { Credentials } from '../../../../lib/index.ts';
-import { acme, served, useNock } from '../nocked.ts';
+import { acme, served, useNock } from '../nock-harness.ts';
 
 const { signal } = new AbortController();
 const retryPolicy = { maxAttempts: 1, maxRetryAfterMs: 0 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import nock from 'nock';
-import { openKnock, served, useNock } from '../nocked.ts';
+import { openHarness, served, useNock } from '../nock-harness.ts';
 
 const { signal } = new AbortController();
 const imageType = 'application/vnd.oci.image.manifest.v1+json';
@@ -29,7 +29,7 @@ describe('headManifest', () => {
         'content-type': `${imageType}; charset=utf-8`,
       });
 
-    assert.deepEqual(await openKnock().client.headManifest('1', signal), {
+    assert.deepEqual(await openHarness().client.headManifest('1', signal), {
       digest: served.digest,
       mediaType: imageType,
     });
@@ -38,14 +38,14 @@ describe('headManifest', () => {
   it('finds nothing where there is nothing', async () => {
     nock('https://reg.test').head(tag).reply(404);
 
-    assert.equal(await openKnock().client.headManifest('1', signal), undefined);
+    assert.equal(await openHarness().client.headManifest('1', signal), undefined);
   });
 
   it('reads the manifest where its digest is not said', async () => {
     nock('https://reg.test').head(tag).reply(200, '', { 'content-type': imageType });
     nock('https://reg.test').get(tag).reply(200, '{}', { 'content-type': imageType });
 
-    assert.equal((await openKnock().client.headManifest('1', signal))?.digest, empty);
+    assert.equal((await openHarness().client.headManifest('1', signal))?.digest, empty);
   });
 
   const lies = [
@@ -63,7 +63,7 @@ describe('headManifest', () => {
         .head(`/v2/team/app/manifests/${reference}`)
         .reply(200, '', { 'docker-content-digest': said });
 
-      await assert.rejects(openKnock().client.headManifest(reference, signal), {
+      await assert.rejects(openHarness().client.headManifest(reference, signal), {
         reason: 'REFUSED',
         message,
       });
@@ -76,7 +76,7 @@ describe('headManifest', () => {
     nock('https://reg.test').head(path).reply(200, '', headers);
     nock('https://reg.test').get(path).reply(200, '{}', headers);
 
-    assert.equal((await openKnock().client.headManifest(empty, signal))?.digest, empty);
+    assert.equal((await openHarness().client.headManifest(empty, signal))?.digest, empty);
   });
 });
 
@@ -89,7 +89,7 @@ describe('getManifest', () => {
       .get(tag)
       .reply(200, bytes, { 'content-type': `${imageType};a=b` });
 
-    assert.deepEqual(await openKnock().client.getManifest('1', signal), {
+    assert.deepEqual(await openHarness().client.getManifest('1', signal), {
       bytes: Buffer.from(bytes),
       digest: 'sha256:257c1be96ae69f4b01c2c69bdb6d78605f59175819fb007d0bf245bf48444c4a',
       mediaType: imageType,
@@ -105,7 +105,7 @@ describe('getManifest', () => {
     it(`refuses bytes that do not have ${what}`, async () => {
       nock('https://reg.test').get(`/v2/team/app/manifests/${reference}`).reply(200, '{}', headers);
 
-      await assert.rejects(openKnock().client.getManifest(reference, signal), {
+      await assert.rejects(openHarness().client.getManifest(reference, signal), {
         reason: 'REFUSED',
         message: 'reading its manifest: it served something else than it was asked for',
       });
@@ -122,7 +122,7 @@ describe('getManifest', () => {
       const headers = type === undefined ? {} : { 'content-type': type };
       nock('https://reg.test').get(tag).reply(200, '{"schemaVersion":2}', headers);
 
-      await assert.rejects(openKnock().client.getManifest('1', signal), {
+      await assert.rejects(openHarness().client.getManifest('1', signal), {
         reason: 'UNAVAILABLE',
         message: `reading its manifest: it served ${words} in the place of a manifest; is there a proxy or a login in front of it?`,
       });
@@ -132,7 +132,7 @@ describe('getManifest', () => {
   it('takes what has the digest that was asked for, whatever it is called', async () => {
     nock('https://reg.test').get(`/v2/team/app/manifests/${empty}`).reply(200, '{}');
 
-    assert.equal((await openKnock().client.getManifest(empty, signal))?.digest, empty);
+    assert.equal((await openHarness().client.getManifest(empty, signal))?.digest, empty);
   });
 
   it('takes 4 MiB', async () => {
@@ -140,7 +140,7 @@ describe('getManifest', () => {
       .get(tag)
       .reply(200, ' '.repeat(4_194_304), { 'content-type': imageType });
 
-    const found = await openKnock().client.getManifest('1', signal);
+    const found = await openHarness().client.getManifest('1', signal);
 
     assert.equal(found?.bytes.length, 4_194_304);
   });
@@ -150,7 +150,7 @@ describe('getManifest', () => {
       .get(tag)
       .reply(200, ' '.repeat(4_194_305), { 'content-type': imageType });
 
-    await assert.rejects(openKnock().client.getManifest('1', signal), {
+    await assert.rejects(openHarness().client.getManifest('1', signal), {
       reason: 'UNSUPPORTED',
       message: 'reading its manifest: the answer is larger than 4194304 bytes',
     });
@@ -171,7 +171,9 @@ describe('putManifest', () => {
         .put(tag, '{}')
         .reply(201, '', headers);
 
-      assert.deepEqual(await openKnock().client.putManifest('1', manifest, signal), { hasSubject });
+      assert.deepEqual(await openHarness().client.putManifest('1', manifest, signal), {
+        hasSubject,
+      });
     });
   }
 
@@ -182,7 +184,7 @@ describe('putManifest', () => {
       .put(tag, '{}')
       .reply(201, '', { 'docker-content-digest': empty });
 
-    assert.deepEqual(await openKnock().client.putManifest('1', manifest, signal), {
+    assert.deepEqual(await openHarness().client.putManifest('1', manifest, signal), {
       hasSubject: false,
     });
   });
@@ -193,7 +195,7 @@ describe('putManifest', () => {
       .times(2)
       .reply(201, '', { 'docker-content-digest': other });
 
-    await assert.rejects(openKnock().client.putManifest('1', manifest, signal), {
+    await assert.rejects(openHarness().client.putManifest('1', manifest, signal), {
       reason: 'REFUSED',
       message: 'writing the manifest: it stored something else than it was given',
     });
@@ -232,7 +234,7 @@ describe('hasBlob and hasManifest', () => {
       nock('https://reg.test')
         .head(`/v2/team/app/manifests/${served.digest}`)
         .reply(status, '', headers);
-      const { client } = openKnock();
+      const { client } = openHarness();
 
       assert.deepEqual(
         [
@@ -253,7 +255,7 @@ describe('lacksBlob', () => {
       .head(`/v2/team/app/blobs/${served.digest}`)
       .reply(200, '', { 'content-type': 'text/html' });
 
-    await assert.rejects(openKnock().client.lacksBlob(served.digest, signal), {
+    await assert.rejects(openHarness().client.lacksBlob(served.digest, signal), {
       reason: 'UNAVAILABLE',
       message:
         'looking for a layer: it served a web page; is there a proxy or a login in front of it?',
@@ -277,7 +279,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     })
       .put((uri) => uri === `/up/1?_state=a%2Bb==&x&digest=${encodeURIComponent(digest)}`, 'hello')
       .reply(201);
-    const { client } = openKnock();
+    const { client } = openHarness();
 
     const session = await client.startUpload(signal);
     await client.finishUpload(session, descriptor, hello, signal);
@@ -288,7 +290,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     nock('https://reg.test', { reqheaders: { 'content-length': '0' } })
       .put(/^\/up\/1\?digest=/, '')
       .reply(201);
-    const { client } = openKnock();
+    const { client } = openHarness();
 
     const session = await client.startUpload(signal);
     await client.finishUpload(session, { ...descriptor, size: 0 }, hello, signal);
@@ -297,7 +299,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
   it('takes 201 to a plain POST for no upload', async () => {
     nock('https://reg.test').post(posted).reply(201, '', { location: '/up/1' });
 
-    await assert.rejects(openKnock().client.startUpload(signal), {
+    await assert.rejects(openHarness().client.startUpload(signal), {
       reason: 'REFUSED',
       message: 'starting an upload: it answered 201',
     });
@@ -306,7 +308,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
   it('says when it is not told where to', async () => {
     nock('https://reg.test').post(posted).reply(202);
 
-    await assert.rejects(openKnock().client.startUpload(signal), {
+    await assert.rejects(openHarness().client.startUpload(signal), {
       message: 'starting an upload: it did not say where to',
     });
   });
@@ -317,7 +319,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
       .query({ mount: digest, from: 'a/b' })
       .reply(202, '', { location: '/up/1' });
 
-    const session = await openKnock().client.mountBlob({ path: 'a/b', digest }, signal);
+    const session = await openHarness().client.mountBlob({ path: 'a/b', digest }, signal);
 
     assert.deepEqual(session, { location: new URL('https://reg.test/up/1') });
   });
@@ -325,7 +327,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
   it('gives a session up, and bears that it is gone already', async () => {
     nock('https://reg.test').delete('/up/1?_state=x').reply(204);
     nock('https://reg.test').delete('/up/2').reply(500).delete('/up/2').reply(404);
-    const { client } = openKnock();
+    const { client } = openHarness();
 
     await client.cancelUpload({ location: new URL('https://reg.test/up/1?_state=x') });
     await client.cancelUpload({ location: new URL('https://reg.test/up/2') });
@@ -340,7 +342,7 @@ describe('getReferrers', () => {
     it(`takes ${status} for a registry that does not know the question`, async () => {
       nock('https://reg.test').get(asked).reply(status, 'what?');
 
-      assert.equal(await openKnock().client.getReferrers(served.digest, signal), undefined);
+      assert.equal(await openHarness().client.getReferrers(served.digest, signal), undefined);
     });
   }
 });

@@ -6,11 +6,11 @@ import {
   acme,
   acmeBasic,
   bearer,
-  type Knock,
-  type KnockOptions,
-  openKnock,
+  type Harness,
+  type HarnessOptions,
+  openHarness,
   useNock,
-} from '../nocked.ts';
+} from '../nock-harness.ts';
 
 const { signal } = new AbortController();
 const path = '/v2/team/app/blobs/x';
@@ -18,11 +18,11 @@ const anonymous = { badheaders: ['authorization', 'cookie'] };
 const notCalled = 'reading: it leads to an address that image-cloner does not call';
 
 async function ask(
-  knock: Knock,
+  harness: Harness,
   method: 'GET' | 'HEAD' = 'GET',
   url = `https://reg.test${path}`,
 ): Promise<RegistryResponse> {
-  return await knock.send(
+  return await harness.send(
     { method, url: new URL(url), scopes: ['s'], expect: [200, 404], step: 'reading' },
     signal,
   );
@@ -34,14 +34,14 @@ async function textOf({ body }: RegistryResponse): Promise<string> {
 
 describe('createTransport, redirects', () => {
   useNock();
-  const known: KnockOptions = { credentials: acme, isConfigured: true };
+  const known: HarnessOptions = { credentials: acme, isConfigured: true };
 
   it('keeps the password on the way to another path of the registry', async () => {
     const own = { reqheaders: { authorization: acmeBasic } };
     nock('https://reg.test', own).get(path).reply(307, '', { location: '/blob?sig=1' });
     nock('https://reg.test', own).get('/blob?sig=1').reply(200, 'bytes');
 
-    const answer = await ask(openKnock(known));
+    const answer = await ask(openHarness(known));
 
     assert.equal(await textOf(answer), 'bytes');
     assert.equal(answer.url.href, 'https://reg.test/blob?sig=1');
@@ -60,7 +60,7 @@ describe('createTransport, redirects', () => {
           .reply(status, '', { location });
         nock(new URL(location).origin, anonymous).get('/blob?sig=a%2Fb').reply(200, 'bytes');
 
-        assert.equal(await textOf(await ask(openKnock(known))), 'bytes');
+        assert.equal(await textOf(await ask(openHarness(known))), 'bytes');
       });
     }
   }
@@ -72,14 +72,14 @@ describe('createTransport, redirects', () => {
       .reply(307, '', { location: 'https://reg.test/v2/secret' });
     nock('https://reg.test', anonymous).get('/v2/secret').reply(200, 'bytes');
 
-    assert.equal(await textOf(await ask(openKnock(known))), 'bytes');
+    assert.equal(await textOf(await ask(openHarness(known))), 'bytes');
   });
 
   it('takes HEAD along', async () => {
     nock('https://reg.test').head(path).reply(307, '', { location: 'https://cdn.test/blob' });
     nock('https://cdn.test', anonymous).head('/blob').reply(200);
 
-    assert.equal((await ask(openKnock(known), 'HEAD')).status, 200);
+    assert.equal((await ask(openHarness(known), 'HEAD')).status, 200);
   });
 
   it('takes a range along', async () => {
@@ -88,7 +88,7 @@ describe('createTransport, redirects', () => {
       .get('/blob')
       .reply(206, 'rest');
 
-    const answer = await openKnock().send(
+    const answer = await openHarness().send(
       {
         method: 'GET',
         url: new URL(`https://reg.test${path}`),
@@ -111,14 +111,14 @@ describe('createTransport, redirects', () => {
     }
     nock('https://reg.test').get('/5').reply(200, 'bytes');
 
-    assert.equal(await textOf(await ask(openKnock())), 'bytes');
+    assert.equal(await textOf(await ask(openHarness())), 'bytes');
   });
 
   it('does not follow a sixth time', async () => {
     nock('https://reg.test').get(path).reply(307, '', { location: path });
     nock('https://reg.test').get(path).times(5).reply(307, '', { location: path });
 
-    await assert.rejects(ask(openKnock()), {
+    await assert.rejects(ask(openHarness()), {
       reason: 'REFUSED',
       message: 'reading: it redirects more than 5 times',
     });
@@ -160,10 +160,10 @@ describe('createTransport, redirects', () => {
     for (const method of ['GET', 'HEAD'] as const) {
       it(`does not follow a ${method} ${what}`, async () => {
         nock('https://reg.test').intercept(path, method).reply(307, '', { location });
-        const knock = openKnock({ insideCluster: false });
+        const harness = openHarness({ insideCluster: false });
 
-        await assert.rejects(ask(knock, method), { reason: 'REFUSED', message });
-        assert.deepEqual(knock.pauses, []);
+        await assert.rejects(ask(harness, method), { reason: 'REFUSED', message });
+        assert.deepEqual(harness.pauses, []);
       });
     }
   }
@@ -171,17 +171,17 @@ describe('createTransport, redirects', () => {
   it('follows a private registry to another private address', async () => {
     nock('https://10.0.0.1').get(path).reply(307, '', { location: 'https://10.0.0.2/blob' });
     nock('https://10.0.0.2').get('/blob').reply(200, 'bytes');
-    const knock = openKnock({ registry: 'https://10.0.0.1' });
+    const harness = openHarness({ registry: 'https://10.0.0.1' });
 
-    assert.equal(await textOf(await ask(knock, 'GET', `https://10.0.0.1${path}`)), 'bytes');
+    assert.equal(await textOf(await ask(harness, 'GET', `https://10.0.0.1${path}`)), 'bytes');
   });
 
   it('follows nobody from a private registry over a public place to a private address', async () => {
     nock('https://10.0.0.1').get(path).reply(307, '', { location: 'https://1.1.1.1/' });
     nock('https://1.1.1.1').get('/').reply(307, '', { location: 'https://10.0.0.2/' });
-    const knock = openKnock({ registry: 'https://10.0.0.1' });
+    const harness = openHarness({ registry: 'https://10.0.0.1' });
 
-    await assert.rejects(ask(knock, 'GET', `https://10.0.0.1${path}`), { message: notCalled });
+    await assert.rejects(ask(harness, 'GET', `https://10.0.0.1${path}`), { message: notCalled });
   });
 
   it('follows a public registry to a private host that is configured, at its port only', async () => {
@@ -189,17 +189,17 @@ describe('createTransport, redirects', () => {
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://10.0.0.1:5000/blob' });
     nock('https://10.0.0.1:5000', anonymous).get('/blob').reply(200, 'bytes');
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://10.0.0.1:6443/api' });
-    const knock = openKnock({ configuredHosts });
+    const harness = openHarness({ configuredHosts });
 
-    assert.equal(await textOf(await ask(knock)), 'bytes');
-    await assert.rejects(ask(knock), { message: notCalled });
+    assert.equal(await textOf(await ask(harness)), 'bytes');
+    await assert.rejects(ask(harness), { message: notCalled });
   });
 
   it('calls neither loopback nor the cloud for a registry inside a cluster', async () => {
     for (const host of ['127.0.0.1:5000', 'localhost:5000', '169.254.169.254']) {
-      const knock = openKnock({ registry: `https://${host}`, insideCluster: true });
+      const harness = openHarness({ registry: `https://${host}`, insideCluster: true });
 
-      await assert.rejects(ask(knock, 'GET', `https://${host}${path}`), { message: notCalled });
+      await assert.rejects(ask(harness, 'GET', `https://${host}${path}`), { message: notCalled });
     }
   });
 
@@ -207,7 +207,7 @@ describe('createTransport, redirects', () => {
     it(`does not send a POST elsewhere by a ${status}`, async () => {
       nock('https://reg.test').post(path).reply(status, '', { location: 'https://evil.test/' });
 
-      const sent = openKnock().send(
+      const sent = openHarness().send(
         {
           method: 'POST',
           url: new URL(`https://reg.test${path}`),
@@ -228,14 +228,14 @@ describe('createTransport, redirects', () => {
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/?sig=2' });
     nock('https://cdn.test').get('/?sig=2').reply(200);
 
-    assert.equal((await ask(openKnock())).status, 200);
+    assert.equal((await ask(openHarness())).status, 200);
   });
 
   it('does not take the word of the place that it was redirected to for the registry’s', async () => {
     nock('https://reg.test').get(path).times(3).reply(307, '', { location: 'https://cdn.test/' });
     nock('https://cdn.test').get('/').times(3).reply(403);
 
-    await assert.rejects(ask(openKnock()), {
+    await assert.rejects(ask(openHarness()), {
       reason: 'UNAVAILABLE',
       message: 'reading: the place that it sent us to refused us (403)',
     });
@@ -245,7 +245,7 @@ describe('createTransport, redirects', () => {
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://evil.test/' });
     nock('https://evil.test', anonymous).get('/').reply(401, '', bearer('https://evil.test/token'));
 
-    await assert.rejects(ask(openKnock({ credentials: acme })), { reason: 'DENIED' });
+    await assert.rejects(ask(openHarness({ credentials: acme })), { reason: 'DENIED' });
   });
 });
 
@@ -254,9 +254,9 @@ describe('createTransport, uploads elsewhere', () => {
 
   it('sends no password to another host', async () => {
     nock('https://cdn.test', anonymous).put('/u/1?sig=x').reply(201);
-    const knock = openKnock({ credentials: acme, isConfigured: true });
+    const harness = openHarness({ credentials: acme, isConfigured: true });
 
-    const answer = await knock.send(
+    const answer = await harness.send(
       {
         method: 'PUT',
         url: new URL('https://cdn.test/u/1?sig=x'),
@@ -275,9 +275,9 @@ describe('createTransport, uploads elsewhere', () => {
     nock('https://cdn.test', anonymous)
       .put('/u/1')
       .reply(401, '', { 'www-authenticate': 'Basic realm="r"' });
-    const knock = openKnock({ credentials: acme });
+    const harness = openHarness({ credentials: acme });
 
-    const sent = knock.send(
+    const sent = harness.send(
       {
         method: 'PUT',
         url: new URL('https://cdn.test/u/1'),
@@ -292,7 +292,7 @@ describe('createTransport, uploads elsewhere', () => {
   });
 
   it('goes to no private address for a public registry', async () => {
-    const sent = openKnock().send(
+    const sent = openHarness().send(
       {
         method: 'PUT',
         url: new URL('https://10.0.0.1/u/1'),
@@ -314,27 +314,27 @@ describe('createTransport, repetition', () => {
     it(`asks again after ${status}`, async () => {
       nock('https://reg.test').get(path).reply(status, '<html>');
       nock('https://reg.test').get(path).reply(200, 'bytes');
-      const knock = openKnock();
+      const harness = openHarness();
 
-      assert.equal(await textOf(await ask(knock)), 'bytes');
-      assert.deepEqual(knock.pauses, [500]);
+      assert.equal(await textOf(await ask(harness)), 'bytes');
+      assert.deepEqual(harness.pauses, [500]);
     });
   }
 
   for (const status of [400, 401, 403, 405, 409, 410, 412, 413, 415, 416, 501, 507]) {
     it(`does not ask again after ${status}`, async () => {
       nock('https://reg.test').get(path).reply(status, '');
-      const knock = openKnock();
+      const harness = openHarness();
 
-      await assert.rejects(ask(knock), { name: 'RegistryError', status });
-      assert.deepEqual(knock.pauses, []);
+      await assert.rejects(ask(harness), { name: 'RegistryError', status });
+      assert.deepEqual(harness.pauses, []);
     });
   }
 
   it('takes a 404 that is expected for an answer', async () => {
     nock('https://reg.test').get(path).reply(404);
 
-    assert.equal((await ask(openKnock())).status, 404);
+    assert.equal((await ask(openHarness())).status, 404);
   });
 
   for (const code of ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN', 'UND_ERR_SOCKET']) {
@@ -343,10 +343,10 @@ describe('createTransport, repetition', () => {
         .get(path)
         .replyWithError(Object.assign(new Error('x'), { code }));
       nock('https://reg.test').get(path).reply(200, 'bytes');
-      const knock = openKnock();
+      const harness = openHarness();
 
-      assert.equal(await textOf(await ask(knock)), 'bytes');
-      assert.deepEqual(knock.pauses, [500]);
+      assert.equal(await textOf(await ask(harness)), 'bytes');
+      assert.deepEqual(harness.pauses, [500]);
     });
   }
 
@@ -356,16 +356,16 @@ describe('createTransport, repetition', () => {
         .get(path)
         .replyWithError(Object.assign(new Error('x'), { code }));
 
-      await assert.rejects(ask(openKnock()), { reason: 'UNAVAILABLE', isTransient: false });
+      await assert.rejects(ask(openHarness()), { reason: 'UNAVAILABLE', isTransient: false });
     });
   }
 
   it('asks as often as it may, and waits longer each time', async () => {
     nock('https://reg.test').get(path).times(7).reply(503);
-    const knock = openKnock({ maxAttempts: 7 });
+    const harness = openHarness({ maxAttempts: 7 });
 
-    await assert.rejects(ask(knock), { reason: 'UNAVAILABLE', status: 503 });
-    assert.deepEqual(knock.pauses, [500, 1_000, 2_000, 4_000, 8_000, 10_000]);
+    await assert.rejects(ask(harness), { reason: 'UNAVAILABLE', status: 503 });
+    assert.deepEqual(harness.pauses, [500, 1_000, 2_000, 4_000, 8_000, 10_000]);
   });
 
   const pauses = [
@@ -379,10 +379,10 @@ describe('createTransport, repetition', () => {
     it(`waits as long as ${status} with Retry-After: ${retryAfter} wants`, async () => {
       nock('https://reg.test').get(path).reply(status, '', { 'retry-after': retryAfter });
       nock('https://reg.test').get(path).reply(200, 'bytes');
-      const knock = openKnock();
+      const harness = openHarness();
 
-      assert.equal(await textOf(await ask(knock)), 'bytes');
-      assert.deepEqual(knock.pauses, [pause]);
+      assert.equal(await textOf(await ask(harness)), 'bytes');
+      assert.deepEqual(harness.pauses, [pause]);
     });
   }
 
@@ -392,65 +392,65 @@ describe('createTransport, repetition', () => {
         .get(path)
         .reply(429, '', { [header]: '3' });
       nock('https://reg.test').get(path).reply(200, 'bytes');
-      const knock = openKnock();
+      const harness = openHarness();
 
-      await ask(knock);
+      await ask(harness);
 
-      assert.deepEqual(knock.pauses, [3_000]);
+      assert.deepEqual(harness.pauses, [3_000]);
     });
   }
 
   it('takes the end of a limit for no pause where none was reached', async () => {
     nock('https://reg.test').get(path).reply(503, '', { 'ratelimit-reset': '3600' });
     nock('https://reg.test').get(path).reply(200, 'bytes');
-    const knock = openKnock();
+    const harness = openHarness();
 
-    await ask(knock);
+    await ask(harness);
 
-    assert.deepEqual(knock.pauses, [500]);
+    assert.deepEqual(harness.pauses, [500]);
   });
 
   for (const status of [429, 503]) {
     it(`gives up at once where ${status} wants more time than there is`, async () => {
       nock('https://reg.test').get(path).reply(status, '', { 'retry-after': '6' });
-      const knock = openKnock();
+      const harness = openHarness();
 
-      await assert.rejects(ask(knock), { name: 'RegistryError', status, retryAfterMs: 6_000 });
-      assert.deepEqual(knock.pauses, []);
+      await assert.rejects(ask(harness), { name: 'RegistryError', status, retryAfterMs: 6_000 });
+      assert.deepEqual(harness.pauses, []);
     });
   }
 
   it('leaves a registry alone for as long as a 429 wanted, whatever is asked', async () => {
     nock('https://reg.test').get(path).reply(429, '', { 'retry-after': '60' });
-    const knock = openKnock();
-    await assert.rejects(ask(knock), { reason: 'RATE_LIMITED' });
+    const harness = openHarness();
+    await assert.rejects(ask(harness), { reason: 'RATE_LIMITED' });
 
-    await assert.rejects(ask(knock, 'HEAD'), {
+    await assert.rejects(ask(harness, 'HEAD'), {
       reason: 'RATE_LIMITED',
       message: 'reading: it wants to be left alone for 60 s',
     });
 
-    knock.clock.now += 56_000;
+    harness.clock.now += 56_000;
     nock('https://reg.test').get(path).reply(200, 'bytes');
-    await ask(knock);
-    assert.deepEqual(knock.pauses, [4_000]);
+    await ask(harness);
+    assert.deepEqual(harness.pauses, [4_000]);
   });
 
   it('leaves a registry alone for five minutes at most', async () => {
     nock('https://reg.test').get(path).reply(429, '', { 'retry-after': '86400' });
-    const knock = openKnock();
-    await assert.rejects(ask(knock), { reason: 'RATE_LIMITED' });
-    knock.clock.now += 300_000;
+    const harness = openHarness();
+    await assert.rejects(ask(harness), { reason: 'RATE_LIMITED' });
+    harness.clock.now += 300_000;
     nock('https://reg.test').get(path).reply(200, 'bytes');
 
-    assert.equal(await textOf(await ask(knock)), 'bytes');
+    assert.equal(await textOf(await ask(harness)), 'bytes');
   });
 
   it('sends bytes again', async () => {
     nock('https://reg.test').put(path, 'abc').reply(503);
     nock('https://reg.test').put(path, 'abc').reply(201);
 
-    const answer = await openKnock().send(
+    const answer = await openHarness().send(
       {
         method: 'PUT',
         url: new URL(`https://reg.test${path}`),
@@ -478,9 +478,9 @@ describe('createTransport, repetition', () => {
         opened += 1;
         yield await Promise.resolve(new TextEncoder().encode('abc'));
       }
-      const knock = openKnock({ credentials: acme });
+      const harness = openHarness({ credentials: acme });
 
-      const sent = knock.send(
+      const sent = harness.send(
         {
           method: 'PUT',
           url: new URL(`https://reg.test${path}`),
@@ -495,7 +495,7 @@ describe('createTransport, repetition', () => {
 
       await assert.rejects(sent, { name: 'RegistryError', status });
       assert.equal(opened, 1);
-      assert.deepEqual(knock.pauses, []);
+      assert.deepEqual(harness.pauses, []);
     });
   }
 
@@ -507,31 +507,31 @@ describe('createTransport, repetition', () => {
       .get('/b?X-Sig=5ecret')
       .reply(400, { errors: [{ code: 'X', message: 'https://cdn.test/b?X-Sig=5ecret' }] });
 
-    await assert.rejects(ask(openKnock()), { message: 'reading: https://cdn.test/b' });
+    await assert.rejects(ask(openHarness()), { message: 'reading: https://cdn.test/b' });
   });
 
   it('reads no more than 64 KiB of an error', async () => {
     nock('https://reg.test').get(path).reply(400, 'x'.repeat(70_000));
 
-    await assert.rejects(ask(openKnock()), { message: 'reading: it answered 400' });
+    await assert.rejects(ask(openHarness()), { message: 'reading: it answered 400' });
   });
 
   it('tells of every answer', async () => {
     nock('https://reg.test').get(path).reply(503);
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/b' });
     nock('https://cdn.test').get('/b').reply(200, 'bytes');
-    const knock = openKnock();
+    const harness = openHarness();
 
-    await ask(knock);
+    await ask(harness);
 
-    assert.deepEqual(knock.answers, ['GET reg.test 503', 'GET reg.test 307', 'GET cdn.test 200']);
+    assert.deepEqual(harness.answers, ['GET reg.test 503', 'GET reg.test 307', 'GET cdn.test 200']);
   });
 
   it('ends with the reason of its signal', async () => {
     const reason = new Error('enough');
 
     await assert.rejects(
-      openKnock().send(
+      openHarness().send(
         {
           method: 'GET',
           url: new URL(`https://reg.test${path}`),

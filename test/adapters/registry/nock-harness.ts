@@ -31,7 +31,7 @@ export function useNock(): void {
   });
 }
 
-export interface KnockOptions {
+export interface HarnessOptions {
   readonly registry?: string;
   readonly credentials?: Credentials;
   readonly isConfigured?: boolean;
@@ -43,7 +43,7 @@ export interface KnockOptions {
 }
 
 /** One client of one registry, with a clock that only its sleep and the test move. */
-export interface Knock {
+export interface Harness {
   readonly send: Send;
   readonly client: RepositoryClient;
   readonly pauses: number[];
@@ -51,7 +51,7 @@ export interface Knock {
   readonly clock: { now: number };
 }
 
-export function openKnock(options: KnockOptions = {}): Knock {
+export function openHarness(options: HarnessOptions = {}): Harness {
   const { credentials, isConfigured = false, maxAttempts = 3, maxRetryAfterMs = 5_000 } = options;
   const registry = new URL(options.registry ?? 'https://reg.test');
   const { configuredHosts = [], insideCluster = true } = options;

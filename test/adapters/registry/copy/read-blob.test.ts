@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readBlob } from '../../../../lib/adapters/registry/copy/blob-reader.ts';
+import { readBlob } from '../../../../lib/adapters/registry/copy/read-blob.ts';
 import { RegistryError } from '../../../../lib/adapters/registry/errors/registry-error.ts';
 import { digestOf } from '../../../../lib/image/digest.ts';
 

@@ -11,7 +11,7 @@ import {
   type ServedManifest,
 } from '../client/index.ts';
 import { RegistryError } from '../errors/index.ts';
-import { isComplete } from './integrity.ts';
+import { isComplete } from './is-complete.ts';
 
 /** All of an image that the target lacks, children before parents. */
 export interface ImageGraph {

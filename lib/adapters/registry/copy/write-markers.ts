@@ -1,6 +1,6 @@
 import { digestOf } from '../../../image/digest.ts';
 import { type Descriptor, manifestTypes, type RepositoryClient } from '../client/index.ts';
-import { writeSmallBlob } from './small-blob.ts';
+import { writeSmallBlob } from './write-small-blob.ts';
 
 /** What nobody needs to read has this for its config and its one layer (image-spec `manifest.md`, "Guidance for an Empty Descriptor"). */
 const emptyBytes = new TextEncoder().encode('{}');
