@@ -50,7 +50,7 @@ export async function openBackup(env: NodeJS.ProcessEnv): Promise<Backup> {
       maxImageBytes: undefined,
       insideCluster: isInsideCluster(env),
       proxy: readProxy(env),
-      onAnswer: () => undefined,
+      onResponse: () => undefined,
     },
     { side: 'backup', credentials },
   );

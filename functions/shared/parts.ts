@@ -169,7 +169,7 @@ async function openRegistry({ reading, env, metrics, logger }: PartsOptions): Pr
     maxImageBytes,
     insideCluster: isInsideCluster(env),
     proxy: readProxy(env),
-    onAnswer: (answer) => metrics.answered(answer),
+    onResponse: (response) => metrics.answered(response),
   });
 }
 

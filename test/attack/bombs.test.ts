@@ -56,7 +56,7 @@ describe('a manifest that is a bomb', () => {
     [
       'has 100 000 layers',
       manifest(Array.from({ length: 100_000 }, () => layer)),
-      /reading its manifest: the answer is larger than 4194304 bytes$/,
+      /reading its manifest: the response is larger than 4194304 bytes$/,
     ],
     [
       'has as many layers as fit into 4 MiB',
@@ -82,7 +82,7 @@ describe('a manifest that is a bomb', () => {
     [
       'has two million layers that are numbers',
       `{"schemaVersion":2,"layers":[${'0,'.repeat(2_000_000)}0],"config":0}`,
-      /cannot be copied: its manifest is broken: config is missing$/,
+      /cannot be copied: its manifest is invalid: config is missing$/,
     ],
     ['is 3 MiB of brackets', '['.repeat(3 * 1024 * 1024), /cannot be copied: /],
     ['is nested 100 000 deep', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`, /cannot be/],
@@ -123,7 +123,7 @@ describe('a manifest that is a bomb', () => {
     }
     serve(ReadableStream.from(endless()));
 
-    await refuses(/the answer is larger than 4194304 bytes$/);
+    await refuses(/the response is larger than 4194304 bytes$/);
     // What is on its way fills the buffers of both ends.
     assert.ok(sent < 32 * 1024 * 1024, String(sent));
   });

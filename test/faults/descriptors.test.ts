@@ -91,7 +91,7 @@ describe('a webhook that runs out of file descriptors', { skip: !isLinux }, () =
     await disperse();
 
     // It is tried again for a moment, and an idle connection may have made room.
-    assert.match(body, /"allowed":true|image-cloner itself has no connections left/);
+    assert.match(body, /"allowed":true|image-cloner has no connections left/);
     await eventually('it works again', async () =>
       (await apply(unknown)).includes('"allowed":true'),
     );

@@ -42,7 +42,7 @@ const quota =
 /** What stands in front of a registry may answer everything, with success. */
 const login = answer(200, { headers: { 'content-type': 'text/html' }, body: '<h1>Log in</h1>' });
 const noManifest =
-  'reading its manifest: it served "text/html" in the place of a manifest; is there a proxy or a login in front of it?';
+  'reading its manifest: it served "text/html" instead of a manifest; check for a proxy or a login page in front of it';
 
 let scene: Scene | undefined;
 async function open(options?: SceneOptions): Promise<Scene> {
@@ -74,43 +74,43 @@ describe('what a person reads when the source', () => {
       'cuts the connection',
       look,
       dropConnection(),
-      `public.test cannot be reached for ${source}: looking it up: the connection was cut`,
+      `public.test cannot be reached for ${source}: resolving the reference: the connection was reset`,
     ],
     [
       'cuts the connection in the middle of a layer, again and again',
       layer,
       cutBody(50),
-      `public.test cannot be reached for ${exact}: reading a layer: the connection was cut`,
+      `public.test cannot be reached for ${exact}: reading a layer: the connection was reset`,
     ],
     [
       'cuts its manifest short',
       read,
       cutBody(50),
-      `public.test cannot be reached for ${exact}: reading its manifest: the connection was cut`,
+      `public.test cannot be reached for ${exact}: reading its manifest: the connection was reset`,
     ],
     [
       'serves a layer with one wrong bit',
       layer,
       corruptBody(60),
-      `public.test did not serve ${exact}: reading a layer: it does not have its digest`,
+      `public.test did not serve ${exact}: reading a layer: its content does not match its digest`,
     ],
     [
       'serves a manifest with one wrong bit',
       read,
       corruptBody(60),
-      `public.test did not serve ${exact}: reading its manifest: it served something else than it was asked for`,
+      `public.test did not serve ${exact}: reading its manifest: it served content with another digest`,
     ],
     [
       'says that a layer is shorter than it is',
       layer,
       changeContentLength(77),
-      `public.test did not serve ${exact}: reading a layer: it is not as long as the manifest says`,
+      `public.test did not serve ${exact}: reading a layer: its length differs from the manifest`,
     ],
     [
       'says that a layer is longer than it is',
       layer,
       changeContentLength(1_000_000),
-      `public.test did not serve ${exact}: reading a layer: it is not as long as the manifest says`,
+      `public.test did not serve ${exact}: reading a layer: its length differs from the manifest`,
     ],
     [
       'names a digest that it does not have',
@@ -122,7 +122,7 @@ describe('what a person reads when the source', () => {
       'redirects in a circle',
       look,
       redirect(({ href }) => href),
-      `public.test did not serve ${source}: looking it up: it redirects more than 5 times`,
+      `public.test did not serve ${source}: resolving the reference: it redirects more than 5 times`,
     ],
     [
       'redirects layers in a circle',
@@ -134,40 +134,40 @@ describe('what a person reads when the source', () => {
       'answers 400',
       look,
       answer(400),
-      `public.test did not serve ${source}: looking it up: it answered 400`,
+      `public.test did not serve ${source}: resolving the reference: status 400`,
     ],
     [
       'answers 404 to a layer',
       // Of two that are asked for at once, either may be answered first.
       (request) => layer(request) && request.path.endsWith(image.blobs[0]?.digest ?? ''),
       answer(404),
-      `${exact} does not exist on public.test (reading a layer: ${image.blobs[0]?.digest} is not there)`,
+      `${exact} does not exist on public.test (reading a layer: ${image.blobs[0]?.digest} not found)`,
     ],
     [
       'answers 429',
       look,
       answer(429),
-      `public.test limits how often it may be asked and refused ${source}; try again later, or log in with SOURCE_AUTH_FILE`,
+      `public.test rejected the request for ${source}: rate limit; try again later, or authenticate (SOURCE_AUTH_FILE) to get a separate limit`,
     ],
     ...[408, 500, 502, 503, 504].map(
       (status): Row => [
         `answers ${status}`,
         look,
         answer(status),
-        `public.test has trouble with ${source}: looking it up: it answered ${status}`,
+        `public.test returned an error for ${source}: resolving the reference: status ${status}`,
       ],
     ),
     [
       'answers 500 to a layer',
       layer,
       answer(500),
-      `public.test has trouble with ${exact}: reading a layer: it answered 500 (unknown error)`,
+      `public.test returned an error for ${exact}: reading a layer: status 500 (unknown error)`,
     ],
     [
       'says in its own words that it is down',
       layer,
       answer(503, errors('UNAVAILABLE', 'back at \u001b[31mnoon\u001b[0m\r\n')),
-      `public.test has trouble with ${exact}: reading a layer: back at [31mnoon [0m`,
+      `public.test returned an error for ${exact}: reading a layer: back at [31mnoon [0m`,
     ],
   ];
   for (const [what, match, fault, words] of rows) {
@@ -189,7 +189,7 @@ describe('what a person reads when the source', () => {
         scene,
         status === 404
           ? `${source} does not exist on public.test`
-          : `public.test does not let us read ${source}: it is private, or does not exist`,
+          : `public.test denied access to ${source}: the image is private or does not exist`,
       );
     });
   }
@@ -199,7 +199,7 @@ describe('what a person reads when the source', () => {
     scene.source.faults.add(look, login);
     scene.source.faults.add(read, login);
 
-    await refuses(scene, `public.test has trouble with ${source}: ${noManifest}`);
+    await refuses(scene, `public.test returned an error for ${source}: ${noManifest}`);
   });
 
   it('does not answer at all', async () => {
@@ -223,28 +223,29 @@ describe('what a person reads when the source', () => {
 
     assert.match(
       message ?? '',
-      /^container "web": public\.test\/app:1@sha256:3a10\S+ cannot be copied: it has \d+ bytes, and MAX_IMAGE_BYTES is 1000$/,
+      /^container "web": public\.test\/app:1@sha256:3a10\S+ cannot be copied: it has \d+ bytes, more than MAX_IMAGE_BYTES \(1000\)$/,
     );
   });
 });
 
 describe('what a person reads when the backup', () => {
-  const refused = 'the backup registry backup.test did not take';
-  const denied = 'the backup registry backup.test refuses the credentials of registry-auth for';
-  const unknown = 'the backup registry backup.test does not know';
-  const first = 'some want a repository to be created first';
+  const refused = 'the backup registry backup.test did not accept';
+  const denied = 'the backup registry backup.test rejected the credentials in registry-auth for';
+  const update = 'update the Secret, or the permissions of its user';
+  const unknown = 'the backup registry backup.test does not have';
+  const first = 'if it creates no repository on push, create it first';
   const rows: readonly Row[] = [
     [
       'cuts the connection',
       look,
       dropConnection(),
-      'the backup registry backup.test cannot be reached for backup.test/acme/public.test/app:1: looking it up: the connection was cut',
+      'the backup registry backup.test cannot be reached for backup.test/acme/public.test/app:1: resolving the reference: the connection was reset',
     ],
     [
       'cuts the connection in the middle of a layer, again and again',
       write,
       dropConnection(),
-      `the backup registry backup.test cannot be reached for ${copy}: writing a layer: the connection was cut`,
+      `the backup registry backup.test cannot be reached for ${copy}: writing a layer: the connection was reset`,
     ],
     [
       'loses the upload again and again',
@@ -256,43 +257,43 @@ describe('what a person reads when the backup', () => {
       'redirects in a circle',
       look,
       redirect(({ href }) => href),
-      `${refused} backup.test/acme/public.test/app:1: looking it up: it redirects more than 5 times`,
+      `${refused} backup.test/acme/public.test/app:1: resolving the reference: it redirects more than 5 times`,
     ],
     [
       'has a proxy in front that takes nothing large',
       write,
       rejectUpload(10),
-      `${refused} ${copy}: writing a layer: it takes nothing that large (413); is there a limit in front of it?`,
+      `${refused} ${copy}: writing a layer: the upload is too large (413); raise the size limit of the registry or of the proxy before it`,
     ],
     [
       'is full (507)',
       write,
       rejectUpload(10, 507),
-      `${refused} ${copy}: writing a layer: it has no space left (507)`,
+      `${refused} ${copy}: writing a layer: no space left (507); free space in the registry`,
     ],
     [
       'has a quota on layers',
       write,
       answer(403, errors('DENIED', quota)),
-      `${refused} ${copy}: writing a layer: it has no room left (${quota})`,
+      `${refused} ${copy}: writing a layer: no storage left (${quota})`,
     ],
     [
       'has a quota on manifests',
       tag,
       answer(403, errors('DENIED', quota)),
-      `${refused} ${copy}: writing the manifest: it has no room left (${quota})`,
+      `${refused} ${copy}: writing the manifest: no storage left (${quota})`,
     ],
     [
       'refuses our password',
       begin,
       answer(401),
-      `${denied} ${copy} (starting an upload: authentication required)`,
+      `${denied} ${copy} (starting an upload: authentication required); ${update}`,
     ],
     [
       'lets us read only',
       begin,
       answer(403),
-      `${denied} ${copy} (starting an upload: requested access to the resource is denied)`,
+      `${denied} ${copy} (starting an upload: requested access to the resource is denied); ${update}`,
     ],
     [
       'wants repositories to be created first',
@@ -304,14 +305,14 @@ describe('what a person reads when the backup', () => {
       'limits how often it may be asked',
       write,
       answer(429),
-      `the backup registry backup.test limits how often it may be asked and refused ${copy}; try again later`,
+      `the backup registry backup.test rejected the request for ${copy}: rate limit; try again later`,
     ],
     ...[408, 500, 502, 504].map(
       (status): Row => [
         `answers ${status}`,
         tag,
         answer(status),
-        `the backup registry backup.test has trouble with ${copy}: writing the manifest: it answered ${status} (unknown error)`,
+        `the backup registry backup.test returned an error for ${copy}: writing the manifest: status ${status} (unknown error)`,
       ],
     ),
   ];
@@ -331,7 +332,7 @@ describe('what a person reads when the backup', () => {
 
     await refuses(
       scene,
-      `${source}: the backup registry backup.test has trouble with backup.test/acme/public.test/app:1: ${noManifest}`,
+      `${source}: the backup registry backup.test returned an error for backup.test/acme/public.test/app:1: ${noManifest}`,
     );
   });
 

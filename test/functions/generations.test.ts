@@ -174,7 +174,7 @@ describe('functions/generations/main.ts', () => {
     assert.equal(refused.code, 1);
     assert.equal(
       refused.stderr,
-      `prune: the backup registry ${host} does not let anybody delete (405); distribution wants storage.delete.enabled for it\n`,
+      `prune: the backup registry ${host} does not allow deletion (405); enable it, in distribution by storage.delete.enabled\n`,
     );
     registry.faults.clear();
 
@@ -271,7 +271,7 @@ describe('functions/generations/main.ts', () => {
     const end = await run(['prune', 'app:1', '--apply'], { KEEP_GENERATIONS: '1' });
 
     assert.equal(end.code, 1);
-    assert.match(end.stderr, /^prune: the backup registry .* does not let anybody delete/);
+    assert.match(end.stderr, /^prune: the backup registry .* does not allow deletion/);
     assert.deepEqual(
       end.lines.map((line) => line.replace(/ +/g, ' ')),
       [
@@ -298,7 +298,7 @@ describe('functions/generations/main.ts', () => {
     const end = await run(['generations', 'nginx:1.27']);
 
     assert.equal(end.code, 1);
-    assert.match(end.stderr, /refuses the credentials of registry-auth/);
+    assert.match(end.stderr, /rejected the credentials in registry-auth/);
     assert.ok(!end.stderr.includes('s3cret'));
   });
 });

@@ -194,7 +194,7 @@ describe('generation recipes on real docker-registries', () => {
     assert.equal(end.code, 1, end.stdout);
     assert.equal(
       end.stderr,
-      `prune: the backup registry ${strict.host} does not let anybody delete (405); distribution wants storage.delete.enabled for it\n`,
+      `prune: the backup registry ${strict.host} does not allow deletion (405); enable it, in distribution by storage.delete.enabled\n`,
     );
     assert.equal((await recipe(['generations', image], strict)).stdout, listed.stdout);
   });

@@ -63,7 +63,7 @@ describe('pull secrets with a real API server', () => {
       maxImageBytes: undefined,
       insideCluster: false,
       proxy: undefined,
-      onAnswer: () => undefined,
+      onResponse: () => undefined,
     });
     for (const name of ['image-cloner', 'a', 'b']) await server.createNamespace(name);
     await server.mustKubectl(['create', 'serviceaccount', 'image-cloner', '-n', 'image-cloner']);

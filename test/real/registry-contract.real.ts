@@ -17,7 +17,7 @@ describeImageCloner('the registry adapter on real docker-registries', async () =
       maxImageBytes: undefined,
       insideCluster: false,
       proxy: undefined,
-      onAnswer: () => undefined,
+      onResponse: () => undefined,
     }),
     source: source.host,
     backup: backup.host,

@@ -42,7 +42,7 @@ export async function pushTinyImage({
       maxImageBytes: undefined,
       insideCluster: false,
       proxy: undefined,
-      onAnswer: () => undefined,
+      onResponse: () => undefined,
     });
     const copied = await cloner.copy(
       {

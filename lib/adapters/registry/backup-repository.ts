@@ -8,7 +8,6 @@ import type {
   RegistryAccess,
 } from '../../ports/index.ts';
 import {
-  headOrGet,
   type OpenRepository,
   parseManifest,
   type RepositoryClient,
@@ -18,12 +17,12 @@ import {
 import { writeSmallBlob, writeTag } from './copy/index.ts';
 import { RegistryError, toCloneError } from './errors/index.ts';
 
-/** A person waits, and may be asked to wait a little longer than the API server. */
+/** For commands: a user can wait longer than the API server. */
 const retryPolicy = { maxAttempts: 4, maxRetryAfterMs: 30_000 };
 
-const octets = 'application/octet-stream';
+const blobType = 'application/octet-stream';
 
-/** What an index says of its parts that is for people only: nothing of it is relied on. */
+/** Platforms are for display only. */
 const platformsSchema = v.object({
   manifests: v.array(
     v.object({
@@ -37,24 +36,19 @@ const platformsSchema = v.object({
   ),
 });
 
-/** Opens one repository of the backup registry for those who headOrGet after it. */
+/** Opens one repository of the backup registry. */
 export async function openBackupRepository(
   openRepository: OpenRepository,
   repository: Repository,
   access: RegistryAccess,
   signal: AbortSignal,
 ): Promise<BackupRepository> {
-  const attempt = { side: access.side, image: repository };
+  const context = { side: access.side, image: repository };
   const client = await open(openRepository, repository, access, signal);
-  const sided = (within: AbortSignal): RepositoryClient => withSideErrors(client, attempt, within);
+  const sided = (within: AbortSignal): RepositoryClient => withSideErrors(client, context, within);
 
   async function resolve(reference: string, within: AbortSignal): Promise<string | undefined> {
-    try {
-      return (await headOrGet(client, reference, within))?.digest;
-    } catch (error) {
-      within.throwIfAborted();
-      throw toCloneError(error, attempt);
-    }
+    return (await sided(within).resolveManifest(reference, within))?.digest;
   }
 
   async function read(digest: string, within: AbortSignal): Promise<BackupManifest | undefined> {
@@ -74,7 +68,7 @@ export async function openBackupRepository(
         platforms: [],
       };
     } catch (error) {
-      throw toCloneError(error, attempt);
+      throw toCloneError(error, context);
     }
   }
 
@@ -96,7 +90,7 @@ export async function openBackupRepository(
       new TextEncoder().encode(text),
     );
     if (manifest === undefined || config === undefined) return;
-    const descriptor = { mediaType: octets, digest: configDigest, size: config.length };
+    const descriptor = { mediaType: blobType, digest: configDigest, size: config.length };
     await writeSmallBlob(to, config, descriptor, within);
     await writeTag(to, name, { bytes: manifest, mediaType, digest }, within);
   }
@@ -109,9 +103,9 @@ export async function openBackupRepository(
     } catch (error) {
       within.throwIfAborted();
       if (!(error instanceof RegistryError) || error.status !== 405)
-        throw toCloneError(error, attempt);
+        throw toCloneError(error, context);
       const { domain } = repository;
-      const message = `the backup registry ${domain} does not let anybody delete (405); distribution wants storage.delete.enabled for it`;
+      const message = `the backup registry ${domain} does not allow deletion (405); enable it, in distribution by storage.delete.enabled`;
       throw new CloneError('BACKUP_REFUSED', message, { cause: error });
     }
     return async () => {
@@ -130,7 +124,7 @@ export async function openBackupRepository(
   };
 }
 
-/** Finds the repositories below a place in a registry: the user's own namespace. */
+/** Lists the repositories below a path of a registry. */
 export async function listRepositories(
   openRepository: OpenRepository,
   below: Repository,
@@ -163,7 +157,7 @@ async function open(
   }
 }
 
-/** Attestations stand in an index as images for `unknown/unknown`. */
+/** Attestations are listed as images for `unknown/unknown`. */
 function readPlatforms(bytes: Uint8Array): readonly string[] {
   const index = v.safeParse(platformsSchema, JSON.parse(new TextDecoder().decode(bytes)));
   if (!index.success) return [];

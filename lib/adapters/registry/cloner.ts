@@ -18,7 +18,6 @@ import {
   assertNotSchema1,
   type ClientPoolOptions,
   createClientPool,
-  headOrGet,
   isIndexType,
   type RepositoryClient,
   withSideErrors,
@@ -63,7 +62,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     const { side } = access;
     try {
       const client = await openRepository(image, access, retryPolicy.lookup, signal);
-      const found = await headOrGet(client, image.digest ?? image.tag ?? 'latest', signal);
+      const found = await client.resolveManifest(image.digest ?? image.tag ?? 'latest', signal);
       if (found === undefined) return undefined;
       // Fails here, so that no review waits for a copy that cannot be made.
       assertNotSchema1(found.mediaType);
@@ -97,7 +96,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     const imageCopy: ImageCopy = {
       source: from,
       target: to,
-      once: (digest, waiting, upload) =>
+      uploadOnce: (digest, waiting, upload) =>
         uploadOnce(`${canonicalRepository(target)}@${digest}`, waiting, upload),
       mountFrom: source.domain === target.domain ? source.path : undefined,
       maxImageBytes,
@@ -108,13 +107,16 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
       onProgress: (doneBytes, totalBytes, movedBytes) =>
         onProgress({ phase: 'copy', doneBytes, totalBytes, movedBytes }),
     };
-    const { bytes, leftOut } = await orSourceError(() => copyImage(root, imageCopy), toSourceError);
+    const { bytes, skippedLayers } = await orSourceError(
+      () => copyImage(root, imageCopy),
+      toSourceError,
+    );
     await writeTag(to, firstTag, root, signal);
-    const foreign = `${name}: ${leftOut} layers are not in the backup: their licence forbids redistribution`;
+    const foreign = `${name}: ${skippedLayers} layers are not in the backup: their licence forbids redistribution`;
     return {
       digest: root.digest,
       bytes,
-      warnings: leftOut > 0 ? [foreign] : [],
+      warnings: skippedLayers > 0 ? [foreign] : [],
       async writeTags(tags, within) {
         const client = await open(
           { ...target, tag: firstTag },

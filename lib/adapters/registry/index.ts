@@ -1,4 +1,3 @@
+/** Imported dynamically, so that a process without this adapter does not load undici. */
 export { openCaBundle } from './http/index.ts';
-/** Imported dynamically, so that undici is loaded by nobody who does not use it. */
-
 export { type BackupRegistry, openBackupRegistry, openRegistryCloner } from './open.ts';

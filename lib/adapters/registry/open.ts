@@ -16,16 +16,16 @@ import {
 } from './http/index.ts';
 
 export interface RegistrySettings {
-  /** Registries, beside those that are spoken to in plain http, that may be anywhere, private addresses included. */
+  /** Registries, besides the insecure ones, that may have any address. */
   readonly configuredHosts: readonly string[];
   readonly insecureRegistries: readonly string[];
-  /** See `openCaBundle`; the system's certificates without it. */
+  /** @default the system's certificates */
   readonly trust: CaBundle | undefined;
   readonly maxImageBytes: number | undefined;
   readonly insideCluster: boolean;
   readonly proxy: HttpOptions['proxy'];
-  /** Called for each answer of a registry; `remaining` is what it said is left of its rate limit. */
-  readonly onAnswer: (answer: {
+  /** Called for each response of a registry; `remaining` is the rest of its rate limit, if it sent one. */
+  readonly onResponse: (response: {
     readonly host: string;
     readonly method: string;
     readonly status: number;
@@ -33,7 +33,7 @@ export interface RegistrySettings {
   }) => void;
 }
 
-/** The registry adapter with its connections. Throws `ConfigError` when the proxy cannot be used. */
+/** Opens the registry adapter. Throws `ConfigError` if the URL of the proxy is invalid. */
 export function openRegistryCloner(settings: RegistrySettings): ImageCloner {
   const { maxImageBytes } = settings;
   return createRegistryCloner({
@@ -42,15 +42,14 @@ export function openRegistryCloner(settings: RegistrySettings): ImageCloner {
   });
 }
 
-/** The backup registry for those who headOrGet after it. */
+/** The backup registry for generations, rollback, prune and verify. */
 export interface BackupRegistry {
-  /** One of its repositories. */
   repository(repository: Repository, signal: AbortSignal): Promise<BackupRepository>;
-  /** The repositories below a place in it, where it tells. */
+  /** The repositories below a path; empty if the registry has no catalog. */
   repositories(below: Repository, signal: AbortSignal): Promise<readonly Repository[]>;
 }
 
-/** As `openRegistryCloner`, whatever `CLONER` is: a docker daemon neither lists tags nor moves them. */
+/** Independent of `CLONER`: a docker daemon can neither list tags nor move them. */
 export function openBackupRegistry(
   settings: RegistrySettings,
   access: RegistryAccess,
@@ -74,8 +73,8 @@ function toConnections(settings: RegistrySettings): ClientPoolOptions {
     http,
     findEndpoint: createFindEndpoint({ http, insecureRegistries, insideCluster }),
     sleep: (ms, signal) => sleep(ms, undefined, { signal }),
-    onAnswer: ({ url, method, status, headers }) =>
-      settings.onAnswer({ host: url.host, method, status, remaining: readRemaining(headers) }),
+    onResponse: ({ url, method, status, headers }) =>
+      settings.onResponse({ host: url.host, method, status, remaining: readRemaining(headers) }),
   };
 }
 
@@ -85,14 +84,14 @@ function readRemaining(headers: HttpResponse['headers']): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
-/** Of what can be wrong here, the proxy's address is all that a user writes. */
+/** The proxy's URL is the only option from a user, so every error is about it. */
 function openHttp(options: HttpOptions): Http {
   try {
     return createHttp(options);
   } catch {
-    // Never a cause: the address may hold a password.
+    // No cause: the URL may contain a password.
     throw new ConfigError([
-      'HTTPS_PROXY and HTTP_PROXY must be addresses, such as http://proxy.example.com:3128',
+      'HTTPS_PROXY and HTTP_PROXY must be URLs, such as http://proxy.example.com:3128',
     ]);
   }
 }

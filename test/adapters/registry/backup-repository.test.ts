@@ -111,7 +111,7 @@ describe('a repository, tags', () => {
 
       await assert.rejects(repository.tags(signal), {
         code: 'BACKUP_REFUSED',
-        message: /listing its tags: it says that there are more, and not where/,
+        message: /listing its tags: the Link to the next page is invalid/,
       });
     });
   }
@@ -126,7 +126,7 @@ describe('a repository, tags', () => {
 
     await assert.rejects(repository.tags(signal), {
       code: 'BACKUP_REFUSED',
-      message: /did not take .*: listing its tags: its pages do not end$/,
+      message: /did not accept .*: listing its tags: its pages do not end$/,
     });
   });
 
@@ -135,7 +135,9 @@ describe('a repository, tags', () => {
     pages(bench, [{ tags: ['1'], link: '<?last=1>; rel="next"' }]);
     bench.backup.faults.add(on('GET', 'tags'), answer(404));
 
-    await assert.rejects(repository.tags(signal), { message: /one of its pages is not there/ });
+    await assert.rejects(repository.tags(signal), {
+      message: /a page of the list does not exist \(404\)$/,
+    });
   });
 
   for (const tag of ['../../other', 'a/b', 'a b', '', '\u001b[2J', 'x'.repeat(129)]) {
@@ -143,7 +145,9 @@ describe('a repository, tags', () => {
       const { bench, repository } = await open();
       pages(bench, [{ tags: ['1', tag] }]);
 
-      await assert.rejects(repository.tags(signal), { message: /it lists what is no name/ });
+      await assert.rejects(repository.tags(signal), {
+        message: /the list contains an invalid name/,
+      });
     });
   }
 
@@ -151,7 +155,7 @@ describe('a repository, tags', () => {
     const { bench, repository } = await open();
     bench.backup.faults.add(on('GET', 'tags'), answer(200, { body: '<html>' }));
 
-    await assert.rejects(repository.tags(signal), { message: /the answer is no list/ });
+    await assert.rejects(repository.tags(signal), { message: /the response is not a list/ });
   });
 });
 
@@ -215,7 +219,7 @@ describe('a repository', () => {
 
     await assert.rejects(repository.remove(image.digest, signal), {
       code: 'BACKUP_REFUSED',
-      message: `the backup registry ${bench.backup.host} does not let anybody delete (405); distribution wants storage.delete.enabled for it`,
+      message: `the backup registry ${bench.backup.host} does not allow deletion (405); enable it, in distribution by storage.delete.enabled`,
     });
   });
 

@@ -86,7 +86,7 @@ describe('createRegistryCloner, resolve', () => {
     assert.equal(await resolve(bench, bench.source, { side: 'backup' }), undefined);
     await assert.rejects(resolve(bench, bench.source), {
       code: 'SOURCE_DENIED',
-      message: `${bench.source.host} does not let us read ${bench.source.host}/app:1: it is private, or does not exist`,
+      message: `${bench.source.host} denied access to ${bench.source.host}/app:1: the image is private or does not exist`,
     });
   });
 
@@ -102,7 +102,7 @@ describe('createRegistryCloner, resolve', () => {
 
     await assert.rejects(resolve(bench, bench.source), {
       code: 'SOURCE_UNSUPPORTED',
-      message: `${bench.source.host}/app:1 cannot be copied: it is in the old schema 1 format, which nodes no longer run; push it anew`,
+      message: `${bench.source.host}/app:1 cannot be copied: its manifest has the schema 1 format, which nodes no longer run; push it again with a current client`,
     });
   });
 
@@ -126,7 +126,7 @@ describe('createRegistryCloner, resolve', () => {
 
     await assert.rejects(resolve(bench, bench.source), {
       code: 'SOURCE_UNAVAILABLE',
-      message: `${bench.source.host} has trouble with ${bench.source.host}/app:1: looking it up: it answered 503`,
+      message: `${bench.source.host} returned an error for ${bench.source.host}/app:1: resolving the reference: status 503`,
     });
     assert.equal(down.hits(), 2);
     assert.deepEqual(bench.pauses, [250]);
@@ -155,7 +155,7 @@ describe('createRegistryCloner, resolve', () => {
         {
           name: 'CloneError',
           code: 'SOURCE_UNSUPPORTED',
-          message: `${domain}/a/b:1 cannot be copied: ${domain} is no address of a registry`,
+          message: `${domain}/a/b:1 cannot be copied: ${domain} is not a valid registry host`,
         },
       );
     });
@@ -170,7 +170,7 @@ describe('createRegistryCloner, resolve', () => {
 
     await assert.rejects(resolve(bench, bench.source), {
       code: 'SOURCE_REFUSED',
-      message: `${bench.source.host} did not serve ${bench.source.host}/app:1: looking it up: it leads to an address that image-cloner does not call`,
+      message: `${bench.source.host} did not serve ${bench.source.host}/app:1: resolving the reference: the egress policy forbids the address`,
     });
   });
 });
@@ -258,7 +258,7 @@ describe('createRegistryCloner, copy', () => {
       }
       await assert.rejects(copying, {
         code,
-        message: `the backup registry ${bench.backup.host} did not take ${bench.backup.host}/acme/app:first: writing the manifest: the tag is immutable`,
+        message: `the backup registry ${bench.backup.host} did not accept ${bench.backup.host}/acme/app:first: writing the manifest: the tag is immutable`,
       });
       assert.deepEqual(bench.backup.store.tags('acme/app'), ['first']);
     });

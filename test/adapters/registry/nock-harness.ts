@@ -84,7 +84,7 @@ export function openHarness(options: HarnessOptions = {}): Harness {
       clock.now += ms;
       return Promise.resolve();
     },
-    onAnswer: ({ method, url, status }) => answers.push(`${method} ${url.host} ${status}`),
+    onResponse: ({ method, url, status }) => answers.push(`${method} ${url.host} ${status}`),
   });
   return {
     send,

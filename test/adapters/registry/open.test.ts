@@ -14,7 +14,7 @@ describe('openRegistryCloner', () => {
     maxImageBytes: undefined,
     insideCluster: false,
     proxy: undefined,
-    onAnswer: () => undefined,
+    onResponse: () => undefined,
   };
 
   it('opens with a proxy', () => {
@@ -28,8 +28,7 @@ describe('openRegistryCloner', () => {
 
     assert.throws(() => openRegistryCloner({ ...settings, proxy }), {
       name: 'ConfigError',
-      message:
-        'HTTPS_PROXY and HTTP_PROXY must be addresses, such as http://proxy.example.com:3128',
+      message: 'HTTPS_PROXY and HTTP_PROXY must be URLs, such as http://proxy.example.com:3128',
     });
   });
 
@@ -47,7 +46,7 @@ describe('openRegistryCloner', () => {
       const cloner = openRegistryCloner({
         ...settings,
         insecureRegistries: [host],
-        onAnswer: (event) => told.push(event),
+        onResponse: (event) => told.push(event),
       });
 
       await cloner.resolve({ domain: host, path: 'app', tag: '1' }, { side: 'source' }, signal);

@@ -27,18 +27,21 @@ type Kinds = readonly FaultRecord['kind'][] | 'any';
 /** What a person may be told, and what must have happened for it to be true. */
 const reasons: readonly (readonly [RegExp, Kinds])[] = [
   [
-    /does not exist on|does not know/,
+    /does not exist on|does not know|does not have/,
     ['status-404', 'lying-digest', 'upload-lost', 'gone', 'broken-push', 'redirect-stranger'],
   ],
   [
-    /does not let us read|refuses the credentials/,
+    /does not let us read|denied access to|refuses the credentials|rejected the credentials/,
     ['status-401', 'status-403', 'realm-stranger', 'corrupt', 'truncate', 'rotated'],
   ],
-  [/limits (how often|requests)/, ['status-429']],
-  [/takes nothing that large/, ['status-413']],
+  [/limits (how often|requests)|rate limit/, ['status-429']],
+  [/too large \(413\)/, ['status-413']],
   [/no space left/, ['status-507']],
   [/was not written by image-cloner/, ['status-404', 'status-403', 'lying-digest', 'status-401']],
-  [/cannot be reached|has trouble with|did not serve|did not take/, 'any'],
+  [
+    /cannot be reached|has trouble with|returned an error for|did not serve|did not (take|accept)/,
+    'any',
+  ],
   [/did not say within|did not answer|gave no usable answer|answered so late/, 'any'],
   [/cannot be copied|has lost|is not whole|is incomplete/, 'any'],
 ];
@@ -52,10 +55,10 @@ export function isPending(why: string): boolean {
 const outageWords = /(did not answer|gave no usable answer) .* ago/;
 
 /** The right answer to who has no credentials. */
-export const denial = /does not let us read/;
+export const denial = /does not let us read|denied access to/;
 /** Without the secrets, or with what an API server that is silent has left of the time. */
 const muteness =
-  /does not let us read .*; its pull secrets could not be read|did not say within 0\.\d+ s/;
+  /(does not let us read|denied access to) .*; its pull secrets could not be read|did not say within 0\.\d+ s/;
 
 /** What is checked of a write that was refused: every reason must be one that was true. */
 export function auditRefused(

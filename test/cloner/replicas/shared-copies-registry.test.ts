@@ -55,7 +55,7 @@ describe('two replicas', () => {
         maxImageBytes: undefined,
         insideCluster: false,
         proxy: undefined,
-        onAnswer: () => undefined,
+        onResponse: () => undefined,
       }),
       copies,
       policy: policy({ backup: { domain: bench.backup.host, namespace: 'acme', naming: 'flat' } }),

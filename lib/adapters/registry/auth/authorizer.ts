@@ -10,24 +10,24 @@ import { isOwnRealm, parseRealm } from './realm.ts';
 import { parseToken, type Token } from './token.ts';
 import type { TokenBudget } from './token-budget.ts';
 
-/** What a request needs to do, in the words of the token protocol: `repository:library/nginx:pull`. */
+/** A scope of the token protocol: `repository:library/nginx:pull`. */
 export type Scope = string;
 
-/** The credentials of one client at one registry: answers its challenges and remembers the answers. */
+/** Authenticates one client at one registry, and caches the scheme and the tokens. */
 export interface Authorizer {
-  /** Header for a request that needs `scopes`, as far as a challenge was seen before. */
+  /** The `Authorization` header for a request, if an earlier challenge tells the scheme. */
   authorization(scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined>;
   /**
-   * Learns from a 401 to a request that was sent with `used`. Returns what makes the header that answers this very
-   * challenge, whatever others are told meanwhile; nothing where trying once more cannot help.
+   * Takes the challenge of a 401 response to a request with the header `used`. Returns a function that makes the header for
+   * this challenge, whatever other challenges arrive meanwhile; `undefined` if another attempt cannot succeed.
    */
-  learn(
+  onChallenge(
     challenge: Pick<HttpResponse, 'headers'>,
     scopes: readonly Scope[],
     used: string | undefined,
   ): ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
-  /** Why this 401 may be final: credentials that we have and did not send. */
-  withheld(challenge: Pick<HttpResponse, 'headers'>): RegistryError | undefined;
+  /** The error for a 401 response if the password was not sent because its realm is another site. */
+  foreignRealmError(challenge: Pick<HttpResponse, 'headers'>): RegistryError | undefined;
 }
 
 export interface AuthorizerOptions {
@@ -38,9 +38,9 @@ export interface AuthorizerOptions {
   readonly now: () => number;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
   readonly wallClock: () => number;
-  /** Shared with all other clients. */
+  /** Shared by all clients. */
   readonly tokenBudget: TokenBudget;
-  /** The registry is the user's own: its password is sent before it asks, which saves a request each time we start. */
+  /** The registry is the backup: its password is sent before the first challenge, which saves a request. */
   readonly isConfigured: boolean;
 }
 
@@ -75,17 +75,17 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       : `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
 
   async function headerFor(
-    known: Scheme,
+    current: Scheme,
     scopes: readonly Scope[],
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    switch (known.kind) {
+    switch (current.kind) {
       case 'unknown':
         return options.isConfigured ? basic : undefined;
       case 'basic':
         return basic;
       case 'bearer':
-        return await tokenFor(known, scopes, signal);
+        return await tokenFor(current, scopes, signal);
     }
   }
 
@@ -93,29 +93,29 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     scopes: readonly Scope[],
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    const known = scheme;
+    const current = scheme;
     try {
-      return await headerFor(known, scopes, signal);
+      return await headerFor(current, scopes, signal);
     } catch (error) {
-      if (!signal.aborted) forget(known);
+      if (!signal.aborted) forget(current);
       throw error;
     }
   }
 
-  /** A token server that fails may have moved, or have been named by somebody else in the registry's place: it is asked anew. */
-  function forget(known: Scheme): void {
-    if (scheme === known) scheme = { kind: 'unknown' };
+  /** A token server that fails may have moved, or another server may have named it: the next request gets a new challenge. */
+  function forget(current: Scheme): void {
+    if (scheme === current) scheme = { kind: 'unknown' };
   }
 
-  function learn(
+  function onChallenge(
     challenge: Pick<HttpResponse, 'headers'>,
     scopes: readonly Scope[],
     used: string | undefined,
-  ): ReturnType<Authorizer['learn']> {
+  ): ReturnType<Authorizer['onChallenge']> {
     const picked = pickScheme(challengesOf(challenge));
     if (picked === undefined) return undefined;
     scheme = picked;
-    const answer = async (signal: AbortSignal): Promise<string | undefined> => {
+    const makeHeader = async (signal: AbortSignal): Promise<string | undefined> => {
       try {
         return await headerFor(picked, scopes, signal);
       } catch (error) {
@@ -124,23 +124,21 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       }
     };
     if (picked.kind !== 'bearer') {
-      return basic !== undefined && used !== basic ? answer : undefined;
+      return basic !== undefined && used !== basic ? makeHeader : undefined;
     }
     const key = keyOf(picked, scopes);
-    if (tokens.get(key)?.header === used && used !== undefined) {
-      // It may have expired, or have been issued before a permission was: one fresh one, and no more.
-      tokens.delete(key);
-    }
-    return answer;
+    // The token has expired, or is older than a permission.
+    if (used !== undefined && tokens.get(key)?.header === used) tokens.delete(key);
+    return makeHeader;
   }
 
-  function withheld(challenge: Pick<HttpResponse, 'headers'>): RegistryError | undefined {
+  function foreignRealmError(challenge: Pick<HttpResponse, 'headers'>): RegistryError | undefined {
     const picked = pickScheme(challengesOf(challenge));
     if (basic === undefined || picked?.kind !== 'bearer') return undefined;
-    return isOwnRealm(picked.realm, registry) ? undefined : foreign(picked.realm);
+    return isOwnRealm(picked.realm, registry) ? undefined : foreignRealm(picked.realm);
   }
 
-  /** Bearer, unless its token server may not see the password that Basic would take; what neither is, is left out. */
+  /** Prefers Bearer, unless its realm is another site and Basic is offered too. */
   function pickScheme(challenges: readonly Challenge[]): Scheme | undefined {
     const offered = challenges.find(({ scheme, parameters }) => {
       return scheme === 'bearer' && parameters.has('realm');
@@ -153,7 +151,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     return { kind: 'bearer', realm, service: parameters.get('service') };
   }
 
-  /** The header with a cached token, or with one that is fetched once for all requests that wait for it. */
+  /** Concurrent requests for the same scopes share one fetch. */
   async function tokenFor(
     bearer: Bearer,
     scopes: readonly Scope[],
@@ -186,35 +184,32 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     const url = new URL(bearer.realm);
     if (bearer.service !== undefined) url.searchParams.set('service', bearer.service);
     for (const scope of scopes) url.searchParams.append('scope', scope);
-    const mayKnow = basic !== undefined && isOwnRealm(bearer.realm, registry);
-    // Its own time limit: others wait for it too, and the first who asked may be the first to leave.
+    const isOwn = basic !== undefined && isOwnRealm(bearer.realm, registry);
+    // Not the signal of one request: other requests wait for the same token.
     const signal = AbortSignal.timeout(fetchTimeoutMs);
     try {
-      const answer = await http.send({
+      const response = await http.send({
         method: 'GET',
         url,
-        ...(mayKnow && { headers: { authorization: basic } }),
+        ...(isOwn && { headers: { authorization: basic } }),
         signal,
         step,
         sentBy: registry,
       });
-      const text = new TextDecoder().decode(await readBody(answer, maxTokenBytes, step));
-      if (answer.status === 200) return parseToken(text);
-      const retryAfter = headerOf(answer, 'retry-after');
-      throw toRegistryError(step, { status: answer.status, text, retryAfter, now: wallClock() });
+      const { status } = response;
+      const text = new TextDecoder().decode(await readBody(response, maxTokenBytes, step));
+      if (status === 200) return parseToken(text);
+      const retryAfter = headerOf(response, 'retry-after');
+      throw toRegistryError(step, { status, text, retryAfter, now: wallClock() });
     } catch (error) {
-      if (signal.aborted) throw silent(error);
-      // A token server that is not there says nothing of the image.
-      if (error instanceof RegistryError && error.reason === 'NOT_FOUND') throw absent(error);
+      if (signal.aborted) throw timedOut(error);
+      // The reason NOT_FOUND would mean that the image does not exist.
+      if (error instanceof RegistryError && error.reason === 'NOT_FOUND') throw notFound(error);
       throw error;
     }
   }
 
-  return {
-    authorization,
-    learn,
-    withheld,
-  };
+  return { authorization, onChallenge, foreignRealmError };
 }
 
 function challengesOf({ headers }: Pick<HttpResponse, 'headers'>): readonly Challenge[] {
@@ -226,20 +221,19 @@ function keyOf({ realm, service }: Bearer, scopes: readonly Scope[]): string {
   return [realm.href, service, ...scopes.toSorted()].join(' ');
 }
 
-function foreign({ hostname }: URL): RegistryError {
+function foreignRealm({ hostname }: URL): RegistryError {
   return new RegistryError(
     'DENIED',
-    `${step}: its token server ${hostname} belongs to another site, which gets no password from us`,
+    `${step}: its token server ${hostname} belongs to another site, so the password was not sent`,
   );
 }
 
-function silent(cause: unknown): RegistryError {
-  const message = `${step}: its token server did not answer in time`;
+function timedOut(cause: unknown): RegistryError {
+  const message = `${step}: its token server did not answer within ${fetchTimeoutMs / 1000} s`;
   return new RegistryError('UNAVAILABLE', message, { cause, isTransient: true });
 }
 
-function absent(cause: RegistryError): RegistryError {
-  return new RegistryError('REFUSED', `${step}: its token server is not where it should be`, {
-    cause,
-  });
+function notFound(cause: RegistryError): RegistryError {
+  const message = `${step}: its token server does not exist at the URL in the challenge`;
+  return new RegistryError('REFUSED', message, { cause });
 }

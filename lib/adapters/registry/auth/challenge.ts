@@ -6,11 +6,11 @@ export interface Challenge {
 
 const token = String.raw`[!#$%&'*+\-.^_\`|~0-9A-Za-z]+`;
 const parameter = new RegExp(`^(${token})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${token}))`);
-/** With what some schemes have instead of parameters: `Negotiate oYG1MIGy==`. */
+/** Some schemes have a token68 instead of parameters: `Negotiate oYG1MIGy==`. */
 const scheme = new RegExp(`^(${token})(?=\\s|,|$)(?:\\s+[\\w.~+/-]+=*(?=\\s*(?:,|$)))?`);
 const maxHeaderLength = 8192;
 
-/** Reads all challenges of all headers; several may stand in one, separated by the same commas as their parameters. */
+/** Reads all challenges of all headers; commas separate challenges as well as their parameters. */
 export function parseChallenges(headers: readonly string[]): readonly Challenge[] {
   return headers.flatMap(parseHeader);
 }
@@ -19,17 +19,17 @@ function parseHeader(header: string): readonly Challenge[] {
   const challenges: { readonly scheme: string; readonly parameters: Map<string, string> }[] = [];
   let rest = skipSeparators(header.slice(0, maxHeaderLength));
   while (rest !== '') {
-    const found = parameter.exec(rest);
+    const match = parameter.exec(rest);
     const current = challenges.at(-1);
-    if (found !== null && current !== undefined) {
-      const [text, name = '', quoted, plain = ''] = found;
+    if (match !== null && current !== undefined) {
+      const [text, name = '', quoted, plain = ''] = match;
       const value = quoted === undefined ? plain : quoted.replaceAll(/\\(.)/g, '$1');
       current.parameters.set(name.toLowerCase(), value);
       rest = skipSeparators(rest.slice(text.length));
       continue;
     }
     const named = scheme.exec(rest);
-    // What cannot be read ends the header; what came before it counts.
+    // A syntax error ends the header; the challenges before it count.
     if (named === null) return challenges;
     const [text, name = ''] = named;
     challenges.push({ scheme: name.toLowerCase(), parameters: new Map() });

@@ -1,6 +1,6 @@
 /**
  * Answers Basic and Bearer challenges and caches tokens.
- * A password goes to the registry and to a token server of the same site, nowhere else.
+ * A password is sent only to the registry and to a token server of the same site.
  */
 export { type Authorizer, createAuthorizer, type Scope } from './authorizer.ts';
 export { createTokenBudget } from './token-budget.ts';

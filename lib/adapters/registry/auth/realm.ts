@@ -22,7 +22,7 @@ export function parseRealm(text: string, registry: URL): URL {
   const isPlain = realm?.username === '' && realm.password === '';
   const isShort = realm !== undefined && realm.href.length <= maxRealmLength;
   if (realm === undefined || !(isSecure || isAsPlain) || !isPlain || !isShort) {
-    throw new RegistryError('REFUSED', 'authenticating: its token server has no usable address');
+    throw new RegistryError('REFUSED', 'authenticating: its token server has an invalid URL');
   }
   return realm;
 }

@@ -1,26 +1,26 @@
-/** What the tokens of all clients take together: registries say how long they are, and whoever writes a manifest chooses the registries. */
+/** Bounds the memory for the tokens of all clients: token servers choose the length, and authors of manifests the registries. */
 export interface TokenBudget {
-  /** Counts `characters` more; where that is too much in all, those that were counted longest ago are dropped. */
+  /** Adds an entry of `characters`; drops the oldest entries until the total fits. */
   spend(characters: number, drop: () => void): void;
 }
 
-/** Two thousand of those that token servers send. */
+/** About two thousand tokens of usual length. */
 const maxCharacters = 8 * 1024 * 1024;
-/** Of an entry, whatever its length. */
-const ownCharacters = 512;
+/** Overhead of an entry. */
+const overheadCharacters = 512;
 
 export function createTokenBudget(max = maxCharacters): TokenBudget {
-  const spent = new Set<{ readonly characters: number; readonly drop: () => void }>();
+  const entries = new Set<{ readonly characters: number; readonly drop: () => void }>();
   let total = 0;
 
   return {
     spend(characters, drop) {
-      const item = { characters: characters + ownCharacters, drop };
-      spent.add(item);
-      total += item.characters;
-      for (const oldest of spent) {
+      const entry = { characters: characters + overheadCharacters, drop };
+      entries.add(entry);
+      total += entry.characters;
+      for (const oldest of entries) {
         if (total <= max) return;
-        spent.delete(oldest);
+        entries.delete(oldest);
         total -= oldest.characters;
         oldest.drop();
       }

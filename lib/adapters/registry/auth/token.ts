@@ -3,15 +3,15 @@ import { RegistryError } from '../errors/index.ts';
 
 export interface Token {
   readonly value: string;
-  /** How long it may be used. */
+  /** From now on. */
   readonly usableMs: number;
 }
 
-/** The specification's default, and its floor. */
+/** The default of the specification, and its minimum. */
 const minSeconds = 60;
-/** A token is not begun to be used in the last tenth of its life. */
+/** A token that is about to expire could expire on the way. */
 const usableShare = 0.9;
-/** What may stand in a header; anything else would split it. Few servers take one that is longer. */
+/** Other characters would split the header; few servers accept a longer one. */
 const headerText = /^[\x21-\x7e]{1,16384}$/;
 
 const text = v.fallback(v.string(), '');
@@ -22,7 +22,7 @@ const schema = v.object({
   expires_in: v.optional(v.fallback(v.number(), minSeconds), minSeconds),
 });
 
-/** Reads the answer of a token server (distribution `spec/auth/token.md`). Throws `RegistryError` `REFUSED`. */
+/** Parses the response of a token server (distribution `spec/auth/token.md`). Throws `RegistryError` `REFUSED`. */
 export function parseToken(body: string): Token {
   const parsed = v.safeParse(schema, parseJson(body));
   const {
@@ -32,8 +32,8 @@ export function parseToken(body: string): Token {
   } = parsed.success ? parsed.output : {};
   const value = access_token === '' ? token : access_token;
   if (!headerText.test(value)) {
-    // Never a cause: it would quote the token.
-    throw new RegistryError('REFUSED', 'authenticating: its token server sent no token');
+    // No cause: it could quote the token.
+    throw new RegistryError('REFUSED', 'authenticating: its token server sent no valid token');
   }
   return { value, usableMs: Math.max(minSeconds, expires_in) * 1000 * usableShare };
 }
@@ -42,7 +42,7 @@ function parseJson(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    // As good as an empty answer.
+    // Treated as an empty response.
     return undefined;
   }
 }

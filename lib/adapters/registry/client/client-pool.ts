@@ -9,7 +9,7 @@ import { createRepositoryClient, type RepositoryClient } from './repository-clie
 import { createTransport, type TransportOptions } from './transport.ts';
 
 export interface ClientPoolOptions
-  extends Pick<TransportOptions, 'sleep' | 'onAnswer'>,
+  extends Pick<TransportOptions, 'sleep' | 'onResponse'>,
     Partial<Pick<TransportOptions, 'random' | 'wallClock'>> {
   readonly http: Http;
   readonly findEndpoint: FindEndpoint;
@@ -17,10 +17,9 @@ export interface ClientPoolOptions
   readonly now?: () => number;
 }
 
-/** How long one is ready to wait for a registry. */
 type RetryPolicy = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs'>;
 
-/** What is known of one client of one registry; all its repositories share it. */
+/** One client of one registry; its repositories share it. */
 interface Connection {
   readonly registry: URL;
   readonly authorizer: Authorizer;
@@ -34,22 +33,22 @@ export type OpenRepository = (
   signal: AbortSignal,
 ) => Promise<RepositoryClient>;
 
-/** Hosts are invented by whoever writes a manifest: the one that was not used for longest is forgotten. */
+/** Authors of manifests choose the hosts; the map evicts the one unused for longest. */
 const maxConnections = 500;
 /** A registry that asks for a day is tried again sooner: the limit may have been lifted. */
 const maxCooldownMs = 300_000;
 
 export function createClientPool(options: ClientPoolOptions): OpenRepository {
-  const { http, findEndpoint, sleep, onAnswer } = options;
+  const { http, findEndpoint, sleep, onResponse } = options;
   const { now = monotonicClock.now, wallClock = Date.now, random = Math.random } = options;
   const cooldown = createCooldown({ now, maxMs: maxCooldownMs, maxKeys: maxConnections });
   const connections = createBoundedMap<string, Connection>(maxConnections);
-  // Strangers' tokens do not take the place of the backup's.
+  // Tokens of sources do not evict those of the backup.
   const tokenBudgets = { source: createTokenBudget(), backup: createTokenBudget() };
 
   return async function openRepository({ domain, path }, access, retryPolicy, signal) {
     const { side, credentials } = access;
-    // Asked each time: of a registry that was down it is not known for good what it speaks.
+    // Not cached here: the endpoint of a registry that was down can change.
     const registry = await findEndpoint(domain, signal);
     const identity = [credentials?.username, credentials?.password];
     const key = JSON.stringify([registry.href, side, ...identity]);
@@ -75,7 +74,7 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
       sleep,
       random,
       wallClock,
-      ...(onAnswer !== undefined && { onAnswer }),
+      ...(onResponse !== undefined && { onResponse }),
     });
     return createRepositoryClient(send, registry, path);
   };

@@ -3,7 +3,6 @@
  * Every manifest is checked against its digest.
  */
 export { type ClientPoolOptions, createClientPool, type OpenRepository } from './client-pool.ts';
-export { headOrGet } from './head-or-get.ts';
 export {
   assertNotSchema1,
   type Descriptor,

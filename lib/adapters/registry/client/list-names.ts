@@ -4,18 +4,18 @@ import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import type { Send } from './transport.ts';
 
-/** What is listed in pages: the tags of a repository, the repositories of a registry. */
-export interface ListQuestion {
+/** A paginated list: the tags of a repository, or the repositories of a registry. */
+export interface ListRequest {
   /** The first page, without its query. */
   readonly url: URL;
   readonly scopes: readonly Scope[];
-  /** The field of the answer that holds the names. */
+  /** The field of the response with the names. */
   readonly field: 'tags' | 'repositories';
   readonly isName: (name: string) => boolean;
   readonly step: string;
 }
 
-/** More than 1000 at once are an error for ECR. */
+/** ECR rejects more than 1000. */
 const pageSize = '1000';
 const maxPages = 1_000;
 const maxNames = 100_000;
@@ -27,37 +27,38 @@ const pageSchema = v.object({
 });
 
 /**
- * Reads all pages; none where the registry knows of nothing there. `Link` says where the rest is, and is a stranger's text: only
- * its query is used, on the very address that we asked, so that it leads nowhere else. Throws `RegistryError`.
+ * Reads all pages; empty after a 404. Of the `Link` to the next page it uses only the query, so a registry cannot lead the
+ * client to another URL. Throws `RegistryError`.
  */
 export async function listNames(
   send: Send,
-  { url, scopes, field, isName, step }: ListQuestion,
+  { url, scopes, field, isName, step }: ListRequest,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const names = new Set<string>();
-  const asked = new Set<string>();
+  const queries = new Set<string>();
   let query: string | undefined = `?n=${pageSize}`;
   while (query !== undefined) {
-    if (asked.has(query) || asked.size >= maxPages) throw refused(step, 'its pages do not end');
-    asked.add(query);
+    if (queries.has(query) || queries.size >= maxPages)
+      throw rejected(step, 'its pages do not end');
+    queries.add(query);
     const page = new URL(query, url);
-    const answer = await send(
+    const response = await send(
       { method: 'GET', url: page, scopes, expect: [200, 404], maxBytes: maxPageBytes, step },
       signal,
     );
-    if (answer.status === 404) {
-      await drop(answer);
-      if (asked.size > 1) throw refused(step, 'one of its pages is not there');
+    if (response.status === 404) {
+      await drop(response);
+      if (queries.size > 1) throw rejected(step, 'a page of the list does not exist (404)');
       return [];
     }
-    const { bytes = new Uint8Array() } = answer;
+    const { bytes = new Uint8Array() } = response;
     for (const name of parsePage(bytes, step)[field] ?? []) {
-      if (!isName(name)) throw refused(step, 'it lists what is no name');
+      if (!isName(name)) throw rejected(step, 'the list contains an invalid name');
       names.add(name);
     }
-    if (names.size > maxNames) throw refused(step, `it lists more than ${maxNames} names`);
-    query = parseNext(headerOf(answer, 'link'), page, step);
+    if (names.size > maxNames) throw rejected(step, `the list has more than ${maxNames} names`);
+    query = parseNext(headerOf(response, 'link'), page, step);
   }
   return [...names];
 }
@@ -66,19 +67,19 @@ function parsePage(bytes: Uint8Array, step: string): v.InferOutput<typeof pageSc
   try {
     return v.parse(pageSchema, JSON.parse(new TextDecoder().decode(bytes)));
   } catch (error) {
-    throw new RegistryError('REFUSED', `${step}: the answer is no list`, { cause: error });
+    throw new RegistryError('REFUSED', `${step}: the response is not a list`, { cause: error });
   }
 }
 
-/** The query of `<…>; rel="next"` (RFC 8288). Who takes a page for the whole would remove what the other pages hold. */
+/** The query of `<…>; rel="next"` (RFC 8288). An unreadable Link is an error: an incomplete list could make prune delete too much. */
 function parseNext(link: string | undefined, from: URL, step: string): string | undefined {
   if (!/\brel="?next"?/i.test(link ?? '')) return undefined;
   const [, target] = /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec(link ?? '') ?? [];
   const search = target === undefined ? '' : URL.parse(target, from)?.search;
-  if (!search) throw refused(step, 'it says that there are more, and not where');
+  if (!search) throw rejected(step, 'the Link to the next page is invalid');
   return search;
 }
 
-function refused(step: string, message: string): RegistryError {
+function rejected(step: string, message: string): RegistryError {
   return new RegistryError('REFUSED', `${step}: ${message}`);
 }

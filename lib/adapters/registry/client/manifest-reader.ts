@@ -1,122 +1,138 @@
 import { algorithmOf, digestOf, isDigest } from '../../../image/digest.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, type HttpResponse, headerOf } from '../http/index.ts';
-import type { Ask } from './ask.ts';
 import { accept, isKnownType, maxManifestBytes, parseMediaType, quote } from './manifest.ts';
-import type { RegistryResponse } from './transport.ts';
+import type { RegistryResponse, SendRead } from './transport.ts';
 
-/** What a tag or digest is. */
-interface SeenManifest {
+interface ResolvedManifest {
   /** Without parameters. */
   readonly mediaType: string;
   readonly digest: string;
 }
 
-/** A manifest as it was served, to the byte. */
-export interface ServedManifest extends SeenManifest {
+/** A manifest as it was served, byte by byte. */
+export interface ServedManifest extends ResolvedManifest {
   readonly bytes: Uint8Array;
 }
 
-/** How manifests are looked at, in one repository. */
+/** Reads manifests of one repository. */
 export interface ManifestReader {
-  /** What a tag or digest is, without its bytes. */
-  headManifest(reference: string, signal: AbortSignal): Promise<SeenManifest | undefined>;
-  /**
-   * As `headManifest`, for registries that do not say it: all of it is read, and none is kept. A thousand questions of 4 MiB each are
-   * more than our memory, and whoever writes a manifest chooses the registry that answers them.
-   */
-  digestManifest(reference: string, signal: AbortSignal): Promise<SeenManifest | undefined>;
+  /** The digest and the type of a tag or digest. */
+  headManifest(reference: string, signal: AbortSignal): Promise<ResolvedManifest | undefined>;
+  /** As `headManifest`; if the registry rejects HEAD, by GET. */
+  resolveManifest(reference: string, signal: AbortSignal): Promise<ResolvedManifest | undefined>;
   /** The bytes, checked against their digest. */
   getManifest(reference: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
 }
 
+const headStep = 'resolving the reference';
 const step = 'reading its manifest';
 
-export function createManifestReader(ask: Ask): ManifestReader {
+export function createManifestReader(sendRead: SendRead): ManifestReader {
   async function headManifest(
     reference: string,
     signal: AbortSignal,
-  ): Promise<SeenManifest | undefined> {
-    const step = 'looking it up';
+  ): Promise<ResolvedManifest | undefined> {
     const request = {
       method: 'HEAD',
-      rest: `manifests/${reference}`,
+      path: `manifests/${reference}`,
       headers: { accept },
-      step,
+      step: headStep,
     } as const;
-    const answer = await ask(request, [404], signal);
-    if (answer === undefined) return undefined;
-    await drop(answer);
-    const digest = headerOf(answer, 'docker-content-digest');
-    // Some registries leave the digest out of a HEAD.
+    const response = await sendRead(request, [404], signal);
+    if (response === undefined) return undefined;
+    await drop(response);
+    const digest = headerOf(response, 'docker-content-digest');
+    // Some registries leave the digest out of a HEAD response.
     if (digest === undefined) return await digestManifest(reference, signal);
-    if (!isDigest(digest)) throw new RegistryError('REFUSED', `${step}: its digest cannot be read`);
+    if (!isDigest(digest)) {
+      throw new RegistryError('REFUSED', `${headStep}: the digest that it sent is malformed`);
+    }
     if (isDigest(reference) && digest !== reference) {
-      if (algorithmOf(digest) === algorithmOf(reference)) throw otherDigest(step);
-      // The specification lets it say the digest by the algorithm that it stores by.
+      if (algorithmOf(digest) === algorithmOf(reference)) throw wrongDigest(headStep);
+      // The specification allows the digest in the algorithm that the registry stores by.
       return await digestManifest(reference, signal);
     }
-    return { digest, mediaType: parseMediaType(headerOf(answer, 'content-type')) };
+    return { digest, mediaType: parseMediaType(headerOf(response, 'content-type')) };
   }
 
+  async function resolveManifest(
+    reference: string,
+    signal: AbortSignal,
+  ): Promise<ResolvedManifest | undefined> {
+    try {
+      return await headManifest(reference, signal);
+    } catch (error) {
+      const isRejected =
+        error instanceof RegistryError && [401, 403, 405].includes(error.status ?? 0);
+      if (!isRejected) throw error;
+      return await digestManifest(reference, signal);
+    }
+  }
+
+  /** Keeps no bytes: a thousand concurrent reads of 4 MiB would exceed the memory. */
   async function digestManifest(
     reference: string,
     signal: AbortSignal,
-  ): Promise<SeenManifest | undefined> {
-    const digestLike = (answer: Pick<HttpResponse, 'headers'>): string | undefined =>
-      likeOf(reference, answer);
-    const answer = await ask({ ...get(reference), digestLike }, [404], signal);
-    return answer && check(reference, answer, answer.digest);
+  ): Promise<ResolvedManifest | undefined> {
+    const digestLike = (response: Pick<HttpResponse, 'headers'>): string | undefined =>
+      likeOf(reference, response);
+    const response = await sendRead({ ...get(reference), digestLike }, [404], signal);
+    return response && check(reference, response, response.digest);
   }
 
   async function getManifest(
     reference: string,
     signal: AbortSignal,
   ): Promise<ServedManifest | undefined> {
-    const answer = await ask(get(reference), [404], signal);
-    if (answer === undefined) return undefined;
-    const { bytes = new Uint8Array() } = answer;
-    return { bytes, ...check(reference, answer, digestOf(bytes, likeOf(reference, answer))) };
+    const response = await sendRead(get(reference), [404], signal);
+    if (response === undefined) return undefined;
+    const { bytes = new Uint8Array() } = response;
+    const digest = digestOf(bytes, likeOf(reference, response));
+    return { bytes, ...check(reference, response, digest) };
   }
 
-  return { headManifest, digestManifest, getManifest };
+  return { headManifest, resolveManifest, getManifest };
 }
 
-function get(reference: string): Parameters<Ask>[0] {
+function get(reference: string): Parameters<SendRead>[0] {
   return {
     method: 'GET',
-    rest: `manifests/${reference}`,
+    path: `manifests/${reference}`,
     headers: { accept },
     maxBytes: maxManifestBytes,
     step,
   };
 }
 
-/** What vouches for the bytes; for those of a tag that is the registry alone. */
-function wantedOf(reference: string, answer: Pick<HttpResponse, 'headers'>): string | undefined {
-  return isDigest(reference) ? reference : headerOf(answer, 'docker-content-digest');
+/** The digest that the bytes must have; that of a tag comes from the registry. */
+function expectedDigest(
+  reference: string,
+  response: Pick<HttpResponse, 'headers'>,
+): string | undefined {
+  return isDigest(reference) ? reference : headerOf(response, 'docker-content-digest');
 }
 
-function likeOf(reference: string, answer: Pick<HttpResponse, 'headers'>): string | undefined {
-  const wanted = wantedOf(reference, answer);
-  return wanted !== undefined && isDigest(wanted) ? wanted : undefined;
+function likeOf(reference: string, response: Pick<HttpResponse, 'headers'>): string | undefined {
+  const expected = expectedDigest(reference, response);
+  return expected !== undefined && isDigest(expected) ? expected : undefined;
 }
 
-function check(reference: string, answer: RegistryResponse, digest = ''): SeenManifest {
-  const mediaType = parseMediaType(headerOf(answer, 'content-type'));
-  const wanted = wantedOf(reference, answer);
-  if (wanted === undefined && !isKnownType(mediaType)) throw noManifest(mediaType);
-  if (wanted !== undefined && wanted !== digest) throw otherDigest(step);
+function check(reference: string, response: RegistryResponse, digest = ''): ResolvedManifest {
+  const mediaType = parseMediaType(headerOf(response, 'content-type'));
+  const expected = expectedDigest(reference, response);
+  if (expected === undefined && !isKnownType(mediaType)) throw noManifest(mediaType);
+  if (expected !== undefined && expected !== digest) throw wrongDigest(step);
   return { digest, mediaType };
 }
 
-/** With no digest to check it by, the login page of a proxy would pass for the image. */
+/** Without a digest to check, the login page of a proxy would count as a manifest. */
 function noManifest(mediaType: string): RegistryError {
-  const served = mediaType === '' ? 'something of no type' : quote(mediaType);
-  const message = `${step}: it served ${served} in the place of a manifest; is there a proxy or a login in front of it?`;
+  const served = mediaType === '' ? 'content without a type' : quote(mediaType);
+  const message = `${step}: it served ${served} instead of a manifest; check for a proxy or a login page in front of it`;
   return new RegistryError('UNAVAILABLE', message, { status: 200 });
 }
 
-function otherDigest(step: string): RegistryError {
-  return new RegistryError('REFUSED', `${step}: it served something else than it was asked for`);
+function wrongDigest(step: string): RegistryError {
+  return new RegistryError('REFUSED', `${step}: it served content with another digest`);
 }

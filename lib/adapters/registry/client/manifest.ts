@@ -10,7 +10,7 @@ export interface Descriptor {
   readonly size: number;
 }
 
-/** A layer that its owner does not let others redistribute (`…foreign…`, `…nondistributable…`). */
+/** A layer; a foreign one may not be redistributed (`…foreign…`, `…nondistributable…`). */
 export interface Layer extends Descriptor {
   readonly isForeign: boolean;
 }
@@ -21,12 +21,12 @@ interface ImageManifest {
   readonly layers: readonly Layer[];
 }
 
-/** What is read of a manifest; its bytes are never written anew. */
+/** The parsed fields of a manifest; copies write its original bytes. */
 export type Manifest =
   | { readonly kind: 'index'; readonly manifests: readonly Descriptor[] }
   | ImageManifest;
 
-/** Wanted everywhere, best first: without the right one distribution 2.8 says 404, or converts. */
+/** In order of preference. Without the right type in `Accept`, distribution 2.8 sends 404, or converts the manifest. */
 export const manifestTypes = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',
@@ -37,16 +37,16 @@ export const manifestTypes = [
 const indexTypes: readonly string[] = manifestTypes.slice(0, 2);
 const imageTypes: readonly string[] = manifestTypes.slice(2);
 
-/** Asked for last, only to be told that the image is one. */
+/** Accepted only to reject them with a clear error. */
 const schema1Types = [
   'application/vnd.docker.distribution.manifest.v1+prettyjws',
   'application/vnd.docker.distribution.manifest.v1+json',
 ] as const;
 
-/** The header that asks for all of them. */
+/** The `Accept` header for manifests. */
 export const accept = [...manifestTypes, ...schema1Types].join(', ');
 
-/** Readers everywhere stop at 4 MiB. */
+/** The limit of other clients and registries. */
 export const maxManifestBytes = 4 * 1024 * 1024;
 const maxEntries = 1_000;
 const tooMany = `has more than ${maxEntries} entries`;
@@ -58,8 +58,8 @@ function objectOf<const Entries extends v.ObjectEntries>(
 }
 
 const descriptor = objectOf({
-  mediaType: v.optional(v.pipe(v.string('is not a text'), v.maxLength(255, 'is too long')), ''),
-  // Checked before it is put into any URL: `..` in a digest was CVE-2024-3727 elsewhere.
+  mediaType: v.optional(v.pipe(v.string('is not a string'), v.maxLength(255, 'is too long')), ''),
+  // Digests become parts of URLs (CVE-2024-3727).
   digest: v.pipe(v.string('is not a digest'), v.check(isDigest, 'is not a digest')),
   size: v.pipe(
     v.number('is not a size'),
@@ -72,81 +72,83 @@ const descriptors = v.pipe(v.array(descriptor, 'is not a list'), v.maxLength(max
 
 const common = {
   schemaVersion: v.literal(2, 'is not 2'),
-  mediaType: v.optional(v.string('is not a text')),
-  // Of schema 1, where it says something else of the same image.
-  fsLayers: v.optional(v.undefined('stands beside what is newer')),
+  mediaType: v.optional(v.string('is not a string')),
+  // A schema 1 field that could describe other layers.
+  fsLayers: v.optional(v.undefined('is not allowed in schema 2')),
 };
 
 const indexSchema = objectOf({
   ...common,
   manifests: descriptors,
-  layers: v.optional(v.undefined('stands beside manifests')),
-  config: v.optional(v.undefined('stands beside manifests')),
+  layers: v.optional(v.undefined('is not allowed beside manifests')),
+  config: v.optional(v.undefined('is not allowed beside manifests')),
 });
 
 const imageSchema = objectOf({
   ...common,
   config: descriptor,
-  // Go writes null for a list without entries.
+  // Go marshals a nil slice as null.
   layers: v.nullish(descriptors, []),
-  manifests: v.optional(v.undefined('stands beside layers')),
+  manifests: v.optional(v.undefined('is not allowed beside layers')),
 });
 
-/** A `Content-Type` without its parameters; empty where there is none. */
+/** A `Content-Type` without its parameters; empty if absent. */
 export function parseMediaType(header: string | undefined): string {
   return header?.split(';')[0]?.trim().toLowerCase() ?? '';
 }
 
-/** Whether the media type is that of an index. */
 export function isIndexType(mediaType: string): boolean {
   return indexTypes.includes(mediaType);
 }
 
-/** Whether the media type is that of an index or an image. */
 export function isManifestType(mediaType: string): boolean {
   return isIndexType(mediaType) || imageTypes.includes(mediaType);
 }
 
-/** Whether the media type is one that we ask for, the old ones too. */
+/** Includes schema 1. */
 export function isKnownType(mediaType: string): boolean {
   return isManifestType(mediaType) || schema1Types.some((old) => old === mediaType);
 }
 
-/** Throws `RegistryError` `UNSUPPORTED` for the format of before 2015. */
+/** Throws `RegistryError` `UNSUPPORTED` for the manifest format of before 2015. */
 export function assertNotSchema1(mediaType: string): void {
   if (!schema1Types.some((old) => old === mediaType)) return;
-  throw unsupported('it is in the old schema 1 format, which nodes no longer run; push it anew');
+  throw unsupported(
+    'its manifest has the schema 1 format, which nodes no longer run; push it again with a current client',
+  );
 }
 
 /**
- * Reads the bytes of a manifest that was served as `mediaType`. A body that claims another type, or is index and image at once
- * (CVE-2021-41190), is refused. Throws `RegistryError` `UNSUPPORTED`.
+ * Parses a manifest that was served as `mediaType`. Rejects a body that claims another type, or is an index and an image at
+ * once (CVE-2021-41190). Throws `RegistryError` `UNSUPPORTED`.
  */
 export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
   assertNotSchema1(mediaType);
   if (!isManifestType(mediaType)) {
-    throw unsupported(`its media type ${quote(mediaType)} is not an image's`);
+    throw unsupported(`its media type ${quote(mediaType)} is not that of an image`);
   }
   const body = parseJson(bytes);
-  // Only the first problem is told, and 4 MiB have room for two million.
+  // 4 MiB have room for two million problems; one is enough.
   const result = isIndexType(mediaType)
     ? v.safeParse(indexSchema, body, { abortEarly: true })
     : v.safeParse(imageSchema, body, { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
     const where = v.getDotPath(issue);
-    const problem = where === null ? 'it is no object' : `${where} ${issue.message}`;
+    const problem = where === null ? 'it is not an object' : `${where} ${issue.message}`;
     throw unsupported(
-      `its manifest is ${issue.message === tooMany ? 'too long' : 'broken'}: ${problem}`,
+      `its manifest is ${issue.message === tooMany ? 'too long' : 'invalid'}: ${problem}`,
     );
   }
   const { output } = result;
   if (output.mediaType !== undefined && output.mediaType !== mediaType) {
-    throw unsupported('its manifest says that it is of another type than the registry does');
+    throw unsupported('the media type in its manifest differs from that of the response');
   }
-  const odd = findLookAlike(body);
-  if (odd !== undefined) {
-    throw unsupported(`its manifest is broken: ${quote(odd.key)} is read as ${odd.name} by some`);
+  const lookAlike = findLookAlike(body);
+  if (lookAlike !== undefined) {
+    throw unsupported(
+      `its manifest is invalid: some clients read ${quote(lookAlike.key)} as ${lookAlike.name}`,
+    );
   }
   if ('config' in output && output.config !== undefined) {
     const layers = (output.layers ?? []).map((layer) => ({
@@ -163,27 +165,29 @@ interface LookAlike {
   readonly name: string;
 }
 
-/** What decides on what is below a manifest, in it and in its descriptors, as Go compares it. */
+/** Names of the fields that decide on the content, folded as Go folds them. */
 const manifestNames = foldAll({ ...indexSchema.entries, ...imageSchema.entries });
 const descriptorNames = foldAll(descriptor.entries);
 const maxNameLength = 16;
 
 /**
- * A key that Go reads as another one: it tells neither capitals from small letters nor `ſ` from `s`, and takes what comes last. Nodes, and
- * distribution, would see other layers than we do.
+ * Finds a key that Go reads as another one: it ignores case, folds `ſ` to `s`, and takes the last of several. containerd and
+ * distribution would then read other layers than this parser.
  */
 function findLookAlike(body: unknown): LookAlike | undefined {
   const parts = ['config', 'layers', 'manifests'].map((name) => partOf(body, name)).flat();
   return (
     findAmong(body, manifestNames) ??
-    parts.map((part) => findAmong(part, descriptorNames)).find((found) => found !== undefined)
+    parts
+      .map((part) => findAmong(part, descriptorNames))
+      .find((lookAlike) => lookAlike !== undefined)
   );
 }
 
 function findAmong(value: unknown, names: ReadonlyMap<string, string>): LookAlike | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   for (const key of Object.keys(value)) {
-    // 4 MiB have room for many keys.
+    // Folding long keys would be slow.
     const name = key.length > maxNameLength ? undefined : names.get(fold(key));
     if (name !== undefined && name !== key) return { key, name };
   }
@@ -213,7 +217,7 @@ export function requiredBlobs({ config, layers }: ImageManifest): readonly Descr
   return [config, ...layers.filter(({ isForeign }) => !isForeign)];
 }
 
-/** Others' text, for a sentence. */
+/** Quotes and cuts text of a registry. */
 export function quote(text: string): string {
   return JSON.stringify(text.slice(0, 100));
 }

@@ -1,7 +1,7 @@
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
-import type { Ask } from './ask.ts';
 import type { Descriptor } from './manifest.ts';
+import type { SendRead } from './transport.ts';
 
 /** Opens a blob at `offset`. */
 export type OpenBlob = (
@@ -12,30 +12,27 @@ export type OpenBlob = (
 
 const step = 'reading a layer';
 
-/** Reads blobs, and the rest of blobs, also where a registry knows no ranges. */
-export function openBlobOf(ask: Ask): OpenBlob {
+/** If a registry does not support ranges, skips the bytes before `offset`. */
+export function createOpenBlob(sendRead: SendRead): OpenBlob {
   return async function openBlob({ digest, size }, offset, signal) {
     const headers = offset === 0 ? {} : { range: `bytes=${offset}-` };
-    const answer = await ask(
-      { method: 'GET', rest: `blobs/${digest}`, headers, step },
-      [404],
-      signal,
-    );
-    if (answer === undefined) {
-      throw new RegistryError('NOT_FOUND', `${step}: ${digest} is not there`);
+    const request = { method: 'GET', path: `blobs/${digest}`, headers, step } as const;
+    const response = await sendRead(request, [404], signal);
+    if (response === undefined) {
+      throw new RegistryError('NOT_FOUND', `${step}: ${digest} not found`);
     }
-    const isRest = answer.status === 206;
-    const range = headerOf(answer, 'content-range') ?? '';
-    if (isRest && !range.startsWith(`bytes ${offset}-`)) {
-      await drop(answer);
-      throw new RegistryError('REFUSED', `${step}: it served another part than it was asked for`);
+    const isPartial = response.status === 206;
+    const range = headerOf(response, 'content-range') ?? '';
+    if (isPartial && !range.startsWith(`bytes ${offset}-`)) {
+      await drop(response);
+      throw new RegistryError('REFUSED', `${step}: it served another range than requested`);
     }
-    const length = headerOf(answer, 'content-length');
-    if (length !== undefined && Number(length) !== (isRest ? size - offset : size)) {
-      await drop(answer);
-      throw new RegistryError('REFUSED', `${step}: it is not as long as the manifest says`);
+    const length = headerOf(response, 'content-length');
+    if (length !== undefined && Number(length) !== (isPartial ? size - offset : size)) {
+      await drop(response);
+      throw new RegistryError('REFUSED', `${step}: its length differs from the manifest`);
     }
-    return isRest || offset === 0 ? answer.body : skip(answer.body, offset);
+    return isPartial || offset === 0 ? response.body : skip(response.body, offset);
   };
 }
 

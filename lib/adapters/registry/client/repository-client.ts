@@ -3,7 +3,6 @@ import { isPath, isTag } from '../../../image/reference.ts';
 import type { Scope } from '../auth/index.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
-import type { Ask } from './ask.ts';
 import { createExistenceChecks, type ExistenceChecks } from './existence.ts';
 import { listNames } from './list-names.ts';
 import { maxManifestBytes, parseMediaType } from './manifest.ts';
@@ -12,26 +11,25 @@ import {
   type ManifestReader,
   type ServedManifest,
 } from './manifest-reader.ts';
-import { type OpenBlob, openBlobOf } from './open-blob.ts';
-import type { RegistryResponse, Send } from './transport.ts';
+import { createOpenBlob, type OpenBlob } from './open-blob.ts';
+import type { RegistryResponse, Send, SendRead } from './transport.ts';
 import { createUploads, type Uploads } from './uploads.ts';
 
-/** The verbs of the distribution API (distribution-spec), for one repository of one registry. */
+/** The verbs of the distribution API for one repository. */
 export interface RepositoryClient extends ManifestReader, ExistenceChecks, Uploads {
   putManifest(
     reference: string,
     manifest: ServedManifest,
     signal: AbortSignal,
   ): Promise<{ readonly hasSubject: boolean }>;
-  /** The blob from `offset` on. */
   readonly openBlob: OpenBlob;
-  /** Manifests that say that they are about `digest`; `undefined` where the registry has no such API. */
+  /** Manifests whose subject is `digest`; `undefined` if the registry lacks the referrers API. */
   getReferrers(digest: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
-  /** Every tag; none where nothing was ever pushed. */
+  /** Empty if the repository does not exist. */
   listTags(signal: AbortSignal): Promise<readonly string[]>;
-  /** Every repository of the whole registry, where it tells. */
+  /** All repositories of the registry; empty if it has no catalog. */
   listRepositories(signal: AbortSignal): Promise<readonly string[]>;
-  /** Removes a manifest with every tag that holds it. */
+  /** Deletes a manifest with every tag that holds it. */
   deleteManifest(digest: string, signal: AbortSignal): Promise<void>;
 }
 
@@ -40,15 +38,15 @@ const indexType = 'application/vnd.oci.image.index.v1+json';
 export function createRepositoryClient(send: Send, registry: URL, path: string): RepositoryClient {
   const pull: readonly Scope[] = [`repository:${path}:pull`];
   const push: readonly Scope[] = [`repository:${path}:pull,push`];
-  const remove: readonly Scope[] = [`repository:${path}:pull,delete`];
+  const deletion: readonly Scope[] = [`repository:${path}:pull,delete`];
 
-  const at = (rest: string): URL => new URL(`/v2/${path}/${rest}`, registry);
+  const urlOf = (below: string): URL => new URL(`/v2/${path}/${below}`, registry);
 
-  const ask: Ask = async ({ rest, ...asked }, absent, signal) => {
+  const sendRead: SendRead = async ({ path: below, ...request }, absent, signal) => {
     const expect = [200, 206, ...absent];
-    const answer = await send({ ...asked, url: at(rest), scopes: pull, expect }, signal);
-    if (!absent.includes(answer.status)) return answer;
-    await drop(answer);
+    const response = await send({ ...request, url: urlOf(below), scopes: pull, expect }, signal);
+    if (!absent.includes(response.status)) return response;
+    await drop(response);
     return undefined;
   };
 
@@ -58,15 +56,15 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     signal: AbortSignal,
   ): Promise<{ readonly hasSubject: boolean }> {
     const first = await writeManifest(reference, manifest, signal);
-    // Garbled on the way, it would stay at a tag, and headOrGet like something that others have put there.
-    const answer = isAsGiven(first, manifest)
+    // A manifest that was corrupted on the way would look like one that another client pushed.
+    const response = isAsSent(first, manifest)
       ? first
       : await writeManifest(reference, manifest, signal);
-    if (!isAsGiven(answer, manifest)) {
-      const message = 'writing the manifest: it stored something else than it was given';
+    if (!isAsSent(response, manifest)) {
+      const message = 'writing the manifest: it stored other content than it was sent';
       throw new RegistryError('REFUSED', message);
     }
-    return { hasSubject: headerOf(answer, 'oci-subject') !== undefined };
+    return { hasSubject: headerOf(response, 'oci-subject') !== undefined };
   }
 
   async function writeManifest(
@@ -74,45 +72,45 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     { bytes, mediaType }: ServedManifest,
     signal: AbortSignal,
   ): Promise<RegistryResponse> {
-    const answer = await send(
+    const response = await send(
       {
         method: 'PUT',
-        url: at(`manifests/${reference}`),
+        url: urlOf(`manifests/${reference}`),
         headers: { 'content-type': mediaType },
         body: bytes,
         scopes: push,
         expect: [201, 202],
-        // Our bytes have this digest. distribution 2.8 says so when it reads what another writer has half written.
-        passingCodes: ['DIGEST_INVALID'],
+        // distribution 2.8 sends it while another client writes the same manifest.
+        transientCodes: ['DIGEST_INVALID'],
         step: 'writing the manifest',
       },
       signal,
     );
-    await drop(answer);
-    return answer;
+    await drop(response);
+    return response;
   }
 
   async function getReferrers(
     digest: string,
     signal: AbortSignal,
   ): Promise<ServedManifest | undefined> {
-    const step = 'looking for signatures';
+    const step = 'reading referrers';
     const headers = { accept: indexType };
-    // Whoever does not know the question has his own way of saying so.
+    // Registries without the API send one of these.
     const absent = [400, 404, 405, 406, 501];
-    const answer = await ask(
-      { method: 'GET', rest: `referrers/${digest}`, headers, maxBytes: maxManifestBytes, step },
+    const response = await sendRead(
+      { method: 'GET', path: `referrers/${digest}`, headers, maxBytes: maxManifestBytes, step },
       absent,
       signal,
     );
-    if (answer === undefined) return undefined;
-    const { bytes = new Uint8Array() } = answer;
-    const mediaType = parseMediaType(headerOf(answer, 'content-type'));
+    if (response === undefined) return undefined;
+    const { bytes = new Uint8Array() } = response;
+    const mediaType = parseMediaType(headerOf(response, 'content-type'));
     return { bytes, digest: digestOf(bytes), mediaType };
   }
 
   async function listTags(signal: AbortSignal): Promise<readonly string[]> {
-    const url = at('tags/list');
+    const url = urlOf('tags/list');
     const step = 'listing its tags';
     return await listNames(send, { url, scopes: pull, field: 'tags', isName: isTag, step }, signal);
   }
@@ -129,26 +127,26 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
   }
 
   async function deleteManifest(digest: string, signal: AbortSignal): Promise<void> {
-    // Not to be read as a tag's, whatever it holds: by a tag some registries delete what all others hold, too.
-    if (!isDigest(digest)) throw new TypeError(`${digest} is no digest`);
-    const answer = await send(
+    // By a tag, some registries delete the manifest of all its other tags, too.
+    if (!isDigest(digest)) throw new TypeError(`${digest} is not a digest`);
+    const response = await send(
       {
         method: 'DELETE',
-        url: at(`manifests/${digest}`),
-        scopes: remove,
+        url: urlOf(`manifests/${digest}`),
+        scopes: deletion,
         expect: [200, 202, 204, 404],
-        step: 'removing a manifest',
+        step: 'deleting a manifest',
       },
       signal,
     );
-    await drop(answer);
+    await drop(response);
   }
 
   return {
     putManifest,
-    openBlob: openBlobOf(ask),
-    ...createManifestReader(ask),
-    ...createExistenceChecks(ask),
+    openBlob: createOpenBlob(sendRead),
+    ...createManifestReader(sendRead),
+    ...createExistenceChecks(sendRead),
     ...createUploads(send, registry, path),
     getReferrers,
     listTags,
@@ -157,8 +155,8 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
   };
 }
 
-/** It may name what it stored by another algorithm, but not something else by the same. */
-function isAsGiven(answer: RegistryResponse, { bytes, digest }: ServedManifest): boolean {
-  const stored = headerOf(answer, 'docker-content-digest');
+/** The registry may send the digest in another algorithm, but not another digest in the same one. */
+function isAsSent(response: RegistryResponse, { bytes, digest }: ServedManifest): boolean {
+  const stored = headerOf(response, 'docker-content-digest');
   return stored === undefined || stored === digest || stored === digestOf(bytes);
 }

@@ -13,32 +13,42 @@ import {
   redirectOf,
 } from '../http/index.ts';
 
-/** A request to one registry, and what it needs to be allowed to do. */
+/** A request to one registry. */
 export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | 'signal'> {
   readonly scopes: readonly Scope[];
-  /** Statuses that are an answer; every other one is thrown. */
+  /** Statuses that are returned; every other one is thrown. */
   readonly expect: readonly number[];
-  /** The answer is read to its end, up to so many bytes: one that is cut short is asked for again. @default the body is the caller's */
+  /** Reads the whole body, up to this size, so that a body cut short is a retry. @default the caller reads the body */
   readonly maxBytes?: number;
-  /** Of what is read nothing is kept but its digest, in the algorithm of the one that is returned. @default all of it is */
-  readonly digestLike?: (answer: Pick<HttpResponse, 'headers'>) => string | undefined;
-  /** Codes of errors that may pass, besides those that always may. */
-  readonly passingCodes?: readonly string[];
-  /** As a function it can be sent once only: neither a challenge nor a failure makes it be sent again. */
+  /** Of the body, keeps only the digest, in the algorithm of the digest that this returns. @default keeps the bytes */
+  readonly digestLike?: (response: Pick<HttpResponse, 'headers'>) => string | undefined;
+  /** Error codes that are transient for this request only. */
+  readonly transientCodes?: readonly string[];
+  /** A function is sent once: neither a challenge nor a failure repeats it. */
   readonly body?: Uint8Array | (() => Uint8Array | AsyncIterable<Uint8Array>);
 }
 
-/** Sends requests with redirects, credentials and repetition. Throws `RegistryError`. */
-export type Send = (request: RegistryRequest, signal: AbortSignal) => Promise<RegistryResponse>;
-
 export interface RegistryResponse extends HttpResponse {
-  /** Where the answer came from, after redirects. */
+  /** After redirects. */
   readonly url: URL;
-  /** All of it, where `maxBytes` said so. */
+  /** Present with `maxBytes`. */
   readonly bytes?: Uint8Array;
-  /** Of all of it, where `digestLike` was there. */
+  /** Present with `digestLike`. */
   readonly digest?: string;
 }
+
+/** Sends requests with redirects, credentials and retries. Throws `RegistryError`. */
+export type Send = (request: RegistryRequest, signal: AbortSignal) => Promise<RegistryResponse>;
+
+/** Sends a read below one repository; resolves with `undefined` for a status in `absent`. */
+export type SendRead = (
+  request: Pick<RegistryRequest, 'method' | 'headers' | 'maxBytes' | 'digestLike' | 'step'> & {
+    /** `manifests/1.27` */
+    readonly path: string;
+  },
+  absent: readonly number[],
+  signal: AbortSignal,
+) => Promise<RegistryResponse | undefined>;
 
 export interface TransportOptions extends BackoffOptions {
   readonly http: Http;
@@ -48,13 +58,12 @@ export interface TransportOptions extends BackoffOptions {
   readonly cooldown: Cooldown;
   /** Names the registry and the credentials: a registry limits each of its clients. */
   readonly clientKey: string;
-  /** How often a request is sent at most. */
   readonly maxAttempts: number;
-  /** A registry that asks for a longer pause is not asked again. */
+  /** A request fails if the registry asks for a longer pause. */
   readonly maxRetryAfterMs: number;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
   readonly wallClock: () => number;
-  readonly onAnswer?: (answer: {
+  readonly onResponse?: (response: {
     readonly url: URL;
     readonly method: string;
     readonly status: number;
@@ -72,166 +81,164 @@ export function createTransport(options: TransportOptions): Send {
 
   const isOwn = ({ origin }: URL): boolean => origin === registry.origin;
 
-  return async function send(asked, signal) {
+  return async function send(request, signal) {
     for (let attempt = 1; ; attempt += 1) {
-      await waitForCooldown(asked, signal);
+      await waitForCooldown(request, signal);
       try {
-        return await sendOnce(asked, signal);
+        return await sendOnce(request, signal);
       } catch (error) {
         if (!(error instanceof RegistryError) || !error.isTransient) throw error;
-        const { reason, retryAfterMs } = error;
-        if (reason === 'RATE_LIMITED') cooldown.start(clientKey, retryAfterMs ?? 0);
-        // A stream that has begun cannot be sent again; its owner starts over.
-        if (attempt >= maxAttempts || typeof asked.body === 'function') throw error;
-        if ((retryAfterMs ?? 0) > maxRetryAfterMs) throw error;
-        if ((retryAfterMs ?? 0) === 0) await backoff(attempt, signal);
-        else if (reason !== 'RATE_LIMITED') await sleep(retryAfterMs ?? 0, signal);
+        const { reason, retryAfterMs = 0 } = error;
+        if (reason === 'RATE_LIMITED') cooldown.start(clientKey, retryAfterMs);
+        // The caller restarts a stream.
+        if (attempt >= maxAttempts || typeof request.body === 'function') throw error;
+        if (retryAfterMs > maxRetryAfterMs) throw error;
+        if (retryAfterMs === 0) await backoff(attempt, signal);
+        else if (reason !== 'RATE_LIMITED') await sleep(retryAfterMs, signal);
       }
     }
   };
 
-  /** A limit is on all requests, not on the one that was told of it. */
+  /** A rate limit counts for all requests of the client. */
   async function waitForCooldown({ step }: RegistryRequest, signal: AbortSignal): Promise<void> {
     const ms = cooldown.remainingMs(clientKey);
     if (ms > maxRetryAfterMs) {
-      const message = `${step}: it wants to be left alone for ${Math.ceil(ms / 1000)} s`;
+      const message = `${step}: its rate limit ends in ${Math.ceil(ms / 1000)} s`;
       throw new RegistryError('RATE_LIMITED', message, { retryAfterMs: ms });
     }
     if (ms > 0) await sleep(ms, signal);
   }
 
-  async function sendOnce(asked: RegistryRequest, signal: AbortSignal): Promise<RegistryResponse> {
-    const used = await authorizationFor(asked, signal);
-    const first = await follow(asked, used, signal);
-    const answer = first.status === 401 ? await answerChallenge(asked, first, used, signal) : first;
-    if (asked.expect.includes(answer.status)) return await whole(answer, asked);
-    const text = await readError(answer, asked);
-    const withheld =
-      answer.status === 401 && isOwn(answer.url) ? authorizer.withheld(answer) : undefined;
-    if (withheld !== undefined) throw withheld;
-    if (answer.status === 403 && isOwn(asked.url) && !isOwn(answer.url)) throw turnedAway(asked);
-    throw toRegistryError(asked.step, {
-      status: answer.status,
+  async function sendOnce(
+    request: RegistryRequest,
+    signal: AbortSignal,
+  ): Promise<RegistryResponse> {
+    const used = await authorizationFor(request, signal);
+    const first = await follow(request, used, signal);
+    const response =
+      first.status === 401 ? await answerChallenge(request, first, used, signal) : first;
+    if (request.expect.includes(response.status)) return await readExpected(response, request);
+    const { status } = response;
+    const text = await readError(response, request);
+    const foreignRealm =
+      status === 401 && isOwn(response.url) ? authorizer.foreignRealmError(response) : undefined;
+    if (foreignRealm !== undefined) throw foreignRealm;
+    if (status === 403 && isOwn(request.url) && !isOwn(response.url)) throw storageDenied(request);
+    throw toRegistryError(request.step, {
+      status,
       text,
-      retryAfter: retryAfterOf(answer),
+      retryAfter: retryAfterOf(response),
       now: wallClock(),
-      passingCodes: asked.passingCodes,
+      transientCodes: request.transientCodes,
     });
   }
 
   async function answerChallenge(
-    asked: RegistryRequest,
+    request: RegistryRequest,
     challenge: RegistryResponse,
     used: string | undefined,
     signal: AbortSignal,
   ): Promise<RegistryResponse> {
-    // A challenge from the place that we were sent to is not the registry's.
-    if (!isOwn(asked.url) || !isOwn(challenge.url)) return challenge;
-    const answered = authorizer.learn(challenge, asked.scopes, used);
-    if (answered === undefined) return challenge;
+    // A challenge counts only if the registry itself sent it.
+    if (!isOwn(request.url) || !isOwn(challenge.url)) return challenge;
+    const makeHeader = authorizer.onChallenge(challenge, request.scopes, used);
+    if (makeHeader === undefined) return challenge;
     await drop(challenge);
-    if (typeof asked.body === 'function') throw challenged(asked);
-    return await follow(asked, await answered(signal), signal);
+    if (typeof request.body === 'function') throw challengedUpload(request);
+    return await follow(request, await makeHeader(signal), signal);
   }
 
-  /** An upload may be sent elsewhere by its `Location`: credentials follow the origin, not the registry's wishes. */
+  /** The `Location` of an upload may name another origin, which gets no credentials. */
   async function authorizationFor(
-    asked: RegistryRequest,
+    request: RegistryRequest,
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    if (!isOwn(asked.url)) return undefined;
-    return await authorizer.authorization(asked.scopes, signal);
+    if (!isOwn(request.url)) return undefined;
+    return await authorizer.authorization(request.scopes, signal);
   }
 
   async function follow(
-    asked: RegistryRequest,
+    request: RegistryRequest,
     authorization: string | undefined,
     signal: AbortSignal,
   ): Promise<RegistryResponse> {
-    let { url } = asked;
+    const { method, headers, body, step } = request;
+    let { url } = request;
     let sentBy = isOwn(url) ? undefined : registry;
-    // Lost with the first step to another origin, and not found again on a step back: others chose that address.
-    let mayKnow = sentBy === undefined;
+    // A redirect back to the registry does not bring the credentials back: another host chose that URL.
+    let sendsCredentials = sentBy === undefined;
     for (let hop = 0; ; hop += 1) {
-      const body = typeof asked.body === 'function' ? asked.body() : asked.body;
-      const answer = await http.send({
-        method: asked.method,
+      const bytes = typeof body === 'function' ? body() : body;
+      const response = await http.send({
+        method,
         url,
         headers: {
-          ...asked.headers,
-          ...(mayKnow && authorization !== undefined && { authorization }),
+          ...headers,
+          ...(sendsCredentials && authorization !== undefined && { authorization }),
         },
-        ...(body !== undefined && { body }),
+        ...(bytes !== undefined && { body: bytes }),
         signal,
-        step: asked.step,
+        step,
         ...(sentBy !== undefined && { sentBy }),
       });
-      const { status, headers } = answer;
-      options.onAnswer?.({ url, method: asked.method, status, headers });
-      const next = redirectOf(answer, url, asked);
-      if (next === undefined) return { ...answer, url };
-      await drop(answer);
+      options.onResponse?.({ url, method, status: response.status, headers: response.headers });
+      const next = redirectOf(response, url, request);
+      if (next === undefined) return { ...response, url };
+      await drop(response);
       if (hop >= maxRedirects) {
-        const message = `${asked.step}: it redirects more than ${maxRedirects} times`;
+        const message = `${step}: it redirects more than ${maxRedirects} times`;
         throw new RegistryError('REFUSED', message);
       }
       sentBy = url;
-      mayKnow = mayKnow && isOwn(next);
+      sendsCredentials = sendsCredentials && isOwn(next);
       url = next;
     }
   }
 }
 
-/** What is no success has nothing that anybody waits for. */
-async function whole(
-  answer: RegistryResponse,
+async function readExpected(
+  response: RegistryResponse,
   { maxBytes, digestLike, step }: RegistryRequest,
 ): Promise<RegistryResponse> {
-  if (maxBytes === undefined || answer.status >= 300) return answer;
+  if (maxBytes === undefined || response.status >= 300) return response;
   return digestLike === undefined
-    ? { ...answer, bytes: await readBody(answer, maxBytes, step) }
-    : { ...answer, digest: await digestBody(answer, maxBytes, step, digestLike(answer)) };
+    ? { ...response, bytes: await readBody(response, maxBytes, step) }
+    : { ...response, digest: await digestBody(response, maxBytes, step, digestLike(response)) };
 }
 
-/** A token that ended in the middle, or what somebody else was told meanwhile: the stream's owner starts over, with the answer. */
-function challenged({ step }: RegistryRequest): RegistryError {
-  return new RegistryError('DENIED', `${step}: it asked for credentials in the middle`, {
+/** The token expired during the upload. The caller restarts the stream, with the answer to the challenge. */
+function challengedUpload({ step }: RegistryRequest): RegistryError {
+  return new RegistryError('DENIED', `${step}: it asked for credentials during the upload`, {
     status: 401,
     isTransient: true,
   });
 }
 
-/** An object store's word is not the registry's: its addresses are signed, and end. The registry gives a new one. */
-function turnedAway({ step }: RegistryRequest): RegistryError {
-  return new RegistryError(
-    'UNAVAILABLE',
-    `${step}: the place that it sent us to refused us (403)`,
-    {
-      status: 403,
-      isTransient: true,
-    },
-  );
+/** Signed URLs of an object store expire; the registry makes a new one, so this is no verdict on the image. */
+function storageDenied({ step }: RegistryRequest): RegistryError {
+  const message = `${step}: the storage that it redirects to denied access (403)`;
+  return new RegistryError('UNAVAILABLE', message, { status: 403, isTransient: true });
 }
 
-/** The standard's header, Docker Hub's, and what others say of their limits where they have reached them. */
-function retryAfterOf(answer: RegistryResponse): string | undefined {
-  const said = headerOf(answer, 'retry-after') ?? headerOf(answer, 'x-retry-after');
-  if (said !== undefined || answer.status !== 429) return said;
-  return headerOf(answer, 'ratelimit-reset') ?? headerOf(answer, 'x-ratelimit-reset');
+/** `Retry-After`, Docker Hub's variant of it, or the end of a rate limit that was reached. */
+function retryAfterOf(response: RegistryResponse): string | undefined {
+  const value = headerOf(response, 'retry-after') ?? headerOf(response, 'x-retry-after');
+  if (value !== undefined || response.status !== 429) return value;
+  return headerOf(response, 'ratelimit-reset') ?? headerOf(response, 'x-ratelimit-reset');
 }
 
 async function readError(
-  answer: RegistryResponse,
+  response: RegistryResponse,
   { method, step }: RegistryRequest,
 ): Promise<string> {
   if (method === 'HEAD') {
-    await drop(answer);
+    await drop(response);
     return '';
   }
   try {
-    return new TextDecoder().decode(await readBody(answer, maxErrorBytes, step));
+    return new TextDecoder().decode(await readBody(response, maxErrorBytes, step));
   } catch {
-    // Whatever the body was, the status says enough.
+    // The status is enough.
     return '';
   }
 }

@@ -1,12 +1,12 @@
 import { RegistryError } from '../errors/index.ts';
 
 /**
- * Reads the `Location` of an upload: relative, absolute, on another host. Behind a proxy that told the registry nothing of
- * https it says http, or loses the port. Throws `RegistryError` `REFUSED`.
+ * Reads the `Location` of an upload. Corrects http and a lost port, which a registry sends if the proxy in front of it does
+ * not forward the scheme. Throws `RegistryError` `REFUSED`.
  */
 export function parseUploadLocation(text: string | undefined, from: URL): URL {
   if (text === undefined || !URL.canParse(text, from)) {
-    throw new RegistryError('REFUSED', 'starting an upload: it did not say where to');
+    throw new RegistryError('REFUSED', 'starting an upload: its Location is missing or invalid');
   }
   const location = new URL(text, from);
   if (from.protocol !== 'https:') return location;
@@ -15,12 +15,15 @@ export function parseUploadLocation(text: string | undefined, from: URL): URL {
     if (location.port === '' || location.port === '80') location.port = from.port;
   }
   if (location.protocol !== 'https:') {
-    throw new RegistryError('REFUSED', 'starting an upload: it leads from https to plain http');
+    throw new RegistryError(
+      'REFUSED',
+      'starting an upload: its Location leads from https to plain http',
+    );
   }
   return location;
 }
 
-/** The URL that ends an upload. What the query held is sent back to the letter: it may be signed. */
+/** The URL that ends an upload. It keeps the query unchanged, because the registry may have signed it. */
 export function withDigest(location: URL, digest: string): URL {
   const url = new URL(location);
   const own = `digest=${encodeURIComponent(digest)}`;

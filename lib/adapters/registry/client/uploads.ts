@@ -9,18 +9,18 @@ export interface UploadSession {
   readonly location: URL;
 }
 
-/** A blob of another repository in the same registry. */
+/** A blob of another repository of the same registry. */
 interface MountSource {
   readonly path: string;
   readonly digest: string;
 }
 
-/** How blobs get into one repository. */
+/** Uploads blobs into one repository. */
 export interface Uploads {
-  /** `mounted`: the blob is there now, without a byte having moved; else the registry wants it uploaded. */
+  /** `mounted` if the registry took the blob from the other repository; else a session to upload it. */
   mountBlob(from: MountSource, signal: AbortSignal): Promise<UploadSession | 'mounted'>;
   startUpload(signal: AbortSignal): Promise<UploadSession>;
-  /** `body` is called once, when the bytes are wanted. */
+  /** Calls `body` once, when it sends the bytes. */
   finishUpload(
     session: UploadSession,
     descriptor: Descriptor,
@@ -28,8 +28,8 @@ export interface Uploads {
     signal: AbortSignal,
   ): Promise<void>;
   /**
-   * Best effort: a session that is left open lives for a week. distribution 2.8 deletes none whose bytes it has begun to read,
-   * since the state in its location is out of date then.
+   * Best effort: an open session lasts a week. distribution 2.8 cancels no session that has received bytes, because the
+   * state in its location is outdated.
    */
   cancelUpload(session: UploadSession): Promise<void>;
 }
@@ -38,27 +38,27 @@ const cancelTimeoutMs = 5_000;
 
 export function createUploads(send: Send, registry: URL, path: string): Uploads {
   const push: readonly Scope[] = [`repository:${path}:pull,push`];
-  // For distribution a cancelled upload is something deleted; who may not do that is given the rest.
+  // distribution requires the right to delete; without it, the token server grants the other actions.
   const cancel: readonly Scope[] = [`repository:${path}:pull,push,delete`];
-  const start = (): URL => new URL(`/v2/${path}/blobs/uploads/`, registry);
+  const startUrl = (): URL => new URL(`/v2/${path}/blobs/uploads/`, registry);
 
   async function mountBlob(
     { digest, path: from }: MountSource,
     signal: AbortSignal,
   ): Promise<UploadSession | 'mounted'> {
-    const url = start();
+    const url = startUrl();
     url.searchParams.set('mount', digest);
     url.searchParams.set('from', from);
     const scopes = [...push, `repository:${from}:pull`];
-    const answer = await post(
+    const response = await post(
       { url, scopes, expect: [201, 202], step: 'mounting a layer' },
       signal,
     );
-    return answer.status === 201 ? 'mounted' : toSession(answer);
+    return response.status === 201 ? 'mounted' : toSession(response);
   }
 
   async function startUpload(signal: AbortSignal): Promise<UploadSession> {
-    const url = start();
+    const url = startUrl();
     const step = 'starting an upload';
     return toSession(await post({ url, scopes: push, expect: [202], step }, signal));
   }
@@ -68,11 +68,11 @@ export function createUploads(send: Send, registry: URL, path: string): Uploads 
     signal: AbortSignal,
   ): Promise<RegistryResponse> {
     const headers = { 'content-length': '0' };
-    const answer = await withGracePeriod(signal, cancelTimeoutMs, (late) =>
+    const response = await withGracePeriod(signal, cancelTimeoutMs, (late) =>
       send({ ...request, method: 'POST', headers }, late),
     );
-    await drop(answer);
-    return answer;
+    await drop(response);
+    return response;
   }
 
   async function finishUpload(
@@ -81,26 +81,26 @@ export function createUploads(send: Send, registry: URL, path: string): Uploads 
     body: () => AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<void> {
-    const answer = await send(
+    const response = await send(
       {
         method: 'PUT',
         url: withDigest(location, digest),
         headers: { 'content-length': String(size), 'content-type': 'application/octet-stream' },
-        // An empty stream with a length of 0 is a request without a body.
+        // A request with a length of 0 has no body to stream.
         body: size === 0 ? () => new Uint8Array() : body,
         scopes: push,
         expect: [201, 204],
-        // The bytes were right when they left us.
-        passingCodes: ['DIGEST_INVALID'],
+        // The bytes were checked before they were sent, so they were corrupted on the way.
+        transientCodes: ['DIGEST_INVALID'],
         step: 'writing a layer',
       },
       signal,
     );
-    await drop(answer);
+    await drop(response);
   }
 
   async function cancelUpload({ location }: UploadSession): Promise<void> {
-    const step = 'giving up an upload';
+    const step = 'cancelling an upload';
     const expect = [200, 202, 204, 404];
     try {
       await drop(
@@ -110,13 +110,13 @@ export function createUploads(send: Send, registry: URL, path: string): Uploads 
         ),
       );
     } catch {
-      // The registry purges what is left; the failure that brought us here is the one to tell.
+      // The registry purges old sessions; the caller throws the error that ended the upload.
     }
   }
 
   return { mountBlob, startUpload, finishUpload, cancelUpload };
 }
 
-function toSession(answer: RegistryResponse): UploadSession {
-  return { location: parseUploadLocation(headerOf(answer, 'location'), answer.url) };
+function toSession(response: RegistryResponse): UploadSession {
+  return { location: parseUploadLocation(headerOf(response, 'location'), response.url) };
 }

@@ -1,10 +1,10 @@
-import { type Attempt, toCloneError } from '../errors/index.ts';
+import { type ErrorContext, toCloneError } from '../errors/index.ts';
 import type { RepositoryClient } from './repository-client.ts';
 
-/** The same client, whose failures say which side they are on. */
+/** Wraps a client so that it throws `CloneError`s with their side. */
 export function withSideErrors(
   client: RepositoryClient,
-  attempt: Attempt,
+  context: ErrorContext,
   signal: AbortSignal,
 ): RepositoryClient {
   function sided<Parameters extends readonly unknown[], Result>(
@@ -15,13 +15,13 @@ export function withSideErrors(
         return await verb(...parameters);
       } catch (error) {
         signal.throwIfAborted();
-        throw toCloneError(error, attempt);
+        throw toCloneError(error, context);
       }
     };
   }
   return {
     headManifest: sided(client.headManifest),
-    digestManifest: sided(client.digestManifest),
+    resolveManifest: sided(client.resolveManifest),
     getManifest: sided(client.getManifest),
     putManifest: sided(client.putManifest),
     hasManifest: sided(client.hasManifest),

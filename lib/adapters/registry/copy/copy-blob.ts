@@ -7,19 +7,19 @@ export interface BlobCopy {
   readonly source: RepositoryClient;
   readonly target: RepositoryClient;
   readonly descriptor: Descriptor;
-  /** Path of a repository in the target's registry that holds the blob. */
+  /** A repository of the target's registry with the blob. */
   readonly mountFrom: string | undefined;
-  /** Makes a failure of the source's stream one that says so. */
+  /** Adds the source's side to an error of its stream. */
   readonly toSourceError: (error: unknown) => unknown;
   readonly backoff: Backoff;
   readonly signal: AbortSignal;
-  /** Bytes that were moved; negative when an attempt is taken back. */
+  /** Bytes that were sent; negative when an attempt fails. */
   readonly onBytes: (bytes: number) => void;
 }
 
 const maxAttempts = 4;
 
-/** Makes the target hold one blob; resolves with the bytes that had to be moved for it. */
+/** Copies one blob unless the target has it; resolves with the bytes that were sent. */
 export async function copyBlob(copy: BlobCopy): Promise<number> {
   const { target, descriptor, backoff, signal } = copy;
   if (await target.hasBlob(descriptor.digest, signal)) return 0;
@@ -37,7 +37,7 @@ export async function copyBlob(copy: BlobCopy): Promise<number> {
       return descriptor.size;
     } catch (error) {
       signal.throwIfAborted();
-      // The source's connections were given their chances while it was read.
+      // readBlob has retried errors of the source.
       if (isSourceAtFault || !isTransient(error) || attempt >= maxAttempts) throw error;
       session = undefined;
       await backoff(attempt, signal);
@@ -45,7 +45,7 @@ export async function copyBlob(copy: BlobCopy): Promise<number> {
   }
 }
 
-/** Without a session where the registry does not mount and says so with an error, as some do. */
+/** `undefined` if the registry answers a mount with an error, as some do. */
 async function mount({
   target,
   descriptor: { digest },
@@ -55,7 +55,7 @@ async function mount({
   if (path === undefined) return undefined;
   try {
     const mounted = await target.mountBlob({ path, digest }, signal);
-    // Only some registries headOrGet at a manifest's layers when it is written.
+    // A wrong answer would go unnoticed in registries that do not check the layers of a manifest.
     if (mounted !== 'mounted' || (await target.hasBlob(digest, signal))) return mounted;
     return undefined;
   } catch {
@@ -68,22 +68,22 @@ async function upload(
   { source, target, descriptor, toSourceError, backoff, signal, onBytes }: BlobCopy,
   session: UploadSession,
 ): Promise<void> {
-  let moved = 0;
+  let sent = 0;
   const body = (): AsyncIterable<Uint8Array> =>
     readBlob({
       descriptor,
       open: (offset) => source.openBlob(descriptor, offset, signal),
       onBytes: (bytes) => {
-        moved += bytes;
+        sent += bytes;
         onBytes(bytes);
       },
-      pause: (attempt) => backoff(attempt, signal),
+      backoff: (attempt) => backoff(attempt, signal),
       toError: toSourceError,
     });
   try {
     await target.finishUpload(session, descriptor, body, signal);
   } catch (error) {
-    onBytes(-moved);
+    onBytes(-sent);
     await target.cancelUpload(session);
     throw error;
   }

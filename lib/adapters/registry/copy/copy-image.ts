@@ -7,139 +7,129 @@ import { copyBlob } from './copy-blob.ts';
 import { type ImageGraph, readGraph } from './read-graph.ts';
 import type { UploadOnce } from './upload-once.ts';
 
-/** The two ends of a copy, and what is particular about this one. */
+/** One copy between two repositories. */
 export interface ImageCopy {
   readonly source: RepositoryClient;
   readonly target: RepositoryClient;
   /** By digest, for the target's repository. */
-  readonly once: UploadOnce;
-  /** Path of the source where both are one registry: blobs are mounted then. */
+  readonly uploadOnce: UploadOnce;
+  /** Path of the source if both are in one registry: the copy then mounts blobs. */
   readonly mountFrom: string | undefined;
   readonly maxImageBytes: number;
-  /** The target may have manifests without what is below them. */
+  /** The target may have manifests without their parts. */
   readonly isMending: boolean;
   readonly toSourceError: (error: unknown) => unknown;
   readonly backoff: Backoff;
   readonly signal: AbortSignal;
-  /** Of what is done, blobs that were there already were not moved. */
+  /** `doneBytes` includes blobs that the target had, `movedBytes` does not. */
   readonly onProgress: (doneBytes: number, totalBytes: number, movedBytes: number) => void;
 }
 
-/** What a copy came to. */
 export interface CopiedImage {
-  /** That were moved. */
+  /** Sent to the target. */
   readonly bytes: number;
-  /** Layers that nobody may redistribute, and that the source did not have either. */
-  readonly leftOut: number;
+  /** Layers that may not be redistributed, and that the source does not have. */
+  readonly skippedLayers: number;
 }
 
-/** As dockerd and oras do; on one machine more buy nothing, on a network they hide latency. */
-const parallelBlobs = 3;
+/** As dockerd and oras do. */
+const maxConcurrentBlobs = 3;
 
-/** Copies everything below `root` and `root` itself, without a tag: blobs first, then manifests, children before parents. */
+/** Copies an image without a tag: blobs, then manifests, children before parents. */
 export async function copyImage(root: ServedManifest, copy: ImageCopy): Promise<CopiedImage> {
   try {
-    return await bringImage(root, copy);
+    return await copyTree(root, copy);
   } catch (error) {
     copy.signal.throwIfAborted();
     if (copy.isMending || !lacksParts(error)) throw error;
-    // What was there when we looked is gone: older images are pruned, and garbage is collected.
-    return await bringImage(root, { ...copy, isMending: true });
+    // Since the check, the target has lost parts: to a prune, or to garbage collection.
+    return await copyTree(root, { ...copy, isMending: true });
   }
 }
 
-async function bringImage(root: ServedManifest, copy: ImageCopy): Promise<CopiedImage> {
+async function copyTree(root: ServedManifest, copy: ImageCopy): Promise<CopiedImage> {
   const graph = await readGraph(root, copy);
   if (graph.totalBytes > copy.maxImageBytes) {
     throw new RegistryError(
       'UNSUPPORTED',
-      `it has ${graph.totalBytes} bytes, and MAX_IMAGE_BYTES is ${copy.maxImageBytes}`,
+      `it has ${graph.totalBytes} bytes, more than MAX_IMAGE_BYTES (${copy.maxImageBytes})`,
     );
   }
   const copied = await copyBlobs(graph, copy);
   try {
     for (const manifest of graph.manifests) {
       await copy.target.putManifest(manifest.digest, manifest, copy.signal);
-      // Where its disk was full, distribution 2.8 keeps an empty file, and says ever after that it has written the manifest.
+      // After a full disk, distribution 2.8 accepts the manifest and keeps an empty file.
       await copy.target.hasManifest(manifest.digest, copy.signal);
     }
   } catch (error) {
     copy.signal.throwIfAborted();
-    throw isRefusal(error) && graph.blobs.some(({ isForeign }) => isForeign)
-      ? foreign(error)
-      : error;
+    const hasForeign = graph.blobs.some(({ isForeign }) => isForeign);
+    throw hasForeign && isFailureOf('backup', error, ['REFUSED']) ? foreignLayers(error) : error;
   }
   return copied;
 }
 
 async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Promise<CopiedImage> {
-  // The first that fails ends the others: nobody waits for what cannot become an image any more.
+  // The first failure ends the other uploads.
   const failed = new AbortController();
   const signal = AbortSignal.any([copy.signal, failed.signal]);
-  const limit = createSemaphore(parallelBlobs);
+  const limit = createSemaphore(maxConcurrentBlobs);
   let doneBytes = 0;
   let movedBytes = 0;
   copy.onProgress(doneBytes, totalBytes, movedBytes);
-  let leftOut = 0;
+  let skippedLayers = 0;
   const report = (bytes: number, moved: number): void => {
     doneBytes += bytes;
     movedBytes += moved;
     copy.onProgress(doneBytes, totalBytes, movedBytes);
   };
 
-  async function bring(blob: Layer): Promise<number> {
+  async function copyOne(blob: Layer): Promise<number> {
     signal.throwIfAborted();
     let counted = 0;
     const onBytes = (bytes: number): void => {
       counted += bytes;
       report(bytes, bytes);
     };
-    const moved = await copy.once(blob.digest, signal, () =>
+    const moved = await copy.uploadOnce(blob.digest, signal, () =>
       copyBlob({ ...copy, descriptor: blob, signal, onBytes }),
     );
     report(blob.size - counted, 0);
     return moved;
   }
 
-  async function bringOrLeaveOut(blob: Layer): Promise<number> {
+  async function copyOrSkip(blob: Layer): Promise<number> {
     try {
-      return await bring(blob);
+      return await copyOne(blob);
     } catch (error) {
-      if (!blob.isForeign || !isMissing(error)) {
+      // Nodes fetch a foreign layer from its own URL.
+      if (!blob.isForeign || !isFailureOf('source', error, ['NOT_FOUND'])) {
         failed.abort(error);
         throw error;
       }
-      leftOut += 1;
+      skippedLayers += 1;
       return 0;
     }
   }
 
-  const all = blobs.map((blob) => limit.run(() => bringOrLeaveOut(blob)));
+  const all = blobs.map((blob) => limit.run(() => copyOrSkip(blob)));
   const results = await Promise.allSettled(all);
   copy.signal.throwIfAborted();
   if (failed.signal.aborted) throw failed.signal.reason;
   const moved = results.map((result) => (result.status === 'fulfilled' ? result.value : 0));
-  return { bytes: moved.reduce((sum, bytes) => sum + bytes, 0), leftOut };
+  return { bytes: moved.reduce((sum, bytes) => sum + bytes, 0), skippedLayers };
 }
 
-/** A layer that its owner lets nobody redistribute may be missing everywhere; nodes fetch it from its own address. */
-function isMissing(error: unknown): boolean {
-  return isFailureOf('source', error, ['NOT_FOUND']);
-}
-
-/** The target misses what is below a manifest. */
+/** The target rejects a manifest because it lacks a part of it. */
 function lacksParts(error: unknown): boolean {
   const cause = error instanceof CloneError ? error.cause : undefined;
   return cause instanceof RegistryError && cause.code === 'MANIFEST_BLOB_UNKNOWN';
 }
 
-function isRefusal(error: unknown): boolean {
-  return isFailureOf('backup', error, ['REFUSED']);
-}
-
-/** distribution 2.8, as it comes, takes no manifest whose layers have addresses of their own, even if it has the layers. */
-function foreign(cause: unknown): RegistryError {
+/** By default, distribution 2.8 rejects manifests whose layers have URLs, even if it has the layers. */
+function foreignLayers(cause: unknown): RegistryError {
   const message =
-    'it has layers that may not be redistributed (Windows), and the backup registry takes no such images';
+    'it has layers that may not be redistributed (Windows), and the backup registry does not accept them';
   return new RegistryError('UNSUPPORTED', message, { cause });
 }

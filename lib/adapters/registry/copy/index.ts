@@ -1,6 +1,6 @@
 /**
  * Copies an image from repository to repository: blobs, then manifests, children before parents.
- * Bytes stream through and are checked; nothing is kept on disk.
+ * Streams blobs through memory and checks them; writes nothing to disk.
  */
 export { copyImage, type ImageCopy } from './copy-image.ts';
 export { isComplete } from './is-complete.ts';

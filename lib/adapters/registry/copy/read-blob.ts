@@ -1,52 +1,56 @@
 import { createHash } from 'node:crypto';
+import { algorithmOf } from '../../../image/digest.ts';
+import { monotonicClock } from '../../../util/clock.ts';
 import type { Descriptor } from '../client/index.ts';
 import { isTransient, RegistryError, toConnectionError } from '../errors/index.ts';
-import { createThroughputFloor } from './throughput-floor.ts';
 
 export interface BlobReaderOptions {
   readonly descriptor: Pick<Descriptor, 'digest' | 'size'>;
   readonly open: (offset: number) => Promise<AsyncIterable<Uint8Array>>;
   readonly onBytes: (bytes: number) => void;
-  /** Waits before a connection that broke is made anew. */
-  readonly pause: (attempt: number) => Promise<void>;
-  /** What is thrown where the source is at fault: no other failure passes here. */
+  /** Waits before a connection is resumed. */
+  readonly backoff: (attempt: number) => Promise<void>;
+  /** Translates errors of the source, the only ones that this throws. */
   readonly toError: (error: unknown) => unknown;
-  /** Milliseconds of a clock that only goes forward. @default the process's */
-  readonly elapsed?: () => number;
+  /** A monotonic clock. */
+  readonly now?: () => number;
 }
 
-/** Without so much progress in between, a connection that breaks again is one failure more. */
+/** After this much progress, the count of resumes starts again. */
 const progressBytes = 1024 * 1024;
 const maxResumes = 3;
 
+/** 4 KiB/s: slower than any link that images are pulled through, even if a dozen layers share it. */
+const minBytesPerWindow = 256 * 1024;
+const windowMs = 60_000;
+
 /**
- * Streams a blob and checks it on the way: the last chunk is handed on only when size and digest are right, so what is
- * broken never becomes a blob, even in a registry that checks nothing. A connection that breaks is resumed where it was.
+ * Streams a blob and resumes broken connections. It yields the last chunk only if size and digest are right, so corrupt
+ * content never becomes a blob, even in a registry that does not check.
  */
 export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint8Array> {
-  const { descriptor, open, onBytes, pause, toError } = options;
+  const { descriptor, open, onBytes, backoff, toError, now = monotonicClock.now } = options;
   const { digest, size } = descriptor;
-  const algorithm = digest.slice(0, digest.indexOf(':'));
+  const algorithm = algorithmOf(digest);
   const hash = createHash(algorithm);
   let stream: AsyncIterator<Uint8Array> | undefined;
   let length = 0;
   let resumes = 0;
   let resumedAt = 0;
-  const { elapsed = () => performance.now() } = options;
   const source = createThroughputFloor(() => tooSlow('reading a layer: it sends'));
-  const target = createThroughputFloor(() => tooSlow('writing a layer: it takes'));
+  const target = createThroughputFloor(() => tooSlow('writing a layer: it accepts'));
 
-  /** Only reading is resumed: a failure of the one who takes the chunks ends the generator at its `yield`. */
+  /** Resumes only reading: an error of the consumer ends the generator at its `yield`. */
   async function read(): Promise<Uint8Array> {
     for (;;) {
       try {
-        // Opening is not counted: it may have been told to come back later.
+        // The time to open does not count: it can contain a Retry-After.
         stream ??= (await open(length))[Symbol.asyncIterator]();
-        const since = elapsed();
+        const since = now();
         const next = await stream.next();
-        source.waited(elapsed() - since, next.done === true ? 0 : next.value.length);
+        source.record(now() - since, next.done === true ? 0 : next.value.length);
         if (next.done !== true) return next.value;
-        throw cut();
+        throw reset();
       } catch (error) {
         stream = undefined;
         resumes = length - resumedAt >= progressBytes ? 1 : resumes + 1;
@@ -54,7 +58,7 @@ export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint
         if (!isTransient(error) || resumes > maxResumes) {
           throw toError(toConnectionError('reading a layer', error));
         }
-        await pause(resumes);
+        await backoff(resumes);
       }
     }
   }
@@ -64,30 +68,55 @@ export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint
       const chunk = await read();
       if (chunk.length === 0) continue;
       length += chunk.length;
-      if (length > size) throw toError(broken('it is longer than the manifest says'));
+      if (length > size) throw toError(corrupt('it is longer than the manifest says'));
       hash.update(chunk);
       if (length === size && `${algorithm}:${hash.digest('hex')}` !== digest) {
-        throw toError(broken('it does not have its digest'));
+        throw toError(corrupt('its content does not match its digest'));
       }
       onBytes(chunk.length);
-      const since = elapsed();
+      const since = now();
       yield chunk;
-      target.waited(elapsed() - since, chunk.length);
+      target.record(now() - since, chunk.length);
     }
   } finally {
     await stream?.return?.();
   }
 }
 
-function broken(message: string): RegistryError {
+function corrupt(message: string): RegistryError {
   return new RegistryError('REFUSED', `reading a layer: ${message}`);
 }
 
-function tooSlow(who: string): RegistryError {
-  return new RegistryError('UNAVAILABLE', `${who} less than 256 KiB in a minute`);
+function tooSlow(what: string): RegistryError {
+  return new RegistryError('UNAVAILABLE', `${what} less than 256 KiB in a minute`);
 }
 
-function cut(): RegistryError {
-  const message = 'reading a layer: the connection was cut';
+/** Throws if one end moves too few bytes in the time that the other end waits for it. */
+interface ThroughputFloor {
+  record(waitedMs: number, bytes: number): void;
+}
+
+/**
+ * A registry that sends a byte now and then would keep a copy running for ever, because no timeout between bytes fires. Only the time
+ * spent waiting for one end counts for it.
+ */
+function createThroughputFloor(tooSlow: () => Error): ThroughputFloor {
+  let waitedMs = 0;
+  let moved = 0;
+
+  return {
+    record(ms, bytes) {
+      waitedMs += ms;
+      moved += bytes;
+      if (waitedMs < windowMs) return;
+      if (moved < minBytesPerWindow) throw tooSlow();
+      waitedMs = 0;
+      moved = 0;
+    },
+  };
+}
+
+function reset(): RegistryError {
+  const message = 'reading a layer: the connection was reset';
   return new RegistryError('UNAVAILABLE', message, { isTransient: true });
 }

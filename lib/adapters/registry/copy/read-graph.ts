@@ -13,13 +13,13 @@ import {
 import { RegistryError } from '../errors/index.ts';
 import { isComplete } from './is-complete.ts';
 
-/** All of an image that the target lacks, children before parents. */
+/** The parts of an image that the target lacks. */
 export interface ImageGraph {
-  /** The last one is the root. */
+  /** Children before parents; the root is last. */
   readonly manifests: readonly ServedManifest[];
   /** Each digest once, the largest first. */
   readonly blobs: readonly Layer[];
-  /** Bytes of all blobs, whether the target has them or not. */
+  /** Including blobs that the target has. */
   readonly totalBytes: number;
 }
 
@@ -32,7 +32,7 @@ const maxTotalManifestBytes = 16 * 1024 * 1024;
 export interface GraphEnds {
   readonly source: RepositoryClient;
   readonly target: RepositoryClient;
-  /** The target may have manifests without what is below them. */
+  /** The target may have manifests without their parts. */
   readonly isMending: boolean;
   readonly signal: AbortSignal;
 }
@@ -56,7 +56,8 @@ export async function readGraph(
     const child = listed.get(digest);
     const served = child === undefined ? root : await readChild(child);
     manifestBytes += served.bytes.length;
-    if (manifestBytes > maxTotalManifestBytes) throw unsupported('its manifests are too large');
+    if (manifestBytes > maxTotalManifestBytes)
+      throw unsupported('its manifests are larger than 16 MiB in total');
     const manifest = parseManifest(served.bytes, served.mediaType);
     if (manifest.kind === 'image') {
       addBlob({ ...manifest.config, isForeign: false });
@@ -75,14 +76,16 @@ export async function readGraph(
 
   async function readChild({ digest, mediaType, size }: Descriptor): Promise<ServedManifest> {
     if (mediaType !== '' && !isManifestType(mediaType)) {
-      throw unsupported(`its part ${digest} is no image, but ${quote(mediaType)}`);
+      throw unsupported(
+        `its part ${digest} has the media type ${quote(mediaType)}, which is not that of an image`,
+      );
     }
     const served = await source.getManifest(digest, signal);
     if (served === undefined) {
-      throw unsupported(`it is not whole: its registry does not have its part ${digest}`);
+      throw unsupported(`it is incomplete: its registry does not have its part ${digest}`);
     }
     if (served.bytes.length !== size) {
-      throw unsupported(`its part ${digest} is not as long as the index says`);
+      throw unsupported(`the length of its part ${digest} differs from the index`);
     }
     return served;
   }
@@ -102,10 +105,10 @@ export async function readGraph(
     const { digest, size, isForeign } = layer;
     const known = blobs.get(digest);
     if (known !== undefined && known.size !== size) {
-      throw unsupported(`it says of ${digest} that it has two different sizes`);
+      throw unsupported(`it lists ${digest} with two different sizes`);
     }
     if (size === 0 && digest !== digestOf(new Uint8Array(), digest)) {
-      throw unsupported(`it says of ${digest} that it is empty, which it is not`);
+      throw unsupported(`it lists ${digest} as empty, and the digest is that of other content`);
     }
     blobs.set(digest, { ...layer, isForeign: isForeign && (known?.isForeign ?? true) });
     if (blobs.size > maxBlobs) throw unsupported(`it has more than ${maxBlobs} layers`);

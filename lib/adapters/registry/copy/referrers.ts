@@ -4,12 +4,12 @@ import { digestOf } from '../../../image/digest.ts';
 import { parseManifest, type ServedManifest } from '../client/index.ts';
 import { copyImage, type ImageCopy } from './copy-image.ts';
 
-/** cosign's tags beside an image: signature, attestations, bill of materials. */
+/** Suffixes of cosign's tags: signature, attestations, SBOM. */
 const cosignSuffixes = ['.sig', '.att', '.sbom'];
 const indexType = 'application/vnd.oci.image.index.v1+json';
 const maxReferrers = 100;
 
-/** Descriptors of referrers keep all their fields (`artifactType`, `annotations`) when an index is written anew. */
+/** Loose, so that descriptors keep `artifactType` and `annotations` in a new index. */
 const indexSchema = v.object({
   manifests: v.pipe(
     v.array(v.looseObject({ digest: v.string() })),
@@ -20,8 +20,8 @@ const indexSchema = v.object({
 type ReferrerIndex = v.InferOutput<typeof indexSchema>;
 
 /**
- * Copies what is attached to an image: cosign's tags, and OCI 1.1 referrers with the tag fallback. They are not part of the image, so their
- * absence is nothing, and their failure is a warning.
+ * Copies cosign's tags and OCI 1.1 referrers, with the tag fallback. They are not part of the image: a failure is a
+ * warning in the result.
  */
 export async function copyReferrers(
   root: ServedManifest,
@@ -31,31 +31,30 @@ export async function copyReferrers(
   const base = root.digest.replace(':', '-');
   const attempts = [
     ...cosignSuffixes.map((suffix) => () => copyTag(`${base}${suffix}`, copy)),
-    () => copyAttached(root.digest, base, copy),
+    () => copyReferrersOf(root.digest, base, copy),
   ];
   for (const attempt of attempts) {
     try {
       await attempt();
     } catch {
       copy.signal.throwIfAborted();
-      // Why is in no way the workload's business: the image is there.
-      return [`${name}: its signatures could not be copied, the image could`];
+      return [`${name}: the image was copied, its signatures were not`];
     }
   }
   return [];
 }
 
-const quiet = { onProgress: (): void => undefined };
+const noProgress = { onProgress: (): void => undefined };
 
 async function copyTag(tag: string, copy: ImageCopy): Promise<void> {
-  const manifest = await findTag(tag, copy);
+  const manifest = await readTag(tag, copy);
   if (manifest === undefined) return;
-  await copyImage(manifest, { ...copy, ...quiet });
+  await copyImage(manifest, { ...copy, ...noProgress });
   await copy.target.putManifest(tag, manifest, copy.signal);
 }
 
-/** In a repository that we may read, some say 403 of a tag that is not there. */
-async function findTag(tag: string, copy: ImageCopy): Promise<ServedManifest | undefined> {
+/** In a readable repository, some registries send 403 for a tag that does not exist. */
+async function readTag(tag: string, copy: ImageCopy): Promise<ServedManifest | undefined> {
   try {
     return await copy.source.getManifest(tag, copy.signal);
   } catch (error) {
@@ -64,32 +63,36 @@ async function findTag(tag: string, copy: ImageCopy): Promise<ServedManifest | u
   }
 }
 
-async function copyAttached(digest: string, fallbackTag: string, copy: ImageCopy): Promise<void> {
+async function copyReferrersOf(
+  digest: string,
+  fallbackTag: string,
+  copy: ImageCopy,
+): Promise<void> {
   const { source, target, signal } = copy;
-  const served = (await source.getReferrers(digest, signal)) ?? (await findTag(fallbackTag, copy));
+  const served = (await source.getReferrers(digest, signal)) ?? (await readTag(fallbackTag, copy));
   if (served === undefined) return;
   const { manifests } = parseIndex(served);
   const unlisted: ReferrerIndex['manifests'] = [];
   for (const descriptor of manifests) {
     const manifest = await source.getManifest(descriptor.digest, signal);
     if (manifest === undefined) continue;
-    // An index is not a referrer that anybody makes, and would be a way around the limits.
+    // No tool makes an index a referrer, and its children would evade maxReferrers.
     if (parseManifest(manifest.bytes, manifest.mediaType).kind !== 'image') continue;
-    await copyImage(manifest, { ...copy, ...quiet });
+    await copyImage(manifest, { ...copy, ...noProgress });
     const { hasSubject } = await target.putManifest(manifest.digest, manifest, signal);
     if (!hasSubject) unlisted.push(descriptor);
   }
   if (unlisted.length > 0) await addToFallback(fallbackTag, unlisted, copy);
 }
 
-/** A registry without the referrers API leaves it to the client to keep the list (distribution-spec "Referrers Tag Schema"). */
+/** Without the referrers API, clients maintain the list (distribution-spec "Referrers Tag Schema"). */
 async function addToFallback(
   tag: string,
   added: ReferrerIndex['manifests'],
   { target, signal }: ImageCopy,
 ): Promise<void> {
-  const known = await target.getManifest(tag, signal);
-  const listed = known === undefined ? [] : parseIndex(known).manifests;
+  const current = await target.getManifest(tag, signal);
+  const listed = current === undefined ? [] : parseIndex(current).manifests;
   const missing = added.filter(({ digest }) => !listed.some((entry) => entry.digest === digest));
   if (missing.length === 0) return;
   const index = { schemaVersion: 2, mediaType: indexType, manifests: [...listed, ...missing] };

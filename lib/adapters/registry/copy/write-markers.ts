@@ -2,7 +2,7 @@ import { digestOf } from '../../../image/digest.ts';
 import { type Descriptor, manifestTypes, type RepositoryClient } from '../client/index.ts';
 import { writeSmallBlob } from './write-small-blob.ts';
 
-/** What nobody needs to read has this for its config and its one layer (image-spec `manifest.md`, "Guidance for an Empty Descriptor"). */
+/** Config and layer of a marker (image-spec `manifest.md`, "Guidance for an Empty Descriptor"). */
 const emptyBytes = new TextEncoder().encode('{}');
 const empty: Descriptor = {
   mediaType: 'application/vnd.oci.empty.v1+json',
@@ -12,7 +12,7 @@ const empty: Descriptor = {
 const imageType = manifestTypes[2];
 const artifactType = 'application/vnd.image-cloner.marker.v1+json';
 
-/** Writes tags that mean something by their names alone, in this order. */
+/** Writes tags whose names are their content, in this order. */
 export async function writeMarkers(
   target: RepositoryClient,
   tags: readonly string[],
@@ -26,7 +26,7 @@ export async function writeMarkers(
   }
 }
 
-/** A manifest of its own for each tag: many registries delete by digest, and so would delete all that share one. */
+/** Each tag has its own manifest: many registries delete by digest, which deletes all tags of a shared one. */
 function toManifest(tag: string): Uint8Array {
   const manifest = {
     schemaVersion: 2,

@@ -3,7 +3,7 @@ import { isTransient } from '../errors/index.ts';
 
 const maxAttempts = 3;
 
-/** Makes a repository hold a few bytes of ours. An upload that failed cannot be gone on with, so it is begun anew. */
+/** Uploads a few bytes unless the repository has them. A failed upload cannot be resumed, so each attempt starts a new one. */
 export async function writeSmallBlob(
   target: RepositoryClient,
   bytes: Uint8Array,

@@ -1,7 +1,7 @@
 import { isFailureOf } from '../../../errors.ts';
 import type { RepositoryClient, ServedManifest } from '../client/index.ts';
 
-/** Where tags cannot be moved, one that is right already is as good as written. */
+/** Succeeds also if the registry rejects the write because tags are immutable, and the tag holds the manifest already. */
 export async function writeTag(
   target: RepositoryClient,
   tag: string,

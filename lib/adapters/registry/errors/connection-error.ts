@@ -1,52 +1,57 @@
-/** Why there was no answer at all. */
+/** Why a request got no response. */
 export type ConnectionProblem =
   | 'unresolved'
   | 'refused'
-  | 'cut'
-  | 'silent'
+  | 'reset'
+  | 'timeout'
   | 'untrusted'
   | 'not-https'
   | 'no-route'
   | 'exhausted'
   | 'unknown';
 
-/** In the order in which they are looked for; codes are the system's, OpenSSL's and undici's. */
+/** The first match counts; codes are those of the system, of OpenSSL and of undici. */
 const byCode: readonly (readonly [RegExp, ConnectionProblem])[] = [
   [/ENOTFOUND|EAI_AGAIN|ENODATA/, 'unresolved'],
   [/ECONNREFUSED/, 'refused'],
-  [/ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET|UND_ERR_RE[SQ]_|HPE_INVALID_EOF_STATE/, 'cut'],
-  [/TIMEOUT|ETIMEDOUT/, 'silent'],
+  [/ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET|UND_ERR_RE[SQ]_|HPE_INVALID_EOF_STATE/, 'reset'],
+  [/TIMEOUT|ETIMEDOUT/, 'timeout'],
   [/CERT|SIGNATURE|SELF_SIGNED|ALTNAME/, 'untrusted'],
   [/EPROTO|SSL|TLS/, 'not-https'],
   [/EHOSTUNREACH|ENETUNREACH/, 'no-route'],
   [/EMFILE|ENFILE|ENOBUFS|ENOMEM|EADDRNOTAVAIL/, 'exhausted'],
 ];
 
-/** For a sentence that begins with what was being done. */
-export const connectionWords = {
-  unresolved: 'its name does not resolve',
+/** Each follows the name of the step that failed. */
+export const connectionMessages = {
+  unresolved: 'its host name does not resolve',
   refused: 'connection refused',
-  cut: 'the connection was cut',
-  silent: 'it did not answer in time',
-  untrusted: 'its certificate is not trusted (REGISTRY_CA_FILE)',
-  'not-https': 'it does not speak https (INSECURE_REGISTRIES)',
+  reset: 'the connection was reset',
+  timeout: 'timeout',
+  untrusted: 'its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
+  'not-https': 'it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES',
   'no-route': 'there is no route to it',
-  // Not the registry's fault, whatever the sentence begins with.
-  exhausted: 'image-cloner itself has no connections left (is its limit of open files too low?)',
+  // The registry is not at fault.
+  exhausted: 'image-cloner has no connections left; raise its limit of open files',
   unknown: 'the connection failed',
 } as const satisfies Record<ConnectionProblem, string>;
 
-/** Problems that may be gone a moment later. */
-const passing: readonly ConnectionProblem[] = ['refused', 'cut', 'silent', 'no-route', 'exhausted'];
+const transientProblems: readonly ConnectionProblem[] = [
+  'refused',
+  'reset',
+  'timeout',
+  'no-route',
+  'exhausted',
+];
 
-/** Sorts an error of the system, of TLS or of undici. */
+/** Classifies an error of the system, of TLS or of undici. */
 export function connectionProblemOf(error: unknown): {
   readonly problem: ConnectionProblem;
-  readonly isPassing: boolean;
+  readonly isTransient: boolean;
 } {
   const code = codeOf(error);
   const problem = byCode.find(([pattern]) => pattern.test(code))?.[1] ?? 'unknown';
-  return { problem, isPassing: passing.includes(problem) || code === 'EAI_AGAIN' };
+  return { problem, isTransient: transientProblems.includes(problem) || code === 'EAI_AGAIN' };
 }
 
 function codeOf(error: unknown): string {

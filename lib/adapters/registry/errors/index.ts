@@ -1,9 +1,9 @@
 /**
  * Every failure of a registry as a `RegistryError`, and as a `CloneError` with its side.
- * All texts of a registry are cut, escaped and free of secrets here.
+ * Text of a registry is cut, escaped and cleared of secrets here.
  */
 export {
-  type Attempt,
+  type ErrorContext,
   isTransient,
   RegistryError,
   toCloneError,

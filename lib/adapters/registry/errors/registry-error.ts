@@ -3,23 +3,23 @@ import { formatReference, type Reference } from '../../../image/reference.ts';
 import { formatDuration } from '../../../util/duration.ts';
 import {
   type ConnectionProblem,
+  connectionMessages,
   connectionProblemOf,
-  connectionWords,
 } from './connection-error.ts';
 
-/** A registry's answer that is not the one we need, or the lack of any. Which side it is, is known further out. */
+/** An error response of a registry, or no response. Callers add the side and the image. */
 export class RegistryError extends Error {
   override readonly name = 'RegistryError';
   readonly reason: RegistryReason;
-  /** Whether the same request may go better later. */
+  /** Whether the same request may succeed later. */
   readonly isTransient: boolean;
-  /** From `Retry-After`, as far as the registry sent one. */
+  /** From `Retry-After`; absent if the registry sent none. */
   readonly retryAfterMs: number | undefined;
-  /** Absent where there was no answer. */
+  /** Absent if there was no response. */
   readonly status: number | undefined;
-  /** The specification's, as far as the registry sent one. */
+  /** An error code of the distribution specification; absent if the registry sent none. */
   readonly code: string | undefined;
-  /** Present where there was no answer. */
+  /** Present if there was no response. */
   readonly problem: ConnectionProblem | undefined;
 
   constructor(
@@ -44,75 +44,74 @@ export class RegistryError extends Error {
   }
 }
 
-/** What was asked of whom, for the sentence. */
-export interface Attempt {
+/** What a failed request was for. */
+export interface ErrorContext {
   readonly side: Side;
   readonly image: Reference;
 }
 
-/** What undici could not read, and TLS's certificate: up to 100 KiB of a stranger's, and failures are remembered by the thousand. */
+/** Bytes that undici could not parse, and TLS's certificate: up to 100 KiB that a remote host chooses, in errors that are cached. */
 const heavyProperties = ['data', 'cert'];
 
-/** Translates a connection that failed. */
+/** Translates a failed connection. */
 export function toConnectionError(step: string, error: unknown): RegistryError | CloneError {
-  // A body that fails while it is sent is the other side's failure, and has been translated already.
+  // A request body that fails carries the translated error of the other side.
   if (error instanceof RegistryError || error instanceof CloneError) return error;
-  const { problem, isPassing } = connectionProblemOf(error);
+  const { problem, isTransient } = connectionProblemOf(error);
   if (error instanceof Error)
     for (const heavy of heavyProperties) Reflect.deleteProperty(error, heavy);
-  return new RegistryError('UNAVAILABLE', `${step}: ${connectionWords[problem]}`, {
+  return new RegistryError('UNAVAILABLE', `${step}: ${connectionMessages[problem]}`, {
     cause: error,
-    isTransient: isPassing,
+    isTransient,
     problem,
   });
 }
 
-/** The same failure for the one who waits: which side, which image. */
-export function toCloneError(error: unknown, { side, image }: Attempt): unknown {
+/** Adds the side and the image to a `RegistryError`; returns every other error as it is. */
+export function toCloneError(error: unknown, context: ErrorContext): unknown {
   if (!(error instanceof RegistryError)) return error;
   const { retryAfterMs } = error;
-  return new CloneError(registryCode(side, error.reason), describe(error, { side, image }), {
+  return new CloneError(registryCode(context.side, error.reason), describe(error, context), {
     cause: error,
     retryAfterMs,
     isTransient: error.isTransient,
   });
 }
 
-/** Whether the same may go better later, whoever has translated it. */
+/** Whether the same request may succeed later. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof RegistryError) return error.isTransient;
   return error instanceof CloneError
     ? isTransient(error.cause)
-    : connectionProblemOf(error).isPassing;
+    : connectionProblemOf(error).isTransient;
 }
 
 function describe(
   { reason, message, status, retryAfterMs }: RegistryError,
-  { side, image }: Attempt,
+  { side, image }: ErrorContext,
 ): string {
   const name = formatReference(image);
-  const registry = side === 'source' ? image.domain : `the backup registry ${image.domain}`;
+  const isSource = side === 'source';
+  const registry = isSource ? image.domain : `the backup registry ${image.domain}`;
   switch (reason) {
     case 'NOT_FOUND':
-      return side === 'source'
+      return isSource
         ? `${name} does not exist on ${image.domain} (${message})`
-        : `${registry} does not know ${name} (${message}); some want a repository to be created first`;
+        : `${registry} does not have ${name} (${message}); if it creates no repository on push, create it first`;
     case 'DENIED':
-      return side === 'source'
-        ? `${image.domain} does not let us read ${name}: it is private, or does not exist`
-        : `${registry} refuses the credentials of registry-auth for ${name} (${message})`;
+      return isSource
+        ? `${image.domain} denied access to ${name}: the image is private or does not exist`
+        : `${registry} rejected the credentials in registry-auth for ${name} (${message}); update the Secret, or the permissions of its user`;
     case 'RATE_LIMITED':
-      return `${registry} limits how often it may be asked and refused ${name}; try again ${formatPause(retryAfterMs)}${side === 'source' ? ', or log in with SOURCE_AUTH_FILE' : ''}`;
+      return `${registry} rejected the request for ${name}: rate limit; try again ${formatPause(retryAfterMs)}${isSource ? ', or authenticate (SOURCE_AUTH_FILE) to get a separate limit' : ''}`;
     case 'UNAVAILABLE':
       return status === undefined
         ? `${registry} cannot be reached for ${name}: ${message}`
-        : `${registry} has trouble with ${name}: ${message}`;
+        : `${registry} returned an error for ${name}: ${message}`;
     case 'UNSUPPORTED':
       return `${name} cannot be copied: ${message}`;
     case 'REFUSED':
-      return side === 'source'
-        ? `${registry} did not serve ${name}: ${message}`
-        : `${registry} did not take ${name}: ${message}`;
+      return `${registry} did not ${isSource ? 'serve' : 'accept'} ${name}: ${message}`;
   }
 }
 

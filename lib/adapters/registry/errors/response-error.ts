@@ -2,17 +2,17 @@ import * as v from 'valibot';
 import type { RegistryReason } from '../../../errors.ts';
 import { RegistryError } from './registry-error.ts';
 
-/** An answer that is no success. */
-export interface Refusal {
+/** A response that is no success. */
+export interface ErrorResponse {
   readonly status: number;
-  /** Its body, as far as it was read. */
+  /** The body, as far as it was read. */
   readonly text: string;
   /** The header `Retry-After`. */
   readonly retryAfter?: string | undefined;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
   readonly now: number;
-  /** Codes that are no verdict on what was sent, whatever they say: the same may go better. */
-  readonly passingCodes?: readonly string[] | undefined;
+  /** Error codes that are transient for this request only. */
+  readonly transientCodes?: readonly string[] | undefined;
 }
 
 const errorsSchema = v.object({
@@ -48,7 +48,7 @@ const reasonsByCode: ReadonlyMap<string, RegistryReason> = new Map([
   ['UNSUPPORTED', 'REFUSED'],
 ]);
 
-/** The last two: the session is gone, and a new one may do. */
+/** After the last two, a new upload session may succeed. */
 const transientCodes = [
   'TOOMANYREQUESTS',
   'UNAVAILABLE',
@@ -56,39 +56,39 @@ const transientCodes = [
   'BLOB_UPLOAD_UNKNOWN',
 ];
 
-/** Where the number alone tells nobody what to do. */
-const statusWords: ReadonlyMap<number, string> = new Map([
-  [413, 'it takes nothing that large (413); is there a limit in front of it?'],
-  [507, 'it has no space left (507)'],
+/** For statuses that need advice. */
+const statusMessages: ReadonlyMap<number, string> = new Map([
+  [
+    413,
+    'the upload is too large (413); raise the size limit of the registry or of the proxy before it',
+  ],
+  [507, 'no space left (507); free space in the registry'],
 ]);
 
-/** Harbor says 403 DENIED of a quota, Quay and Artifactory have words of their own; none means the credentials. */
-const quotaWords =
+/** For a full quota, Harbor sends 403 DENIED, Quay and Artifactory their own texts; the credentials are not at fault. */
+const quotaPattern =
   /\bquota\b|exceed\w* .*\b(limit|quota|storage)\b|no space left|storage (limit|is full)/i;
 
 const maxMessageLength = 200;
 
-/** Translates an answer that is no success. */
-export function toRegistryError(step: string, refusal: Refusal): RegistryError {
-  const { status, text, retryAfter, now, passingCodes = [] } = refusal;
+/** Translates a response that is no success. */
+export function toRegistryError(step: string, response: ErrorResponse): RegistryError {
+  const { status, text, retryAfter, now } = response;
   const { code, message } = readErrors(text);
-  const isFull = status >= 400 && status !== 429 && quotaWords.test(message);
-  const words = statusWords.get(status);
-  if (isFull || words !== undefined) {
-    const said = isFull ? `it has no room left (${message})` : words;
-    return new RegistryError('REFUSED', `${step}: ${said}`, { status });
-  }
-  // UNKNOWN comes with words that say as little.
-  const isTelling = message !== '' && code !== 'UNKNOWN';
-  const said = `it answered ${status}${message === '' ? '' : ` (${message})`}`;
+  const isFull = status >= 400 && status !== 429 && quotaPattern.test(message);
+  const known = isFull ? `no storage left (${message})` : statusMessages.get(status);
+  if (known !== undefined) return new RegistryError('REFUSED', `${step}: ${known}`, { status });
+  // The message of UNKNOWN is as vague as its code.
+  const isSpecific = message !== '' && code !== 'UNKNOWN';
+  const generic = `status ${status}${message === '' ? '' : ` (${message})`}`;
   return new RegistryError(
     reasonsByCode.get(code) ?? reasonOf(status),
-    `${step}: ${isTelling ? message : said}`,
+    `${step}: ${isSpecific ? message : generic}`,
     {
       status,
       code,
       isTransient: reasonsByCode.has(code)
-        ? [...transientCodes, ...passingCodes].includes(code)
+        ? [...transientCodes, ...(response.transientCodes ?? [])].includes(code)
         : transientStatuses.has(status),
       retryAfterMs: parseRetryAfter(retryAfter, now),
     },
@@ -102,21 +102,21 @@ function reasonOf(status: number): RegistryReason {
   return transientStatuses.has(status) || status > 500 ? 'UNAVAILABLE' : 'REFUSED';
 }
 
-/** Registries answer with JSON, proxies before them with HTML; only the first is worth showing. */
+/** Reads the error body of the specification; the HTML of a proxy is not shown. */
 function readErrors(text: string): { readonly code: string; readonly message: string } {
   try {
     const { errors } = v.parse(errorsSchema, JSON.parse(text), { abortEarly: true });
-    // Distribution hides some behind a first one that says UNKNOWN.
-    const telling = errors.find(({ code }) => reasonsByCode.has(code)) ?? errors[0];
-    return { code: telling?.code ?? '', message: toSentence(telling?.message ?? '') };
+    // Distribution lists some after a first one with UNKNOWN.
+    const specific = errors.find(({ code }) => reasonsByCode.has(code)) ?? errors[0];
+    return { code: specific?.code ?? '', message: toSafeText(specific?.message ?? '') };
   } catch {
-    // Whatever it is, it is not the specification's error body.
+    // Not the error body of the specification.
     return { code: '', message: '' };
   }
 }
 
-/** What others wrote: on one line, short, and without what a URL or a header may hold that is secret. */
-function toSentence(text: string): string {
+/** Text of a registry: one line, short, and without secrets of a URL or a header. */
+function toSafeText(text: string): string {
   return text
     .replaceAll(/[\p{Cc}\p{Cf}\s]+/gu, ' ')
     .replaceAll(/(https?:\/\/)(?:[^\s/@]*@)?([^\s?#]*)[^\s]*/gi, '$1$2')
@@ -126,7 +126,7 @@ function toSentence(text: string): string {
     .toWellFormed();
 }
 
-/** Seconds, seconds since 1970 as Docker Hub and GitHub send them, or a date. */
+/** Seconds, seconds since 1970 (Docker Hub, GitHub), or a date. */
 function parseRetryAfter(value: string | undefined, now: number): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;

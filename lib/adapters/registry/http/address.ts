@@ -1,13 +1,13 @@
 import { BlockList, isIP } from 'node:net';
 
-/** What an IP address is good for, from our point of view. */
+/** Classes of IP addresses for the egress policy. */
 export type AddressKind = 'public' | 'private' | 'loopback' | 'forbidden';
 
 const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
-/** Link-local (cloud metadata lives there), unspecified, multicast and reserved, and metadata addresses that are none of these. */
+/** Link-local (cloud metadata), unspecified, multicast and reserved addresses, and metadata addresses in other ranges. */
 const forbidden = new BlockList();
 forbidden.addSubnet('169.254.0.0', 16, 'ipv4');
 forbidden.addSubnet('0.0.0.0', 8, 'ipv4');
@@ -15,11 +15,11 @@ forbidden.addSubnet('224.0.0.0', 3, 'ipv4');
 forbidden.addAddress('::', 'ipv6');
 forbidden.addSubnet('fe80::', 10, 'ipv6');
 forbidden.addSubnet('ff00::', 8, 'ipv6');
-// Alibaba, Oracle (the old one), Azure's wire server.
+// Alibaba, Oracle (former), Azure's wire server.
 forbidden.addAddress('100.100.100.200', 'ipv4');
 forbidden.addAddress('192.0.0.192', 'ipv4');
 forbidden.addAddress('168.63.129.16', 'ipv4');
-// In IPv6: Amazon's block (metadata, the credentials of EKS pods), Google, Oracle, Alibaba, Scaleway, Akamai.
+// Amazon (metadata and the credentials of EKS pods), Google, Oracle, Alibaba, Scaleway, Akamai.
 forbidden.addSubnet('fd00:ec2::', 32, 'ipv6');
 forbidden.addAddress('fd20:ce::254', 'ipv6');
 forbidden.addAddress('fd00:c1::a9fe:a9fe', 'ipv6');
@@ -35,26 +35,26 @@ privates.addSubnet('100.64.0.0', 10, 'ipv4');
 privates.addSubnet('198.18.0.0', 15, 'ipv4');
 privates.addSubnet('fc00::', 7, 'ipv6');
 privates.addSubnet('fec0::', 10, 'ipv6');
-// NAT64 of somebody's own network may lead anywhere in it (RFC 8215).
+// Local NAT64 leads to any address of the local network (RFC 8215).
 privates.addSubnet('64:ff9b:1::', 48, 'ipv6');
 
-/** Sorts an address; IPv4 inside IPv6 counts as the IPv4 address that it is. */
+/** Classifies an address; IPv4 embedded in IPv6 counts as IPv4. */
 export function kindOfAddress(address: string): AddressKind {
-  const plain = toPlain(address);
-  const family = isIP(plain) === 6 ? 'ipv6' : 'ipv4';
-  if (isIP(plain) === 0 || forbidden.check(plain, family)) return 'forbidden';
-  if (loopback.check(plain, family)) return 'loopback';
-  return privates.check(plain, family) ? 'private' : 'public';
+  const canonical = toCanonical(address);
+  const family = isIP(canonical) === 6 ? 'ipv6' : 'ipv4';
+  if (isIP(canonical) === 0 || forbidden.check(canonical, family)) return 'forbidden';
+  if (loopback.check(canonical, family)) return 'loopback';
+  return privates.check(canonical, family) ? 'private' : 'public';
 }
 
-/** The address in a URL's host, where that is one; WHATWG URLs have brought `0x7f.1` and `2130706433` into shape already. */
+/** The IP address in a URL's host name, if there is one; the URL parser has normalised `0x7f.1` and `2130706433`. */
 export function literalAddress(hostname: string): string | undefined {
   const bare = hostname.replace(/^\[|\]$/g, '');
   return isIP(bare) === 0 ? undefined : bare;
 }
 
-/** Without a zone, and as IPv4 where it is one in disguise. */
-function toPlain(address: string): string {
+/** Strips the zone and extracts embedded IPv4. */
+function toCanonical(address: string): string {
   const bare = address.replace(/%.*$/, '');
   if (isIP(bare) !== 6 || loopback.check(bare, 'ipv6')) return bare;
   const groups = groupsOf(bare);
@@ -72,7 +72,7 @@ const embeddings: readonly { readonly prefix: readonly number[]; readonly at: nu
   { prefix: [0x2002], at: 1 },
 ];
 
-/** The eight groups of an IPv6 address, however it is written. */
+/** The eight groups of an IPv6 address in any notation. */
 function groupsOf(address: string): readonly number[] {
   const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const [left = [], right = []] = canonical

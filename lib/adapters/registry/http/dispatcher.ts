@@ -1,7 +1,7 @@
 import type { LookupFunction } from 'node:net';
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 
-/** What `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say. */
+/** `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. */
 interface ProxySettings {
   readonly https?: string;
   readonly http?: string;
@@ -9,21 +9,21 @@ interface ProxySettings {
 }
 
 export interface DispatcherOptions {
-  /** Certificates that are trusted: the system's and those of `REGISTRY_CA_FILE`. */
+  /** Trusted certificates: the system's and those of `REGISTRY_CA_FILE`. */
   readonly ca?: readonly string[];
   readonly proxy?: ProxySettings;
-  /** Not used for what goes through a proxy, which looks up for itself. */
+  /** Not used through a proxy, which resolves names itself. */
   readonly lookup: LookupFunction;
 }
 
 const connectTimeoutMs = 10_000;
-/** Without a byte. */
+/** Longest time without a byte. */
 const bodyTimeoutMs = 60_000;
 
-/** undici's connections, as registries need them. */
+/** Configures undici's connections for registries. */
 export function createDispatcher({ ca, proxy, lookup }: DispatcherOptions): Dispatcher {
   const trust = ca === undefined ? {} : { ca: [...ca] };
-  // No limit on connections: a review's question must not stand in line behind uploads, whose number is limited elsewhere.
+  // No limit on connections: the request of a review must not queue behind uploads, whose number is limited elsewhere.
   const settings = {
     bodyTimeout: bodyTimeoutMs,
     pipelining: 1,
@@ -34,7 +34,7 @@ export function createDispatcher({ ca, proxy, lookup }: DispatcherOptions): Disp
   const { http = '', https = '', no = '' } = proxy;
   const proxied = new EnvHttpProxyAgent({
     ...settings,
-    // Inside a tunnel, and to the proxy itself, TLS has its own settings.
+    // TLS inside a tunnel and TLS to the proxy have separate settings.
     requestTls: trust,
     proxyTls: trust,
     httpProxy: toProxyUrl(http),
@@ -42,7 +42,7 @@ export function createDispatcher({ ca, proxy, lookup }: DispatcherOptions): Disp
     noProxy: no,
   });
   if (https !== '') return proxied;
-  // undici would send https through HTTP_PROXY, which nobody else does.
+  // Without HTTPS_PROXY, undici sends https through HTTP_PROXY; other clients connect directly.
   const direct = new Agent(settings);
   return proxied.compose(
     (dispatch) => (request, handler) =>
@@ -52,7 +52,7 @@ export function createDispatcher({ ca, proxy, lookup }: DispatcherOptions): Disp
   );
 }
 
-/** `proxy.example.com:3128` is http, as everybody reads it. */
+/** Without a scheme, a proxy is plain http. */
 function toProxyUrl(text: string): string {
   return text === '' || text.includes('://') ? text : `http://${text}`;
 }

@@ -4,37 +4,37 @@ import { createBoundedMap } from '../../../util/bounded-map.ts';
 import { type AddressKind, kindOfAddress, literalAddress } from './address.ts';
 
 /**
- * How far a request may go: `anywhere` where an administrator named the host; where others did, to what a `registry` of
- * theirs may be; and where a public registry sent us, to what is `public` as well.
+ * The addresses that a request may reach: `anywhere` for configured hosts, `registry` (public or private) for other
+ * registries, and `public` if a public registry named the host.
  */
 export type EgressZone = 'anywhere' | 'registry' | 'public';
 
 export interface EgressPolicyOptions {
-  /** `host` or `host:port` that the administrator named: they may be anywhere. */
+  /** `host` or `host:port`, in the zone `anywhere`. */
   readonly configuredHosts: readonly string[];
-  /** Inside a cluster loopback is our own pod and nobody's registry. */
+  /** Inside a cluster, loopback is the webhook's own pod. */
   readonly insideCluster: boolean;
   /** @default the system's */
   readonly lookup?: typeof systemLookup;
 }
 
-/** Decides where requests may go. */
+/** Decides which addresses requests may reach. */
 export interface EgressPolicy {
-  /** @param sentBy the host that sent us to `url`, where that is not the registry's own */
-  of(url: URL, sentBy: URL | undefined): EgressZone;
-  /** Whether the host of `url` may be called, as far as that can be said before it is looked up. */
+  /** @param sentBy the host that named `url`, unless `url` is the registry itself */
+  zoneOf(url: URL, sentBy: URL | undefined): EgressZone;
+  /** Whether the host of `url` is allowed, as far as that is known before it is resolved. */
   allows(url: URL, zone: EgressZone): boolean;
-  /** Looks names up; fails with `EFORBIDDEN` for addresses that may not be called. */
+  /** Resolves names; fails with `EFORBIDDEN` if an address is not allowed. */
   lookup(zone: EgressZone): LookupFunction;
 }
 
 export const forbiddenCode = 'EFORBIDDEN';
-const maxRemembered = 1_000;
+const maxHosts = 1_000;
 
 export function createEgressPolicy(options: EgressPolicyOptions): EgressPolicy {
   const { insideCluster, lookup: resolve = systemLookup } = options;
   const configured = new Set(options.configuredHosts.flatMap(toHosts));
-  const kinds = createBoundedMap<string, AddressKind>(maxRemembered);
+  const kinds = createBoundedMap<string, AddressKind>(maxHosts);
 
   function isAllowed(kind: AddressKind, zone: EgressZone): boolean {
     if (zone === 'anywhere' || kind === 'public') return true;
@@ -42,35 +42,35 @@ export function createEgressPolicy(options: EgressPolicyOptions): EgressPolicy {
     return kind === 'private' || !insideCluster;
   }
 
-  /** A name that was public once, or in part, stays public: else it could change its mind between a request and a redirect. */
-  function remember(hostname: string, found: readonly AddressKind[]): void {
-    const isPublic = found.includes('public') || kinds.get(hostname) === 'public';
-    const kind = isPublic ? 'public' : found[0];
+  /** A host with a public address stays public: its DNS records could change between a request and a redirect. */
+  function remember(hostname: string, resolved: readonly AddressKind[]): void {
+    const isPublic = resolved.includes('public') || kinds.get(hostname) === 'public';
+    const kind = isPublic ? 'public' : resolved[0];
     if (kind !== undefined) kinds.set(hostname, kind);
   }
 
   return {
-    of(url, sentBy) {
+    zoneOf(url, sentBy) {
       if (configured.has(url.host)) return 'anywhere';
       if (sentBy === undefined) return 'registry';
       const kind = kindOfLiteral(sentBy.hostname) ?? kinds.get(sentBy.hostname);
       return kind === 'private' || kind === 'loopback' ? 'registry' : 'public';
     },
-    // A literal address is never looked up, and a proxy looks up for itself.
+    // Literal addresses are not resolved, and a proxy resolves names itself.
     allows: ({ hostname }, zone) => isAllowed(kindOfLiteral(hostname) ?? 'public', zone),
     lookup: (zone) => (hostname, lookupOptions, callback) => {
       resolve(hostname, { ...lookupOptions, all: true }, (error, addresses) => {
         if (error !== null) return callback(error, []);
-        const found = addresses.map(({ address }) => kindOfAddress(address));
-        if (!found.every((kind) => isAllowed(kind, zone))) {
-          const refusal = Object.assign(new Error('forbidden address'), { code: forbiddenCode });
-          return callback(refusal, []);
+        const resolved = addresses.map(({ address }) => kindOfAddress(address));
+        if (!resolved.every((kind) => isAllowed(kind, zone))) {
+          const forbidden = Object.assign(new Error('forbidden address'), { code: forbiddenCode });
+          return callback(forbidden, []);
         }
         const [first] = addresses;
         if (first === undefined) {
           return callback(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }), []);
         }
-        remember(hostname, found);
+        remember(hostname, resolved);
         if (lookupOptions.all === true) return callback(null, addresses);
         callback(null, first.address, first.family);
       });
@@ -84,7 +84,7 @@ function kindOfLiteral(hostname: string): AddressKind | undefined {
   return literal === undefined ? undefined : kindOfAddress(literal);
 }
 
-/** As URLs say it, which leave out the port of their protocol: `Registry.example.com:443` → `registry.example.com`. */
+/** Normalised as in URLs, without default ports: `Registry.example.com:443` → `registry.example.com`. */
 function toHosts(host: string): readonly string[] {
   return ['https', 'http']
     .map((protocol) => `${protocol}://${host}`)

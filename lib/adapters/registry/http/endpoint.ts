@@ -7,7 +7,7 @@ import { drop } from './response.ts';
 
 export interface EndpointOptions {
   readonly http: Http;
-  /** Hosts, with their ports, that are spoken to in plain http. */
+  /** Hosts, with their ports, that use plain http. */
   readonly insecureRegistries: readonly string[];
   readonly insideCluster: boolean;
 }
@@ -16,57 +16,57 @@ export interface EndpointOptions {
 export type FindEndpoint = (domain: string, signal: AbortSignal) => Promise<URL>;
 
 const hubHost = 'registry-1.docker.io';
-const maxRemembered = 1_000;
+const maxEndpoints = 1_000;
 
 /**
- * https, unless the registry is listed as insecure. On loopback, outside a cluster, both are common: https is tried first,
- * and what does not speak it is asked in plain http, as dockerd does. Nowhere else is there a way back to http.
+ * Chooses https unless the registry is listed as insecure. On loopback outside a cluster it tries https first and falls back
+ * to plain http, as dockerd does; there is no other fallback.
  */
 export function createFindEndpoint({
   http,
   insecureRegistries,
   insideCluster,
 }: EndpointOptions): FindEndpoint {
-  const remembered = createBoundedMap<string, URL>(maxRemembered);
+  const endpoints = createBoundedMap<string, URL>(maxEndpoints);
   const insecure = new Set(insecureRegistries);
 
   return async function findEndpoint(domain, signal) {
     if (domain === dockerHub) return new URL(`https://${hubHost}`);
-    const secure = toBase(domain);
-    if (insecure.has(domain)) return toPlain(domain);
+    const secure = toHttps(domain);
+    if (insecure.has(domain)) return toPlainHttp(domain);
     if (insideCluster || !isLoopback(secure.hostname)) return secure;
-    const known = remembered.get(domain);
-    if (known !== undefined) return known;
+    const cached = endpoints.get(domain);
+    if (cached !== undefined) return cached;
     const { base, isCertain } = await probe(domain, signal);
-    if (isCertain) remembered.set(domain, base);
+    if (isCertain) endpoints.set(domain, base);
     return base;
   };
 
-  /** A registry that is down has not said what it speaks. */
+  /** The result is certain only if the registry answered: a registry that is down may use https later. */
   async function probe(
     domain: string,
     signal: AbortSignal,
   ): Promise<{ readonly base: URL; readonly isCertain: boolean }> {
-    const secure = toBase(domain);
+    const secure = toHttps(domain);
     const url = new URL('/v2/', secure);
     try {
       await drop(await http.send({ method: 'HEAD', url, signal, step: 'connecting' }));
       return { base: secure, isCertain: true };
     } catch (error) {
-      // It speaks https, but we do not trust it: to go on in plain http would be to hand it the password.
+      // An untrusted certificate means https: a fallback to plain http would send the password in clear text.
       if (!(error instanceof RegistryError) || error.problem === 'untrusted') throw error;
-      return { base: toPlain(domain), isCertain: error.problem === 'not-https' };
+      return { base: toPlainHttp(domain), isCertain: error.problem === 'not-https' };
     }
   }
 }
 
-/** The grammar of image names has room for ports and addresses that do not exist. */
-function toBase(domain: string): URL {
+/** The grammar of image names allows ports and addresses that do not exist. */
+function toHttps(domain: string): URL {
   if (URL.canParse(`https://${domain}`)) return new URL(`https://${domain}`);
-  throw new RegistryError('UNSUPPORTED', `${domain} is no address of a registry`);
+  throw new RegistryError('UNSUPPORTED', `${domain} is not a valid registry host`);
 }
 
-function toPlain(domain: string): URL {
+function toPlainHttp(domain: string): URL {
   return new URL(`http://${domain}`);
 }
 

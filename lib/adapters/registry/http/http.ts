@@ -11,16 +11,16 @@ import {
 } from './egress-policy.ts';
 import type { HttpResponse } from './response.ts';
 
-/** One HTTP request; nothing is followed, repeated or authorised here. */
+/** One HTTP request: no redirects, retries or credentials at this level. */
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
-  /** For the sentence when it fails: `reading the manifest`. */
+  /** Starts the error message: `reading its manifest`. */
   readonly step: string;
-  /** The host that sent us to `url`, where that is not the registry's own. */
+  /** The host that named `url`, unless `url` is the registry itself. */
   readonly sentBy?: URL;
 }
 
@@ -36,14 +36,14 @@ export interface HttpOptions extends EgressPolicyOptions, Pick<DispatcherOptions
 
 const userAgent = 'image-cloner';
 const headersTimeoutMs = 60_000;
-/** A registry may think for minutes after the last byte of a layer: it hashes, or commits to object storage. */
+/** After the last byte of a layer, a registry hashes it or commits it to object storage, which can take minutes. */
 const writeTimeoutMs = 600_000;
-/** Early hints, or `102 Processing` now and then. */
-const maxAnnouncements = 100;
+/** `102 Processing` and `103 Early Hints`, per request. */
+const maxInformational = 100;
 
 /**
- * HTTP to places that others named. Where a name leads is checked at the moment of the connection, so a name that
- * changes its mind changes nothing; a public registry cannot send us to a private address.
+ * HTTP to hosts that others named. The egress policy checks the resolved address of each connection, so a change of DNS
+ * records cannot get around it.
  */
 export function createHttp(options: HttpOptions): Http {
   const { proxy, trust } = options;
@@ -56,18 +56,18 @@ export function createHttp(options: HttpOptions): Http {
       lookup: egress.lookup(zone),
     });
 
-  /** Connections are kept, and so is what was allowed to make them: each zone has its own. */
+  /** Each zone has its own pool: a kept connection is reused without another check. */
   function openAll(): Readonly<Record<EgressZone, Dispatcher>> {
     return { anywhere: open('anywhere'), registry: open('registry'), public: open('public') };
   }
   let dispatchers = openAll();
 
-  /** Whom we no longer trust is not spoken to over an old connection either; what is being sent is sent to its end. */
-  async function renew(trusted: CaBundle): Promise<void> {
-    await trusted.refresh();
-    const found = trusted.certificates();
-    if (found === ca) return;
-    ca = found;
+  /** New certificates close the old connections, each after its running request. */
+  async function refreshTrust(bundle: CaBundle): Promise<void> {
+    await bundle.refresh();
+    const certificates = bundle.certificates();
+    if (certificates === ca) return;
+    ca = certificates;
     const old = dispatchers;
     dispatchers = openAll();
     for (const dispatcher of Object.values(old)) void dispatcher.close();
@@ -75,22 +75,22 @@ export function createHttp(options: HttpOptions): Http {
 
   return {
     async send({ method, url, headers, body, signal, step, sentBy }) {
-      const zone = egress.of(url, sentBy);
-      assertPlain(url, step);
+      const zone = egress.zoneOf(url, sentBy);
+      assertUsable(url, step);
       if (!egress.allows(url, zone)) throw forbidden(step);
-      if (trust !== undefined) await renew(trust);
+      if (trust !== undefined) await refreshTrust(trust);
       signal.throwIfAborted();
       try {
-        const answer = await request(url, {
+        const response = await request(url, {
           method,
           headers: { 'user-agent': userAgent, ...headers },
           ...(body !== undefined && { body: toBody(body) }),
           headersTimeout: body === undefined ? headersTimeoutMs : writeTimeoutMs,
           signal,
-          onInfo: countAnnouncements(step),
+          onInfo: limitInformational(step),
           dispatcher: dispatchers[zone],
         });
-        return { status: answer.statusCode, headers: answer.headers, body: answer.body };
+        return { status: response.statusCode, headers: response.headers, body: response.body };
       } catch (error) {
         signal.throwIfAborted();
         const isForbidden =
@@ -104,21 +104,21 @@ export function createHttp(options: HttpOptions): Http {
   };
 }
 
-/** Answers of 1xx are none, and no limit of time or size counts them: a stranger who sends them without end would have us do nothing else. */
-function countAnnouncements(step: string): () => void {
+/** No timeout and no size limit counts 1xx responses, so an endless series of them would block the request. */
+function limitInformational(step: string): () => void {
   let count = 0;
   return () => {
     count += 1;
-    if (count <= maxAnnouncements) return;
-    throw new RegistryError('REFUSED', `${step}: it announces its answer again and again`);
+    if (count <= maxInformational) return;
+    throw new RegistryError('REFUSED', `${step}: more than ${maxInformational} responses of 1xx`);
   };
 }
 
-function assertPlain({ username, password, protocol }: URL, step: string): void {
+function assertUsable({ username, password, protocol }: URL, step: string): void {
   if (username === '' && password === '' && /^https?:$/.test(protocol)) return;
   throw new RegistryError(
     'REFUSED',
-    `${step}: it sent us to an address that is not a plain https one`,
+    `${step}: the URL contains credentials or is neither http nor https`,
   );
 }
 
@@ -127,8 +127,5 @@ function toBody(body: NonNullable<HttpRequest['body']>): Uint8Array | Readable {
 }
 
 function forbidden(step: string): RegistryError {
-  return new RegistryError(
-    'REFUSED',
-    `${step}: it leads to an address that image-cloner does not call`,
-  );
+  return new RegistryError('REFUSED', `${step}: the egress policy forbids the address`);
 }

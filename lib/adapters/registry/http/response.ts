@@ -1,49 +1,45 @@
 import { createHash } from 'node:crypto';
 import type { Dispatcher } from 'undici';
 import { algorithmOf } from '../../../image/digest.ts';
+import { monotonicClock } from '../../../util/clock.ts';
 import { RegistryError, toConnectionError } from '../errors/index.ts';
 
-/** What came back on an HTTP request. */
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Dispatcher.ResponseData['headers'];
-  /** Read it or `drop` it, or the connection is lost to others. */
+  /** Read it or `drop` it: until then the connection is in use. */
   readonly body: Dispatcher.ResponseData['body'];
 }
 
-/** Manifests, tokens and errors are small: whoever sends one for longer keeps us busy on purpose. */
+/** For manifests, tokens and errors, which are small. */
 const maxReadMs = 120_000;
 
-/** A body that is read by somebody who cannot be kept busy for ever. */
 interface Readable {
   readonly body: AsyncIterable<unknown>;
 }
 
-/**
- * Reads a body of at most `maxBytes`; a longer one is refused and the connection dropped, and so is one that trickles.
- * `elapsed` is a clock that only goes forward, in milliseconds.
- */
+/** Reads a body of at most `maxBytes` within two minutes. `now` is a monotonic clock. */
 export async function readBody(
-  answer: Readable,
+  response: Readable,
   maxBytes: number,
   step: string,
-  elapsed?: () => number,
+  now?: () => number,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of chunksOf(answer, maxBytes, step, elapsed)) chunks.push(chunk);
+  for await (const chunk of chunksOf(response, maxBytes, step, now)) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
-/** As `readBody`, for its digest alone, in the algorithm of another digest. */
+/** Reads a body as `readBody` does, and keeps only its digest, in the algorithm of the digest `like`. */
 export async function digestBody(
-  answer: Readable,
+  response: Readable,
   maxBytes: number,
   step: string,
   like = 'sha256:',
 ): Promise<string> {
   const algorithm = algorithmOf(like);
   const hash = createHash(algorithm);
-  for await (const chunk of chunksOf(answer, maxBytes, step)) hash.update(chunk);
+  for await (const chunk of chunksOf(response, maxBytes, step)) hash.update(chunk);
   return `${algorithm}:${hash.digest('hex')}`;
 }
 
@@ -51,22 +47,21 @@ async function* chunksOf(
   { body }: Readable,
   maxBytes: number,
   step: string,
-  elapsed: () => number = () => performance.now(),
+  now: () => number = monotonicClock.now,
 ): AsyncGenerator<Uint8Array> {
-  const end = elapsed() + maxReadMs;
+  const end = now() + maxReadMs;
   let length = 0;
   try {
     for await (const chunk of body) {
       if (!(chunk instanceof Uint8Array)) continue;
       length += chunk.length;
-      if (elapsed() > end) {
-        throw new RegistryError('UNAVAILABLE', `${step}: it sends the answer too slowly`);
+      if (now() > end) {
+        const message = `${step}: the response takes longer than ${maxReadMs / 1000} s`;
+        throw new RegistryError('UNAVAILABLE', message);
       }
       if (length > maxBytes) {
-        throw new RegistryError(
-          'UNSUPPORTED',
-          `${step}: the answer is larger than ${maxBytes} bytes`,
-        );
+        const message = `${step}: the response is larger than ${maxBytes} bytes`;
+        throw new RegistryError('UNSUPPORTED', message);
       }
       yield chunk;
     }
@@ -75,13 +70,35 @@ async function* chunksOf(
   }
 }
 
-/** Gives the connection back; a body that is too long to read is cut with it. */
+/** Gives the connection back; closes it if the body is long. */
 export async function drop({ body }: Pick<HttpResponse, 'body'>): Promise<void> {
   await body.dump({ limit: 64 * 1024 }).catch(() => undefined);
 }
 
-/** The one value of a header, the first where there are several. */
-export function headerOf(answer: Pick<HttpResponse, 'headers'>, name: string): string | undefined {
-  const value = answer.headers[name];
+/** The value of a header; the first if there are several. */
+export function headerOf(
+  response: Pick<HttpResponse, 'headers'>,
+  name: string,
+): string | undefined {
+  const value = response.headers[name];
   return Array.isArray(value) ? value[0] : value;
+}
+
+/** The target of a redirect, if the response is one. Only reads follow redirects, and never from https to http. */
+export function redirectOf(
+  response: Pick<HttpResponse, 'status' | 'headers'>,
+  from: URL,
+  { method, step }: { readonly method: string; readonly step: string },
+): URL | undefined {
+  const location = headerOf(response, 'location');
+  const isRedirect = [301, 302, 303, 307, 308].includes(response.status) && location !== undefined;
+  if (!isRedirect || (method !== 'GET' && method !== 'HEAD')) return undefined;
+  if (!URL.canParse(location, from)) {
+    throw new RegistryError('REFUSED', `${step}: it redirects to an invalid URL`);
+  }
+  const next = new URL(location, from);
+  if (from.protocol === 'https:' && next.protocol !== 'https:') {
+    throw new RegistryError('REFUSED', `${step}: it redirects from https to plain http`);
+  }
+  return next;
 }

@@ -47,11 +47,11 @@ describe('createAuthorizer', () => {
       isConfigured: true,
     });
 
-    const answer = authorizer.learn({ headers: basicChallenge }, [pull], 'Bearer old');
-    authorizer.learn({ headers: bearer('https://evil.test/t') }, [pull], acmeBasic);
+    const answer = authorizer.onChallenge({ headers: basicChallenge }, [pull], 'Bearer old');
+    authorizer.onChallenge({ headers: bearer('https://evil.test/t') }, [pull], acmeBasic);
 
     assert.equal(await answer?.(signal), acmeBasic);
-    assert.equal(authorizer.withheld({ headers: basicChallenge }), undefined);
+    assert.equal(authorizer.foreignRealmError({ headers: basicChallenge }), undefined);
   });
 
   it('fetches an anonymous token where it has no credentials', async () => {
@@ -149,7 +149,7 @@ describe('createAuthorizer', () => {
     await assert.rejects(head(openHarness({ credentials: acme })), {
       reason: 'DENIED',
       message:
-        'authenticating: its token server evil.test belongs to another site, which gets no password from us',
+        'authenticating: its token server evil.test belongs to another site, so the password was not sent',
     });
   });
 
@@ -162,40 +162,32 @@ describe('createAuthorizer', () => {
   });
 
   const realms = [
-    [
-      'in plain http',
-      'http://reg.test/t',
-      'authenticating: its token server has no usable address',
-    ],
+    ['in plain http', 'http://reg.test/t', 'authenticating: its token server has an invalid URL'],
     [
       'with a user',
       'https://u:p@reg.test/t',
-      'authenticating: its token server has no usable address',
+      'authenticating: its token server has an invalid URL',
     ],
     [
       'of the cloud',
       'https://169.254.169.254/t',
-      'authenticating: it leads to an address that image-cloner does not call',
+      'authenticating: the egress policy forbids the address',
     ],
     [
       'of the cloud in other words',
       'https://0xa9fea9fe/t',
-      'authenticating: it leads to an address that image-cloner does not call',
+      'authenticating: the egress policy forbids the address',
     ],
-    [
-      'on loopback',
-      'https://127.0.0.1/t',
-      'authenticating: it leads to an address that image-cloner does not call',
-    ],
+    ['on loopback', 'https://127.0.0.1/t', 'authenticating: the egress policy forbids the address'],
     [
       'on loopback by name',
       'https://localhost/t',
-      'authenticating: it leads to an address that image-cloner does not call',
+      'authenticating: the egress policy forbids the address',
     ],
     [
       'in a private network',
       'https://10.0.0.1/t',
-      'authenticating: it leads to an address that image-cloner does not call',
+      'authenticating: the egress policy forbids the address',
     ],
   ] as const;
   for (const [what, realm, message] of realms) {
@@ -226,7 +218,7 @@ describe('createAuthorizer', () => {
 
     await assert.rejects(head(openHarness({ credentials: acme })), {
       reason: 'REFUSED',
-      message: 'authenticating: it answered 307',
+      message: 'authenticating: status 307',
     });
   });
 
@@ -385,18 +377,23 @@ describe('createAuthorizer', () => {
   }
 
   const useless = [
-    ['HTML', '<html>log in</html>', 'REFUSED', 'authenticating: its token server sent no token'],
+    [
+      'HTML',
+      '<html>log in</html>',
+      'REFUSED',
+      'authenticating: its token server sent no valid token',
+    ],
     [
       'what would split a header',
       { token: 'a\r\nb: c' },
       'REFUSED',
-      'authenticating: its token server sent no token',
+      'authenticating: its token server sent no valid token',
     ],
     [
       'more than 128 KiB',
       { token: 'x'.repeat(131_072) },
       'UNSUPPORTED',
-      'authenticating: the answer is larger than 65536 bytes',
+      'authenticating: the response is larger than 65536 bytes',
     ],
   ] as const;
   for (const [what, body, reason, message] of useless) {
@@ -414,7 +411,7 @@ describe('createAuthorizer', () => {
 
     await assert.rejects(head(openHarness()), {
       reason: 'REFUSED',
-      message: 'authenticating: its token server is not where it should be',
+      message: 'authenticating: its token server does not exist at the URL in the challenge',
     });
   });
 

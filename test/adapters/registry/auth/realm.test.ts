@@ -30,7 +30,7 @@ describe('parseRealm', () => {
       assert.throws(() => parseRealm(text, new URL('https://reg.test')), {
         name: 'RegistryError',
         reason: 'REFUSED',
-        message: 'authenticating: its token server has no usable address',
+        message: 'authenticating: its token server has an invalid URL',
       });
     });
   }

@@ -40,7 +40,7 @@ describe('parseToken', () => {
         () => parseToken(body),
         (error: unknown) => {
           assert.ok(error instanceof Error);
-          assert.equal(error.message, 'authenticating: its token server sent no token');
+          assert.equal(error.message, 'authenticating: its token server sent no valid token');
           assert.equal(error.cause, undefined);
           return true;
         },

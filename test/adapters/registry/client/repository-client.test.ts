@@ -49,12 +49,17 @@ describe('headManifest', () => {
   });
 
   const lies = [
-    ['no digest at all', '1', 'sha256:../..', 'looking it up: its digest cannot be read'],
+    [
+      'no digest at all',
+      '1',
+      'sha256:../..',
+      'resolving the reference: the digest that it sent is malformed',
+    ],
     [
       'another digest',
       served.digest,
       other,
-      'looking it up: it served something else than it was asked for',
+      'resolving the reference: it served content with another digest',
     ],
   ] as const;
   for (const [what, reference, said, message] of lies) {
@@ -107,7 +112,7 @@ describe('getManifest', () => {
 
       await assert.rejects(openHarness().client.getManifest(reference, signal), {
         reason: 'REFUSED',
-        message: 'reading its manifest: it served something else than it was asked for',
+        message: 'reading its manifest: it served content with another digest',
       });
     });
   }
@@ -115,7 +120,7 @@ describe('getManifest', () => {
   const pages = [
     ['text/html; charset=utf-8', '"text/html"'],
     ['application/json', '"application/json"'],
-    [undefined, 'something of no type'],
+    [undefined, 'content without a type'],
   ] as const;
   for (const [type, words] of pages) {
     it(`does not take ${words} for an image that a tag names, since nothing vouches for it`, async () => {
@@ -124,7 +129,7 @@ describe('getManifest', () => {
 
       await assert.rejects(openHarness().client.getManifest('1', signal), {
         reason: 'UNAVAILABLE',
-        message: `reading its manifest: it served ${words} in the place of a manifest; is there a proxy or a login in front of it?`,
+        message: `reading its manifest: it served ${words} instead of a manifest; check for a proxy or a login page in front of it`,
       });
     });
   }
@@ -152,7 +157,7 @@ describe('getManifest', () => {
 
     await assert.rejects(openHarness().client.getManifest('1', signal), {
       reason: 'UNSUPPORTED',
-      message: 'reading its manifest: the answer is larger than 4194304 bytes',
+      message: 'reading its manifest: the response is larger than 4194304 bytes',
     });
   });
 });
@@ -197,7 +202,7 @@ describe('putManifest', () => {
 
     await assert.rejects(openHarness().client.putManifest('1', manifest, signal), {
       reason: 'REFUSED',
-      message: 'writing the manifest: it stored something else than it was given',
+      message: 'writing the manifest: it stored other content than it was sent',
     });
   });
 });
@@ -258,7 +263,7 @@ describe('lacksBlob', () => {
     await assert.rejects(openHarness().client.lacksBlob(served.digest, signal), {
       reason: 'UNAVAILABLE',
       message:
-        'looking for a layer: it served a web page; is there a proxy or a login in front of it?',
+        'checking for a layer: it served a web page; check for a proxy or a login page in front of it',
     });
   });
 });
@@ -301,7 +306,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
 
     await assert.rejects(openHarness().client.startUpload(signal), {
       reason: 'REFUSED',
-      message: 'starting an upload: it answered 201',
+      message: 'starting an upload: status 201',
     });
   });
 
@@ -309,7 +314,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     nock('https://reg.test').post(posted).reply(202);
 
     await assert.rejects(openHarness().client.startUpload(signal), {
-      message: 'starting an upload: it did not say where to',
+      message: 'starting an upload: its Location is missing or invalid',
     });
   });
 

@@ -15,7 +15,7 @@ import {
 const { signal } = new AbortController();
 const path = '/v2/team/app/blobs/x';
 const anonymous = { badheaders: ['authorization', 'cookie'] };
-const notCalled = 'reading: it leads to an address that image-cloner does not call';
+const notCalled = 'reading: the egress policy forbids the address';
 
 async function ask(
   harness: Harness,
@@ -135,15 +135,11 @@ describe('createTransport, redirects', () => {
       'ftp://reg.test/blob',
       'reading: it redirects from https to plain http',
     ],
-    [
-      'to what is no address',
-      'https://[',
-      'reading: it redirects to an address that cannot be read',
-    ],
+    ['to what is no address', 'https://[', 'reading: it redirects to an invalid URL'],
     [
       'with a password',
       'https://u:5ecret@cdn.test/',
-      'reading: it sent us to an address that is not a plain https one',
+      'reading: the URL contains credentials or is neither http nor https',
     ],
     ['to a private address', 'https://10.0.0.1/', notCalled],
     ['to loopback', 'https://127.0.0.1/', notCalled],
@@ -218,7 +214,7 @@ describe('createTransport, redirects', () => {
         signal,
       );
 
-      await assert.rejects(sent, { reason: 'REFUSED', message: `writing: it answered ${status}` });
+      await assert.rejects(sent, { reason: 'REFUSED', message: `writing: status ${status}` });
     });
   }
 
@@ -237,7 +233,7 @@ describe('createTransport, redirects', () => {
 
     await assert.rejects(ask(openHarness()), {
       reason: 'UNAVAILABLE',
-      message: 'reading: the place that it sent us to refused us (403)',
+      message: 'reading: the storage that it redirects to denied access (403)',
     });
   });
 
@@ -288,7 +284,7 @@ describe('createTransport, uploads elsewhere', () => {
       signal,
     );
 
-    await assert.rejects(sent, { reason: 'DENIED', message: 'writing: it answered 401' });
+    await assert.rejects(sent, { reason: 'DENIED', message: 'writing: status 401' });
   });
 
   it('goes to no private address for a public registry', async () => {
@@ -427,7 +423,7 @@ describe('createTransport, repetition', () => {
 
     await assert.rejects(ask(harness, 'HEAD'), {
       reason: 'RATE_LIMITED',
-      message: 'reading: it wants to be left alone for 60 s',
+      message: 'reading: its rate limit ends in 60 s',
     });
 
     harness.clock.now += 56_000;
@@ -513,7 +509,7 @@ describe('createTransport, repetition', () => {
   it('reads no more than 64 KiB of an error', async () => {
     nock('https://reg.test').get(path).reply(400, 'x'.repeat(70_000));
 
-    await assert.rejects(ask(openHarness()), { message: 'reading: it answered 400' });
+    await assert.rejects(ask(openHarness()), { message: 'reading: status 400' });
   });
 
   it('tells of every answer', async () => {

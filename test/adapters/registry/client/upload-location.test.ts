@@ -57,17 +57,17 @@ describe('parseUploadLocation', () => {
   }
 
   const refused = [
-    ['none', undefined, 'starting an upload: it did not say where to'],
-    ['what is no address', 'https://[', 'starting an upload: it did not say where to'],
+    ['none', undefined, 'starting an upload: its Location is missing or invalid'],
+    ['what is no address', 'https://[', 'starting an upload: its Location is missing or invalid'],
     [
       'another host in plain http',
       'http://other.test/u/1',
-      'starting an upload: it leads from https to plain http',
+      'starting an upload: its Location leads from https to plain http',
     ],
     [
       'another protocol',
       'ftp://other.test/',
-      'starting an upload: it leads from https to plain http',
+      'starting an upload: its Location leads from https to plain http',
     ],
   ] as const;
   for (const [what, location, message] of refused) {

@@ -68,7 +68,7 @@ function ranges({ source }: Bench): readonly (string | null)[] {
 }
 
 describe('copyBlob from a bad source', () => {
-  it('goes on with a range where the connection was cut', async () => {
+  it('goes on with a range where the connection was reset', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
@@ -111,7 +111,7 @@ describe('copyBlob from a bad source', () => {
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(10));
 
-    await fails(bench, 'SOURCE_UNAVAILABLE', 'reading a layer: the connection was cut');
+    await fails(bench, 'SOURCE_UNAVAILABLE', 'reading a layer: the connection was reset');
     assert.equal(ranges(bench).length, 4);
   });
 
@@ -120,45 +120,45 @@ describe('copyBlob from a bad source', () => {
       'corrupts a byte',
       corruptBody(200_000),
       'SOURCE_REFUSED',
-      'reading a layer: it does not have its digest',
+      'reading a layer: its content does not match its digest',
     ],
     [
       'corrupts the last byte',
       corruptBody(size - 1),
       'SOURCE_REFUSED',
-      'reading a layer: it does not have its digest',
+      'reading a layer: its content does not match its digest',
     ],
     [
       'says another length',
       changeContentLength(size - 1),
       'SOURCE_REFUSED',
-      'reading a layer: it is not as long as the manifest says',
+      'reading a layer: its length differs from the manifest',
     ],
     [
       'says a longer length',
       changeContentLength(size + 1),
       'SOURCE_REFUSED',
-      'reading a layer: it is not as long as the manifest says',
+      'reading a layer: its length differs from the manifest',
     ],
     [
       'sends HTML instead',
       answer(200, { body: '<html>log in</html>' }),
       'SOURCE_REFUSED',
-      'reading a layer: it does not have its digest',
+      'reading a layer: its content does not match its digest',
     ],
     [
       'does not have it',
       answer(404),
       'SOURCE_NOT_FOUND',
-      `(reading a layer: ${layerDigest} is not there)`,
+      `(reading a layer: ${layerDigest} not found)`,
     ],
-    ['denies it', answer(403), 'SOURCE_DENIED', 'it is private, or does not exist'],
+    ['denies it', answer(403), 'SOURCE_DENIED', 'the image is private or does not exist'],
     ['is down', answer(503), 'SOURCE_UNAVAILABLE', 'reading a layer: service unavailable'],
     [
       'sends elsewhere than to a registry',
       redirect(() => 'http://169.254.169.254/'),
       'SOURCE_REFUSED',
-      'reading a layer: it leads to an address that image-cloner does not call',
+      'reading a layer: the egress policy forbids the address',
     ],
   ] as const;
   for (const [what, fault, code, why] of faults) {
@@ -204,11 +204,7 @@ describe('copyBlob from a bad source', () => {
       changeHeaders({ 'content-range': `bytes 5-${size - 1}/${size}` }),
     );
 
-    await fails(
-      bench,
-      'SOURCE_REFUSED',
-      'reading a layer: it served another part than it was asked for',
-    );
+    await fails(bench, 'SOURCE_REFUSED', 'reading a layer: it served another range than requested');
   });
 
   it('follows the source to its object store, without the password', async () => {
@@ -247,25 +243,25 @@ describe('copyBlob into a bad target', () => {
       'says early that it is too large',
       rejectUpload(64 * 1024),
       'BACKUP_REFUSED',
-      'writing a layer: it takes nothing that large (413); is there a limit in front of it?',
+      'writing a layer: the upload is too large (413); raise the size limit of the registry or of the proxy before it',
     ],
     [
       'has no space left',
       rejectUpload(64 * 1024, 507),
       'BACKUP_REFUSED',
-      'writing a layer: it has no space left (507)',
+      'writing a layer: no space left (507); free space in the registry',
     ],
     [
       'denies it',
       answer(403),
       'BACKUP_DENIED',
-      '(writing a layer: requested access to the resource is denied)',
+      '(writing a layer: requested access to the resource is denied); update the Secret, or the permissions of its user',
     ],
     [
       'wants another password now',
       answer(401, { headers: { 'www-authenticate': 'Basic realm="r"' } }),
       'BACKUP_DENIED',
-      '(writing a layer: authentication required)',
+      '(writing a layer: authentication required); update the Secret, or the permissions of its user',
     ],
   ] as const;
   for (const [what, fault, code, why] of faults) {

@@ -87,7 +87,7 @@ describe('copyImage', () => {
 
     await assert.rejects(bench.copy('app', image.digest), {
       code: 'BACKUP_UNAVAILABLE',
-      message: `the backup registry ${bench.backup.host} has trouble with ${bench.backup.host}/acme/app:first: looking for a part: it answered 500`,
+      message: `the backup registry ${bench.backup.host} returned an error for ${bench.backup.host}/acme/app:first: checking for a manifest: status 500`,
     });
 
     assert.deepEqual(bench.backup.store.tags('acme/app'), []);
@@ -391,31 +391,31 @@ describe('copyImage', () => {
         'a part that is missing',
         { schemaVersion: 2, manifests: [{ mediaType: ociImage, digest, size: 5 }] },
         ociIndex,
-        `it is not whole: its registry does not have its part ${digest}`,
+        `it is incomplete: its registry does not have its part ${digest}`,
       ],
       [
         'a part that is no manifest',
         { schemaVersion: 2, manifests: [{ ...layer }] },
         ociIndex,
-        `its part ${digest} is no image, but "application/vnd.oci.image.layer.v1.tar+gzip"`,
+        `its part ${digest} has the media type "application/vnd.oci.image.layer.v1.tar+gzip", which is not that of an image`,
       ],
       [
         'a part that is longer than the index says',
         { schemaVersion: 2, manifests: [{ ...amd.descriptor, size: amd.descriptor.size - 1 }] },
         ociIndex,
-        `its part ${amd.digest} is not as long as the index says`,
+        `the length of its part ${amd.digest} differs from the index`,
       ],
       [
         'one layer with two sizes',
         { schemaVersion: 2, config: layer, layers: [{ ...layer, size: 6 }] },
         ociImage,
-        `it says of ${digest} that it has two different sizes`,
+        `it lists ${digest} with two different sizes`,
       ],
       [
         'an empty layer with the digest of another',
         { schemaVersion: 2, config: { ...layer, size: 0 }, layers: [] },
         ociImage,
-        `it says of ${digest} that it is empty, which it is not`,
+        `it lists ${digest} as empty, and the digest is that of other content`,
       ],
     ];
     for (const [what, body, mediaType, why] of broken) {
@@ -470,7 +470,8 @@ describe('copyImage', () => {
 
       await assert.rejects(bench.copy('app', image.digest), {
         code: 'SOURCE_UNSUPPORTED',
-        message: /cannot be copied: reading its manifest: the answer is larger than 4194304 bytes$/,
+        message:
+          /cannot be copied: reading its manifest: the response is larger than 4194304 bytes$/,
       });
       nothingWritten(bench);
     });
@@ -485,7 +486,7 @@ describe('copyImage', () => {
 
       await assert.rejects(bench.copy('app', huge.digest), {
         code: 'SOURCE_UNSUPPORTED',
-        message: /cannot be copied: its manifests are too large$/,
+        message: /cannot be copied: its manifests are larger than 16 MiB in total$/,
       });
       nothingWritten(bench);
       assert.equal(bench.source.requests.count({ method: 'GET', kind: 'manifest' }), 7);
@@ -498,7 +499,7 @@ describe('copyImage', () => {
 
       await assert.rejects(bench.copy('app', image.digest), {
         code: 'SOURCE_UNSUPPORTED',
-        message: `${bench.source.host}/app:1@${image.digest} cannot be copied: it has 1003 bytes, and MAX_IMAGE_BYTES is 1002`,
+        message: `${bench.source.host}/app:1@${image.digest} cannot be copied: it has 1003 bytes, more than MAX_IMAGE_BYTES (1002)`,
       });
       nothingWritten(bench);
       assert.equal(bench.source.requests.count({ kind: 'blob' }), 0);
@@ -549,7 +550,7 @@ describe('copyImage', () => {
 
       await assert.rejects(bench.copy('app', digest), {
         code: 'SOURCE_UNSUPPORTED',
-        message: `${bench.source.host}/app:1@${digest} cannot be copied: it has layers that may not be redistributed (Windows), and the backup registry takes no such images`,
+        message: `${bench.source.host}/app:1@${digest} cannot be copied: it has layers that may not be redistributed (Windows), and the backup registry does not accept them`,
       });
       assert.deepEqual(bench.backup.store.tags('acme/app'), []);
     });

@@ -41,7 +41,7 @@ function open(
       offsets.push(offset);
       return Promise.resolve(serve(offsets.length - 1));
     },
-    pause: (attempt) => {
+    backoff: (attempt) => {
       pauses.push(attempt);
       return Promise.resolve();
     },
@@ -86,10 +86,10 @@ async function paced(
   const reader = readBlob({
     descriptor: { digest: digestOf(all), size: all.length },
     open: () => Promise.resolve(serve()),
-    pause: () => Promise.resolve(),
+    backoff: () => Promise.resolve(),
     onBytes: () => undefined,
     toError: (error) => new Error('source', { cause: error }),
-    elapsed: () => clock.now,
+    now: () => clock.now,
   });
   let taken = 0;
   for await (const chunk of reader) {
@@ -120,7 +120,7 @@ describe('readBlob with somebody slow', () => {
   it('gives up a backup that takes a byte now and then, and does not blame the source', async () => {
     await assert.rejects(paced([1, 1, 1, 1], { takenMs: 29_000 }), {
       name: 'RegistryError',
-      message: 'writing a layer: it takes less than 256 KiB in a minute',
+      message: 'writing a layer: it accepts less than 256 KiB in a minute',
     });
   });
 });
@@ -162,7 +162,7 @@ describe('readBlob', () => {
     assert.ok(cause instanceof RegistryError);
     assert.deepEqual(
       [cause.reason, cause.message, cause.cause],
-      ['UNAVAILABLE', 'reading a layer: the connection was cut', reset],
+      ['UNAVAILABLE', 'reading a layer: the connection was reset', reset],
     );
     assert.deepEqual(bench.pauses, [1, 2, 3]);
   });
@@ -185,13 +185,13 @@ describe('readBlob', () => {
       'corrupt',
       [['hel', 'lo'.replace('o', '0')]],
       'hel',
-      'reading a layer: it does not have its digest',
+      'reading a layer: its content does not match its digest',
     ],
     [
       'corrupt after a resume',
       [['hel'], ['l0']],
       'hel',
-      'reading a layer: it does not have its digest',
+      'reading a layer: its content does not match its digest',
     ],
   ] as const;
   for (const [what, parts, seen, message] of broken) {

@@ -37,7 +37,7 @@ function tagReferrers({ source }: Bench, images: readonly Image[]): void {
 }
 
 function warning({ source }: Bench): string {
-  return `${source.host}/app:1@${image.digest}: its signatures could not be copied, the image could`;
+  return `${source.host}/app:1@${image.digest}: the image was copied, its signatures were not`;
 }
 
 describe('copyReferrers', () => {

@@ -16,7 +16,7 @@ function body(code: string, message = ''): string {
 
 describe('toRegistryError', () => {
   const cases: readonly (readonly [number, string, RegistryReason, boolean, string])[] = [
-    [400, '', 'REFUSED', false, 'asking: it answered 400'],
+    [400, '', 'REFUSED', false, 'asking: status 400'],
     [
       400,
       body('NAME_INVALID', 'invalid repository name'),
@@ -25,7 +25,7 @@ describe('toRegistryError', () => {
       'asking: invalid repository name',
     ],
     [400, body('TAG_INVALID', 'tag exists'), 'REFUSED', false, 'asking: tag exists'],
-    [401, '', 'DENIED', false, 'asking: it answered 401'],
+    [401, '', 'DENIED', false, 'asking: status 401'],
     [
       401,
       body('UNAUTHORIZED', 'authentication required'),
@@ -40,7 +40,7 @@ describe('toRegistryError', () => {
       false,
       'asking: requested access to the resource is denied',
     ],
-    [404, '<html>nginx</html>', 'NOT_FOUND', false, 'asking: it answered 404'],
+    [404, '<html>nginx</html>', 'NOT_FOUND', false, 'asking: status 404'],
     [
       404,
       body('NAME_UNKNOWN', 'no such repository'),
@@ -49,42 +49,42 @@ describe('toRegistryError', () => {
       'asking: no such repository',
     ],
     [404, body('BLOB_UPLOAD_UNKNOWN', 'gone'), 'REFUSED', true, 'asking: gone'],
-    [405, '', 'REFUSED', false, 'asking: it answered 405'],
-    [408, '', 'UNAVAILABLE', true, 'asking: it answered 408'],
-    [409, '', 'REFUSED', false, 'asking: it answered 409'],
+    [405, '', 'REFUSED', false, 'asking: status 405'],
+    [408, '', 'UNAVAILABLE', true, 'asking: status 408'],
+    [409, '', 'REFUSED', false, 'asking: status 409'],
     [412, body('PROJECTPOLICYVIOLATION', 'vulnerable'), 'REFUSED', false, 'asking: vulnerable'],
     [
       413,
       '<html>',
       'REFUSED',
       false,
-      'asking: it takes nothing that large (413); is there a limit in front of it?',
+      'asking: the upload is too large (413); raise the size limit of the registry or of the proxy before it',
     ],
-    [415, '', 'REFUSED', false, 'asking: it answered 415'],
-    [425, '', 'UNAVAILABLE', true, 'asking: it answered 425'],
+    [415, '', 'REFUSED', false, 'asking: status 415'],
+    [425, '', 'UNAVAILABLE', true, 'asking: status 425'],
     [429, body('TOOMANYREQUESTS', 'slow down'), 'RATE_LIMITED', true, 'asking: slow down'],
     [
       429,
       'toomanyrequests: You have reached your limit',
       'RATE_LIMITED',
       true,
-      'asking: it answered 429',
+      'asking: status 429',
     ],
-    [500, '', 'UNAVAILABLE', true, 'asking: it answered 500'],
-    [500, body('UNKNOWN', 'oops'), 'UNAVAILABLE', true, 'asking: it answered 500 (oops)'],
+    [500, '', 'UNAVAILABLE', true, 'asking: status 500'],
+    [500, body('UNKNOWN', 'oops'), 'UNAVAILABLE', true, 'asking: status 500 (oops)'],
     [
       403,
       body('DENIED', 'adding 1 MiB will exceed the configured upper limit of 1 GiB'),
       'REFUSED',
       false,
-      'asking: it has no room left (adding 1 MiB will exceed the configured upper limit of 1 GiB)',
+      'asking: no storage left (adding 1 MiB will exceed the configured upper limit of 1 GiB)',
     ],
     [
       403,
       body('DENIED', 'storage quota exceeded'),
       'REFUSED',
       false,
-      'asking: it has no room left (storage quota exceeded)',
+      'asking: no storage left (storage quota exceeded)',
     ],
     [
       429,
@@ -93,7 +93,13 @@ describe('toRegistryError', () => {
       true,
       'asking: pull quota exceeded',
     ],
-    [507, body('DENIED', 'no'), 'REFUSED', false, 'asking: it has no space left (507)'],
+    [
+      507,
+      body('DENIED', 'no'),
+      'REFUSED',
+      false,
+      'asking: no space left (507); free space in the registry',
+    ],
     [
       500,
       JSON.stringify({
@@ -104,15 +110,15 @@ describe('toRegistryError', () => {
       'asking: no blob',
     ],
     [500, body('DENIED', 'no'), 'DENIED', false, 'asking: no'],
-    [501, '', 'UNAVAILABLE', false, 'asking: it answered 501'],
-    [502, '<html><h1>Bad Gateway</h1></html>', 'UNAVAILABLE', true, 'asking: it answered 502'],
+    [501, '', 'UNAVAILABLE', false, 'asking: status 501'],
+    [502, '<html><h1>Bad Gateway</h1></html>', 'UNAVAILABLE', true, 'asking: status 502'],
     [503, body('UNAVAILABLE', 'later'), 'UNAVAILABLE', true, 'asking: later'],
-    [504, '', 'UNAVAILABLE', true, 'asking: it answered 504'],
-    [507, '', 'REFUSED', false, 'asking: it has no space left (507)'],
-    [524, '', 'UNAVAILABLE', true, 'asking: it answered 524'],
-    [307, '', 'REFUSED', false, 'asking: it answered 307'],
-    [400, '{"errors":[]}', 'REFUSED', false, 'asking: it answered 400'],
-    [400, '{"errors":[{"code":7,"message":{}}]}', 'REFUSED', false, 'asking: it answered 400'],
+    [504, '', 'UNAVAILABLE', true, 'asking: status 504'],
+    [507, '', 'REFUSED', false, 'asking: no space left (507); free space in the registry'],
+    [524, '', 'UNAVAILABLE', true, 'asking: status 524'],
+    [307, '', 'REFUSED', false, 'asking: status 307'],
+    [400, '{"errors":[]}', 'REFUSED', false, 'asking: status 400'],
+    [400, '{"errors":[{"code":7,"message":{}}]}', 'REFUSED', false, 'asking: status 400'],
   ];
   for (const [status, text, reason, isTransient, message] of cases) {
     it(`reads ${status} with ${text === '' ? 'nothing' : text.slice(0, 50)}`, () => {
@@ -175,28 +181,44 @@ describe('toRegistryError', () => {
 
 describe('toConnectionError', () => {
   const cases = [
-    ['ENOTFOUND', 'its name does not resolve', false],
-    ['EAI_AGAIN', 'its name does not resolve', true],
+    ['ENOTFOUND', 'its host name does not resolve', false],
+    ['EAI_AGAIN', 'its host name does not resolve', true],
     ['ECONNREFUSED', 'connection refused', true],
-    ['ECONNRESET', 'the connection was cut', true],
-    ['EPIPE', 'the connection was cut', true],
-    ['UND_ERR_SOCKET', 'the connection was cut', true],
-    ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'the connection was cut', true],
-    ['UND_ERR_CONNECT_TIMEOUT', 'it did not answer in time', true],
-    ['UND_ERR_HEADERS_TIMEOUT', 'it did not answer in time', true],
-    ['ETIMEDOUT', 'it did not answer in time', true],
-    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'its certificate is not trusted (REGISTRY_CA_FILE)', false],
-    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'its certificate is not trusted (REGISTRY_CA_FILE)', false],
-    ['ERR_TLS_CERT_ALTNAME_INVALID', 'its certificate is not trusted (REGISTRY_CA_FILE)', false],
-    ['CERT_HAS_EXPIRED', 'its certificate is not trusted (REGISTRY_CA_FILE)', false],
-    ['ERR_SSL_WRONG_VERSION_NUMBER', 'it does not speak https (INSECURE_REGISTRIES)', false],
-    ['EPROTO', 'it does not speak https (INSECURE_REGISTRIES)', false],
-    ['EHOSTUNREACH', 'there is no route to it', true],
+    ['ECONNRESET', 'the connection was reset', true],
+    ['EPIPE', 'the connection was reset', true],
+    ['UND_ERR_SOCKET', 'the connection was reset', true],
+    ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'the connection was reset', true],
+    ['UND_ERR_CONNECT_TIMEOUT', 'timeout', true],
+    ['UND_ERR_HEADERS_TIMEOUT', 'timeout', true],
+    ['ETIMEDOUT', 'timeout', true],
     [
-      'EMFILE',
-      'image-cloner itself has no connections left (is its limit of open files too low?)',
-      true,
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+      'its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
+      false,
     ],
+    [
+      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+      'its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
+      false,
+    ],
+    [
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+      'its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
+      false,
+    ],
+    ['CERT_HAS_EXPIRED', 'its certificate is not trusted; add its CA to REGISTRY_CA_FILE', false],
+    [
+      'ERR_SSL_WRONG_VERSION_NUMBER',
+      'it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES',
+      false,
+    ],
+    [
+      'EPROTO',
+      'it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES',
+      false,
+    ],
+    ['EHOSTUNREACH', 'there is no route to it', true],
+    ['EMFILE', 'image-cloner has no connections left; raise its limit of open files', true],
     ['UND_ERR_INVALID_ARG', 'the connection failed', false],
   ] as const;
   for (const [code, words, isTransient] of cases) {
@@ -251,17 +273,17 @@ describe('toCloneError', () => {
     [
       'NOT_FOUND',
       'reg.test/team/app:1 does not exist on reg.test (asking: x)',
-      'the backup registry reg.test does not know reg.test/team/app:1 (asking: x); some want a repository to be created first',
+      'the backup registry reg.test does not have reg.test/team/app:1 (asking: x); if it creates no repository on push, create it first',
     ],
     [
       'DENIED',
-      'reg.test does not let us read reg.test/team/app:1: it is private, or does not exist',
-      'the backup registry reg.test refuses the credentials of registry-auth for reg.test/team/app:1 (asking: x)',
+      'reg.test denied access to reg.test/team/app:1: the image is private or does not exist',
+      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1 (asking: x); update the Secret, or the permissions of its user',
     ],
     [
       'RATE_LIMITED',
-      'reg.test limits how often it may be asked and refused reg.test/team/app:1; try again later, or log in with SOURCE_AUTH_FILE',
-      'the backup registry reg.test limits how often it may be asked and refused reg.test/team/app:1; try again later',
+      'reg.test rejected the request for reg.test/team/app:1: rate limit; try again later, or authenticate (SOURCE_AUTH_FILE) to get a separate limit',
+      'the backup registry reg.test rejected the request for reg.test/team/app:1: rate limit; try again later',
     ],
     [
       'UNAVAILABLE',
@@ -276,7 +298,7 @@ describe('toCloneError', () => {
     [
       'REFUSED',
       'reg.test did not serve reg.test/team/app:1: asking: x',
-      'the backup registry reg.test did not take reg.test/team/app:1: asking: x',
+      'the backup registry reg.test did not accept reg.test/team/app:1: asking: x',
     ],
   ];
   for (const [reason, ofSource, ofBackup] of cases) {
@@ -299,14 +321,14 @@ describe('toCloneError', () => {
   }
 
   it('does not say of a registry that answered that it cannot be reached', () => {
-    const cause = new RegistryError('UNAVAILABLE', 'asking: it answered 503', { status: 503 });
+    const cause = new RegistryError('UNAVAILABLE', 'asking: status 503', { status: 503 });
 
     const error = toCloneError(cause, { side: 'source', image });
 
     assert.ok(error instanceof CloneError);
     assert.equal(
       error.message,
-      'reg.test has trouble with reg.test/team/app:1: asking: it answered 503',
+      'reg.test returned an error for reg.test/team/app:1: asking: status 503',
     );
   });
 
@@ -318,7 +340,7 @@ describe('toCloneError', () => {
     assert.equal(error.retryAfterMs, 40_000);
     assert.equal(
       error.message,
-      'reg.test limits how often it may be asked and refused reg.test/team/app:1; try again in 40 s, or log in with SOURCE_AUTH_FILE',
+      'reg.test rejected the request for reg.test/team/app:1: rate limit; try again in 40 s, or authenticate (SOURCE_AUTH_FILE) to get a separate limit',
     );
   });
 

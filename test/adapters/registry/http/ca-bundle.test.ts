@@ -14,7 +14,7 @@ import { createMemoryLog, type MemoryLog } from '../../../support/memory-log.ts'
 const { signal } = new AbortController();
 const untrusted = {
   name: 'RegistryError',
-  message: 'asking: its certificate is not trusted (REGISTRY_CA_FILE)',
+  message: 'asking: its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
 };
 
 describe('openCaBundle', () => {

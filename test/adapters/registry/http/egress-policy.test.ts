@@ -105,7 +105,7 @@ describe('createEgressPolicy, of', () => {
   const url = new URL('https://next.test/');
 
   it('is the registry where nobody sent us', () => {
-    assert.equal(open({}).of(url, undefined), 'registry');
+    assert.equal(open({}).zoneOf(url, undefined), 'registry');
   });
 
   const senders = [
@@ -119,7 +119,7 @@ describe('createEgressPolicy, of', () => {
   ] as const;
   for (const [sentBy, expected] of senders) {
     it(`is ${expected} where ${sentBy} sent us`, () => {
-      assert.equal(open({}).of(url, new URL(sentBy)), expected);
+      assert.equal(open({}).zoneOf(url, new URL(sentBy)), expected);
     });
   }
 
@@ -133,7 +133,7 @@ describe('createEgressPolicy, of', () => {
       const egress = open({ 'sender.test': addresses });
       await find(egress, 'registry', 'sender.test');
 
-      assert.equal(egress.of(url, new URL('https://sender.test/')), expected);
+      assert.equal(egress.zoneOf(url, new URL('https://sender.test/')), expected);
     });
   }
 
@@ -144,9 +144,9 @@ describe('createEgressPolicy, of', () => {
     names['sender.test'] = ['10.0.0.1'];
     await find(egress, 'registry', 'sender.test');
 
-    assert.equal(egress.of(url, new URL('https://sender.test/')), 'public');
+    assert.equal(egress.zoneOf(url, new URL('https://sender.test/')), 'public');
     assert.equal(
-      egress.of(new URL('https://sender.test:8443/'), new URL('https://sender.test/')),
+      egress.zoneOf(new URL('https://sender.test:8443/'), new URL('https://sender.test/')),
       'public',
     );
   });
@@ -172,7 +172,7 @@ describe('createEgressPolicy, of', () => {
     it(`is ${expected} for ${text} among ${configuredHosts.join(', ')}`, () => {
       const egress = open({}, { configuredHosts });
 
-      assert.equal(egress.of(new URL(text), new URL('https://1.1.1.1/')), expected);
+      assert.equal(egress.zoneOf(new URL(text), new URL('https://1.1.1.1/')), expected);
     });
   }
 
@@ -183,7 +183,7 @@ describe('createEgressPolicy, of', () => {
     const egress = open(names);
     for (const name of Object.keys(names)) await find(egress, 'registry', name);
 
-    assert.equal(egress.of(url, new URL('https://n0.test/')), 'public');
-    assert.equal(egress.of(url, new URL('https://n1.test/')), 'registry');
+    assert.equal(egress.zoneOf(url, new URL('https://n0.test/')), 'public');
+    assert.equal(egress.zoneOf(url, new URL('https://n1.test/')), 'registry');
   });
 });

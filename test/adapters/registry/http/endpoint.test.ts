@@ -87,7 +87,7 @@ describe('createFindEndpoint', () => {
       await assert.rejects(open()(domain, signal), {
         name: 'RegistryError',
         reason: 'UNSUPPORTED',
-        message: `${domain} is no address of a registry`,
+        message: `${domain} is not a valid registry host`,
       });
     });
   }
@@ -116,7 +116,7 @@ describe('createFindEndpoint', () => {
     await assert.rejects(open()(domain, signal), {
       name: 'RegistryError',
       reason: 'UNAVAILABLE',
-      message: 'connecting: its certificate is not trusted (REGISTRY_CA_FILE)',
+      message: 'connecting: its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
     });
   });
 

@@ -75,7 +75,7 @@ describe('createHttp', () => {
   const forbidden = {
     name: 'RegistryError',
     reason: 'REFUSED',
-    message: 'asking: it leads to an address that image-cloner does not call',
+    message: 'asking: the egress policy forbids the address',
   };
 
   it('asks for no compression, and reverses none', async () => {
@@ -132,21 +132,22 @@ describe('createHttp', () => {
   it('says that somebody does not speak https', async () => {
     await assert.rejects(get(open(), `https://127.0.0.1:${port}/`), {
       reason: 'UNAVAILABLE',
-      message: 'asking: it does not speak https (INSECURE_REGISTRIES)',
+      message:
+        'asking: it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES',
       problem: 'not-https',
     });
   });
 
   it('sends no password that stands in a URL', async () => {
     await assert.rejects(get(open(), `http://me:5ecret@127.0.0.1:${port}/`), {
-      message: 'asking: it sent us to an address that is not a plain https one',
+      message: 'asking: the URL contains credentials or is neither http nor https',
     });
   });
 
   it('reads no more of a body than it may', async () => {
     await assert.rejects(get(open(), `http://127.0.0.1:${port}/long`), {
       reason: 'UNSUPPORTED',
-      message: 'asking: the answer is larger than 1000 bytes',
+      message: 'asking: the response is larger than 1000 bytes',
     });
   });
 
@@ -171,7 +172,7 @@ describe('createHttp', () => {
   it('does not wait for one that is announced again and again', async () => {
     await assert.rejects(get(open(), `http://127.0.0.1:${port}/announced/101`), {
       reason: 'REFUSED',
-      message: 'asking: it announces its answer again and again',
+      message: 'asking: more than 100 responses of 1xx',
     });
   });
 

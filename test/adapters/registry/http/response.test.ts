@@ -16,7 +16,10 @@ describe('readBody', () => {
 
     await assert.rejects(
       readBody({ body }, 1_000, 'reading its manifest', () => now),
-      { name: 'RegistryError', message: 'reading its manifest: it sends the answer too slowly' },
+      {
+        name: 'RegistryError',
+        message: 'reading its manifest: the response takes longer than 120 s',
+      },
     );
   });
 });
