@@ -29,7 +29,7 @@ async function open(
   return { bench, repository: await bench.repository('acme/app') };
 }
 
-/** Answers the pages of a list, each with a `Link` to the next as it stands. */
+/** Serves the pages of a list, each with the given `Link`. */
 function pages(
   { backup }: Bench,
   bodies: readonly { readonly tags: readonly string[] | null; readonly link?: string }[],
@@ -49,8 +49,8 @@ function pages(
   );
 }
 
-describe('a repository, tags', () => {
-  it('lists them all', async () => {
+describe('openBackupRepository, tags', () => {
+  it('lists all tags', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     seed(bench.backup, 'acme/app:2', image);
@@ -58,7 +58,7 @@ describe('a repository, tags', () => {
     assert.deepEqual(await repository.tags(signal), ['1', '2']);
   });
 
-  it('asks again for a list whose connection was cut', async () => {
+  it('retries a list whose connection was reset', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     bench.backup.faults.add(on('GET', 'tags'), cutBody(5), { times: 1 });
@@ -66,7 +66,7 @@ describe('a repository, tags', () => {
     assert.deepEqual(await repository.tags(signal), ['1']);
   });
 
-  it('is empty where nothing was ever pushed, and where the registry says null', async () => {
+  it('lists no tags after a 404, and for null', async () => {
     const { bench, repository } = await open();
 
     assert.deepEqual(await repository.tags(signal), []);
@@ -83,7 +83,7 @@ describe('a repository, tags', () => {
     ['a unix socket', '<unix:///var/run/docker.sock?last=2&n=2>; rel="next"'],
   ] as const;
   for (const [what, link] of links) {
-    it(`takes from a Link with ${what} the query and nothing else`, async () => {
+    it(`uses only the query of a Link with ${what}`, async () => {
       const { bench, repository } = await open();
       pages(bench, [{ tags: ['1', '2'], link }, { tags: ['3'] }]);
 
@@ -96,7 +96,7 @@ describe('a repository, tags', () => {
   }
 
   for (const link of ['nonsense', '</x>; rel="prev"']) {
-    it(`ends with ${link}`, async () => {
+    it(`stops at the Link ${link}`, async () => {
       const { bench, repository } = await open();
       pages(bench, [{ tags: ['1'], link }]);
 
@@ -105,7 +105,7 @@ describe('a repository, tags', () => {
   }
 
   for (const link of ['<http://[>; rel="next"', '</no/query>; rel="next"', 'rel="next"']) {
-    it(`takes what ends with ${link} for less than the whole`, async () => {
+    it(`rejects the invalid Link ${link}`, async () => {
       const { bench, repository } = await open();
       pages(bench, [{ tags: ['1'], link }]);
 
@@ -116,7 +116,7 @@ describe('a repository, tags', () => {
     });
   }
 
-  it('refuses pages that go round in circles', async () => {
+  it('rejects pages that repeat', async () => {
     const { bench, repository } = await open();
     const link = '<?last=1>; rel="next"';
     pages(bench, [
@@ -130,7 +130,7 @@ describe('a repository, tags', () => {
     });
   });
 
-  it('refuses a list of which a page is missing: what is not known is not absent', async () => {
+  it('rejects a list with a missing page', async () => {
     const { bench, repository } = await open();
     pages(bench, [{ tags: ['1'], link: '<?last=1>; rel="next"' }]);
     bench.backup.faults.add(on('GET', 'tags'), answer(404));
@@ -141,7 +141,7 @@ describe('a repository, tags', () => {
   });
 
   for (const tag of ['../../other', 'a/b', 'a b', '', '\u001b[2J', 'x'.repeat(129)]) {
-    it(`refuses what is no name: ${JSON.stringify(tag.slice(0, 12))}`, async () => {
+    it(`rejects an invalid tag: ${JSON.stringify(tag.slice(0, 12))}`, async () => {
       const { bench, repository } = await open();
       pages(bench, [{ tags: ['1', tag] }]);
 
@@ -151,7 +151,7 @@ describe('a repository, tags', () => {
     });
   }
 
-  it('refuses what is no list', async () => {
+  it('rejects a response that is not a list', async () => {
     const { bench, repository } = await open();
     bench.backup.faults.add(on('GET', 'tags'), answer(200, { body: '<html>' }));
 
@@ -159,8 +159,8 @@ describe('a repository, tags', () => {
   });
 });
 
-describe('a repository', () => {
-  it('resolves tags, and never takes a refusal for absence', async () => {
+describe('openBackupRepository', () => {
+  it('resolves tags, and rejects instead of treating a 403 as absent', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
 
@@ -171,7 +171,7 @@ describe('a repository', () => {
     await assert.rejects(repository.hasBlob(image.digest, signal), { code: 'BACKUP_DENIED' });
   });
 
-  it('reads what is below a digest', async () => {
+  it('reads the children and blobs of a digest', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', index);
 
@@ -189,7 +189,7 @@ describe('a repository', () => {
     assert.equal(await repository.read(`sha256:${'0'.repeat(64)}`, signal), undefined);
   });
 
-  it('gives what it has another tag, byte by byte', async () => {
+  it('tags a manifest with its bytes unchanged', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', index);
 
@@ -201,7 +201,7 @@ describe('a repository', () => {
     });
   });
 
-  it('removes a digest, also one that is gone already, and never asks to remove a tag', async () => {
+  it('deletes a digest, also one that does not exist, and never a tag', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
 
@@ -212,7 +212,7 @@ describe('a repository', () => {
     await assert.rejects(repository.remove('1', signal), { name: 'TypeError' });
   });
 
-  it('says where nothing may be deleted', async () => {
+  it('names the setting if the registry does not allow deletion', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     bench.backup.faults.add(on('DELETE', 'manifest'), answer(405));
@@ -223,7 +223,7 @@ describe('a repository', () => {
     });
   });
 
-  it('refuses a registry that serves another manifest than it was asked for', async () => {
+  it('rejects a manifest with another digest', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     bench.backup.faults.add(

@@ -18,15 +18,15 @@ import {
 } from '../../../lib/memory-registry/index.ts';
 import { copyWithTags } from '../../support/copy-with-tags.ts';
 
-/** A memory registry that is served. */
+/** An in-memory registry on a port. */
 export type Served = MemoryRegistry & ServedRegistry;
 
-/** Two registries and our cloner between them; it never sleeps. */
+/** Two registries and a registry cloner between them, which never sleeps. */
 export interface Bench {
   readonly source: Served;
   readonly backup: Served;
   readonly cloner: ImageCloner;
-  /** What it would have slept. */
+  /** The pauses that it would have made. */
   readonly pauses: number[];
   /** Copies `source/PATH@digest` to `backup/acme/PATH`, under `first` and then `last`. */
   copy(
@@ -111,7 +111,7 @@ async function serve(options: MemoryRegistryOptions = {}): Promise<Served> {
   return { ...registry, ...(await serveMemoryRegistry({ registry })) };
 }
 
-/** Everything that is below a manifest in a registry, read from its store: `manifest DIGEST` and `blob DIGEST` → bytes in hex. */
+/** Everything below a manifest in the store of a registry: `manifest DIGEST` and `blob DIGEST` → bytes in hex. */
 export function walk(
   { store }: Pick<MemoryRegistry, 'store'>,
   repository: string,
@@ -134,8 +134,8 @@ export function walk(
 }
 
 /**
- * Upload sessions that nobody gave up. Distribution cannot delete one whose bytes it has begun to read, since its `_state` is
- * out of date then; of those it is enough that we tried.
+ * Upload sessions that were not cancelled. Distribution cancels no session that has received bytes, so an attempt is enough
+ * for these.
  */
 export function forgottenUploads({ store, requests }: MemoryRegistry): readonly string[] {
   const deleted = requests.list({ method: 'DELETE', kind: 'upload' }).map(({ path }) => path);

@@ -41,7 +41,7 @@ async function resolve(
 }
 
 describe('createRegistryCloner, resolve', () => {
-  it('tells an index from an image, whatever parameters its type has', async () => {
+  it('tells an index from an image, whatever parameters its media type has', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', index);
     bench.source.faults.add(
@@ -52,7 +52,7 @@ describe('createRegistryCloner, resolve', () => {
     assert.deepEqual(await resolve(bench, bench.source), { digest: index.digest, isIndex: true });
   });
 
-  it('asks once', async () => {
+  it('sends one request to resolve a tag', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
 
@@ -62,7 +62,7 @@ describe('createRegistryCloner, resolve', () => {
   });
 
   for (const status of [401, 403, 405]) {
-    it(`asks with GET where HEAD is answered with ${status}`, async () => {
+    it(`resolves by GET if HEAD is answered with ${status}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', index);
       bench.source.faults.add(on('HEAD', 'manifest'), answer(status));
@@ -71,7 +71,7 @@ describe('createRegistryCloner, resolve', () => {
     });
   }
 
-  it('reads the manifest where HEAD does not say its digest', async () => {
+  it('reads the manifest if the HEAD response has no digest', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(() => true, changeHeaders({ 'docker-content-digest': undefined }));
@@ -79,7 +79,7 @@ describe('createRegistryCloner, resolve', () => {
     assert.deepEqual(await resolve(bench, bench.source), { digest: image.digest, isIndex: false });
   });
 
-  it('takes 403 for an absent tag in the backup, and for a denial at the source', async () => {
+  it('treats 403 as an absent tag in the backup, and as a denial at the source', async () => {
     const bench = await open();
     bench.source.faults.add(() => true, answer(403));
 
@@ -90,7 +90,7 @@ describe('createRegistryCloner, resolve', () => {
     });
   });
 
-  it('says what schema 1 is', async () => {
+  it('rejects schema 1 with its name', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(
@@ -107,12 +107,12 @@ describe('createRegistryCloner, resolve', () => {
   });
 
   for (const scheme of ['basic', 'bearer'] as const) {
-    it(`denies a wrong password at a public image with ${scheme}, so that nobody's is tried next`, async () => {
+    it(`reports DENIED for a wrong password at a public image with ${scheme}, so that anonymous access is tried next`, async () => {
       const bench = await open({ source: { auth: { scheme, users, isPublic: () => true } } });
       seed(bench.source, 'app:1', image);
       const wrong = { username: 'acme', password: 'wrong' };
 
-      // Our own server leaves public images open to Basic: what is refused is the password.
+      // The in-memory registry leaves public images open to Basic, so the fault rejects the password.
       await assert.rejects(resolve(bench, bench.source, { side: 'backup', credentials: wrong }), {
         code: 'BACKUP_DENIED',
       });
@@ -120,7 +120,7 @@ describe('createRegistryCloner, resolve', () => {
     });
   }
 
-  it('asks twice at most, and never waits for longer than half a second', async () => {
+  it('sends at most two requests to resolve a tag, and waits at most half a second', async () => {
     const bench = await open();
     const down = bench.source.faults.add(() => true, answer(503));
 
@@ -132,7 +132,7 @@ describe('createRegistryCloner, resolve', () => {
     assert.deepEqual(bench.pauses, [250]);
   });
 
-  it('does not wait for the end of a rate limit', async () => {
+  it('does not wait for the end of a rate limit to resolve a tag', async () => {
     const bench = await open();
     const limit = bench.source.faults.add(
       () => true,
@@ -147,7 +147,7 @@ describe('createRegistryCloner, resolve', () => {
   });
 
   for (const domain of ['127.0.0.1:99999', '1.2.3.4.5:1', '[:::]']) {
-    it(`says of ${domain} that it is no address`, async () => {
+    it(`rejects ${domain} as a registry host`, async () => {
       const bench = await open();
 
       await assert.rejects(
@@ -161,7 +161,7 @@ describe('createRegistryCloner, resolve', () => {
     });
   }
 
-  it('calls no place that a redirect leads to inside the cloud', async () => {
+  it('follows no redirect to a metadata address', async () => {
     const bench = await open();
     bench.source.faults.add(
       () => true,
@@ -176,7 +176,7 @@ describe('createRegistryCloner, resolve', () => {
 });
 
 describe('createRegistryCloner, copy', () => {
-  it('gives each side its own password, and no other request either', async () => {
+  it('sends each side only its own password', async () => {
     const other = { username: 'reader', password: 'other' };
     const bench = await open({
       source: { auth: { scheme: 'basic', users: { reader: 'other' } } },
@@ -200,7 +200,7 @@ describe('createRegistryCloner, copy', () => {
     assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
   });
 
-  it('fetches a fresh token when all have expired in the middle', async () => {
+  it('fetches a new token when all tokens expire during a copy', async () => {
     const bench = await open({
       source: { auth: { scheme: 'bearer', users, isPublic: () => true } },
       backup: { auth: { scheme: 'bearer', users } },
@@ -222,7 +222,7 @@ describe('createRegistryCloner, copy', () => {
     assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
   });
 
-  it('gives sessions up where a token for that must allow deletion', async () => {
+  it('cancels sessions with a token that allows deletion', async () => {
     const bench = await open({ backup: { auth: { scheme: 'bearer', users } } });
     seed(bench.source, 'app:1', image);
     bench.backup.faults.add(on('PUT', 'upload'), answer(400));
@@ -236,10 +236,10 @@ describe('createRegistryCloner, copy', () => {
   });
 
   for (const [what, held, code] of [
-    ['is right already', image, undefined],
+    ['holds the image already', image, undefined],
     ['holds another image', makeImage({ seed: 'other' }), 'BACKUP_REFUSED'],
   ] as const) {
-    it(`${code === undefined ? 'is content' : 'says why'} where a tag that cannot be moved ${what}`, async () => {
+    it(`${code === undefined ? 'succeeds' : 'fails'} if an immutable tag ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       seed(bench.backup, 'acme/app:first', held);
@@ -264,7 +264,7 @@ describe('createRegistryCloner, copy', () => {
     });
   }
 
-  it('waits for the end of a rate limit', async () => {
+  it('waits for the end of a rate limit during a copy', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(
@@ -279,7 +279,7 @@ describe('createRegistryCloner, copy', () => {
     assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
   });
 
-  it('says which side went away', async () => {
+  it('names the side that went down', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     await bench.backup.close();
@@ -328,7 +328,7 @@ describe('createRegistryCloner under the policy', () => {
     });
   }
 
-  it('asks four times at most, and writes nothing, when nothing changed', async () => {
+  it('sends at most four requests, and writes nothing, when nothing changed', async () => {
     const bench = await open({
       source: { auth: { scheme: 'bearer', users, isPublic: () => true } },
       backup: { auth: { scheme: 'basic', users } },
@@ -347,7 +347,7 @@ describe('createRegistryCloner under the policy', () => {
     assert.deepEqual(bench.backup.requests.tally(), { 'HEAD manifest': 2 });
   });
 
-  it('asks no more than that when it begins anew', async () => {
+  it('sends three requests after a restart when nothing changed', async () => {
     const bench = await open({ backup: { auth: { scheme: 'basic', users } } });
     seed(bench.source, 'app:1', index);
     await ask(bench, policy(bench));

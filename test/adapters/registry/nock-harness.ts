@@ -15,7 +15,7 @@ import { createHttp } from '../../../lib/adapters/registry/http/http.ts';
 import type { Credentials } from '../../../lib/index.ts';
 import { createCooldown } from '../../../lib/util/cooldown.ts';
 
-/** No network in this file; each test must ask for all that it announced. */
+/** Blocks the network in a test file; each test must use all its interceptors. */
 export function useNock(): void {
   before(() => {
     if (!nock.isActive()) nock.activate();
@@ -42,7 +42,7 @@ export interface HarnessOptions {
   readonly maxRetryAfterMs?: number;
 }
 
-/** One client of one registry, with a clock that only its sleep and the test move. */
+/** One client of one registry, with a clock that only its sleep and the test advance. */
 export interface Harness {
   readonly send: Send;
   readonly client: RepositoryClient;
@@ -95,7 +95,7 @@ export function openHarness(options: HarnessOptions = {}): Harness {
   };
 }
 
-/** What a registry says of a manifest. */
+/** The response to a HEAD of a manifest. */
 export const served = {
   digest: `sha256:${'a'.repeat(64)}`,
   headers: {

@@ -23,7 +23,7 @@ describe('openRegistryCloner', () => {
     assert.equal(openRegistryCloner({ ...settings, proxy }).keepsDigest, true);
   });
 
-  it('names the proxy where it is no address, and repeats no password', () => {
+  it('names the proxy variables if the URL is invalid, without the password', () => {
     const proxy = { https: 'http://me:5ecret@[proxy', http: '', no: '' };
 
     assert.throws(() => openRegistryCloner({ ...settings, proxy }), {
@@ -32,7 +32,7 @@ describe('openRegistryCloner', () => {
     });
   });
 
-  it('tells of every answer, and of what is left of a rate limit', async () => {
+  it('reports every response, and the rest of a rate limit', async () => {
     const bench = await openBench();
     try {
       seed(bench.source, 'app:1', makeImage());
@@ -42,16 +42,16 @@ describe('openRegistryCloner', () => {
         answer(503, { headers: { 'ratelimit-remaining': '76;w=21600' } }),
         { times: 1 },
       );
-      const told: unknown[] = [];
+      const responses: unknown[] = [];
       const cloner = openRegistryCloner({
         ...settings,
         insecureRegistries: [host],
-        onResponse: (event) => told.push(event),
+        onResponse: (event) => responses.push(event),
       });
 
       await cloner.resolve({ domain: host, path: 'app', tag: '1' }, { side: 'source' }, signal);
 
-      assert.deepEqual(told, [
+      assert.deepEqual(responses, [
         { host, method: 'HEAD', status: 503, remaining: 76 },
         { host, method: 'HEAD', status: 200, remaining: undefined },
       ]);

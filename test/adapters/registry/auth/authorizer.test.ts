@@ -30,13 +30,13 @@ describe('createAuthorizer', () => {
   useNock();
   const anonymous = { badheaders: ['authorization'] };
 
-  it('asks a registry that wants nothing without anything', async () => {
+  it('sends no credentials to a registry without authentication', async () => {
     nock('https://reg.test', anonymous).head(path).reply(200, '', served.headers);
 
     assert.equal(await head(openHarness()), served.digest);
   });
 
-  it('answers the challenge that it was given, whatever another request is told meanwhile', async () => {
+  it('answers its own challenge when a concurrent request gets another one', async () => {
     const authorizer = createAuthorizer({
       http: { send: () => Promise.reject(new Error('asked')), close: () => Promise.resolve() },
       registry: new URL('https://reg.test'),
@@ -54,7 +54,7 @@ describe('createAuthorizer', () => {
     assert.equal(authorizer.foreignRealmError({ headers: basicChallenge }), undefined);
   });
 
-  it('fetches an anonymous token where it has no credentials', async () => {
+  it('fetches an anonymous token without credentials', async () => {
     nock('https://reg.test', anonymous)
       .head(path)
       .reply(401, '', bearer('https://auth.test/token?realm=own'));
@@ -67,7 +67,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness()), served.digest);
   });
 
-  it('answers Basic with credentials, and from then on without being asked', async () => {
+  it('answers a Basic challenge, and sends the credentials at once from then on', async () => {
     nock('https://reg.test', anonymous)
       .head(path)
       .reply(401, '', { 'www-authenticate': 'Basic realm="r"' });
@@ -81,7 +81,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(harness), served.digest);
   });
 
-  it('sends a password at once to the registry that is configured', async () => {
+  it('sends the password to the configured registry before a challenge', async () => {
     nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
       .head(path)
       .reply(200, '', served.headers);
@@ -89,7 +89,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness({ credentials: acme, isConfigured: true })), served.digest);
   });
 
-  it('gives the password to the token server of the same site, and the token to the registry', async () => {
+  it('sends the password to the token server of the same site, and the token to the registry', async () => {
     nock('https://reg.example.test', anonymous)
       .head(path)
       .reply(401, '', bearer('https://auth.example.test/token'));
@@ -116,7 +116,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness({ credentials: acme })), served.digest);
   });
 
-  it('picks Bearer out of several challenges', async () => {
+  it('prefers Bearer among several challenges', async () => {
     nock('https://reg.test').head(path).reply(401, '', {
       'www-authenticate': 'Negotiate, Basic realm="r", Bearer realm="https://reg.test/t"',
     });
@@ -126,7 +126,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness()), served.digest);
   });
 
-  it('takes Basic where the token server of Bearer may not have the password', async () => {
+  it('prefers Basic if the token server of Bearer is another site', async () => {
     nock('https://reg.test')
       .head(path)
       .reply(401, '', {
@@ -139,7 +139,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness({ credentials: acme })), served.digest);
   });
 
-  it('gives no password to the token server of another site, and says so when that is why', async () => {
+  it('keeps the password from the token server of another site, and names it in the error', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://evil.test/t'));
     nock('https://evil.test', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
     nock('https://reg.test', withToken('anon'))
@@ -153,7 +153,7 @@ describe('createAuthorizer', () => {
     });
   });
 
-  it('reads a public image with the anonymous token of another site', async () => {
+  it('reads a public image with an anonymous token of another site', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://other.test/t'));
     nock('https://other.test', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
     nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
@@ -169,12 +169,12 @@ describe('createAuthorizer', () => {
       'authenticating: its token server has an invalid URL',
     ],
     [
-      'of the cloud',
+      'at a metadata address',
       'https://169.254.169.254/t',
       'authenticating: the egress policy forbids the address',
     ],
     [
-      'of the cloud in other words',
+      'at a metadata address in hexadecimal',
       'https://0xa9fea9fe/t',
       'authenticating: the egress policy forbids the address',
     ],
@@ -191,7 +191,7 @@ describe('createAuthorizer', () => {
     ],
   ] as const;
   for (const [what, realm, message] of realms) {
-    it(`does not ask a token server ${what}`, async () => {
+    it(`rejects a token server ${what}`, async () => {
       nock('https://reg.test').head(path).reply(401, '', bearer(realm));
 
       await assert.rejects(head(openHarness({ credentials: acme, insideCluster: false })), {
@@ -201,7 +201,7 @@ describe('createAuthorizer', () => {
     });
   }
 
-  it('asks a private token server of a private registry', async () => {
+  it('uses a private token server for a private registry', async () => {
     nock('https://10.0.0.1').head(path).reply(401, '', bearer('https://10.0.0.2/t'));
     nock('https://10.0.0.2', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
     nock('https://10.0.0.1', withToken('anon')).head(path).reply(200, '', served.headers);
@@ -209,7 +209,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness({ registry: 'https://10.0.0.1' })), served.digest);
   });
 
-  it('does not follow a token server that redirects', async () => {
+  it('follows no redirect of a token server', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test')
       .get('/t')
@@ -222,7 +222,7 @@ describe('createAuthorizer', () => {
     });
   });
 
-  it('keeps a token, and fetches the next one after nine tenths of its time', async () => {
+  it('caches a token for nine tenths of its lifetime', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 300 });
     nock('https://reg.test', withToken('one')).head(path).twice().reply(200, '', served.headers);
@@ -238,7 +238,7 @@ describe('createAuthorizer', () => {
     await head(harness);
   });
 
-  it('keeps a token for 54 seconds, however short it says it lives', async () => {
+  it('caches a token for at least 54 seconds', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 1 });
     nock('https://reg.test', withToken('one')).head(path).twice().reply(200, '', served.headers);
@@ -254,7 +254,7 @@ describe('createAuthorizer', () => {
     await head(harness);
   });
 
-  it('fetches a token anew where those of others have taken its place', async () => {
+  it('fetches a new token after the token budget evicted the old one', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 300 });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
@@ -269,7 +269,7 @@ describe('createAuthorizer', () => {
     await head(harness);
   });
 
-  it('fetches one token for all who need it at the same time', async () => {
+  it('fetches one token for concurrent requests', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
@@ -279,12 +279,12 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').get('/t').query(true).delay(20).reply(200, { token: 'two' });
     nock('https://reg.test', withToken('two')).head(path).times(8).reply(200, '', served.headers);
 
-    const found = await Promise.all(Array.from({ length: 8 }, () => head(harness)));
+    const digests = await Promise.all(Array.from({ length: 8 }, () => head(harness)));
 
-    assert.deepEqual(new Set(found), new Set([served.digest]));
+    assert.deepEqual(new Set(digests), new Set([served.digest]));
   });
 
-  it('fetches one fresh token for all whose old one is refused', async () => {
+  it('fetches one new token when several requests get a 401 with the old one', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'old' });
     nock('https://reg.test', withToken('old')).head(path).reply(200, '', served.headers);
@@ -297,12 +297,12 @@ describe('createAuthorizer', () => {
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'new' });
     nock('https://reg.test', withToken('new')).head(path).times(4).reply(200, '', served.headers);
 
-    const found = await Promise.all(Array.from({ length: 4 }, () => head(harness)));
+    const digests = await Promise.all(Array.from({ length: 4 }, () => head(harness)));
 
-    assert.deepEqual(new Set(found), new Set([served.digest]));
+    assert.deepEqual(new Set(digests), new Set([served.digest]));
   });
 
-  it('takes the fresh token that another request has fetched meanwhile', async () => {
+  it('uses the new token that another request has fetched meanwhile', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'old' });
     nock('https://reg.test', withToken('old')).head(path).reply(200, '', served.headers);
@@ -330,7 +330,7 @@ describe('createAuthorizer', () => {
     assert.equal(await second, served.digest);
   });
 
-  it('ends with DENIED when a fresh token has too little scope as well', async () => {
+  it('ends with DENIED when a new token lacks the scope too', async () => {
     const challenge = bearer('https://reg.test/t', ',error="insufficient_scope"');
     nock('https://reg.test').head(path).reply(401, '', challenge);
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'weak' });
@@ -349,7 +349,7 @@ describe('createAuthorizer', () => {
     ['by the token server', 'Bearer realm="https://reg.test/t"'],
   ] as const;
   for (const [what, challenge] of wrong) {
-    it(`says DENIED, and repeats nothing, where a password is refused ${what}`, async () => {
+    it(`ends with DENIED without a retry when the password is rejected ${what}`, async () => {
       const isBasic = challenge.startsWith('Basic');
       nock('https://reg.test').head(path).reply(401, '', { 'www-authenticate': challenge });
       if (isBasic) {
@@ -384,7 +384,7 @@ describe('createAuthorizer', () => {
       'authenticating: its token server sent no valid token',
     ],
     [
-      'what would split a header',
+      'a token that would split a header',
       { token: 'a\r\nb: c' },
       'REFUSED',
       'authenticating: its token server sent no valid token',
@@ -397,7 +397,7 @@ describe('createAuthorizer', () => {
     ],
   ] as const;
   for (const [what, body, reason, message] of useless) {
-    it(`does not take ${what} for a token`, async () => {
+    it(`rejects ${what} as a token`, async () => {
       nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
       nock('https://reg.test').get('/t').query(true).reply(200, body);
 
@@ -405,7 +405,7 @@ describe('createAuthorizer', () => {
     });
   }
 
-  it('does not take a missing token server for a missing image', async () => {
+  it('reports a token server that answers 404 as REFUSED, not as a missing image', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(404, 'not found');
 
@@ -415,7 +415,7 @@ describe('createAuthorizer', () => {
     });
   });
 
-  it('asks a token server that is down once more, and forgets that it failed', async () => {
+  it('retries a token server that answers 503', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(503, 'later');
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
@@ -428,19 +428,19 @@ describe('createAuthorizer', () => {
 
   const mute = [
     ['a 401 without a challenge', {}],
-    ['a challenge that nobody can answer', { 'www-authenticate': 'Negotiate' }],
+    ['a challenge of an unknown scheme', { 'www-authenticate': 'Negotiate' }],
     ['a challenge without a realm', { 'www-authenticate': 'Bearer service="reg"' }],
-    ['Basic without having credentials', { 'www-authenticate': 'Basic realm="r"' }],
+    ['a Basic challenge without credentials', { 'www-authenticate': 'Basic realm="r"' }],
   ] as const;
   for (const [what, headers] of mute) {
-    it(`does not ask again after ${what}`, async () => {
+    it(`does not retry after ${what}`, async () => {
       nock('https://reg.test').head(path).reply(401, '', headers);
 
       await assert.rejects(head(openHarness()), { reason: 'DENIED', status: 401 });
     });
   }
 
-  it('keeps no token server that it could never ask, whoever named it', async () => {
+  it('forgets a realm that it rejects', async () => {
     const inside = 'http://169.254.169.254/t';
     nock('http://reg.test').head(path).reply(401, '', bearer(inside));
     const harness = openHarness({ registry: 'http://reg.test' });
@@ -450,7 +450,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(harness), served.digest);
   });
 
-  it('asks the registry where its token server is by now, when the one it knew fails', async () => {
+  it('waits for a new challenge after the token server fails', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://old.test/t'));
     nock('https://old.test').get('/t').query(true).reply(200, { token: 'one' });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
@@ -466,7 +466,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(harness), served.digest);
   });
 
-  it('asks for a token with both scopes to mount', async () => {
+  it('requests a token with both scopes to mount a blob', async () => {
     const digest = served.digest;
     nock('https://reg.test')
       .post('/v2/team/app/blobs/uploads/')
@@ -490,7 +490,7 @@ describe('createAuthorizer', () => {
     );
   });
 
-  it('ends the wait for a token when its own signal says so, and nobody else’s', async () => {
+  it('ends the wait of only the request whose signal aborts', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);

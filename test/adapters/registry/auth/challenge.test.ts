@@ -9,7 +9,7 @@ describe('parseChallenges', () => {
     readonly expected: readonly (readonly [string, Readonly<Record<string, string>>])[];
   }[] = [
     {
-      what: "Docker Hub's",
+      what: 'the challenge of Docker Hub',
       headers: [
         'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/nginx:pull"',
       ],
@@ -25,7 +25,7 @@ describe('parseChallenges', () => {
       ],
     },
     {
-      what: "distribution's with htpasswd",
+      what: 'the challenge of distribution with htpasswd',
       headers: ['Basic realm="my realm"'],
       expected: [['basic', { realm: 'my realm' }]],
     },
@@ -75,10 +75,10 @@ describe('parseChallenges', () => {
       expected: [['basic', { realm: '' }]],
     },
     { what: 'a scheme alone', headers: ['Basic'], expected: [['basic', {}]] },
-    { what: 'nothing', headers: [''], expected: [] },
+    { what: 'an empty header', headers: [''], expected: [] },
     { what: 'no header', headers: [], expected: [] },
     {
-      what: 'what comes before garbage',
+      what: 'the challenges before a syntax error',
       headers: ['Basic realm="a", Bearer realm="never ends'],
       expected: [
         ['basic', { realm: 'a' }],
@@ -89,11 +89,11 @@ describe('parseChallenges', () => {
     { what: 'garbage', headers: ['"""', '=,=', '\u0000', '{"a":1}'], expected: [] },
   ];
   for (const { what, headers, expected } of cases) {
-    it(`reads ${what}`, () => {
-      const found = parseChallenges(headers);
+    it(`parses ${what}`, () => {
+      const challenges = parseChallenges(headers);
 
       assert.deepEqual(
-        found.map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)]),
+        challenges.map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)]),
         expected,
       );
     });
@@ -112,10 +112,10 @@ describe('parseChallenges', () => {
     ','.repeat(16_384),
   ];
   for (const header of hostile) {
-    it(`comes to an end with 16 KiB of ${JSON.stringify(header.slice(0, 14))}…`, () => {
-      const found = parseChallenges([header]);
+    it(`parses in linear time 16 KiB of ${JSON.stringify(header.slice(0, 14))}…`, () => {
+      const challenges = parseChallenges([header]);
 
-      assert.ok(found.length <= 4_096);
+      assert.ok(challenges.length <= 4_096);
     });
   }
 });

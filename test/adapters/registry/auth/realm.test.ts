@@ -11,22 +11,22 @@ describe('parseRealm', () => {
     ['https://auth.test/token', 'http://reg.test:5000', 'https://auth.test/token'],
   ] as const;
   for (const [text, registry, expected] of readable) {
-    it(`reads ${text} of ${registry}`, () => {
+    it(`resolves the realm ${text} at ${registry}`, () => {
       assert.equal(parseRealm(text, new URL(registry)).href, expected);
     });
   }
 
   const refused = [
-    ['plain http for a registry with https', 'http://auth.test/token'],
+    ['plain http for an https registry', 'http://auth.test/token'],
     ['a user', 'https://user@auth.test/token'],
     ['a password', 'https://:password@auth.test/token'],
     ['another protocol', 'file:///etc/passwd'],
-    ['what is no address', 'https://[/'],
-    ['more than anybody writes', `https://auth.test/${'a'.repeat(2_048)}`],
-    ['more than anybody writes once it is written out', `https://auth.test/?${'é'.repeat(500)}`],
+    ['an invalid URL', 'https://[/'],
+    ['more than 2048 characters', `https://auth.test/${'a'.repeat(2_048)}`],
+    ['more than 2048 characters after encoding', `https://auth.test/?${'é'.repeat(500)}`],
   ] as const;
   for (const [what, text] of refused) {
-    it(`refuses ${what}`, () => {
+    it(`rejects a realm with ${what}`, () => {
       assert.throws(() => parseRealm(text, new URL('https://reg.test')), {
         name: 'RegistryError',
         reason: 'REFUSED',

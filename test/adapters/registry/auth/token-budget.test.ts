@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { createTokenBudget } from '../../../../lib/adapters/registry/auth/token-budget.ts';
 
 describe('createTokenBudget', () => {
-  it('drops the oldest where all together are too much, and no more than it has to', () => {
+  it('drops the oldest tokens until the rest fits, and no more', () => {
     const dropped: string[] = [];
     const budget = createTokenBudget(10_000);
     const spend = (name: string, characters: number): void =>
@@ -20,7 +20,7 @@ describe('createTokenBudget', () => {
     assert.deepEqual(dropped, ['a', 'b']);
   });
 
-  it('counts those that are short, too', () => {
+  it('counts an overhead for short tokens', () => {
     let dropped = 0;
     const budget = createTokenBudget(10_000);
 
@@ -29,7 +29,7 @@ describe('createTokenBudget', () => {
     assert.equal(dropped, 81);
   });
 
-  it('keeps nothing that is too much by itself', () => {
+  it('drops a token that exceeds the budget alone', () => {
     let isDropped = false;
 
     createTokenBudget(10_000).spend(20_000, () => {

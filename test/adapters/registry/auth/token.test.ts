@@ -7,35 +7,35 @@ describe('parseToken', () => {
     ['token', '{"token":"a"}', 'a', 54_000],
     ['access_token', '{"access_token":"b"}', 'b', 54_000],
     ['access_token before token', '{"token":"a","access_token":"b"}', 'b', 54_000],
-    ['token where access_token is empty', '{"token":"a","access_token":""}', 'a', 54_000],
-    ['token where access_token is null', '{"token":"a","access_token":null}', 'a', 54_000],
-    ['300 seconds of which nine tenths are used', '{"token":"a","expires_in":300}', 'a', 270_000],
-    ['less than 60 seconds as 60', '{"token":"a","expires_in":5}', 'a', 54_000],
-    ['a negative time as 60 seconds', '{"token":"a","expires_in":-1}', 'a', 54_000],
-    ['a time in words as 60 seconds', '{"token":"a","expires_in":"soon"}', 'a', 54_000],
-    ['a time of null as 60 seconds', '{"token":"a","expires_in":null}', 'a', 54_000],
+    ['token if access_token is empty', '{"token":"a","access_token":""}', 'a', 54_000],
+    ['token if access_token is null', '{"token":"a","access_token":null}', 'a', 54_000],
+    ['nine tenths of a lifetime of 300 seconds', '{"token":"a","expires_in":300}', 'a', 270_000],
+    ['a lifetime below 60 seconds as 60', '{"token":"a","expires_in":5}', 'a', 54_000],
+    ['a negative lifetime as 60 seconds', '{"token":"a","expires_in":-1}', 'a', 54_000],
+    ['a lifetime in words as 60 seconds', '{"token":"a","expires_in":"soon"}', 'a', 54_000],
+    ['a lifetime of null as 60 seconds', '{"token":"a","expires_in":null}', 'a', 54_000],
   ] as const;
   for (const [what, body, value, usableMs] of cases) {
-    it(`reads ${what}`, () => {
+    it(`parses ${what}`, () => {
       assert.deepEqual(parseToken(body), { value, usableMs });
     });
   }
 
   const bad = [
-    ['nothing', ''],
+    ['an empty body', ''],
     ['HTML', '<html>please log in</html>'],
     ['no token', '{}'],
     ['an empty token', '{"token":""}'],
     ['a token that would split the header', '{"token":"secret\\r\\nX-Evil: 1"}'],
     ['a token with a space', '{"token":"secret secret"}'],
     ['a token that is not ASCII', '{"token":"secrét"}'],
-    ['a token that is longer than any header', `{"token":"${'a'.repeat(16 * 1024 + 1)}"}`],
+    ['a token longer than a header may be', `{"token":"${'a'.repeat(16 * 1024 + 1)}"}`],
     ['a number', '{"token":42}'],
     ['a list', '[]'],
     ['null', 'null'],
   ] as const;
   for (const [what, body] of bad) {
-    it(`refuses ${what}, and quotes none of it`, () => {
+    it(`rejects ${what} without quoting it`, () => {
       assert.throws(
         () => parseToken(body),
         (error: unknown) => {

@@ -27,7 +27,7 @@ function bytesOf(body: unknown): Uint8Array {
 
 describe('parseManifest', () => {
   for (const [what, { index, image }] of Object.entries({ oci, docker })) {
-    it(`reads an image in the ${what} format`, () => {
+    it(`parses an image in the ${what} format`, () => {
       const body = { schemaVersion: 2, mediaType: image, config, layers: [layer] };
 
       assert.deepEqual(parseManifest(bytesOf(body), image), {
@@ -37,7 +37,7 @@ describe('parseManifest', () => {
       });
     });
 
-    it(`reads an index in the ${what} format`, () => {
+    it(`parses an index in the ${what} format`, () => {
       const child = { mediaType: image, digest, size: 100 };
       const body = {
         schemaVersion: 2,
@@ -49,27 +49,27 @@ describe('parseManifest', () => {
     });
   }
 
-  it('reads a body that does not say its own type', () => {
-    const found = parseManifest(bytesOf({ schemaVersion: 2, config, layers: [] }), oci.image);
+  it('parses a body without a media type', () => {
+    const manifest = parseManifest(bytesOf({ schemaVersion: 2, config, layers: [] }), oci.image);
 
-    assert.deepEqual(found, { kind: 'image', config, layers: [] });
+    assert.deepEqual(manifest, { kind: 'image', config, layers: [] });
   });
 
-  it('reads null for no layers, as Go writes it', () => {
-    const found = parseManifest(bytesOf({ schemaVersion: 2, config, layers: null }), oci.image);
+  it('parses null as no layers', () => {
+    const manifest = parseManifest(bytesOf({ schemaVersion: 2, config, layers: null }), oci.image);
 
-    assert.deepEqual(found, { kind: 'image', config, layers: [] });
+    assert.deepEqual(manifest, { kind: 'image', config, layers: [] });
   });
 
-  it('reads a layer of 12 GiB, and one of 0 bytes', () => {
+  it('parses a layer of 12 GiB, and one of 0 bytes', () => {
     const layers = [
       { ...layer, size: 12_884_901_888 },
       { ...layer, size: 0 },
     ];
-    const found = parseManifest(bytesOf({ schemaVersion: 2, config, layers }), oci.image);
+    const manifest = parseManifest(bytesOf({ schemaVersion: 2, config, layers }), oci.image);
 
     assert.deepEqual(
-      found.kind === 'image' && found.layers.map(({ size }) => size),
+      manifest.kind === 'image' && manifest.layers.map(({ size }) => size),
       [12_884_901_888, 0],
     );
   });
@@ -79,11 +79,11 @@ describe('parseManifest', () => {
     'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
   ];
   for (const mediaType of foreignTypes) {
-    it(`knows ${mediaType} for a layer that may not be redistributed`, () => {
+    it(`recognises ${mediaType} as a layer that may not be redistributed`, () => {
       const body = { schemaVersion: 2, config, layers: [{ ...layer, mediaType }] };
-      const found = parseManifest(bytesOf(body), oci.image);
+      const manifest = parseManifest(bytesOf(body), oci.image);
 
-      assert.equal(found.kind === 'image' && found.layers[0]?.isForeign, true);
+      assert.equal(manifest.kind === 'image' && manifest.layers[0]?.isForeign, true);
     });
   }
 
@@ -91,14 +91,14 @@ describe('parseManifest', () => {
   const index = { schemaVersion: 2, manifests: [config] };
   const many = Array.from({ length: 5_000 }, () => layer);
   const refused: readonly (readonly [string, unknown, string, string])[] = [
-    ['what is not JSON', 'nope', oci.image, 'its manifest is not JSON'],
-    ['nothing', '', oci.image, 'its manifest is not JSON'],
+    ['text that is not JSON', 'nope', oci.image, 'its manifest is not JSON'],
+    ['an empty body', '', oci.image, 'its manifest is not JSON'],
     ['a list', '[]', oci.image, 'its manifest is invalid: schemaVersion is missing'],
     ['null', 'null', oci.image, 'its manifest is invalid: it is not an object'],
     ['HTML', image, 'text/html', 'its media type "text/html" is not that of an image'],
-    ['no type', image, '', 'its media type "" is not that of an image'],
+    ['a missing type', image, '', 'its media type "" is not that of an image'],
     [
-      'an endless type',
+      'a long type',
       image,
       `x/${'y'.repeat(9_000)}`,
       `its media type "x/${'y'.repeat(98)}" is not that of an image`,
@@ -110,19 +110,19 @@ describe('parseManifest', () => {
       'its manifest has the schema 1 format, which nodes no longer run; push it again with a current client',
     ],
     [
-      'schema 1 under a newer name',
+      'schema 1 with the media type of schema 2',
       { schemaVersion: 1, config, layers: [] },
       docker.image,
       'its manifest is invalid: schemaVersion is not 2',
     ],
     [
-      'another type than it was served as',
+      'a media type other than that of the response',
       { ...image, mediaType: docker.image },
       oci.image,
       'the media type in its manifest differs from that of the response',
     ],
     [
-      'an index that says it is an image',
+      'an index with the media type of an image',
       { ...index, mediaType: oci.image },
       oci.index,
       'the media type in its manifest differs from that of the response',
@@ -146,25 +146,25 @@ describe('parseManifest', () => {
       'its manifest is invalid: config is not allowed beside manifests',
     ],
     [
-      'an image with the layers of schema 1 too',
+      'an image with the layers of schema 1',
       { ...image, fsLayers: [] },
       oci.image,
       'its manifest is invalid: fsLayers is not allowed in schema 2',
     ],
     [
-      'other layers for whoever does not tell capitals from small letters, as Go does not',
+      'a second list of layers for parsers that ignore case',
       { ...image, Layers: [] },
       oci.image,
       'its manifest is invalid: some clients read "Layers" as layers',
     ],
     [
-      'other manifests by a letter that Go takes for an s',
+      'a second list of manifests for parsers that fold ſ to s',
       { ...index, 'manifest\u017f': [] },
       oci.index,
       'its manifest is invalid: some clients read "manifest\u017f" as manifests',
     ],
     [
-      'another digest for whoever does not tell capitals from small letters',
+      'a second digest for parsers that ignore case',
       { ...image, layers: [layer, { ...layer, Digest: `sha256:${'b'.repeat(64)}` }] },
       oci.image,
       'its manifest is invalid: some clients read "Digest" as digest',
@@ -206,7 +206,7 @@ describe('parseManifest', () => {
       'its manifest is invalid: layers.0.size is not a size',
     ],
     [
-      'half a byte',
+      'a fractional size',
       { ...image, layers: [{ ...layer, size: 0.5 }] },
       oci.image,
       'its manifest is invalid: layers.0.size is not a size',
@@ -230,14 +230,14 @@ describe('parseManifest', () => {
       'its manifest is too long: manifests has more than 1000 entries',
     ],
     [
-      'a list that is none',
+      'an object in place of a list',
       { ...index, manifests: {} },
       oci.index,
       'its manifest is invalid: manifests is not a list',
     ],
   ];
   for (const [what, body, mediaType, message] of refused) {
-    it(`refuses ${what}`, () => {
+    it(`rejects ${what}`, () => {
       assert.throws(() => parseManifest(bytesOf(body), mediaType), {
         name: 'RegistryError',
         reason: 'UNSUPPORTED',
@@ -246,7 +246,7 @@ describe('parseManifest', () => {
     });
   }
 
-  it('refuses an image without a config', () => {
+  it('rejects an image without a config', () => {
     const body = bytesOf({ schemaVersion: 2, layers: [] });
 
     assert.throws(() => parseManifest(body, oci.image), {
@@ -255,20 +255,20 @@ describe('parseManifest', () => {
     });
   });
 
-  it('refuses bytes that are no text', () => {
+  it('rejects bytes that are not UTF-8', () => {
     assert.throws(() => parseManifest(Uint8Array.of(0xff, 0xfe), oci.image), {
       message: 'its manifest is not JSON',
     });
   });
 
-  it('comes to an end with 4 MiB of brackets', () => {
+  it('rejects 4 MiB of brackets', () => {
     assert.throws(() => parseManifest(bytesOf('['.repeat(4 * 1024 * 1024)), oci.image), {
       name: 'RegistryError',
     });
   });
 });
 
-it('parseManifest lets annotations be called as they are', () => {
+it('parseManifest accepts annotations with any key', () => {
   const body = {
     schemaVersion: 2,
     config: { mediaType: 'x', digest, size: 2, annotations: { Digest: 'd' } },
@@ -286,14 +286,14 @@ describe('parseMediaType', () => {
     [undefined, ''],
   ] as const;
   for (const [header, expected] of cases) {
-    it(`reads ${JSON.stringify(header)}`, () => {
+    it(`parses ${JSON.stringify(header)}`, () => {
       assert.equal(parseMediaType(header), expected);
     });
   }
 });
 
 describe('isIndexType', () => {
-  it('knows an index of either format, and no image', () => {
+  it('is true for an index of either format, and false for an image', () => {
     assert.deepEqual([oci.index, docker.index, oci.image, docker.image].map(isIndexType), [
       true,
       true,
@@ -304,20 +304,20 @@ describe('isIndexType', () => {
 });
 
 describe('assertNotSchema1', () => {
-  it('has nothing against what is newer', () => {
+  it('accepts schema 2 and OCI', () => {
     assert.doesNotThrow(() => assertNotSchema1(docker.image));
   });
 });
 
 describe('digestOf', () => {
-  it('is sha256 where nothing else is wanted', () => {
+  it('uses sha256 by default', () => {
     assert.equal(
       digestOf(new TextEncoder().encode('hello')),
       'sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824',
     );
   });
 
-  it("takes another digest's algorithm", () => {
+  it('uses the algorithm of another digest', () => {
     assert.equal(
       digestOf(new Uint8Array(), other),
       'sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e',

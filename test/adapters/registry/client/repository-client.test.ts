@@ -21,7 +21,7 @@ const accept = [
 describe('headManifest', () => {
   useNock();
 
-  it('asks for every type that it knows', async () => {
+  it('accepts every known media type', async () => {
     nock('https://reg.test', { reqheaders: { accept } })
       .head(tag)
       .reply(200, '', {
@@ -35,13 +35,13 @@ describe('headManifest', () => {
     });
   });
 
-  it('finds nothing where there is nothing', async () => {
+  it('resolves to undefined after a 404', async () => {
     nock('https://reg.test').head(tag).reply(404);
 
     assert.equal(await openHarness().client.headManifest('1', signal), undefined);
   });
 
-  it('reads the manifest where its digest is not said', async () => {
+  it('reads the manifest if the HEAD response has no digest', async () => {
     nock('https://reg.test').head(tag).reply(200, '', { 'content-type': imageType });
     nock('https://reg.test').get(tag).reply(200, '{}', { 'content-type': imageType });
 
@@ -50,7 +50,7 @@ describe('headManifest', () => {
 
   const lies = [
     [
-      'no digest at all',
+      'a malformed digest',
       '1',
       'sha256:../..',
       'resolving the reference: the digest that it sent is malformed',
@@ -63,7 +63,7 @@ describe('headManifest', () => {
     ],
   ] as const;
   for (const [what, reference, said, message] of lies) {
-    it(`believes ${what} from nobody`, async () => {
+    it(`rejects ${what} in the HEAD response`, async () => {
       nock('https://reg.test')
         .head(`/v2/team/app/manifests/${reference}`)
         .reply(200, '', { 'docker-content-digest': said });
@@ -75,7 +75,7 @@ describe('headManifest', () => {
     });
   }
 
-  it('reads the manifest where its digest is said by another algorithm than it was asked for by', async () => {
+  it('reads the manifest if the HEAD response has a digest in another algorithm', async () => {
     const path = `/v2/team/app/manifests/${empty}`;
     const headers = { 'docker-content-digest': `sha512:${'c'.repeat(128)}` };
     nock('https://reg.test').head(path).reply(200, '', headers);
@@ -88,7 +88,7 @@ describe('headManifest', () => {
 describe('getManifest', () => {
   useNock();
 
-  it('gives the bytes as they are', async () => {
+  it('returns the bytes unchanged', async () => {
     const bytes = '{ }';
     nock('https://reg.test')
       .get(tag)
@@ -102,12 +102,12 @@ describe('getManifest', () => {
   });
 
   const lies = [
-    ['the digest that was asked for', other, {}],
-    ['the digest that its header says', '1', { 'docker-content-digest': other }],
-    ['a digest that is none', '1', { 'docker-content-digest': 'x' }],
+    ['the requested digest', other, {}],
+    ['the digest in the header', '1', { 'docker-content-digest': other }],
+    ['a malformed digest in the header', '1', { 'docker-content-digest': 'x' }],
   ] as const;
   for (const [what, reference, headers] of lies) {
-    it(`refuses bytes that do not have ${what}`, async () => {
+    it(`rejects bytes that do not match ${what}`, async () => {
       nock('https://reg.test').get(`/v2/team/app/manifests/${reference}`).reply(200, '{}', headers);
 
       await assert.rejects(openHarness().client.getManifest(reference, signal), {
@@ -123,7 +123,7 @@ describe('getManifest', () => {
     [undefined, 'content without a type'],
   ] as const;
   for (const [type, words] of pages) {
-    it(`does not take ${words} for an image that a tag names, since nothing vouches for it`, async () => {
+    it(`rejects ${words} as the manifest of a tag if there is no digest to check`, async () => {
       const headers = type === undefined ? {} : { 'content-type': type };
       nock('https://reg.test').get(tag).reply(200, '{"schemaVersion":2}', headers);
 
@@ -134,23 +134,23 @@ describe('getManifest', () => {
     });
   }
 
-  it('takes what has the digest that was asked for, whatever it is called', async () => {
+  it('accepts bytes with the requested digest whatever their type', async () => {
     nock('https://reg.test').get(`/v2/team/app/manifests/${empty}`).reply(200, '{}');
 
     assert.equal((await openHarness().client.getManifest(empty, signal))?.digest, empty);
   });
 
-  it('takes 4 MiB', async () => {
+  it('accepts a manifest of 4 MiB', async () => {
     nock('https://reg.test')
       .get(tag)
       .reply(200, ' '.repeat(4_194_304), { 'content-type': imageType });
 
-    const found = await openHarness().client.getManifest('1', signal);
+    const manifest = await openHarness().client.getManifest('1', signal);
 
-    assert.equal(found?.bytes.length, 4_194_304);
+    assert.equal(manifest?.bytes.length, 4_194_304);
   });
 
-  it('takes no byte more than 4 MiB', async () => {
+  it('rejects a manifest of more than 4 MiB', async () => {
     nock('https://reg.test')
       .get(tag)
       .reply(200, ' '.repeat(4_194_305), { 'content-type': imageType });
@@ -167,11 +167,11 @@ describe('putManifest', () => {
   const manifest = { bytes: Buffer.from('{}'), mediaType: imageType, digest: empty };
 
   for (const [what, headers, hasSubject] of [
-    ['nothing', {}, false],
-    ['its digest', { 'docker-content-digest': empty }, false],
-    ['that it knows the subject', { 'oci-subject': other }, true],
+    ['no digest', {}, false],
+    ['the digest of the manifest', { 'docker-content-digest': empty }, false],
+    ['a subject', { 'oci-subject': other }, true],
   ] as const) {
-    it(`is content with a registry that says ${what}`, async () => {
+    it(`accepts a PUT response with ${what}`, async () => {
       nock('https://reg.test', { reqheaders: { 'content-type': imageType } })
         .put(tag, '{}')
         .reply(201, '', headers);
@@ -182,7 +182,7 @@ describe('putManifest', () => {
     });
   }
 
-  it('writes again what was garbled on the way', async () => {
+  it('writes a manifest again if the response has another digest', async () => {
     nock('https://reg.test')
       .put(tag, '{}')
       .reply(201, '', { 'docker-content-digest': other })
@@ -194,7 +194,7 @@ describe('putManifest', () => {
     });
   });
 
-  it('notices that something else was stored', async () => {
+  it('rejects a manifest that is stored twice with another digest', async () => {
     nock('https://reg.test')
       .put(tag, '{}')
       .times(2)
@@ -222,17 +222,17 @@ describe('hasBlob and hasManifest', () => {
     ['200 with another digest', 200, { 'docker-content-digest': other }, false],
     ['a web page', 200, { 'content-type': 'text/html; charset=utf-8' }, false],
     [
-      'what is served as a web page, but has the digest',
+      'a web page with the digest',
       200,
       { 'content-type': 'text/html', 'docker-content-digest': served.digest },
       true,
     ],
     ['404', 404, {}, false],
-    ['403, as Artifactory says it', 403, {}, false],
+    ['403 (Artifactory)', 403, {}, false],
     ['405', 405, {}, false],
   ] as const;
   for (const [what, status, headers, expected] of cases) {
-    it(`takes ${what} for ${expected ? 'there' : 'not there'}`, async () => {
+    it(`treats ${what} as ${expected ? 'present' : 'absent'}`, async () => {
       nock('https://reg.test')
         .head(`/v2/team/app/blobs/${served.digest}`)
         .reply(status, '', headers);
@@ -255,7 +255,7 @@ describe('hasBlob and hasManifest', () => {
 describe('lacksBlob', () => {
   useNock();
 
-  it('does not take a web page for an answer', async () => {
+  it('rejects a web page as the response', async () => {
     nock('https://reg.test')
       .head(`/v2/team/app/blobs/${served.digest}`)
       .reply(200, '', { 'content-type': 'text/html' });
@@ -277,7 +277,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     yield await Promise.resolve(Buffer.from('hello'));
   }
 
-  it('puts the bytes where the registry wants them, query and all', async () => {
+  it('uploads to the Location with its query', async () => {
     nock('https://reg.test').post(posted).reply(202, '', { location: '/up/1?_state=a%2Bb==&x' });
     nock('https://reg.test', {
       reqheaders: { 'content-length': '5', 'content-type': 'application/octet-stream' },
@@ -290,7 +290,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     await client.finishUpload(session, descriptor, hello, signal);
   });
 
-  it('puts nothing for an empty blob', async () => {
+  it('sends an empty body for an empty blob', async () => {
     nock('https://reg.test').post(posted).reply(202, '', { location: '/up/1' });
     nock('https://reg.test', { reqheaders: { 'content-length': '0' } })
       .put(/^\/up\/1\?digest=/, '')
@@ -301,7 +301,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     await client.finishUpload(session, { ...descriptor, size: 0 }, hello, signal);
   });
 
-  it('takes 201 to a plain POST for no upload', async () => {
+  it('rejects a 201 response to a POST without a mount', async () => {
     nock('https://reg.test').post(posted).reply(201, '', { location: '/up/1' });
 
     await assert.rejects(openHarness().client.startUpload(signal), {
@@ -310,7 +310,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     });
   });
 
-  it('says when it is not told where to', async () => {
+  it('rejects a response without a Location', async () => {
     nock('https://reg.test').post(posted).reply(202);
 
     await assert.rejects(openHarness().client.startUpload(signal), {
@@ -318,7 +318,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     });
   });
 
-  it('goes on with the session of a mount that was not made', async () => {
+  it('returns the upload session if the registry does not mount', async () => {
     nock('https://reg.test')
       .post(posted)
       .query({ mount: digest, from: 'a/b' })
@@ -329,7 +329,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     assert.deepEqual(session, { location: new URL('https://reg.test/up/1') });
   });
 
-  it('gives a session up, and bears that it is gone already', async () => {
+  it('cancels a session, and ignores that it does not exist', async () => {
     nock('https://reg.test').delete('/up/1?_state=x').reply(204);
     nock('https://reg.test').delete('/up/2').reply(500).delete('/up/2').reply(404);
     const { client } = openHarness();
@@ -341,11 +341,11 @@ describe('startUpload, finishUpload and cancelUpload', () => {
 
 describe('getReferrers', () => {
   useNock();
-  const asked = `/v2/team/app/referrers/${served.digest}`;
+  const referrers = `/v2/team/app/referrers/${served.digest}`;
 
   for (const status of [400, 404, 405, 406, 501]) {
-    it(`takes ${status} for a registry that does not know the question`, async () => {
-      nock('https://reg.test').get(asked).reply(status, 'what?');
+    it(`resolves to undefined after ${status}, from a registry without the API`, async () => {
+      nock('https://reg.test').get(referrers).reply(status, 'what?');
 
       assert.equal(await openHarness().client.getReferrers(served.digest, signal), undefined);
     });

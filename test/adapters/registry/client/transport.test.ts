@@ -17,7 +17,7 @@ const path = '/v2/team/app/blobs/x';
 const anonymous = { badheaders: ['authorization', 'cookie'] };
 const notCalled = 'reading: the egress policy forbids the address';
 
-async function ask(
+async function request(
   harness: Harness,
   method: 'GET' | 'HEAD' = 'GET',
   url = `https://reg.test${path}`,
@@ -36,12 +36,12 @@ describe('createTransport, redirects', () => {
   useNock();
   const known: HarnessOptions = { credentials: acme, isConfigured: true };
 
-  it('keeps the password on the way to another path of the registry', async () => {
+  it('keeps the credentials on a redirect within the registry', async () => {
     const own = { reqheaders: { authorization: acmeBasic } };
     nock('https://reg.test', own).get(path).reply(307, '', { location: '/blob?sig=1' });
     nock('https://reg.test', own).get('/blob?sig=1').reply(200, 'bytes');
 
-    const answer = await ask(openHarness(known));
+    const answer = await request(openHarness(known));
 
     assert.equal(await textOf(answer), 'bytes');
     assert.equal(answer.url.href, 'https://reg.test/blob?sig=1');
@@ -50,39 +50,39 @@ describe('createTransport, redirects', () => {
   const elsewhere = [
     ['another host', 'https://cdn.test/blob?sig=a%2Fb'],
     ['another port', 'https://reg.test:8443/blob?sig=a%2Fb'],
-    ['a host below', 'https://cdn.reg.test/blob?sig=a%2Fb'],
+    ['a subdomain', 'https://cdn.reg.test/blob?sig=a%2Fb'],
   ] as const;
   for (const [what, location] of elsewhere) {
     for (const status of [301, 302, 303, 307, 308]) {
-      it(`loses the password on the way to ${what} by a ${status}`, async () => {
+      it(`drops the credentials on a redirect to ${what} by ${status}`, async () => {
         nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
           .get(path)
           .reply(status, '', { location });
         nock(new URL(location).origin, anonymous).get('/blob?sig=a%2Fb').reply(200, 'bytes');
 
-        assert.equal(await textOf(await ask(openHarness(known))), 'bytes');
+        assert.equal(await textOf(await request(openHarness(known))), 'bytes');
       });
     }
   }
 
-  it('does not find the password again on the way back', async () => {
+  it('does not send the credentials again on a redirect back', async () => {
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://evil.test/' });
     nock('https://evil.test', anonymous)
       .get('/')
       .reply(307, '', { location: 'https://reg.test/v2/secret' });
     nock('https://reg.test', anonymous).get('/v2/secret').reply(200, 'bytes');
 
-    assert.equal(await textOf(await ask(openHarness(known))), 'bytes');
+    assert.equal(await textOf(await request(openHarness(known))), 'bytes');
   });
 
-  it('takes HEAD along', async () => {
+  it('keeps the method HEAD on a redirect', async () => {
     nock('https://reg.test').head(path).reply(307, '', { location: 'https://cdn.test/blob' });
     nock('https://cdn.test', anonymous).head('/blob').reply(200);
 
-    assert.equal((await ask(openHarness(known), 'HEAD')).status, 200);
+    assert.equal((await request(openHarness(known), 'HEAD')).status, 200);
   });
 
-  it('takes a range along', async () => {
+  it('keeps the range header on a redirect', async () => {
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/blob' });
     nock('https://cdn.test', { reqheaders: { range: 'bytes=5-' } })
       .get('/blob')
@@ -103,7 +103,7 @@ describe('createTransport, redirects', () => {
     assert.equal(await textOf(answer), 'rest');
   });
 
-  it('follows five times', async () => {
+  it('follows five redirects', async () => {
     for (let hop = 0; hop < 5; hop += 1) {
       nock('https://reg.test')
         .get(hop === 0 ? path : `/${hop}`)
@@ -111,14 +111,14 @@ describe('createTransport, redirects', () => {
     }
     nock('https://reg.test').get('/5').reply(200, 'bytes');
 
-    assert.equal(await textOf(await ask(openHarness())), 'bytes');
+    assert.equal(await textOf(await request(openHarness())), 'bytes');
   });
 
-  it('does not follow a sixth time', async () => {
+  it('rejects a sixth redirect', async () => {
     nock('https://reg.test').get(path).reply(307, '', { location: path });
     nock('https://reg.test').get(path).times(5).reply(307, '', { location: path });
 
-    await assert.rejects(ask(openHarness()), {
+    await assert.rejects(request(openHarness()), {
       reason: 'REFUSED',
       message: 'reading: it redirects more than 5 times',
     });
@@ -135,7 +135,7 @@ describe('createTransport, redirects', () => {
       'ftp://reg.test/blob',
       'reading: it redirects from https to plain http',
     ],
-    ['to what is no address', 'https://[', 'reading: it redirects to an invalid URL'],
+    ['to an invalid URL', 'https://[', 'reading: it redirects to an invalid URL'],
     [
       'with a password',
       'https://u:5ecret@cdn.test/',
@@ -149,58 +149,62 @@ describe('createTransport, redirects', () => {
     ['to loopback in decimal', 'https://2130706433/', notCalled],
     ['to localhost', 'https://localhost/', notCalled],
     ['to a name below localhost', 'https://x.localhost./', notCalled],
-    ['to the cloud', 'https://169.254.169.254/latest/meta-data/', notCalled],
-    ['to the cloud in IPv6', 'https://[fd00:ec2::254]/', notCalled],
+    ['to a metadata address', 'https://169.254.169.254/latest/meta-data/', notCalled],
+    ['to a metadata address in IPv6', 'https://[fd00:ec2::254]/', notCalled],
   ] as const;
   for (const [what, location, message] of refused) {
     for (const method of ['GET', 'HEAD'] as const) {
-      it(`does not follow a ${method} ${what}`, async () => {
+      it(`does not follow a redirect of ${method} ${what}`, async () => {
         nock('https://reg.test').intercept(path, method).reply(307, '', { location });
         const harness = openHarness({ insideCluster: false });
 
-        await assert.rejects(ask(harness, method), { reason: 'REFUSED', message });
+        await assert.rejects(request(harness, method), { reason: 'REFUSED', message });
         assert.deepEqual(harness.pauses, []);
       });
     }
   }
 
-  it('follows a private registry to another private address', async () => {
+  it('follows a redirect of a private registry to another private address', async () => {
     nock('https://10.0.0.1').get(path).reply(307, '', { location: 'https://10.0.0.2/blob' });
     nock('https://10.0.0.2').get('/blob').reply(200, 'bytes');
     const harness = openHarness({ registry: 'https://10.0.0.1' });
 
-    assert.equal(await textOf(await ask(harness, 'GET', `https://10.0.0.1${path}`)), 'bytes');
+    assert.equal(await textOf(await request(harness, 'GET', `https://10.0.0.1${path}`)), 'bytes');
   });
 
-  it('follows nobody from a private registry over a public place to a private address', async () => {
+  it('does not follow redirects of a private registry over a public host to a private address', async () => {
     nock('https://10.0.0.1').get(path).reply(307, '', { location: 'https://1.1.1.1/' });
     nock('https://1.1.1.1').get('/').reply(307, '', { location: 'https://10.0.0.2/' });
     const harness = openHarness({ registry: 'https://10.0.0.1' });
 
-    await assert.rejects(ask(harness, 'GET', `https://10.0.0.1${path}`), { message: notCalled });
+    await assert.rejects(request(harness, 'GET', `https://10.0.0.1${path}`), {
+      message: notCalled,
+    });
   });
 
-  it('follows a public registry to a private host that is configured, at its port only', async () => {
+  it('follows a redirect of a public registry to a configured private host, at its port only', async () => {
     const configuredHosts = ['10.0.0.1:5000'];
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://10.0.0.1:5000/blob' });
     nock('https://10.0.0.1:5000', anonymous).get('/blob').reply(200, 'bytes');
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://10.0.0.1:6443/api' });
     const harness = openHarness({ configuredHosts });
 
-    assert.equal(await textOf(await ask(harness)), 'bytes');
-    await assert.rejects(ask(harness), { message: notCalled });
+    assert.equal(await textOf(await request(harness)), 'bytes');
+    await assert.rejects(request(harness), { message: notCalled });
   });
 
-  it('calls neither loopback nor the cloud for a registry inside a cluster', async () => {
+  it('rejects loopback and metadata addresses as registries inside a cluster', async () => {
     for (const host of ['127.0.0.1:5000', 'localhost:5000', '169.254.169.254']) {
       const harness = openHarness({ registry: `https://${host}`, insideCluster: true });
 
-      await assert.rejects(ask(harness, 'GET', `https://${host}${path}`), { message: notCalled });
+      await assert.rejects(request(harness, 'GET', `https://${host}${path}`), {
+        message: notCalled,
+      });
     }
   });
 
   for (const status of [301, 302, 307, 308]) {
-    it(`does not send a POST elsewhere by a ${status}`, async () => {
+    it(`does not follow a ${status} of a POST`, async () => {
       nock('https://reg.test').post(path).reply(status, '', { location: 'https://evil.test/' });
 
       const sent = openHarness().send(
@@ -218,37 +222,37 @@ describe('createTransport, redirects', () => {
     });
   }
 
-  it('asks the registry for another address where the one that it gave is refused', async () => {
+  it('requests a new redirect when the storage denies access', async () => {
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/?sig=1' });
     nock('https://cdn.test').get('/?sig=1').reply(403, '<Error>Request has expired</Error>');
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/?sig=2' });
     nock('https://cdn.test').get('/?sig=2').reply(200);
 
-    assert.equal((await ask(openHarness())).status, 200);
+    assert.equal((await request(openHarness())).status, 200);
   });
 
-  it('does not take the word of the place that it was redirected to for the registry’s', async () => {
+  it('reports a 403 of the storage as UNAVAILABLE, not as DENIED', async () => {
     nock('https://reg.test').get(path).times(3).reply(307, '', { location: 'https://cdn.test/' });
     nock('https://cdn.test').get('/').times(3).reply(403);
 
-    await assert.rejects(ask(openHarness()), {
+    await assert.rejects(request(openHarness()), {
       reason: 'UNAVAILABLE',
       message: 'reading: the storage that it redirects to denied access (403)',
     });
   });
 
-  it('takes no challenge from the place that it was redirected to', async () => {
+  it('ignores a challenge of the storage that it was redirected to', async () => {
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://evil.test/' });
     nock('https://evil.test', anonymous).get('/').reply(401, '', bearer('https://evil.test/token'));
 
-    await assert.rejects(ask(openHarness({ credentials: acme })), { reason: 'DENIED' });
+    await assert.rejects(request(openHarness({ credentials: acme })), { reason: 'DENIED' });
   });
 });
 
-describe('createTransport, uploads elsewhere', () => {
+describe('createTransport, uploads to another host', () => {
   useNock();
 
-  it('sends no password to another host', async () => {
+  it('sends no credentials to another host', async () => {
     nock('https://cdn.test', anonymous).put('/u/1?sig=x').reply(201);
     const harness = openHarness({ credentials: acme, isConfigured: true });
 
@@ -267,7 +271,7 @@ describe('createTransport, uploads elsewhere', () => {
     assert.equal(answer.status, 201);
   });
 
-  it('does not answer the challenge of another host', async () => {
+  it('does not answer a challenge of another host', async () => {
     nock('https://cdn.test', anonymous)
       .put('/u/1')
       .reply(401, '', { 'www-authenticate': 'Basic realm="r"' });
@@ -287,7 +291,7 @@ describe('createTransport, uploads elsewhere', () => {
     await assert.rejects(sent, { reason: 'DENIED', message: 'writing: status 401' });
   });
 
-  it('goes to no private address for a public registry', async () => {
+  it('rejects a private address for an upload to a public registry', async () => {
     const sent = openHarness().send(
       {
         method: 'PUT',
@@ -303,64 +307,64 @@ describe('createTransport, uploads elsewhere', () => {
   });
 });
 
-describe('createTransport, repetition', () => {
+describe('createTransport, retries', () => {
   useNock();
 
   for (const status of [408, 425, 429, 500, 502, 503, 504, 522]) {
-    it(`asks again after ${status}`, async () => {
+    it(`retries after ${status}`, async () => {
       nock('https://reg.test').get(path).reply(status, '<html>');
       nock('https://reg.test').get(path).reply(200, 'bytes');
       const harness = openHarness();
 
-      assert.equal(await textOf(await ask(harness)), 'bytes');
+      assert.equal(await textOf(await request(harness)), 'bytes');
       assert.deepEqual(harness.pauses, [500]);
     });
   }
 
   for (const status of [400, 401, 403, 405, 409, 410, 412, 413, 415, 416, 501, 507]) {
-    it(`does not ask again after ${status}`, async () => {
+    it(`does not retry after ${status}`, async () => {
       nock('https://reg.test').get(path).reply(status, '');
       const harness = openHarness();
 
-      await assert.rejects(ask(harness), { name: 'RegistryError', status });
+      await assert.rejects(request(harness), { name: 'RegistryError', status });
       assert.deepEqual(harness.pauses, []);
     });
   }
 
-  it('takes a 404 that is expected for an answer', async () => {
+  it('returns an expected 404', async () => {
     nock('https://reg.test').get(path).reply(404);
 
-    assert.equal((await ask(openHarness())).status, 404);
+    assert.equal((await request(openHarness())).status, 404);
   });
 
   for (const code of ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN', 'UND_ERR_SOCKET']) {
-    it(`asks again after ${code}`, async () => {
+    it(`retries after ${code}`, async () => {
       nock('https://reg.test')
         .get(path)
         .replyWithError(Object.assign(new Error('x'), { code }));
       nock('https://reg.test').get(path).reply(200, 'bytes');
       const harness = openHarness();
 
-      assert.equal(await textOf(await ask(harness)), 'bytes');
+      assert.equal(await textOf(await request(harness)), 'bytes');
       assert.deepEqual(harness.pauses, [500]);
     });
   }
 
   for (const code of ['ENOTFOUND', 'CERT_HAS_EXPIRED', 'EPROTO']) {
-    it(`does not ask again after ${code}`, async () => {
+    it(`does not retry after ${code}`, async () => {
       nock('https://reg.test')
         .get(path)
         .replyWithError(Object.assign(new Error('x'), { code }));
 
-      await assert.rejects(ask(openHarness()), { reason: 'UNAVAILABLE', isTransient: false });
+      await assert.rejects(request(openHarness()), { reason: 'UNAVAILABLE', isTransient: false });
     });
   }
 
-  it('asks as often as it may, and waits longer each time', async () => {
+  it('retries up to its maximum with growing pauses', async () => {
     nock('https://reg.test').get(path).times(7).reply(503);
     const harness = openHarness({ maxAttempts: 7 });
 
-    await assert.rejects(ask(harness), { reason: 'UNAVAILABLE', status: 503 });
+    await assert.rejects(request(harness), { reason: 'UNAVAILABLE', status: 503 });
     assert.deepEqual(harness.pauses, [500, 1_000, 2_000, 4_000, 8_000, 10_000]);
   });
 
@@ -372,77 +376,81 @@ describe('createTransport, repetition', () => {
     [429, '0', 500],
   ] as const;
   for (const [status, retryAfter, pause] of pauses) {
-    it(`waits as long as ${status} with Retry-After: ${retryAfter} wants`, async () => {
+    it(`waits after ${status} with Retry-After: ${retryAfter}`, async () => {
       nock('https://reg.test').get(path).reply(status, '', { 'retry-after': retryAfter });
       nock('https://reg.test').get(path).reply(200, 'bytes');
       const harness = openHarness();
 
-      assert.equal(await textOf(await ask(harness)), 'bytes');
+      assert.equal(await textOf(await request(harness)), 'bytes');
       assert.deepEqual(harness.pauses, [pause]);
     });
   }
 
   for (const header of ['x-retry-after', 'ratelimit-reset', 'x-ratelimit-reset']) {
-    it(`reads ${header} where there is nothing else`, async () => {
+    it(`reads ${header} if there is no Retry-After`, async () => {
       nock('https://reg.test')
         .get(path)
         .reply(429, '', { [header]: '3' });
       nock('https://reg.test').get(path).reply(200, 'bytes');
       const harness = openHarness();
 
-      await ask(harness);
+      await request(harness);
 
       assert.deepEqual(harness.pauses, [3_000]);
     });
   }
 
-  it('takes the end of a limit for no pause where none was reached', async () => {
+  it('ignores ratelimit-reset after a 503', async () => {
     nock('https://reg.test').get(path).reply(503, '', { 'ratelimit-reset': '3600' });
     nock('https://reg.test').get(path).reply(200, 'bytes');
     const harness = openHarness();
 
-    await ask(harness);
+    await request(harness);
 
     assert.deepEqual(harness.pauses, [500]);
   });
 
   for (const status of [429, 503]) {
-    it(`gives up at once where ${status} wants more time than there is`, async () => {
+    it(`fails at once if ${status} asks for a longer pause than allowed`, async () => {
       nock('https://reg.test').get(path).reply(status, '', { 'retry-after': '6' });
       const harness = openHarness();
 
-      await assert.rejects(ask(harness), { name: 'RegistryError', status, retryAfterMs: 6_000 });
+      await assert.rejects(request(harness), {
+        name: 'RegistryError',
+        status,
+        retryAfterMs: 6_000,
+      });
       assert.deepEqual(harness.pauses, []);
     });
   }
 
-  it('leaves a registry alone for as long as a 429 wanted, whatever is asked', async () => {
+  it('sends no request until a rate limit ends', async () => {
     nock('https://reg.test').get(path).reply(429, '', { 'retry-after': '60' });
     const harness = openHarness();
-    await assert.rejects(ask(harness), { reason: 'RATE_LIMITED' });
+    await assert.rejects(request(harness), { reason: 'RATE_LIMITED' });
 
-    await assert.rejects(ask(harness, 'HEAD'), {
+    await assert.rejects(request(harness, 'HEAD'), {
       reason: 'RATE_LIMITED',
       message: 'reading: its rate limit ends in 60 s',
     });
 
     harness.clock.now += 56_000;
     nock('https://reg.test').get(path).reply(200, 'bytes');
-    await ask(harness);
+    await request(harness);
     assert.deepEqual(harness.pauses, [4_000]);
   });
 
-  it('leaves a registry alone for five minutes at most', async () => {
+  it('sends a request after five minutes of a longer rate limit', async () => {
     nock('https://reg.test').get(path).reply(429, '', { 'retry-after': '86400' });
     const harness = openHarness();
-    await assert.rejects(ask(harness), { reason: 'RATE_LIMITED' });
+    await assert.rejects(request(harness), { reason: 'RATE_LIMITED' });
     harness.clock.now += 300_000;
     nock('https://reg.test').get(path).reply(200, 'bytes');
 
-    assert.equal(await textOf(await ask(harness)), 'bytes');
+    assert.equal(await textOf(await request(harness)), 'bytes');
   });
 
-  it('sends bytes again', async () => {
+  it('retries a request with bytes', async () => {
     nock('https://reg.test').put(path, 'abc').reply(503);
     nock('https://reg.test').put(path, 'abc').reply(201);
 
@@ -464,10 +472,10 @@ describe('createTransport, repetition', () => {
   const once = [
     ['a failure', 503, {}],
     ['a challenge', 401, { 'www-authenticate': 'Basic realm="r"' }],
-    ['a pause', 429, { 'retry-after': '1' }],
+    ['a rate limit', 429, { 'retry-after': '1' }],
   ] as const;
   for (const [what, status, headers] of once) {
-    it(`does not send a stream again after ${what}`, async () => {
+    it(`does not retry a stream after ${what}`, async () => {
       nock('https://reg.test').put(path, 'abc').reply(status, '', headers);
       let opened = 0;
       async function* body(): AsyncGenerator<Uint8Array> {
@@ -495,7 +503,7 @@ describe('createTransport, repetition', () => {
     });
   }
 
-  it('shows no query of a URL when it fails', async () => {
+  it('leaves the query of a URL out of the error', async () => {
     nock('https://reg.test')
       .get(path)
       .reply(307, '', { location: 'https://cdn.test/b?X-Sig=5ecret' });
@@ -503,27 +511,27 @@ describe('createTransport, repetition', () => {
       .get('/b?X-Sig=5ecret')
       .reply(400, { errors: [{ code: 'X', message: 'https://cdn.test/b?X-Sig=5ecret' }] });
 
-    await assert.rejects(ask(openHarness()), { message: 'reading: https://cdn.test/b' });
+    await assert.rejects(request(openHarness()), { message: 'reading: https://cdn.test/b' });
   });
 
-  it('reads no more than 64 KiB of an error', async () => {
+  it('reads at most 64 KiB of an error body', async () => {
     nock('https://reg.test').get(path).reply(400, 'x'.repeat(70_000));
 
-    await assert.rejects(ask(openHarness()), { message: 'reading: status 400' });
+    await assert.rejects(request(openHarness()), { message: 'reading: status 400' });
   });
 
-  it('tells of every answer', async () => {
+  it('reports every response', async () => {
     nock('https://reg.test').get(path).reply(503);
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/b' });
     nock('https://cdn.test').get('/b').reply(200, 'bytes');
     const harness = openHarness();
 
-    await ask(harness);
+    await request(harness);
 
     assert.deepEqual(harness.answers, ['GET reg.test 503', 'GET reg.test 307', 'GET cdn.test 200']);
   });
 
-  it('ends with the reason of its signal', async () => {
+  it('rejects with the reason of its signal', async () => {
     const reason = new Error('enough');
 
     await assert.rejects(

@@ -51,14 +51,14 @@ describe('parseUploadLocation', () => {
     ],
   ] as const;
   for (const [what, registry, location, expected] of cases) {
-    it(`reads ${what}`, () => {
+    it(`resolves ${what}`, () => {
       assert.equal(parseUploadLocation(location, new URL(posted, registry)).href, expected);
     });
   }
 
   const refused = [
-    ['none', undefined, 'starting an upload: its Location is missing or invalid'],
-    ['what is no address', 'https://[', 'starting an upload: its Location is missing or invalid'],
+    ['a missing Location', undefined, 'starting an upload: its Location is missing or invalid'],
+    ['an invalid URL', 'https://[', 'starting an upload: its Location is missing or invalid'],
     [
       'another host in plain http',
       'http://other.test/u/1',
@@ -71,7 +71,7 @@ describe('parseUploadLocation', () => {
     ],
   ] as const;
   for (const [what, location, message] of refused) {
-    it(`refuses ${what}`, () => {
+    it(`rejects ${what}`, () => {
       assert.throws(() => parseUploadLocation(location, new URL(posted, 'https://reg.test')), {
         name: 'RegistryError',
         reason: 'REFUSED',
@@ -91,7 +91,7 @@ describe('withDigest', () => {
     ],
   ] as const;
   for (const [location, expected] of cases) {
-    it(`leaves the query of ${location} as it is`, () => {
+    it(`keeps the query of ${location}`, () => {
       assert.equal(withDigest(new URL(location), 'sha256:ab').href, expected);
     });
   }

@@ -67,8 +67,8 @@ function ranges({ source }: Bench): readonly (string | null)[] {
     .map(({ headers }) => headers.get('range'));
 }
 
-describe('copyBlob from a bad source', () => {
-  it('goes on with a range where the connection was reset', async () => {
+describe('copyBlob from a faulty source', () => {
+  it('resumes with a range after the connection was reset', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
@@ -85,7 +85,7 @@ describe('copyBlob from a bad source', () => {
     );
   });
 
-  it('goes on where the source knows no ranges and sends all of it again', async () => {
+  it('resumes if the source does not support ranges', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
@@ -98,7 +98,7 @@ describe('copyBlob from a bad source', () => {
     await arrives(bench);
   });
 
-  it('goes on three times', async () => {
+  it('resumes three times', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(60_000), { times: 3 });
@@ -106,7 +106,7 @@ describe('copyBlob from a bad source', () => {
     await arrives(bench);
   });
 
-  it('says that the source cuts every connection', async () => {
+  it('reports a source that resets every connection', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(10));
@@ -129,19 +129,19 @@ describe('copyBlob from a bad source', () => {
       'reading a layer: its content does not match its digest',
     ],
     [
-      'says another length',
+      'sends another length',
       changeContentLength(size - 1),
       'SOURCE_REFUSED',
       'reading a layer: its length differs from the manifest',
     ],
     [
-      'says a longer length',
+      'sends a longer length',
       changeContentLength(size + 1),
       'SOURCE_REFUSED',
       'reading a layer: its length differs from the manifest',
     ],
     [
-      'sends HTML instead',
+      'sends HTML',
       answer(200, { body: '<html>log in</html>' }),
       'SOURCE_REFUSED',
       'reading a layer: its content does not match its digest',
@@ -155,30 +155,30 @@ describe('copyBlob from a bad source', () => {
     ['denies it', answer(403), 'SOURCE_DENIED', 'the image is private or does not exist'],
     ['is down', answer(503), 'SOURCE_UNAVAILABLE', 'reading a layer: service unavailable'],
     [
-      'sends elsewhere than to a registry',
+      'redirects to a forbidden address',
       redirect(() => 'http://169.254.169.254/'),
       'SOURCE_REFUSED',
       'reading a layer: the egress policy forbids the address',
     ],
   ] as const;
   for (const [what, fault, code, why] of faults) {
-    it(`stores nothing, and says why, where the source ${what}`, async () => {
+    it(`stores nothing, and reports the cause, if the source ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       bench.source.faults.add(reading, fault);
-      // Without a length nothing but the bytes themselves is left to look at.
-      if (what === 'sends HTML instead') {
+      // Without a content-length, only the bytes can tell.
+      if (what === 'sends HTML') {
         bench.source.faults.add(reading, changeHeaders({ 'content-length': undefined }));
       }
 
-      if (what === 'sends HTML instead') {
+      if (what === 'sends HTML') {
         await assert.rejects(bench.copy('app', image.digest), { name: 'CloneError' });
         assert.deepEqual(bench.backup.store.tags('acme/app'), []);
       } else await fails(bench, code, why);
     });
   }
 
-  it('stores nothing of a body that is longer than it should be', async () => {
+  it('stores nothing of a body that is longer than its descriptor', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, async () => {
@@ -195,7 +195,7 @@ describe('copyBlob from a bad source', () => {
     assert.deepEqual(forgottenUploads(bench.backup), []);
   });
 
-  it('refuses another part than it asked for', async () => {
+  it('rejects another range than requested', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
@@ -207,7 +207,7 @@ describe('copyBlob from a bad source', () => {
     await fails(bench, 'SOURCE_REFUSED', 'reading a layer: it served another range than requested');
   });
 
-  it('follows the source to its object store, without the password', async () => {
+  it('follows the source to its object store without credentials', async () => {
     const users = { acme: 'secret' };
     const bench = await open({ source: { auth: { scheme: 'basic', users } } });
     const store = await openBench();
@@ -237,10 +237,10 @@ describe('copyBlob from a bad source', () => {
   });
 });
 
-describe('copyBlob into a bad target', () => {
+describe('copyBlob into a faulty target', () => {
   const faults = [
     [
-      'says early that it is too large',
+      'answers 413 before the end of the body',
       rejectUpload(64 * 1024),
       'BACKUP_REFUSED',
       'writing a layer: the upload is too large (413); raise the size limit of the registry or of the proxy before it',
@@ -258,14 +258,14 @@ describe('copyBlob into a bad target', () => {
       '(writing a layer: requested access to the resource is denied); update the Secret, or the permissions of its user',
     ],
     [
-      'wants another password now',
+      'rejects the password during the upload',
       answer(401, { headers: { 'www-authenticate': 'Basic realm="r"' } }),
       'BACKUP_DENIED',
       '(writing a layer: authentication required); update the Secret, or the permissions of its user',
     ],
   ] as const;
   for (const [what, fault, code, why] of faults) {
-    it(`gives its session up, and says why, where the target ${what}`, async () => {
+    it(`cancels its session, and reports the cause, if the target ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       const fed = bench.backup.faults.add(writing, fault);
@@ -277,22 +277,22 @@ describe('copyBlob into a bad target', () => {
   }
 
   const passing = [
-    ['is down for a moment', answer(503)],
-    ['cuts the connection', dropConnection()],
+    ['answers 503 once', answer(503)],
+    ['resets the connection', dropConnection()],
     [
       'loses the session',
       answer(404, { body: '{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"gone"}]}' }),
     ],
     [
-      'got other bytes than we sent',
+      'received corrupt bytes',
       answer(400, {
         body: '{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match uploaded content"}]}',
       }),
     ],
-    ['limits us', answer(429)],
+    ['answers 429', answer(429)],
   ] as const;
   for (const [what, fault] of passing) {
-    it(`begins anew where the target ${what}`, async () => {
+    it(`restarts the upload if the target ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       bench.backup.faults.add(writing, fault, { times: 2 });
@@ -306,7 +306,7 @@ describe('copyBlob into a bad target', () => {
     });
   }
 
-  it('begins anew where a token has ended by the time that the layer is there', async () => {
+  it('restarts the upload if the token expires during it', async () => {
     const bench = await open({ backup: { auth: { scheme: 'bearer', users: { acme: 'secret' } } } });
     seed(bench.source, 'app:1', image);
     const ended = bench.backup.faults.add(
@@ -326,7 +326,7 @@ describe('copyBlob into a bad target', () => {
     assert.deepEqual(forgottenUploads(bench.backup), []);
   });
 
-  it('takes back the progress of an upload that came to nothing', async () => {
+  it('takes back the progress of a failed upload', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.backup.faults.add(writing, rejectUpload(size, 503), { times: 2 });
@@ -347,7 +347,7 @@ describe('copyBlob into a bad target', () => {
     assert.equal(seen.at(-1), totalBytes);
   });
 
-  it('gives up the fourth time', async () => {
+  it('fails after four uploads', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     const down = bench.backup.faults.add(writing, answer(503));
@@ -374,7 +374,7 @@ describe('copyBlob into a bad target', () => {
     });
   }
 
-  it('sends no password to a location on another host', async () => {
+  it('sends no credentials to a location on another host', async () => {
     const credentials = { username: 'acme', password: 'secret' };
     const bench = await open({ backup: { auth: { scheme: 'basic', users: { acme: 'secret' } } } });
     const other = await openBench();
@@ -390,10 +390,10 @@ describe('copyBlob into a bad target', () => {
       });
 
       await assert.rejects(copying, { name: 'CloneError' });
-      const asked = other.backup.requests.list();
-      assert.ok(asked.some(({ method, path }) => method === 'PUT' && path.includes('_state=')));
+      const requests = other.backup.requests.list();
+      assert.ok(requests.some(({ method, path }) => method === 'PUT' && path.includes('_state=')));
       assert.deepEqual(
-        new Set(asked.map(({ headers }) => headers.get('authorization'))),
+        new Set(requests.map(({ headers }) => headers.get('authorization'))),
         new Set([null]),
       );
     } finally {
@@ -402,10 +402,10 @@ describe('copyBlob into a bad target', () => {
   });
 });
 
-describe('copyBlob that is ended', () => {
+describe('copyBlob, aborted', () => {
   const reason = new Error('shutting down');
 
-  it('leaves no session open, and closes the source, in the middle of a layer', async () => {
+  it('cancels its session and closes the source when aborted during a layer', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     const trickle = createTrickle();
@@ -426,7 +426,7 @@ describe('copyBlob that is ended', () => {
     trickle.releaseAll();
   });
 
-  it('leaves no session open that was being opened', async () => {
+  it('cancels a session whose start was in flight', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     const hold = createHold();
@@ -443,7 +443,7 @@ describe('copyBlob that is ended', () => {
     assert.equal(bench.source.requests.count({ method: 'GET', kind: 'blob' }), 0);
   });
 
-  it('ends the other layers when one fails', async () => {
+  it('aborts the other layers when one fails', async () => {
     const bench = await open();
     const layers = Array.from({ length: 9 }, (_, index) =>
       Uint8Array.from({ length: 50 }, () => index),

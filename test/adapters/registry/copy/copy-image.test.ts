@@ -28,19 +28,19 @@ afterEach(async () => {
   bench = undefined;
 });
 
-/** Bytes of any length that do not compress. */
+/** Incompressible bytes of any length. */
 function bytes(length: number, fill = 7): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length }, (_, index) => (index * 31 + fill) % 251);
 }
 
-/** Puts a manifest of any kind into the source, without checks. */
+/** Stores any manifest in the source, without checks. */
 function plant({ source }: Bench, body: object, mediaType: string): string {
   const encoded = new TextEncoder().encode(JSON.stringify(body));
   return source.store.putManifest('app', { mediaType, bytes: Uint8Array.from(encoded) }, '1')
     .digest;
 }
 
-/** distribution 2.8 on a file system, when two of us write at once. */
+/** distribution 2.8 on a file system, during two concurrent writes. */
 const halfWritten = answer(400, {
   body: '{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match uploaded content"}]}',
 });
@@ -52,7 +52,7 @@ function nothingWritten({ backup }: Bench): void {
 }
 
 describe('copyImage', () => {
-  it('asks again for manifests whose connection was cut', async () => {
+  it('retries manifests whose connection was reset', async () => {
     const bench = await open();
     const image = seed(bench.source, 'app:1', makeIndex([makeImage()]));
     const met = bench.source.faults.add(on('GET', 'manifest'), cutBody(10), { times: 3 });
@@ -66,7 +66,7 @@ describe('copyImage', () => {
     );
   });
 
-  it('writes a manifest again where another writer was in the way', async () => {
+  it('retries a manifest after a conflict with another writer', async () => {
     const bench = await open();
     const image = seed(bench.source, 'app:1', makeImage());
     const met = bench.backup.faults.add(on('PUT', 'manifest'), halfWritten, { times: 2 });
@@ -77,10 +77,10 @@ describe('copyImage', () => {
     assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
   });
 
-  it('gives no tag to a manifest that the backup says it has written, and cannot read', async () => {
+  it('writes no tag for a manifest that the backup accepts and cannot serve', async () => {
     const bench = await open();
     const image = seed(bench.source, 'app:1', makeIndex([makeImage()]));
-    // distribution 2.8 whose disk was full: an empty file passes for the manifest from then on.
+    // After a full disk, distribution 2.8 keeps an empty file in place of the manifest.
     const isWritten = (): boolean => bench.backup.store.manifests('acme/app').length > 0;
     const isAsked = on('HEAD', 'manifest');
     bench.backup.faults.add((request) => isAsked(request) && isWritten(), answer(500));
@@ -129,7 +129,7 @@ describe('copyImage', () => {
     ['an image with a layer of 3 MiB', makeImage({ layers: [3 * 1024 * 1024] })],
   ];
   for (const [what, image] of images) {
-    it(`brings ${what}, byte by byte`, async () => {
+    it(`copies ${what} byte by byte`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
 
@@ -150,7 +150,7 @@ describe('copyImage', () => {
     });
   }
 
-  it('uploads one layer that stands in an image three times once, and each blob with its length', async () => {
+  it('uploads a layer that an image lists three times once, and each blob with its length', async () => {
     const bench = await open();
     const image = seed(bench.source, 'app:1', makeImage({ layers: [shared, shared, shared] }));
 
@@ -184,7 +184,7 @@ describe('copyImage', () => {
     ]);
   });
 
-  it('moves no byte that the backup holds already', async () => {
+  it('uploads no blob that the backup has', async () => {
     const bench = await open();
     const image = seed(bench.source, 'app:1', makeIndex([amd, arm], { attestations: true }));
     await bench.copy('app', image.digest);
@@ -199,7 +199,7 @@ describe('copyImage', () => {
     assert.deepEqual(bench.backup.requests.tally()['PUT upload'], undefined);
   });
 
-  it('brings what the backup has lost below a part that it still has', async () => {
+  it('copies the blobs that the backup lost below a manifest that it still has', async () => {
     const bench = await open();
     const old = seed(bench.source, 'app:1', makeIndex([amd, arm]));
     await bench.copy('app', old.digest);
@@ -214,7 +214,7 @@ describe('copyImage', () => {
     );
   });
 
-  it('brings also what is removed from the backup while it copies', async () => {
+  it('copies also parts that the backup loses during the copy', async () => {
     const bench = await open();
     const old = seed(bench.source, 'app:1', makeIndex([amd]));
     await bench.copy('app', old.digest);
@@ -238,7 +238,7 @@ describe('copyImage', () => {
     );
   });
 
-  it('uploads only the layers that are missing', async () => {
+  it('uploads only the missing layers', async () => {
     const bench = await open();
     const base = seed(bench.source, 'app:1', makeImage({ layers: [shared] }));
     await bench.copy('app', base.digest);
@@ -249,7 +249,7 @@ describe('copyImage', () => {
     assert.equal(copied.bytes, 77 + (next.blobs[0]?.size ?? 0));
   });
 
-  it('copies the image that was resolved, though its tag has moved', async () => {
+  it('copies the resolved image although its tag has moved', async () => {
     const bench = await open();
     const image = seed(bench.source, 'app:1', makeIndex([amd]));
     const hold = Promise.withResolvers<undefined>();
@@ -270,7 +270,7 @@ describe('copyImage', () => {
     );
   });
 
-  it('reports progress up to the whole size, without ever going beyond it', async () => {
+  it('reports progress up to the total size and not beyond', async () => {
     const bench = await open();
     const layers = [bytes(40_000), bytes(20_000), bytes(10_000)];
     const image = seed(bench.source, 'app:1', makeImage({ layers }));
@@ -289,7 +289,7 @@ describe('copyImage', () => {
     assert.ok(seen.every((done) => done >= 0 && done <= totalBytes));
   });
 
-  it('uploads every blob once when two copies of one image run at once', async () => {
+  it('uploads every blob once in two concurrent copies of one image', async () => {
     const bench = await open();
     const image = seed(bench.source, 'app:1', makeImage({ layers: [shared, bytes(300)] }));
 
@@ -307,7 +307,7 @@ describe('copyImage', () => {
     for (const tag of ['one', 'two', 'a', 'b']) walk(bench.backup, 'acme/app', tag);
   });
 
-  it('has no more than three blobs of one image under way', async () => {
+  it('copies at most three blobs of one image at once', async () => {
     const bench = await open();
     const layers = Array.from({ length: 12 }, (_, index) => bytes(100, index));
     const image = seed(bench.source, 'app:1', makeImage({ layers }));
@@ -326,7 +326,7 @@ describe('copyImage', () => {
     assert.ok(most >= 1 && most <= 3, String(most));
   });
 
-  describe('within one registry', () => {
+  describe('copyImage within one registry', () => {
     const within = (bench: Bench, path = 'acme/app'): object => ({
       target: { domain: bench.source.host, path },
     });
@@ -344,7 +344,7 @@ describe('copyImage', () => {
     });
 
     for (const status of [undefined, 400, 403, 405, 500]) {
-      it(`copies where a mount is refused with ${status ?? 'an upload session'}`, async () => {
+      it(`uploads if a mount is answered with ${status ?? 'an upload session'}`, async () => {
         const bench = await open();
         bench.source.faults.add(on('POST', 'uploads'), refuseMount(status));
         const image = seed(bench.source, 'app:1', makeImage({ layers: [shared] }));
@@ -357,7 +357,7 @@ describe('copyImage', () => {
       });
     }
 
-    it('copies where a mount is said to have been made, and was not', async () => {
+    it('uploads if a mount is answered with 201 and the blob is absent', async () => {
       const bench = await open();
       const image = seed(bench.source, 'app:1', amd);
       bench.source.faults.add(({ path }) => path.includes('mount='), answer(201, { body: '' }));
@@ -367,7 +367,7 @@ describe('copyImage', () => {
       assert.deepEqual(walk(bench.source, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
     });
 
-    it('gives what a repository holds one tag more', async () => {
+    it('adds a tag to an image within its repository', async () => {
       const bench = await open();
       const image = seed(bench.source, 'app:1', makeIndex([amd]));
       const sourceAccess = { side: 'backup' } as const;
@@ -382,44 +382,44 @@ describe('copyImage', () => {
     });
   });
 
-  describe('of what cannot be copied', () => {
+  describe('copyImage of an unsupported image', () => {
     const digest = `sha256:${'1'.repeat(64)}`;
     const layer = { mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip', digest, size: 5 };
 
     const broken: readonly (readonly [string, object, string, string])[] = [
       [
-        'a part that is missing',
+        'an index with a missing manifest',
         { schemaVersion: 2, manifests: [{ mediaType: ociImage, digest, size: 5 }] },
         ociIndex,
         `it is incomplete: its registry does not have its part ${digest}`,
       ],
       [
-        'a part that is no manifest',
+        'an index that lists a layer',
         { schemaVersion: 2, manifests: [{ ...layer }] },
         ociIndex,
         `its part ${digest} has the media type "application/vnd.oci.image.layer.v1.tar+gzip", which is not that of an image`,
       ],
       [
-        'a part that is longer than the index says',
+        'an index with a wrong size',
         { schemaVersion: 2, manifests: [{ ...amd.descriptor, size: amd.descriptor.size - 1 }] },
         ociIndex,
         `the length of its part ${amd.digest} differs from the index`,
       ],
       [
-        'one layer with two sizes',
+        'a layer with two sizes',
         { schemaVersion: 2, config: layer, layers: [{ ...layer, size: 6 }] },
         ociImage,
         `it lists ${digest} with two different sizes`,
       ],
       [
-        'an empty layer with the digest of another',
+        'an empty layer with another digest',
         { schemaVersion: 2, config: { ...layer, size: 0 }, layers: [] },
         ociImage,
         `it lists ${digest} as empty, and the digest is that of other content`,
       ],
     ];
     for (const [what, body, mediaType, why] of broken) {
-      it(`says that it has ${what}, and writes nothing`, async () => {
+      it(`rejects ${what}, and writes nothing`, async () => {
         const bench = await open();
         seed(bench.source, 'app', amd);
         const planted = plant(bench, body, mediaType);
@@ -434,7 +434,7 @@ describe('copyImage', () => {
       });
     }
 
-    it('says that indexes are nested too deep', async () => {
+    it('rejects indexes that are nested too deep', async () => {
       const bench = await open();
       const deep = [1, 2, 3, 4, 5].reduce<Image>((image) => makeIndex([image]), amd);
       seed(bench.source, 'app:1', deep);
@@ -446,7 +446,7 @@ describe('copyImage', () => {
       nothingWritten(bench);
     });
 
-    it('says that there are too many manifests, those in the backup included', async () => {
+    it('rejects too many manifests, counting those in the backup', async () => {
       const bench = await open();
       const children = Array.from({ length: 999 }, (_, index) =>
         makeIndex([], { annotations: { n: String(index) } }),
@@ -463,7 +463,7 @@ describe('copyImage', () => {
       });
     });
 
-    it('says that a manifest is larger than 4 MiB', async () => {
+    it('rejects a manifest larger than 4 MiB', async () => {
       const bench = await open();
       const annotations = { long: 'x'.repeat(4 * 1024 * 1024) };
       const image = seed(bench.source, 'app:1', makeImage({ annotations }));
@@ -476,7 +476,7 @@ describe('copyImage', () => {
       nothingWritten(bench);
     });
 
-    it('says that its manifests are larger than 16 MiB together, having read no more', async () => {
+    it('rejects manifests larger than 16 MiB in total, without reading more', async () => {
       const bench = await open();
       const long = 'x'.repeat(3 * 1024 * 1024);
       const children = Array.from({ length: 8 }, (_, index) =>
@@ -492,7 +492,7 @@ describe('copyImage', () => {
       assert.equal(bench.source.requests.count({ method: 'GET', kind: 'manifest' }), 7);
     });
 
-    it('says before the first blob that an image is larger than MAX_IMAGE_BYTES', async () => {
+    it('rejects an image larger than MAX_IMAGE_BYTES before the first blob', async () => {
       const image = makeImage({ layers: [bytes(600), bytes(401)], config: emptyConfig });
       const bench = await open({ maxImageBytes: 1_002 });
       seed(bench.source, 'app:1', image);
@@ -515,7 +515,7 @@ describe('copyImage', () => {
     });
   });
 
-  describe('of layers that may not be redistributed', () => {
+  describe('copyImage of layers that may not be redistributed', () => {
     const foreign = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip';
 
     function plantForeign(bench: Bench, urls?: readonly string[]): string {
@@ -531,7 +531,7 @@ describe('copyImage', () => {
       );
     }
 
-    it('leaves them out where the source has none, fetches nothing elsewhere, and says so', async () => {
+    it('skips a layer that the source lacks, fetches it from nowhere else, and warns', async () => {
       const bench = await open();
       const digest = plantForeign(bench, ['http://169.254.169.254/layer']);
 
@@ -544,7 +544,7 @@ describe('copyImage', () => {
       assert.deepEqual(forgottenUploads(bench.backup), []);
     });
 
-    it('says why where the backup takes no such image', async () => {
+    it('reports the cause if the backup does not accept foreign layers', async () => {
       const bench = await open();
       const digest = plantForeign(bench);
 
@@ -555,7 +555,7 @@ describe('copyImage', () => {
       assert.deepEqual(bench.backup.store.tags('acme/app'), []);
     });
 
-    it('brings them where the source has them', async () => {
+    it('copies foreign layers that the source has', async () => {
       const bench = await open();
       const image = makeImage({ layers: [bytes(10)], layerMediaType: foreign });
       seed(bench.source, 'app:1', image);
@@ -567,7 +567,7 @@ describe('copyImage', () => {
     });
   });
 
-  it('brings any image whole', async () => {
+  it('copies any image completely', async () => {
     const leaf = fc
       .record({
         layers: fc.array(fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constant(shared)), {

@@ -57,7 +57,7 @@ async function textOf(chunks: AsyncGenerator<Uint8Array>): Promise<string> {
   return Buffer.concat(all).toString();
 }
 
-/** What was handed on, and why it ended. */
+/** The text before the error, and its cause. */
 async function failureOf({ chunks }: Bench): Promise<readonly [string, unknown]> {
   let seen = '';
   try {
@@ -66,10 +66,10 @@ async function failureOf({ chunks }: Bench): Promise<readonly [string, unknown]>
     assert.ok(error instanceof Error && error.message === 'source', String(error));
     return [seen, error.cause];
   }
-  throw new Error('it came to a good end');
+  throw new Error('the blob was read without an error');
 }
 
-/** Each chunk takes so long to come, and so long to be taken. */
+/** Each chunk takes `comesMs` to arrive and `takenMs` to be consumed. */
 async function paced(
   sizes: readonly number[],
   { comesMs = 0, takenMs = 0 }: { readonly comesMs?: number; readonly takenMs?: number },
@@ -101,15 +101,15 @@ async function paced(
 
 const kibibyte = 1024;
 
-describe('readBlob with somebody slow', () => {
-  it('waits for a line of 5 KiB/s', async () => {
+describe('readBlob with a slow end', () => {
+  it('accepts a link of 5 KiB/s', async () => {
     const sizes = Array.from({ length: 40 }, () => 50 * kibibyte);
 
     assert.equal(await paced(sizes, { comesMs: 10_000 }), 2_000 * kibibyte);
     assert.equal(await paced(sizes, { takenMs: 10_000 }), 2_000 * kibibyte);
   });
 
-  it('gives up a source that sends a byte now and then', async () => {
+  it('rejects a source that sends a byte now and then', async () => {
     await assert.rejects(paced([1, 1, 1, 1], { comesMs: 29_000 }), (error: unknown) => {
       assert.ok(error instanceof Error && error.cause instanceof RegistryError);
       assert.equal(error.cause.message, 'reading a layer: it sends less than 256 KiB in a minute');
@@ -117,7 +117,7 @@ describe('readBlob with somebody slow', () => {
     });
   });
 
-  it('gives up a backup that takes a byte now and then, and does not blame the source', async () => {
+  it('rejects a backup that accepts a byte now and then, without blaming the source', async () => {
     await assert.rejects(paced([1, 1, 1, 1], { takenMs: 29_000 }), {
       name: 'RegistryError',
       message: 'writing a layer: it accepts less than 256 KiB in a minute',
@@ -126,7 +126,7 @@ describe('readBlob with somebody slow', () => {
 });
 
 describe('readBlob', () => {
-  it('hands on what has its size and digest', async () => {
+  it('yields a blob that has its size and digest', async () => {
     const bench = open([['he', '', 'llo', '']]);
 
     assert.equal(await textOf(bench.chunks), 'hello');
@@ -134,13 +134,13 @@ describe('readBlob', () => {
   });
 
   const resumed = [
-    ['that is cut', [['he'], ['llo']], [0, 2]],
+    ['that ends early', [['he'], ['llo']], [0, 2]],
     ['that is reset', [['he', reset], ['llo']], [0, 2]],
     ['that is reset before the first byte', [[reset], ['hello']], [0, 0]],
-    ['that is cut three times', [[], ['h'], ['el'], ['lo']], [0, 0, 1, 3]],
+    ['that ends early three times', [[], ['h'], ['el'], ['lo']], [0, 0, 1, 3]],
   ] as const;
   for (const [what, parts, offsets] of resumed) {
-    it(`goes on where a connection was ${what}`, async () => {
+    it(`resumes a connection ${what}`, async () => {
       const bench = open(parts);
 
       assert.equal(await textOf(bench.chunks), 'hello');
@@ -149,11 +149,11 @@ describe('readBlob', () => {
     });
   }
 
-  it('takes an end with a reset for an end when all is there', async () => {
+  it('ignores a reset after the last byte', async () => {
     assert.equal(await textOf(open([['hello', reset]]).chunks), 'hello');
   });
 
-  it('gives up the fourth time, and says what it was', async () => {
+  it('fails the fourth time with the last error', async () => {
     const bench = open([[reset], [], ['h', reset], ['e', reset], ['llo']]);
 
     const [handedOn, cause] = await failureOf(bench);
@@ -167,7 +167,7 @@ describe('readBlob', () => {
     assert.deepEqual(bench.pauses, [1, 2, 3]);
   });
 
-  it('does not count failures that have a MiB of progress between them', async () => {
+  it('does not count failures with a MiB of progress between them', async () => {
     const mebi = 'x'.repeat(1024 * 1024);
     const parts = [[mebi], [mebi], [mebi], [mebi], [mebi], [mebi]];
     const bench = open(parts, {
@@ -195,7 +195,7 @@ describe('readBlob', () => {
     ],
   ] as const;
   for (const [what, parts, seen, message] of broken) {
-    it(`keeps back the last chunk of what is ${what}, and tries no more`, async () => {
+    it(`withholds the last chunk of a blob that is ${what}, without a retry`, async () => {
       const bench = open(parts);
 
       const [handedOn, cause] = await failureOf(bench);
@@ -207,7 +207,7 @@ describe('readBlob', () => {
     });
   }
 
-  it('tries no more where the source will not change its mind', async () => {
+  it('does not retry a permanent error of the source', async () => {
     const denied = new RegistryError('DENIED', 'no');
     const bench = open([['he', denied], ['llo']]);
 
@@ -215,17 +215,17 @@ describe('readBlob', () => {
     assert.deepEqual(bench.offsets, [0]);
   });
 
-  it('asks the source for nothing when the one who reads fails', async () => {
+  it('does not reopen the source when the consumer fails', async () => {
     const bench = open([['he', 'llo'], ['llo']]);
     await bench.chunks.next();
 
-    // So a stream ends its iterator when its connection is reset.
+    // A stream ends its iterator so when its connection is reset.
     await assert.rejects(bench.chunks.throw(reset), reset);
 
     assert.deepEqual([bench.offsets, bench.pauses, bench.closed], [[0], [], [0]]);
   });
 
-  it('closes the source when the one who reads has enough', async () => {
+  it('closes the source when the consumer stops', async () => {
     const bench = open([['he', 'llo']]);
     await bench.chunks.next();
 

@@ -30,7 +30,7 @@ const artifactType = 'application/vnd.example.sbom';
 const sbom = makeReferrer(image, { artifactType, annotations: { kind: 'sbom' } });
 const bundle = makeReferrer(image, { artifactType: 'application/vnd.dev.sigstore.bundle' });
 
-/** The manifests of `images` in an index under the tag of OCI's fallback. */
+/** Lists `images` in an index under OCI's fallback tag. */
 function tagReferrers({ source }: Bench, images: readonly Image[]): void {
   for (const each of images) seed(source, 'app', each);
   seed(source, `app:${referrersTag(image.digest)}`, makeIndex(images));
@@ -41,7 +41,7 @@ function warning({ source }: Bench): string {
 }
 
 describe('copyReferrers', () => {
-  it("brings cosign's tags", async () => {
+  it("copies cosign's tags", async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     const { tag, image: signature } = makeSignature(image);
@@ -60,12 +60,12 @@ describe('copyReferrers', () => {
   });
 
   for (const [what, ofSource, ofBackup] of [
-    ['both know', true, true],
-    ['only the source knows', true, false],
-    ['only the backup knows', false, true],
-    ['neither knows', false, false],
+    ['both registries have', true, true],
+    ['only the source has', true, false],
+    ['only the backup has', false, true],
+    ['neither registry has', false, false],
   ] as const) {
-    it(`brings referrers where ${what} the API for them`, async () => {
+    it(`copies referrers if ${what} the referrers API`, async () => {
       const bench = await open({
         source: { referrers: ofSource },
         backup: { referrers: ofBackup },
@@ -86,7 +86,7 @@ describe('copyReferrers', () => {
     });
   }
 
-  it('keeps what the fallback tag of the backup lists already, with all that it says', async () => {
+  it('keeps the descriptors in the fallback tag of the backup with all their fields', async () => {
     const bench = await open({ source: { referrers: false }, backup: { referrers: false } });
     seed(bench.source, 'app:1', image);
     tagReferrers(bench, [sbom]);
@@ -104,7 +104,7 @@ describe('copyReferrers', () => {
     });
   });
 
-  it('lists in the fallback tag only what was brought', async () => {
+  it('lists only copied referrers in the fallback tag', async () => {
     const bench = await open({ source: { referrers: false }, backup: { referrers: false } });
     seed(bench.source, 'app:1', image);
     tagReferrers(bench, [sbom, bundle]);
@@ -117,7 +117,7 @@ describe('copyReferrers', () => {
     assert.deepEqual(fallback?.content.children, [sbom.digest]);
   });
 
-  it('says nothing where there is nothing', async () => {
+  it('warns of nothing if there are no referrers', async () => {
     const bench = await open({ source: { referrers: false } });
     seed(bench.source, 'app:1', image);
 
@@ -125,7 +125,7 @@ describe('copyReferrers', () => {
   });
 
   for (const status of [400, 404, 405, 501]) {
-    it(`says nothing where the API is answered with ${status}`, async () => {
+    it(`warns of nothing if the API answers ${status}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       bench.source.faults.add(on('GET', 'referrers'), answer(status));
@@ -134,7 +134,7 @@ describe('copyReferrers', () => {
     });
   }
 
-  it('says nothing where a tag that is not there is denied, as by Artifactory', async () => {
+  it('warns of nothing if an absent tag is answered with 403 (Artifactory)', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(({ path }) => path.includes('/manifests/sha256-'), answer(403));
@@ -164,7 +164,7 @@ describe('copyReferrers', () => {
       cutBody(1),
     ],
     [
-      'the backup does not take it',
+      'the backup does not accept it',
       'backup',
       ({ path, method }: { path: string; method: string }) =>
         method === 'PUT' && path.endsWith(sbom.digest),
@@ -172,7 +172,7 @@ describe('copyReferrers', () => {
     ],
   ] as const;
   for (const [what, side, match, fault] of failures) {
-    it(`only warns where ${what}`, async () => {
+    it(`warns, and keeps the image, if ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       seed(bench.source, 'app', sbom);
@@ -188,12 +188,12 @@ describe('copyReferrers', () => {
   const hostile: readonly (readonly [string, object])[] = [
     ['a digest that is a path', { schemaVersion: 2, manifests: [{ digest: '../../x', size: 1 }] }],
     [
-      'too many',
+      'too many entries',
       { schemaVersion: 2, manifests: Array.from({ length: 101 }, () => sbom.descriptor) },
     ],
   ];
   for (const [what, index] of hostile) {
-    it(`only warns where the list has ${what}`, async () => {
+    it(`warns, and keeps the image, if the list has ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       seed(bench.source, 'app', sbom);
@@ -208,7 +208,7 @@ describe('copyReferrers', () => {
     });
   }
 
-  it('takes no index for a referrer', async () => {
+  it('does not copy an index as a referrer', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     seed(bench.source, 'app:other', makeIndex([makeImage({ seed: 'other' })]));
@@ -224,7 +224,7 @@ describe('copyReferrers', () => {
     assert.equal(bench.backup.store.manifest('acme/app', other.digest), undefined);
   });
 
-  it('brings the tags of the image before anything else is asked', async () => {
+  it('writes the tags of the image before it reads referrers', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     seed(bench.source, 'app', sbom);
@@ -240,7 +240,7 @@ describe('copyReferrers', () => {
     );
   });
 
-  it('is left out within the backup', async () => {
+  it('copies no referrers within the backup', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
 

@@ -5,7 +5,7 @@ import { createUploadOnce } from '../../../../lib/adapters/registry/copy/upload-
 const { signal } = new AbortController();
 
 describe('createUploadOnce', () => {
-  it('makes one of all that run at once, and another one later', async () => {
+  it('runs concurrent uploads of a key once, and a later one again', async () => {
     const once = createUploadOnce();
     let uploads = 0;
     const upload = async (): Promise<number> => {
@@ -19,7 +19,7 @@ describe('createUploadOnce', () => {
     assert.equal(await once('a', signal, upload), 7);
   });
 
-  it('lets the next one try where the first failed, one after the other', async () => {
+  it('runs the next upload of a key after one failed', async () => {
     const once = createUploadOnce();
     let uploads = 0;
     const upload = async (): Promise<number> => {
@@ -38,7 +38,7 @@ describe('createUploadOnce', () => {
     );
   });
 
-  it('ends the wait for somebody else when its own signal says so', async () => {
+  it('ends the wait for an upload of another caller when its signal aborts', async () => {
     const once = createUploadOnce();
     const running = Promise.withResolvers<number>();
     const first = once('a', signal, () => running.promise);

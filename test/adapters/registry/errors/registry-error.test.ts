@@ -121,7 +121,7 @@ describe('toRegistryError', () => {
     [400, '{"errors":[{"code":7,"message":{}}]}', 'REFUSED', false, 'asking: status 400'],
   ];
   for (const [status, text, reason, isTransient, message] of cases) {
-    it(`reads ${status} with ${text === '' ? 'nothing' : text.slice(0, 50)}`, () => {
+    it(`translates ${status} with ${text === '' ? 'no body' : text.slice(0, 50)}`, () => {
       const error = toRegistryError('asking', { status, text, now });
 
       assert.deepEqual(
@@ -146,7 +146,7 @@ describe('toRegistryError', () => {
     [undefined, undefined],
   ] as const;
   for (const [retryAfter, expected] of pauses) {
-    it(`reads Retry-After: ${retryAfter}`, () => {
+    it(`parses Retry-After: ${retryAfter}`, () => {
       const error = toRegistryError('asking', { status: 429, text: '', retryAfter, now });
 
       assert.equal(error.retryAfterMs, expected);
@@ -165,14 +165,14 @@ describe('toRegistryError', () => {
     ['control characters', 'a\u001b[31m\nb\u202ec', 'a [31m b c'],
   ] as const;
   for (const [what, said, expected] of secrets) {
-    it(`repeats no ${what} of what a registry says`, () => {
+    it(`leaves ${what} out of the message of a registry`, () => {
       const error = toRegistryError('asking', { status: 400, text: body('X', said), now });
 
       assert.equal(error.message, `asking: ${expected}`);
     });
   }
 
-  it('repeats no more than 200 characters', () => {
+  it('cuts the message of a registry to 200 characters', () => {
     const text = body('X', 'y'.repeat(60_000));
 
     assert.equal(toRegistryError('a', { status: 400, text, now }).message, `a: ${'y'.repeat(200)}`);
@@ -221,20 +221,20 @@ describe('toConnectionError', () => {
     ['EMFILE', 'image-cloner has no connections left; raise its limit of open files', true],
     ['UND_ERR_INVALID_ARG', 'the connection failed', false],
   ] as const;
-  for (const [code, words, isTransient] of cases) {
-    it(`reads ${code}`, () => {
+  for (const [code, expected, isTransient] of cases) {
+    it(`translates ${code}`, () => {
       const cause = Object.assign(new Error('secret words'), { code });
       const error = toConnectionError('asking', cause);
 
       assert.ok(error instanceof RegistryError);
       assert.deepEqual(
         [error.reason, error.message, error.isTransient, error.cause],
-        ['UNAVAILABLE', `asking: ${words}`, isTransient, cause],
+        ['UNAVAILABLE', `asking: ${expected}`, isTransient, cause],
       );
     });
   }
 
-  it('finds the code of the cause', () => {
+  it('reads the code of the cause', () => {
     const inner = Object.assign(new Error('inner'), { code: 'ECONNREFUSED' });
 
     assert.equal(
@@ -243,7 +243,7 @@ describe('toConnectionError', () => {
     );
   });
 
-  it('keeps nothing of what a stranger has sent', () => {
+  it('drops the bytes and the certificate that a remote host sent', () => {
     const error = Object.assign(new Error('Response does not match the HTTP/1.1 protocol'), {
       code: 'HPE_INVALID_CONSTANT',
       data: 'x'.repeat(100_000),
@@ -256,13 +256,13 @@ describe('toConnectionError', () => {
     assert.deepEqual(Object.keys(error), ['code']);
   });
 
-  it('leaves what has been translated as it is', () => {
+  it('returns a translated error as it is', () => {
     const known = new CloneError('SOURCE_REFUSED', 'corrupt');
 
     assert.equal(toConnectionError('asking', known), known);
   });
 
-  it('makes do with what is no error at all', () => {
+  it('translates a thrown value that is not an Error', () => {
     assert.equal(toConnectionError('asking', 'boo').message, 'asking: the connection failed');
   });
 });
@@ -303,7 +303,7 @@ describe('toCloneError', () => {
   ];
   for (const [reason, ofSource, ofBackup] of cases) {
     for (const side of ['source', 'backup'] as const) {
-      it(`tells a person of ${reason} at the ${side}`, () => {
+      it(`names the image and the cause of ${reason} at the ${side}`, () => {
         const cause = new RegistryError(reason, 'asking: x');
         const error = toCloneError(cause, { side, image });
 
@@ -320,7 +320,7 @@ describe('toCloneError', () => {
     }
   }
 
-  it('does not say of a registry that answered that it cannot be reached', () => {
+  it('reports a 503 as an error response, not as unreachable', () => {
     const cause = new RegistryError('UNAVAILABLE', 'asking: status 503', { status: 503 });
 
     const error = toCloneError(cause, { side: 'source', image });
@@ -332,7 +332,7 @@ describe('toCloneError', () => {
     );
   });
 
-  it('says how long a registry wants to be left alone', () => {
+  it('names the time until a rate limit ends', () => {
     const cause = new RegistryError('RATE_LIMITED', 'x', { retryAfterMs: 40_000 });
     const error = toCloneError(cause, { side: 'source', image });
 
@@ -344,7 +344,7 @@ describe('toCloneError', () => {
     );
   });
 
-  it('leaves all other errors as they are', () => {
+  it('returns every other error as it is', () => {
     const bug = new TypeError('bug');
 
     assert.equal(toCloneError(bug, { side: 'source', image }), bug);

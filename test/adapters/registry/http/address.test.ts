@@ -81,7 +81,7 @@ describe('kindOfAddress', () => {
   } as const;
   for (const [kind, addresses] of Object.entries(kinds)) {
     for (const address of addresses) {
-      it(`takes ${JSON.stringify(address)} for ${kind}`, () => {
+      it(`classifies ${JSON.stringify(address)} as ${kind}`, () => {
         assert.equal(kindOfAddress(address), kind);
       });
     }

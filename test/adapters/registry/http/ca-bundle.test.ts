@@ -22,11 +22,11 @@ describe('openCaBundle', () => {
   let folder: string;
   let file: string;
   let log: MemoryLog;
-  let told: boolean[];
+  let staleStates: boolean[];
   let server: Server;
   let url: URL;
   let https: Http;
-  /** Answers `/slow`. */
+  /** Ends the response to `/slow`. */
   let finish = (): void => {};
 
   before(async () => {
@@ -50,8 +50,12 @@ describe('openCaBundle', () => {
     const address = server.address();
     assert.ok(address !== null && typeof address === 'object');
     url = new URL(`https://127.0.0.1:${address.port}`);
-    told = [];
-    const trust = await openCaBundle({ file, logger: log.logger, onStale: (is) => told.push(is) });
+    staleStates = [];
+    const trust = await openCaBundle({
+      file,
+      logger: log.logger,
+      onStale: (is) => staleStates.push(is),
+    });
     https = createHttp({ configuredHosts: [], insideCluster: false, trust });
   });
   afterEach(async () => {
@@ -61,7 +65,7 @@ describe('openCaBundle', () => {
     await rm(folder, { recursive: true });
   });
 
-  async function ask(path = '/'): Promise<string> {
+  async function get(path = '/'): Promise<string> {
     const answer = await https.send({
       method: 'GET',
       url: new URL(path, url),
@@ -71,50 +75,50 @@ describe('openCaBundle', () => {
     return new TextDecoder().decode(await readBody(answer, 100, 'asking'));
   }
 
-  /** A registry with a new certificate is asked over a new connection. */
+  /** A changed certificate needs a new connection. */
   function reissue(certificate: CertificateAndKey | undefined): void {
     server.setSecureContext({ ...certificate });
     server.closeAllConnections();
   }
 
-  it('trusts what is in the file', async () => {
-    assert.equal(await ask(), 'here');
+  it('trusts the certificates in the file', async () => {
+    assert.equal(await get(), 'here');
   });
 
-  it('trusts what comes into the file while we run', async () => {
-    assert.equal(await ask(), 'here');
+  it('trusts a certificate that is added at run time', async () => {
+    assert.equal(await get(), 'here');
     reissue(other);
-    await assert.rejects(ask(), untrusted);
+    await assert.rejects(get(), untrusted);
 
     await writeFile(file, other?.cert ?? '');
 
-    assert.equal(await ask(), 'here');
+    assert.equal(await get(), 'here');
   });
 
-  it('follows the link that the kubelet swaps', async () => {
+  it('reads the file again when the kubelet replaces the symbolic link', async () => {
     const [before, now] = [join(folder, '..1'), join(folder, '..2')];
     await writeFile(before, one?.cert ?? '');
     await writeFile(now, other?.cert ?? '');
     await unlink(file);
     await symlink(before, file);
-    assert.equal(await ask(), 'here');
+    assert.equal(await get(), 'here');
     reissue(other);
 
     await unlink(file);
     await symlink(now, file);
 
-    assert.equal(await ask(), 'here');
+    assert.equal(await get(), 'here');
   });
 
-  it('no longer trusts what is gone from the file, over no connection that is open already either', async () => {
-    assert.equal(await ask(), 'here');
+  it('stops trusting a removed certificate, also on open connections', async () => {
+    assert.equal(await get(), 'here');
 
     await writeFile(file, other?.cert ?? '');
 
-    await assert.rejects(ask(), untrusted);
+    await assert.rejects(get(), untrusted);
   });
 
-  it('lets an answer come to its end that had begun before', async () => {
+  it('finishes a response that began before the certificates changed', async () => {
     const slow = await https.send({
       method: 'GET',
       url: new URL('/slow', url),
@@ -122,7 +126,7 @@ describe('openCaBundle', () => {
       step: 'asking',
     });
     await writeFile(file, other?.cert ?? '');
-    await assert.rejects(ask(), untrusted);
+    await assert.rejects(get(), untrusted);
     finish();
 
     const bytes = await readBody(slow, 100, 'asking');
@@ -130,15 +134,15 @@ describe('openCaBundle', () => {
     assert.equal(new TextDecoder().decode(bytes), 'first last');
   });
 
-  it('goes on with the last good certificates when the file is broken, and says so once', async () => {
+  it('keeps the last good certificates when the file is broken, and logs it once', async () => {
     await writeFile(file, 'no certificate');
-    assert.deepEqual([await ask(), await ask()], ['here', 'here']);
+    assert.deepEqual([await get(), await get()], ['here', 'here']);
     await unlink(file);
-    assert.equal(await ask(), 'here');
+    assert.equal(await get(), 'here');
     await writeFile(file, one?.cert ?? '');
-    assert.equal(await ask(), 'here');
+    assert.equal(await get(), 'here');
 
-    assert.deepEqual(told, [false, true, false]);
+    assert.deepEqual(staleStates, [false, true, false]);
     assert.deepEqual(
       log.lines.map(({ level, message, fields }) => [level, message, fields['name']]),
       [
@@ -149,12 +153,12 @@ describe('openCaBundle', () => {
   });
 
   const broken = [
-    ['is not there', undefined],
+    ['does not exist', undefined],
     ['holds no certificate', 'hello'],
     ['holds half a certificate', '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'],
   ] as const;
   for (const [what, content] of broken) {
-    it(`names REGISTRY_CA_FILE where it ${what} at the start`, async () => {
+    it(`names REGISTRY_CA_FILE if it ${what} at start-up`, async () => {
       await unlink(file);
       if (content !== undefined) await writeFile(file, content);
 

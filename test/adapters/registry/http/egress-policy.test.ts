@@ -7,7 +7,7 @@ import {
   type EgressZone,
 } from '../../../../lib/adapters/registry/http/egress-policy.ts';
 
-/** Names and their addresses; a test may change them, as an attacker may. */
+/** DNS records; a test can change them, as an attacker can. */
 type Names = Record<string, readonly string[]>;
 
 function open(
@@ -36,10 +36,14 @@ function isLookup(value: unknown): value is typeof systemLookup {
   return typeof value === 'function';
 }
 
-/** The addresses, or the code of the error. */
-async function find(egress: EgressPolicy, reach: EgressZone, hostname: string): Promise<unknown> {
+/** Resolves with the addresses, or with the error code. */
+async function resolveHost(
+  egress: EgressPolicy,
+  zone: EgressZone,
+  hostname: string,
+): Promise<unknown> {
   const { promise, resolve } = Promise.withResolvers<unknown>();
-  egress.lookup(reach)(hostname, { all: true }, (error, addresses) => {
+  egress.lookup(zone)(hostname, { all: true }, (error, addresses) => {
     resolve(error === null ? addresses : error.code);
   });
   return await promise;
@@ -71,40 +75,44 @@ describe('createEgressPolicy, lookups', () => {
       'worse.test',
     ],
   };
-  for (const reach of ['public', 'registry', 'anywhere'] as const) {
+  for (const zone of ['public', 'registry', 'anywhere'] as const) {
     for (const hostname of Object.keys(kinds)) {
-      const isAllowed = allowed[reach].includes(hostname);
-      it(`${isAllowed ? 'finds' : 'does not find'} ${hostname} where the reach is ${reach}`, async () => {
-        const found = await find(open(kinds), reach, hostname);
+      const isAllowed = allowed[zone].includes(hostname);
+      it(`${isAllowed ? 'resolves' : 'does not resolve'} ${hostname} in the zone ${zone}`, async () => {
+        const addresses = await resolveHost(open(kinds), zone, hostname);
 
-        if (isAllowed) assert.ok(Array.isArray(found) && found.length > 0);
-        else assert.equal(found, hostname === 'none.test' ? 'ENOTFOUND' : 'EFORBIDDEN');
+        if (isAllowed) assert.ok(Array.isArray(addresses) && addresses.length > 0);
+        else assert.equal(addresses, hostname === 'none.test' ? 'ENOTFOUND' : 'EFORBIDDEN');
       });
     }
   }
 
-  it('finds loopback for a registry outside a cluster', async () => {
-    const found = await find(open(kinds, { insideCluster: false }), 'registry', 'loopback.test');
+  it('resolves a loopback registry outside a cluster', async () => {
+    const addresses = await resolveHost(
+      open(kinds, { insideCluster: false }),
+      'registry',
+      'loopback.test',
+    );
 
-    assert.deepEqual(found, [{ address: '127.0.0.1', family: 4 }]);
+    assert.deepEqual(addresses, [{ address: '127.0.0.1', family: 4 }]);
   });
 
-  it('gives one address to those who want one', async () => {
+  it('returns one address to a lookup without the option all', async () => {
     const { promise, resolve } = Promise.withResolvers<unknown>();
     open(kinds).lookup('registry')('both.test', {}, (_error, ...rest) => resolve(rest));
 
     assert.deepEqual(await promise, ['93.184.216.34', 4]);
   });
 
-  it('says when a name does not resolve', async () => {
-    assert.equal(await find(open({}), 'registry', 'nobody.test'), 'ENOTFOUND');
+  it('passes on the error for a name that does not resolve', async () => {
+    assert.equal(await resolveHost(open({}), 'registry', 'nobody.test'), 'ENOTFOUND');
   });
 });
 
-describe('createEgressPolicy, of', () => {
+describe('createEgressPolicy, zoneOf', () => {
   const url = new URL('https://next.test/');
 
-  it('is the registry where nobody sent us', () => {
+  it('is registry for the registry itself', () => {
     assert.equal(open({}).zoneOf(url, undefined), 'registry');
   });
 
@@ -118,7 +126,7 @@ describe('createEgressPolicy, of', () => {
     ['https://never-looked-up.test/', 'public'],
   ] as const;
   for (const [sentBy, expected] of senders) {
-    it(`is ${expected} where ${sentBy} sent us`, () => {
+    it(`is ${expected} for a URL that ${sentBy} named`, () => {
       assert.equal(open({}).zoneOf(url, new URL(sentBy)), expected);
     });
   }
@@ -129,20 +137,20 @@ describe('createEgressPolicy, of', () => {
     ['a name with public and private addresses', ['10.0.0.1', '93.184.216.34'], 'public'],
   ] as const;
   for (const [what, addresses, expected] of names) {
-    it(`is ${expected} where ${what} sent us`, async () => {
+    it(`is ${expected} for a URL that ${what} named`, async () => {
       const egress = open({ 'sender.test': addresses });
-      await find(egress, 'registry', 'sender.test');
+      await resolveHost(egress, 'registry', 'sender.test');
 
       assert.equal(egress.zoneOf(url, new URL('https://sender.test/')), expected);
     });
   }
 
-  it('stays public for a name that turns private later', async () => {
+  it('stays public for a name that later resolves to a private address', async () => {
     const names: Names = { 'sender.test': ['93.184.216.34'] };
     const egress = open(names);
-    await find(egress, 'registry', 'sender.test');
+    await resolveHost(egress, 'registry', 'sender.test');
     names['sender.test'] = ['10.0.0.1'];
-    await find(egress, 'registry', 'sender.test');
+    await resolveHost(egress, 'registry', 'sender.test');
 
     assert.equal(egress.zoneOf(url, new URL('https://sender.test/')), 'public');
     assert.equal(
@@ -169,19 +177,19 @@ describe('createEgressPolicy, of', () => {
     ['https://10.0.0.1:6443/', 'public'],
   ] as const;
   for (const [text, expected] of configured) {
-    it(`is ${expected} for ${text} among ${configuredHosts.join(', ')}`, () => {
+    it(`is ${expected} for ${text} with the configured hosts ${configuredHosts.join(', ')}`, () => {
       const egress = open({}, { configuredHosts });
 
       assert.equal(egress.zoneOf(new URL(text), new URL('https://1.1.1.1/')), expected);
     });
   }
 
-  it('remembers a thousand names and not more', async () => {
+  it('remembers the class of a thousand names', async () => {
     const names = Object.fromEntries(
       Array.from({ length: 1_001 }, (_, index) => [`n${index}.test`, ['10.0.0.1']]),
     );
     const egress = open(names);
-    for (const name of Object.keys(names)) await find(egress, 'registry', name);
+    for (const name of Object.keys(names)) await resolveHost(egress, 'registry', name);
 
     assert.equal(egress.zoneOf(url, new URL('https://n0.test/')), 'public');
     assert.equal(egress.zoneOf(url, new URL('https://n1.test/')), 'registry');

@@ -75,15 +75,15 @@ describe('createFindEndpoint', () => {
   ] as const;
   for (const [domain, insecure, insideCluster, expected] of cases) {
     const where = insideCluster ? ' inside a cluster' : '';
-    it(`finds ${expected} for ${domain} with INSECURE_REGISTRIES=${insecure.join()}${where}`, async () => {
-      const found = await open({ insecure: [...insecure], insideCluster })(domain, signal);
+    it(`chooses ${expected} for ${domain} with INSECURE_REGISTRIES=${insecure.join()}${where}`, async () => {
+      const endpoint = await open({ insecure: [...insecure], insideCluster })(domain, signal);
 
-      assert.equal(found.href, expected);
+      assert.equal(endpoint.href, expected);
     });
   }
 
   for (const domain of ['reg.test:99999', '1.2.3.4.5', '[:::]']) {
-    it(`says of ${domain} that it is no address`, async () => {
+    it(`rejects ${domain} as a registry host`, async () => {
       await assert.rejects(open()(domain, signal), {
         name: 'RegistryError',
         reason: 'UNSUPPORTED',
@@ -92,24 +92,24 @@ describe('createFindEndpoint', () => {
     });
   }
 
-  it('finds plain http on loopback, and asks only once', async () => {
+  it('falls back to plain http on loopback, and probes once', async () => {
     const domain = `127.0.0.1:${await listen(plain())}`;
     const find = open();
 
     assert.equal((await find(domain, signal)).href, `http://${domain}/`);
-    const asked = requests;
+    const requestsBefore = requests;
     assert.equal((await find(domain, signal)).href, `http://${domain}/`);
-    assert.equal(requests, asked);
+    assert.equal(requests, requestsBefore);
   });
 
-  it('finds https on loopback', async () => {
+  it('prefers https on loopback', async () => {
     const { cert, key } = await makeCertificate('01');
     const domain = `127.0.0.1:${await listen(createTlsServer({ cert, key }, (_request, response) => response.end()))}`;
 
     assert.equal((await open({ ca: [cert] })(domain, signal)).href, `https://${domain}/`);
   });
 
-  it('does not go on in plain http where it does not trust the certificate', async () => {
+  it('does not fall back to plain http after an untrusted certificate', async () => {
     const { cert, key } = await makeCertificate('01');
     const domain = `127.0.0.1:${await listen(createTlsServer({ cert, key }))}`;
 
@@ -120,7 +120,7 @@ describe('createFindEndpoint', () => {
     });
   });
 
-  it('asks again once a registry that was down is there', async () => {
+  it('probes again after a registry was down', async () => {
     const { cert, key } = await makeCertificate('01');
     const server = createTlsServer({ cert, key }, (_request, response) => response.end());
     const port = await listen(server);
@@ -134,7 +134,7 @@ describe('createFindEndpoint', () => {
     assert.equal((await find(`127.0.0.1:${port}`, signal)).protocol, 'https:');
   });
 
-  it('is asked anew by who has asked while a registry was down', async () => {
+  it('is probed again by a cloner after the registry was down', async () => {
     const { cert, key } = await makeCertificate('01');
     const digest = `sha256:${'a'.repeat(64)}`;
     const server = createTlsServer({ cert, key }, (_request, response) =>
@@ -148,12 +148,12 @@ describe('createFindEndpoint', () => {
       findEndpoint: open({ ca: [cert] }),
       sleep: () => Promise.resolve(),
     });
-    const look = (): ReturnType<typeof cloner.resolve> =>
+    const resolve = (): ReturnType<typeof cloner.resolve> =>
       cloner.resolve({ domain: `127.0.0.1:${port}`, path: 'app' }, { side: 'backup' }, signal);
-    await assert.rejects(look(), { code: 'BACKUP_UNAVAILABLE' });
+    await assert.rejects(resolve(), { code: 'BACKUP_UNAVAILABLE' });
 
     await listen(server, port);
 
-    assert.equal((await look())?.digest, digest);
+    assert.equal((await resolve())?.digest, digest);
   });
 });

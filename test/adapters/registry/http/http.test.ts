@@ -78,30 +78,30 @@ describe('createHttp', () => {
     message: 'asking: the egress policy forbids the address',
   };
 
-  it('asks for no compression, and reverses none', async () => {
+  it('requests no compression, and decodes none', async () => {
     assert.equal(await get(open(), `http://127.0.0.1:${port}/`), `GET 127.0.0.1:${port} undefined`);
     assert.equal(await get(open(), `http://127.0.0.1:${port}/gzip`), 'not gzip');
   });
 
-  // Every resolver knows that localhost is loopback.
-  it('looks at where a name leads when a public registry sent us', async () => {
+  // Every resolver resolves localhost to loopback.
+  it('checks the resolved address of a host that a public registry named', async () => {
     await assert.rejects(get(open(), `http://localhost:${port}/`, 'https://1.1.1.1/'), forbidden);
   });
 
-  it('looks at where a name leads inside a cluster', async () => {
+  it('checks the resolved address inside a cluster', async () => {
     const http = open({ insideCluster: true });
 
     await assert.rejects(get(http, `http://localhost:${port}/`), forbidden);
     await assert.rejects(get(http, `http://127.0.0.1:${port}/`), forbidden);
   });
 
-  it('calls loopback inside a cluster where it is configured', async () => {
+  it('allows loopback inside a cluster if it is configured', async () => {
     const http = open({ insideCluster: true, configuredHosts: [`127.0.0.1:${port}`] });
 
     assert.match(await get(http, `http://127.0.0.1:${port}/`), /^GET /);
   });
 
-  it('checks the address that a name has, not the name', async () => {
+  it('checks the address of a name, not the name', async () => {
     const lookup: unknown = (
       _hostname: string,
       _options: unknown,
@@ -121,7 +121,7 @@ describe('createHttp', () => {
     );
   });
 
-  it('says that nobody listens', async () => {
+  it('reports a refused connection', async () => {
     await assert.rejects(get(open(), 'http://127.0.0.1:1/'), {
       reason: 'UNAVAILABLE',
       message: 'asking: connection refused',
@@ -129,7 +129,7 @@ describe('createHttp', () => {
     });
   });
 
-  it('says that somebody does not speak https', async () => {
+  it('reports a server that does not speak https', async () => {
     await assert.rejects(get(open(), `https://127.0.0.1:${port}/`), {
       reason: 'UNAVAILABLE',
       message:
@@ -138,20 +138,20 @@ describe('createHttp', () => {
     });
   });
 
-  it('sends no password that stands in a URL', async () => {
+  it('rejects a URL with a password', async () => {
     await assert.rejects(get(open(), `http://me:5ecret@127.0.0.1:${port}/`), {
       message: 'asking: the URL contains credentials or is neither http nor https',
     });
   });
 
-  it('reads no more of a body than it may', async () => {
+  it('rejects a body that exceeds the limit', async () => {
     await assert.rejects(get(open(), `http://127.0.0.1:${port}/long`), {
       reason: 'UNSUPPORTED',
       message: 'asking: the response is larger than 1000 bytes',
     });
   });
 
-  it('drops a body that is too long to read without harm', async () => {
+  it('drops a long body without an error', async () => {
     const http = open();
     const answer = await http.send({
       method: 'GET',
@@ -165,22 +165,22 @@ describe('createHttp', () => {
     assert.match(await get(http, `http://127.0.0.1:${port}/`), /^GET /);
   });
 
-  it('takes an answer that was announced before', async () => {
+  it('accepts a response after a 1xx response', async () => {
     assert.match(await get(open(), `http://127.0.0.1:${port}/announced/100`), /^GET /);
   });
 
-  it('does not wait for one that is announced again and again', async () => {
+  it('rejects an endless series of 1xx responses', async () => {
     await assert.rejects(get(open(), `http://127.0.0.1:${port}/announced/101`), {
       reason: 'REFUSED',
       message: 'asking: more than 100 responses of 1xx',
     });
   });
 
-  it('ends with the reason of its signal', async () => {
+  it('rejects with the reason of its signal', async () => {
     const reason = new Error('enough');
-    const asked = { method: 'GET', url: new URL(`http://127.0.0.1:${port}/`), step } as const;
+    const request = { method: 'GET', url: new URL(`http://127.0.0.1:${port}/`), step } as const;
 
-    await assert.rejects(open().send({ ...asked, signal: AbortSignal.abort(reason) }), reason);
+    await assert.rejects(open().send({ ...request, signal: AbortSignal.abort(reason) }), reason);
   });
 
   describe('with a proxy', () => {
@@ -209,13 +209,13 @@ describe('createHttp', () => {
       assert.deepEqual(connects, []);
     });
 
-    it('goes past it where NO_PROXY says so', async () => {
+    it('connects directly to a host in NO_PROXY', async () => {
       const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}`, no: '127.0.0.1' } });
 
       assert.match(await get(http, `http://127.0.0.1:${port}/`), /^GET /);
     });
 
-    it('checks the names that it hands over', async () => {
+    it('checks literal addresses before it passes them to the proxy', async () => {
       const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}` } });
 
       await assert.rejects(get(http, 'http://169.254.169.254/'), forbidden);
