@@ -19,12 +19,6 @@ export interface ClientPoolOptions
 
 type RetryPolicy = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs'>;
 
-/** One client of one registry; its repositories share it. */
-interface Connection {
-  readonly registry: URL;
-  readonly authorizer: Authorizer;
-}
-
 /** Opens clients for repositories. Rejects with `RegistryError`. */
 export type OpenRepository = (
   repository: Repository,
@@ -33,16 +27,16 @@ export type OpenRepository = (
   signal: AbortSignal,
 ) => Promise<RepositoryClient>;
 
-/** Authors of manifests choose the hosts; the map evicts the one unused for longest. */
-const maxConnections = 500;
+/** A client is a registry with credentials. Authors of manifests choose the hosts, so the one unused for longest is evicted. */
+const maxClients = 500;
 /** A registry that asks for a day is tried again sooner: the limit may have been lifted. */
 const maxCooldownMs = 300_000;
 
 export function createClientPool(options: ClientPoolOptions): OpenRepository {
   const { http, findEndpoint, sleep, onResponse } = options;
   const { now = monotonicClock.now, wallClock = Date.now, random = Math.random } = options;
-  const cooldown = createCooldown({ now, maxMs: maxCooldownMs, maxKeys: maxConnections });
-  const connections = createBoundedMap<string, Connection>(maxConnections);
+  const cooldown = createCooldown({ now, maxMs: maxCooldownMs, maxKeys: maxClients });
+  const authorizers = createBoundedMap<string, Authorizer>(maxClients);
   // Tokens of sources do not evict those of the backup.
   const tokenBudgets = { source: createTokenBudget(), backup: createTokenBudget() };
 
@@ -51,10 +45,10 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
     // Not cached here: the endpoint of a registry that was down can change.
     const registry = await findEndpoint(domain, signal);
     const identity = [credentials?.username, credentials?.password];
-    const key = JSON.stringify([registry.href, side, ...identity]);
-    const connection = connections.get(key) ?? {
-      registry,
-      authorizer: createAuthorizer({
+    const clientKey = JSON.stringify([registry.href, side, ...identity]);
+    const authorizer =
+      authorizers.get(clientKey) ??
+      createAuthorizer({
         http,
         registry,
         credentials,
@@ -62,15 +56,15 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
         wallClock,
         tokenBudget: tokenBudgets[side],
         isConfigured: side === 'backup',
-      }),
-    };
-    connections.set(key, connection);
+      });
+    authorizers.set(clientKey, authorizer);
     const send = createTransport({
       http,
-      ...connection,
+      registry,
+      authorizer,
       ...retryPolicy,
       cooldown,
-      clientKey: key,
+      clientKey,
       sleep,
       random,
       wallClock,
