@@ -110,7 +110,10 @@ function limitInformational(step: string): () => void {
   return () => {
     count += 1;
     if (count <= maxInformational) return;
-    throw new RegistryError('REFUSED', `${step}: more than ${maxInformational} responses of 1xx`);
+    throw new RegistryError(
+      'REFUSED',
+      `${step}: more than ${maxInformational} informational (1xx) responses`,
+    );
   };
 }
 

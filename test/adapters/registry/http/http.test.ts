@@ -172,7 +172,7 @@ describe('createHttp', () => {
   it('rejects an endless series of 1xx responses', async () => {
     await assert.rejects(get(open(), `http://127.0.0.1:${port}/announced/101`), {
       reason: 'REFUSED',
-      message: 'asking: more than 100 responses of 1xx',
+      message: 'asking: more than 100 informational (1xx) responses',
     });
   });
 
