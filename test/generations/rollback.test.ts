@@ -133,7 +133,12 @@ describe('rollBack', () => {
       /no generation sha256:0000/,
     ],
     ['another tag’s generation', '', 'BACKUP_NOT_FOUND', /no generation/],
-    ['what is no digest', 'latest', 'INVALID_REFERENCE', /^"latest" is not a digest: write one such as/],
+    [
+      'what is no digest',
+      'latest',
+      'INVALID_REFERENCE',
+      /^"latest" is not a digest: write one such as/,
+    ],
     ['a path', '../../x', 'INVALID_REFERENCE', /is not a digest/],
     ['too few digits', 'abc', 'INVALID_REFERENCE', /at least 6 hexadecimal digits/],
   ] as const;
