@@ -7,10 +7,10 @@ import { createRateLimiter } from '../../lib/fleet/rate-limiter.ts';
 import { formatWorkload } from '../../lib/fleet/stored-workload.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 import { toExcludedNamespaces } from '../../lib/install/webhook-configuration.ts';
-import { createDisplay } from '../shared/display.ts';
-import { readFleetFlags } from '../shared/fleet-flags.ts';
+import { openWorkbench, sleep } from '../shared/open-copier.ts';
 import { printReport } from '../shared/print-report.ts';
-import { openWorkbench, sleep } from '../shared/workbench.ts';
+import { createDisplay } from '../shared/progress-display.ts';
+import { readFleetFlags } from '../shared/workload-flags.ts';
 
 const usage =
   'usage: backfill [--apply] [--refresh] [--rate OBJECTS-PER-MINUTE] [--rollout-timeout SECONDS | --no-wait] [NAMESPACE…]';

@@ -2,10 +2,10 @@ import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/index.ts';
-import { createDisplay } from '../shared/display.ts';
-import { openWorkbench } from '../shared/workbench.ts';
-import { copyNames } from './copy-names.ts';
-import { readNames } from './wanted.ts';
+import { openWorkbench } from '../shared/open-copier.ts';
+import { createDisplay } from '../shared/progress-display.ts';
+import { copyNames } from './copy-images.ts';
+import { readNames } from './plan-image.ts';
 
 const usage = 'usage: clone [--dry-run] IMAGE…; with - they are read from standard input';
 

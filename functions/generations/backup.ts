@@ -15,8 +15,8 @@ import {
   parseReference,
   type Reference,
 } from '../../lib/index.ts';
-import { isInsideCluster, readProxy } from '../shared/parts.ts';
-import { withoutListener } from '../shared/without-listener.ts';
+import { withoutListener } from '../shared/environment.ts';
+import { isInsideCluster, readProxy } from '../shared/open-adapters.ts';
 
 /** The user's own registry, as the webhook is configured to use it. */
 export interface Backup {

@@ -9,7 +9,7 @@ import { formatReference } from '../../lib/image/reference.ts';
 import { holdTag } from '../../lib/image/tags.ts';
 import type { BackupManifest } from '../../lib/index.ts';
 import { mapConcurrently } from '../../lib/util/semaphore.ts';
-import { formatTable } from '../shared/table.ts';
+import { formatTable } from '../shared/format-table.ts';
 import { type Backup, toBackupTag } from './backup.ts';
 import { formatBytes, formatDigest, formatTime } from './format.ts';
 

@@ -8,7 +8,7 @@ import {
   removeGeneration,
 } from '../../lib/generations/index.ts';
 import { formatReference, type Repository } from '../../lib/image/reference.ts';
-import { formatTable } from '../shared/table.ts';
+import { formatTable } from '../shared/format-table.ts';
 import { type Backup, toBackupTag } from './backup.ts';
 import { formatDigest } from './format.ts';
 

@@ -7,7 +7,7 @@ import { ConfigError } from '../../lib/errors.ts';
 import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
-import { withoutListener } from '../shared/without-listener.ts';
+import { withoutListener } from '../shared/environment.ts';
 
 const rightsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
 

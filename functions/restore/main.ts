@@ -11,11 +11,11 @@ import { createRestore } from '../../lib/fleet/restore.ts';
 import { formatWorkload } from '../../lib/fleet/stored-workload.ts';
 import type { BackupLocation } from '../../lib/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
-import { createDisplay } from '../shared/display.ts';
-import { readFleetFlags } from '../shared/fleet-flags.ts';
+import { withoutListener } from '../shared/environment.ts';
+import { sleep } from '../shared/open-copier.ts';
 import { printReport } from '../shared/print-report.ts';
-import { withoutListener } from '../shared/without-listener.ts';
-import { sleep } from '../shared/workbench.ts';
+import { createDisplay } from '../shared/progress-display.ts';
+import { readFleetFlags } from '../shared/workload-flags.ts';
 
 const usage =
   'usage: restore [--apply] [--rate OBJECTS-PER-MINUTE] [--rollout-timeout SECONDS | --no-wait] [NAMESPACE…]';

@@ -1,7 +1,7 @@
 import type { ReportRow } from '../../lib/fleet/report.ts';
 import type { StoredWorkload } from '../../lib/ports/index.ts';
 import { createSemaphore } from '../../lib/util/semaphore.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from './format-table.ts';
 
 export interface PrintReportOptions {
   readonly storedWorkloads: readonly StoredWorkload[];

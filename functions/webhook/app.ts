@@ -1,7 +1,7 @@
 import type { Context, Hono } from 'hono';
 import { type AdmissionHandler, CloneError, type ReviewOptions } from '../../lib/index.ts';
 import { maxBodyBytes, parseJson, readBody, readLength } from './body.ts';
-import { createBodyQueue, hasTooManyParts, type Turn, toNoRoom } from './large-body.ts';
+import { createBodyQueue, hasTooManyParts, type Turn, toNoRoom } from './body-queue.ts';
 import { type ConnectionEnv, createProbes, type ProbeDeps } from './probes.ts';
 
 export interface AppDeps extends ProbeDeps {

@@ -1,7 +1,7 @@
 import type { Metrics } from '../../lib/adapters/metrics.ts';
 import type { Config, Logger } from '../../lib/index.ts';
 import { type Certificates, type TlsFiles, watchCertificates } from '../shared/certificates.ts';
-import { watchExpiry } from './expiry.ts';
+import { watchExpiry } from './certificate-expiry.ts';
 import { openServer, type ServerOptions, type WebhookServer } from './server.ts';
 
 export interface ListenerOptions {

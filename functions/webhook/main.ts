@@ -5,12 +5,12 @@ import { type Copies, createCopies } from '../../lib/cloner/queue/index.ts';
 import { readConfig } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { createAdmissionHandler, type Logger } from '../../lib/index.ts';
-import { openParts, toCloning } from '../shared/parts.ts';
+import { openParts, toCloning } from '../shared/open-adapters.ts';
 import { createApp, createProbeApp } from './app.ts';
 import { readFlags, usage } from './flags.ts';
+import { openReplica } from './kubernetes.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import { openOverrides } from './overrides.ts';
-import { openReplica } from './replicas.ts';
 
 /** Knative lets a pod live for 600 s after it was told to go, and spends 30 of them before it tells us. */
 const drainMs = 560_000;

@@ -398,9 +398,9 @@ describe('excludedNamespaces', () => {
   });
 
   it('is the list that the admission handler uses', async () => {
-    const parts = await readFile('functions/shared/parts.ts', 'utf8');
+    const source = await readFile('functions/shared/open-adapters.ts', 'utf8');
 
-    assert.match(parts, /excludedNamespaces: \[\n\s+\.\.\.excludedNamespaces,/);
+    assert.match(source, /excludedNamespaces: \[\n\s+\.\.\.excludedNamespaces,/);
   });
 });
 

@@ -1,8 +1,8 @@
 import type { EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
 import { type CloneOutcome, formatReference, type ReviewPolicy } from '../../lib/index.ts';
 import { createSemaphore } from '../../lib/util/semaphore.ts';
-import { formatMebibytes } from '../shared/display.ts';
-import { toWanted, type Wanted } from './wanted.ts';
+import { formatMebibytes } from '../shared/progress-display.ts';
+import { toWanted, type Wanted } from './plan-image.ts';
 
 export interface CopyNamesOptions {
   readonly names: readonly string[];

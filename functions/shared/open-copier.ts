@@ -6,9 +6,9 @@ import { createCopies, watchCopies } from '../../lib/cloner/queue/index.ts';
 import { type Config, readConfig } from '../../lib/config/config.ts';
 import { toEnsureBackup } from '../../lib/create-admission-handler.ts';
 import { formatReference, type Reference, type ReviewPolicy } from '../../lib/index.ts';
-import type { Display } from './display.ts';
-import { openParts, toCloning } from './parts.ts';
-import { withoutListener } from './without-listener.ts';
+import { withoutListener } from './environment.ts';
+import { openParts, toCloning } from './open-adapters.ts';
+import type { Display } from './progress-display.ts';
 
 /** What a person works with who copies by hand: the webhook's own parts, from the same variables. */
 export interface Workbench {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createDisplay } from '../../../functions/shared/display.ts';
+import { createDisplay } from '../../../functions/shared/progress-display.ts';
 
 const mebibyte = 1024 * 1024;
 

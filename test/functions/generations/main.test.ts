@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { generationTag, moveTag } from '../../lib/image/tags.ts';
+import { generationTag, moveTag } from '../../../lib/image/tags.ts';
 import {
   answer,
   createMemoryRegistry,
@@ -15,7 +15,7 @@ import {
   on,
   seed,
   serveMemoryRegistry,
-} from '../../lib/memory-registry/index.ts';
+} from '../../../lib/memory-registry/index.ts';
 
 interface Run {
   readonly code: number;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { watchExpiry } from '../../../functions/webhook/expiry.ts';
+import { watchExpiry } from '../../../functions/webhook/certificate-expiry.ts';
 import { makeCertificate } from '../../support/certificate.ts';
 import { createMemoryLog } from '../../support/memory-log.ts';
 

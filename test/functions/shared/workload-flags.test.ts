@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readFleetFlags } from '../../../functions/shared/fleet-flags.ts';
+import { readFleetFlags } from '../../../functions/shared/workload-flags.ts';
 
 const told = { usage: 'usage: backfill …', hasRefresh: true };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createBodyQueue, hasTooManyParts } from '../../../functions/webhook/large-body.ts';
+import { createBodyQueue, hasTooManyParts } from '../../../functions/webhook/body-queue.ts';
 
 const ordinary = 64 * 1024;
 const mebi = 1024 * 1024;

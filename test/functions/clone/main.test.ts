@@ -4,8 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { readNames, toWanted } from '../../functions/clone/wanted.ts';
-import { parseImagePattern } from '../../lib/image/pattern.ts';
+import { readNames, toWanted } from '../../../functions/clone/plan-image.ts';
+import { parseImagePattern } from '../../../lib/image/pattern.ts';
 import {
   createMemoryRegistry,
   type MemoryRegistry,
@@ -13,8 +13,8 @@ import {
   type ServedRegistry,
   seed,
   serveMemoryRegistry,
-} from '../../lib/memory-registry/index.ts';
-import { policy } from '../support/reviews.ts';
+} from '../../../lib/memory-registry/index.ts';
+import { policy } from '../../support/reviews.ts';
 
 describe('readNames', () => {
   it('reads lines, words and remarks', () => {

@@ -8,7 +8,7 @@ import {
 } from '../../lib/cloner/replicas/index.ts';
 import type { LeaseStore, Logger } from '../../lib/index.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
-import { serviceAccountNamespace } from '../shared/parts.ts';
+import { serviceAccountNamespace } from '../shared/open-adapters.ts';
 
 export interface ReplicaOptions {
   readonly copies: Copies;
