@@ -1,123 +1,68 @@
-import { ConfigError } from '../../lib/errors.ts';
 import { applyToEach } from '../../lib/fleet/apply-to-each.ts';
 import { createAwaitRollout } from '../../lib/fleet/await-rollout.ts';
 import { createBackfill } from '../../lib/fleet/backfill.ts';
 import { listOptedIn } from '../../lib/fleet/list-workloads.ts';
 import { createRateLimiter } from '../../lib/fleet/rate-limiter.ts';
 import { formatWorkload } from '../../lib/fleet/stored-workload.ts';
-import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
+import { parseSettings } from '../../lib/install/settings.ts';
 import { toExcludedNamespaces } from '../../lib/install/webhook-configuration.ts';
-import { openWorkbench, sleep } from '../shared/open-copier.ts';
+import { monotonicClock } from '../../lib/util/clock.ts';
+import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
+import type { Arguments } from '../shared/arguments.ts';
+import { isInsideCluster } from '../shared/environment.ts';
+import { openCopier, sleep } from '../shared/open-copier.ts';
 import { printReport } from '../shared/print-report.ts';
-import { createDisplay } from '../shared/progress-display.ts';
-import { readFleetFlags } from '../shared/workload-flags.ts';
+import { createStdoutDisplay } from '../shared/progress-display.ts';
+import { createInterruptSignal, runCommand } from '../shared/run-command.ts';
+import { toWorkloadFlags, workloadFlags } from '../shared/workload-flags.ts';
 
-const usage =
-  'usage: backfill [--apply] [--refresh] [--rate OBJECTS-PER-MINUTE] [--rollout-timeout SECONDS | --no-wait] [NAMESPACE…]';
+await runCommand('backfill', {
+  usage:
+    'usage: backfill [--apply] [--refresh] [--rate OBJECTS-PER-MINUTE] [--rollout-timeout SECONDS | --no-wait] [NAMESPACE…]',
+  flags: { ...workloadFlags, refresh: 'boolean' },
+  maxPositionals: Number.POSITIVE_INFINITY,
+  run: backfill,
+});
 
-// The `debug` package, deep inside dockerode, prints whole requests, credentials included.
-delete process.env['DEBUG'];
-
-try {
-  process.exit(await main());
-} catch (error) {
-  const problems = error instanceof ConfigError ? error.problems : [toSentence(error)];
-  for (const problem of problems) process.stderr.write(`backfill: ${problem}\n`);
-  process.exit(error instanceof ConfigError ? 2 : 1);
-}
-
-function now(): number {
-  return performance.now();
-}
-
-async function main(): Promise<number> {
-  const flags = readFleetFlags(process.argv.slice(2), { usage, hasRefresh: true });
-  if (flags.asksForHelp) {
-    process.stdout.write(`${usage}\n`);
-    return 0;
-  }
-  const { env, stdout } = process;
-  const display = createDisplay({
-    write: (text) => stdout.write(text),
-    columns: stdout.isTTY ? stdout.columns : undefined,
-    now,
-  });
-  const { settings, problems } = readSettings();
-  const bench = await openWorkbench({
-    env,
-    problems: [...flags.problems, ...problems],
-    display,
-    now,
-  });
+async function backfill(args: Arguments): Promise<boolean> {
+  const { env } = process;
+  const { now } = monotonicClock;
+  const display = createStdoutDisplay();
+  const { problems, namespaces, apply, perMinute, rolloutTimeoutMs } = toWorkloadFlags(args);
+  const [copier, settings] = await allOrProblems(problems, [
+    openCopier({ env, display }),
+    attempt(() => parseSettings(env)),
+  ]);
   const { openWorkloadStore } = await import('../../lib/adapters/kubernetes/index.ts');
   const store = openWorkloadStore({
     kubeconfig: env['KUBECONFIG'],
-    insideCluster: env['KUBERNETES_SERVICE_HOST'] !== undefined,
+    insideCluster: isInsideCluster(env),
     fieldManager: 'image-cloner-backfill',
     sleep,
   });
-
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  process.on('SIGINT', () => {
-    if (signal.aborted) process.exit(1);
-    process.stderr.write(
-      'stopping; what is done stays done, and the next run goes on from there\n',
-    );
-    bench.stop();
-    stopping.abort();
-  });
-
-  const { name, namespace } = settings;
-  const { excludedNamespaces } = bench.policy;
-  const excluded = [...toExcludedNamespaces(settings), ...excludedNamespaces];
-  const policy = { ...bench.policy, excludedNamespaces: excluded, ownService: { name, namespace } };
-  const { workloads } = settings;
-  const { namespaces, perMinute, rolloutTimeoutMs, refresh } = flags;
-  const backfill = createBackfill({
+  const signal = createInterruptSignal(copier.stop);
+  const { name, namespace, workloads } = settings;
+  const excluded = [...toExcludedNamespaces(settings), ...copier.policy.excludedNamespaces];
+  const { report, apply: applyOne } = createBackfill({
     store,
-    policy,
-    ensure: bench.ensure,
+    policy: { ...copier.policy, excludedNamespaces: excluded, ownService: { name, namespace } },
+    ensure: copier.ensureBackup,
     rateLimiter: createRateLimiter({ perMinute, now, sleep }),
     ...(rolloutTimeoutMs !== undefined && {
       awaitRollout: createAwaitRollout({ store, now, sleep, timeoutMs: rolloutTimeoutMs }),
     }),
     newAnnotationValue: () => new Date().toISOString(),
-    refresh,
+    refresh: args.switches.has('refresh'),
     onProgress: (stored, text) =>
-      display.line(`${stored.namespace} ${formatWorkload(stored)}: ${text}`),
+      display.print(`${stored.namespace} ${formatWorkload(stored)}: ${text}`),
   });
   const storedWorkloads = await listOptedIn({ store, workloads, namespaces, excluded, signal });
-  if (!flags.apply) {
-    await printReport({
-      storedWorkloads,
-      report: backfill.report,
-      print: display.line,
-      empty:
-        'no workload in an opted-in namespace: kubectl label namespace NAME image-cloner=enabled',
-      signal,
-    });
-    return 0;
+  const { print } = display;
+  if (apply) {
+    return await applyToEach({ storedWorkloads, apply: applyOne, print, signal });
   }
-  const isWell = await applyToEach({
-    storedWorkloads,
-    apply: backfill.apply,
-    print: display.line,
-    signal,
-  });
-  return isWell ? 0 : 1;
-}
-
-/** What `just gen` was told, so that the same objects are meant. */
-function readSettings(): { settings: InstallSettings; problems: readonly string[] } {
-  try {
-    return { settings: parseSettings(process.env), problems: [] };
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return { settings: parseSettings({}), problems: error.problems };
-  }
-}
-
-function toSentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const empty =
+    'no workload in an opted-in namespace: kubectl label namespace NAME image-cloner=enabled';
+  await printReport({ storedWorkloads, report, print, empty, signal });
+  return true;
 }

@@ -1,94 +1,84 @@
 import type { EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
 import { type CloneOutcome, formatReference, type ReviewPolicy } from '../../lib/index.ts';
-import { createSemaphore } from '../../lib/util/semaphore.ts';
+import { mapConcurrently } from '../../lib/util/semaphore.ts';
 import { formatMebibytes } from '../shared/progress-display.ts';
-import { toWanted, type Wanted } from './plan-image.ts';
+import { type ImagePlan, planImage } from './plan-image.ts';
 
-export interface CopyNamesOptions {
-  readonly names: readonly string[];
+export interface CopyImagesOptions {
+  readonly images: readonly string[];
   readonly policy: ReviewPolicy;
-  readonly ensure: EnsureUntilDone;
-  /** Images that are looked at or copied at once. */
-  readonly atOnce: number;
+  readonly ensureBackup: EnsureUntilDone;
+  readonly maxConcurrent: number;
   readonly dryRun: boolean;
   readonly print: (line: string) => void;
   readonly signal: AbortSignal;
 }
 
-type End =
-  | 'copied'
-  | 'there already'
-  | 'would be copied'
-  | 'from the backup'
-  | 'left alone'
-  | 'failed';
-
-interface Told {
-  readonly end: End;
+interface ImageResult {
+  readonly result:
+    | 'copied'
+    | 'there already'
+    | 'would be copied'
+    | 'from the backup'
+    | 'left alone'
+    | 'failed'
+    | 'not reached';
   readonly lines: readonly string[];
 }
 
-/** Makes the backup hold every image, and tells of each as it is done. Resolves with whether it holds them all now. */
-export async function copyNames(options: CopyNamesOptions): Promise<boolean> {
-  const { names, policy, atOnce, print, signal } = options;
-  const limit = createSemaphore(atOnce);
-  const wanted = names.map((name) => toWanted(name, policy));
-  const ends = await Promise.all(
-    wanted.map((each) =>
-      limit.run(async () => {
-        if (signal.aborted) return undefined;
-        const { end, lines } = await tell(each, options);
-        for (const line of lines) print(line);
-        return end;
-      }),
-    ),
-  );
-  const counts = Map.groupBy(
-    ends.map((end) => end ?? 'not reached'),
-    (end) => end,
-  );
-  const parts = [...counts].map(([end, all]) => `${all.length} ${end}`);
-  print(`${names.length} images: ${parts.join(', ')}`);
-  return ends.every((end) => end !== undefined && end !== 'failed');
+/** Makes the backup hold every image and prints each result at once. Resolves with whether the backup holds them all. */
+export async function copyImages(options: CopyImagesOptions): Promise<boolean> {
+  const { images, policy, maxConcurrent, print, signal } = options;
+  const plans = images.map((image) => planImage(image, policy));
+  const results = await mapConcurrently(plans, maxConcurrent, async (plan) => {
+    if (signal.aborted) return 'not reached';
+    const { result, lines } = await copyImage(plan, options);
+    for (const line of lines) print(line);
+    return result;
+  });
+  const counts = Map.groupBy(results, (result) => result);
+  const parts = [...counts].map(([result, all]) => `${all.length} ${result}`);
+  print(`${images.length} images: ${parts.join(', ')}`);
+  return results.every((result) => result !== 'not reached' && result !== 'failed');
 }
 
-async function tell(wanted: Wanted, { ensure, dryRun, signal }: CopyNamesOptions): Promise<Told> {
-  if (wanted.state !== 'wanted') {
-    const { state, name, reason } = wanted;
-    return state === 'refused'
-      ? failed(name, reason)
-      : { end: 'left alone', lines: [`${name}: left alone: ${reason}`] };
+async function copyImage(
+  plan: ImagePlan,
+  { ensureBackup, dryRun, signal }: CopyImagesOptions,
+): Promise<ImageResult> {
+  const { name } = plan;
+  if (plan.state !== 'copy') {
+    return plan.state === 'refused'
+      ? failed(name, plan.reason)
+      : { result: 'left alone', lines: [`${name}: left alone: ${plan.reason}`] };
   }
-  const { name, source, backup } = wanted;
-  return describe(name, await ensure({ source, backup, dryRun, signal, uid: 'clone' }));
+  const { source, backup } = plan;
+  return toResult(name, await ensureBackup({ source, backup, dryRun, signal, uid: 'clone' }));
 }
 
-function describe(name: string, outcome: CloneOutcome): Told {
+function toResult(name: string, outcome: CloneOutcome): ImageResult {
   if (outcome.status === 'failed') return failed(name, outcome.error.message);
   if (outcome.status === 'pending') return failed(name, `not finished: ${outcome.detail}`);
   const target = formatReference(outcome.image);
-  const warnings = outcome.warnings.map((warning) => `  ${warning}`);
+  const toLines = (text: string): readonly string[] => [
+    `${name} -> ${target}: ${text}`,
+    ...outcome.warnings.map((warning) => `  ${warning}`),
+  ];
   switch (outcome.result) {
     case 'copied': {
       const seconds = (outcome.durationMs / 1000).toFixed(1);
       const size = `${formatMebibytes(outcome.bytes)} MiB in ${seconds} s`;
-      return { end: 'copied', lines: [`${name} -> ${target}: copied, ${size}`, ...warnings] };
+      return { result: 'copied', lines: toLines(`copied, ${size}`) };
     }
     case 'present':
-      return { end: 'there already', lines: [`${name} -> ${target}: there already`, ...warnings] };
+      return { result: 'there already', lines: toLines('there already') };
     case 'planned':
-      return {
-        end: 'would be copied',
-        lines: [`${name} -> ${target}: would be copied`, ...warnings],
-      };
+      return { result: 'would be copied', lines: toLines('would be copied') };
     case 'fallback':
-      return {
-        end: 'from the backup',
-        lines: [`${name} -> ${target}: there already`, ...warnings],
-      };
+      return { result: 'from the backup', lines: toLines('there already') };
   }
 }
 
-function failed(name: string, reason: string): Told {
-  return { end: 'failed', lines: [`${name}: failed: ${reason}`] };
+function failed(name: string, reason: string): ImageResult {
+  return { result: 'failed', lines: [`${name}: failed: ${reason}`] };
 }

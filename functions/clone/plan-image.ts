@@ -7,18 +7,17 @@ import {
   type ReviewPolicy,
 } from '../../lib/index.ts';
 
-/** What is to become of one name that a person gave. */
-export type Wanted =
+export type ImagePlan =
   | {
-      readonly state: 'wanted';
+      readonly state: 'copy';
       readonly name: string;
       readonly source: Reference;
       readonly backup: Reference;
     }
-  | { readonly state: 'left' | 'refused'; readonly name: string; readonly reason: string };
+  | { readonly state: 'ignored' | 'refused'; readonly name: string; readonly reason: string };
 
-/** Names on lines or between spaces; what stands behind `#` is a remark. */
-export function readNames(text: string): readonly string[] {
+/** Reads names that are separated by white space; `#` starts a comment. */
+export function parseImageList(text: string): readonly string[] {
   return text
     .split(/\r?\n/)
     .map((line) => line.replace(/(^|\s)#.*$/, ''))
@@ -27,21 +26,21 @@ export function readNames(text: string): readonly string[] {
     .filter((name) => name !== '');
 }
 
-/** The webhook's own plan for a Pod of that image: what it would refuse or leave alone is not copied by hand either. */
-export function toWanted(name: string, policy: ReviewPolicy): Wanted {
+/** Plans an image as the webhook plans a Pod with it, so that both refuse and ignore the same images. */
+export function planImage(name: string, policy: ReviewPolicy): ImagePlan {
   const plan = planReview(toPodReview(name), policy);
   const [image] = plan.images;
   if (image !== undefined) {
     const { source, backup } = image;
-    return { state: 'wanted', name: formatReference(source), source, backup };
+    return { state: 'copy', name: formatReference(source), source, backup };
   }
   const [refusal] = plan.refusals;
   if (refusal !== undefined) return { state: 'refused', name, reason: refusal.error.message };
   if (isBackup(parseReference(name), policy.backup)) {
-    return { state: 'left', name, reason: 'it is in the backup already' };
+    return { state: 'ignored', name, reason: 'it is in the backup already' };
   }
   const [warning = 'left alone'] = plan.warnings;
-  return { state: 'left', name, reason: warning.replace(/^container "image": /, '') };
+  return { state: 'ignored', name, reason: warning.replace(/^container "image": /, '') };
 }
 
 function toPodReview(image: string): unknown {

@@ -1,41 +1,37 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConfigError } from '../../lib/errors.ts';
 import { createCertificateChain } from '../../lib/install/certificate.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 import { toTlsSecret } from '../../lib/install/tls-secret.ts';
 import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
 import { formatYaml } from '../../lib/install/yaml.ts';
+import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
+import { print, runCommand } from '../shared/run-command.ts';
 
 interface OutputFile {
   readonly name: string;
   readonly text: string;
-  /** Holds a private key: for its owner's eyes only. */
+  /** Holds a private key: only the owner may read the file. */
   readonly isSecret: boolean;
-  /** For a person. */
-  readonly what: string;
+  readonly description: string;
 }
 
 const caKeyFile = 'ca.key';
 const clusterIdFile = 'cluster-id';
 
-try {
-  await main();
-} catch (error) {
-  const problems = error instanceof ConfigError ? error.problems : [toSentence(error)];
-  for (const problem of problems) process.stderr.write(`gen: ${problem}\n`);
-  process.exitCode = error instanceof ConfigError ? 2 : 1;
-}
-
-async function main(): Promise<void> {
-  const settings = parseSettings(process.env);
-  const files = await createFiles(settings);
-  await writeFiles(settings.outDir, files);
-  // The key of a CA that nobody trusts any more.
-  if (!settings.keepCaKey) await rm(join(settings.outDir, caKeyFile), { force: true });
-  process.stdout.write(`${toReport(settings, files)}\n`);
-}
+await runCommand('gen', {
+  usage: 'usage: gen; every setting comes from the environment, see README',
+  async run({ problems }) {
+    const [settings] = await allOrProblems(problems, [attempt(() => parseSettings(process.env))]);
+    const files = await createFiles(settings);
+    await writeFiles(settings.outDir, files);
+    // The CA of this key is replaced, so no cluster trusts it any more.
+    if (!settings.keepCaKey) await rm(join(settings.outDir, caKeyFile), { force: true });
+    print(toReport(settings, files));
+    return true;
+  },
+});
 
 async function createFiles(settings: InstallSettings): Promise<readonly OutputFile[]> {
   const { hosts, name, namespace, keepCaKey, outDir } = settings;
@@ -46,46 +42,46 @@ async function createFiles(settings: InstallSettings): Promise<readonly OutputFi
     name: caKeyFile,
     text: chain.caKey,
     isSecret: true,
-    what: "the CA's key: whoever has it can speak for the webhook",
+    description: 'the private key of the CA: it can sign certificates in the name of the webhook',
   };
   return [
-    { name: 'ca.crt', text: chain.ca, isSecret: false, what: 'the CA, ten years' },
+    { name: 'ca.crt', text: chain.ca, isSecret: false, description: 'the CA, valid for ten years' },
     ...(keepCaKey ? [caKey] : []),
     {
       name: 'tls.crt',
       text: chain.certificate,
       isSecret: false,
-      what: `the certificate for ${hosts.join(', ')}, one year`,
+      description: `the certificate for ${hosts.join(', ')}, valid for one year`,
     },
-    { name: 'tls.key', text: chain.key, isSecret: true, what: 'its key' },
+    { name: 'tls.key', text: chain.key, isSecret: true, description: 'its private key' },
     {
       name: 'tls-secret.yaml',
       text: secret,
       isSecret: true,
-      what: `both as the Secret ${name}-tls in ${namespace}`,
+      description: `both as the Secret ${name}-tls in ${namespace}`,
     },
     {
       name: 'webhook.yaml',
-      text: `# Written by "just gen". To take the webhook out again: ${toWayOut(settings)}\n${webhook}`,
+      text: `# Written by "just gen". To remove the webhook: ${toRemoval(settings)}\n${webhook}`,
       isSecret: false,
-      what: 'what makes the API server call the webhook',
+      description: 'the webhook configuration: it makes the API server call the webhook',
     },
     {
       name: clusterIdFile,
       text: `${await readClusterId(outDir)}\n`,
       isSecret: false,
-      what: 'CLUSTER_ID of this cluster, made once',
+      description: 'CLUSTER_ID of this cluster, created once',
     },
   ];
 }
 
-/** Private copies in the backup are for the namespaces of one cluster, so that it may never get another id. */
+/** Private copies in the backup belong to this id, so it must never change. */
 async function readClusterId(outDir: string): Promise<string> {
-  const made = await readFile(join(outDir, clusterIdFile), 'utf8').catch(() => '');
-  return made.trim() === '' ? randomUUID() : made.trim();
+  const stored = await readFile(join(outDir, clusterIdFile), 'utf8').catch(() => '');
+  return stored.trim() === '' ? randomUUID() : stored.trim();
 }
 
-/** All or nothing, as far as a file system goes: nothing is replaced before everything is written, and no file is ever half there. */
+/** Writes temporary files first and renames them, so that a failure leaves no incomplete file and, up to the first rename, no new one. */
 async function writeFiles(dir: string, files: readonly OutputFile[]): Promise<void> {
   await mkdir(dir, { recursive: true });
   const suffix = `.${randomUUID()}.tmp`;
@@ -105,37 +101,33 @@ async function writeFiles(dir: string, files: readonly OutputFile[]): Promise<vo
 function toReport(settings: InstallSettings, files: readonly OutputFile[]): string {
   const { outDir, service, url, name, namespace } = settings;
   const width = Math.max(...files.map((file) => join(outDir, file.name).length));
-  const called = url ?? `the Service ${service.name} in ${service.namespace}`;
+  const endpoint = url ?? `the Service ${service.name} in ${service.namespace}`;
   return [
     'Written:',
-    ...files.map((file) => `  ${join(outDir, file.name).padEnd(width)}  ${file.what}`),
+    ...files.map((file) => `  ${join(outDir, file.name).padEnd(width)}  ${file.description}`),
     '',
     'Next:',
     `  kubectl apply -f ${join(outDir, 'tls-secret.yaml')}`,
-    `  then see that ${called} answers https with that certificate; last, because from then on it is asked:`,
+    `  check that ${endpoint} answers https with that certificate; then, as the last step, since it makes the API server call it:`,
     `  kubectl apply -f ${join(outDir, 'webhook.yaml')}`,
     '  kubectl label namespace NAMESPACE image-cloner=enabled',
-    ...(isRoutesOwn(settings)
+    ...(collidesWithRoute(settings)
       ? [
           '',
-          `Mind: Knative keeps a Service of its own for ${name} in ${namespace}; set SERVICE_NAME or SERVICE_NAMESPACE to another one.`,
+          `Warning: Knative creates its own Service ${name} in ${namespace}; set SERVICE_NAME or SERVICE_NAMESPACE to another one.`,
         ]
       : []),
     '',
-    'To take the webhook out again, whatever happens:',
-    `  ${toWayOut(settings)}`,
+    'To remove the webhook at any time:',
+    `  ${toRemoval(settings)}`,
   ].join('\n');
 }
 
-/** The Route of a Knative Service fails where somebody else has made a Service of its name. */
-function isRoutesOwn({ url, service, name, namespace }: InstallSettings): boolean {
+/** The Route of a Knative Service fails if a Service of its name exists already. */
+function collidesWithRoute({ url, service, name, namespace }: InstallSettings): boolean {
   return url === undefined && service.name === name && service.namespace === namespace;
 }
 
-function toWayOut({ name }: InstallSettings): string {
+function toRemoval({ name }: InstallSettings): string {
   return `kubectl delete mutatingwebhookconfiguration ${name}`;
-}
-
-function toSentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,10 +1,6 @@
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { createLogger } from '../../lib/adapters/log.ts';
-import {
-  type BackupRegistry,
-  openBackupRegistry,
-  openCaBundle,
-} from '../../lib/adapters/registry/index.ts';
+import type { BackupRegistry } from '../../lib/adapters/registry/index.ts';
 import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
 import { type Config, parseConfig } from '../../lib/config/config.ts';
 import { CloneError } from '../../lib/errors.ts';
@@ -15,22 +11,23 @@ import {
   parseReference,
   type Reference,
 } from '../../lib/index.ts';
-import { withoutListener } from '../shared/environment.ts';
-import { isInsideCluster, readProxy } from '../shared/open-adapters.ts';
+import {
+  type Env,
+  isInsideCluster,
+  omitListenerVariables,
+  readProxies,
+} from '../shared/environment.ts';
 
-/** The user's own registry, as the webhook is configured to use it. */
+/** The backup registry, with the configuration of the webhook. */
 export interface Backup {
   readonly config: Config;
   readonly location: BackupLocation;
   readonly registry: BackupRegistry;
 }
 
-/**
- * Opens the backup with the webhook's own variables. It is spoken to directly, also with `CLONER=docker`: a docker daemon can neither list
- * tags nor move one, and whoever looks after the backup need not have one.
- */
-export async function openBackup(env: NodeJS.ProcessEnv): Promise<Backup> {
-  const config = parseConfig(withoutListener(env));
+/** Connects to the registry also with `CLONER=docker`: a docker daemon can neither list tags nor move one. */
+export async function openBackup(env: Env): Promise<Backup> {
+  const config = parseConfig(omitListenerVariables(env));
   const logger = createLogger({
     level: 'warn',
     format: 'pretty',
@@ -41,6 +38,7 @@ export async function openBackup(env: NodeJS.ProcessEnv): Promise<Backup> {
   const credentials = await read();
   const { domain } = config.backup;
   const namespace = toBackupNamespace(config.backup, credentials.username);
+  const { openBackupRegistry, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
   const file = config.registryCaFile;
   const registry = openBackupRegistry(
     {
@@ -49,7 +47,7 @@ export async function openBackup(env: NodeJS.ProcessEnv): Promise<Backup> {
       trust: file === undefined ? undefined : await openCaBundle({ file, logger }),
       maxImageBytes: undefined,
       insideCluster: isInsideCluster(env),
-      proxy: readProxy(env),
+      proxy: readProxies(env),
       onResponse: () => undefined,
     },
     { side: 'backup', credentials },
@@ -57,7 +55,7 @@ export async function openBackup(env: NodeJS.ProcessEnv): Promise<Backup> {
   return { config, location: { domain, namespace, naming: config.naming }, registry };
 }
 
-/** The tag of the backup that a person means: by its source, as in a manifest, or by its name in the backup, as in the cluster. */
+/** Accepts an image by the name of its source, as in a manifest, or of its backup, as in the cluster. */
 export function toBackupTag(
   text: string,
   location: BackupLocation,
@@ -66,11 +64,16 @@ export function toBackupTag(
   if (image.digest !== undefined) {
     throw new CloneError(
       'INVALID_REFERENCE',
-      `${text} is pinned to a digest, which never moves; name a tag, such as nginx:1.27`,
+      `${text} is pinned to a digest, which never moves: name a tag, such as nginx:1.27`,
     );
   }
   const { domain, path, tag } = isBackup(image, location)
     ? image
     : backupReference(image, location);
   return { domain, path, tag: tag ?? 'latest' };
+}
+
+/** The algorithm and 12 hex digits: `just rollback` accepts it. */
+export function shortenDigest(digest: string): string {
+  return digest.slice(0, digest.indexOf(':') + 13);
 }

@@ -10,12 +10,12 @@ import { holdTag } from '../../lib/image/tags.ts';
 import type { BackupManifest } from '../../lib/index.ts';
 import { mapConcurrently } from '../../lib/util/semaphore.ts';
 import { formatTable } from '../shared/format-table.ts';
-import { type Backup, toBackupTag } from './backup.ts';
-import { formatBytes, formatDigest, formatTime } from './format.ts';
+import { formatMebibytes } from '../shared/progress-display.ts';
+import { type Backup, shortenDigest, toBackupTag } from './backup.ts';
 
 const headers = ['DIGEST', 'STATE', 'SINCE', 'SIZE', 'PLATFORMS', 'TAGS'];
 
-/** Prints what the backup has of one image. Resolves with `false` where that is nothing. */
+/** Prints the generations of an image. Resolves with `false` if the backup has none. */
 export async function listGenerations(
   backup: Backup,
   image: string,
@@ -27,9 +27,9 @@ export async function listGenerations(
   const holdings = await readHoldings(repository, signal);
   const generations = generationsOf(target.tag, holdings);
   const current = holdings.get(target.tag);
-  const isStrange = current !== undefined && !generations.some(({ isCurrent }) => isCurrent);
+  const isForeign = current !== undefined && !generations.some(({ isCurrent }) => isCurrent);
   print(formatReference(target));
-  if (isStrange) print(`holds ${current}, which was not written by image-cloner`);
+  if (isForeign) print(`holds ${current}, which was not written by image-cloner`);
   if (generations.length === 0) {
     print(`the backup has no generation of ${image}`);
     return false;
@@ -41,7 +41,7 @@ export async function listGenerations(
   const held = toHold(holdings.get(holdTag(target.tag)));
   if (held !== undefined && held !== current) {
     print(
-      `a rollback is not finished: "just rollback ${image} ${formatDigest(held)}" does that, "just rollback ${image} --release" gives it up`,
+      `a rollback is not finished: "just rollback ${image} ${shortenDigest(held)}" finishes it, "just rollback ${image} --release" cancels it`,
     );
   }
   return true;
@@ -52,11 +52,16 @@ function toRow(generation: Generation, manifest: BackupManifest | undefined): re
   const state = [...(isCurrent ? ['current'] : []), ...(isHeld ? ['held'] : [])];
   const { bytes, platforms = [] } = manifest ?? {};
   return [
-    formatDigest(digest),
+    shortenDigest(digest),
     state.join(', '),
     since === undefined ? '' : formatTime(since),
-    manifest === undefined ? 'gone' : bytes === undefined ? '' : formatBytes(bytes),
+    manifest === undefined ? 'gone' : bytes === undefined ? '' : `${formatMebibytes(bytes)} MiB`,
     platforms.join(','),
     tags.toSorted().join(' '),
   ];
+}
+
+/** `2026-11-25 03:34 UTC`. */
+function formatTime(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }

@@ -9,25 +9,24 @@ import {
 } from '../../lib/generations/index.ts';
 import { formatReference, type Repository } from '../../lib/image/reference.ts';
 import { formatTable } from '../shared/format-table.ts';
-import { type Backup, toBackupTag } from './backup.ts';
-import { formatDigest } from './format.ts';
+import { type Backup, shortenDigest, toBackupTag } from './backup.ts';
 
 export interface PruneOptions {
   readonly images: readonly string[];
   /** @default report only */
   readonly apply: boolean;
-  /** A file in which the digests of images in use stand, in any form. */
+  /** A text file in any format; every digest in it is in use. */
   readonly usedFile: string | undefined;
 }
 
-/** A repository of the backup, and the tags of it that are meant; all where there are none. */
-interface Place extends Repository {
+/** A repository of the backup. Absent `tags` select all of them. */
+interface Selection extends Repository {
   readonly tags?: readonly string[];
 }
 
 const headers = ['IMAGE', 'DIGEST', 'VERDICT'];
 
-/** Reports, or removes, generations beyond `KEEP_GENERATIONS`. */
+/** Reports generations beyond `KEEP_GENERATIONS`, and removes them with `apply`. */
 export async function prune(
   backup: Backup,
   { images, apply, usedFile }: PruneOptions,
@@ -41,15 +40,16 @@ export async function prune(
   }
   if (apply && pinDigests && usedFile === undefined) {
     throw new ConfigError([
-      'PIN_DIGESTS=true: workloads name digests, and this command does not see them; give a file that lists what is in use (--used FILE), see README',
+      'PIN_DIGESTS=true: workloads name digests, which this command does not see: list the digests in use in a file (--used FILE), see README',
     ]);
   }
   const used = await readUsed(usedFile);
-  const places = images.length > 0 ? toPlaces(images, backup) : await findPlaces(backup, signal);
+  const selections =
+    images.length > 0 ? toSelections(images, backup) : await selectAll(backup, signal);
   const rows: (readonly string[])[] = [];
   try {
-    for (const { tags, ...place } of places) {
-      const repository = await backup.registry.repository(place, signal);
+    for (const { tags, ...location } of selections) {
+      const repository = await backup.registry.repository(location, signal);
       const rules: PruneRules = { keep, used, ...(tags !== undefined && { tags }) };
       const old = await planPrune(
         repository,
@@ -58,14 +58,14 @@ export async function prune(
         signal,
       );
       for (const generation of old) {
-        const verdict = await judge(generation, async () =>
+        const verdict = await toVerdict(generation, async () =>
           apply ? await removeGeneration(repository, generation, rules, signal) : undefined,
         );
-        rows.push([nameOf(place, generation), formatDigest(generation.digest), verdict]);
+        rows.push([nameOf(location, generation), shortenDigest(generation.digest), verdict]);
       }
     }
   } catch (error) {
-    // What was removed before it failed is told all the same.
+    // The report includes what was removed before the failure.
     if (rows.some(([, , verdict]) => verdict === 'removed')) printRows(rows, keep, print);
     throw error;
   }
@@ -80,26 +80,26 @@ function printRows(
 ): void {
   const count = (wanted: string): number =>
     rows.filter(([, , verdict]) => verdict === wanted).length;
-  const [removed, wouldGo] = [count('removed'), count('would go')];
+  const [removed, removable] = [count('removed'), count('would be removed')];
   if (rows.length > 0) for (const line of formatTable([headers, ...rows])) print(line);
   const rule = `KEEP_GENERATIONS=${keep}`;
   if (removed > 0) {
-    print(`${removed} removed; the space comes back with the registry's own garbage collection`);
-  } else if (wouldGo > 0) print(`${wouldGo} would go with ${rule}; --apply removes them`);
-  else print(`nothing to remove with ${rule}`);
+    print(`${removed} removed; the garbage collection of the registry frees the space`);
+  } else if (removable > 0) {
+    print(`${removable} would be removed with ${rule}; --apply removes them`);
+  } else print(`nothing to remove with ${rule}`);
 }
 
-async function judge(
+async function toVerdict(
   { keptBecause }: OldGeneration,
   remove: () => Promise<boolean | undefined>,
 ): Promise<string> {
-  if (keptBecause !== undefined) return `stays: ${keptBecause}`;
+  if (keptBecause !== undefined) return `kept: ${keptBecause}`;
   const isRemoved = await remove();
-  if (isRemoved === undefined) return 'would go';
-  return isRemoved ? 'removed' : 'stays: changed in the meantime';
+  if (isRemoved === undefined) return 'would be removed';
+  return isRemoved ? 'removed' : 'kept: changed in the meantime';
 }
 
-/** Whatever stands in it, a manifest of the cluster or a list: each digest counts. */
 async function readUsed(file: string | undefined): Promise<ReadonlySet<string>> {
   if (file === undefined) return new Set();
   const text = await readFile(file, 'utf8').catch(() => undefined);
@@ -107,36 +107,36 @@ async function readUsed(file: string | undefined): Promise<ReadonlySet<string>> 
   const used = new Set(text.match(/\bsha(256|384|512):[0-9a-f]{64,128}\b/g));
   if (used.size > 0) return used;
   throw new ConfigError([
-    `--used ${file} names no digest, and would protect nothing: is it what kubectl printed?`,
+    `--used ${file} names no digest and would protect nothing: check that it holds the output of kubectl`,
   ]);
 }
 
-function toPlaces(images: readonly string[], { location }: Backup): readonly Place[] {
-  const places = new Map<string, Place & { readonly tags: string[] }>();
+function toSelections(images: readonly string[], { location }: Backup): readonly Selection[] {
+  const selections = new Map<string, Selection & { readonly tags: string[] }>();
   for (const { domain, path, tag } of images.map((image) => toBackupTag(image, location))) {
-    const place = places.get(path) ?? { domain, path, tags: [] };
-    place.tags.push(tag);
-    places.set(path, place);
+    const selection = selections.get(path) ?? { domain, path, tags: [] };
+    selection.tags.push(tag);
+    selections.set(path, selection);
   }
-  return [...places.values()];
+  return [...selections.values()];
 }
 
-async function findPlaces(
+async function selectAll(
   { registry, location }: Backup,
   signal: AbortSignal,
-): Promise<readonly Place[]> {
+): Promise<readonly Selection[]> {
   const { domain, namespace: path } = location;
   const advice = `name the images, such as "just prune nginx:1.27"`;
   try {
-    const found = await registry.repositories({ domain, path }, signal);
-    if (found.length > 0) return found;
+    const repositories = await registry.repositories({ domain, path }, signal);
+    if (repositories.length > 0) return repositories;
   } catch (error) {
     if (!(error instanceof CloneError)) throw error;
     throw new CloneError(error.code, `${error.message}; ${advice}`, { cause: error });
   }
   throw new CloneError(
     'BACKUP_NOT_FOUND',
-    `${domain} lists no repository below ${path}; ${advice}`,
+    `the backup registry ${domain} lists no repository below ${path}: ${advice}`,
   );
 }
 

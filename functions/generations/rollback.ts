@@ -2,7 +2,7 @@ import { type RollbackContext, release, rollBack } from '../../lib/generations/i
 import { formatReference } from '../../lib/image/reference.ts';
 import { type Backup, toBackupTag } from './backup.ts';
 
-/** Moves a tag back to a generation and holds it there, or ends that. */
+/** Moves a tag back to a generation and holds it there, or releases it. */
 export async function runRollback(
   backup: Backup,
   image: string,
@@ -24,20 +24,20 @@ export async function runRollback(
     print(
       held === undefined
         ? `${name} was not held`
-        : `${name} is no longer held at ${held}: it follows its source with the next review that asks for it`,
+        : `${name} is no longer held at ${held}: it follows its source from the next review on`,
     );
     return true;
   }
   const { digest, from } = await rollBack(context, to.digest);
   print(
     from === digest
-      ? `${name} is at ${digest} already`
-      : `${name} is at ${digest} now${from === undefined ? '' : `, and no longer at ${from}`}`,
+      ? `${name} is already at ${digest}`
+      : `${name} is at ${digest} now${from === undefined ? '' : ` and no longer at ${from}`}`,
   );
-  print(`it is held there: reviews do not move it until "just rollback ${image} --release"`);
+  print(`the tag is held there: reviews do not move it until "just rollback ${image} --release"`);
   if (from !== digest && !backup.config.pinDigests) {
     print(
-      'nodes that have pulled the tag before may go on with what they have (imagePullPolicy: IfNotPresent)',
+      'nodes that pulled the tag before may keep running the image they have (imagePullPolicy: IfNotPresent)',
     );
   }
   return true;

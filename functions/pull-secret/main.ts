@@ -3,36 +3,39 @@ import { join } from 'node:path';
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { createLogger } from '../../lib/adapters/log.ts';
 import { type Config, parseConfig } from '../../lib/config/config.ts';
-import { ConfigError } from '../../lib/errors.ts';
 import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
-import { withoutListener } from '../shared/environment.ts';
+import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
+import type { Arguments } from '../shared/arguments.ts';
+import { omitListenerVariables } from '../shared/environment.ts';
+import { runCommand } from '../shared/run-command.ts';
 
 const rightsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
 
-try {
-  await main();
-} catch (error) {
-  const problems = error instanceof ConfigError ? error.problems : [String(error)];
-  for (const problem of problems) process.stderr.write(`pull-secret: ${problem}\n`);
-  process.exitCode = error instanceof ConfigError ? 2 : 1;
-}
+await runCommand('pull-secret', {
+  usage: 'usage: pull-secret; every setting comes from the environment, see README',
+  run: pullSecret,
+});
 
 /**
- * Writes, for `kubectl apply` in a namespace, what lets the webhook read its pull secrets and, where BACKUP_PULL_SECRET is set, the Secret
- * with which its pods pull from the backup.
+ * Prints manifests for `kubectl apply` in a workload namespace: the permission to read its pull secrets and, if BACKUP_PULL_SECRET is set,
+ * the Secret that its pods use to pull from the backup.
  */
-async function main(): Promise<void> {
-  const config = parseConfig(withoutListener(process.env));
-  const rights = await readRights(parseSettings(process.env).namespace);
+async function pullSecret({ problems }: Arguments): Promise<boolean> {
+  const [config, { namespace }] = await allOrProblems(problems, [
+    attempt(() => parseConfig(omitListenerVariables(process.env))),
+    attempt(() => parseSettings(process.env)),
+  ]);
+  const rights = await readRights(namespace);
   const { backupPullSecret: name } = config;
   const secret = name === undefined ? [] : [formatYaml(await readSecret(name, config))];
-  // All at once: half of it is never applied.
+  // One write, so that kubectl never applies a part.
   process.stdout.write([...rights, ...secret].join('---\n'));
+  return true;
 }
 
-/** The webhook's ServiceAccount is in the namespace of the installation. */
+/** The ServiceAccount of the webhook is in the namespace of the installation. */
 async function readRights(namespace: string): Promise<readonly string[]> {
   const objects = parseYaml(await readFile(rightsFile, 'utf8'));
   for (const object of objects) {

@@ -8,27 +8,27 @@ import type { Config, Logger } from '../../lib/index.ts';
 
 export type TlsFiles = Pick<NonNullable<Config['tls']>, 'certFile' | 'keyFile' | 'clientCaFile'>;
 
-/** What TLS is served with, in PEM. */
+/** The certificate of the server and its key, in PEM. */
 export interface Certificates {
   readonly cert: string;
   readonly key: string;
-  /** Whose client certificates are good for reviews. Absent: nobody is asked for one. */
+  /** The CAs of client certificates. Absent: the server requests none. */
   readonly ca?: string;
 }
 
 export interface WatchOptions {
   readonly files: TlsFiles;
-  /** What is in use already. */
+  /** The certificates in use. */
   readonly loaded: Certificates;
   readonly onChange: (certificates: Certificates) => void;
   readonly logger: Logger;
   readonly onStale?: OnStale | undefined;
 }
 
-/** Secrets are swapped by the kubelet within a minute; a second more does not matter. */
+/** The kubelet updates a mounted Secret within a minute, so a second more does not matter. */
 const pollMs = 1_000;
 
-/** Reads and tries all files, so that a half-written or mismatched pair never replaces a good one. Rejects with `ConfigError`. */
+/** Reads and checks all files, so that an incomplete or mismatched pair never replaces a valid one. Rejects with `ConfigError`. */
 export async function readCertificates(files: TlsFiles): Promise<Certificates> {
   const { certFile, keyFile, clientCaFile } = files;
   const [cert, key, ca] = await Promise.allSettled([
@@ -44,7 +44,7 @@ export async function readCertificates(files: TlsFiles): Promise<Certificates> {
     ...[cert, key, ca].flatMap(toProblems),
     ...(pair === undefined || isPair(pair)
       ? []
-      : [`${certFile} and ${keyFile} are not a certificate and its key in PEM`]),
+      : [`${certFile} and ${keyFile} are not a certificate and its private key in PEM`]),
   ];
   if (pair === undefined || problems.length > 0) throw new ConfigError(problems);
   return {
@@ -53,7 +53,7 @@ export async function readCertificates(files: TlsFiles): Promise<Certificates> {
   };
 }
 
-/** Reads the files again when they change; what cannot be used leaves the last good ones in use. Returns how to stop. */
+/** Reloads the files when they change; if they are invalid, the last valid ones stay in use. Returns a function that stops it. */
 export function watchCertificates({
   files,
   loaded,
@@ -67,7 +67,7 @@ export function watchCertificates({
     readCertificates(files).then(
       (read) => {
         onStale?.(false);
-        // Files of one Secret change together, and each of them tells.
+        // The files of a Secret change together, and each of them triggers a reload.
         if (isSame(read, current)) return;
         current = read;
         onChange(read);
@@ -75,7 +75,10 @@ export function watchCertificates({
       },
       (error: unknown) => {
         onStale?.(true);
-        logger.warn({ err: error }, 'certificate cannot be loaded, the last good one stays in use');
+        logger.warn(
+          { err: error },
+          'certificate cannot be loaded: the last valid one stays in use',
+        );
       },
     );
   };
@@ -91,7 +94,7 @@ function isPair(pair: { readonly cert: string; readonly key: string }): boolean 
     createSecureContext(pair);
     return true;
   } catch {
-    // OpenSSL's words say less than our own do.
+    // The message of OpenSSL names neither file nor cause.
     return false;
   }
 }
@@ -105,7 +108,7 @@ async function readPem(file: string): Promise<string> {
     return await readFile(file, 'utf8');
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    throw new ConfigError([`${file} cannot be read (${code}); it is needed for HTTPS`]);
+    throw new ConfigError([`${file} cannot be read (${code}): HTTPS needs it`]);
   }
 }
 

@@ -1,6 +1,6 @@
 import { toPrintable } from '../../lib/util/printable.ts';
 
-/** Lines of a table whose columns are as wide as what stands in them. Names are other people's text: none of it reaches a terminal as a command. */
+/** Lines of a table with aligned columns. Cells may hold names from a registry, so control characters are removed. */
 export function formatTable(rows: readonly (readonly string[])[]): readonly string[] {
   const printable = rows.map((row) => row.map(toPrintable));
   const widths = printable.reduce<readonly number[]>(

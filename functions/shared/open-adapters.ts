@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
@@ -19,10 +18,12 @@ import type {
 } from '../../lib/index.ts';
 import { excludedNamespaces } from '../../lib/install/excluded-namespaces.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
+import { allOrProblems } from './all-or-problems.ts';
 import { type Certificates, readCertificates } from './certificates.ts';
+import { type Env, isInsideCluster, readPodNamespace, readProxies } from './environment.ts';
 
-/** What a configuration names, opened. */
-export interface Parts {
+/** The files, clients and the cloner that a configuration names, ready for use. */
+export interface Adapters {
   readonly policy: ReviewPolicy;
   readonly backupCredentials: () => Promise<Credentials>;
   readonly sourceCredentials: CredentialSource | undefined;
@@ -31,27 +32,22 @@ export interface Parts {
   readonly certificates: Certificates | undefined;
 }
 
-export interface PartsOptions {
+export interface AdapterOptions {
   readonly reading: ConfigReading;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
-/** Where a pod finds the name of its namespace. */
-export const serviceAccountNamespace = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
-
-/**
- * Opens the files, the socket and the adapter. Rejects with one `ConfigError` that lists what is wrong with the variables and with all
- * that the right ones name: nobody has to start us twice to learn the second mistake.
- */
-export async function openParts(options: PartsOptions): Promise<Parts> {
+/** Rejects with one `ConfigError` that lists the problems of the variables and of everything that the valid ones name. */
+export async function openAdapters(options: AdapterOptions): Promise<Adapters> {
   const { reading, logger, metrics } = options;
   const { config, isValid, problems } = reading;
   const { sourceAuthFile, pullSecrets, tls } = config;
   const [backup, sourceCredentials, workloadSecrets, cloner, certificates] = await allOrProblems(
+    problems,
     [
-      isValid('REGISTRY', 'REGISTRY_NAMESPACE') ? openBackup(options) : notLookedAt(),
+      isValid('REGISTRY', 'REGISTRY_NAMESPACE') ? openBackup(options) : skipped(),
       sourceAuthFile === undefined
         ? undefined
         : openSourceAuthFile({
@@ -60,17 +56,16 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
             onStale: (isStale) => metrics.fileIsStale('SOURCE_AUTH_FILE', isStale),
           }),
       pullSecrets && config.cloner === 'registry' ? openPullSecrets(options) : undefined,
-      isValid('CLONER', 'DOCKER_HOST') ? openCloner(options) : notLookedAt(),
+      isValid('CLONER', 'DOCKER_HOST') ? openCloner(options) : skipped(),
       tls === undefined ? undefined : readCertificates(tls),
     ] as const,
-    problems,
   );
   return { ...backup, sourceCredentials, workloadSecrets, cloner, certificates };
 }
 
-/** How images are copied: of the parts, and as configured. For every entrance that copies. */
-export function toCloning(
-  { cloner, backupCredentials, sourceCredentials, workloadSecrets }: Parts,
+/** What every entrance that copies images needs for `EnsureBackup`. */
+export function toEnsureBackupDeps(
+  { cloner, backupCredentials, sourceCredentials, workloadSecrets }: Adapters,
   { pinDigests, adoptExisting, privateToPublic, clusterId }: Config,
 ): Omit<AdmissionHandlerDeps, 'policy'> {
   return {
@@ -86,8 +81,8 @@ export function toCloning(
 }
 
 async function openBackup(
-  options: PartsOptions,
-): Promise<Pick<Parts, 'policy' | 'backupCredentials'>> {
+  options: AdapterOptions,
+): Promise<Pick<Adapters, 'policy' | 'backupCredentials'>> {
   const { reading, logger, metrics } = options;
   const { registryAuthDir, backup } = reading.config;
   const backupCredentials = await openRegistryAuth({
@@ -100,12 +95,12 @@ async function openBackup(
   return { backupCredentials, policy: await toPolicy(options, username) };
 }
 
-async function toPolicy({ reading, env }: PartsOptions, username: string): Promise<ReviewPolicy> {
+async function toPolicy({ reading, env }: AdapterOptions, username: string): Promise<ReviewPolicy> {
   const { config } = reading;
   const { domain } = config.backup;
   const registryNamespace = namespaceOfService(domain);
   const name = env['K_SERVICE'];
-  const own = (await readFile(serviceAccountNamespace, 'utf8').catch(() => undefined))?.trim();
+  const podNamespace = await readPodNamespace();
   return {
     backup: {
       domain,
@@ -120,18 +115,19 @@ async function toPolicy({ reading, env }: PartsOptions, username: string): Promi
     ...(config.backupPullSecret !== undefined && { backupPullSecret: config.backupPullSecret }),
     excludedNamespaces: [
       ...excludedNamespaces,
-      ...(own === undefined ? [] : [own]),
+      ...(podNamespace === undefined ? [] : [podNamespace]),
       ...(registryNamespace === undefined ? [] : [registryNamespace]),
     ],
-    ...(name !== undefined && own !== undefined && { ownService: { namespace: own, name } }),
+    ...(name !== undefined &&
+      podNamespace !== undefined && { ownService: { namespace: podNamespace, name } }),
   };
 }
 
-async function openPullSecrets({ reading, env, logger }: PartsOptions): Promise<WorkloadSecrets> {
+async function openPullSecrets({ reading, env, logger }: AdapterOptions): Promise<WorkloadSecrets> {
   if (reading.config.clusterId === undefined) {
     logger.warn(
       {},
-      'CLUSTER_ID is not set: if another cluster shares this backup, namespaces of one name share their private copies',
+      'CLUSTER_ID is not set: if another cluster uses the same backup, namespaces with the same name share their private copies; set CLUSTER_ID',
     );
   }
   const { openNamespaceReader } = await import('../../lib/adapters/kubernetes/index.ts');
@@ -141,8 +137,8 @@ async function openPullSecrets({ reading, env, logger }: PartsOptions): Promise<
   return createPullSecrets({ reader, logger, now: monotonicClock.now });
 }
 
-/** SDKs are slow to load: only the one that is used is. */
-async function openCloner(options: PartsOptions): Promise<ImageCloner> {
+/** SDKs load slowly, so only the one in use is imported. */
+async function openCloner(options: AdapterOptions): Promise<ImageCloner> {
   const { dockerHost, cloner } = options.reading.config;
   if (cloner === 'registry') return await openRegistry(options);
   const { logger } = options;
@@ -151,7 +147,12 @@ async function openCloner(options: PartsOptions): Promise<ImageCloner> {
   return cacheResolve(createDockerCloner({ docker }), { now: monotonicClock.now });
 }
 
-async function openRegistry({ reading, env, metrics, logger }: PartsOptions): Promise<ImageCloner> {
+async function openRegistry({
+  reading,
+  env,
+  metrics,
+  logger,
+}: AdapterOptions): Promise<ImageCloner> {
   const { openRegistryCloner, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
   const { backup, insecureRegistries, sourceRegistries, registryCaFile, maxImageBytes } =
     reading.config;
@@ -168,42 +169,12 @@ async function openRegistry({ reading, env, metrics, logger }: PartsOptions): Pr
           }),
     maxImageBytes,
     insideCluster: isInsideCluster(env),
-    proxy: readProxy(env),
+    proxy: readProxies(env),
     onResponse: (response) => metrics.answered(response),
   });
 }
 
-/** Whether we run in a pod: then nothing on loopback is ours. */
-export function isInsideCluster(env: PartsOptions['env']): boolean {
-  return env['KUBERNETES_SERVICE_HOST'] !== undefined;
-}
-
-/** The variables that every HTTP client reads, in either case, as everybody takes them. */
-export function readProxy(
-  env: PartsOptions['env'],
-): { https: string; http: string; no: string } | undefined {
-  const read = (name: string): string => env[name] ?? env[name.toLowerCase()] ?? '';
-  const [https, http] = [read('HTTPS_PROXY'), read('HTTP_PROXY')];
-  return https === '' && http === '' ? undefined : { https, http, no: read('NO_PROXY') };
-}
-
-/** For what only a wrong variable could name; that one has been told of. */
-function notLookedAt(): Promise<never> {
+/** Stands for an adapter whose own variables are wrong; `problems` has these already. */
+function skipped(): Promise<never> {
   return Promise.reject(new ConfigError([]));
-}
-
-/** Everything that is wrong at the start is said at once, after the `problems` that are known already. */
-async function allOrProblems<const Work extends readonly unknown[]>(
-  work: Work,
-  problems: readonly string[],
-): Promise<{ -readonly [Index in keyof Work]: Awaited<Work[Index]> }> {
-  const settled = await Promise.allSettled(work);
-  const found = settled.flatMap((result) =>
-    result.status === 'rejected' && result.reason instanceof ConfigError
-      ? result.reason.problems
-      : [],
-  );
-  const all = [...problems, ...found];
-  if (all.length > 0) throw new ConfigError(all);
-  return await Promise.all(work);
 }

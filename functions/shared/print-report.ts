@@ -1,21 +1,20 @@
 import type { ReportRow } from '../../lib/fleet/report.ts';
 import type { StoredWorkload } from '../../lib/ports/index.ts';
-import { createSemaphore } from '../../lib/util/semaphore.ts';
+import { mapConcurrently } from '../../lib/util/semaphore.ts';
 import { formatTable } from './format-table.ts';
 
 export interface PrintReportOptions {
   readonly storedWorkloads: readonly StoredWorkload[];
   readonly report: (stored: StoredWorkload, signal: AbortSignal) => Promise<readonly ReportRow[]>;
-  /** Said where there is no row. */
+  /** Printed if the report has no row. */
   readonly empty: string;
   readonly print: (line: string) => void;
   readonly signal: AbortSignal;
 }
 
-/** Registries are asked about that many objects at once. */
-const maxObjects = 8;
+const maxConcurrentReports = 8;
 
-/** The table: one row for each image of each object. */
+/** Prints a table with one row for each image of each object. */
 export async function printReport({
   storedWorkloads,
   report,
@@ -23,25 +22,14 @@ export async function printReport({
   empty,
   signal,
 }: PrintReportOptions): Promise<void> {
-  const limit = createSemaphore(maxObjects);
-  const rows = await Promise.all(
-    storedWorkloads.map((stored) =>
-      limit.run(async () => {
-        signal.throwIfAborted();
-        return await report(stored, signal);
-      }),
-    ),
-  );
-  const head = ['NAMESPACE', 'OBJECT', 'CONTAINER', 'IMAGE', 'WHAT'];
+  const rows = await mapConcurrently(storedWorkloads, maxConcurrentReports, async (stored) => {
+    signal.throwIfAborted();
+    return await report(stored, signal);
+  });
+  const head = ['NAMESPACE', 'OBJECT', 'CONTAINER', 'IMAGE', 'STATUS'];
   const body = rows
     .flat()
-    .map(({ namespace, object, container, image, what }) => [
-      namespace,
-      object,
-      container,
-      image,
-      what,
-    ]);
+    .map((row) => [row.namespace, row.object, row.container, row.image, row.what]);
   if (body.length === 0) {
     print(empty);
     return;

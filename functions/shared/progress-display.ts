@@ -1,16 +1,17 @@
 import type { CopyProgress } from '../../lib/index.ts';
+import { monotonicClock } from '../../lib/util/clock.ts';
 import { toPrintable } from '../../lib/util/printable.ts';
 
-/** What a person sees while copies run: bars on a terminal, lines in a pipe. */
-export interface Display {
-  /** Stays on the screen. */
-  line(text: string): void;
+/** Progress bars on a terminal, a line now and then in a pipe. */
+export interface ProgressDisplay {
+  /** Prints a line that stays on the screen, above the bars. */
+  print(text: string): void;
   progress(name: string, progress: CopyProgress): void;
-  /** The copy is no longer shown. */
-  done(name: string): void;
+  /** Ends the progress of a copy. */
+  remove(name: string): void;
 }
 
-export interface DisplayOptions {
+export interface ProgressDisplayOptions {
   readonly write: (text: string) => void;
   /** Columns of the terminal; `undefined` in a pipe. */
   readonly columns: number | undefined;
@@ -20,41 +21,56 @@ export interface DisplayOptions {
 
 const barWidth = 24;
 const mebibyte = 1024 * 1024;
-/** In a pipe somebody reads it later, on a terminal now. */
-const lineMs = 5_000;
-const drawMs = 100;
+const lineIntervalMs = 5_000;
+const drawIntervalMs = 100;
 
 const verbs = { pull: ' pulled', push: ' pushed', copy: '' } as const;
 
-export function createDisplay({ write, columns, now }: DisplayOptions): Display {
+export function createProgressDisplay({
+  write,
+  columns,
+  now,
+}: ProgressDisplayOptions): ProgressDisplay {
   return columns === undefined ? createLines(write, now) : createBars(write, columns, now);
 }
 
-function createLines(write: DisplayOptions['write'], now: DisplayOptions['now']): Display {
+export function createStdoutDisplay(): ProgressDisplay {
+  const { stdout } = process;
+  return createProgressDisplay({
+    write: (text) => stdout.write(text),
+    columns: stdout.isTTY ? stdout.columns : undefined,
+    now: monotonicClock.now,
+  });
+}
+
+function createLines(
+  write: ProgressDisplayOptions['write'],
+  now: ProgressDisplayOptions['now'],
+): ProgressDisplay {
   const nextAt = new Map<string, number>();
   return {
-    line: (text) => write(`${toPrintable(text)}\n`),
+    print: (text) => write(`${toPrintable(text)}\n`),
     progress(name, progress) {
       const due = nextAt.get(name);
       if (due !== undefined && now() < due) return;
-      nextAt.set(name, now() + lineMs);
-      // A copy that has only begun is told of when there is something to tell.
+      nextAt.set(name, now() + lineIntervalMs);
+      // The first line waits for an interval, so that a short copy prints none.
       if (due !== undefined) write(`${toPrintable(name)}: ${describe(progress)}\n`);
     },
-    done: (name) => nextAt.delete(name),
+    remove: (name) => nextAt.delete(name),
   };
 }
 
 function createBars(
-  write: DisplayOptions['write'],
+  write: ProgressDisplayOptions['write'],
   columns: number,
-  now: DisplayOptions['now'],
-): Display {
+  now: ProgressDisplayOptions['now'],
+): ProgressDisplay {
   const running = new Map<string, CopyProgress>();
   let drawn = 0;
   let nextAt = 0;
 
-  /** Back to where the first bar began; all below is cleared. */
+  /** Moves the cursor to the first bar and clears everything below. */
   const erase = (): string => {
     const up = drawn === 0 ? '' : `\u001b[${drawn}A`;
     return `${up}\r\u001b[J`;
@@ -65,15 +81,15 @@ function createBars(
     );
     write(`${erase()}${above}${bars.map((bar) => `${bar}\n`).join('')}`);
     drawn = bars.length;
-    nextAt = now() + drawMs;
+    nextAt = now() + drawIntervalMs;
   };
   return {
-    line: (text) => draw(`${toPrintable(text)}\n`),
+    print: (text) => draw(`${toPrintable(text)}\n`),
     progress(name, progress) {
       running.set(name, progress);
       if (now() >= nextAt) draw('');
     },
-    done(name) {
+    remove(name) {
       if (running.delete(name)) draw('');
     },
   };

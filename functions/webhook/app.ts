@@ -1,118 +1,124 @@
 import type { Context, Hono } from 'hono';
 import { type AdmissionHandler, CloneError, type ReviewOptions } from '../../lib/index.ts';
-import { maxBodyBytes, parseJson, readBody, readLength } from './body.ts';
-import { createBodyQueue, hasTooManyParts, type Turn, toNoRoom } from './body-queue.ts';
+import {
+  hasTooManyObjects,
+  maxBodyBytes,
+  maxJsonObjects,
+  parseJson,
+  readBody,
+  readLength,
+} from './body.ts';
+import { type BodySlot, createBodyQueue, createOverloadError } from './body-queue.ts';
 import { type ConnectionEnv, createProbes, type ProbeDeps } from './probes.ts';
 
 export interface AppDeps extends ProbeDeps {
   readonly review: AdmissionHandler;
-  /** Whether reviews are taken only from who shows a certificate of `TLS_CLIENT_CA_FILE`. @default false */
+  /** Whether a review needs a client certificate of `TLS_CLIENT_CA_FILE`. @default false */
   readonly demandsCertificate?: boolean;
 }
 
 const tooLarge = 'the AdmissionReview is larger than 8 MiB\n';
+const tooManyObjects = `the AdmissionReview has more than ${maxJsonObjects} JSON objects and lists: no object that the API server stores has as many\n`;
 const defaultTimeoutMs = 10_000;
 const maxTimeoutMs = 30_000;
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 
-/** The routes; the server around them is `server.ts`. */
+/** The routes of the port for reviews. */
 export function createApp(deps: AppDeps): Hono<ConnectionEnv> {
   const { review, demandsCertificate = false, logger } = deps;
   const app = createProbes(deps);
-  const inTurn = createBodyQueue();
+  const withSlot = createBodyQueue();
 
-  // One handler for all of it: hono calls it at once, where it would make a chain of promises for two.
+  // hono calls a single handler directly; two of them cost a chain of promises for each review.
   app.all('/clone-image', async (c) => {
     if (c.req.method !== 'POST') {
       c.header('Allow', 'POST');
-      return c.text('AdmissionReviews are sent by POST\n', 405);
+      return c.text('method not allowed: send AdmissionReviews with POST\n', 405);
     }
     if (demandsCertificate && !c.env.hasTrustedCertificate()) {
-      // Of a 403 the API server repeats the body, of a 401 it does not.
+      // The API server shows the body of a 403, but not of a 401.
       return c.text(
-        'AdmissionReviews are taken only with a client certificate of the CA in TLS_CLIENT_CA_FILE\n',
+        'client certificate required: AdmissionReviews are accepted only with a certificate of a CA in TLS_CLIENT_CA_FILE\n',
         403,
       );
     }
     const type = c.req.header('content-type') ?? '';
     if (!/^application\/json\s*(;|$)/i.test(type)) {
-      return c.text('an AdmissionReview is sent as content-type: application/json\n', 415);
+      return c.text('unsupported content type: send AdmissionReviews as application/json\n', 415);
     }
     const bytes = readLength(c);
     if (bytes !== undefined && bytes > maxBodyBytes) return c.text(tooLarge, 413);
-    return await inTurn(bytes, (turn) => answer(c, bytes, turn));
+    return await withSlot(bytes, (slot) => respond(c, bytes, slot));
   });
 
-  async function answer(
+  async function respond(
     c: Context<ConnectionEnv>,
     bytes: number | undefined,
-    turn: Turn,
+    slot: BodySlot,
   ): Promise<Response> {
-    const text = await readBody(c, bytes, turn.over);
+    const text = await readBody(c, bytes, slot.signal);
     if (text === undefined) return c.text(tooLarge, 413);
-    if (hasTooManyParts(text)) {
-      return c.text('the AdmissionReview has more parts than any object that can be stored\n', 413);
-    }
-    const options = toOptions(c, turn);
+    if (hasTooManyObjects(text)) return c.text(tooManyObjects, 413);
+    const options = toOptions(c, slot);
     try {
-      return c.json(await begin(text, options));
+      return c.json(await startReview(text, options));
     } catch (error) {
       if (error instanceof CloneError && error.code === 'INVALID_REVIEW') {
         return c.text(`${error.message}\n`, 400);
       }
       const uid = readUid(text);
       logger.error({ uid, err: error }, 'a review failed because of a bug');
-      // kubectl shows a text/plain body; of a JSON one it says "unknown".
-      return c.text(`internal error in image-cloner, its log says more about ${uid}\n`, 500);
+      // kubectl shows a text/plain body; for JSON it prints "unknown".
+      return c.text(`internal error in image-cloner: see its log for ${uid}\n`, 500);
     }
   }
 
-  /** Not async, so that what was parsed is not kept for as long as the review takes. */
-  function begin(text: string, options: ReviewOptions): ReturnType<AdmissionHandler> {
+  /** Not async: an async function would hold the parsed object until the review ends. */
+  function startReview(text: string, options: ReviewOptions): ReturnType<AdmissionHandler> {
     return review(parseJson(text), options);
   }
 
   return app;
 }
 
-/** A body that had to wait for its turn has the less time for its review; whoever has next to none comes back. */
-function toOptions({ req }: Context, { waitedMs, over }: Turn): ReviewOptions {
+/** The wait for a slot shortens the budget. If it has used half of it, the review is rejected and the client retries. */
+function toOptions({ req }: Context, { waitedMs, signal: evicted }: BodySlot): ReviewOptions {
   const budgetMs = toBudgetMs(req.query('timeout'));
   const isLate = waitedMs > budgetMs / 2;
   return {
-    // Asked for only where somebody waits: @hono/node-server makes a whole `Request` of it.
+    // A getter, because @hono/node-server builds a whole `Request` for `req.raw`.
     get signal() {
-      if (isLate) return AbortSignal.abort(toNoRoom());
+      if (isLate) return AbortSignal.abort(createOverloadError());
       const { signal } = req.raw;
-      return over === undefined ? signal : AbortSignal.any([signal, over]);
+      return evicted === undefined ? signal : AbortSignal.any([signal, evicted]);
     },
     budgetMs: isLate ? budgetMs : budgetMs - waitedMs,
   };
 }
 
-/** The plain http port beside an HTTPS one: probes, and where reviews go instead. */
+/** The routes of the plain HTTP port beside an HTTPS one: probes only. */
 export function createProbeApp(
   deps: ProbeDeps & { readonly reviewPort: number },
 ): Hono<ConnectionEnv> {
   const app = createProbes(deps);
   app.all('/clone-image', (c) =>
-    c.text(`AdmissionReviews are taken by https, on port ${deps.reviewPort}\n`, 403),
+    c.text(`AdmissionReviews are accepted only over HTTPS, on port ${deps.reviewPort}\n`, 403),
   );
   return app;
 }
 
-/** `?timeout=10s`, which the API server puts on the URL, less the time that the answer needs to get back. */
+/** The timeout of the API server, from the query `?timeout=10s`, less a margin for the response. */
 export function toBudgetMs(timeout: string | undefined): number {
   const match = /^(\d{1,6}(?:\.\d{1,6})?)(ms|s|m)$/.exec(timeout ?? '');
-  const asked =
+  const requestedMs =
     match === null ? defaultTimeoutMs : Number(match[1]) * (unitMs[match[2] ?? ''] ?? 0);
-  const timeoutMs = Math.min(asked === 0 ? defaultTimeoutMs : asked, maxTimeoutMs);
+  const timeoutMs = Math.min(requestedMs === 0 ? defaultTimeoutMs : requestedMs, maxTimeoutMs);
   const marginMs = Math.min(1_000, timeoutMs * 0.2);
   return timeoutMs - marginMs;
 }
 
-/** The uid of a body that made us fail, if it is one that can be shown. */
+/** For the log and the response; only a uid that is safe to print. */
 function readUid(body: string): string {
   const uid = /"uid":\s*"([\w-]{1,64})"/.exec(body);
   return uid?.[1] ?? 'a review without uid';

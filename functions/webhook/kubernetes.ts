@@ -1,44 +1,73 @@
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import type { Copies } from '../../lib/cloner/queue/index.ts';
 import {
   createLeaseBreaker,
   type SharedCopies,
   shareCopies,
 } from '../../lib/cloner/replicas/index.ts';
-import type { LeaseStore, Logger } from '../../lib/index.ts';
+import type { AdmissionHandlerDeps, Config, LeaseStore, Logger } from '../../lib/index.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
-import { serviceAccountNamespace } from '../shared/open-adapters.ts';
+import { type Env, isInsideCluster, readPodNamespace } from '../shared/environment.ts';
 
-export interface ReplicaOptions {
+export interface SharedCopiesOptions {
   readonly copies: Copies;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   readonly logger: Logger;
 }
 
 /**
- * The copies of one replica of several; `undefined` outside of a cluster, where there is but one. Nothing is loaded and nobody
- * asked before the first copy, or `watch`.
+ * Shares the copies with the other replicas; `undefined` outside of a cluster, where there is only one. The Kubernetes SDK is loaded at
+ * the first copy or `watch`.
  */
-export function openReplica({ copies, env, logger }: ReplicaOptions): SharedCopies | undefined {
-  const { KUBERNETES_SERVICE_HOST: apiServer, KUBECONFIG: kubeconfigFile, HOSTNAME: pod } = env;
-  if (apiServer === undefined) return undefined;
+export function openSharedCopies({
+  copies,
+  env,
+  logger,
+}: SharedCopiesOptions): SharedCopies | undefined {
+  if (!isInsideCluster(env)) return undefined;
+  const { KUBECONFIG: kubeconfigFile, HOSTNAME: pod } = env;
   const open = async (): Promise<LeaseStore> => {
     const { openLeaseStore } = await import('../../lib/adapters/kubernetes/index.ts');
-    const namespace = await readFile(serviceAccountNamespace, 'utf8').catch(() => undefined);
     return await openLeaseStore({
       kubeconfigFile,
       insideCluster: true,
-      namespace: namespace?.trim(),
+      namespace: await readPodNamespace(),
       logger,
     });
   };
   return shareCopies({
     copies,
     store: createLeaseBreaker({ open, clock: monotonicClock, logger }),
-    // A container that starts again in the same pod is another replica.
+    // A container that restarts in the same pod is another replica.
     holder: `${pod ?? 'image-cloner'}_${randomBytes(4).toString('hex')}`,
     clock: monotonicClock,
     logger,
   });
+}
+
+export interface NamespaceOverridesOptions {
+  readonly config: Config;
+  readonly env: Env;
+  readonly logger: Logger;
+}
+
+/** Loads nothing if `NAMESPACE_OVERRIDES` is empty. Rejects with `ConfigError` if the API server can never be reached. */
+export async function openNamespaceOverrides({
+  config,
+  env,
+  logger,
+}: NamespaceOverridesOptions): Promise<Pick<AdmissionHandlerDeps, 'overrides'>> {
+  const { namespaceOverrides: allowed } = config;
+  if (allowed.length === 0) return {};
+  const { createNamespaceAnnotations, openNamespaceReader } = await import(
+    '../../lib/adapters/kubernetes/index.ts'
+  );
+  const reader = await openNamespaceReader({
+    kubeconfigFile: env['KUBECONFIG'],
+    insideCluster: isInsideCluster(env),
+    logger,
+    neededBy: 'NAMESPACE_OVERRIDES',
+  });
+  const annotations = createNamespaceAnnotations({ reader, logger, now: monotonicClock.now });
+  return { overrides: { allowed, annotations } };
 }

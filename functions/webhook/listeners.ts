@@ -1,29 +1,29 @@
 import type { Metrics } from '../../lib/adapters/metrics.ts';
 import type { Config, Logger } from '../../lib/index.ts';
 import { type Certificates, type TlsFiles, watchCertificates } from '../shared/certificates.ts';
-import { watchExpiry } from './certificate-expiry.ts';
+import { watchCertificateExpiry } from './certificate-expiry.ts';
 import { openServer, type ServerOptions, type WebhookServer } from './server.ts';
 
 export interface ListenerOptions {
   readonly config: Pick<Config, 'port' | 'tls'>;
-  /** As they were read from the files of `config.tls`. */
+  /** The contents of the files of `config.tls`. */
   readonly certificates: Certificates | undefined;
   /** Reviews and probes. */
   readonly app: Pick<ServerOptions, 'fetch'>;
-  /** What is left for plain http where HTTPS has a port of its own. */
+  /** For the plain HTTP port beside `TLS_PORT`. */
   readonly probeApp: Pick<ServerOptions, 'fetch'>;
   readonly metrics: Pick<Metrics, 'certificateExpires' | 'fileIsStale'>;
   readonly logger: Logger;
 }
 
 export interface Listeners {
-  /** Where reviews are taken. */
+  /** The port for reviews. */
   readonly port: number;
-  /** Takes no new connection on any port; resolves when the last request is answered. */
+  /** Closes both ports; resolves when the last request is answered. */
   close(): Promise<void>;
 }
 
-/** Opens the one port, or both where `TLS_PORT` is set, and keeps the certificates new. */
+/** Opens one port, or two if `TLS_PORT` is set, and reloads the certificates. */
 export async function openListeners(options: ListenerOptions): Promise<Listeners> {
   const { config, certificates, app, probeApp, metrics, logger } = options;
   const { port, tls } = config;
@@ -43,7 +43,7 @@ export async function openListeners(options: ListenerOptions): Promise<Listeners
   };
 }
 
-interface Watched {
+interface WatchOptions {
   readonly files: TlsFiles;
   readonly loaded: Certificates;
   readonly server: WebhookServer;
@@ -51,8 +51,8 @@ interface Watched {
   readonly logger: Logger;
 }
 
-function watch({ files, loaded, server, metrics, logger }: Watched): () => void {
-  const expiry = watchExpiry({
+function watch({ files, loaded, server, metrics, logger }: WatchOptions): () => void {
+  const expiry = watchCertificateExpiry({
     file: files.certFile,
     cert: loaded.cert,
     onExpiry: (at) => metrics.certificateExpires(at),

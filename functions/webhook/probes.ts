@@ -2,24 +2,24 @@ import { Hono } from 'hono';
 import { CloneError, type Logger } from '../../lib/index.ts';
 
 export interface ProbeDeps {
-  /** Whether reviews are taken: configuration and credentials are loaded, and we are not on our way out. */
+  /** `false` while the process drains. */
   readonly isReady: () => boolean;
-  /** What is down, in one sentence. It is told and changes nothing: an outage is answered review by review. @default nothing */
+  /** One sentence about an outage. It does not change the status: each review handles an outage by itself. @default no outage */
   readonly outage?: () => string | undefined;
   /** For `GET /metrics`. */
   readonly metrics: { readonly render: () => Promise<string>; readonly contentType: string };
   readonly logger: Logger;
 }
 
-/** What the server knows of the connection that a request came by. */
+/** The connection of a request. */
 export interface Connection {
-  /** Whether the client showed a certificate of `TLS_CLIENT_CA_FILE`. */
+  /** Whether the client sent a certificate of `TLS_CLIENT_CA_FILE`. */
   readonly hasTrustedCertificate: () => boolean;
 }
 
 export type ConnectionEnv = { Bindings: Connection };
 
-/** The routes that every port has: probes, metrics, and words for whoever asks for something else. */
+/** The routes of every port: probes, metrics, and the responses to unknown paths and errors. */
 export function createProbes({ isReady, outage, metrics, logger }: ProbeDeps): Hono<ConnectionEnv> {
   const app = new Hono<ConnectionEnv>();
 
@@ -34,14 +34,11 @@ export function createProbes({ isReady, outage, metrics, logger }: ProbeDeps): H
   });
   app.on(['POST', 'PUT', 'PATCH', 'DELETE'], ['/readyz', '/livez', '/metrics'], (c) => {
     c.header('Allow', 'GET, HEAD');
-    return c.text('probes are sent by GET\n', 405);
+    return c.text('method not allowed: send probes with GET\n', 405);
   });
 
   app.notFound((c) =>
-    c.text(
-      'not found: AdmissionReviews are sent to /clone-image, probes to /readyz and /livez\n',
-      404,
-    ),
+    c.text('not found: send AdmissionReviews to /clone-image, probes to /readyz and /livez\n', 404),
   );
 
   app.onError((error, c) => {
@@ -49,7 +46,7 @@ export function createProbes({ isReady, outage, metrics, logger }: ProbeDeps): H
       return c.text(`${error.message}\n`, error.code === 'LINE_FULL' ? 503 : 400);
     }
     logger.error({ err: error }, 'a request failed because of a bug');
-    return c.text('internal error in image-cloner, see its log\n', 500);
+    return c.text('internal error in image-cloner: see its log\n', 500);
   });
 
   return app;

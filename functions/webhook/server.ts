@@ -8,35 +8,35 @@ import type { Connection } from './probes.ts';
 export interface ServerOptions {
   readonly fetch: (request: Request, connection: Connection) => Response | Promise<Response>;
   readonly port: number;
-  /** HTTPS where given. */
+  /** Serves HTTPS; plain HTTP without. */
   readonly certificates?: Certificates | undefined;
-  /** In milliseconds. @default what suits an API server and no idler */
+  /** In milliseconds. @default `defaultLimits` */
   readonly limits?: Partial<typeof defaultLimits>;
 }
 
 export interface WebhookServer {
   readonly port: number;
-  /** Established connections keep what they began with; new ones get this. */
+  /** For new connections; established ones keep their certificate. */
   renew(certificates: Certificates): void;
-  /** Takes no new connection; resolves when the last request is answered, or given up by us. */
+  /** Accepts no new connection; resolves when the last request is answered or `drainTimeout` is over. */
   close(): Promise<void>;
 }
 
 const defaultLimits = {
-  // Go's client keeps an idle connection for 90 s: it must be the one to close it, or a review meets a closed socket.
+  // Longer than the 90 s of Go's client: if the server closed idle connections first, a review could meet a closed socket.
   keepAliveTimeout: 120_000,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
-  // How often Node looks whether somebody is over them.
+  // How often Node checks the two limits above.
   connectionsCheckingInterval: 5_000,
-  // Its own is two minutes, and whoever says nothing keeps a connection for that long.
+  // Node's default is two minutes, for which a silent client holds a connection.
   handshakeTimeout: 10_000,
-  // Node stops looking when it closes, and a client whose network has died in the middle of a request would never be done. What is
-  // asked in time is answered in time: a review has 30 s at most, after the 30 s that it may take to arrive.
+  // A closing server checks no limits, so a request that stays incomplete would never end. A review takes 30 s at most, after 30 s to
+  // arrive.
   drainTimeout: 60_000,
 };
 
-/** Opens one port. Rejects with the system's error when it cannot be had. */
+/** Opens one port. Rejects with a sentence if the port is not available. */
 export async function openServer({
   fetch,
   port,
@@ -44,7 +44,7 @@ export async function openServer({
   limits: given = {},
 }: ServerOptions): Promise<WebhookServer> {
   const { drainTimeout, ...limits } = { ...defaultLimits, ...given };
-  // It puts light ones of its own in the place of the global Request and Response: Node's cost more than all the rest of a review.
+  // Replaces the global Request and Response by lighter ones: those of Node cost more than the rest of a review.
   const listener = getRequestListener((request, { incoming }) => {
     const { socket } = incoming;
     return fetch(request, { hasTrustedCertificate: () => hasTrustedCertificate(socket) });
@@ -55,7 +55,7 @@ export async function openServer({
       : createTlsServer({
           ...limits,
           ...certificates,
-          // The kubelet's probes have no certificate, so it is for the routes to demand one.
+          // Probes of the kubelet have no certificate, so the routes demand one, not the handshake.
           requestCert: certificates.ca !== undefined,
           rejectUnauthorized: false,
         });
@@ -83,7 +83,7 @@ export async function openServer({
   };
 }
 
-/** Older Nodes (20 does) take a resumed session of TLS 1.3 for authorized, also where nobody ever showed a certificate. */
+/** Node 20 reports a resumed TLS 1.3 session as authorized even if the client never sent a certificate. */
 function hasTrustedCertificate(socket: IncomingMessage['socket']): boolean {
   return (
     socket instanceof TLSSocket &&
@@ -94,10 +94,25 @@ function hasTrustedCertificate(socket: IncomingMessage['socket']): boolean {
 
 async function listen(server: Server | TlsServer, port: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-  server.once('error', reject);
+  const onError = (error: Error): void => reject(toListenError(error, port));
+  server.once('error', onError);
   server.listen(port, () => resolve(undefined));
   await promise;
-  server.off('error', reject);
+  server.off('error', onError);
+}
+
+function toListenError(error: Error, port: number): Error {
+  const variables = 'PORT, --port or TLS_PORT';
+  const code = 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') {
+    const message = `port ${port} is in use by another process: choose another one with ${variables}`;
+    return new Error(message, { cause: error });
+  }
+  if (code === 'EACCES') {
+    const message = `port ${port} needs more rights: choose one above 1023 with ${variables}`;
+    return new Error(message, { cause: error });
+  }
+  return error;
 }
 
 function portOf(server: Server | TlsServer): number {

@@ -159,7 +159,7 @@ for (const cloner of ['registry', 'docker'] as const) {
 
       assert.equal(code, 0, stderr);
       const lines = [
-        row('NAMESPACE', 'OBJECT', 'CONTAINER', 'IMAGE', 'WHAT'),
+        row('NAMESPACE', 'OBJECT', 'CONTAINER', 'IMAGE', 'STATUS'),
         row('shop', 'deployment/web', 'main', nginx, 'would be copied'),
         row('shop', 'deployment/cache', 'main', redis, 'would be copied'),
         row(
@@ -336,7 +336,7 @@ for (const cloner of ['registry', 'docker'] as const) {
 
       hold.release();
       assert.equal(code, 1, running.stderr());
-      assert.match(running.stderr(), /stopping; what is done stays done/);
+      assert.match(running.stderr(), /stopping: what is done stays done/);
       assert.match(running.stdout(), /1 not reached/);
       assert.equal(imageOf(await stored('deployment', 'late', 'night')), image);
       const again = await run('backfill', '--apply', '--rate=6000', 'night');

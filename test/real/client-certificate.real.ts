@@ -90,7 +90,7 @@ describe('TLS_CLIENT_CA_FILE with a real API server', () => {
 
     assert.match(
       shown,
-      /AdmissionReviews are taken only with a client certificate of the CA in TLS_CLIENT_CA_FILE/,
+      /AdmissionReviews are accepted only with a certificate of a CA in TLS_CLIENT_CA_FILE/,
     );
     assert.equal(
       unknown.log().some(({ msg }) => msg === 'review answered'),

@@ -153,7 +153,7 @@ describe('generation recipes on real docker-registries', () => {
         const tags = await backup.tags(repository);
         const current = await backup.digest(repository, '1');
         const report = await must(['prune', image], { KEEP_GENERATIONS: '1' });
-        assert.match(report.at(-1) ?? '', /^2 would go with KEEP_GENERATIONS=1/);
+        assert.match(report.at(-1) ?? '', /^2 would be removed with KEEP_GENERATIONS=1/);
         assert.deepEqual(await backup.tags(repository), tags);
 
         const listed = await must(['generations', image]);

@@ -4,8 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { readNames, toWanted } from '../../../functions/clone/plan-image.ts';
-import { parseImagePattern } from '../../../lib/image/pattern.ts';
 import {
   createMemoryRegistry,
   type MemoryRegistry,
@@ -14,71 +12,13 @@ import {
   seed,
   serveMemoryRegistry,
 } from '../../../lib/memory-registry/index.ts';
-import { policy } from '../../support/reviews.ts';
 
-describe('readNames', () => {
-  it('reads lines, words and remarks', () => {
-    assert.deepEqual(readNames('# base images\nnginx:1.27  redis\n\n\tquay.io/a/b # ours\r\n'), [
-      'nginx:1.27',
-      'redis',
-      'quay.io/a/b',
-    ]);
-  });
-});
-
-describe('toWanted', () => {
-  const cases = [
-    {
-      name: 'nginx',
-      expected: {
-        state: 'wanted',
-        name: 'nginx',
-        source: { domain: 'docker.io', path: 'library/nginx' },
-        backup: { domain: 'docker.io', path: 'acme/nginx', tag: 'latest' },
-      },
-    },
-    {
-      name: 'acme/nginx:1.27',
-      expected: { state: 'left', name: 'acme/nginx:1.27', reason: 'it is in the backup already' },
-    },
-    {
-      name: 'quay.io/internal/app:1',
-      expected: {
-        state: 'left',
-        name: 'quay.io/internal/app:1',
-        reason: 'left alone, IGNORE_IMAGES has quay.io/internal/**',
-      },
-    },
-    {
-      name: 'ghcr.io/x/y',
-      expected: {
-        state: 'refused',
-        name: 'ghcr.io/x/y',
-        reason: 'ghcr.io/x/y may not be used: SOURCE_REGISTRIES does not list ghcr.io',
-      },
-    },
-  ];
-  for (const { name, expected } of cases) {
-    it(`plans ${name} as the webhook would`, () => {
-      const found = toWanted(
-        name,
-        policy({
-          ignoreImages: [parseImagePattern('quay.io/internal/**')],
-          sourceRegistries: ['docker.io', 'quay.io'],
-        }),
-      );
-
-      assert.deepEqual(found, expected);
-    });
-  }
-});
-
-/** The real process, on registries in memory. */
+/** Runs the real process with registries in memory. */
 describe('functions/clone/main.ts', () => {
   let dir: string;
   let source: ServedRegistry;
   let backup: ServedRegistry;
-  let held: MemoryRegistry;
+  let backupRegistry: MemoryRegistry;
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'clone-'));
@@ -86,9 +26,9 @@ describe('functions/clone/main.ts', () => {
     await writeFile(join(dir, 'password'), 's3cret');
     const registry = createMemoryRegistry();
     seed(registry, 'app:1', makeImage());
-    held = createMemoryRegistry({ auth: { scheme: 'basic', users: { acme: 's3cret' } } });
+    backupRegistry = createMemoryRegistry({ auth: { scheme: 'basic', users: { acme: 's3cret' } } });
     source = await serveMemoryRegistry({ registry });
-    backup = await serveMemoryRegistry({ registry: held });
+    backup = await serveMemoryRegistry({ registry: backupRegistry });
   });
   after(async () => {
     await source.close();
@@ -107,7 +47,7 @@ describe('functions/clone/main.ts', () => {
         REGISTRY: backup.host,
         REGISTRY_NAMESPACE: 'copies',
         REGISTRY_AUTH_DIR: dir,
-        // Nobody connects, so nobody needs a certificate.
+        // The command ignores the settings of the webhook's ports.
         TLS_CERT_FILE: '/nowhere',
       },
     });
@@ -125,12 +65,12 @@ describe('functions/clone/main.ts', () => {
     return { code, stdout, stderr };
   }
 
-  const literally = (text: string): string => text.replaceAll(/[.[\]]/g, String.raw`\$&`);
-  /** `127.0.0.1:4711/app:1` as a copy is called; the hash is of the host. */
+  const escape = (text: string): string => text.replaceAll(/[.[\]]/g, String.raw`\$&`);
+  /** The name of `127.0.0.1:4711/app:1` and of its copy, which contains a hash of the host. */
   const copied = (): string =>
-    `${literally(source.host)}/app:1 -> ${literally(backup.host)}/copies/127\\.0\\.0\\.1-\\d+__app-[0-9a-f]{12}:1`;
+    `${escape(source.host)}/app:1 -> ${escape(backup.host)}/copies/127\\.0\\.0\\.1-\\d+__app-[0-9a-f]{12}:1`;
 
-  it('only looks with --dry-run', async () => {
+  it('copies nothing with --dry-run', async () => {
     const { code, stdout, stderr } = await run(['--dry-run', `${source.host}/app:1`]);
 
     assert.equal(code, 0, stderr);
@@ -138,10 +78,10 @@ describe('functions/clone/main.ts', () => {
       stdout,
       new RegExp(`^${copied()}: would be copied\n1 images: 1 would be copied\n$`),
     );
-    assert.equal(held.requests.bytesIn(), 0);
+    assert.equal(backupRegistry.requests.bytesIn(), 0);
   });
 
-  it('copies, names from standard input too, and goes on past what fails', async () => {
+  it('copies images from the command line and standard input, and continues after a failure', async () => {
     const { code, stdout, stderr } = await run(
       [`${source.host}/app:1`, '-'],
       `${source.host}/app:1\n${source.host}/gone:1 # no more\n`,
@@ -149,26 +89,26 @@ describe('functions/clone/main.ts', () => {
 
     assert.equal(code, 1, stderr);
     assert.match(stdout, new RegExp(`^${copied()}: copied, \\S+ MiB in \\S+ s$`, 'm'));
-    const gone = `${literally(source.host)}/gone:1`;
+    const gone = `${escape(source.host)}/gone:1`;
     assert.match(
       stdout,
-      new RegExp(`^${gone}: failed: ${gone} does not exist on ${literally(source.host)}$`, 'm'),
+      new RegExp(`^${gone}: failed: ${gone} does not exist on ${escape(source.host)}$`, 'm'),
     );
     assert.match(stdout, /^2 images: 1 copied, 1 failed$/m);
     assert.equal(stderr, '');
   });
 
-  it('copies nothing twice', async () => {
-    const before = held.requests.bytesIn();
+  it('does not copy an image that the backup holds', async () => {
+    const before = backupRegistry.requests.bytesIn();
 
     const { code, stdout } = await run([`${source.host}/app:1`]);
 
     assert.equal(code, 0);
     assert.match(stdout, new RegExp(`^${copied()}: there already$`, 'm'));
-    assert.equal(held.requests.bytesIn(), before);
+    assert.equal(backupRegistry.requests.bytesIn(), before);
   });
 
-  it('says that a copy stands in for its source', async () => {
+  it('reports that the backup replaces a source that is down', async () => {
     await source.close();
 
     const { code, stdout } = await run([`${source.host}/app:1`]);
@@ -179,7 +119,7 @@ describe('functions/clone/main.ts', () => {
     assert.match(stdout, /^1 images: 1 from the backup$/m);
   });
 
-  it('tells every mistake before it copies anything', async () => {
+  it('reports every invalid name before it copies anything', async () => {
     const { code, stdout, stderr } = await run(['NGINX', `${source.host}/app:1`, 'a b']);
 
     assert.equal(code, 2);

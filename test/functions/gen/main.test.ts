@@ -48,7 +48,7 @@ describe('functions/gen/main.ts', () => {
     return Object.fromEntries(await Promise.all(entries));
   }
 
-  it('writes certificates, Secret and webhook configuration that belong together', async () => {
+  it('writes certificates, a Secret and a webhook configuration that match', async () => {
     const { code, stderr } = await gen({ REGISTRY_NAMESPACE: 'acme' });
 
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
@@ -96,30 +96,30 @@ describe('functions/gen/main.ts', () => {
         },
       ],
     });
-    // A reviewer reads the expressions as they are: no folding, no escapes.
+    // CEL expressions stay readable: not folded, not escaped.
     assert.match(webhook, /^ {10}request\.operation != 'UPDATE' \|\|$/m);
   });
 
-  it('says what it wrote, what comes next and how to get rid of the webhook', async () => {
+  it('prints what it wrote, the next steps and how to remove the webhook', async () => {
     const { stdout } = await gen({ NAME: 'copier', WEBHOOK_URL: 'https://127.0.0.1:8443' });
 
     assert.equal(
       stdout,
       `Written:
-  ${dir}/ca.crt           the CA, ten years
-  ${dir}/tls.crt          the certificate for 127.0.0.1, one year
-  ${dir}/tls.key          its key
+  ${dir}/ca.crt           the CA, valid for ten years
+  ${dir}/tls.crt          the certificate for 127.0.0.1, valid for one year
+  ${dir}/tls.key          its private key
   ${dir}/tls-secret.yaml  both as the Secret copier-tls in image-cloner
-  ${dir}/webhook.yaml     what makes the API server call the webhook
-  ${dir}/cluster-id       CLUSTER_ID of this cluster, made once
+  ${dir}/webhook.yaml     the webhook configuration: it makes the API server call the webhook
+  ${dir}/cluster-id       CLUSTER_ID of this cluster, created once
 
 Next:
   kubectl apply -f ${dir}/tls-secret.yaml
-  then see that https://127.0.0.1:8443 answers https with that certificate; last, because from then on it is asked:
+  check that https://127.0.0.1:8443 answers https with that certificate; then, as the last step, since it makes the API server call it:
   kubectl apply -f ${dir}/webhook.yaml
   kubectl label namespace NAMESPACE image-cloner=enabled
 
-To take the webhook out again, whatever happens:
+To remove the webhook at any time:
   kubectl delete mutatingwebhookconfiguration copier
 `,
     );
@@ -129,14 +129,14 @@ To take the webhook out again, whatever happens:
     );
   });
 
-  it("warns of a Service that would be Knative's own", async () => {
+  it('warns if the Service has the name of the one that Knative creates', async () => {
     const { code, stdout } = await gen({ SERVICE_NAMESPACE: 'image-cloner' });
 
     assert.equal(code, 0);
-    assert.match(stdout, /^Mind: Knative keeps a Service of its own for image-cloner in image-/m);
+    assert.match(stdout, /^Warning: Knative creates its own Service image-cloner in image-/m);
   });
 
-  it('replaces everything but the cluster’s id when it is run again, and leaves other files alone', async () => {
+  it('replaces its files except the cluster id at the second run, and keeps other files', async () => {
     await gen();
     const before = await read('tls.key');
     const clusterId = await read('cluster-id');
@@ -147,7 +147,7 @@ To take the webhook out again, whatever happens:
     assert.equal(code, 0);
     assert.notEqual(await read('tls.key'), before);
     assert.match(clusterId, /^[0-9a-f-]{36}\n$/);
-    // Private copies in the backup are known by it.
+    // Private copies in the backup belong to this id.
     assert.equal(await read('cluster-id'), clusterId);
     const leaf = new X509Certificate(await read('tls.crt'));
     assert.equal(leaf.checkIssued(new X509Certificate(await read('ca.crt'))), true);
@@ -162,7 +162,7 @@ To take the webhook out again, whatever happens:
     });
   });
 
-  it("keeps the CA's key on request only, and never that of an older CA", async () => {
+  it('writes the key of the CA only with KEEP_CA_KEY, and deletes the key of an older CA', async () => {
     await gen({ KEEP_CA_KEY: 'true' });
     assert.equal((await modes())['ca.key'], '600');
     const ca = new X509Certificate(await read('ca.crt'));
@@ -172,7 +172,7 @@ To take the webhook out again, whatever happens:
     assert.equal((await modes())['ca.key'], undefined);
   });
 
-  it('ends with 2 and one line for each problem, and writes nothing', async () => {
+  it('exits with 2 and one line for each problem, and writes nothing', async () => {
     const outcome = await gen({ TIMEOUT_SECONDS: '60', FAILURE_POLICY: 'Maybe' });
 
     assert.deepEqual(outcome, {
@@ -184,8 +184,8 @@ To take the webhook out again, whatever happens:
     assert.deepEqual(await readdir(dir), []);
   });
 
-  it('ends with 1 where it cannot write, and leaves nothing half done', async () => {
-    // A folder in the way of the last file.
+  it('exits with 1 when it cannot write, and leaves no temporary file', async () => {
+    // A directory blocks the last file.
     await mkdir(join(dir, 'webhook.yaml'));
 
     const { code, stdout, stderr } = await gen();

@@ -80,7 +80,7 @@ describe('functions/generations/main.ts', () => {
   const held = (tag: string): string | undefined =>
     registry.store.manifest('backups/nginx', tag)?.digest;
 
-  it('prints no terminal commands that an image brings along', async () => {
+  it('removes control characters of an image from its output', async () => {
     const hostile = makeIndex([makeImage({ platform: 'li\u001b[2Jnux/amd64' })]);
     seed(registry, `backups/evil:${generationTag('1', hostile.digest)}`, hostile);
     seed(registry, 'backups/evil:1', hostile);
@@ -92,7 +92,7 @@ describe('functions/generations/main.ts', () => {
     assert.equal(lines.join('').includes('\u001b'), false);
   });
 
-  it('does not care how the webhook listens', async () => {
+  it('ignores the TLS settings of the webhook', async () => {
     const { code, stderr } = await run(['generations', 'nginx:1.27'], {
       TLS_CLIENT_CA_FILE: '/files/ca.crt',
     });
@@ -100,7 +100,7 @@ describe('functions/generations/main.ts', () => {
     assert.equal(code, 0, stderr);
   });
 
-  it('lists what the backup has, rolls back, holds, and releases', async () => {
+  it('lists generations, rolls back, holds and releases a tag', async () => {
     const listed = await run(['generations', 'nginx:1.27']);
     const move = moveTag('1.27', { at: Date.UTC(2026, 10, 25, 3, 34), from: old.digest });
     const pad = (text: string, width: number): string => text.padEnd(width);
@@ -120,21 +120,21 @@ describe('functions/generations/main.ts', () => {
       code: 0,
       stderr: '',
       lines: [
-        `${host}/backups/nginx:1.27 is at ${old.digest} now, and no longer at ${current.digest}`,
-        'it is held there: reviews do not move it until "just rollback nginx:1.27 --release"',
-        'nodes that have pulled the tag before may go on with what they have (imagePullPolicy: IfNotPresent)',
+        `${host}/backups/nginx:1.27 is at ${old.digest} now and no longer at ${current.digest}`,
+        'the tag is held there: reviews do not move it until "just rollback nginx:1.27 --release"',
+        'nodes that pulled the tag before may keep running the image they have (imagePullPolicy: IfNotPresent)',
       ],
     });
     assert.equal(held('1.27'), old.digest);
     assert.equal(held('1.27.hold'), old.digest);
 
-    // As `kubectl get` shows it.
+    // The name in the backup, as `kubectl get` shows it.
     const again = await run(['generations', `${host}/backups/nginx:1.27`]);
     assert.match(again.lines[2] ?? '', new RegExp(`^${short(old)}  current, held  20`));
 
     const released = await run(['rollback', 'nginx:1.27', '--release']);
     assert.deepEqual(released.lines, [
-      `${host}/backups/nginx:1.27 is no longer held at ${old.digest}: it follows its source with the next review that asks for it`,
+      `${host}/backups/nginx:1.27 is no longer held at ${old.digest}: it follows its source from the next review on`,
     ]);
     assert.deepEqual((await run(['rollback', 'nginx:1.27', '--release'])).lines, [
       `${host}/backups/nginx:1.27 was not held`,
@@ -143,7 +143,7 @@ describe('functions/generations/main.ts', () => {
     await run(['rollback', 'nginx:1.27', '--release']);
   });
 
-  it('prunes when it is told to, and says what holds the rest', async () => {
+  it('prunes only with --apply, and prints what keeps a generation', async () => {
     assert.deepEqual((await run(['prune'])).lines, [
       'KEEP_GENERATIONS is not set: every generation is kept',
     ]);
@@ -151,7 +151,7 @@ describe('functions/generations/main.ts', () => {
     const name = `${host}/backups/nginx:1.27`;
     assert.deepEqual((await run(['prune', 'nginx:1.27'], env)).lines, [
       `${'IMAGE'.padEnd(name.length)}  DIGEST               VERDICT`,
-      `${name}  ${short(old)}  stays: held by 2`,
+      `${name}  ${short(old)}  kept: held by 2`,
       'nothing to remove with KEEP_GENERATIONS=1',
     ]);
     seed(registry, 'backups/nginx:2', current);
@@ -160,14 +160,14 @@ describe('functions/generations/main.ts', () => {
 
     const report = await run(['prune'], env);
     assert.deepEqual(report.lines.slice(1), [
-      `${name}, ${host}/backups/nginx:2  ${short(old)}  would go`,
-      '1 would go with KEEP_GENERATIONS=1; --apply removes them',
+      `${name}, ${host}/backups/nginx:2  ${short(old)}  would be removed`,
+      '1 would be removed with KEEP_GENERATIONS=1; --apply removes them',
     ]);
     assert.equal(held(old.digest), old.digest);
 
     await writeFile(join(dir, 'used.yaml'), `image: x@${old.children[0]?.digest}\n`);
     const used = await run(['prune', '--apply', '--used', join(dir, 'used.yaml')], env);
-    assert.match(used.lines[1] ?? '', /stays: in use$/);
+    assert.match(used.lines[1] ?? '', /kept: in use$/);
 
     registry.faults.add(on('DELETE', 'manifest'), answer(405));
     const refused = await run(['prune', '--apply'], env);
@@ -180,7 +180,7 @@ describe('functions/generations/main.ts', () => {
 
     const applied = await run(['prune', '--apply'], env);
     assert.deepEqual(applied.lines.slice(-1), [
-      "1 removed; the space comes back with the registry's own garbage collection",
+      '1 removed; the garbage collection of the registry frees the space',
     ]);
     assert.equal(held(old.digest), undefined);
     assert.equal(held('1.27'), current.digest);
@@ -193,11 +193,11 @@ describe('functions/generations/main.ts', () => {
     code: number,
     stderr: RegExp,
   ])[] = [
-    ['no command', [], 2, /usage: generations \| rollback \| prune/],
+    ['no command', [], 2, /^generations: usage: generations \| rollback \| prune\n$/],
     ['no image', ['generations'], 2, /^generations: usage: generations IMAGE\n$/],
     ['no digest', ['rollback', 'nginx:1.27'], 2, /^rollback: usage: rollback IMAGE DIGEST, or/],
     [
-      'a digest that is none',
+      'an invalid digest',
       ['rollback', 'nginx:1.27', '1.26'],
       2,
       /^rollback: "1\.26" is not a digest/,
@@ -209,20 +209,20 @@ describe('functions/generations/main.ts', () => {
       /is pinned to a digest, which never moves/,
     ],
     [
-      'a strange flag',
+      'a flag of another command',
       ['generations', 'nginx', '--apply'],
       2,
-      /^generations: --apply and --used: not known to generations\n$/,
+      /^generations: unknown flag --apply\ngenerations: usage: generations IMAGE\n$/,
     ],
     [
-      'a generation that is not there',
+      'a generation that does not exist',
       ['rollback', 'nginx:1.27', 'sha256:000000'],
       1,
       /^rollback: the backup has no generation sha256:000000 of /,
     ],
   ];
   for (const [what, args, code, stderr] of mistakes) {
-    it(`says what is wrong with ${what}`, async () => {
+    it(`rejects ${what}`, async () => {
       const end = await run(args);
 
       assert.equal(end.code, code, end.stderr);
@@ -230,15 +230,15 @@ describe('functions/generations/main.ts', () => {
     });
   }
 
-  it('does not apply blindly where workloads name digests', async () => {
+  it('rejects prune --apply without --used when PIN_DIGESTS is true', async () => {
     const end = await run(['prune', '--apply'], { KEEP_GENERATIONS: '1', PIN_DIGESTS: 'true' });
 
     assert.equal(end.code, 2);
     assert.match(end.stderr, /^prune: PIN_DIGESTS=true: workloads name digests/);
   });
 
-  it('does not take an empty file for a cluster in which nothing is in use', async () => {
-    // kubectl has failed, and the shell has made the file.
+  it('rejects a --used file without digests', async () => {
+    // The shell creates the file also if kubectl fails.
     await writeFile(join(dir, 'empty.yaml'), 'apiVersion: v1\nitems: []\n');
     const file = join(dir, 'empty.yaml');
 
@@ -247,11 +247,11 @@ describe('functions/generations/main.ts', () => {
     assert.equal(end.code, 2);
     assert.equal(
       end.stderr,
-      `prune: --used ${file} names no digest, and would protect nothing: is it what kubectl printed?\n`,
+      `prune: --used ${file} names no digest and would protect nothing: check that it holds the output of kubectl\n`,
     );
   });
 
-  it('tells what it has removed before the registry failed', async () => {
+  it('reports what it removed before the registry failed', async () => {
     const three = ['a', 'b', 'c'].map((each) => makeImage({ seed: each }));
     for (const [day, image] of three.entries()) {
       const from = registry.store.manifest('backups/app', '1')?.digest;
@@ -277,12 +277,12 @@ describe('functions/generations/main.ts', () => {
       [
         'IMAGE DIGEST VERDICT',
         `${host}/backups/app:1 ${three[0]?.digest.slice(0, 19)} removed`,
-        "1 removed; the space comes back with the registry's own garbage collection",
+        '1 removed; the garbage collection of the registry frees the space',
       ],
     );
   });
 
-  it('says that it has nothing of an image', async () => {
+  it('exits with 1 when the backup has no generation of an image', async () => {
     const end = await run(['generations', 'redis:7']);
 
     assert.equal(end.code, 1);

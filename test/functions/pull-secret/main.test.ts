@@ -48,7 +48,7 @@ describe('functions/pull-secret/main.ts', () => {
     });
   }
 
-  it('lets the webhook of this installation read pull secrets, also where there is none to write', async () => {
+  it('writes the Role and RoleBinding of this installation without BACKUP_PULL_SECRET', async () => {
     const { stdout } = await write({ REGISTRY: 'reg.test', NAMESPACE: 'tools' });
 
     const objects = parseAllDocuments(String(stdout));
@@ -62,7 +62,7 @@ describe('functions/pull-secret/main.ts', () => {
     });
   });
 
-  it('writes nothing where the password is missing, and exits 2', async () => {
+  it('exits with 2 and writes nothing when the credentials are missing', async () => {
     const env = {
       REGISTRY: 'reg.test',
       BACKUP_PULL_SECRET: 'backup',

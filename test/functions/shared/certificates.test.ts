@@ -19,7 +19,7 @@ describe('readCertificates', () => {
     await writeFile(file('tls.crt'), cert);
     await writeFile(file('tls.key'), key);
     await writeFile(file('other.key'), other.key);
-    await writeFile(file('ca.crt'), `of our clients\n${ca}\n${second}`);
+    await writeFile(file('ca.crt'), `client CAs\n${ca}\n${second}`);
     await writeFile(file('cut.crt'), `${ca}\n${second.replace('MII', 'XXX')}`);
     await writeFile(file('empty'), '');
   });
@@ -27,13 +27,13 @@ describe('readCertificates', () => {
     await rm(dir, { recursive: true });
   });
 
-  it('reads the pair', async () => {
+  it('reads a certificate and its key', async () => {
     const read = await readCertificates({ certFile: file('tls.crt'), keyFile: file('tls.key') });
 
     assert.deepEqual(Object.keys(read), ['cert', 'key']);
   });
 
-  it('reads every CA in the file of the clients’', async () => {
+  it('reads every CA of the client CA file', async () => {
     const { ca = '' } = await readCertificates({
       certFile: file('tls.crt'),
       keyFile: file('tls.key'),
@@ -49,32 +49,32 @@ describe('readCertificates', () => {
     readonly problems: readonly RegExp[];
   }[] = [
     {
-      what: 'files that do not exist, all of them named',
+      what: 'missing files and names them all',
       names: ['none.crt', 'none.key', 'none.ca'],
       problems: [
-        /none\.crt cannot be read \(ENOENT\); it is needed for HTTPS$/,
-        /none\.key cannot be read \(ENOENT\); it is needed for HTTPS$/,
+        /none\.crt cannot be read \(ENOENT\): HTTPS needs it$/,
+        /none\.key cannot be read \(ENOENT\): HTTPS needs it$/,
         /^TLS_CLIENT_CA_FILE \S+none\.ca is not a readable file of certificates in PEM$/,
       ],
     },
     {
       what: 'the key of another certificate',
       names: ['tls.crt', 'other.key'],
-      problems: [/tls\.crt and \S+other\.key are not a certificate and its key in PEM$/],
+      problems: [/tls\.crt and \S+other\.key are not a certificate and its private key in PEM$/],
     },
     {
-      what: 'an empty file of CAs, which would trust nobody',
+      what: 'an empty file of client CAs',
       names: ['tls.crt', 'tls.key', 'empty'],
       problems: [/^TLS_CLIENT_CA_FILE \S+empty is not a readable file of certificates in PEM$/],
     },
     {
-      what: 'CAs of which one is broken, which TLS would leave out without a word',
+      what: 'client CAs of which one is invalid, which TLS would ignore',
       names: ['tls.crt', 'tls.key', 'cut.crt'],
       problems: [/^TLS_CLIENT_CA_FILE \S+cut\.crt is not a readable file of certificates in PEM$/],
     },
   ];
   for (const { what, names, problems } of refused) {
-    it(`refuses ${what}`, async () => {
+    it(`rejects ${what}`, async () => {
       const [cert, key, ca] = names;
       const files = {
         certFile: file(cert),

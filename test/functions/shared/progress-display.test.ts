@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createDisplay } from '../../../functions/shared/progress-display.ts';
+import { createProgressDisplay } from '../../../functions/shared/progress-display.ts';
 
 const mebibyte = 1024 * 1024;
 
 function open(columns?: number): {
-  readonly display: ReturnType<typeof createDisplay>;
+  readonly display: ReturnType<typeof createProgressDisplay>;
   readonly text: () => string;
   readonly pass: (ms: number) => void;
 } {
   let clock = 0;
   let text = '';
-  const display = createDisplay({
+  const display = createProgressDisplay({
     write: (more) => {
       text += more;
     },
@@ -29,8 +29,8 @@ function open(columns?: number): {
 
 const half = { phase: 'copy', doneBytes: 8 * mebibyte, totalBytes: 16 * mebibyte } as const;
 
-describe('createDisplay', () => {
-  it('writes in a pipe a line now and then, without control characters', () => {
+describe('createProgressDisplay', () => {
+  it('prints progress every five seconds in a pipe, without control characters', () => {
     const { display, text, pass } = open();
 
     display.progress('nginx:1.27', half);
@@ -38,13 +38,13 @@ describe('createDisplay', () => {
     display.progress('nginx:1.27', half);
     pass(1);
     display.progress('nginx:1.27', half);
-    display.line('evil\u001b[2Jname: copied');
-    display.done('nginx:1.27');
+    display.print('evil\u001b[2Jname: copied');
+    display.remove('nginx:1.27');
 
     assert.equal(text(), 'nginx:1.27: 50 %, 8.0 of 16.0 MiB\nevil [2Jname: copied\n');
   });
 
-  it('draws bars on a terminal, in place, no wider than it is', () => {
+  it('redraws progress bars in place on a terminal, no wider than its columns', () => {
     const { display, text, pass } = open(60);
 
     display.progress('nginx:1.27', half);
@@ -56,12 +56,12 @@ describe('createDisplay', () => {
     assert.equal(second, '[########################] nginx:1.27: 100 %, 0.0 of 0.0 Mi\n');
   });
 
-  it('keeps lines above the bars', () => {
+  it('prints lines above the progress bars', () => {
     const { display, text } = open(80);
 
     display.progress('a', half);
-    display.line('b: copied');
-    display.done('a');
+    display.print('b: copied');
+    display.remove('a');
 
     const frames = text().split('\u001b[J');
     assert.equal(

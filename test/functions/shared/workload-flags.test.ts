@@ -1,51 +1,48 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readFleetFlags } from '../../../functions/shared/workload-flags.ts';
+import { readArguments } from '../../../functions/shared/arguments.ts';
+import {
+  toWorkloadFlags,
+  type WorkloadFlags,
+  workloadFlags,
+} from '../../../functions/shared/workload-flags.ts';
 
-const told = { usage: 'usage: backfill …', hasRefresh: true };
+function read(args: readonly string[]): WorkloadFlags {
+  const maxPositionals = Number.POSITIVE_INFINITY;
+  return toWorkloadFlags(readArguments(args, { flags: workloadFlags, maxPositionals }));
+}
 
-describe('readFleetFlags', () => {
-  it('reports gently unless told otherwise', () => {
-    assert.deepEqual(readFleetFlags([], told), {
+describe('toWorkloadFlags', () => {
+  it('reports at a low rate and waits for rollouts by default', () => {
+    assert.deepEqual(read([]), {
       namespaces: [],
       apply: false,
-      refresh: false,
       perMinute: 12,
       rolloutTimeoutMs: 600_000,
-      asksForHelp: false,
       problems: [],
     });
   });
 
-  it('reads all it knows', () => {
-    const args = ['--apply', 'shop', '--refresh', '--rate', '60', '--no-wait', 'tools', 'shop'];
+  it('reads every flag, and each namespace once', () => {
+    const args = ['--apply', 'shop', '--rate', '60', '--no-wait', 'tools', 'shop'];
 
-    assert.deepEqual(readFleetFlags(args, told), {
+    assert.deepEqual(read(args), {
       namespaces: ['shop', 'tools'],
       apply: true,
-      refresh: true,
       perMinute: 60,
-      asksForHelp: false,
       problems: [],
     });
   });
 
-  it('tells every mistake at once', () => {
+  it('reports every mistake of the command line at once', () => {
     const args = ['--aply', '--rate=0', '--rollout-timeout', 'soon', '--apply=yes', 'Shop'];
 
-    assert.deepEqual(readFleetFlags(args, told).problems, [
-      'there is no flag --aply',
-      '--apply takes no value',
+    assert.deepEqual(read(args).problems, [
       '--rate must be a whole number from 1 to 6000',
       '--rollout-timeout must be a whole number from 1 to 86400',
       '"Shop" is not the name of a namespace',
-      'usage: backfill …',
+      'unknown flag --aply; did you mean --apply?',
+      '--apply takes no value',
     ]);
-  });
-
-  it('knows --refresh only where there is something to refresh', () => {
-    const { problems } = readFleetFlags(['--refresh'], { ...told, hasRefresh: false });
-
-    assert.equal(problems[0], 'there is no flag --refresh');
   });
 });

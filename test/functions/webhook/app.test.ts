@@ -31,7 +31,7 @@ function post(
 }
 
 describe('POST /clone-image', () => {
-  it('answers a review with the handler’s', async () => {
+  it('responds with the review of the handler', async () => {
     const response = await post('{"a":1}', {
       review: (body) => {
         assert.deepEqual(body, { a: 1 });
@@ -44,11 +44,11 @@ describe('POST /clone-image', () => {
     assert.deepEqual(await response.json(), answer);
   });
 
-  it('takes a content type with parameters, in any case', async () => {
+  it('accepts a content type with parameters, in upper and lower case', async () => {
     assert.equal((await post('{}', { type: 'Application/JSON; charset=utf-8' })).status, 200);
   });
 
-  it('hands on the deadline of the API server, less a margin', async () => {
+  it('passes the timeout of the API server to the handler, less a margin', async () => {
     const budgets: number[] = [];
     const review: AdmissionHandler = (_, { budgetMs }) => {
       budgets.push(budgetMs);
@@ -61,13 +61,13 @@ describe('POST /clone-image', () => {
     assert.deepEqual(budgets, [4_000, 9_000]);
   });
 
-  describe('while bodies that never arrive have all the room', () => {
+  describe('while bodies that never arrive take all slots', () => {
     const stalled = (): ReadableStream => new ReadableStream({ pull: () => new Promise(() => {}) });
     const settle = async (): Promise<void> => {
       for (let i = 0; i < 200; i += 1) await Promise.resolve();
     };
 
-    it('takes others after two seconds, and answers that there is no room', async (t) => {
+    it('accepts other reviews after two seconds, and responds to the evicted ones with 503', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const { logger } = createMemoryLog();
       const review = (): Promise<AdmissionReview> => Promise.resolve(answer);
@@ -81,7 +81,7 @@ describe('POST /clone-image', () => {
             duplex: 'half',
           }),
         );
-      const evil = [1, 2, 3, 4].map(() => send(stalled()));
+      const stuck = [1, 2, 3, 4].map(() => send(stalled()));
       await settle();
       const other = send('{}');
       await settle();
@@ -89,23 +89,23 @@ describe('POST /clone-image', () => {
       t.mock.timers.tick(2_000);
 
       assert.equal((await other).status, 200);
-      const [first] = evil;
+      const [first] = stuck;
       const ended = await first;
       assert.equal(ended?.status, 503);
       assert.equal(
         await ended?.text(),
-        'too many large objects are looked at at this moment, and others wait\n',
+        'the webhook is overloaded: too many large objects are reviewed at once and others wait; try again\n',
       );
     });
   });
 
-  it('tells the handler that the caller hung up', async () => {
-    const caller = new AbortController();
+  it('aborts the signal of the handler when the client disconnects', async () => {
+    const client = new AbortController();
     const seen = Promise.withResolvers<boolean>();
     const { logger } = createMemoryLog();
     const review: AdmissionHandler = (_, { signal }) => {
       signal.addEventListener('abort', () => seen.resolve(true));
-      caller.abort();
+      client.abort();
       return Promise.resolve(answer);
     };
     const app = createApp({ review, isReady: () => true, logger, metrics });
@@ -114,7 +114,7 @@ describe('POST /clone-image', () => {
       method: 'POST',
       headers,
       body: '{}',
-      signal: caller.signal,
+      signal: client.signal,
     });
 
     await app.request(request);
@@ -128,14 +128,14 @@ describe('POST /clone-image', () => {
       '{}',
       'text/plain',
       415,
-      'an AdmissionReview is sent as content-type: application/json\n',
+      'unsupported content type: send AdmissionReviews as application/json\n',
     ],
     [
-      'a content type that only begins like it',
+      'a content type that starts with application/json',
       '{}',
       'application/json-patch+json',
       415,
-      'an AdmissionReview is sent as content-type: application/json\n',
+      'unsupported content type: send AdmissionReviews as application/json\n',
     ],
     [
       'a body that is not JSON',
@@ -154,7 +154,7 @@ describe('POST /clone-image', () => {
     ],
   ];
   for (const [what, body, type, status, text] of refusals) {
-    it(`refuses ${what} with ${status}`, async () => {
+    it(`rejects ${what} with ${status}`, async () => {
       const response = await post(body, { type });
 
       assert.equal(response.status, status);
@@ -163,11 +163,11 @@ describe('POST /clone-image', () => {
     });
   }
 
-  it('takes a body of 8 MiB', async () => {
+  it('accepts a body of 8 MiB', async () => {
     assert.equal((await post(`"${' '.repeat(8 * 1024 * 1024 - 2)}"`)).status, 200);
   });
 
-  it('answers 400 where the handler says that it is no review', async () => {
+  it('responds with 400 when the handler rejects the body as no AdmissionReview', async () => {
     const review: AdmissionHandler = () =>
       Promise.reject(new CloneError('INVALID_REVIEW', 'not an AdmissionReview: kind is missing'));
 
@@ -177,38 +177,35 @@ describe('POST /clone-image', () => {
     assert.equal(await response.text(), 'not an AdmissionReview: kind is missing\n');
   });
 
-  it('answers a bug with 500, one plain line with the uid and nothing of the error', async () => {
+  it('responds to a bug with 500, one plain line with the uid and nothing of the error', async () => {
     const review: AdmissionHandler = () => Promise.reject(new TypeError('s3cret'));
 
     const response = await post('{"request":{"uid":"u-1"}}', { review });
 
     assert.equal(response.status, 500);
     assert.match(response.headers.get('content-type') ?? '', /^text\/plain/);
-    assert.equal(
-      await response.text(),
-      'internal error in image-cloner, its log says more about u-1\n',
-    );
+    assert.equal(await response.text(), 'internal error in image-cloner: see its log for u-1\n');
   });
 });
 
-describe('the other routes', () => {
+describe('createApp', () => {
   const rows: readonly (readonly [string, string, number, string])[] = [
     ['GET', '/readyz', 200, 'OK'],
     ['GET', '/livez', 200, 'OK'],
     ['GET', '/metrics', 200, 'm 1\n'],
-    ['POST', '/metrics', 405, 'probes are sent by GET\n'],
-    ['GET', '/clone-image', 405, 'AdmissionReviews are sent by POST\n'],
-    ['DELETE', '/clone-image', 405, 'AdmissionReviews are sent by POST\n'],
-    ['POST', '/readyz', 405, 'probes are sent by GET\n'],
+    ['POST', '/metrics', 405, 'method not allowed: send probes with GET\n'],
+    ['GET', '/clone-image', 405, 'method not allowed: send AdmissionReviews with POST\n'],
+    ['DELETE', '/clone-image', 405, 'method not allowed: send AdmissionReviews with POST\n'],
+    ['POST', '/readyz', 405, 'method not allowed: send probes with GET\n'],
     [
       'GET',
       '/',
       404,
-      'not found: AdmissionReviews are sent to /clone-image, probes to /readyz and /livez\n',
+      'not found: send AdmissionReviews to /clone-image, probes to /readyz and /livez\n',
     ],
   ];
   for (const [method, path, status, text] of rows) {
-    it(`${method} ${path} is ${status}`, async () => {
+    it(`responds to ${method} ${path} with ${status}`, async () => {
       const { logger } = createMemoryLog();
       const app = createApp({
         review: () => assert.fail(),
@@ -225,7 +222,7 @@ describe('the other routes', () => {
     });
   }
 
-  it('GET /readyz tells of an outage and stays OK, or the endpoint would vanish with the registry', async () => {
+  it('reports an outage on GET /readyz and keeps status 200, so that Knative keeps the endpoint', async () => {
     const { logger } = createMemoryLog();
     const app = createApp({
       review: () => assert.fail(),
@@ -241,7 +238,7 @@ describe('the other routes', () => {
     assert.equal(await response.text(), 'OK\nthe backup registry is down');
   });
 
-  it('GET /readyz is 503 while we are not ready, and /livez is not', async () => {
+  it('responds to /readyz with 503 and to /livez with 200 while it is not ready', async () => {
     const { logger } = createMemoryLog();
     const app = createApp({
       review: () => assert.fail(),
@@ -255,23 +252,23 @@ describe('the other routes', () => {
   });
 });
 
-describe('the plain http port beside TLS_PORT', () => {
+describe('createProbeApp', () => {
   const rows: readonly (readonly [string, string, number, string])[] = [
     ['GET', '/readyz', 200, 'OK'],
     ['GET', '/livez', 200, 'OK'],
     ['GET', '/metrics', 200, 'm 1\n'],
-    ['POST', '/readyz', 405, 'probes are sent by GET\n'],
-    ['POST', '/clone-image', 403, 'AdmissionReviews are taken by https, on port 8443\n'],
-    ['GET', '/clone-image', 403, 'AdmissionReviews are taken by https, on port 8443\n'],
+    ['POST', '/readyz', 405, 'method not allowed: send probes with GET\n'],
+    ['POST', '/clone-image', 403, 'AdmissionReviews are accepted only over HTTPS, on port 8443\n'],
+    ['GET', '/clone-image', 403, 'AdmissionReviews are accepted only over HTTPS, on port 8443\n'],
     [
       'GET',
       '/',
       404,
-      'not found: AdmissionReviews are sent to /clone-image, probes to /readyz and /livez\n',
+      'not found: send AdmissionReviews to /clone-image, probes to /readyz and /livez\n',
     ],
   ];
   for (const [method, path, status, text] of rows) {
-    it(`${method} ${path} is ${status}`, async () => {
+    it(`responds to ${method} ${path} on the plain HTTP port with ${status}`, async () => {
       const { logger } = createMemoryLog();
       const app = createProbeApp({ isReady: () => true, logger, metrics, reviewPort: 8443 });
 
@@ -298,7 +295,7 @@ describe('toBudgetMs', () => {
     ['', 9_000],
   ];
   for (const [timeout, budgetMs] of rows) {
-    it(`gives ${budgetMs} ms for timeout=${timeout}`, () => {
+    it(`is ${budgetMs} ms for timeout=${timeout}`, () => {
       assert.equal(toBudgetMs(timeout), budgetMs);
     });
   }

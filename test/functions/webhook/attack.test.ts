@@ -17,7 +17,7 @@ import { createMemoryLog } from '../../support/memory-log.ts';
 
 const eightMiB = 8 * 1024 * 1024;
 const { logger, lines } = createMemoryLog();
-/** Uids of reviews that were answered. */
+/** The uids of the reviews that reached the handler. */
 const answered: string[] = [];
 
 function open(options: Partial<ServerOptions> = {}): Promise<WebhookServer> {
@@ -46,7 +46,7 @@ function open(options: Partial<ServerOptions> = {}): Promise<WebhookServer> {
   return openServer({ fetch, port: 0, ...options });
 }
 
-/** A review of a Pod that is answered without asking anybody. */
+/** A review that needs no registry. */
 function review(uid: string, object: unknown = {}): string {
   const kind = { group: '', version: 'v1', kind: 'Pod' };
   const request = { uid, kind, operation: 'CREATE', namespace: 'shop', name: 'web', object };
@@ -69,13 +69,13 @@ function post(body: string, ...headers: readonly string[]): string {
 
 async function openSocket(server: WebhookServer): Promise<Socket> {
   const socket = connect(server.port, '127.0.0.1');
-  // Whoever sends nonsense may be hung up on before he has sent it all.
+  // The server may close the connection of an invalid request before it is complete.
   socket.on('error', () => undefined);
   await once(socket, 'connect');
   return socket;
 }
 
-/** All that comes back until the other side has nothing more to say. */
+/** Resolves with everything that the server sends until it closes the connection. */
 async function send(server: WebhookServer, bytes: string | Uint8Array): Promise<string> {
   const socket = await openSocket(server);
   socket.end(bytes);
@@ -86,11 +86,13 @@ const statusesOf = (answer: string): readonly number[] =>
   [...answer.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
 
 const nested = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`;
-/** The review with `"X"` replaced by something that `JSON.stringify` would not make. */
+/** The review with `"X"` replaced by JSON that `JSON.stringify` cannot produce. */
 const withRaw = (body: string, raw: string): string => body.replace('"X"', raw);
+const tooManyObjects =
+  'the AdmissionReview has more than 500000 JSON objects and lists: no object that the API server stores has as many\n';
 const notJson = 'not an AdmissionReview: the body is not JSON\n';
 
-describe('an attacker at the HTTP edge', () => {
+describe('openServer with malformed requests', () => {
   let server: WebhookServer;
 
   before(async () => {
@@ -100,33 +102,33 @@ describe('an attacker at the HTTP edge', () => {
     await server.close();
   });
 
-  // A proxy and we may not disagree on where a request ends: what is ambiguous is no request.
+  // A proxy and the server must agree where a request ends, so an ambiguous one is rejected.
   const ambiguous: readonly (readonly [what: string, bytes: string])[] = [
-    ['a length and chunks', post(review('a'), 'transfer-encoding: chunked')],
+    ['a content length and chunks', post(review('a'), 'transfer-encoding: chunked')],
     [
       'chunks that hide a second request',
       post(`0\r\n\r\n${post(review('b'))}`, 'transfer-encoding: chunked'),
     ],
-    ['two lengths', post(review('a'), 'content-length: 3')],
-    ['a length with a sign', `${head('content-length: +2')}{}`],
-    ['a negative length', `${head('content-length: -1')}{}`],
-    ['a length beyond all numbers', `${head(`content-length: ${'9'.repeat(30)}`)}{}`],
+    ['two content lengths', post(review('a'), 'content-length: 3')],
+    ['a content length with a sign', `${head('content-length: +2')}{}`],
+    ['a negative content length', `${head('content-length: -1')}{}`],
+    ['a content length of 30 digits', `${head(`content-length: ${'9'.repeat(30)}`)}{}`],
     ['a blank before the colon', `${head('transfer-encoding : chunked')}0\r\n\r\n`],
-    ['chunks that are not last', `${head('transfer-encoding: chunked, identity')}0\r\n\r\n`],
+    [
+      'a transfer encoding after chunked',
+      `${head('transfer-encoding: chunked, identity')}0\r\n\r\n`,
+    ],
     ['an unknown transfer encoding', `${head('transfer-encoding: xchunked')}0\r\n\r\n`],
     ['lines that end without a carriage return', post(review('a')).replaceAll('\r\n', '\n')],
     ['a folded header', post(review('a'), 'x-a: b', ' c: d')],
     ['a NUL in a header', post(review('a'), 'x-a: \0')],
     ['no host', 'POST /clone-image HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}'],
-    [
-      'a host that is none',
-      'POST /clone-image HTTP/1.1\r\nhost: a b\r\ncontent-length: 2\r\n\r\n{}',
-    ],
+    ['an invalid host', 'POST /clone-image HTTP/1.1\r\nhost: a b\r\ncontent-length: 2\r\n\r\n{}'],
     ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
     ['a backslash in the path', post(review('a')).replace('/clone', '/\\clone')],
   ];
   for (const [what, bytes] of ambiguous) {
-    it(`answers ${what} with 400, and looks at nothing`, async () => {
+    it(`rejects ${what} with 400 before the handler sees it`, async () => {
       answered.length = 0;
 
       assert.deepEqual(statusesOf(await send(server, bytes))[0], 400);
@@ -139,12 +141,17 @@ describe('an attacker at the HTTP edge', () => {
     ['one header of 20 kB', `x-a: ${'a'.repeat(20_000)}`],
     ['3000 headers', Array.from({ length: 3000 }, (_, index) => `a${index}: b`).join('\r\n')],
   ] as const) {
-    it(`answers ${what} with 431`, async () => {
+    it(`rejects ${what} with 431`, async () => {
       assert.deepEqual(statusesOf(await send(server, post(review('a'), header))), [431]);
     });
   }
 
-  const bodies: readonly (readonly [what: string, body: string, status: number, says: string])[] = [
+  const bodies: readonly (readonly [
+    what: string,
+    body: string,
+    status: number,
+    expected: string,
+  ])[] = [
     [
       'lists in lists, 100 000 deep',
       nested(100_000),
@@ -152,41 +159,31 @@ describe('an attacker at the HTTP edge', () => {
       'not an AdmissionReview: the body is not an object\n',
     ],
     [
-      'an object like that',
+      'an object that is lists in lists',
       withRaw(review('a', 'X'), nested(100_000)),
       400,
       'not an AdmissionReview: request.object is not an object\n',
     ],
     [
-      'containers like that',
+      'containers that are lists in lists',
       withRaw(review('a', { spec: { containers: 'X' } }), nested(100_000)),
       400,
       'not an AdmissionReview: request.object.spec.containers.0 is not an object\n',
     ],
     [
-      'an annotation like that',
+      'an annotation that is lists in lists',
       withRaw(review('a', { metadata: { annotations: { a: 'X' } } }), nested(100_000)),
       400,
       'not an AdmissionReview: request.object.metadata.annotations.a is not a string\n',
     ],
     [
-      'a uid like that',
+      'a uid that is lists in lists',
       withRaw(review('X'), nested(100_000)),
       400,
       'not an AdmissionReview: request.uid is not a string\n',
     ],
-    [
-      '8 MiB of lists in lists, which would keep the parser busy for seconds',
-      nested(eightMiB / 2),
-      413,
-      'the AdmissionReview has more parts than any object that can be stored\n',
-    ],
-    [
-      '8 MiB of empty objects',
-      `[${'{},'.repeat(2_700_000)}{}]`,
-      413,
-      'the AdmissionReview has more parts than any object that can be stored\n',
-    ],
+    ['8 MiB of lists in lists', nested(eightMiB / 2), 413, tooManyObjects],
+    ['8 MiB of empty objects', `[${'{},'.repeat(2_700_000)}{}]`, 413, tooManyObjects],
     [
       'one byte more than 8 MiB',
       `"${' '.repeat(eightMiB - 1)}"`,
@@ -201,16 +198,16 @@ describe('an attacker at the HTTP edge', () => {
     ],
     ['half a review', review('a').slice(0, -5), 400, notJson],
   ];
-  for (const [what, body, status, says] of bodies) {
-    it(`answers ${what} with ${status} and one sentence`, async () => {
+  for (const [what, body, status, expected] of bodies) {
+    it(`rejects ${what} with ${status} and one sentence`, async () => {
       const answer = await send(server, post(body));
 
       assert.deepEqual(statusesOf(answer), [status]);
-      assert.equal(answer.split('\r\n\r\n').slice(1).join(''), says);
+      assert.equal(answer.split('\r\n\r\n').slice(1).join(''), expected);
     });
   }
 
-  it('does not unpack what is compressed', async () => {
+  it('rejects a compressed body without unpacking it', async () => {
     const packed = gzipSync(review('a'));
     const first = head('content-encoding: gzip', `content-length: ${packed.length}`);
 
@@ -220,7 +217,7 @@ describe('an attacker at the HTTP edge', () => {
     );
   });
 
-  it('gives objects no prototype that a review brought along', async () => {
+  it('does not set a prototype from a review with __proto__', async () => {
     const body = withRaw(
       review('proto', { metadata: { labels: 'X', annotations: 'X' }, spec: {} }),
       '{"__proto__":"a","constructor":"b"}',
@@ -233,7 +230,7 @@ describe('an attacker at the HTTP edge', () => {
     assert.equal(Reflect.get({}, 'polluted'), undefined);
   });
 
-  it('answers requests of one connection in their order, each its own', async () => {
+  it('responds to pipelined requests in their order', async () => {
     const uids = Array.from({ length: 50 }, (_, index) => `uid-${index}`);
 
     const answer = await send(server, uids.map((uid) => post(review(uid))).join(''));
@@ -244,18 +241,18 @@ describe('an attacker at the HTTP edge', () => {
     );
   });
 
-  it('tells who announces 80 GB at once, and hangs up', async () => {
+  it('rejects a content length of 80 GB at once and closes the connection', async () => {
     const socket = await openSocket(server);
     socket.write(`${head('content-length: 80000000000')}{`);
 
-    // Resolves only because our side ends the connection.
+    // Resolves only if the server closes the connection.
     assert.match(
       await text(socket),
       /^HTTP\/1\.1 413 [^]*the AdmissionReview is larger than 8 MiB\n/,
     );
   });
 
-  it('answers ordinary reviews while large ones keep everybody waiting', async () => {
+  it('responds to small reviews while large bodies take all slots', async () => {
     const idlers = await Promise.all(Array.from({ length: 20 }, () => openSocket(server)));
     for (const idler of idlers) idler.write(`${head(`content-length: ${eightMiB}`)}{`);
     for (const idler of idlers) idler.write(' ');
@@ -267,7 +264,7 @@ describe('an attacker at the HTTP edge', () => {
     assert.deepEqual(statusesOf(await send(server, post(large))), [200]);
   });
 
-  it('takes a hang-up at any moment for what it is', async () => {
+  it('logs nothing when a client disconnects at any point of a request', async () => {
     const before = lines.length;
     const whole = post(review('gone', { metadata: { name: 'a' } }));
     for (let cut = 0; cut <= whole.length; cut += 9) {
@@ -281,17 +278,17 @@ describe('an attacker at the HTTP edge', () => {
   });
 });
 
-describe('a client that takes its time', () => {
+describe('openServer with slow clients', () => {
   const limits = { headersTimeout: 20, requestTimeout: 40, connectionsCheckingInterval: 5 };
 
   const slow: readonly (readonly [what: string, bytes: string])[] = [
-    ['says nothing', ''],
+    ['sends nothing', ''],
     ['does not end its headers', 'POST /clone-image HTTP/1.1\r\nhost: w\r\n'],
     ['does not end its body', `${head('content-length: 100')}{`],
     ['does not end its chunks', `${head('transfer-encoding: chunked')}5\r\n{`],
   ];
   for (const [what, bytes] of slow) {
-    it(`is hung up on when it ${what}`, async () => {
+    it(`disconnects a client that ${what}`, async () => {
       const server = await open({ limits });
       const socket = await openSocket(server);
       socket.write(bytes);
@@ -306,7 +303,7 @@ describe('a client that takes its time', () => {
     });
   }
 
-  it('is hung up on when it does not begin with TLS', async () => {
+  it('disconnects a client that sends no TLS handshake', async () => {
     const certificates = await makeCertificate('01');
     const server = await open({ certificates, limits: { handshakeTimeout: 20 } });
     const socket = await openSocket(server);

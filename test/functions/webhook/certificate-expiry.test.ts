@@ -1,25 +1,25 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { watchExpiry } from '../../../functions/webhook/certificate-expiry.ts';
+import { watchCertificateExpiry } from '../../../functions/webhook/certificate-expiry.ts';
 import { makeCertificate } from '../../support/certificate.ts';
 import { createMemoryLog } from '../../support/memory-log.ts';
 
 const now = Date.UTC(2027, 0, 1);
 const dayMs = 86_400_000;
 
-describe('watchExpiry', () => {
-  it('warns once a day below 30 days, until there is a new certificate', async (t) => {
+describe('watchCertificateExpiry', () => {
+  it('warns once a day in the last 30 days of a certificate, until it is renewed', async (t) => {
     const inDays = async (days: number): Promise<string> =>
       (await makeCertificate('01', new Date(now + days * dayMs))).cert;
     const [first, second] = [await inDays(31.5), await inDays(365)];
     t.mock.timers.enable({ apis: ['setInterval', 'Date'], now });
     const { logger, lines } = createMemoryLog();
-    const told: string[] = [];
+    const reported: string[] = [];
 
-    const watch = watchExpiry({
+    const watch = watchCertificateExpiry({
       file: '/tls/tls.crt',
       cert: first,
-      onExpiry: (at) => told.push(at.toISOString()),
+      onExpiry: (at) => reported.push(at.toISOString()),
       logger,
     });
     t.mock.timers.tick(dayMs);
@@ -33,29 +33,29 @@ describe('watchExpiry', () => {
         ['warn', 28],
       ],
     );
-    assert.equal(lines[0]?.message, 'the certificate expires soon; renew it');
+    assert.equal(lines[0]?.message, 'the certificate expires soon: renew it');
     assert.equal(lines[0]?.fields['expiresAt'], '2027-02-01T12:00:00.000Z');
 
     watch.renew(second);
     t.mock.timers.tick(dayMs * 3);
     assert.equal(lines.length, 2);
-    assert.deepEqual(told, ['2027-02-01T12:00:00.000Z', '2028-01-01T00:00:00.000Z']);
+    assert.deepEqual(reported, ['2027-02-01T12:00:00.000Z', '2028-01-01T00:00:00.000Z']);
 
     watch.stop();
     t.mock.timers.tick(dayMs * 365);
     assert.equal(lines.length, 2);
   });
 
-  it('says at once that a certificate is past its end', async (t) => {
+  it('warns at the start about an expired certificate', async (t) => {
     const { cert } = await makeCertificate('01', new Date(now - 1000));
     t.mock.timers.enable({ apis: ['setInterval', 'Date'], now });
     const { logger, lines } = createMemoryLog();
 
-    watchExpiry({ file: '/tls/tls.crt', cert, onExpiry() {}, logger }).stop();
+    watchCertificateExpiry({ file: '/tls/tls.crt', cert, onExpiry() {}, logger }).stop();
 
     assert.deepEqual(
       lines.map(({ message, fields }) => [message, fields['days']]),
-      [['the certificate has expired; no API server calls us with it', -1]],
+      [['the certificate has expired and the API server rejects it: renew it', -1]],
     );
   });
 });

@@ -9,15 +9,15 @@ import { type ClientCa, makeCertificate, makeClientCa } from '../../support/cert
 import { createMemoryLog } from '../../support/memory-log.ts';
 
 const refusal =
-  'AdmissionReviews are taken only with a client certificate of the CA in TLS_CLIENT_CA_FILE\n';
+  'client certificate required: AdmissionReviews are accepted only with a certificate of a CA in TLS_CLIENT_CA_FILE\n';
 
 interface Answer {
   readonly status: number | undefined;
   readonly text: string;
 }
 
-/** With a CA for clients, and a client that trusts everybody. */
-describe('the app behind TLS_CLIENT_CA_FILE', () => {
+/** The client accepts every server certificate. */
+describe('createApp with TLS_CLIENT_CA_FILE', () => {
   let clients: ClientCa;
   let server: WebhookServer;
   let reviews = 0;
@@ -47,14 +47,14 @@ describe('the app behind TLS_CLIENT_CA_FILE', () => {
     await server.close();
   });
 
-  function ask(
+  function send(
     method: string,
     path: string,
     identity: { readonly cert?: string; readonly key?: string } = {},
   ): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const options = { rejectUnauthorized: false, ...identity };
-    const asked = request(
+    const sent = request(
       {
         host: '127.0.0.1',
         port: server.port,
@@ -71,46 +71,46 @@ describe('the app behind TLS_CLIENT_CA_FILE', () => {
         response.on('end', () => resolve({ status: response.statusCode, text }));
       },
     );
-    asked.once('error', reject).end(method === 'POST' ? '{}' : '');
+    sent.once('error', reject).end(method === 'POST' ? '{}' : '');
     return promise;
   }
 
-  it('takes a review from a client with a certificate of that CA', async () => {
-    const { status, text } = await ask('POST', '/clone-image', await clients.issue());
+  it('accepts a review from a client with a certificate of the CA', async () => {
+    const { status, text } = await send('POST', '/clone-image', await clients.issue());
 
     assert.equal(status, 200);
     assert.match(text, /"allowed":true/);
   });
 
-  it('refuses one without, in a sentence, and never looks at it', async () => {
+  it('rejects a review without a client certificate before it reads the body', async () => {
     const before = reviews;
 
-    assert.deepEqual(await ask('POST', '/clone-image'), { status: 403, text: refusal });
+    assert.deepEqual(await send('POST', '/clone-image'), { status: 403, text: refusal });
 
     assert.equal(reviews, before);
   });
 
-  it('refuses one of another CA with the same name', async () => {
-    const stranger = await (await makeClientCa()).issue();
+  it('rejects a client certificate of another CA with the same name', async () => {
+    const foreign = await (await makeClientCa()).issue();
 
-    assert.deepEqual(await ask('POST', '/clone-image', stranger), { status: 403, text: refusal });
+    assert.deepEqual(await send('POST', '/clone-image', foreign), { status: 403, text: refusal });
   });
 
-  it('refuses the server’s kind of certificate that signs itself', async () => {
+  it('rejects a self-signed client certificate', async () => {
     const own = await makeCertificate('02');
 
-    assert.deepEqual(await ask('POST', '/clone-image', own), { status: 403, text: refusal });
+    assert.deepEqual(await send('POST', '/clone-image', own), { status: 403, text: refusal });
   });
 
   for (const path of ['/readyz', '/livez', '/metrics']) {
-    it(`answers ${path} to everybody, since the kubelet has no certificate`, async () => {
-      assert.equal((await ask('GET', path)).status, 200);
+    it(`serves ${path} without a client certificate, which the kubelet does not have`, async () => {
+      assert.equal((await send('GET', path)).status, 200);
     });
   }
 
-  // Older Nodes take a resumed session of TLS 1.3 without a certificate for an authorized one.
+  // Node 20 reports a resumed TLS 1.3 session without a certificate as authorized.
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-    it(`is not fooled by a session of ${version} that is resumed without a certificate`, async () => {
+    it(`rejects a resumed ${version} session without a client certificate`, async () => {
       const first = open(version);
       const session = await sessionOf(first);
       first.destroy();
@@ -123,7 +123,7 @@ describe('the app behind TLS_CLIENT_CA_FILE', () => {
     });
   }
 
-  it('knows a client again whose session is resumed', async () => {
+  it('accepts a resumed session with a client certificate', async () => {
     const identity = await clients.issue();
     const first = open('TLSv1.3', undefined, identity);
     const session = await sessionOf(first);
@@ -134,14 +134,14 @@ describe('the app behind TLS_CLIENT_CA_FILE', () => {
     assert.match(await postOn(second), /^HTTP\/1\.1 200 /);
   });
 
-  it('takes new clients’ certificates of a new CA only', async () => {
+  it('accepts only client certificates of the new CA after a renewal', async () => {
     const old = await clients.issue();
     const next = await makeClientCa();
 
     server.renew({ ...(await makeCertificate('03')), ca: next.ca });
 
-    assert.equal((await ask('POST', '/clone-image', old)).status, 403);
-    assert.equal((await ask('POST', '/clone-image', await next.issue())).status, 200);
+    assert.equal((await send('POST', '/clone-image', old)).status, 403);
+    assert.equal((await send('POST', '/clone-image', await next.issue())).status, 200);
   });
 
   function open(
@@ -161,7 +161,7 @@ describe('the app behind TLS_CLIENT_CA_FILE', () => {
   }
 });
 
-/** Of TLS 1.3 it comes after the first bytes. */
+/** A TLS 1.3 server sends the session after the handshake. */
 function sessionOf(socket: TLSSocket): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   socket.once('session', resolve);

@@ -1,49 +1,40 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readFlags, usage } from '../../../functions/webhook/flags.ts';
+import { type Arguments, readArguments } from '../../../functions/shared/arguments.ts';
+import { syntax, toVariables } from '../../../functions/webhook/flags.ts';
 
-describe('readFlags', () => {
-  it('reads the flags as the variables that they win over', () => {
+function read(args: readonly string[]): Arguments {
+  return readArguments(args, syntax);
+}
+
+describe('toVariables', () => {
+  it('sets the variable of each flag', () => {
     const args = ['--port', '8443', '--tls-cert-file=/a', '--tls-private-key-file', '/b'];
 
-    assert.deepEqual(readFlags(args), {
-      variables: { PORT: '8443', TLS_CERT_FILE: '/a', TLS_PRIVATE_KEY_FILE: '/b' },
-      asksForHelp: false,
-      problems: [],
+    assert.deepEqual(toVariables(read(args)), {
+      PORT: '8443',
+      TLS_CERT_FILE: '/a',
+      TLS_PRIVATE_KEY_FILE: '/b',
     });
+    assert.deepEqual(read(args).problems, []);
   });
 
-  for (const flag of ['--help', '-h']) {
-    it(`knows ${flag}`, () => {
-      assert.equal(readFlags([flag]).asksForHelp, true);
-    });
-  }
+  it('keeps valid flags beside unknown ones, which are all named', () => {
+    const args = read(['--prot', '1', '--port=1', '8443', '-v', '--tls-cert-file']);
 
-  it('tells of everything that it does not know, and keeps what it does', () => {
-    const { variables, problems } = readFlags(['--prot', '1', '--port=1', '-v', '--tls-cert-file']);
-
-    assert.deepEqual(variables, { PORT: '1' });
-    assert.deepEqual(problems, [
-      'there is no flag --prot',
-      'arguments without a flag mean nothing here',
-      'there is no flag -v',
+    assert.deepEqual(toVariables(args), { PORT: '1' });
+    assert.deepEqual(args.problems, [
+      'unknown flag --prot; did you mean --port?',
+      'unexpected argument "8443"',
+      'unknown flag -v',
       '--tls-cert-file needs a value',
-      usage,
     ]);
   });
 
-  it('never repeats a value, which could be a secret', () => {
-    assert.doesNotMatch(
-      readFlags(['hunter2', '--password=hunter2']).problems.join('\n'),
-      /hunter2/,
-    );
-  });
-
-  it('takes a flag that would be another flag’s value for a mistake', () => {
-    assert.deepEqual(readFlags(['--port', '--tls-cert-file', '/a']).problems, [
+  it('does not take the next flag for the value of a flag', () => {
+    assert.deepEqual(read(['--port', '--tls-cert-file', '/a']).problems, [
       '--port needs a value',
-      'arguments without a flag mean nothing here',
-      usage,
+      'unexpected argument "/a"',
     ]);
   });
 });

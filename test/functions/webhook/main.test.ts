@@ -12,7 +12,7 @@ import { type FakeDaemon, startFakeDaemon } from '../../support/fake-daemon.ts';
 
 const password = 's3"cr\\et+/é';
 
-/** The real process, on a fake daemon. */
+/** Runs the real process with a fake docker daemon. */
 describe('functions/webhook/main.ts', () => {
   let dir: string;
   let daemon: FakeDaemon;
@@ -41,8 +41,8 @@ describe('functions/webhook/main.ts', () => {
     readonly child: ChildProcess;
     /** stdout and stderr so far. */
     readonly output: () => string;
-    /** Resolves once the output has the text. */
-    readonly says: (text: string) => Promise<string>;
+    /** Resolves when the output contains the text. */
+    readonly waitFor: (text: string) => Promise<string>;
     readonly exit: Promise<number | null>;
   }
 
@@ -78,16 +78,18 @@ describe('functions/webhook/main.ts', () => {
     const exit = new Promise<number | null>((resolve) => {
       child.once('close', resolve);
     });
-    const says = (text: string): Promise<string> =>
+    const waitFor = (text: string): Promise<string> =>
       new Promise((resolve, reject) => {
         const watch = (): void => {
           if (output.includes(text)) resolve(output);
         };
         watchers.push(watch);
         watch();
-        void exit.then(() => reject(new Error(`it ended without saying ${text}:\n${output}`)));
+        void exit.then(() =>
+          reject(new Error(`the process ended without printing ${text}:\n${output}`)),
+        );
       });
-    return { child, output: () => output, says, exit };
+    return { child, output: () => output, waitFor, exit };
   }
 
   async function freePort(): Promise<string> {
@@ -121,11 +123,11 @@ describe('functions/webhook/main.ts', () => {
     });
   }
 
-  it('clones through the socket, and no log at any level holds the password', async () => {
+  it('copies through the docker socket and never logs the password', async () => {
     daemon.publish('public.test', 'team/app', '1');
     const port = await freePort();
-    const { says, output, child, exit } = start({ PORT: port });
-    await says('"ready"');
+    const { waitFor, output, child, exit } = start({ PORT: port });
+    await waitFor('"ready"');
 
     const response = await review(port, 'public.test/team/app:1');
 
@@ -141,21 +143,21 @@ describe('functions/webhook/main.ts', () => {
     }
   });
 
-  it('on SIGTERM answers what was asked, finishes the copy, and exits 0', async () => {
+  it('responds to pending reviews on SIGTERM, finishes the copy and exits with 0', async () => {
     daemon.publish('public.test', 'team/slow', '1');
-    const asked = Promise.withResolvers<() => void>();
+    const pulled = Promise.withResolvers<() => void>();
     daemon.override(/create\?fromImage=public\.test\/team\/slow/, (_, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
-      asked.resolve(() => response.end('{"errorDetail":{"message":"manifest unknown"}}\n'));
+      pulled.resolve(() => response.end('{"errorDetail":{"message":"manifest unknown"}}\n'));
     });
     const port = await freePort();
-    const { says, child, exit } = start({ PORT: port });
-    await says('"ready"');
+    const { waitFor, child, exit } = start({ PORT: port });
+    await waitFor('"ready"');
     const answer = review(port, 'public.test/team/slow:1');
-    const finish = await asked.promise;
+    const finish = await pulled.promise;
 
     child.kill('SIGTERM');
-    await says('"draining"');
+    await waitFor('"draining"');
     await assert.rejects(fetch(`http://127.0.0.1:${port}/readyz`));
     finish();
 
@@ -163,7 +165,7 @@ describe('functions/webhook/main.ts', () => {
     assert.equal(await exit, 0);
   });
 
-  it('serves HTTPS by flags, and a new certificate without dropping a connection', async () => {
+  it('serves HTTPS by flags and reloads the certificate without closing a connection', async () => {
     const [certFile, keyFile] = [join(dir, 'tls.crt'), join(dir, 'tls.key')];
     async function install(serial: string): Promise<void> {
       const { cert, key } = await makeCertificate(serial);
@@ -175,13 +177,13 @@ describe('functions/webhook/main.ts', () => {
     await install('01');
     const port = await freePort();
     const flags = ['--tls-cert-file', certFile, '--tls-private-key-file', keyFile, '--port', port];
-    const { says } = start({}, flags);
-    await says('"https":true');
+    const { waitFor } = start({}, flags);
+    await waitFor('"https":true');
     const kept = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
     assert.equal(await serialOf(port, kept), '01');
 
     await install('02');
-    await says('certificate loaded');
+    await waitFor('certificate loaded');
     let fresh = await serialOf(port, new Agent({ rejectUnauthorized: false }));
     while (fresh !== '02') fresh = await serialOf(port, new Agent({ rejectUnauthorized: false }));
 
@@ -189,15 +191,18 @@ describe('functions/webhook/main.ts', () => {
     kept.destroy();
   });
 
-  it('serves plain http for probes beside TLS_PORT, and both ports drain', async () => {
+  it('serves plain HTTP for probes beside TLS_PORT and drains both ports', async () => {
     const [port, tlsPort] = [await freePort(), await freePort()];
     const files = await installPair('both', '01');
-    const { says, child, exit } = start({ ...files, PORT: port, TLS_PORT: tlsPort });
-    await says('"ready"');
+    const { waitFor, child, exit } = start({ ...files, PORT: port, TLS_PORT: tlsPort });
+    await waitFor('"ready"');
 
-    const refused = await review(port, 'public.test/team/app:1');
-    assert.equal(refused.status, 403);
-    assert.equal(await refused.text(), `AdmissionReviews are taken by https, on port ${tlsPort}\n`);
+    const rejected = await review(port, 'public.test/team/app:1');
+    assert.equal(rejected.status, 403);
+    assert.equal(
+      await rejected.text(),
+      `AdmissionReviews are accepted only over HTTPS, on port ${tlsPort}\n`,
+    );
     assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200);
     const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     assert.match(metrics, /^image_cloner_certificate_expiry_timestamp_seconds \d{10}$/m);
@@ -210,30 +215,30 @@ describe('functions/webhook/main.ts', () => {
     assert.equal(await exit, 0);
   });
 
-  it('keeps the last good CA of TLS_CLIENT_CA_FILE when the file is broken later', async () => {
+  it('keeps the last valid CA of TLS_CLIENT_CA_FILE when the file becomes invalid', async () => {
     const port = await freePort();
     const clients = await makeClientCa();
     const clientCaFile = join(dir, 'client-ca.crt');
     await writeFile(clientCaFile, clients.ca);
     const files = await installPair('clients', '01');
-    const { says } = start({ ...files, PORT: port, TLS_CLIENT_CA_FILE: clientCaFile });
-    await says('"ready"');
-    const stranger = { rejectUnauthorized: false };
-    const known = { ...stranger, ...(await clients.issue()) };
-    assert.deepEqual([await statusOf(port, stranger), await statusOf(port, known)], [403, 400]);
+    const { waitFor } = start({ ...files, PORT: port, TLS_CLIENT_CA_FILE: clientCaFile });
+    await waitFor('"ready"');
+    const anonymous = { rejectUnauthorized: false };
+    const known = { ...anonymous, ...(await clients.issue()) };
+    assert.deepEqual([await statusOf(port, anonymous), await statusOf(port, known)], [403, 400]);
 
     await writeFile(clientCaFile, 'nothing');
-    await says('certificate cannot be loaded, the last good one stays in use');
-    assert.deepEqual([await statusOf(port, stranger), await statusOf(port, known)], [403, 400]);
+    await waitFor('certificate cannot be loaded: the last valid one stays in use');
+    assert.deepEqual([await statusOf(port, anonymous), await statusOf(port, known)], [403, 400]);
 
     const next = await makeClientCa();
     await writeFile(clientCaFile, next.ca);
-    await says('certificate loaded');
-    const renewed = { ...stranger, ...(await next.issue()) };
+    await waitFor('certificate loaded');
+    const renewed = { ...anonymous, ...(await next.issue()) };
     assert.deepEqual([await statusOf(port, known), await statusOf(port, renewed)], [403, 400]);
   });
 
-  /** A pair of files, as the variables that name them. */
+  /** Writes a certificate and its key. Resolves with the variables that name the files. */
   async function installPair(
     name: string,
     serial: string,
@@ -249,29 +254,29 @@ describe('functions/webhook/main.ts', () => {
     readonly what: string;
     readonly env: () => Readonly<Record<string, string>>;
     readonly code: number;
-    readonly says: readonly RegExp[];
+    readonly patterns: readonly RegExp[];
   }[] = [
     {
-      what: 'a configuration with several mistakes, all said at once',
+      what: 'several wrong variables, which it reports at once',
       env: () => ({ ON_ERROR: 'maybe', MAX_CLONES: '0', ON_DEADLIN: 'retry' }),
       code: 2,
-      says: [
+      patterns: [
         /^image-cloner: ON_ERROR must be deny or admit$/m,
         /^image-cloner: MAX_CLONES must be a whole number from 1 to 64$/m,
         /^image-cloner: ON_DEADLIN is not known; did you mean ON_DEADLINE\?$/m,
       ],
     },
     {
-      what: 'no credentials and no socket, both said',
+      what: 'no credentials and no socket, which it reports at once',
       env: () => ({ REGISTRY_AUTH_DIR: join(dir, 'none'), DOCKER_HOST: 'unix:///none.sock' }),
       code: 2,
-      says: [
+      patterns: [
         /none\/username cannot be used: it does not exist; mount the Secret registry-auth/,
         /there is no docker socket at \/none\.sock/,
       ],
     },
     {
-      what: 'wrong variables, and files and a socket that are not there: all said at once',
+      what: 'wrong variables, missing files and a missing socket, which it reports at once',
       env: () => ({
         ON_ERROR: 'maybe',
         TLS_PORT: '1',
@@ -283,42 +288,42 @@ describe('functions/webhook/main.ts', () => {
         TLS_CLIENT_CA_FILE: join(dir, 'username'),
       }),
       code: 2,
-      says: [
+      patterns: [
         /^image-cloner: ON_ERROR must be deny or admit$/m,
         /^image-cloner: TLS_PORT must differ from PORT: 1 cannot be both HTTPS and plain http$/m,
         /^image-cloner: \S+none\/username cannot be used: it does not exist/m,
         /^image-cloner: SOURCE_AUTH_FILE \S+none\.json cannot be used: it does not exist; mount a docker config\.json there, or unset SOURCE_AUTH_FILE$/m,
         /^image-cloner: DOCKER_HOST: there is no docker socket at \/none\.sock/m,
-        /^image-cloner: \S+none\.crt cannot be read \(ENOENT\); it is needed for HTTPS$/m,
+        /^image-cloner: \S+none\.crt cannot be read \(ENOENT\): HTTPS needs it$/m,
         /^image-cloner: TLS_CLIENT_CA_FILE \S+username is not a readable file of certificates in PEM$/m,
       ],
     },
     {
-      what: 'a wrong CLONER, without a word of the socket that it may not need',
+      what: 'a wrong CLONER, and reports no missing socket',
       env: () => ({ CLONER: 'podman', DOCKER_HOST: 'unix:///none.sock' }),
       code: 2,
-      says: [/^image-cloner: CLONER must be docker or registry\n$/],
+      patterns: [/^image-cloner: CLONER must be docker or registry\n$/],
     },
     {
       what: 'a socket that is a file',
       env: () => ({ DOCKER_HOST: `unix://${join(dir, 'username')}` }),
       code: 2,
-      says: [/username is not a socket; set it to the socket of a docker daemon$/m],
+      patterns: [/username is not a socket; set it to the socket of a docker daemon$/m],
     },
     {
-      what: 'a certificate that is none',
+      what: 'a file that is no certificate',
       env: () => ({
         TLS_CERT_FILE: join(dir, 'username'),
         TLS_PRIVATE_KEY_FILE: join(dir, 'password'),
       }),
       code: 2,
-      says: [/are not a certificate and its key in PEM$/m],
+      patterns: [/are not a certificate and its private key in PEM$/m],
     },
     {
       what: 'a username that cannot be a namespace',
       env: () => ({ REGISTRY_AUTH_DIR: join(dir, 'robot') }),
       code: 2,
-      says: [/REGISTRY_NAMESPACE must be set: the username "robot\$team"/],
+      patterns: [/REGISTRY_NAMESPACE must be set: the username "robot\$team"/],
     },
   ];
   before(async () => {
@@ -327,17 +332,17 @@ describe('functions/webhook/main.ts', () => {
     await writeFile(join(robot, 'username'), 'robot$team');
     await writeFile(join(robot, 'password'), 'p');
   });
-  for (const { what, env, code, says } of failures) {
-    it(`does not start with ${what}: exit code ${code}`, async () => {
+  for (const { what, env, code, patterns } of failures) {
+    it(`exits with ${code} at the start with ${what}`, async () => {
       const { exit, output } = start(env());
 
       assert.equal(await exit, code);
-      for (const pattern of says) assert.match(output(), pattern);
+      for (const pattern of patterns) assert.match(output(), pattern);
     });
   }
 
-  it('goes when it is told to before it has begun: as the first process of a container it would not, without a handler', async () => {
-    // Sends the signal as soon as somebody listens for it.
+  it('exits with 0 on SIGTERM during the start', async () => {
+    // The process sends itself SIGTERM when it installs the handler. As process 1 of a container it would ignore the signal without.
     const early = `process.on('newListener', (name) => name === 'SIGTERM' && process.kill(process.pid, name))`;
     const { exit, output } = start({
       NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(early)}`,
@@ -348,11 +353,11 @@ describe('functions/webhook/main.ts', () => {
     assert.doesNotMatch(output(), /"ready"/);
   });
 
-  it('goes on when nobody reads its log any more', async () => {
+  it('continues when the reader of its log is gone', async () => {
     daemon.publish('public.test', 'team/unread', '1');
     const port = await freePort();
-    const { says, child, exit } = start({ PORT: port });
-    await says('"ready"');
+    const { waitFor, child, exit } = start({ PORT: port });
+    await waitFor('"ready"');
     child.stdout?.destroy();
     child.stderr?.destroy();
 
@@ -364,7 +369,7 @@ describe('functions/webhook/main.ts', () => {
     assert.equal(await exit, 0);
   });
 
-  it('says that the port is taken and exits 1', async () => {
+  it('reports a port in use and exits with 1', async () => {
     const server = createServer();
     const { promise, resolve } = Promise.withResolvers<number>();
     server.listen(0, () => {
@@ -378,12 +383,12 @@ describe('functions/webhook/main.ts', () => {
     assert.equal(await exit, 1);
     assert.match(
       output(),
-      /^image-cloner: port \d+ is in use by another process; choose another with PORT/m,
+      /^image-cloner: port \d+ is in use by another process: choose another one with PORT/m,
     );
     server.close();
   });
 
-  it('says how it is used when a flag is unknown, and what else is wrong', async () => {
+  it('reports an unknown flag, the usage and wrong variables together', async () => {
     const { exit, output } = start({ ON_ERROR: 'maybe' }, ['--prot', '1']);
 
     assert.equal(await exit, 2);
@@ -391,7 +396,7 @@ describe('functions/webhook/main.ts', () => {
     assert.match(output(), /^image-cloner: ON_ERROR must be deny or admit$/m);
   });
 
-  it('says how it is used when it is asked', async () => {
+  it('prints the usage for --help', async () => {
     const { exit, output } = start({}, ['--help']);
 
     assert.equal(await exit, 0);
@@ -399,28 +404,28 @@ describe('functions/webhook/main.ts', () => {
   });
 });
 
-/** The serial number of the certificate that a GET /readyz was answered with. */
+/** The serial number of the certificate of the server. */
 function serialOf(port: string, agent: Agent): Promise<string> {
   return new Promise((resolve, reject) => {
-    const asked = request({ host: '127.0.0.1', port, path: '/readyz', agent }, (response) => {
+    const sent = request({ host: '127.0.0.1', port, path: '/readyz', agent }, (response) => {
       const { socket } = response;
       const serialNumber =
         socket instanceof TLSSocket ? socket.getPeerCertificate().serialNumber : 'plain http';
       response.resume().on('end', () => resolve(serialNumber));
     });
-    asked.once('error', reject).end();
+    sent.once('error', reject).end();
   });
 }
 
-/** What a POST of something that is no review is answered with, on a connection of its own. */
+/** The status of a POST with an empty object, on a new connection. */
 function statusOf(port: string, options: AgentOptions): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' };
     const agent = new Agent(options);
     const where = { host: '127.0.0.1', port, path: '/clone-image', method: 'POST', headers, agent };
-    const asked = request(where, (response) => {
+    const sent = request(where, (response) => {
       response.resume().on('end', () => resolve(response.statusCode));
     });
-    asked.once('error', reject).end('{}');
+    sent.once('error', reject).end('{}');
   });
 }

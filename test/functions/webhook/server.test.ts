@@ -9,7 +9,7 @@ import { createMemoryLog } from '../../support/memory-log.ts';
 
 const eightMiB = 8 * 1024 * 1024;
 
-describe('the app on a real server', () => {
+describe('createApp on a real server', () => {
   const { logger, lines } = createMemoryLog();
   let server: WebhookServer;
   let received: unknown;
@@ -35,7 +35,7 @@ describe('the app on a real server', () => {
     await server.close();
   });
 
-  /** Sends the bytes on a connection of their own and resolves with all that comes back. */
+  /** Opens a connection, sends the bytes and resolves with the response. */
   async function send(headers: readonly string[], body: string, end = false): Promise<string> {
     const socket = connect(server.port, '127.0.0.1');
     await once(socket, 'connect');
@@ -48,7 +48,7 @@ describe('the app on a real server', () => {
   const chunked = (body: string): string => `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
 
   for (const length of [7, eightMiB]) {
-    it(`takes a body of ${length} bytes that does not say how long it is`, async () => {
+    it(`accepts a body of ${length} bytes without a content length`, async () => {
       const body = `{"a":1${' '.repeat(length - 7)}}`;
 
       const answer = await send(['transfer-encoding: chunked'], chunked(body));
@@ -58,7 +58,7 @@ describe('the app on a real server', () => {
     });
   }
 
-  it('refuses one that turns out to be longer than 8 MiB', async () => {
+  it('rejects a body without a content length that is larger than 8 MiB', async () => {
     const body = ' '.repeat(eightMiB + 1);
 
     const answer = await send(['transfer-encoding: chunked'], chunked(body));
@@ -66,7 +66,7 @@ describe('the app on a real server', () => {
     assert.match(answer, /^HTTP\/1\.1 413 [^]*the AdmissionReview is larger than 8 MiB\n$/);
   });
 
-  it('does not call it a bug when the caller goes away before its body has arrived', async () => {
+  it('logs no error when the client disconnects before its body has arrived', async () => {
     await send(['content-length: 100'], '{"a"', true);
     await send(['transfer-encoding: chunked'], '5\r\n{"a"', true);
     assert.match(await send(['content-length: 2'], '{}'), /^HTTP\/1\.1 200 /);
@@ -79,7 +79,7 @@ describe('the app on a real server', () => {
 });
 
 describe('openServer', () => {
-  it('ends although somebody never finishes what he began to ask', async () => {
+  it('closes although a client never completes its second request', async () => {
     const server = await openServer({
       fetch: () => new Response('OK'),
       port: 0,
@@ -87,7 +87,7 @@ describe('openServer', () => {
     });
     const socket = connect(server.port, '127.0.0.1');
     socket.on('error', () => undefined);
-    // A proxy in between may have lost the one behind it, and its connection stays.
+    // A proxy may lose its client and keep the connection.
     socket.write('GET / HTTP/1.1\r\nhost: w\r\n\r\nGET / HTTP/1.1\r\nho');
     await once(socket, 'data');
 

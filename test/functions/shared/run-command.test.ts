@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import * as v from 'valibot';
+import { requireNode } from '../../../functions/shared/run-command.ts';
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the real process without any setting. */
+async function run(entrance: string, args: readonly string[]): Promise<Result> {
+  const { promise, resolve } = Promise.withResolvers<Result>();
+  execFile(
+    process.execPath,
+    ['--import', 'tsx', `functions/${entrance}/main.ts`, ...args],
+    { env: { PATH: process.env['PATH'] } },
+    (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+  );
+  return await promise;
+}
+
+describe('command lines', () => {
+  const cases: readonly (readonly [entrance: string, args: readonly string[], expected: string])[] =
+    [
+      ['webhook', ['prot'], 'image-cloner: unexpected argument "prot"; did you mean --port?'],
+      ['webhook', ['--prot', '1'], 'image-cloner: unknown flag --prot; did you mean --port?'],
+      ['clone', ['--dryrun', 'nginx'], 'clone: unknown flag --dryrun; did you mean --dry-run?'],
+      ['backfill', ['--refersh'], 'backfill: unknown flag --refersh; did you mean --refresh?'],
+      ['restore', ['--refresh'], 'restore: unknown flag --refresh'],
+      [
+        'generations',
+        ['rolback'],
+        'generations: unknown command "rolback"; did you mean rollback?',
+      ],
+      ['generations', ['generations', 'a', 'b'], 'generations: unexpected argument "b"'],
+      ['generations', ['rollback', 'a', 'b', '--release'], 'rollback: unexpected argument "b"'],
+      ['generations', ['prune', '--aply'], 'prune: unknown flag --aply; did you mean --apply?'],
+      ['gen', ['force'], 'gen: unexpected argument "force"'],
+      ['gen', ['--force'], 'gen: unknown flag --force'],
+      ['pull-secret', ['shop'], 'pull-secret: unexpected argument "shop"'],
+    ];
+  for (const [entrance, args, expected] of cases) {
+    it(`names the mistake in "${entrance} ${args.join(' ')}" and exits with 2`, async () => {
+      const { code, stdout, stderr } = await run(entrance, args);
+
+      assert.equal(code, 2, stderr);
+      assert.equal(stdout, '');
+      const lines = stderr.split('\n');
+      assert.ok(lines.includes(expected), stderr);
+      assert.match(stderr, /^[\w-]+: usage: /m);
+    });
+  }
+
+  it('prints the usage of a subcommand for --help and exits with 0', async () => {
+    assert.deepEqual(await run('generations', ['rollback', '--help']), {
+      code: 0,
+      stdout: 'usage: rollback IMAGE DIGEST, or rollback IMAGE --release\n',
+      stderr: '',
+    });
+  });
+});
+
+describe('requireNode', () => {
+  for (const version of ['22.20.0', '22.21.1', '23.0.0', '26.10.0']) {
+    it(`accepts Node ${version}`, () => {
+      requireNode(version);
+    });
+  }
+
+  for (const version of ['20.20.2', '22.19.9', '18.0.0']) {
+    it(`rejects Node ${version} and expected where to get a newer one`, () => {
+      assert.throws(() => requireNode(version), {
+        name: 'ConfigError',
+        message: `Node.js ${version} is too old: 22.20 or newer is needed; "npm ci" installs one, which npm scripts, just and "npx node" use`,
+      });
+    });
+  }
+
+  it('requires what package.json declares in engines', async () => {
+    const schema = v.object({ engines: v.object({ node: v.string() }) });
+    const { engines } = v.parse(schema, JSON.parse(await readFile('package.json', 'utf8')));
+
+    assert.equal(engines.node, '>=22.20');
+  });
+});
