@@ -61,7 +61,7 @@ async function runToEnd(name: string, run: () => Promise<boolean>): Promise<numb
   }
 }
 
-function toSentence(error: unknown): string {
+export function toSentence(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 

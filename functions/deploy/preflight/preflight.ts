@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { parseAllDocuments } from 'yaml';
+import { toSentence } from '../../shared/run-command.ts';
 import { find, kubectl } from '../kubectl.ts';
 import { type Manifests, objectList, secret, selectingService } from '../manifests/index.ts';
 import type { DeploySettings } from '../settings.ts';
@@ -57,10 +58,6 @@ export async function checkCluster(
     Promise.all(hints.map((hint) => hint.catch(() => []))),
   ]);
   return { problems: problems.flat(), notes: notes.flat() };
-}
-
-function toSentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 async function findMissingGateway(wiring: string, gateway: string): Promise<readonly string[]> {

@@ -11,7 +11,7 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs the real process without any setting. */
+/** Runs the real process without settings. */
 async function run(entrance: string, args: readonly string[]): Promise<Result> {
   const { promise, resolve } = Promise.withResolvers<Result>();
   execFile(
@@ -41,6 +41,10 @@ describe('command lines', () => {
       ['generations', ['prune', '--aply'], 'prune: unknown flag --aply; did you mean --apply?'],
       ['gen', ['force'], 'gen: unexpected argument "force"'],
       ['gen', ['--force'], 'gen: unknown flag --force'],
+      ['deploy', ['deploi'], 'deploy: unknown command "deploi"; did you mean deploy?'],
+      ['deploy', ['deploy', 'shop'], 'deploy: unexpected argument "shop"'],
+      ['deploy', ['undeploy', '--force'], 'undeploy: unknown flag --force'],
+      ['deploy', ['status', '--hlep'], 'status: unknown flag --hlep; did you mean --help?'],
       ['pull-secret', ['shop'], 'pull-secret: unexpected argument "shop"'],
     ];
   for (const [entrance, args, expected] of cases) {
