@@ -23,7 +23,7 @@ async function run(entrance: string, args: readonly string[]): Promise<Result> {
   return await promise;
 }
 
-describe('command lines', () => {
+describe('runCommand', () => {
   const cases: readonly (readonly [entrance: string, args: readonly string[], expected: string])[] =
     [
       ['webhook', ['prot'], 'image-cloner: unexpected argument "prot"; did you mean --port?'],
@@ -76,7 +76,7 @@ describe('requireNode', () => {
   }
 
   for (const version of ['20.20.2', '22.19.9', '18.0.0']) {
-    it(`rejects Node ${version} and expected where to get a newer one`, () => {
+    it(`rejects Node ${version} and names the way to get a newer one`, () => {
       assert.throws(() => requireNode(version), {
         name: 'ConfigError',
         message: `Node.js ${version} is too old: 22.20 or newer is needed; "npm ci" installs one, which npm scripts, just and "npx node" use`,
