@@ -1,3 +1,5 @@
+import { editDistance, hasSameLetters } from '../util/edit-distance.ts';
+
 /** Other programs have variables that are one letter away from these, such as `CLUSTER_IP`; only transposed letters count. */
 const commonNames: ReadonlySet<string> = new Set(['CLUSTER_ID', 'NAME', 'IMAGE', 'OUT_DIR']);
 
@@ -22,21 +24,11 @@ export function findUnknownVariables(
 
 function findNearest(misspelt: string, names: readonly string[]): string | undefined {
   const [nearest] = names
-    .map((name) => ({ name, edits: countEdits(misspelt, name) }))
+    .map((name) => ({ name, edits: editDistance(misspelt, name) }))
+    .filter(({ name }) => !commonNames.has(name) || hasSameLetters(misspelt, name))
     .filter(({ name, edits }) => edits <= (name.length < 12 ? 1 : 2))
     .toSorted((a, b) => a.edits - b.edits);
   return nearest?.name;
-}
-
-/**
- * Counts a transposition as one edit, but only between names of the same letters: `SSL_CERT_FILE`, which OpenSSL reads, is not
- * a misspelt `TLS_CERT_FILE`.
- */
-function countEdits(misspelt: string, name: string): number {
-  const distance = levenshtein(misspelt, name);
-  const [a, b] = [misspelt, name].map((text) => text.split('').toSorted().join(''));
-  if (a === b) return distance / 2;
-  return commonNames.has(name) ? Number.POSITIVE_INFINITY : distance;
 }
 
 /** The kubelet sets `IMAGE_CLONER_PORT=tcp://…` and similar variables in each pod beside a Service `image-cloner`. */
@@ -44,17 +36,4 @@ function isServiceLink(name: string, value: string): boolean {
   const isAddress = /_PORT(_\d+_(TCP|UDP|SCTP))?$/.test(name) && /^(tcp|udp|sctp):/.test(value);
   const isPart = /_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$/;
   return isAddress || isPart.test(name);
-}
-
-function levenshtein(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substituted, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -1,17 +1,26 @@
-/** The number of inserted, deleted, replaced or swapped letters between two words (optimal string alignment). */
+/**
+ * The number of edits between two words. A transposition counts as one, but only between words of the same letters:
+ * `SSL_CERT_FILE`, which OpenSSL reads, is not a misspelt `TLS_CERT_FILE`.
+ */
 export function editDistance(a: string, b: string): number {
-  let beforeLast: readonly number[] = [];
-  let last: readonly number[] = Array.from({ length: b.length + 1 }, (_, index) => index);
+  const distance = levenshtein(a, b);
+  return hasSameLetters(a, b) ? distance / 2 : distance;
+}
+
+export function hasSameLetters(a: string, b: string): boolean {
+  const [first, second] = [a, b].map((word) => word.split('').toSorted().join(''));
+  return first === second;
+}
+
+function levenshtein(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i += 1) {
-    const row = [i];
+    const next = [i];
     for (let j = 1; j <= b.length; j += 1) {
-      const replaced = (last[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const swapped = isSwapped ? (beforeLast[j - 2] ?? 0) + 1 : replaced;
-      row.push(Math.min(replaced, swapped, (last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substituted, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
     }
-    beforeLast = last;
-    last = row;
+    row = next;
   }
-  return last[b.length] ?? 0;
+  return row[b.length] ?? 0;
 }

@@ -15,6 +15,7 @@ describe('editDistance', () => {
     { a: 'opt', b: 'port', distance: 2 },
     { a: 'refersh', b: 'refresh', distance: 1 },
     { a: 'ca', b: 'abc', distance: 3 },
+    { a: 'SSL_CERT_FILE', b: 'TLS_CERT_FILE', distance: 3 },
   ];
   for (const { a, b, distance } of cases) {
     it(`counts ${distance} between "${a}" and "${b}"`, () => {
