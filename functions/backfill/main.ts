@@ -10,10 +10,10 @@ import { monotonicClock } from '../../lib/util/clock.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
 import type { Arguments } from '../shared/arguments.ts';
 import { isInsideCluster } from '../shared/environment.ts';
-import { openCopier, sleep } from '../shared/open-copier.ts';
+import { openCopier } from '../shared/open-copier.ts';
 import { printReport } from '../shared/print-report.ts';
 import { createStdoutDisplay } from '../shared/progress-display.ts';
-import { createInterruptSignal, runCommand } from '../shared/run-command.ts';
+import { createInterruptSignal, runCommand, sleep } from '../shared/run-command.ts';
 import { toWorkloadFlags, workloadFlags } from '../shared/workload-flags.ts';
 
 await runCommand('backfill', {

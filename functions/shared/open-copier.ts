@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { createLogger } from '../../lib/adapters/log.ts';
 import { createMetrics } from '../../lib/adapters/metrics.ts';
 import { createEnsureUntilDone, type EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
@@ -10,6 +9,7 @@ import { monotonicClock } from '../../lib/util/clock.ts';
 import { type Env, omitListenerVariables } from './environment.ts';
 import { openAdapters, toEnsureBackupDeps } from './open-adapters.ts';
 import type { ProgressDisplay } from './progress-display.ts';
+import { sleep } from './run-command.ts';
 
 /** Copies images for a command, with the adapters and the policy of the webhook. */
 export interface Copier {
@@ -66,11 +66,6 @@ export async function openCopier({ env, display }: CopierOptions): Promise<Copie
     },
     stop: () => copies.stop({ abort: true }),
   };
-}
-
-/** Rejects if the signal fires. */
-export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal });
 }
 
 /** The source of a copy has a digest; the name on the command line has none. */
