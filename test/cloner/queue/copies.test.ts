@@ -8,7 +8,7 @@ import {
 } from '../../../lib/cloner/queue/copies.ts';
 import { CloneError } from '../../../lib/index.ts';
 
-const { signal: forever } = new AbortController();
+const { signal: neverAborted } = new AbortController();
 const result: CopyResult = { digest: 'sha256:d', bytes: 7, warnings: [] };
 
 /** Work that ends when the test says so. */
@@ -44,42 +44,42 @@ async function settle(): Promise<void> {
 }
 
 describe('createCopies', () => {
-  it('does one copy for all who want the same', async () => {
+  it('makes one copy for all requests of the same image', async () => {
     const copies = createCopies();
     const { work, finish, calls } = createWork();
 
-    const waits = [1, 2, 3].map(() => copies.start(key('t'), work).wait(forever));
+    const waits = [1, 2, 3].map(() => copies.start(key('t'), work).wait(neverAborted));
     finish();
 
     assert.deepEqual(await Promise.all(waits), [result, result, result]);
     assert.equal(calls(), 1);
   });
 
-  it('copies again when the first copy is done', async () => {
+  it('makes a new copy after the first one is done', async () => {
     const copies = createCopies();
     const { work, finish, calls } = createWork();
     finish();
-    await copies.start(key('t'), work).wait(forever);
+    await copies.start(key('t'), work).wait(neverAborted);
 
-    await copies.start(key('t'), work).wait(forever);
+    await copies.start(key('t'), work).wait(neverAborted);
 
     assert.equal(calls(), 2);
   });
 
-  it('goes on when nobody waits any more, and whoever asks next joins it', async () => {
+  it('continues a copy that no caller waits for, and the next request joins it', async () => {
     const copies = createCopies();
     const { work, finish, calls } = createWork();
     const first = await copies.start(key('t'), work).wait(AbortSignal.abort());
     assert.equal(first, undefined);
 
-    const second = copies.start(key('t'), work).wait(forever);
+    const second = copies.start(key('t'), work).wait(neverAborted);
     finish();
 
     assert.deepEqual(await second, result);
     assert.equal(calls(), 1);
   });
 
-  it('lets another digest for the same tag wait for its turn', async () => {
+  it('queues a copy of another digest of the same tag', async () => {
     const copies = createCopies();
     const [one, two] = [createWork(), createWork()];
     const first = copies.start(key('t', 'sha256:a'), one.work);
@@ -92,13 +92,13 @@ describe('createCopies', () => {
     one.finish();
     two.finish();
 
-    assert.deepEqual(await Promise.all([first.wait(forever), second.wait(forever)]), [
+    assert.deepEqual(await Promise.all([first.wait(neverAborted), second.wait(neverAborted)]), [
       result,
       result,
     ]);
   });
 
-  it('runs as many at once as it may, the others in the order of their arrival', async () => {
+  it('runs maxCopies copies at once and the others in order of arrival', async () => {
     const copies = createCopies({ maxCopies: 2 });
     const works = [createWork(), createWork(), createWork()];
     for (const [index, { work }] of works.entries()) copies.start(key(`t${index}`), work);
@@ -111,7 +111,7 @@ describe('createCopies', () => {
     await works[2]?.started;
   });
 
-  it('tells a failure that came after all had been answered to the next who asks, once', async () => {
+  it('gives a failure that no review received to the next request, once', async () => {
     const copies = createCopies();
     const { work, fail, started } = createWork();
     await copies.start(key('t'), work).wait(AbortSignal.abort());
@@ -119,26 +119,28 @@ describe('createCopies', () => {
     fail(new CloneError('SOURCE_DENIED', 'denied'));
     await settle();
 
-    await assert.rejects(copies.start(key('t'), work).wait(forever), { code: 'SOURCE_DENIED' });
+    await assert.rejects(copies.start(key('t'), work).wait(neverAborted), {
+      code: 'SOURCE_DENIED',
+    });
     const next = createWork();
     next.finish();
 
-    assert.deepEqual(await copies.start(key('t'), next.work).wait(forever), result);
+    assert.deepEqual(await copies.start(key('t'), next.work).wait(neverAborted), result);
   });
 
-  it('does not tell a failure twice that somebody waited for', async () => {
+  it('retries after a failure that a waiting request received', async () => {
     const copies = createCopies();
     const failing = createWork();
-    const wait = copies.start(key('t'), failing.work).wait(forever);
+    const wait = copies.start(key('t'), failing.work).wait(neverAborted);
     failing.fail(new CloneError('BACKUP_DENIED', 'denied'));
     await assert.rejects(wait, { code: 'BACKUP_DENIED' });
     const next = createWork();
     next.finish();
 
-    assert.deepEqual(await copies.start(key('t'), next.work).wait(forever), result);
+    assert.deepEqual(await copies.start(key('t'), next.work).wait(neverAborted), result);
   });
 
-  it('forgets a failure after a minute', async () => {
+  it('drops a failure that no review received after a minute', async () => {
     let time = 0;
     const copies = createCopies({ now: () => time });
     const failing = createWork();
@@ -149,14 +151,14 @@ describe('createCopies', () => {
     const next = createWork();
     next.finish();
 
-    assert.deepEqual(await copies.start(key('t'), next.work).wait(forever), result);
+    assert.deepEqual(await copies.start(key('t'), next.work).wait(neverAborted), result);
   });
 
-  it('stopped, finishes what runs and begins nothing more', async () => {
+  it('finishes running copies and drops queued ones after a stop without abort', async () => {
     const copies = createCopies({ maxCopies: 1 });
     const [running, waiting] = [createWork(), createWork()];
-    const first = copies.start(key('a'), running.work).wait(forever);
-    const second = copies.start(key('b'), waiting.work).wait(forever);
+    const first = copies.start(key('a'), running.work).wait(neverAborted);
+    const second = copies.start(key('b'), waiting.work).wait(neverAborted);
     await running.started;
 
     copies.stop({ abort: false });
@@ -168,10 +170,10 @@ describe('createCopies', () => {
     assert.equal(waiting.calls(), 0);
   });
 
-  it('stopped hard, ends what runs', async () => {
+  it('aborts running copies after a stop with abort', async () => {
     const copies = createCopies();
     const { work, started } = createWork();
-    const wait = copies.start(key('a'), work).wait(forever);
+    const wait = copies.start(key('a'), work).wait(neverAborted);
     await started;
 
     copies.stop({ abort: true });
@@ -181,12 +183,12 @@ describe('createCopies', () => {
   });
 });
 
-describe('createCopies for many', () => {
-  it('lets namespaces take turns, and says which place one has', async () => {
+describe('createCopies for several namespaces', () => {
+  it('alternates between namespaces and reports the place of each copy', async () => {
     const copies = createCopies({ maxCopies: 1 });
     const works = ['a', 'b', 'c', 'd'].map((target) => ({ target, ...createWork() }));
     const places = works.map(({ target, work }) =>
-      copies.start({ ...key(target), namespace: target === 'd' ? 'shop' : 'crowd' }, work).place(),
+      copies.start({ ...key(target), namespace: target === 'd' ? 'shop' : 'busy' }, work).place(),
     );
 
     assert.deepEqual(places, [undefined, { ahead: 0 }, { ahead: 1 }, { ahead: 0 }]);
@@ -198,18 +200,18 @@ describe('createCopies for many', () => {
     assert.deepEqual(copies.counts(), { running: 1, waiting: 1 });
   });
 
-  it('has an endless copy wait when another namespace comes, and tells so', async () => {
+  it('queues an endless copy again when another namespace waits, and reports its new place', async () => {
     let time = 0;
     const copies = createCopies({ maxCopies: 1, now: () => time });
     const shop = createWork();
     const interrupted = Promise.withResolvers<unknown>();
-    const endless = { ...key('endless'), namespace: 'crowd' };
+    const endless = { ...key('endless'), namespace: 'busy' };
     const copy = copies.start(endless, async (signal, share) => {
       share({ phase: 'copy', doneBytes: 1, totalBytes: 1_000_000 });
       signal.addEventListener('abort', () => interrupted.resolve(signal.reason));
       return await createWork().work(signal, share);
     });
-    const told = copy.wait(forever);
+    const waiting = copy.wait(neverAborted);
     await settle();
     assert.equal(copy.place(), undefined);
     time = 120_000;
@@ -223,14 +225,17 @@ describe('createCopies for many', () => {
     assert.deepEqual(copy.place(), { ahead: 0 });
     assert.equal(copy.progress(), undefined);
     shop.finish();
-    assert.deepEqual(await wanted.wait(forever), result);
+    assert.deepEqual(await wanted.wait(neverAborted), result);
     await settle();
     assert.equal(copy.place(), undefined);
     copies.stop({ abort: true });
-    await assert.rejects(told, { code: 'INTERRUPTED', message: 'image-cloner is shutting down' });
+    await assert.rejects(waiting, {
+      code: 'INTERRUPTED',
+      message: 'image-cloner is shutting down',
+    });
   });
 
-  it('expects a turn when the copies that run are done', async () => {
+  it('estimates when a queued copy begins from the running copies', async () => {
     let time = 0;
     const copies = createCopies({ maxCopies: 2, now: () => time });
     const running = [100, 400].map((totalBytes, index) => {
@@ -254,7 +259,7 @@ describe('createCopies for many', () => {
     assert.deepEqual(expected, [2_000, 7_000, undefined]);
   });
 
-  it('is still there for the next client when one has given up', async () => {
+  it('keeps a copy across callers that give up', async () => {
     const copies = createCopies();
     const { work, finish, calls } = createWork();
     for (let retry = 0; retry < 11; retry += 1) {
@@ -266,11 +271,11 @@ describe('createCopies for many', () => {
     assert.equal(calls(), 1);
   });
 
-  it('does not try again for a controller what failed a moment ago', async () => {
+  it('answers a controller with the recent failure instead of another attempt', async () => {
     let time = 0;
     const copies = createCopies({ now: () => time });
     const failing = createWork();
-    const wait = copies.start(key('t'), failing.work).wait(forever);
+    const wait = copies.start(key('t'), failing.work).wait(neverAborted);
     failing.fail(new CloneError('SOURCE_REFUSED', 'quay.io did not serve x/y:1'));
     await assert.rejects(wait, { code: 'SOURCE_REFUSED' });
     const next = createWork();
@@ -285,22 +290,22 @@ describe('createCopies for many', () => {
     assert.equal(next.calls(), 0);
     time = 2_000;
 
-    assert.deepEqual(await copies.start(controllers, next.work).wait(forever), result);
+    assert.deepEqual(await copies.start(controllers, next.work).wait(neverAborted), result);
   });
 
-  it('tries again at once for a person', async () => {
+  it('retries at once for an interactive request', async () => {
     const copies = createCopies();
     const failing = createWork();
-    const wait = copies.start(key('t'), failing.work).wait(forever);
+    const wait = copies.start(key('t'), failing.work).wait(neverAborted);
     failing.fail(new CloneError('SOURCE_REFUSED', 'no'));
     await assert.rejects(wait, { code: 'SOURCE_REFUSED' });
     const next = createWork();
     next.finish();
 
-    assert.deepEqual(await copies.start(key('t'), next.work).wait(forever), result);
+    assert.deepEqual(await copies.start(key('t'), next.work).wait(neverAborted), result);
   });
 
-  describe("where it fails with a namespace's own credentials", () => {
+  describe("a copy with a namespace's own credentials", () => {
     const denied = new CloneError('SOURCE_DENIED', 'it does not let us read t');
     const as = (credentialNamespace?: string): CopyKey => ({
       ...key('t'),
@@ -311,18 +316,18 @@ describe('createCopies for many', () => {
       }),
     });
 
-    it('tells nobody else, and is tried again for others', async () => {
+    it('does not share its failure with other namespaces', async () => {
       const copies = createCopies();
       const [failing, working] = [createWork(), createWork()];
       failing.fail(denied);
       working.finish();
-      await assert.rejects(copies.start(as('evil'), failing.work).wait(forever), denied);
+      await assert.rejects(copies.start(as('evil'), failing.work).wait(neverAborted), denied);
       assert.throws(() => copies.start(as('evil'), failing.work), { code: 'SOURCE_DENIED' });
 
-      assert.deepEqual(await copies.start(as('shop'), working.work).wait(forever), result);
+      assert.deepEqual(await copies.start(as('shop'), working.work).wait(neverAborted), result);
     });
 
-    it('keeps what nobody has heard for the same namespace', async () => {
+    it('keeps a failure that no review received for the same namespace only', async () => {
       const copies = createCopies();
       const [failing, working] = [createWork(), createWork()];
       assert.equal(
@@ -333,16 +338,16 @@ describe('createCopies for many', () => {
       working.finish();
       await settle();
 
-      assert.deepEqual(await copies.start(as(), working.work).wait(forever), result);
-      await assert.rejects(copies.start(as('evil'), working.work).wait(forever), denied);
+      assert.deepEqual(await copies.start(as(), working.work).wait(neverAborted), result);
+      await assert.rejects(copies.start(as('evil'), working.work).wait(neverAborted), denied);
     });
 
-    it('is made anew by those who had joined it, each with his own', async () => {
+    it('is started again with their own credentials for callers that had joined it when the source refuses', async () => {
       const copies = createCopies();
       const [failing, working] = [createWork(), createWork()];
-      const first = copies.start(as('evil'), failing.work).wait(forever);
+      const first = copies.start(as('evil'), failing.work).wait(neverAborted);
       const joined = [as('shop'), as()].map((other) =>
-        copies.start(other, working.work).wait(forever),
+        copies.start(other, working.work).wait(neverAborted),
       );
       await failing.started;
 
@@ -354,12 +359,12 @@ describe('createCopies for many', () => {
       assert.equal(failing.calls(), 1);
     });
 
-    it('is not made anew where the backup is at fault', async () => {
+    it('is not started again for callers that had joined it when the backup fails', async () => {
       const copies = createCopies();
       const [failing, other] = [createWork(), createWork()];
       const full = new CloneError('BACKUP_REFUSED', 'it has no space left');
-      const first = copies.start(as('evil'), failing.work).wait(forever);
-      const joined = copies.start(as('shop'), other.work).wait(forever);
+      const first = copies.start(as('evil'), failing.work).wait(neverAborted);
+      const joined = copies.start(as('shop'), other.work).wait(neverAborted);
       failing.fail(full);
 
       await assert.rejects(first, full);
@@ -368,10 +373,10 @@ describe('createCopies for many', () => {
     });
   });
 
-  it('tries again at once where only the password was wrong', async () => {
+  it('retries at once for a controller after the backup rejected the credentials', async () => {
     const copies = createCopies();
     const failing = createWork();
-    const wait = copies.start(key('t'), failing.work).wait(forever);
+    const wait = copies.start(key('t'), failing.work).wait(neverAborted);
     failing.fail(new CloneError('BACKUP_DENIED', 'no'));
     await assert.rejects(wait, { code: 'BACKUP_DENIED' });
     const next = createWork();
@@ -379,6 +384,6 @@ describe('createCopies for many', () => {
 
     const again = copies.start({ ...key('t'), isInteractive: false }, next.work);
 
-    assert.deepEqual(await again.wait(forever), result);
+    assert.deepEqual(await again.wait(neverAborted), result);
   });
 });

@@ -5,8 +5,8 @@ import { type CopyMeter, createCopyMeter } from '../../../lib/cloner/queue/copy-
 
 const mib = 1024 * 1024;
 
-/** A meter, and the clock that it looks at. */
-function stage(): { readonly meter: CopyMeter; readonly at: (ms: number) => void } {
+/** A meter and its clock. */
+function createFixture(): { readonly meter: CopyMeter; readonly at: (ms: number) => void } {
   let time = 0;
   return {
     meter: createCopyMeter(() => time),
@@ -17,8 +17,8 @@ function stage(): { readonly meter: CopyMeter; readonly at: (ms: number) => void
 }
 
 describe('createCopyMeter', () => {
-  it('tells the rate of the last ten seconds, not that of the beginning', () => {
-    const { meter, at } = stage();
+  it('measures the rate of a copy over the last ten seconds', () => {
+    const { meter, at } = createFixture();
     for (let second = 1; second <= 20; second += 1) {
       at(second * 1_000);
       const fast = Math.min(second, 10) * 10 * mib;
@@ -33,8 +33,8 @@ describe('createCopyMeter', () => {
     assert.equal(remainingMs, 90_000);
   });
 
-  it('counts what was in the backup already as done, and not as fast', () => {
-    const { meter, at } = stage();
+  it('counts layers that the backup already holds as done, but not in the rate', () => {
+    const { meter, at } = createFixture();
     meter.note({ phase: 'copy', doneBytes: 0, totalBytes: 100 * mib, movedBytes: 0 });
     at(100);
     meter.note({ phase: 'copy', doneBytes: 80 * mib, totalBytes: 100 * mib, movedBytes: 0 });
@@ -48,16 +48,16 @@ describe('createCopyMeter', () => {
     assert.equal(remainingMs, 8_000);
   });
 
-  it('counts the push that comes after the pull', () => {
-    const { meter, at } = stage();
+  it('includes the push that follows in the estimate of a pull', () => {
+    const { meter, at } = createFixture();
     at(1_000);
     meter.note({ phase: 'pull', doneBytes: 112 * mib, totalBytes: 260 * mib });
 
     assert.equal(Math.round(meter.read().remainingMs ?? 0), 3_643);
   });
 
-  it('begins a new rate with the push', () => {
-    const { meter, at } = stage();
+  it('measures the rate anew when the push begins', () => {
+    const { meter, at } = createFixture();
     at(1_000);
     meter.note({ phase: 'pull', doneBytes: 260 * mib, totalBytes: 260 * mib });
     meter.note({ phase: 'push', doneBytes: 0, totalBytes: 260 * mib });
@@ -68,8 +68,8 @@ describe('createCopyMeter', () => {
     assert.equal(meter.read().remainingMs, 25_000);
   });
 
-  it('gives no estimate where nothing moves, and says for how long', () => {
-    const { meter, at } = stage();
+  it('gives no estimate and reports the idle time when no byte is transferred', () => {
+    const { meter, at } = createFixture();
     at(1_000);
     meter.note({ phase: 'copy', doneBytes: mib, totalBytes: 2 * mib });
     for (let second = 2; second <= 20; second += 1) {
@@ -82,8 +82,8 @@ describe('createCopyMeter', () => {
     assert.deepEqual([idleMs, remainingMs, bytesPerSecond], [19_000, undefined, 0]);
   });
 
-  it('shows what an attempt that was taken back had reached, and estimates from what is there', () => {
-    const { meter, at } = stage();
+  it('shows the highest progress and estimates from the actual bytes after a retry takes bytes back', () => {
+    const { meter, at } = createFixture();
     at(1_000);
     meter.note({ phase: 'copy', doneBytes: 80 * mib, totalBytes: 100 * mib });
     at(2_000);
@@ -95,8 +95,8 @@ describe('createCopyMeter', () => {
     assert.equal(remainingMs, 8_000);
   });
 
-  it('survives a clock that goes back', () => {
-    const { meter, at } = stage();
+  it('reports no rate and no idle time when the clock goes back', () => {
+    const { meter, at } = createFixture();
     at(60_000);
     meter.note({ phase: 'copy', doneBytes: mib, totalBytes: 2 * mib });
     at(0);
@@ -107,11 +107,11 @@ describe('createCopyMeter', () => {
     assert.deepEqual([bytesPerSecond, idleMs], [undefined, 0]);
   });
 
-  it('never shows less than before within a phase, whatever it is told', () => {
+  it('never shows a smaller fraction than before within one phase', () => {
     const size = fc.nat({ max: 1_000 });
     fc.assert(
       fc.property(fc.array(fc.record({ done: size, total: size, pause: size })), (notes) => {
-        const { meter, at } = stage();
+        const { meter, at } = createFixture();
         let [time, before] = [0, 0];
         for (const { done, total, pause } of notes) {
           at((time += pause));

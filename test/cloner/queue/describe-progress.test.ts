@@ -8,20 +8,20 @@ const mib = 1024 * 1024;
 
 function copyAt(reading: CopyReading | undefined, place?: CopyPlace): Copy {
   return {
-    wait: () => assert.fail('nobody waits here'),
+    wait: () => assert.fail('this copy is not waited for'),
     progress: () => reading,
     place: () => place,
   };
 }
 
-describe('describeProgress of a copy that runs', () => {
-  const still = { elapsedMs: 1_000, idleMs: 0 };
+describe('describeProgress of a running copy', () => {
+  const active = { elapsedMs: 1_000, idleMs: 0 };
   const rows: readonly (readonly [string, CopyReading, string, number])[] = [
-    ['nothing known', { elapsedMs: 10, idleMs: 10 }, 'started', 5],
+    ['that has no reading yet', { elapsedMs: 10, idleMs: 10 }, 'started', 5],
     [
-      'in the middle of the pull',
+      'in the middle of its pull',
       {
-        ...still,
+        ...active,
         now: { phase: 'pull', doneBytes: 112 * mib, totalBytes: 260 * mib },
         bytesPerSecond: 112 * mib,
         remainingMs: 3_643,
@@ -30,9 +30,9 @@ describe('describeProgress of a copy that runs', () => {
       4,
     ],
     [
-      'nearly pushed',
+      'near the end of its push',
       {
-        ...still,
+        ...active,
         now: { phase: 'push', doneBytes: 255 * mib, totalBytes: 256 * mib },
         bytesPerSecond: 25.5 * mib,
         remainingMs: 39,
@@ -41,9 +41,9 @@ describe('describeProgress of a copy that runs', () => {
       1,
     ],
     [
-      'slow, so the client looks again after ten seconds',
+      'that takes minutes, which the client polls every ten seconds',
       {
-        ...still,
+        ...active,
         now: { phase: 'copy', doneBytes: mib, totalBytes: 200 * mib },
         bytesPerSecond: mib / 2,
         remainingMs: 398_000,
@@ -52,9 +52,9 @@ describe('describeProgress of a copy that runs', () => {
       10,
     ],
     [
-      'hardly moving',
+      'that takes hours',
       {
-        ...still,
+        ...active,
         now: { phase: 'copy', doneBytes: 0, totalBytes: 954 * mib },
         bytesPerSecond: 8_192,
         remainingMs: 122_000_000,
@@ -63,13 +63,13 @@ describe('describeProgress of a copy that runs', () => {
       10,
     ],
     [
-      'too young for a rate',
-      { ...still, now: { phase: 'copy', doneBytes: 0, totalBytes: 5.5 * mib } },
+      'without a rate yet',
+      { ...active, now: { phase: 'copy', doneBytes: 0, totalBytes: 5.5 * mib } },
       '0 %, 0.0 of 5.5 MiB',
       5,
     ],
     [
-      'stalled',
+      'that is stalled',
       {
         elapsedMs: 60_000,
         idleMs: 12_300,
@@ -80,14 +80,14 @@ describe('describeProgress of a copy that runs', () => {
       10,
     ],
     [
-      'there, but for its last steps',
-      { ...still, idleMs: 9_000, now: { phase: 'copy', doneBytes: mib, totalBytes: mib } },
+      'whose bytes are all transferred',
+      { ...active, idleMs: 9_000, now: { phase: 'copy', doneBytes: mib, totalBytes: mib } },
       '99 %, 1.0 of 1.0 MiB, being completed',
       2,
     ],
   ];
   for (const [what, reading, detail, retryAfterSeconds] of rows) {
-    it(`says of one that is ${what}: ${detail}`, () => {
+    it(`describes a running copy ${what}: ${detail}`, () => {
       const report = { stage: 'copying', detail, retryAfterSeconds };
 
       assert.deepEqual(describeProgress(copyAt(reading)), report);
@@ -95,7 +95,7 @@ describe('describeProgress of a copy that runs', () => {
   }
 });
 
-describe('describeProgress of a copy that waits', () => {
+describe('describeProgress of a queued copy', () => {
   const rows: readonly (readonly [CopyPlace, string, number])[] = [
     [{ ahead: 0 }, 'next in the queue', 5],
     [{ ahead: 1, expectedMs: 2_100 }, 'second in the queue, 1 copy before it', 3],
@@ -103,7 +103,7 @@ describe('describeProgress of a copy that waits', () => {
     [{ ahead: 639 }, 'number 640 in the queue, 639 copies before it', 5],
   ];
   for (const [place, detail, retryAfterSeconds] of rows) {
-    it(`says: ${detail}`, () => {
+    it(`describes the place of a queued copy: ${detail}`, () => {
       const report = { stage: 'waiting', detail, retryAfterSeconds };
 
       assert.deepEqual(describeProgress(copyAt(undefined, place)), report);

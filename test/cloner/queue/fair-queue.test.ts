@@ -8,29 +8,29 @@ import {
 } from '../../../lib/cloner/queue/fair-queue.ts';
 import { CloneError } from '../../../lib/index.ts';
 
-interface Stage {
-  readonly line: FairQueue;
+interface Fixture {
+  readonly queue: FairQueue;
   /** Names of tasks in the order in which they began. */
   readonly begun: readonly string[];
   join(namespace: string, name: string, target?: string): QueuedTask<string>;
   at(ms: number): void;
-  /** Ends the oldest task that runs. */
+  /** Ends a running task. @default the oldest */
   end(name?: string): Promise<void>;
 }
 
-function stage({ maxRunning = 1, maxWaiting = 1_000 } = {}): Stage {
+function createFixture({ maxRunning = 1, maxWaiting = 1_000 } = {}): Fixture {
   let time = 0;
-  const line = createFairQueue({ maxRunning, maxWaiting, now: () => time });
+  const queue = createFairQueue({ maxRunning, maxWaiting, now: () => time });
   const begun: string[] = [];
   const running = new Map<string, (name: string) => void>();
   return {
-    line,
+    queue,
     begun,
     at(ms) {
       time = ms;
     },
     join(namespace, name, target = name) {
-      const ticket = line.join({ target, namespace }, async (signal) => {
+      const task = queue.join({ target, namespace }, async (signal) => {
         begun.push(name);
         const { promise, resolve, reject } = Promise.withResolvers<string>();
         running.set(name, resolve);
@@ -40,8 +40,8 @@ function stage({ maxRunning = 1, maxWaiting = 1_000 } = {}): Stage {
         });
         return await promise;
       });
-      ticket.done.catch(() => undefined);
-      return ticket;
+      task.done.catch(() => undefined);
+      return task;
     },
     async end(name) {
       await settle();
@@ -59,31 +59,31 @@ async function settle(): Promise<void> {
 }
 
 describe('createFairQueue', () => {
-  it('lets namespaces take turns, whatever they have waiting', async () => {
-    const { begun, join, end } = stage();
+  it('alternates between namespaces, however many tasks each has queued', async () => {
+    const { begun, join, end } = createFixture();
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
     for (const name of ['b1', 'b2']) join('b', name);
     join('c', 'c1');
 
-    for (let turn = 0; turn < 7; turn += 1) await end();
+    for (let count = 0; count < 7; count += 1) await end();
 
     assert.deepEqual(begun, ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
   });
 
-  it('lets namespaces take turns at one target, too', async () => {
-    const { begun, join, end } = stage({ maxRunning: 4 });
+  it('alternates between namespaces that wait for one target', async () => {
+    const { begun, join, end } = createFixture({ maxRunning: 4 });
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name, 'nginx:1.27');
     const wanted = join('b', 'b1', 'nginx:1.27');
     await settle();
 
     assert.equal(wanted.ahead(), 0);
-    for (let turn = 0; turn < 5; turn += 1) await end();
+    for (let count = 0; count < 5; count += 1) await end();
 
     assert.deepEqual(begun, ['a1', 'b1', 'a2', 'a3', 'a4']);
   });
 
-  it('says how many begin before one', async () => {
-    const { join, end } = stage();
+  it('reports how many tasks begin before a queued task', async () => {
+    const { join, end } = createFixture();
     join('a', 'a1');
     const [a2, a3, b1] = [join('a', 'a2'), join('a', 'a3'), join('b', 'b1')];
     await settle();
@@ -93,8 +93,8 @@ describe('createFairQueue', () => {
     assert.deepEqual([a2.ahead(), a3.ahead(), b1.ahead()], [0, 1, undefined]);
   });
 
-  it('takes what two namespaces wait for at the turn of the first of them', async () => {
-    const { begun, join, end } = stage();
+  it('runs a task that two namespaces wait for in the earliest slot of either', async () => {
+    const { begun, join, end } = createFixture();
     for (const name of ['a1', 'a2', 'a3']) join('a', name);
     const shared = join('a', 'shared');
     assert.equal(shared.ahead(), 2);
@@ -102,12 +102,12 @@ describe('createFairQueue', () => {
     shared.share('b');
 
     assert.equal(shared.ahead(), 0);
-    for (let turn = 0; turn < 3; turn += 1) await end();
+    for (let count = 0; count < 3; count += 1) await end();
     assert.deepEqual(begun, ['a1', 'shared', 'a2', 'a3']);
   });
 
-  it('runs one at a time of each target, in their order, and lets others pass meanwhile', async () => {
-    const { begun, join, end } = stage({ maxRunning: 3 });
+  it('runs one task of each target at a time, in order of arrival, while other targets overtake', async () => {
+    const { begun, join, end } = createFixture({ maxRunning: 3 });
     join('a', 'first', 't');
     join('a', 'second', 't');
     join('a', 'third', 't');
@@ -122,8 +122,8 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['first', 'other', 'second']);
   });
 
-  it('puts back in line what has lasted for two minutes, for a namespace that has no turn', async () => {
-    const { begun, join, at, end } = stage();
+  it('preempts a task after two minutes when a namespace without a slot waits', async () => {
+    const { begun, join, at, end } = createFixture();
     const endless = join('a', 'a1');
     join('a', 'a2');
     await settle();
@@ -145,8 +145,8 @@ describe('createFairQueue', () => {
     assert.equal(await endless.done, 'a1');
   });
 
-  it('gives what was put back twice the time, so that it is done some day', async () => {
-    const { begun, join, at, end } = stage();
+  it('doubles the slot of a task that was preempted', async () => {
+    const { begun, join, at, end } = createFixture();
     const endless = join('a', 'a1');
     await settle();
     at(120_000);
@@ -167,8 +167,8 @@ describe('createFairQueue', () => {
     assert.equal(endless.ahead(), 0);
   });
 
-  it('gives nobody more than an hour, however often it was put back', async () => {
-    const { begun, join, at, end } = stage();
+  it('limits a slot to one hour, however often the task was preempted', async () => {
+    const { begun, join, at, end } = createFixture();
     join('a', 'endless');
     await settle();
     let time = 0;
@@ -188,8 +188,8 @@ describe('createFairQueue', () => {
     }
   });
 
-  it('puts back one at a time, of the namespace that has the most, and the oldest of them', async () => {
-    const { begun, join, at, end } = stage({ maxRunning: 3 });
+  it('preempts one task at a time: the oldest of the namespace with the most slots', async () => {
+    const { begun, join, at, end } = createFixture({ maxRunning: 3 });
     join('b', 'b1');
     await settle();
     at(1);
@@ -209,8 +209,8 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun.slice(5), ['b1']);
   });
 
-  it('puts nothing back for a namespace that has a turn, nor for what waits for its own target', async () => {
-    const { begun, join, at } = stage({ maxRunning: 2 });
+  it('preempts nothing for a namespace that has a slot or a task whose own target is busy', async () => {
+    const { begun, join, at } = createFixture({ maxRunning: 2 });
     join('a', 'a1');
     join('b', 'b1');
     await settle();
@@ -223,18 +223,18 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['a1', 'b1']);
   });
 
-  it('begins nothing anew once it is closed', async () => {
-    const { join, line, at } = stage();
+  it('does not restart a preempted task once the queue is closed', async () => {
+    const { join, queue, at } = createFixture();
     const endless = join('a', 'a1');
     await settle();
     at(120_000);
     const reason = new CloneError('INTERRUPTED', 'image-cloner is shutting down');
     join('b', 'b1');
 
-    line.close(reason);
+    queue.close(reason);
 
     await assert.rejects(endless.done, reason);
-    assert.deepEqual(line.counts(), { running: 0, waiting: 0 });
+    assert.deepEqual(queue.counts(), { running: 0, waiting: 0 });
   });
 
   const full = (namespace: string, size: number): object => ({
@@ -244,31 +244,31 @@ describe('createFairQueue', () => {
     retryAfterMs: 10_000,
   });
 
-  it('tells whoever has the most that the line is full', async () => {
-    const { join, line } = stage({ maxWaiting: 3 });
+  it('rejects a task of the namespace with the most tasks when the queue is full', async () => {
+    const { join, queue } = createFixture({ maxWaiting: 3 });
     for (const name of ['a0', 'a1', 'a2', 'a3']) join('a', name);
 
     assert.throws(() => join('a', 'a4'), full('a', 3));
-    assert.deepEqual(line.counts(), { running: 1, waiting: 3 });
+    assert.deepEqual(queue.counts(), { running: 1, waiting: 3 });
   });
 
-  it('has the longest namespace make room for one that has less', async () => {
-    const { begun, join, line, end } = stage({ maxWaiting: 3 });
-    const [, , , youngest] = ['a0', 'a1', 'a2', 'a3'].map((name) => join('a', name));
+  it('evicts the newest task of the namespace with the most tasks when the queue is full', async () => {
+    const { begun, join, queue, end } = createFixture({ maxWaiting: 3 });
+    const [, , , newest] = ['a0', 'a1', 'a2', 'a3'].map((name) => join('a', name));
     await settle();
 
     join('b', 'b1');
 
-    await assert.rejects(youngest?.done ?? assert.fail(), full('a', 3));
-    assert.deepEqual(line.counts(), { running: 1, waiting: 3 });
-    // Both have their share now, and nobody loses it to the other.
+    await assert.rejects(newest?.done ?? assert.fail(), full('a', 3));
+    assert.deepEqual(queue.counts(), { running: 1, waiting: 3 });
+    // Both have their share now, so neither evicts a task of the other.
     assert.throws(() => join('b', 'b2'), full('b', 1));
-    for (let turn = 0; turn < 4; turn += 1) await end();
+    for (let count = 0; count < 4; count += 1) await end();
     assert.deepEqual(begun, ['a0', 'b1', 'a1', 'a2']);
   });
 
-  it('sends nobody away whom others wait with', async () => {
-    const { join } = stage({ maxWaiting: 2 });
+  it('does not evict a task that several namespaces wait for', async () => {
+    const { join } = createFixture({ maxWaiting: 2 });
     join('a', 'a0');
     const [alone, shared] = [join('a', 'a1'), join('a', 'a2')];
     shared.share('b');
@@ -279,8 +279,8 @@ describe('createFairQueue', () => {
     assert.equal(shared.ahead(), 0);
   });
 
-  it('takes who can begin at once also where the line is full', async () => {
-    const { begun, join } = stage({ maxRunning: 3, maxWaiting: 1 });
+  it('accepts a task that can begin at once when the queue is full', async () => {
+    const { begun, join } = createFixture({ maxRunning: 3, maxWaiting: 1 });
     join('a', 'first', 't');
     join('a', 'second', 't');
 
@@ -290,24 +290,24 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['first', 'other']);
   });
 
-  it('closed, sends away who waits and who comes, and lets those end that run', async () => {
-    const { join, line, end } = stage();
+  it('rejects queued and new tasks after close and lets running tasks end', async () => {
+    const { join, queue, end } = createFixture();
     const reason = new CloneError('INTERRUPTED', 'image-cloner is shutting down');
     const [running, waiting] = [join('a', 'a1'), join('a', 'a2')];
     await settle();
 
-    line.close(reason);
+    queue.close(reason);
 
     await assert.rejects(waiting.done, reason);
     assert.throws(() => join('a', 'a3'), reason);
     await end();
     assert.equal(await running.done, 'a1');
-    assert.deepEqual(line.counts(), { running: 0, waiting: 0 });
+    assert.deepEqual(queue.counts(), { running: 0, waiting: 0 });
   });
 
-  it('goes on after a task that fails', async () => {
-    const { join, line, begun } = stage();
-    const failing = line.join({ target: 't', namespace: 'a' }, () =>
+  it('runs the next task of a target after a task has failed', async () => {
+    const { join, queue, begun } = createFixture();
+    const failing = queue.join({ target: 't', namespace: 'a' }, () =>
       Promise.reject(new Error('no')),
     );
     join('a', 'a1', 't');
@@ -320,10 +320,10 @@ describe('createFairQueue', () => {
 
   const arrivals = fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 60 });
 
-  it('lets no namespace wait for more than one turn of each other one', async () => {
+  it('lets a namespace wait for at most one slot of each other namespace', async () => {
     await fc.assert(
       fc.asyncProperty(arrivals, async (namespaces) => {
-        const { begun, join, end } = stage();
+        const { begun, join, end } = createFixture();
         for (const [index, namespace] of namespaces.entries())
           join(namespace, `${namespace}${index}`);
         await settle();
@@ -331,14 +331,14 @@ describe('createFairQueue', () => {
 
         const order = begun.map((name) => name.slice(0, 1));
         assert.equal(order.length, namespaces.length);
-        // The first began at once and took no turn.
-        const turns = order.slice(1);
-        for (const waiting of new Set(turns)) {
-          const own = turns.flatMap((name, index) => (name === waiting ? [index] : []));
+        // The first began at once, without waiting.
+        const queued = order.slice(1);
+        for (const waiting of new Set(queued)) {
+          const own = queued.flatMap((name, index) => (name === waiting ? [index] : []));
           for (const [nth, index] of own.entries()) {
             const since = nth === 0 ? -1 : (own[nth - 1] ?? 0);
-            const others = turns.slice(since + 1, index);
-            assert.equal(new Set(others).size, others.length, `${waiting} in ${turns.join('')}`);
+            const others = queued.slice(since + 1, index);
+            assert.equal(new Set(others).size, others.length, `${waiting} in ${queued.join('')}`);
           }
         }
       }),
@@ -346,8 +346,8 @@ describe('createFairQueue', () => {
     );
   });
 
-  it('does not let a namespace take the last turn where others have asked', async () => {
-    const { begun, join, end } = stage({ maxRunning: 3 });
+  it('keeps the last slot from a namespace while other namespaces made requests within a day', async () => {
+    const { begun, join, end } = createFixture({ maxRunning: 3 });
     join('shop', 'shop1');
     await end();
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
@@ -364,8 +364,8 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'shop2', 'a3']);
   });
 
-  it('does not let a namespace take the last turn in the first day: others may have asked before', async () => {
-    const { begun, join, at, end } = stage({ maxRunning: 3 });
+  it('keeps the last slot from a namespace on the first day after a start', async () => {
+    const { begun, join, at, end } = createFixture({ maxRunning: 3 });
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
     await settle();
     assert.deepEqual(begun, ['a1', 'a2']);
@@ -381,8 +381,8 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['a1', 'a2', 'shop1', 'a3']);
   });
 
-  it('lets who copies by hand have all turns', async () => {
-    const { begun, join } = stage({ maxRunning: 3 });
+  it('gives all slots to copies without a namespace', async () => {
+    const { begun, join } = createFixture({ maxRunning: 3 });
 
     for (const name of ['1', '2', '3', '4']) join('', name);
 
@@ -390,8 +390,8 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['1', '2', '3']);
   });
 
-  it('lets a namespace have all turns where nobody else has asked for a day', async () => {
-    const { begun, join, end, at } = stage({ maxRunning: 3 });
+  it('gives all slots to one namespace when no other made a request for a day', async () => {
+    const { begun, join, end, at } = createFixture({ maxRunning: 3 });
     join('shop', 'shop1');
     await end();
     at(86_400_000);
@@ -402,8 +402,8 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'a3']);
   });
 
-  it('begins what was held back when another namespace waits for it, too', async () => {
-    const { begun, join, end } = stage({ maxRunning: 2 });
+  it('begins a task kept from the last slot when another namespace waits for it, too', async () => {
+    const { begun, join, end } = createFixture({ maxRunning: 2 });
     join('shop', 'shop1');
     await end();
     join('a', 'a1');
@@ -417,57 +417,55 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['shop1', 'a1', 'a2']);
   });
 
-  it('forgets nobody, however many run at once', async () => {
+  it('runs every task, however many slots there are', async () => {
     await fc.assert(
       fc.asyncProperty(arrivals, fc.integer({ min: 1, max: 4 }), async (namespaces, maxRunning) => {
-        const { begun, join, end, line } = stage({ maxRunning });
+        const { begun, join, end, queue } = createFixture({ maxRunning });
         for (const [index, namespace] of namespaces.entries()) {
           join(namespace, `${namespace}${index}`);
-          assert(line.counts().running <= maxRunning);
+          assert(queue.counts().running <= maxRunning);
         }
         for (const _ of namespaces) await end();
 
         assert.equal(begun.length, namespaces.length);
-        assert.deepEqual(line.counts(), { running: 0, waiting: 0 });
+        assert.deepEqual(queue.counts(), { running: 0, waiting: 0 });
       }),
       { numRuns: 50 },
     );
   });
 
-  it('foretells every place exactly as long as nobody comes or is let pass', async () => {
+  it('predicts every place exactly while no task arrives or overtakes', async () => {
     await fc.assert(
       fc.asyncProperty(arrivals, async (namespaces) => {
-        const { begun, join, end } = stage();
-        const tickets = namespaces.map((namespace, index) =>
-          join(namespace, `${namespace}${index}`),
-        );
-        const foretold = tickets.map((ticket) => (ticket.ahead() ?? -1) + 1);
+        const { begun, join, end } = createFixture();
+        const tasks = namespaces.map((namespace, index) => join(namespace, `${namespace}${index}`));
+        const predicted = tasks.map((task) => (task.ahead() ?? -1) + 1);
         await settle();
         for (const _ of namespaces) await end();
 
         const places = namespaces.map((name, index) => begun.indexOf(`${name}${index}`));
-        assert.deepEqual(foretold, places);
+        assert.deepEqual(predicted, places);
       }),
       { numRuns: 50 },
     );
   });
 
-  it('gives every namespace its share of a full line, in whatever order they come', async () => {
+  it('gives every namespace its share of a full queue in any order of arrival', async () => {
     fc.assert(
       fc.property(arrivals, (namespaces) => {
-        const { join } = stage({ maxWaiting: 8 });
-        const tickets: { namespace: string; ticket: QueuedTask<string> }[] = [];
+        const { join } = createFixture({ maxWaiting: 8 });
+        const accepted: { namespace: string; task: QueuedTask<string> }[] = [];
         join('z', 'z');
         for (const [index, namespace] of namespaces.entries()) {
           try {
-            tickets.push({ namespace, ticket: join(namespace, `${namespace}${index}`) });
+            accepted.push({ namespace, task: join(namespace, `${namespace}${index}`) });
           } catch {
-            // It had its share.
+            // The namespace had its share.
           }
         }
         const wanted = Map.groupBy(namespaces, (namespace) => namespace);
         const held = Map.groupBy(
-          tickets.filter(({ ticket }) => ticket.ahead() !== undefined),
+          accepted.filter(({ task }) => task.ahead() !== undefined),
           ({ namespace }) => namespace,
         );
         const most = Math.max(...[...held.values()].map(({ length }) => length));

@@ -2,23 +2,23 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createLoadShedder } from '../../../lib/cloner/queue/load-shedder.ts';
 
-interface Stage {
-  /** Comes, and stays until it is sent away or `end` is called. */
-  come(namespace: string): { readonly stayed: Promise<string>; readonly end: () => void };
+interface Fixture {
+  /** Starts work that runs until it is evicted or `end` is called. */
+  start(namespace: string): { readonly result: Promise<string>; readonly end: () => void };
 }
 
-function stage(max: number): Stage {
-  const crowd = createLoadShedder(max);
-  const { signal: never } = new AbortController();
+function createFixture(max: number): Fixture {
+  const shedder = createLoadShedder(max);
+  const { signal: neverAborted } = new AbortController();
   return {
-    come(namespace) {
+    start(namespace) {
       const { promise, resolve, reject } = Promise.withResolvers<string>();
-      const stayed = crowd.run(namespace, never, async (signal) => {
+      const result = shedder.run(namespace, neverAborted, async (signal) => {
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
         return await promise;
       });
-      stayed.catch(() => undefined);
-      return { stayed, end: () => resolve(namespace) };
+      result.catch(() => undefined);
+      return { result, end: () => resolve(namespace) };
     },
   };
 }
@@ -30,61 +30,61 @@ const isFull = (size: number, namespace: string): object => ({
 });
 
 describe('createLoadShedder', () => {
-  it('lets one namespace have all places, and no more', async () => {
-    const { come } = stage(4);
-    const inside = Array.from({ length: 4 }, () => come('a'));
+  it('lets one namespace run up to the limit and rejects its next image', async () => {
+    const { start } = createFixture(4);
+    const running = Array.from({ length: 4 }, () => start('a'));
 
-    await assert.rejects(come('a').stayed, isFull(4, 'a'));
+    await assert.rejects(start('a').result, isFull(4, 'a'));
 
-    for (const { end } of inside) end();
-    assert.deepEqual(await Promise.all(inside.map(({ stayed }) => stayed)), ['a', 'a', 'a', 'a']);
+    for (const { end } of running) end();
+    assert.deepEqual(await Promise.all(running.map(({ result }) => result)), ['a', 'a', 'a', 'a']);
   });
 
-  it('has the namespace with the most make room, by the latest that it has', async () => {
-    const { come } = stage(4);
-    const inside = Array.from({ length: 4 }, () => come('a'));
+  it('aborts the newest work of the namespace with the most work when another namespace arrives', async () => {
+    const { start } = createFixture(4);
+    const running = Array.from({ length: 4 }, () => start('a'));
 
-    const other = come('b');
+    const other = start('b');
 
-    await assert.rejects(inside[3]?.stayed ?? Promise.resolve(), isFull(4, 'a'));
-    for (const { end } of [...inside, other]) end();
-    assert.equal(await other.stayed, 'b');
-    assert.equal(await inside[2]?.stayed, 'a');
+    await assert.rejects(running[3]?.result ?? Promise.resolve(), isFull(4, 'a'));
+    for (const { end } of [...running, other]) end();
+    assert.equal(await other.result, 'b');
+    assert.equal(await running[2]?.result, 'a');
   });
 
-  it('gives each of two namespaces its half', async () => {
-    const { come } = stage(4);
-    for (let n = 0; n < 4; n += 1) come('a');
-    come('b');
-    const second = come('b');
+  it('shares the limit equally between two namespaces', async () => {
+    const { start } = createFixture(4);
+    for (let n = 0; n < 4; n += 1) start('a');
+    start('b');
+    const second = start('b');
 
-    await assert.rejects(come('b').stayed, isFull(2, 'b'));
-    await assert.rejects(come('a').stayed, isFull(2, 'a'));
+    await assert.rejects(start('b').result, isFull(2, 'b'));
+    await assert.rejects(start('a').result, isFull(2, 'a'));
 
     second.end();
-    assert.equal(await second.stayed, 'b');
+    assert.equal(await second.result, 'b');
   });
 
-  it('has room again when somebody leaves, however that was', async () => {
-    const { come } = stage(1);
-    const first = come('a');
+  it('accepts new work at the limit after earlier work has ended', async () => {
+    const { start } = createFixture(1);
+    const first = start('a');
     first.end();
-    await first.stayed;
+    await first.result;
 
-    const second = come('a');
+    const second = start('a');
     second.end();
 
-    assert.equal(await second.stayed, 'a');
+    assert.equal(await second.result, 'a');
   });
 
-  it('ends with the signal of the one who came', async () => {
-    const leaving = new AbortController();
-    const left = createLoadShedder(1).run('a', leaving.signal, async (signal) => {
-      leaving.abort(new Error('gone'));
+  it('aborts the work when the signal of its caller is aborted', async () => {
+    const caller = new AbortController();
+    const aborted = createLoadShedder(1).run('a', caller.signal, async (signal) => {
+      caller.abort(new Error('gone'));
       signal.throwIfAborted();
-      return await Promise.resolve('stayed');
+      return await Promise.resolve('completed');
     });
 
-    await assert.rejects(left, { message: 'gone' });
+    await assert.rejects(aborted, { message: 'gone' });
   });
 });
