@@ -10,18 +10,18 @@ import { CloneError } from '../../../lib/index.ts';
 const { signal } = new AbortController();
 const refused = new CloneError('SOURCE_UNAVAILABLE', 'connection refused');
 
-interface Stage {
+interface Fixture {
   readonly breaker: CircuitBreaker;
   readonly at: (ms: number) => void;
-  ask(work: () => Promise<string>, change?: Partial<GuardedCall>): ReturnType<typeof work>;
-  /** Two images that cannot be served. */
-  goDown(): Promise<void>;
+  call(work: () => Promise<string>, change?: Partial<GuardedCall>): ReturnType<typeof work>;
+  /** Fails for two images. */
+  openCircuit(): Promise<void>;
 }
 
-function stage(side: 'source' | 'backup' = 'source'): Stage {
+function createFixture(side: 'source' | 'backup' = 'source'): Fixture {
   let time = 0;
   const breaker = createCircuitBreaker({ now: () => time });
-  const ask: Stage['ask'] = (work, change) =>
+  const call: Fixture['call'] = (work, change) =>
     breaker.call(
       {
         side,
@@ -41,11 +41,11 @@ function stage(side: 'source' | 'backup' = 'source'): Stage {
     at: (ms) => {
       time = ms;
     },
-    ask,
-    async goDown() {
+    call,
+    async openCircuit() {
       for (const image of ['nginx', 'redis']) {
         await assert.rejects(
-          ask(() => Promise.reject(refused), { image }),
+          call(() => Promise.reject(refused), { image }),
           refused,
         );
       }
@@ -53,7 +53,7 @@ function stage(side: 'source' | 'backup' = 'source'): Stage {
   };
 }
 
-const unasked = (): Promise<string> => assert.fail('it is not asked now');
+const unused = (): Promise<string> => assert.fail('the registry was called');
 const works = (): Promise<string> => Promise.resolve('there');
 
 async function settle(): Promise<void> {
@@ -61,53 +61,53 @@ async function settle(): Promise<void> {
 }
 
 describe('createCircuitBreaker', () => {
-  it('asks as often as it is wanted while nothing is known', async () => {
-    const { ask } = stage();
+  it('passes concurrent calls through while the circuit is closed', async () => {
+    const { call } = createFixture();
 
-    assert.deepEqual(await Promise.all([ask(works), ask(works)]), ['there', 'there']);
+    assert.deepEqual(await Promise.all([call(works), call(works)]), ['there', 'there']);
   });
 
-  it('answers at once after a timeoutError, and says when it asks again', async (t) => {
+  it('fails calls at once after a timeout and reports the time of the next attempt', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const { ask, at } = stage();
-    const silent = ask(() => new Promise(() => undefined));
+    const { call, at } = createFixture();
+    const silent = call(() => new Promise(() => undefined));
     t.mock.timers.tick(9_000);
     await assert.rejects(silent, { message: 'silent' });
     at(1_200);
 
-    await assert.rejects(ask(unasked), {
+    await assert.rejects(call(unused), {
       code: 'SOURCE_UNAVAILABLE',
       message: 'docker.io did not answer 2 s ago, next attempt in 1 s',
       retryAfterMs: 800,
     });
   });
 
-  it('calls the backup by its name', async (t) => {
+  it('names the backup registry in the error of an open circuit', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const { ask } = stage('backup');
-    const silent = ask(() => new Promise(() => undefined));
+    const { call } = createFixture('backup');
+    const silent = call(() => new Promise(() => undefined));
     t.mock.timers.tick(9_000);
     await assert.rejects(silent);
 
-    await assert.rejects(ask(unasked), {
+    await assert.rejects(call(unused), {
       code: 'BACKUP_UNAVAILABLE',
       message: 'the backup registry docker.io did not answer 0 s ago, next attempt in 2 s',
     });
   });
 
-  it('does not call it a timeoutError where it gave no time', async (t) => {
+  it('does not count a timeout under a second as an outage', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const { ask } = stage();
-    const hurried = ask(() => new Promise(() => undefined), { timeoutMs: 900 });
+    const { call } = createFixture();
+    const short = call(() => new Promise(() => undefined), { timeoutMs: 900 });
     t.mock.timers.tick(900);
-    await assert.rejects(hurried);
+    await assert.rejects(short);
 
-    assert.equal(await ask(works), 'there');
+    assert.equal(await call(works), 'there');
   });
 
-  it('probes after 2 s, 4 s, 8 s, 16 s and then every 30 s', async () => {
-    const { ask, at, goDown } = stage();
-    await goDown();
+  it('probes an open circuit after 2 s, 4 s, 8 s, 16 s and then every 30 s', async () => {
+    const { call, at, openCircuit } = createFixture();
+    await openCircuit();
     const probes: number[] = [];
     for (let second = 0; second <= 120; second += 1) {
       at(second * 1_000);
@@ -115,55 +115,55 @@ describe('createCircuitBreaker', () => {
         probes.push(second);
         return Promise.reject(refused);
       };
-      await assert.rejects(ask(probe));
+      await assert.rejects(call(probe));
     }
 
     assert.deepEqual(probes, [2, 6, 14, 30, 60, 90, 120]);
   });
 
-  it('has one question at a time; controllers are told so', async () => {
-    const { ask, at, goDown } = stage();
-    await goDown();
+  it('runs one probe at a time and fails calls of controllers meanwhile', async () => {
+    const { call, at, openCircuit } = createFixture();
+    await openCircuit();
     at(2_500);
     const { promise, resolve } = Promise.withResolvers<string>();
-    const probe = ask(() => promise);
+    const probe = call(() => promise);
     await settle();
 
-    await assert.rejects(ask(unasked), {
+    await assert.rejects(call(unused), {
       message: 'docker.io gave no usable answer 3 s ago, an attempt is running',
     });
     resolve('there');
     assert.equal(await probe, 'there');
-    assert.deepEqual(await Promise.all([ask(works), ask(works)]), ['there', 'there']);
+    assert.deepEqual(await Promise.all([call(works), call(works)]), ['there', 'there']);
   });
 
-  it('asks at once for a person, and the others wait for that answer', async () => {
-    const { ask, goDown } = stage();
-    await goDown();
-    const person = { isInteractive: true };
+  it('probes an open circuit at once for an interactive call, and other interactive calls wait for it', async () => {
+    const { call, openCircuit } = createFixture();
+    await openCircuit();
+    const interactive = { isInteractive: true };
     const { promise, resolve } = Promise.withResolvers<string>();
-    const first = ask(() => promise, person);
-    let asked = 0;
+    const first = call(() => promise, interactive);
+    let calls = 0;
     const others = [1, 2, 3].map(() =>
-      ask(async () => {
-        asked += 1;
+      call(async () => {
+        calls += 1;
         return 'there';
-      }, person),
+      }, interactive),
     );
     await settle();
-    assert.equal(asked, 0);
+    assert.equal(calls, 0);
 
     resolve('there');
 
     assert.deepEqual(await Promise.all([first, ...others]), ['there', 'there', 'there', 'there']);
   });
 
-  it('asks once for all persons who wait while it stays down', async () => {
-    const { ask, goDown } = stage();
-    await goDown();
+  it('fails all waiting interactive calls after one failed probe', async () => {
+    const { call, openCircuit } = createFixture();
+    await openCircuit();
     const { promise, reject } = Promise.withResolvers<string>();
-    const first = ask(() => promise, { isInteractive: true });
-    const others = [1, 2, 3].map(() => ask(unasked, { isInteractive: true }));
+    const first = call(() => promise, { isInteractive: true });
+    const others = [1, 2, 3].map(() => call(unused, { isInteractive: true }));
     await settle();
 
     reject(refused);
@@ -172,60 +172,60 @@ describe('createCircuitBreaker', () => {
     for (const other of others) await assert.rejects(other, { code: 'SOURCE_UNAVAILABLE' });
   });
 
-  it('does not put off the next probe for persons who ask before it', async () => {
-    const { ask, at, goDown } = stage();
-    await goDown();
+  it('does not delay the next probe when interactive calls probe before it', async () => {
+    const { call, at, openCircuit } = createFixture();
+    await openCircuit();
     for (const ms of [500, 1_000, 1_500]) {
       at(ms);
-      await assert.rejects(ask(() => Promise.reject(refused), { isInteractive: true }));
+      await assert.rejects(call(() => Promise.reject(refused), { isInteractive: true }));
     }
     at(2_000);
 
-    assert.equal(await ask(works), 'there');
+    assert.equal(await call(works), 'there');
   });
 
   for (const code of ['SOURCE_NOT_FOUND', 'SOURCE_DENIED', 'SOURCE_RATE_LIMITED'] as const) {
-    it(`takes ${code} for a sign of life`, async () => {
-      const { ask, at, goDown } = stage();
-      await goDown();
+    it(`closes the circuit after the answer ${code}`, async () => {
+      const { call, at, openCircuit } = createFixture();
+      await openCircuit();
       at(2_000);
       await assert.rejects(
-        ask(() => Promise.reject(new CloneError(code, 'no'))),
+        call(() => Promise.reject(new CloneError(code, 'no'))),
         { code },
       );
 
-      assert.equal(await ask(works), 'there');
+      assert.equal(await call(works), 'there');
     });
   }
 
-  it('says nothing of the other side of the same host', async () => {
-    const { ask, goDown } = stage();
-    await goDown();
+  it('keeps separate circuits for source and backup on one host', async () => {
+    const { call, openCircuit } = createFixture();
+    await openCircuit();
 
-    assert.equal(await ask(works, { side: 'backup' }), 'there');
+    assert.equal(await call(works, { side: 'backup' }), 'there');
   });
 
-  it('does not hold against it what is a minute apart', async () => {
-    const { ask, at } = stage();
-    await assert.rejects(ask(() => Promise.reject(refused), { image: 'nginx' }));
+  it('does not open the circuit for failures a minute apart', async () => {
+    const { call, at } = createFixture();
+    await assert.rejects(call(() => Promise.reject(refused), { image: 'nginx' }));
     at(60_000);
-    await assert.rejects(ask(() => Promise.reject(refused), { image: 'redis' }));
+    await assert.rejects(call(() => Promise.reject(refused), { image: 'redis' }));
 
-    assert.equal(await ask(works), 'there');
+    assert.equal(await call(works), 'there');
   });
 
-  it('lets whoever hangs up go, and the next one probe', async () => {
-    const { ask, at, goDown } = stage();
-    await goDown();
+  it('lets the next call probe when the caller of the probe is aborted', async () => {
+    const { call, at, openCircuit } = createFixture();
+    await openCircuit();
     at(2_000);
     const caller = new AbortController();
     const reason = new CloneError('INTERRUPTED', 'hung up');
-    const probe = ask(() => new Promise(() => undefined), { signal: caller.signal });
+    const probe = call(() => new Promise(() => undefined), { signal: caller.signal });
 
     caller.abort(reason);
     await assert.rejects(probe, reason);
     await settle();
 
-    assert.equal(await ask(works), 'there');
+    assert.equal(await call(works), 'there');
   });
 });

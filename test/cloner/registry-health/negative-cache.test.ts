@@ -6,18 +6,18 @@ import {
 } from '../../../lib/cloner/registry-health/negative-cache.ts';
 import { CloneError } from '../../../lib/index.ts';
 
-/** Fails again and again, each time as soon as it is tried. */
+/** Remembers a failure again each time its pause has ended. */
 function failTimes(
   times: number,
-  memory: NegativeCache,
+  cache: NegativeCache,
   at: (ms: number) => void,
   error: CloneError = gone,
 ): number {
   let time = 0;
   for (let round = 0; round < times; round += 1) {
-    memory.remember('nginx', error);
+    cache.remember('nginx', error);
     if (round === times - 1) break;
-    while (memory.recall('nginx', false) !== undefined) at((time += 1_000));
+    while (cache.recall('nginx', false) !== undefined) at((time += 1_000));
   }
   return time;
 }
@@ -25,37 +25,37 @@ function failTimes(
 const gone = new CloneError('SOURCE_NOT_FOUND', 'nginx:9 does not exist on docker.io');
 
 describe('createNegativeCache', () => {
-  it('answers a controller for 2 s, 4 s, 8 s … and 5 minutes at most', () => {
+  it('answers a controller for 2 s, 4 s, 8 s and so on, 5 minutes at most', () => {
     let time = 0;
-    const memory = createNegativeCache({ now: () => time });
+    const cache = createNegativeCache({ now: () => time });
     const pauses: number[] = [];
     for (let round = 0; round < 10; round += 1) {
-      memory.remember('nginx', gone);
+      cache.remember('nginx', gone);
       const since = time;
-      while (memory.recall('nginx', false) !== undefined) time += 1_000;
+      while (cache.recall('nginx', false) !== undefined) time += 1_000;
       pauses.push((time - since) / 1_000);
     }
 
     assert.deepEqual(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
   });
 
-  it('keeps nothing under a key that is enormous', () => {
-    const memory = createNegativeCache({ now: () => 0 });
+  it('does not remember a failure under a key longer than 16 KiB', () => {
+    const cache = createNegativeCache({ now: () => 0 });
     const [long, enormous] = ['x'.repeat(16_000), 'x'.repeat(17_000)];
-    memory.remember(long, gone);
-    memory.remember(enormous, gone);
+    cache.remember(long, gone);
+    cache.remember(enormous, gone);
 
-    assert.equal(memory.recall(long, false)?.code, 'SOURCE_NOT_FOUND');
-    assert.equal(memory.recall(enormous, false), undefined);
+    assert.equal(cache.recall(long, false)?.code, 'SOURCE_NOT_FOUND');
+    assert.equal(cache.recall(enormous, false), undefined);
   });
 
-  it('says what was wrong, when that was, and when it is tried again', () => {
+  it('reports the failure, its age and the time of the next attempt', () => {
     let time = 0;
-    const memory = createNegativeCache({ now: () => time });
-    failTimes(4, memory, (ms) => (time = ms));
+    const cache = createNegativeCache({ now: () => time });
+    failTimes(4, cache, (ms) => (time = ms));
     time += 12_000;
 
-    const answer = memory.recall('nginx', false);
+    const answer = cache.recall('nginx', false);
 
     assert.equal(answer?.code, 'SOURCE_NOT_FOUND');
     assert.equal(
@@ -65,66 +65,66 @@ describe('createNegativeCache', () => {
     assert.equal(answer.retryAfterMs, 4_000);
   });
 
-  it('tries anew for a person, always', () => {
-    const memory = createNegativeCache({ now: () => 0 });
-    memory.remember('nginx', gone);
+  it('returns no failure for an interactive request', () => {
+    const cache = createNegativeCache({ now: () => 0 });
+    cache.remember('nginx', gone);
 
-    assert.equal(memory.recall('nginx', true), undefined);
+    assert.equal(cache.recall('nginx', true), undefined);
   });
 
-  it('does not wait longer than 30 s for what is mended elsewhere', () => {
+  it('pauses at most 30 s after failures of the backup, outages and cloner failures', () => {
     for (const code of ['BACKUP_REFUSED', 'SOURCE_UNAVAILABLE', 'CLONER_UNAVAILABLE'] as const) {
       let time = 0;
-      const memory = createNegativeCache({ now: () => time });
-      const since = failTimes(10, memory, (ms) => (time = ms), new CloneError(code, 'no'));
+      const cache = createNegativeCache({ now: () => time });
+      const since = failTimes(10, cache, (ms) => (time = ms), new CloneError(code, 'no'));
       time = since + 29_999;
-      assert.match(memory.recall('nginx', false)?.message ?? '', /next attempt in 1 s$/);
+      assert.match(cache.recall('nginx', false)?.message ?? '', /next attempt in 1 s$/);
       time = since + 30_000;
-      assert.equal(memory.recall('nginx', false), undefined);
+      assert.equal(cache.recall('nginx', false), undefined);
     }
   });
 
-  it('takes twenty failures at once for one, and does not put it off for a person’s', () => {
+  it('counts concurrent failures once and does not extend the pause for an interactive one', () => {
     let time = 0;
-    const memory = createNegativeCache({ now: () => time });
-    for (let i = 0; i < 20; i += 1) memory.remember('nginx', gone);
+    const cache = createNegativeCache({ now: () => time });
+    for (let i = 0; i < 20; i += 1) cache.remember('nginx', gone);
     time = 1_000;
-    memory.remember('nginx', gone);
+    cache.remember('nginx', gone);
 
     assert.match(
-      memory.recall('nginx', false)?.message ?? '',
+      cache.recall('nginx', false)?.message ?? '',
       /tried 1 s ago, next attempt in 1 s$/,
     );
   });
 
-  it('forgets when it went well, and begins with two seconds again', () => {
+  it('drops a failure on forget and starts with two seconds again', () => {
     let time = 0;
-    const memory = createNegativeCache({ now: () => time });
-    failTimes(3, memory, (ms) => (time = ms));
-    memory.forget('nginx');
-    assert.equal(memory.recall('nginx', false), undefined);
+    const cache = createNegativeCache({ now: () => time });
+    failTimes(3, cache, (ms) => (time = ms));
+    cache.forget('nginx');
+    assert.equal(cache.recall('nginx', false), undefined);
 
-    memory.remember('nginx', gone);
+    cache.remember('nginx', gone);
 
-    assert.match(memory.recall('nginx', false)?.message ?? '', /next attempt in 2 s$/);
+    assert.match(cache.recall('nginx', false)?.message ?? '', /next attempt in 2 s$/);
   });
 
-  it('begins with two seconds again where nobody has asked for long', () => {
+  it('starts with two seconds again after a long time without a failure', () => {
     let time = 0;
-    const memory = createNegativeCache({ now: () => time });
-    failTimes(3, memory, (ms) => (time = ms));
+    const cache = createNegativeCache({ now: () => time });
+    failTimes(3, cache, (ms) => (time = ms));
     time = 600_000;
 
-    memory.remember('nginx', gone);
+    cache.remember('nginx', gone);
 
-    assert.match(memory.recall('nginx', false)?.message ?? '', /next attempt in 2 s$/);
+    assert.match(cache.recall('nginx', false)?.message ?? '', /next attempt in 2 s$/);
   });
 
-  it('holds no more than it may: the oldest is forgotten', () => {
-    const memory = createNegativeCache({ now: () => 0, maxEntries: 2 });
-    for (const key of ['a', 'b', 'c']) memory.remember(key, gone);
+  it('evicts the oldest failure beyond maxEntries', () => {
+    const cache = createNegativeCache({ now: () => 0, maxEntries: 2 });
+    for (const key of ['a', 'b', 'c']) cache.remember(key, gone);
 
-    const held = ['a', 'b', 'c'].filter((key) => memory.recall(key, false) !== undefined);
+    const held = ['a', 'b', 'c'].filter((key) => cache.recall(key, false) !== undefined);
 
     assert.deepEqual(held, ['b', 'c']);
   });

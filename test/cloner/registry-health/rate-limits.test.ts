@@ -14,14 +14,14 @@ const anonymous: LimitedCall = {
 };
 const credentials = { username: 'acme', password: 'p' };
 
-interface Stage {
+interface Fixture {
   readonly at: (ms: number) => void;
   readonly slept: readonly number[];
-  ask(work: () => Promise<string>, change?: Partial<LimitedCall>): Promise<string>;
+  call(work: () => Promise<string>, change?: Partial<LimitedCall>): Promise<string>;
 }
 
-/** A clock that moves with the sleep. */
-function stage(): Stage {
+/** Its clock advances with each sleep. */
+function createFixture(): Fixture {
   let time = 0;
   const slept: number[] = [];
   const limits = createRateLimits({
@@ -36,7 +36,7 @@ function stage(): Stage {
       time = ms;
     },
     slept,
-    ask: (work, change) => limits.call({ ...anonymous, ...change }, work),
+    call: (work, change) => limits.call({ ...anonymous, ...change }, work),
   };
 }
 
@@ -45,116 +45,116 @@ function limited(retryAfterMs?: number): () => Promise<string> {
   return () => Promise.reject(new CloneError('SOURCE_RATE_LIMITED', 'slow down', options));
 }
 
-const unasked = (): Promise<string> => assert.fail('it is not asked now');
+const unused = (): Promise<string> => assert.fail('the registry was called');
 const works = (): Promise<string> => Promise.resolve('there');
 
 describe('createRateLimits', () => {
-  it('asks nothing until the limit is over, and says how long that is', async () => {
-    const { ask, at } = stage();
-    await assert.rejects(ask(limited(41_000)), { message: 'slow down' });
+  it('does not call a registry until its limit ends, and reports how long that takes', async () => {
+    const { call, at } = createFixture();
+    await assert.rejects(call(limited(41_000)), { message: 'slow down' });
     at(1_000);
 
-    await assert.rejects(ask(unasked), {
+    await assert.rejects(call(unused), {
       code: 'SOURCE_RATE_LIMITED',
       message:
         'docker.io limits requests for 40 s more: authenticate (SOURCE_AUTH_FILE) to get a separate limit',
       retryAfterMs: 40_000,
     });
     at(41_000);
-    assert.equal(await ask(works), 'there');
+    assert.equal(await call(works), 'there');
   });
 
-  it('says no more than it needs to who is logged in, and names the backup', async () => {
-    const { ask } = stage();
+  it('omits the advice to authenticate for authenticated calls, and names the backup registry', async () => {
+    const { call } = createFixture();
     const own = { access: { side: 'source', credentials } } as const;
     const backup = { access: { side: 'backup', credentials } } as const;
-    await assert.rejects(ask(limited(600_000), own));
+    await assert.rejects(call(limited(600_000), own));
     await assert.rejects(
-      ask(() => Promise.reject(new CloneError('BACKUP_RATE_LIMITED', 'no')), backup),
+      call(() => Promise.reject(new CloneError('BACKUP_RATE_LIMITED', 'no')), backup),
     );
 
-    await assert.rejects(ask(unasked, own), {
+    await assert.rejects(call(unused, own), {
       message: 'docker.io limits requests for 10 min more',
     });
-    await assert.rejects(ask(unasked, backup), {
+    await assert.rejects(call(unused, backup), {
       code: 'BACKUP_RATE_LIMITED',
       message: 'the backup registry docker.io limits requests for 2 s more',
     });
   });
 
-  it('does not take the source’s limit for one of the backup, whose question it ended', async () => {
-    const { ask } = stage();
+  it('does not limit the backup for a limit of the source', async () => {
+    const { call } = createFixture();
     const backup = { access: { side: 'backup', credentials } } as const;
-    await assert.rejects(ask(limited(600_000), backup), { code: 'SOURCE_RATE_LIMITED' });
+    await assert.rejects(call(limited(600_000), backup), { code: 'SOURCE_RATE_LIMITED' });
 
-    assert.equal(await ask(works, backup), 'there');
+    assert.equal(await call(works, backup), 'there');
   });
 
-  it('keeps each client’s limit by itself', async () => {
-    const { ask } = stage();
-    await assert.rejects(ask(limited(60_000)));
+  it('keeps a separate limit for each registry, side and credentials', async () => {
+    const { call } = createFixture();
+    await assert.rejects(call(limited(60_000)));
 
-    assert.equal(await ask(works, { access: { side: 'source', credentials } }), 'there');
-    assert.equal(await ask(works, { access: { side: 'backup' } }), 'there');
-    assert.equal(await ask(works, { domain: 'quay.io' }), 'there');
+    assert.equal(await call(works, { access: { side: 'source', credentials } }), 'there');
+    assert.equal(await call(works, { access: { side: 'backup' } }), 'there');
+    assert.equal(await call(works, { domain: 'quay.io' }), 'there');
   });
 
-  it('takes longer each time where the registry does not say how long, 5 minutes at most', async () => {
-    const { ask, at } = stage();
-    const asked: number[] = [];
+  it('doubles the pause when the registry gives no Retry-After, 5 minutes at most', async () => {
+    const { call, at } = createFixture();
+    const calledAt: number[] = [];
     for (let second = 0; second <= 1_200; second += 1) {
       at(second * 1_000);
-      const question = (): Promise<string> => {
-        asked.push(second);
+      const work = (): Promise<string> => {
+        calledAt.push(second);
         return limited()();
       };
-      await assert.rejects(ask(question));
+      await assert.rejects(call(work));
     }
 
-    assert.deepEqual(asked, [0, 2, 6, 14, 30, 62, 126, 254, 510, 810, 1_110]);
+    assert.deepEqual(calledAt, [0, 2, 6, 14, 30, 62, 126, 254, 510, 810, 1_110]);
   });
 
-  it('takes twenty refusals at once for one', async () => {
-    const { ask } = stage();
-    const all = Array.from({ length: 20 }, () => ask(limited()));
+  it('counts concurrent refusals as one', async () => {
+    const { call } = createFixture();
+    const all = Array.from({ length: 20 }, () => call(limited()));
     for (const one of all) await assert.rejects(one, { message: 'slow down' });
 
-    await assert.rejects(ask(unasked), { message: /for 2 s more/ });
+    await assert.rejects(call(unused), { message: /for 2 s more/ });
   });
 
-  it('begins anew when the registry has answered', async () => {
-    const { ask, at } = stage();
-    await assert.rejects(ask(limited()));
+  it('starts with the shortest pause again after an answer', async () => {
+    const { call, at } = createFixture();
+    await assert.rejects(call(limited()));
     at(2_000);
-    await ask(works);
-    await assert.rejects(ask(limited()));
+    await call(works);
+    await assert.rejects(call(limited()));
 
-    await assert.rejects(ask(unasked), { message: /for 2 s more/ });
+    await assert.rejects(call(unused), { message: /for 2 s more/ });
   });
 
-  it('waits where the limit ends in time, and asks once more', async () => {
-    const { ask, slept } = stage();
+  it('waits for a limit that ends within the timeout, and calls again', async () => {
+    const { call, slept } = createFixture();
     const answers = [limited(3_000), works];
 
-    const answer = await ask(() => (answers.shift() ?? unasked)(), { timeoutMs: 8_000 });
+    const answer = await call(() => (answers.shift() ?? unused)(), { timeoutMs: 8_000 });
 
     assert.equal(answer, 'there');
     assert.deepEqual(slept, [3_000]);
   });
 
-  it('waits for no longer than it may, in all', async () => {
-    const { ask, slept } = stage();
+  it('does not wait longer than the timeout in total', async () => {
+    const { call, slept } = createFixture();
 
-    await assert.rejects(ask(limited(3_000), { timeoutMs: 8_000 }), { message: 'slow down' });
+    await assert.rejects(call(limited(3_000), { timeoutMs: 8_000 }), { message: 'slow down' });
 
     assert.deepEqual(slept, [3_000, 3_000]);
   });
 
-  it('tries after an hour what wants to be left alone for a day', async () => {
-    const { ask, at } = stage();
-    await assert.rejects(ask(limited(86_400_000)));
+  it('calls again after an hour when the registry sets a limit of a day', async () => {
+    const { call, at } = createFixture();
+    await assert.rejects(call(limited(86_400_000)));
     at(3_600_000);
 
-    assert.equal(await ask(works), 'there');
+    assert.equal(await call(works), 'there');
   });
 });

@@ -7,18 +7,18 @@ const { signal } = new AbortController();
 const image = { domain: 'reg.test', path: 'team/app', tag: '1' };
 const found: ResolvedImage = { digest: 'sha256:d', isIndex: false };
 
-function createCounting(answer: () => Promise<ResolvedImage | undefined>): {
+function createCountingCloner(answer: () => Promise<ResolvedImage | undefined>): {
   readonly cloner: ImageCloner;
-  readonly asked: () => number;
+  readonly calls: () => number;
 } {
-  let asked = 0;
+  let calls = 0;
   return {
-    asked: () => asked,
+    calls: () => calls,
     cloner: {
       keepsDigest: false,
-      copy: () => assert.fail('nothing is copied'),
+      copy: () => assert.fail('resolving copies nothing'),
       resolve: () => {
-        asked += 1;
+        calls += 1;
         return answer();
       },
     },
@@ -26,9 +26,9 @@ function createCounting(answer: () => Promise<ResolvedImage | undefined>): {
 }
 
 describe('cacheResolve', () => {
-  it('asks once a minute for each tag', async () => {
+  it('calls the source once a minute for each tag', async () => {
     let time = 0;
-    const { cloner, asked } = createCounting(async () => found);
+    const { cloner, calls } = createCountingCloner(async () => found);
     const { resolve } = cacheResolve(cloner, { now: () => time });
 
     assert.deepEqual(await resolve(image, { side: 'source' }, signal), found);
@@ -37,15 +37,15 @@ describe('cacheResolve', () => {
       ...found,
       isRemembered: true,
     });
-    assert.equal(asked(), 1);
+    assert.equal(calls(), 1);
     time = 60_000;
     await resolve(image, { side: 'source' }, signal);
 
-    assert.equal(asked(), 2);
+    assert.equal(calls(), 2);
   });
 
-  it('asks anew for who wants to know what is true now, and remembers that', async () => {
-    const { cloner, asked } = createCounting(async () => found);
+  it('calls the source again for isFresh and caches that answer', async () => {
+    const { cloner, calls } = createCountingCloner(async () => found);
     const { resolve } = cacheResolve(cloner, { now: () => 0 });
     await resolve(image, { side: 'source' }, signal);
 
@@ -53,20 +53,20 @@ describe('cacheResolve', () => {
     await resolve(image, { side: 'source' }, signal);
 
     assert.deepEqual(fresh, found);
-    assert.equal(asked(), 2);
+    assert.equal(calls(), 2);
   });
 
-  it('asks once for all who ask at the same time', async () => {
-    const { cloner, asked } = createCounting(async () => found);
+  it('calls the source once for concurrent requests', async () => {
+    const { cloner, calls } = createCountingCloner(async () => found);
     const { resolve } = cacheResolve(cloner);
 
     await Promise.all([1, 2, 3].map(() => resolve(image, { side: 'source' }, signal)));
 
-    assert.equal(asked(), 1);
+    assert.equal(calls(), 1);
   });
 
-  it('asks for each tag, digest and credentials by themselves', async () => {
-    const { cloner, asked } = createCounting(async () => found);
+  it('caches each tag and credentials separately', async () => {
+    const { cloner, calls } = createCountingCloner(async () => found);
     const { resolve } = cacheResolve(cloner);
     const credentials = { username: 'a', password: 'b' };
 
@@ -74,26 +74,26 @@ describe('cacheResolve', () => {
     await resolve(image, { side: 'source', credentials }, signal);
     await resolve({ ...image, tag: '2' }, { side: 'source' }, signal);
 
-    assert.equal(asked(), 3);
+    assert.equal(calls(), 3);
   });
 
-  it('never remembers the backup, which we change ourselves', async () => {
-    const { cloner, asked } = createCounting(async () => found);
+  it('does not cache the backup, because copies change it', async () => {
+    const { cloner, calls } = createCountingCloner(async () => found);
     const { resolve } = cacheResolve(cloner);
 
     await resolve(image, { side: 'backup' }, signal);
     await resolve(image, { side: 'backup' }, signal);
 
-    assert.equal(asked(), 2);
+    assert.equal(calls(), 2);
   });
 
-  it('remembers neither failures nor absence', async () => {
+  it('does not cache failures or absent images', async () => {
     const answers = [
       () => Promise.reject(new CloneError('SOURCE_UNAVAILABLE', 'down')),
       () => Promise.resolve(undefined),
       () => Promise.resolve(found),
     ];
-    const { cloner } = createCounting(() => (answers.shift() ?? assert.fail)());
+    const { cloner } = createCountingCloner(() => (answers.shift() ?? assert.fail)());
     const { resolve } = cacheResolve(cloner);
 
     await assert.rejects(resolve(image, { side: 'source' }, signal), {
@@ -103,16 +103,16 @@ describe('cacheResolve', () => {
     assert.deepEqual(await resolve(image, { side: 'source' }, signal), found);
   });
 
-  it('lets one go who will not wait, without taking the answer from the others', async () => {
+  it('ends the wait of an aborted caller without failing the shared request', async () => {
     const answer = Promise.withResolvers<ResolvedImage>();
-    const { cloner } = createCounting(() => answer.promise);
+    const { cloner } = createCountingCloner(() => answer.promise);
     const { resolve } = cacheResolve(cloner);
     const reason = new Error('no time');
-    const impatient = new AbortController();
-    const first = resolve(image, { side: 'source' }, impatient.signal);
+    const caller = new AbortController();
+    const first = resolve(image, { side: 'source' }, caller.signal);
     const second = resolve(image, { side: 'source' }, signal);
 
-    impatient.abort(reason);
+    caller.abort(reason);
     await assert.rejects(first, reason);
     answer.resolve(found);
 

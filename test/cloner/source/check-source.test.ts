@@ -10,23 +10,23 @@ import {
 
 const image = { domain: 'reg.test', path: 'team/app', tag: '1' };
 const { signal } = new AbortController();
-const ask = { budgetMs: 9_000, hasBackup: false, signal };
+const options = { budgetMs: 9_000, hasBackup: false, signal };
 
 type Resolve = ImageCloner['resolve'];
 
 function createCheck(
   resolve: Resolve,
-  options: {
+  deps: {
     readonly keyring?: readonly Credentials[];
     readonly workloadSecrets?: WorkloadSecrets;
     readonly now?: () => number;
   } = {},
 ): CheckSource {
-  const { keyring = [], now = () => 0 } = options;
+  const { keyring = [], now = () => 0 } = deps;
   return createCheckSource({
     cloner: { keepsDigest: true, resolve, copy: () => assert.fail('a check copies nothing') },
     credentials: { credentialsFor: () => Promise.resolve(keyring) },
-    workloadSecrets: options.workloadSecrets,
+    workloadSecrets: deps.workloadSecrets,
     now,
   });
 }
@@ -44,7 +44,7 @@ async function settle(): Promise<void> {
 describe('createCheckSource', () => {
   const keyring = ['a', 'b'].map((username) => ({ username, password: 'p' }));
 
-  it('tries each credential in its order and nobody’s at last', async () => {
+  it('tries each credential in its order and anonymous access last', async () => {
     const tried: (string | undefined)[] = [];
     const check = createCheck(
       async (_, { credentials }) => {
@@ -54,7 +54,7 @@ describe('createCheckSource', () => {
       { keyring },
     );
 
-    const found = await check(image, ask);
+    const found = await check(image, options);
 
     assert.deepEqual(tried, ['a', 'b', undefined]);
     assert.deepEqual(found, {
@@ -65,63 +65,63 @@ describe('createCheckSource', () => {
     });
   });
 
-  it('stops at the credential that works, and says which', async () => {
+  it('stops at the first credential that opens the image and reports it', async () => {
     const check = createCheck(
       async (_, { credentials }) =>
         credentials?.username === 'b' ? { digest: 'sha256:d', isIndex: false } : denied(),
       { keyring },
     );
 
-    const { access } = await check(image, ask);
+    const { access } = await check(image, options);
 
     assert.equal(access.credentials?.username, 'b');
   });
 
-  it('calls an image missing that somebody was let in to see was not there', async () => {
+  it('reports SOURCE_NOT_FOUND when one credential was accepted and the image was absent', async () => {
     const check = createCheck(
       async (_, { credentials }) => (credentials === undefined ? denied() : undefined),
       { keyring },
     );
 
-    await assert.rejects(check(image, ask), {
+    await assert.rejects(check(image, options), {
       code: 'SOURCE_NOT_FOUND',
       message: 'reg.test/team/app:1 does not exist on reg.test',
     });
   });
 
-  it('reports the denial where nobody was let in', async () => {
-    await assert.rejects(createCheck(async () => denied(), { keyring })(image, ask), {
+  it('reports SOURCE_DENIED when every credential was refused', async () => {
+    await assert.rejects(createCheck(async () => denied(), { keyring })(image, options), {
       code: 'SOURCE_DENIED',
     });
   });
 
-  const patience = [
+  const timeouts = [
     {
-      what: 'the whole budget where there is no backup',
+      what: 'the whole budget when there is no backup',
       hasBackup: false,
       budgetMs: 9_000,
       ms: 9_000,
       shown: '9 s',
     },
     {
-      what: 'two seconds where there is one',
+      what: 'two seconds when there is a backup',
       hasBackup: true,
       budgetMs: 9_000,
       ms: 2_000,
       shown: '2 s',
     },
     {
-      what: 'half of what is left where that is less, since the backup has to be asked once more',
+      what: 'half of a short budget when there is a backup, which is read again afterwards',
       hasBackup: true,
       budgetMs: 1_600,
       ms: 800,
       shown: '0.80 s',
     },
   ];
-  for (const { what, hasBackup, budgetMs, ms, shown } of patience) {
-    it(`gives a host that hangs ${what}`, async (t) => {
+  for (const { what, hasBackup, budgetMs, ms, shown } of timeouts) {
+    it(`waits for a silent source for ${what}`, async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
-      const answer = createCheck(hangs)(image, { ...ask, budgetMs, hasBackup });
+      const answer = createCheck(hangs)(image, { ...options, budgetMs, hasBackup });
       let isSettled = false;
       answer
         .catch(() => undefined)
@@ -147,44 +147,44 @@ describe('createCheckSource', () => {
     throw new CloneError('SOURCE_UNAVAILABLE', 'connection refused');
   };
 
-  it('has less patience for a while after two images failed, and more again later', async (t) => {
+  it('waits a quarter of a second while the circuit of the source is open and two seconds a minute later', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     let time = 0;
     let isDown = true;
     const check = createCheck((...args) => (isDown ? down() : hangs(...args)), {
       now: () => time,
     });
-    await assert.rejects(check(image, ask), { code: 'SOURCE_UNAVAILABLE' });
-    await assert.rejects(check(other, ask), { code: 'SOURCE_UNAVAILABLE' });
+    await assert.rejects(check(image, options), { code: 'SOURCE_UNAVAILABLE' });
+    await assert.rejects(check(other, options), { code: 'SOURCE_UNAVAILABLE' });
     isDown = false;
 
-    const impatient = check(image, { ...ask, hasBackup: true });
+    const whileOpen = check(image, { ...options, hasBackup: true });
     await settle();
     t.mock.timers.tick(250);
-    await assert.rejects(impatient, { message: /within 0\.25 s/ });
+    await assert.rejects(whileOpen, { message: /within 0\.25 s/ });
 
     time = 60_001;
-    const patient = check(image, { ...ask, hasBackup: true });
+    const later = check(image, { ...options, hasBackup: true });
     await settle();
     t.mock.timers.tick(2_000);
-    await assert.rejects(patient, { message: /within 2 s/ });
+    await assert.rejects(later, { message: /within 2 s/ });
   });
 
-  it('blames no host for one image that it cannot serve', async () => {
-    const asked: string[] = [];
+  it('keeps calling a source that fails for one image only', async () => {
+    const calls: string[] = [];
     const check = createCheck(async ({ path }) => {
-      asked.push(path);
+      calls.push(path);
       return path === image.path ? down() : { digest: 'sha256:d', isIndex: false };
     });
-    for (let i = 0; i < 3; i += 1) await assert.rejects(check(image, ask));
+    for (let i = 0; i < 3; i += 1) await assert.rejects(check(image, options));
 
-    const found = await check(other, { ...ask, isInteractive: false });
+    const found = await check(other, { ...options, isInteractive: false });
 
     assert.equal(found.digest, 'sha256:d');
-    assert.equal(asked.length, 4);
+    assert.equal(calls.length, 4);
   });
 
-  it('trusts a host again that has answered', async (t) => {
+  it('waits for the full timeout again after the source answered', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const answers: Resolve[] = [
       async () => down(),
@@ -193,37 +193,37 @@ describe('createCheckSource', () => {
       hangs,
     ];
     const check = createCheck((...args) => (answers.shift() ?? hangs)(...args));
-    await assert.rejects(check(image, ask), { code: 'SOURCE_UNAVAILABLE' });
-    await assert.rejects(check(other, ask), { code: 'SOURCE_UNAVAILABLE' });
-    await check(image, ask);
+    await assert.rejects(check(image, options), { code: 'SOURCE_UNAVAILABLE' });
+    await assert.rejects(check(other, options), { code: 'SOURCE_UNAVAILABLE' });
+    await check(image, options);
 
-    const fourth = check(image, { ...ask, hasBackup: true });
+    const fourth = check(image, { ...options, hasBackup: true });
     await settle();
     t.mock.timers.tick(2_000);
 
     await assert.rejects(fourth, { message: /within 2 s/ });
   });
 
-  it('asks a host that is down once at a time, and tells controllers when it is asked again', async () => {
+  it('does not call a source that is down for asController, and reports when it is probed next', async () => {
     let time = 0;
-    let asked = 0;
+    let calls = 0;
     const check = createCheck(
       async () => {
-        asked += 1;
+        calls += 1;
         return down();
       },
       { now: () => time },
     );
-    for (const one of [image, other]) await assert.rejects(check(one, ask));
+    for (const one of [image, other]) await assert.rejects(check(one, options));
     time = 500;
 
     const answers = await Promise.allSettled(
       Array.from({ length: 50 }, (_, index) =>
-        check({ ...image, tag: String(index) }, { ...ask, isInteractive: false }),
+        check({ ...image, tag: String(index) }, { ...options, isInteractive: false }),
       ),
     );
 
-    assert.equal(asked, 2);
+    assert.equal(calls, 2);
     for (const answer of answers) {
       assert(answer.status === 'rejected' && answer.reason instanceof CloneError);
       assert.equal(
@@ -232,89 +232,89 @@ describe('createCheckSource', () => {
       );
     }
     time = 2_000;
-    await assert.rejects(check(image, { ...ask, isInteractive: false }), /connection refused/);
-    assert.equal(asked, 3);
+    await assert.rejects(check(image, { ...options, isInteractive: false }), /connection refused/);
+    assert.equal(calls, 3);
   });
 
-  describe('for a controller in a crash loop', () => {
-    const controllers = { ...ask, isInteractive: false };
+  describe('createCheckSource for a controller in a crash loop', () => {
+    const asController = { ...options, isInteractive: false };
 
-    function createMissing(): {
+    function createCheckOfMissing(): {
       readonly check: CheckSource;
       readonly at: (ms: number) => void;
-      readonly asked: () => number;
+      readonly calls: () => number;
       readonly keyring: Credentials[];
     } {
-      let [time, asked] = [0, 0];
+      let [time, calls] = [0, 0];
       const own: Credentials[] = [];
       const check = createCheck(
         async () => {
-          asked += 1;
+          calls += 1;
           return undefined;
         },
         { now: () => time, keyring: own },
       );
-      return { check, at: (ms) => (time = ms), asked: () => asked, keyring: own };
+      return { check, at: (ms) => (time = ms), calls: () => calls, keyring: own };
     }
 
-    it('does not ask again for what did not exist a moment ago', async () => {
-      const { check, at, asked } = createMissing();
-      await assert.rejects(check(image, controllers), {
+    it('answers a controller from the negative cache when the image was absent a moment ago', async () => {
+      const { check, at, calls } = createCheckOfMissing();
+      await assert.rejects(check(image, asController), {
         message: 'reg.test/team/app:1 does not exist on reg.test',
       });
       at(1_200);
 
-      await assert.rejects(check(image, controllers), {
+      await assert.rejects(check(image, asController), {
         code: 'SOURCE_NOT_FOUND',
         message:
           'reg.test/team/app:1 does not exist on reg.test; tried 2 s ago, next attempt in 1 s',
       });
-      assert.equal(asked(), 1);
+      assert.equal(calls(), 1);
       at(2_000);
-      await assert.rejects(check(image, controllers), { message: /on reg\.test$/ });
-      assert.equal(asked(), 2);
+      await assert.rejects(check(image, asController), { message: /on reg\.test$/ });
+      assert.equal(calls(), 2);
     });
 
-    it('asks at once for a person, for another image and with other credentials', async () => {
-      const { check, asked, keyring: own } = createMissing();
-      await assert.rejects(check(image, controllers));
+    it('bypasses the negative cache for interactive requests, other images and other credentials', async () => {
+      const { check, calls, keyring: own } = createCheckOfMissing();
+      await assert.rejects(check(image, asController));
 
-      await assert.rejects(check(image, ask));
-      assert.equal(asked(), 2);
-      await assert.rejects(check({ ...image, tag: '2' }, controllers));
-      assert.equal(asked(), 3);
+      await assert.rejects(check(image, options));
+      assert.equal(calls(), 2);
+      await assert.rejects(check({ ...image, tag: '2' }, asController));
+      assert.equal(calls(), 3);
       own.push({ username: 'new', password: 'p' });
-      await assert.rejects(check(image, controllers));
-      assert.equal(asked(), 5);
+      await assert.rejects(check(image, asController));
+      assert.equal(calls(), 5);
     });
   });
 
-  describe('at a registry that limits', () => {
+  describe('createCheckSource at a registry that limits requests', () => {
     const limited = (retryAfterMs?: number): never => {
       throw new CloneError('SOURCE_RATE_LIMITED', 'slow down', { retryAfterMs });
     };
 
-    it('asks nothing more until the limit is over, not even for a person, and says how long that is', async () => {
-      let [time, asked] = [0, 0];
+    it('does not call a source until its rate limit ends, and reports how long that takes', async () => {
+      let [time, calls] = [0, 0];
       const check = createCheck(
         async () => {
-          asked += 1;
+          calls += 1;
           return limited(41_000);
         },
         { now: () => time },
       );
-      await assert.rejects(check(image, ask), { code: 'SOURCE_RATE_LIMITED' });
+      await assert.rejects(check(image, options), { code: 'SOURCE_RATE_LIMITED' });
       time = 1_000;
 
-      await assert.rejects(check(other, ask), {
+      await assert.rejects(check(other, options), {
         code: 'SOURCE_RATE_LIMITED',
         message:
           'reg.test limits requests for 40 s more: authenticate (SOURCE_AUTH_FILE) to get a separate limit',
       });
-      assert.equal(asked, 1);
+      assert.equal(calls, 1);
     });
 
-    it('waits where the limit ends within the budget', async (t) => {
+    it('waits for a rate limit that ends within the budget', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       let time = 0;
       const answers: Resolve[] = [
@@ -325,7 +325,7 @@ describe('createCheckSource', () => {
         now: () => time,
       });
 
-      const answer = check(image, ask);
+      const answer = check(image, options);
       await settle();
       time = 3_000;
       t.mock.timers.tick(3_000);
@@ -334,12 +334,12 @@ describe('createCheckSource', () => {
     });
   });
 
-  describe('with the pull secrets of a workload', () => {
+  describe('createCheckSource with the pull secrets of a workload', () => {
     const pod = { namespace: 'shop', names: ['pull'] };
 
     function createSecrets(): WorkloadSecrets & { readonly forgotten: readonly string[] } {
       const forgotten: string[] = [];
-      const unused = (): never => assert.fail('not asked here');
+      const unused = (): never => assert.fail('a check does not call this');
       return {
         forgotten,
         keyring: async (of) => {
@@ -353,7 +353,7 @@ describe('createCheckSource', () => {
       };
     }
 
-    it('tries them first, and SOURCE_AUTH_FILE after them', async () => {
+    it('tries pull secrets first, and SOURCE_AUTH_FILE after them', async () => {
       const tried: (string | undefined)[] = [];
       const check = createCheck(
         async (_, { credentials }) => {
@@ -363,12 +363,12 @@ describe('createCheckSource', () => {
         { keyring, workloadSecrets: createSecrets() },
       );
 
-      await check(image, { ...ask, pod });
+      await check(image, { ...options, pod });
 
       assert.deepEqual(tried, ['own', 'a', 'b', undefined]);
     });
 
-    it('tries ten of them and no more: a Secret has room for thousands of guesses', async () => {
+    it('tries at most ten credentials of the pull secrets', async () => {
       const tried: (string | undefined)[] = [];
       const guesses = Array.from({ length: 50 }, (_, n) => ({ username: `g${n}`, password: 'p' }));
       const check = createCheck(
@@ -385,57 +385,60 @@ describe('createCheckSource', () => {
         },
       );
 
-      await assert.rejects(check(image, { ...ask, pod }), { code: 'SOURCE_DENIED' });
+      await assert.rejects(check(image, { ...options, pod }), { code: 'SOURCE_DENIED' });
 
       assert.deepEqual(tried.slice(8), ['g8', 'g9', 'a', 'b', undefined]);
     });
 
-    it('says why there were no better ones only when nothing opened the image', async () => {
+    it('adds the warnings about pull secrets to a denial and drops the cached secrets', async () => {
       const workloadSecrets = createSecrets();
       const check = createCheck(async () => denied(), { workloadSecrets });
 
-      await assert.rejects(check(image, { ...ask, pod }), {
+      await assert.rejects(check(image, { ...options, pod }), {
         code: 'SOURCE_DENIED',
         message: 'denied; run "just pull-secret shop"',
       });
       assert.deepEqual(workloadSecrets.forgotten, ['shop']);
     });
 
-    it('leaves half of the time to the registry where nobody says what the secrets are', async (t) => {
+    it('waits for pull secrets for half of the budget and then checks the source without them', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       let time = 0;
       const silent = { ...createSecrets(), keyring: () => new Promise<never>(() => undefined) };
-      const options = { workloadSecrets: silent, now: () => time };
+      const deps = { workloadSecrets: silent, now: () => time };
       const pass = async (ms: number): Promise<void> => {
         await settle();
         time += ms;
         t.mock.timers.tick(ms);
       };
 
-      const open = createCheck(async () => ({ digest: 'sha256:d', isIndex: false }), options);
-      const found = open(image, { ...ask, pod, budgetMs: 2_000 });
+      const open = createCheck(async () => ({ digest: 'sha256:d', isIndex: false }), deps);
+      const found = open(image, { ...options, pod, budgetMs: 2_000 });
       await pass(1_000);
       assert.equal((await found).digest, 'sha256:d');
 
-      const refused = createCheck(async () => denied(), options)(image, { ...ask, pod });
+      const refused = createCheck(async () => denied(), deps)(image, { ...options, pod });
       await pass(4_500);
       await assert.rejects(refused, {
         code: 'SOURCE_DENIED',
         message: 'denied; its pull secrets could not be read in time',
       });
 
-      const hanging = createCheck(hangs, options)(image, { ...ask, pod, budgetMs: 2_000 });
+      const hanging = createCheck(hangs, deps)(image, { ...options, pod, budgetMs: 2_000 });
       await pass(1_000);
       await pass(1_000);
       await assert.rejects(hanging, { message: /^reg\.test did not say within 1 s/ });
     });
 
-    it('asks the cluster for nothing where there is no workload', async () => {
+    it('reads no pull secrets when there is no workload', async () => {
       const check = createCheck(async () => ({ digest: 'sha256:d', isIndex: false }), {
-        workloadSecrets: { ...createSecrets(), keyring: () => assert.fail('asked') },
+        workloadSecrets: {
+          ...createSecrets(),
+          keyring: () => assert.fail('pull secrets were read'),
+        },
       });
 
-      assert.equal((await check(image, ask)).digest, 'sha256:d');
+      assert.equal((await check(image, options)).digest, 'sha256:d');
     });
   });
 });
