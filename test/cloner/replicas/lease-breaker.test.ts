@@ -9,26 +9,26 @@ import { createMemoryLog } from '../../support/memory-log.ts';
 
 const { signal } = new AbortController();
 
-interface Stage {
+interface Fixture {
   readonly leases: MemoryLeases;
   readonly clock: FakeClock;
-  readonly gate: LeaseStore;
-  /** `warn may not`, each line's level and message. */
-  readonly said: () => readonly string[];
+  readonly breaker: LeaseStore;
+  /** Level and message of each log line. */
+  readonly logged: () => readonly string[];
 }
 
-function stage(open?: () => Promise<LeaseStore>): Stage {
+function createFixture(open?: () => Promise<LeaseStore>): Fixture {
   const leases = createMemoryLeases();
   const clock = createFakeClock();
   const log = createMemoryLog();
-  const gate = createLeaseBreaker({
+  const breaker = createLeaseBreaker({
     open: open ?? (() => Promise.resolve(leases.store)),
     clock,
     logger: log.logger,
   });
-  const said = (): readonly string[] =>
+  const logged = (): readonly string[] =>
     log.lines.map(({ level, message }) => `${level} ${message}`);
-  return { leases, clock, gate, said };
+  return { leases, clock, breaker, logged };
 }
 
 const forbidden =
@@ -38,81 +38,83 @@ const silent =
 const shared = 'info copies are shared with the other replicas by Leases';
 
 describe('createLeaseBreaker', () => {
-  it('opens what is behind it at the first question, once', async () => {
+  it('opens the lease store once, at the first call', async () => {
     let opened = 0;
     const { store } = createMemoryLeases();
-    const { gate } = stage(() => {
+    const { breaker } = createFixture(() => {
       opened += 1;
       return Promise.resolve(store);
     });
     assert.equal(opened, 0);
 
-    await Promise.all([gate.list(signal), gate.list(signal)]);
+    await Promise.all([breaker.list(signal), breaker.list(signal)]);
 
     assert.equal(opened, 1);
   });
 
-  it('says once that Leases may not be used, and asks again a minute later', async () => {
-    const { leases, clock, gate, said } = stage();
+  it('logs forbidden Leases once and calls the API server again a minute later', async () => {
+    const { leases, clock, breaker, logged } = createFixture();
     leases.answer('forbidden');
 
     for (let second = 0; second < 59; second += 1) {
-      assert.deepEqual(await gate.list(signal), { status: 'forbidden' });
+      assert.deepEqual(await breaker.list(signal), { status: 'forbidden' });
       await clock.advance(1_000);
     }
-    assert.deepEqual([leases.requests.length, said()], [1, [forbidden]]);
+    assert.deepEqual([leases.requests.length, logged()], [1, [forbidden]]);
     await clock.advance(1_000);
     leases.answer(undefined);
 
-    assert.equal((await gate.list(signal)).status, 'done');
-    assert.deepEqual(said(), [forbidden, shared]);
+    assert.equal((await breaker.list(signal)).status, 'done');
+    assert.deepEqual(logged(), [forbidden, shared]);
   });
 
-  it('says once that the API server is silent, and has nobody wait for it within 5 seconds', async () => {
-    const { leases, clock, gate, said } = stage();
+  it('logs a silent API server once and does not call it for 5 seconds', async () => {
+    const { leases, clock, breaker, logged } = createFixture();
     leases.answer('unavailable');
 
     for (let second = 0; second < 20; second += 1) {
-      assert.deepEqual(await gate.list(signal), { status: 'unavailable' });
+      assert.deepEqual(await breaker.list(signal), { status: 'unavailable' });
       await clock.advance(1_000);
     }
     leases.answer(undefined);
     await clock.advance(5_000);
-    await gate.list(signal);
+    await breaker.list(signal);
 
     assert.equal(leases.requests.length, 5);
-    assert.deepEqual(said(), [silent, shared]);
+    assert.deepEqual(logged(), [silent, shared]);
   });
 
-  it('learns nothing from a question that nobody waited for', async () => {
-    const { gate, said } = stage();
+  it('ignores the answer to an aborted call', async () => {
+    const { breaker, logged } = createFixture();
 
-    await gate.list(AbortSignal.abort());
-    const answer = await gate.list(signal);
+    await breaker.list(AbortSignal.abort());
+    const answer = await breaker.list(signal);
 
     assert.equal(answer.status, 'done');
-    assert.deepEqual(said(), [shared]);
+    assert.deepEqual(logged(), [shared]);
   });
 
-  it('says once why there can be no Leases, and tries again each minute', async () => {
+  it('logs once that the lease store cannot be opened and tries again each minute', async () => {
     const { store } = createMemoryLeases();
-    // It may have had no file descriptor left to read its token with.
+    // The cause may be temporary, such as no file descriptor to read the token.
     const answers = [
       ...Array.from({ length: 2 }, () => Promise.reject(new ConfigError(['no token']))),
       Promise.resolve(store),
     ];
     for (const answer of answers) answer.catch(() => undefined);
-    const { clock, gate, said } = stage(() => answers.shift() ?? Promise.resolve(store));
+    const { clock, breaker, logged } = createFixture(
+      () => answers.shift() ?? Promise.resolve(store),
+    );
 
     for (const pauseMs of [0, 59_000, 1_000]) {
       await clock.advance(pauseMs);
-      assert.deepEqual(await gate.list(signal), { status: 'forbidden' });
+      assert.deepEqual(await breaker.list(signal), { status: 'forbidden' });
     }
     assert.equal(answers.length, 1);
     await clock.advance(60_000);
 
-    assert.equal((await gate.list(signal)).status, 'done');
-    assert.deepEqual(said(), [
+    assert.equal((await breaker.list(signal)).status, 'done');
+    assert.deepEqual(logged(), [
       'warn Leases cannot be used: each replica makes its own copies',
       shared,
     ]);

@@ -1,7 +1,7 @@
 import { describeLeaseStore } from '../../contract/lease-store.ts';
 import { createMemoryLeases } from '../../support/memory-leases.ts';
 
-describeLeaseStore('the leases in memory', () => {
+describeLeaseStore('the in-memory lease store', () => {
   const { store } = createMemoryLeases();
   return Promise.resolve({ one: store, two: store, close: () => Promise.resolve() });
 });

@@ -6,7 +6,7 @@ import { createMemoryLeases, type MemoryLeases } from '../../support/memory-leas
 
 const target = 'backup.test/acme/nginx:1.27';
 
-function stage(): {
+function createFixture(): {
   readonly leases: MemoryLeases;
   readonly clock: FakeClock;
   readonly watch: LeaseWatch;
@@ -20,8 +20,8 @@ function stage(): {
 }
 
 describe('createLeaseWatch', () => {
-  it('knows nothing before it has looked', async () => {
-    const { watch } = stage();
+  it('has no lease and is not fresh before the first refresh', async () => {
+    const { watch } = createFixture();
     assert.deepEqual([watch.get(target), watch.isFresh()], [undefined, false]);
 
     await watch.refresh();
@@ -30,8 +30,8 @@ describe('createLeaseWatch', () => {
     assert.equal(watch.isFresh(), true);
   });
 
-  it('does not take for dead whom it has only not looked at', async () => {
-    const { watch, clock } = stage();
+  it('does not count time without a refresh as the expiry of a lease', async () => {
+    const { watch, clock } = createFixture();
     await watch.refresh();
 
     await clock.advance(100_000);
@@ -42,12 +42,12 @@ describe('createLeaseWatch', () => {
     assert.equal(watch.get(target)?.isExpired, true);
   });
 
-  it('counts from the last change that it saw', async () => {
-    const { watch, clock, leases } = stage();
+  it('measures the age of a lease from its last observed change', async () => {
+    const { watch, clock, leases } = createFixture();
     await watch.refresh();
     await clock.advance(14_000);
-    const seen = leases.at(target);
-    if (seen !== undefined) leases.put({ ...seen, version: '2' });
+    const stored = leases.at(target);
+    if (stored !== undefined) leases.put({ ...stored, version: '2' });
     await watch.refresh();
     await clock.advance(14_999);
     await watch.refresh();
@@ -59,8 +59,8 @@ describe('createLeaseWatch', () => {
     assert.equal(watch.get(target)?.isExpired, true);
   });
 
-  it('looks once for all who wait', async () => {
-    const { watch, clock, leases } = stage();
+  it('lists the leases once for all waiting callers', async () => {
+    const { watch, clock, leases } = createFixture();
     const waits = [watch.next(), watch.next(), watch.next()];
 
     await clock.advance(1_500);

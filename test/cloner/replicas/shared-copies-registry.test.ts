@@ -17,12 +17,12 @@ const budgetMs = 9_000;
 
 interface Replica {
   readonly clock: FakeClock;
-  /** Resolves when the answer is there; `hangUp` has the waiting end at once. */
+  /** Resolves with the answer; an aborted signal ends the wait at once. */
   send(signal?: AbortSignal): Promise<AdmissionReview>;
 }
 
-/** Two replicas of the whole brain, between the same two registries. */
-describe('two replicas', () => {
+/** Two complete webhooks between the same two registries, with leases in memory. */
+describe('two replicas that share leases', () => {
   let bench: Bench;
   let leases: MemoryLeases;
   let image: string;
@@ -68,27 +68,27 @@ describe('two replicas', () => {
     };
   }
 
-  /** Has time pass until it is so: what is waited for goes over real connections. */
+  /** Advances the clocks until `isDone`, because the copies use real connections. */
   async function until(
-    isSo: () => boolean,
+    isDone: () => boolean,
     { clock }: Replica,
     others: readonly Replica[] = [],
   ): Promise<void> {
-    while (!isSo()) {
+    while (!isDone()) {
       for (const each of [clock, ...others.map((other) => other.clock)]) await each.advance(100);
     }
   }
 
-  const uploads = (): number => bench.backup.requests.count({ method: 'PUT', kind: 'upload' });
-  const target = (): string => [...leases.targets()].join();
+  const countUploads = (): number => bench.backup.requests.count({ method: 'PUT', kind: 'upload' });
+  const leasedTargets = (): string => [...leases.targets()].join();
 
-  it('upload each blob once, and both admit', async () => {
+  it('two replicas that review one image upload each blob once, and both admit', async () => {
     const hold = createHold();
     bench.source.faults.add(on('GET', 'blob'), hold.fault);
     const [a, b] = [await createReplica('a'), await createReplica('b')];
     const answers = [a.send(), b.send()];
     await hold.waiting(3);
-    await until(() => leases.requests.filter((question) => question === 'list').length > 3, a, [b]);
+    await until(() => leases.requests.filter((call) => call === 'list').length > 3, a, [b]);
     hold.release();
 
     let done = 0;
@@ -96,8 +96,8 @@ describe('two replicas', () => {
     await until(() => done === 2, a, [b]);
 
     for (const answer of answers) assert.equal((await answer).response.allowed, true);
-    assert.equal(uploads(), 3);
-    assert.equal(target(), '');
+    assert.equal(countUploads(), 3);
+    assert.equal(leasedTargets(), '');
     const audits = await Promise.all(answers.map(async (answer) => (await answer).response));
     const results = audits.map(({ auditAnnotations = {} }) =>
       String(Object.values(auditAnnotations)[0]).split(', ').at(1),
@@ -108,13 +108,13 @@ describe('two replicas', () => {
     );
   });
 
-  it("answer retry with the holder's progress, both", async () => {
+  it('both replicas answer with the progress of the lease holder while a copy runs', async () => {
     const hold = createHold();
     let isFirst = true;
     bench.source.faults.add(
       ({ method, kind }) => method === 'GET' && kind === 'blob',
       (exchange, next) => {
-        // The first blob, the smallest, arrives: there is progress to tell.
+        // The first blob arrives, so that there is progress to publish.
         const passes = isFirst;
         isFirst = false;
         return passes ? next(exchange) : hold.fault(exchange, next);
@@ -125,27 +125,28 @@ describe('two replicas', () => {
     const first = a.send(hangUps[0]?.signal);
     await hold.waiting(2);
     const second = b.send(hangUps[1]?.signal);
-    const isTold = (): boolean => (leases.at(target())?.reading.now?.doneBytes ?? 0) > 0;
-    await until(isTold, a, [b]);
+    const isPublished = (): boolean =>
+      (leases.at(leasedTargets())?.reading.now?.doneBytes ?? 0) > 0;
+    await until(isPublished, a, [b]);
     await b.clock.advance(2_000);
     for (const hangUp of hangUps) hangUp.abort();
 
-    const [mine, theirs] = [await first, await second].map(({ response }) => response.status);
-    assert.match(String(mine?.message), /\d+ %, [\d.]+ of 4\.0 MiB/);
+    const [own, others] = [await first, await second].map(({ response }) => response.status);
+    assert.match(String(own?.message), /\d+ %, [\d.]+ of 4\.0 MiB/);
     const amount = /\d+ %, [\d.]+ of [\d.]+ MiB/;
-    assert.equal(amount.exec(theirs?.message ?? '')?.[0], amount.exec(mine?.message ?? '')?.[0]);
-    assert.deepEqual([mine?.code, theirs?.code], [504, 504]);
+    assert.equal(amount.exec(others?.message ?? '')?.[0], amount.exec(own?.message ?? '')?.[0]);
+    assert.deepEqual([own?.code, others?.code], [504, 504]);
     hold.release();
-    await until(() => target() === '', a);
+    await until(() => leasedTargets() === '', a);
   });
 
-  it('finish what a dead one has begun', async () => {
+  it('a replica takes over the copy of a dead replica', async () => {
     const hold = createHold();
     bench.source.faults.add(on('GET', 'blob'), hold.fault, { times: 3 });
     const [dead, b] = [await createReplica('dead'), await createReplica('b')];
     const lost = dead.send();
     await hold.waiting(3);
-    // From here on it does nothing: no time passes for it, and nothing arrives.
+    // The dead replica does nothing from here on: its clock stands still and its layers are held.
     const answer = b.send();
     let isDone = false;
     void answer.then(() => (isDone = true));
@@ -154,11 +155,11 @@ describe('two replicas', () => {
 
     assert.equal((await answer).response.allowed, true);
     assert.ok(b.clock.now() >= 15_000, `${b.clock.now()} ms`);
-    assert.equal(uploads(), 3);
-    assert.equal(target(), '');
+    assert.equal(countUploads(), 3);
+    assert.equal(leasedTargets(), '');
     hold.release();
     await dead.clock.advance(10_000);
-    await until(() => target() === '', dead);
+    await until(() => leasedTargets() === '', dead);
     assert.equal((await lost).response.allowed, true);
   });
 });

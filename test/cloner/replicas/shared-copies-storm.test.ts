@@ -7,12 +7,12 @@ import { createFakeClock } from '../../support/fake-clock.ts';
 import { createMemoryLeases } from '../../support/memory-leases.ts';
 import { createMemoryLog } from '../../support/memory-log.ts';
 
-/** As many storms as are tried on every change; each has its number in its name. */
-const storms = 12;
+/** Random runs, each with its seed in its title. */
+const runs = 12;
 const steps = 120;
-const { signal: forever } = new AbortController();
-/** While nobody knows who lives, two may make the same copy: so long after an outage, and after the death of a holder. */
-const settlingMs = 20_000;
+const { signal: neverAborted } = new AbortController();
+/** Two replicas may make the same copy for this time after an outage of the API server. */
+const toleranceMs = 20_000;
 
 interface Running {
   readonly target: string;
@@ -27,7 +27,7 @@ interface Replica {
   isDead: boolean;
 }
 
-/** Deterministic, and good enough to choose by (mulberry32). */
+/** mulberry32: the same numbers for the same seed. */
 function createRandom(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -38,40 +38,40 @@ function createRandom(seed: number): (below: number) => number {
   };
 }
 
-async function storm(seed: number): Promise<void> {
+async function runStorm(seed: number): Promise<void> {
   const random = createRandom(seed);
   const clock = createFakeClock();
   const leases = createMemoryLeases();
   const held = new Set<string>();
   const replicas: Replica[] = [];
-  const waits = new Set<{ readonly of: Replica; isOver: boolean }>();
-  let outageAt = Number.NEGATIVE_INFINITY;
-  let isOut = false;
+  const waits = new Set<{ readonly of: Replica; isSettled: boolean }>();
+  let unavailableAt = Number.NEGATIVE_INFINITY;
+  let isUnavailable = false;
   let losesAnswer = false;
-  let born = 0;
+  let replicaCount = 0;
 
   function addReplica(): void {
-    born += 1;
-    const name = `r${born}`;
+    replicaCount += 1;
+    const name = `r${replicaCount}`;
     const never = new Promise<never>(() => undefined);
     const alive = async <Answer>(work: () => Promise<Answer>): Promise<Answer> =>
       replica.isDead ? await never : await work();
-    /** It is done, or a conflict, and we do not hear of it: two may copy until we ask again. */
-    const heard = async <Found>(
+    /** The API server does the write and its answer may be lost, so two replicas may copy until the next call. */
+    const maybeLost = async <Found>(
       work: () => Promise<LeaseAnswer<Found>>,
     ): Promise<LeaseAnswer<Found>> => {
       const answer = await alive(work);
       if (!losesAnswer) return answer;
       losesAnswer = false;
-      outageAt = clock.now();
+      unavailableAt = clock.now();
       return { status: 'unavailable' };
     };
     const store: LeaseStore = {
       list: (signal) => alive(() => leases.store.list(signal)),
-      create: (lease, signal) => heard(() => leases.store.create(lease, signal)),
+      create: (lease, signal) => maybeLost(() => leases.store.create(lease, signal)),
       replace: (lease, version, signal) =>
-        heard(() => leases.store.replace(lease, version, signal)),
-      remove: (lease, signal) => heard(() => leases.store.remove(lease, signal)),
+        maybeLost(() => leases.store.replace(lease, version, signal)),
+      remove: (lease, signal) => maybeLost(() => leases.store.remove(lease, signal)),
     };
     const replica: Replica = {
       name,
@@ -97,14 +97,14 @@ async function storm(seed: number): Promise<void> {
     return chosen;
   }
 
-  function ask(replica: Replica): void {
+  function startCopy(replica: Replica): void {
     const target = `backup.test/acme/${random(3)}:1`;
     const digest = `sha256:${random(2)}`;
     const id = `${target}@${digest}`;
-    const wait = { of: replica, isOver: false };
+    const wait = { of: replica, isSettled: false };
     waits.add(wait);
-    const over = (): void => {
-      wait.isOver = true;
+    const settle = (): void => {
+      wait.isSettled = true;
     };
     const work = async (signal: AbortSignal): Promise<CopyResult> => {
       const copy: Running = { target, digest, end: Promise.withResolvers() };
@@ -121,69 +121,69 @@ async function storm(seed: number): Promise<void> {
     try {
       replica.copies
         .start({ target, sourceDigest: digest }, work, find)
-        .wait(random(4) === 0 ? AbortSignal.abort() : forever)
-        .then(over, (error: unknown) => {
+        .wait(random(4) === 0 ? AbortSignal.abort() : neverAborted)
+        .then(settle, (error: unknown) => {
           assert.ok(error instanceof CloneError, String(error));
-          over();
+          settle();
         });
     } catch (error) {
-      // It failed a moment ago.
+      // The copy failed a moment ago.
       assert.ok(error instanceof CloneError, String(error));
-      over();
+      settle();
     }
   }
 
-  function end({ running }: Replica, isWell: boolean): void {
-    for (const { target, digest, end: ended } of running) {
-      if (isWell) held.add(`${target}@${digest}`);
-      if (isWell) ended.resolve({ digest, bytes: 1, warnings: [] });
-      else ended.reject(new CloneError('SOURCE_UNAVAILABLE', 'gone'));
+  function endCopies({ running }: Replica, succeeds: boolean): void {
+    for (const { target, digest, end } of running) {
+      if (succeeds) held.add(`${target}@${digest}`);
+      if (succeeds) end.resolve({ digest, bytes: 1, warnings: [] });
+      else end.reject(new CloneError('SOURCE_UNAVAILABLE', 'gone'));
     }
   }
 
-  const acts: readonly (() => void)[] = [
-    () => ask(anyLiving()),
-    () => ask(anyLiving()),
-    () => ask(anyLiving()),
-    () => end(anyLiving(), true),
-    () => end(anyLiving(), random(2) === 0),
+  const actions: readonly (() => void)[] = [
+    () => startCopy(anyLiving()),
+    () => startCopy(anyLiving()),
+    () => startCopy(anyLiving()),
+    () => endCopies(anyLiving(), true),
+    () => endCopies(anyLiving(), random(2) === 0),
     () => {
       if (random(3) > 0) return;
       anyLiving().isDead = true;
       addReplica();
     },
     () => {
-      if (!isOut && random(2) === 0) return;
-      isOut = !isOut;
-      leases.answer(isOut ? 'unavailable' : undefined);
+      if (!isUnavailable && random(2) === 0) return;
+      isUnavailable = !isUnavailable;
+      leases.answer(isUnavailable ? 'unavailable' : undefined);
     },
     () => {
       losesAnswer ||= random(2) === 0;
     },
   ];
 
-  function assertOneEach(): void {
-    if (isOut) outageAt = clock.now();
-    if (clock.now() - outageAt < settlingMs) return;
+  function assertOneCopyPerTarget(): void {
+    if (isUnavailable) unavailableAt = clock.now();
+    if (clock.now() - unavailableAt < toleranceMs) return;
     const targets = living().flatMap(({ running }) => [...running].map(({ target }) => target));
     assert.equal(new Set(targets).size, targets.length, `two copies at once: ${targets.join()}`);
   }
 
   for (let count = 0; count < 3; count += 1) addReplica();
   for (let step = 0; step < steps; step += 1) {
-    acts[random(acts.length)]?.();
+    actions[random(actions.length)]?.();
     await clock.advance(random(4_000));
-    assertOneEach();
+    assertOneCopyPerTarget();
   }
 
   leases.answer(undefined);
   for (let step = 0; step < 60; step += 1) {
     await clock.advance(2_000);
-    for (const replica of living()) end(replica, true);
+    for (const replica of living()) endCopies(replica, true);
   }
   await clock.advance(2_000);
-  const left = [...waits].filter(({ of, isOver }) => !of.isDead && !isOver);
-  assert.equal(left.length, 0, 'somebody waits for ever');
+  const left = [...waits].filter(({ of, isSettled }) => !of.isDead && !isSettled);
+  assert.equal(left.length, 0, 'a caller still waits');
   await clock.advance(700_000);
   assert.deepEqual(leases.targets(), []);
   for (const { copies } of living()) {
@@ -192,10 +192,10 @@ async function storm(seed: number): Promise<void> {
   }
 }
 
-describe('replicas that die, fail, and lose the API server', () => {
-  for (let seed = 1; seed <= storms; seed += 1) {
-    it(`make each copy once at a time, leave nobody waiting and nothing behind, storm ${seed}`, async () => {
-      await storm(seed);
+describe('shareCopies with random deaths, failures and API server outages', () => {
+  for (let seed = 1; seed <= runs; seed += 1) {
+    it(`replicas make one copy per target at a time, settle every caller and leave no lease (seed ${seed})`, async () => {
+      await runStorm(seed);
     });
   }
 });

@@ -14,19 +14,24 @@ const key = (change: Partial<CopyKey> = {}): CopyKey => ({
   ...change,
 });
 const copied: CopyResult = { digest: 'sha256:a', bytes: 7, warnings: [] };
-const elsewhere: CopyResult = { digest: 'sha256:a', bytes: 0, warnings: [], isElsewhere: true };
-const forty: CopyProgress = { phase: 'copy', doneBytes: 40, totalBytes: 100 };
-const { signal: forever } = new AbortController();
+const copiedElsewhere: CopyResult = {
+  digest: 'sha256:a',
+  bytes: 0,
+  warnings: [],
+  isElsewhere: true,
+};
+const fortyPercent: CopyProgress = { phase: 'copy', doneBytes: 40, totalBytes: 100 };
+const { signal: neverAborted } = new AbortController();
 
-/** What is copied, by whomever: the backup of all replicas. */
+/** The backup of all replicas, and the copies that any of them makes. */
 interface Backup {
-  /** Each as `a sha256:a`: the replica and the digest. */
+  /** Replica and digest of each copy, such as `a sha256:a`. */
   readonly begun: readonly string[];
   readonly aborted: readonly string[];
-  tell(progress: CopyProgress): void;
-  /** How often somebody looked whether it is there. */
-  readonly looks: () => number;
-  /** @default whatever runs, on both */
+  report(progress: CopyProgress): void;
+  /** Reads that looked for the copy of another replica. */
+  readonly reads: () => number;
+  /** @default the running copies of both replicas */
   finish(replica?: string): void;
   fail(error: Error): void;
 }
@@ -34,10 +39,10 @@ interface Backup {
 interface Replica {
   readonly copies: SharedCopies;
   readonly log: MemoryLog;
-  ask(change?: Partial<CopyKey>): ReturnType<SharedCopies['start']>;
+  start(change?: Partial<CopyKey>): ReturnType<SharedCopies['start']>;
 }
 
-interface Stage {
+interface Fixture {
   readonly clock: FakeClock;
   readonly leases: MemoryLeases;
   readonly backup: Backup;
@@ -45,19 +50,19 @@ interface Stage {
   readonly b: Replica;
 }
 
-function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
+function createFixture({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Fixture {
   const clock = createFakeClock();
   const leases = createMemoryLeases();
   const held = new Set<string>();
   const begun: string[] = [];
   const aborted: string[] = [];
   const running = new Set<{
-    readonly tell: (progress: CopyProgress) => void;
+    readonly report: (progress: CopyProgress) => void;
     readonly end: PromiseWithResolvers<CopyResult>;
     readonly digest: string;
     readonly name: string;
   }>();
-  let looks = 0;
+  let reads = 0;
 
   function createReplica(name: string): Replica {
     const log = createMemoryLog();
@@ -71,14 +76,14 @@ function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
     return {
       copies,
       log,
-      ask(change = {}) {
+      start(change = {}) {
         const { sourceDigest } = key(change);
         return copies.start(
           key(change),
           async (signal, onProgress) => {
             begun.push(`${name} ${sourceDigest}`);
             const end = Promise.withResolvers<CopyResult>();
-            const copy = { tell: onProgress, end, digest: sourceDigest, name };
+            const copy = { report: onProgress, end, digest: sourceDigest, name };
             running.add(copy);
             signal.addEventListener('abort', () => {
               aborted.push(name);
@@ -87,7 +92,7 @@ function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
             return await end.promise.finally(() => running.delete(copy));
           },
           () => {
-            looks += 1;
+            reads += 1;
             return Promise.resolve(held.has(sourceDigest) ? sourceDigest : undefined);
           },
         );
@@ -103,10 +108,10 @@ function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
     backup: {
       begun,
       aborted,
-      tell: (progress) => {
-        for (const copy of running) copy.tell(progress);
+      report: (progress) => {
+        for (const copy of running) copy.report(progress);
       },
-      looks: () => looks,
+      reads: () => reads,
       finish: (replica) => {
         for (const { end, digest, name } of running) {
           if (replica !== undefined && replica !== name) continue;
@@ -122,79 +127,79 @@ function stage({ maxCopies = 4 }: { readonly maxCopies?: number } = {}): Stage {
 }
 
 describe('shareCopies', () => {
-  it('goes on elsewhere where one replica puts it back in line', async () => {
-    const { a, b, backup, clock } = stage({ maxCopies: 1 });
-    const first = a.ask({ namespace: 'crowd' }).wait(forever);
+  it('continues a copy on another replica when one replica preempts it', async () => {
+    const { a, b, backup, clock } = createFixture({ maxCopies: 1 });
+    const first = a.start({ namespace: 'busy' }).wait(neverAborted);
     await settle();
-    const second = b.ask({ namespace: 'crowd' }).wait(forever);
+    const second = b.start({ namespace: 'busy' }).wait(neverAborted);
     await clock.advance(121_000);
     assert.deepEqual(backup.begun, ['a sha256:a']);
 
     const other = 'backup.test/acme/alpine:3.20';
-    const wanted = a.ask({ target: other, sourceDigest: 'sha256:b', namespace: 'shop' });
+    const wanted = a.start({ target: other, sourceDigest: 'sha256:b', namespace: 'shop' });
     await clock.advance(3_000);
 
     assert.deepEqual(backup.begun, ['a sha256:a', 'a sha256:b', 'b sha256:a']);
     backup.finish();
     await clock.advance(3_000);
-    assert.deepEqual(await wanted.wait(forever), { ...copied, digest: 'sha256:b' });
+    assert.deepEqual(await wanted.wait(neverAborted), { ...copied, digest: 'sha256:b' });
     assert.deepEqual(await second, copied);
-    assert.deepEqual(await first, elsewhere);
+    assert.deepEqual(await first, copiedElsewhere);
   });
 
-  it('makes one copy, and the other replica finds it in the backup', async () => {
-    const { a, b, backup, clock, leases } = stage();
-    const first = a.ask().wait(forever);
+  it('makes one copy, which the other replica finds in the backup', async () => {
+    const { a, b, backup, clock, leases } = createFixture();
+    const first = a.start().wait(neverAborted);
     await settle();
-    const second = b.ask().wait(forever);
+    const second = b.start().wait(neverAborted);
     await clock.advance(3_000);
 
     backup.finish();
     await clock.advance(1_500);
 
     assert.deepEqual(await first, copied);
-    assert.deepEqual(await second, elsewhere);
+    assert.deepEqual(await second, copiedElsewhere);
     assert.deepEqual(backup.begun, ['a sha256:a']);
     assert.equal(leases.at(target), undefined);
   });
 
-  it("tells the holder's progress on every replica", async () => {
-    const { a, b, backup, clock } = stage();
-    const own = a.ask();
+  it('reports the progress of the lease holder on every replica', async () => {
+    const { a, b, backup, clock } = createFixture();
+    const own = a.start();
     await clock.advance(1_000);
-    backup.tell(forty);
-    const theirs = b.ask();
-    void theirs.wait(forever);
+    backup.report(fortyPercent);
+    const theirs = b.start();
+    void theirs.wait(neverAborted);
     await clock.advance(4_000);
 
-    const same = { elapsedMs: 5_000, idleMs: 4_000, now: forty };
+    const same = { elapsedMs: 5_000, idleMs: 4_000, now: fortyPercent };
     assert.deepEqual(own.progress(), { ...same, bytesPerSecond: 8, remainingMs: 7_500 });
-    // As it was a second ago, when it was told; the clock ran on.
+    // Published a second ago; the time since then is added.
     assert.deepEqual(theirs.progress(), { ...same, bytesPerSecond: 10, remainingMs: 5_000 });
     backup.finish();
   });
 
-  it('tells it at once to who asks again, without standing in line', async () => {
-    const { a, b, backup, clock, leases } = stage();
-    a.ask();
+  it('reports the progress of the lease holder to a repeated request without a call to the API server', async () => {
+    const { a, b, backup, clock, leases } = createFixture();
+    a.start();
     await settle();
-    backup.tell(forty);
-    void b.ask().wait(forever);
+    backup.report(fortyPercent);
+    void b.start().wait(neverAborted);
     await clock.advance(4_500);
     const before = leases.requests.length;
 
-    assert.deepEqual(b.ask().progress()?.now, forty);
+    assert.deepEqual(b.start().progress()?.now, fortyPercent);
     await settle();
     assert.equal(leases.requests.length, before);
     backup.finish();
   });
 
-  it('ends the waiting with the caller, and the copy goes on', async () => {
-    const { a, b, backup, clock } = stage();
-    const first = a.ask().wait(forever);
+  it('ends the wait when the caller is aborted, and the copy of the other replica goes on', async () => {
+    const { a, b, backup, clock } = createFixture();
+    const first = a.start().wait(neverAborted);
     await settle();
     const caller = new AbortController();
-    const second = b.ask().wait(caller.signal);
+    const second = b.start().wait(caller.signal);
     await clock.advance(2_000);
 
     caller.abort();
@@ -204,29 +209,29 @@ describe('shareCopies', () => {
     assert.deepEqual(await first, copied);
   });
 
-  it('keeps its lease for as long as the copy takes, also without news', async () => {
-    const { a, b, backup, clock } = stage();
-    const first = a.ask().wait(forever);
+  it('renews its lease as long as the copy takes, also without progress', async () => {
+    const { a, b, backup, clock } = createFixture();
+    const first = a.start().wait(neverAborted);
     await settle();
-    const second = b.ask().wait(forever);
+    const second = b.start().wait(neverAborted);
 
     await clock.advance(600_000);
 
     assert.deepEqual(backup.begun, ['a sha256:a']);
     backup.finish();
     await clock.advance(2_000);
-    assert.deepEqual([await first, await second], [copied, elsewhere]);
+    assert.deepEqual([await first, await second], [copied, copiedElsewhere]);
   });
 
-  it('takes over from a holder that was not seen to live for 15 seconds, not before', async () => {
-    const { b, backup, clock, leases } = stage();
+  it('takes over a lease that was not renewed for 15 seconds, not before', async () => {
+    const { b, backup, clock, leases } = createFixture();
     leases.put({
       ...key(),
       holder: 'dead',
-      reading: { idleMs: 0, elapsedMs: 9, now: forty },
+      reading: { idleMs: 0, elapsedMs: 9, now: fortyPercent },
       version: '0',
     });
-    const wait = b.ask().wait(forever);
+    const wait = b.start().wait(neverAborted);
 
     await clock.advance(14_000);
     assert.deepEqual(backup.begun, []);
@@ -238,10 +243,10 @@ describe('shareCopies', () => {
     assert.deepEqual(await wait, copied);
   });
 
-  it('lets one of two take over', async () => {
-    const { a, b, backup, clock, leases } = stage();
+  it('lets one of two replicas take over an expired lease', async () => {
+    const { a, b, backup, clock, leases } = createFixture();
     leases.put({ ...key(), holder: 'dead', reading: { idleMs: 0, elapsedMs: 9 }, version: '0' });
-    const waits = [a.ask().wait(forever), b.ask().wait(forever)];
+    const waits = [a.start().wait(neverAborted), b.start().wait(neverAborted)];
     await clock.advance(20_000);
     assert.equal(backup.begun.length, 1);
 
@@ -255,16 +260,16 @@ describe('shareCopies', () => {
     );
   });
 
-  it('does not take an API server that was silent for a holder that is dead', async () => {
-    const { a, b, backup, clock, leases } = stage();
-    void a.ask().wait(forever);
+  it('does not take over a lease after an outage of the API server, during which no holder can renew', async () => {
+    const { a, b, backup, clock, leases } = createFixture();
+    void a.start().wait(neverAborted);
     await clock.advance(700);
-    void b.ask().wait(forever);
+    void b.start().wait(neverAborted);
     await clock.advance(3_200);
 
     leases.answer('unavailable');
     await clock.advance(13_100);
-    // From here on b looks before a renews: what it sees has not changed for 15 seconds.
+    // From here on b reads before a renews: the lease has not changed for 15 seconds.
     leases.answer(undefined);
     await clock.advance(60_000);
 
@@ -272,10 +277,10 @@ describe('shareCopies', () => {
     backup.finish();
   });
 
-  it('copies without a lease where the API server does not answer', async () => {
-    const { a, backup, leases } = stage();
+  it('copies without a lease when the API server does not answer', async () => {
+    const { a, backup, leases } = createFixture();
     leases.answer('unavailable');
-    const wait = a.ask().wait(forever);
+    const wait = a.start().wait(neverAborted);
     await settle();
 
     backup.finish();
@@ -283,29 +288,29 @@ describe('shareCopies', () => {
     assert.deepEqual(await wait, copied);
   });
 
-  it('takes the lease late where the API server did not answer when the copy began', async () => {
-    const { a, b, backup, clock, leases } = stage();
+  it('takes the lease of a running copy as soon as the API server answers', async () => {
+    const { a, b, backup, clock, leases } = createFixture();
     leases.answer('unavailable');
-    const first = a.ask().wait(forever);
+    const first = a.start().wait(neverAborted);
     await clock.advance(3_000);
     leases.answer(undefined);
     await clock.advance(2_000);
     assert.equal(leases.at(target)?.holder, 'a');
 
-    const second = b.ask().wait(forever);
+    const second = b.start().wait(neverAborted);
     await clock.advance(30_000);
     backup.finish();
     await clock.advance(2_000);
 
     assert.deepEqual(backup.begun, ['a sha256:a']);
-    assert.deepEqual([await first, await second], [copied, elsewhere]);
+    assert.deepEqual([await first, await second], [copied, copiedElsewhere]);
     assert.equal(leases.at(target), undefined);
   });
 
-  it('has one of two go on that began so, and the other join it', async () => {
-    const { a, b, backup, clock, leases } = stage();
+  it('continues one of two copies that began without a lease, and the other replica joins it', async () => {
+    const { a, b, backup, clock, leases } = createFixture();
     leases.answer('unavailable');
-    const waits = [a.ask().wait(forever), b.ask().wait(forever)];
+    const waits = [a.start().wait(neverAborted), b.start().wait(neverAborted)];
     await settle();
     assert.deepEqual(backup.begun, ['a sha256:a', 'b sha256:a']);
     leases.answer(undefined);
@@ -315,15 +320,15 @@ describe('shareCopies', () => {
     backup.finish();
     await clock.advance(3_000);
 
-    assert.deepEqual(await Promise.all(waits), [copied, elsewhere]);
+    assert.deepEqual(await Promise.all(waits), [copied, copiedElsewhere]);
     assert.equal(leases.at(target), undefined);
   });
 
-  it('waits no longer for another replica that nobody can see any more', async () => {
-    const { a, b, backup, clock, leases } = stage();
-    a.ask();
+  it('stops waiting for another replica when its lease cannot be read for a full lease period', async () => {
+    const { a, b, backup, clock, leases } = createFixture();
+    a.start();
     await settle();
-    const wait = b.ask().wait(forever);
+    const wait = b.start().wait(neverAborted);
     await clock.advance(3_000);
 
     leases.answer('unavailable');
@@ -334,14 +339,14 @@ describe('shareCopies', () => {
     assert.deepEqual(await wait, copied);
   });
 
-  it('stops a copy that another replica took over while we were gone, and waits for that one', async () => {
-    const { a, backup, clock, leases } = stage();
-    const wait = a.ask().wait(forever);
+  it('aborts a copy that another replica took over, and waits for that replica', async () => {
+    const { a, backup, clock, leases } = createFixture();
+    const wait = a.start().wait(neverAborted);
     await settle();
     leases.put({
       ...key(),
       holder: 'c',
-      reading: { idleMs: 0, elapsedMs: 1, now: forty },
+      reading: { idleMs: 0, elapsedMs: 1, now: fortyPercent },
       version: 'c1',
     });
 
@@ -351,15 +356,15 @@ describe('shareCopies', () => {
     leases.delete(target);
     await clock.advance(3_000);
 
-    // It was not in the backup: c has failed.
+    // The backup lacks the copy: c failed.
     assert.deepEqual(backup.begun, ['a sha256:a', 'a sha256:a']);
     backup.finish();
     assert.deepEqual(await wait, copied);
   });
 
-  it('makes a lease anew that somebody has removed, and copies on', async () => {
-    const { a, backup, clock, leases } = stage();
-    const wait = a.ask().wait(forever);
+  it('creates a removed lease again and continues the copy', async () => {
+    const { a, backup, clock, leases } = createFixture();
+    const wait = a.start().wait(neverAborted);
     await settle();
     leases.delete(target);
 
@@ -372,9 +377,9 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target), undefined);
   });
 
-  it('does not lose its lease by an answer that it does not hear', async () => {
-    const { a, backup, clock, leases } = stage();
-    const wait = a.ask().wait(forever);
+  it('keeps its lease when answers of the API server are lost', async () => {
+    const { a, backup, clock, leases } = createFixture();
+    const wait = a.start().wait(neverAborted);
     await settle();
     leases.loseNextAnswer();
     await clock.advance(20_000);
@@ -388,16 +393,16 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target), undefined);
   });
 
-  it('takes its own lease back that it did not hear of', async () => {
-    const { a, backup, leases } = stage();
+  it('reuses its own lease whose creation was not confirmed', async () => {
+    const { a, backup, leases } = createFixture();
     leases.loseNextAnswer();
-    const first = a.ask().wait(forever);
+    const first = a.start().wait(neverAborted);
     await settle();
     assert.equal(leases.at(target)?.holder, 'a');
     backup.fail(new CloneError('SOURCE_UNAVAILABLE', 'gone'));
     await assert.rejects(first, { code: 'SOURCE_UNAVAILABLE' });
 
-    const second = a.ask().wait(forever);
+    const second = a.start().wait(neverAborted);
     await settle();
     backup.finish();
 
@@ -405,11 +410,11 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target), undefined);
   });
 
-  it('tries itself what another replica failed at', async () => {
-    const { a, b, backup, clock, leases } = stage();
-    const first = a.ask().wait(forever);
+  it('makes the copy itself after another replica failed', async () => {
+    const { a, b, backup, clock, leases } = createFixture();
+    const first = a.start().wait(neverAborted);
     await settle();
-    const second = b.ask().wait(forever);
+    const second = b.start().wait(neverAborted);
     await clock.advance(2_000);
 
     backup.fail(new CloneError('SOURCE_DENIED', 'denied'));
@@ -422,13 +427,13 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target), undefined);
   });
 
-  it('lets another digest for the same tag wait for its turn', async () => {
-    const { a, b, backup, clock } = stage();
-    a.ask();
+  it('queues a copy of another digest behind the lease of the same tag', async () => {
+    const { a, b, backup, clock } = createFixture();
+    a.start();
     await settle();
-    backup.tell(forty);
-    const other = b.ask({ sourceDigest: 'sha256:b' });
-    const wait = other.wait(forever);
+    backup.report(fortyPercent);
+    const other = b.start({ sourceDigest: 'sha256:b' });
+    const wait = other.wait(neverAborted);
     await clock.advance(10_000);
     assert.deepEqual(backup.begun, ['a sha256:a']);
     assert.equal(other.progress(), undefined);
@@ -442,51 +447,53 @@ describe('shareCopies', () => {
     assert.deepEqual(backup.begun, ['a sha256:a', 'b sha256:b']);
   });
 
-  it('keeps its turns free while it waits for another replica', async () => {
-    const { a, b, backup, clock } = stage({ maxCopies: 1 });
-    a.ask();
+  it('takes no slot while it waits for another replica', async () => {
+    const { a, b, backup, clock } = createFixture({ maxCopies: 1 });
+    a.start();
     await settle();
-    void b.ask().wait(forever);
+    void b.start().wait(neverAborted);
     await clock.advance(2_000);
 
-    void b.ask({ target: 'backup.test/acme/redis:8', sourceDigest: 'sha256:r' }).wait(forever);
+    void b
+      .start({ target: 'backup.test/acme/redis:8', sourceDigest: 'sha256:r' })
+      .wait(neverAborted);
     await settle();
 
     assert.deepEqual(backup.begun, ['a sha256:a', 'b sha256:r']);
     backup.finish();
   });
 
-  it('stands in no line for what another replica makes meanwhile', async () => {
-    const { a, b, backup, clock } = stage({ maxCopies: 1 });
+  it('leaves the wait for a queued copy when another replica makes it', async () => {
+    const { a, b, backup, clock } = createFixture({ maxCopies: 1 });
     const busy = { target: 'backup.test/acme/redis:8', sourceDigest: 'sha256:r' };
-    b.ask(busy);
+    b.start(busy);
     await settle();
-    const queued = b.ask();
-    const wait = queued.wait(forever);
+    const queued = b.start();
+    const wait = queued.wait(neverAborted);
     await settle();
     assert.equal(queued.progress(), undefined);
-    a.ask();
+    a.start();
     await settle();
-    backup.tell(forty);
+    backup.report(fortyPercent);
     assert.deepEqual(queued.place(), { ahead: 0 });
     await clock.advance(4_500);
-    assert.deepEqual(queued.progress()?.now, forty);
+    assert.deepEqual(queued.progress()?.now, fortyPercent);
     assert.equal(queued.place(), undefined);
 
     backup.finish('a');
     await clock.advance(2_000);
 
-    assert.deepEqual(await wait, elsewhere);
+    assert.deepEqual(await wait, copiedElsewhere);
     assert.deepEqual(backup.begun, ['b sha256:r', 'a sha256:a']);
     backup.finish();
   });
 
-  it('asks nobody once nobody waits', async () => {
-    const { a, b, backup, clock, leases } = stage();
-    a.ask();
+  it('does not call the API server when no caller waits', async () => {
+    const { a, b, backup, clock, leases } = createFixture();
+    a.start();
     await settle();
     const caller = new AbortController();
-    const wait = b.ask().wait(caller.signal);
+    const wait = b.start().wait(caller.signal);
     await clock.advance(2_000);
     caller.abort();
     await wait;
@@ -499,47 +506,47 @@ describe('shareCopies', () => {
     assert.equal(leases.requests.length, before);
   });
 
-  it('asks nobody for whom nobody waits in line any more', async () => {
-    const { b, backup, clock, leases } = stage({ maxCopies: 1 });
-    b.ask({ target: 'backup.test/acme/redis:8', sourceDigest: 'sha256:r' });
+  it('does not read leases for a queued copy that no caller waits for', async () => {
+    const { b, backup, clock, leases } = createFixture({ maxCopies: 1 });
+    b.start({ target: 'backup.test/acme/redis:8', sourceDigest: 'sha256:r' });
     await settle();
     const caller = new AbortController();
-    const wait = b.ask().wait(caller.signal);
+    const wait = b.start().wait(caller.signal);
     await clock.advance(2_000);
     assert.ok(leases.requests.includes('list'));
     caller.abort();
     await wait;
     await clock.advance(2_000);
-    const before = leases.requests.filter((question) => question === 'list').length;
+    const before = leases.requests.filter((call) => call === 'list').length;
 
     await clock.advance(60_000);
 
-    assert.equal(leases.requests.filter((question) => question === 'list').length, before);
+    assert.equal(leases.requests.filter((call) => call === 'list').length, before);
     backup.finish();
   });
 
-  it('looks into the backup once for all who waited', async () => {
-    const { a, b, backup, clock } = stage();
-    const first = a.ask().wait(forever);
+  it('reads the backup once for all callers that waited for another replica', async () => {
+    const { a, b, backup, clock } = createFixture();
+    const first = a.start().wait(neverAborted);
     await settle();
-    const waits = [1, 2, 3].map(() => b.ask().wait(forever));
+    const waits = [1, 2, 3].map(() => b.start().wait(neverAborted));
     await clock.advance(3_000);
-    const before = backup.looks();
+    const before = backup.reads();
 
     backup.finish();
     await clock.advance(1_500);
 
-    assert.deepEqual(await Promise.all(waits), [elsewhere, elsewhere, elsewhere]);
-    assert.equal(backup.looks() - before, 1);
+    assert.deepEqual(await Promise.all(waits), [copiedElsewhere, copiedElsewhere, copiedElsewhere]);
+    assert.equal(backup.reads() - before, 1);
     await first;
   });
 
-  it('does not wait for what it saw long ago', async () => {
-    const { a, b, backup, clock } = stage();
-    a.ask();
+  it('does not wait for a lease that it read long ago', async () => {
+    const { a, b, backup, clock } = createFixture();
+    a.start();
     await settle();
     const caller = new AbortController();
-    const wait = b.ask().wait(caller.signal);
+    const wait = b.start().wait(caller.signal);
     await clock.advance(2_000);
     caller.abort();
     await wait;
@@ -547,7 +554,7 @@ describe('shareCopies', () => {
     backup.finish();
     await clock.advance(60_000);
 
-    const next = b.ask({ sourceDigest: 'sha256:b' });
+    const next = b.start({ sourceDigest: 'sha256:b' });
     await settle();
 
     assert.deepEqual(backup.begun, ['a sha256:a', 'b sha256:b']);
@@ -555,30 +562,30 @@ describe('shareCopies', () => {
     backup.finish();
   });
 
-  it('tells of a copy that was left in line and began when nobody waited', async () => {
-    const { a, b, backup, clock, leases } = stage({ maxCopies: 1 });
-    b.ask({ target: 'backup.test/acme/redis:8', sourceDigest: 'sha256:r' });
+  it('publishes the progress of a queued copy that began without a waiting caller', async () => {
+    const { a, b, backup, clock, leases } = createFixture({ maxCopies: 1 });
+    b.start({ target: 'backup.test/acme/redis:8', sourceDigest: 'sha256:r' });
     await settle();
     const caller = new AbortController();
-    const wait = b.ask().wait(caller.signal);
-    a.ask();
+    const wait = b.start().wait(caller.signal);
+    a.start();
     await clock.advance(4_000);
     caller.abort();
     await wait;
     backup.fail(new CloneError('SOURCE_UNAVAILABLE', 'gone'));
     await settle();
-    backup.tell(forty);
+    backup.report(fortyPercent);
 
     await clock.advance(2_000);
 
     assert.equal(leases.at(target)?.holder, 'b');
-    assert.deepEqual(leases.at(target)?.reading.now, forty);
+    assert.deepEqual(leases.at(target)?.reading.now, fortyPercent);
     backup.finish();
   });
 
-  it('leaves no lease behind where the copy ends amid a renewal', async () => {
-    const { a, backup, clock, leases } = stage();
-    const wait = a.ask().wait(forever);
+  it('leaves no lease when the copy ends during a renewal', async () => {
+    const { a, backup, clock, leases } = createFixture();
+    const wait = a.start().wait(neverAborted);
     await settle();
     const release = leases.holdReplacements();
     await clock.advance(2_000);
@@ -592,9 +599,9 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target), undefined);
   });
 
-  it('leaves a lease alone that another replica took over in the last moment', async () => {
-    const { a, backup, clock, leases } = stage();
-    const wait = a.ask().wait(forever);
+  it('keeps the lease of another replica that took over right before the copy ended', async () => {
+    const { a, backup, clock, leases } = createFixture();
+    const wait = a.start().wait(neverAborted);
     await clock.advance(2_500);
     leases.put({ ...key(), holder: 'c', reading: { idleMs: 0, elapsedMs: 1 }, version: 'c1' });
 
@@ -604,9 +611,9 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target)?.holder, 'c');
   });
 
-  it('stopped, releases each lease when its copy ends, and begins nothing more', async () => {
-    const { a, backup, leases } = stage();
-    const wait = a.ask().wait(forever);
+  it('releases each lease when its copy ends and begins no copy after a stop without abort', async () => {
+    const { a, backup, leases } = createFixture();
+    const wait = a.start().wait(neverAborted);
     await settle();
 
     a.copies.stop({ abort: false });
@@ -616,12 +623,12 @@ describe('shareCopies', () => {
 
     assert.deepEqual(await wait, copied);
     assert.equal(leases.at(target), undefined);
-    await assert.rejects(async () => await a.ask().wait(forever), { code: 'INTERRUPTED' });
+    await assert.rejects(async () => await a.start().wait(neverAborted), { code: 'INTERRUPTED' });
   });
 
-  it('stopped hard, releases its leases too', async () => {
-    const { a, leases } = stage();
-    const wait = a.ask().wait(forever);
+  it('releases its leases after a stop with abort', async () => {
+    const { a, leases } = createFixture();
+    const wait = a.start().wait(neverAborted);
     await settle();
 
     a.copies.stop({ abort: true });
@@ -631,18 +638,23 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target), undefined);
   });
 
-  it('clears away what a dead replica left and nobody waits for, and nothing else', async () => {
-    const { a, b, backup, clock, leases } = stage();
-    const left = { target: 'backup.test/acme/old:1', sourceDigest: 'sha256:o' };
-    leases.put({ ...left, holder: 'dead', reading: { idleMs: 0, elapsedMs: 0 }, version: '0' });
-    b.ask();
+  it('removes expired leases and no others until it is stopped', async () => {
+    const { a, b, backup, clock, leases } = createFixture();
+    const abandoned = { target: 'backup.test/acme/old:1', sourceDigest: 'sha256:o' };
+    leases.put({
+      ...abandoned,
+      holder: 'dead',
+      reading: { idleMs: 0, elapsedMs: 0 },
+      version: '0',
+    });
+    b.start();
     void a.copies.watch();
     await settle();
-    assert.ok(leases.at(left.target));
+    assert.ok(leases.at(abandoned.target));
 
     await clock.advance(300_000);
 
-    assert.equal(leases.at(left.target), undefined);
+    assert.equal(leases.at(abandoned.target), undefined);
     assert.equal(leases.at(target)?.holder, 'b');
     backup.finish();
     a.copies.stop({ abort: false });
