@@ -29,18 +29,18 @@ afterEach(async () => {
   bench = undefined;
 });
 
-interface Stage extends Bench {
+interface Fixture extends Bench {
   readonly handler: AdmissionHandler;
   readonly log: MemoryLog;
   readonly clock: { now: number };
-  /** Runs what was put off. */
-  readonly settle: () => Promise<number>;
+  /** Runs the background work and returns the number of jobs. */
+  readonly runBackground: () => Promise<number>;
 }
 
-async function openStage(what: Image = index): Promise<Stage> {
+async function openFixture(sourceImage: Image = index): Promise<Fixture> {
   bench = await openBench();
-  seed(bench.source, 'app:1', what);
-  const later: (() => Promise<void>)[] = [];
+  seed(bench.source, 'app:1', sourceImage);
+  const queued: (() => Promise<void>)[] = [];
   const clock = { now: 0 };
   const log = createMemoryLog();
   const handler = createAdmissionHandler({
@@ -48,17 +48,17 @@ async function openStage(what: Image = index): Promise<Stage> {
     policy: policy({ backup: { domain: bench.backup.host, namespace: 'acme', naming: 'flat' } }),
     logger: log.logger,
     now: () => clock.now,
-    soon: (work) => later.push(work),
+    soon: (work) => queued.push(work),
   });
-  const settle = async (): Promise<number> => {
-    const due = later.splice(0);
+  const runBackground = async (): Promise<number> => {
+    const due = queued.splice(0);
     for (const work of due) await work();
     return due.length;
   };
-  return { ...bench, handler, log, clock, settle };
+  return { ...bench, handler, log, clock, runBackground };
 }
 
-async function send({ handler, source }: Stage): Promise<AdmissionReview['response']> {
+async function send({ handler, source }: Fixture): Promise<AdmissionReview['response']> {
   const object = deployment({ web: `${source.host}/app:1` });
   const options = { signal: new AbortController().signal, budgetMs: 20_000 };
   return (await handler(review({ object }), options)).response;
@@ -69,52 +69,55 @@ function repositoryOf({ backup }: Bench): string {
   return repository;
 }
 
-/** As a garbage collection at the wrong time does. */
-function lose({ backup }: Bench, of: Image, which: number): void {
+/** Deletes a blob, as a garbage collection at the wrong time does. */
+function deleteBlob({ backup }: Bench, of: Image, which: number): void {
   const digest = of.blobs[which]?.digest ?? '';
   assert.equal(backup.store.deleteBlob(repositoryOf(bench ?? assert.fail()), digest), true);
 }
 
-function assertIsWhole(stage: Stage, of: Image): void {
-  const repository = repositoryOf(stage);
-  assert.deepEqual(walk(stage.backup, repository, of.digest), walk(stage.source, 'app', of.digest));
+function assertIsComplete(fixture: Fixture, of: Image): void {
+  const repository = repositoryOf(fixture);
+  assert.deepEqual(
+    walk(fixture.backup, repository, of.digest),
+    walk(fixture.source, 'app', of.digest),
+  );
 }
 
-describe('a backup that has lost a layer', () => {
-  it('is noticed behind the next answer and copied again', async () => {
-    const stage = await openStage();
-    await send(stage);
-    lose(stage, image, 1);
+describe('createIntegrityCheck for a backup that lost a blob', () => {
+  it('copies a lost layer again after the next answer', async () => {
+    const fixture = await openFixture();
+    await send(fixture);
+    deleteBlob(fixture, image, 1);
 
-    const { allowed } = await send(stage);
-    await stage.settle();
+    const { allowed } = await send(fixture);
+    await fixture.runBackground();
 
     assert.equal(allowed, true);
-    assertIsWhole(stage, index);
+    assertIsComplete(fixture, index);
     assert.deepEqual(
-      stage.log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message),
+      fixture.log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message),
       ['the backup has lost parts of an image: copying it again'],
     );
   });
 
-  it('is noticed where a manifest of one platform is lost', async () => {
-    const stage = await openStage();
-    await send(stage);
-    stage.backup.store.deleteManifest(repositoryOf(stage), image.digest);
+  it('copies the lost manifest of one platform again after the next answer', async () => {
+    const fixture = await openFixture();
+    await send(fixture);
+    fixture.backup.store.deleteManifest(repositoryOf(fixture), image.digest);
 
-    await send(stage);
-    await stage.settle();
+    await send(fixture);
+    await fixture.runBackground();
 
-    assertIsWhole(stage, index);
+    assertIsComplete(fixture, index);
   });
 
-  it('is not used when the source is gone, and the reason is said', async () => {
-    const stage = await openStage(image);
-    await send(stage);
-    lose(stage, image, 0);
-    await stage.source.close();
+  it('denies with the reason when the source is gone and the backup is incomplete', async () => {
+    const fixture = await openFixture(image);
+    await send(fixture);
+    deleteBlob(fixture, image, 0);
+    await fixture.source.close();
 
-    const { allowed, status } = await send(stage);
+    const { allowed, status } = await send(fixture);
 
     assert.equal(allowed, false);
     assert.match(
@@ -123,74 +126,74 @@ describe('a backup that has lost a layer', () => {
     );
   });
 
-  it('is asked for nothing more when the answer is given', async () => {
-    const stage = await openStage();
-    await send(stage);
-    stage.backup.requests.clear();
+  it('makes no request for layers before the answer', async () => {
+    const fixture = await openFixture();
+    await send(fixture);
+    fixture.backup.requests.clear();
 
-    await send(stage);
+    await send(fixture);
 
-    assert.deepEqual(stage.backup.requests.tally(), { 'HEAD manifest': 2 });
+    assert.deepEqual(fixture.backup.requests.tally(), { 'HEAD manifest': 2 });
   });
 
-  it('is looked at once in ten minutes', async () => {
-    const stage = await openStage();
-    await send(stage);
-    const looks: number[] = [];
+  it('checks an image at most once in ten minutes', async () => {
+    const fixture = await openFixture();
+    await send(fixture);
+    const checks: number[] = [];
 
     for (const minute of [0, 1, 9.9, 10, 11]) {
-      stage.clock.now = minute * 60_000;
-      await send(stage);
-      looks.push(await stage.settle());
+      fixture.clock.now = minute * 60_000;
+      await send(fixture);
+      checks.push(await fixture.runBackground());
     }
 
-    assert.deepEqual(looks, [1, 0, 0, 1, 0]);
+    assert.deepEqual(checks, [1, 0, 0, 1, 0]);
   });
 
-  it('is looked at again by the next review where it could not be mended', async () => {
-    const stage = await openStage();
-    await send(stage);
-    lose(stage, image, 1);
-    await send(stage);
-    const fault = stage.source.faults.add(({ kind }) => kind === 'blob', answer(404));
-    await stage.settle();
+  it('checks an image again at the next review when the repair failed', async () => {
+    const fixture = await openFixture();
+    await send(fixture);
+    deleteBlob(fixture, image, 1);
+    await send(fixture);
+    const fault = fixture.source.faults.add(({ kind }) => kind === 'blob', answer(404));
+    await fixture.runBackground();
     fault.end();
 
-    await send(stage);
-    await stage.settle();
+    await send(fixture);
+    await fixture.runBackground();
 
-    assertIsWhole(stage, index);
+    assertIsComplete(fixture, index);
   });
 });
 
-describe('a backup that cannot be asked for its layers', () => {
+describe('createIntegrityCheck for a backup that does not answer about layers', () => {
   for (const status of [403, 405, 500]) {
-    it(`is trusted where it says ${status}`, async () => {
-      const stage = await openStage(image);
-      await send(stage);
-      stage.backup.faults.add(
+    it(`falls back to a backup that answers ${status} for its layers`, async () => {
+      const fixture = await openFixture(image);
+      await send(fixture);
+      fixture.backup.faults.add(
         ({ method, kind }) => method === 'HEAD' && kind === 'blob',
         answer(status),
       );
-      await stage.source.close();
+      await fixture.source.close();
 
-      const { allowed, warnings } = await send(stage);
+      const { allowed, warnings } = await send(fixture);
 
       assert.equal(allowed, true);
       assert.match(warnings?.join() ?? '', /using the backup of/);
     });
   }
 
-  it('is trusted where a proxy serves its manifest as something else', async () => {
-    const stage = await openStage(image);
-    await send(stage);
-    stage.backup.faults.add(
+  it('falls back to a backup whose proxy serves the manifest with another content type', async () => {
+    const fixture = await openFixture(image);
+    await send(fixture);
+    fixture.backup.faults.add(
       on('GET', 'manifest'),
       changeHeaders({ 'content-type': 'application/octet-stream' }),
     );
-    await stage.source.close();
+    await fixture.source.close();
 
-    const { allowed, warnings } = await send(stage);
+    const { allowed, warnings } = await send(fixture);
 
     assert.equal(allowed, true);
     assert.match(warnings?.join() ?? '', /using the backup of/);
@@ -198,16 +201,16 @@ describe('a backup that cannot be asked for its layers', () => {
 });
 
 describe('checkLater', () => {
-  function openPatrol(): {
-    readonly held: ((isComplete: boolean) => void)[];
-    readonly checkLater: (n: number, mend?: () => Promise<unknown>) => Promise<void>;
+  function createFixture(): {
+    readonly pending: ((isComplete: boolean) => void)[];
+    readonly checkLater: (n: number, repair?: () => Promise<unknown>) => Promise<void>;
   } {
-    const held: ((isComplete: boolean) => void)[] = [];
+    const pending: ((isComplete: boolean) => void)[] = [];
     const cloner = {
       ...createFakeCloner(),
       isComplete: async () => {
         const { promise, resolve } = Promise.withResolvers<boolean>();
-        held.push(resolve);
+        pending.push(resolve);
         return await promise;
       },
     };
@@ -220,63 +223,63 @@ describe('checkLater', () => {
     });
     const backup = { domain: 'backup.test', path: 'acme/app', tag: '1' };
     const { signal } = new AbortController();
-    const question = { cloner, backup, access: { side: 'backup' }, signal } as const;
+    const query = { cloner, backup, access: { side: 'backup' }, signal } as const;
     return {
-      held,
-      async checkLater(n, mend = () => Promise.resolve()) {
-        integrity.checkLater(question, `sha256:${String(n).padStart(64, '0')}`, mend);
+      pending,
+      async checkLater(n, repair = () => Promise.resolve()) {
+        integrity.checkLater(query, `sha256:${String(n).padStart(64, '0')}`, repair);
         await Promise.all(due.splice(0).map((work) => work()));
       },
     };
   }
 
-  it('looks at two at once, whoever has hundreds looked at', async () => {
-    const { held, checkLater } = openPatrol();
+  it('checkLater runs two checks at once', async () => {
+    const { pending, checkLater } = createFixture();
 
     const all = [1, 2, 3].map((n) => checkLater(n));
     await settle();
-    assert.equal(held.length, 2);
-    held[0]?.(true);
+    assert.equal(pending.length, 2);
+    pending[0]?.(true);
     await settle();
-    assert.equal(held.length, 3);
+    assert.equal(pending.length, 3);
 
-    for (const say of held) say(true);
+    for (const answerCheck of pending) answerCheck(true);
     await Promise.all(all);
   });
 
-  it('looks at others while one is mended', async () => {
-    const { held, checkLater } = openPatrol();
-    const mending = Promise.withResolvers<undefined>();
-    const all = [1, 2, 3, 4].map((n) => checkLater(n, () => mending.promise));
+  it('checkLater checks other images while a repair runs', async () => {
+    const { pending, checkLater } = createFixture();
+    const repair = Promise.withResolvers<undefined>();
+    const all = [1, 2, 3, 4].map((n) => checkLater(n, () => repair.promise));
     await settle();
 
-    held[0]?.(false);
-    held[1]?.(false);
+    pending[0]?.(false);
+    pending[1]?.(false);
     await settle();
 
-    assert.equal(held.length, 4);
-    mending.resolve(undefined);
-    for (const say of held) say(true);
+    assert.equal(pending.length, 4);
+    repair.resolve(undefined);
+    for (const answerCheck of pending) answerCheck(true);
     await Promise.all(all);
   });
 
-  it('has no more than a hundred put off, and those that were not looked at another time', async () => {
-    const { held, checkLater } = openPatrol();
+  it('checkLater queues at most a hundred checks and checks the others when they are requested again', async () => {
+    const { pending, checkLater } = createFixture();
     const all = Array.from({ length: 103 }, (_, n) => checkLater(n));
     await settle();
 
     await checkLater(200);
-    for (let looked = 0; looked < 102; looked += 1) {
-      held[looked]?.(true);
+    for (let done = 0; done < 102; done += 1) {
+      pending[done]?.(true);
       await settle();
     }
     await Promise.all(all);
-    assert.equal(held.length, 102);
+    assert.equal(pending.length, 102);
 
     all.push(checkLater(200));
     await settle();
-    assert.equal(held.length, 103);
-    held[102]?.(true);
+    assert.equal(pending.length, 103);
+    pending[102]?.(true);
     await Promise.all(all);
   });
 });
@@ -286,7 +289,7 @@ async function settle(): Promise<void> {
 }
 
 describe('isUsable', () => {
-  it('trusts a backup that does not say in the time that is left', async (t) => {
+  it('isUsable trusts a backup that does not answer within the time left', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const cloner = { ...createFakeCloner(), isComplete: () => new Promise<never>(() => undefined) };
     const integrity = createIntegrityCheck({
@@ -294,14 +297,14 @@ describe('isUsable', () => {
       logger: createMemoryLog().logger,
       now: () => 0,
     });
-    const question = {
+    const query = {
       cloner,
       backup: { domain: 'backup.test', path: 'acme/app', tag: '1' },
       access: { side: 'backup' },
       signal: new AbortController().signal,
     } as const;
 
-    const usable = integrity.isUsable(question, image.digest, 300);
+    const usable = integrity.isUsable(query, image.digest, 300);
     t.mock.timers.tick(300);
 
     assert.equal(await usable, true);

@@ -17,45 +17,53 @@ describe('findCopy', () => {
     readonly keepsDigest?: boolean;
     readonly found: string | undefined;
   }[] = [
-    { what: 'nothing', holds: {}, found: undefined },
-    { what: 'the copy', holds: { '1.27': A, '1.27.aaaaaaaaaaaa': A }, found: A },
-    { what: 'an older one', holds: { '1.27': B, '1.27.bbbbbbbbbbbb': B }, found: undefined },
-    { what: "somebody else's", holds: { '1.27': A }, found: undefined },
-    { what: 'a copy that is not finished', holds: { '1.27.aaaaaaaaaaaa': A }, found: undefined },
+    { what: 'no tag', holds: {}, found: undefined },
     {
-      what: 'the copy of what is pinned',
+      what: 'the copy and its generation tag',
+      holds: { '1.27': A, '1.27.aaaaaaaaaaaa': A },
+      found: A,
+    },
+    { what: 'an older generation', holds: { '1.27': B, '1.27.bbbbbbbbbbbb': B }, found: undefined },
+    { what: 'that digest without a generation tag', holds: { '1.27': A }, found: undefined },
+    {
+      what: 'the generation tag of an unfinished copy',
+      holds: { '1.27.aaaaaaaaaaaa': A },
+      found: undefined,
+    },
+    {
+      what: 'the generation of a pinned source',
       source: `nginx:1.27@${A}`,
       holds: { '1.27': B, '1.27.bbbbbbbbbbbb': B, '1.27.aaaaaaaaaaaa': A },
       found: A,
     },
     {
-      what: "a docker daemon's copy",
+      what: "a docker daemon's copy of that digest",
       keepsDigest: false,
       holds: { '1.27': pushedA, '1.27.f0f0aaaaaaaa': pushedA, '1.27.from.aaaaaaaaaaaa': pushedA },
       found: pushedA,
     },
     {
-      what: "a docker daemon's copy of another",
+      what: "a docker daemon's copy of another digest",
       keepsDigest: false,
       holds: { '1.27': pushedA, '1.27.f0f0aaaaaaaa': pushedA, '1.27.from.bbbbbbbbbbbb': pushedA },
       found: undefined,
     },
   ];
   for (const { what, holds, source = 'nginx:1.27', keepsDigest = true, found } of cases) {
-    it(`finds ${found === undefined ? 'nothing' : 'it'} where the backup holds ${what}`, async () => {
+    it(`finds ${found === undefined ? 'no copy' : 'the copy'} of a digest when the backup holds ${what}`, async () => {
       const cloner = createFakeCloner({ keepsDigest });
       for (const [tag, digest] of Object.entries(holds)) cloner.put(`acme/nginx:${tag}`, digest);
       const backup = { domain: 'docker.io', path: 'acme/nginx', tag: '1.27' };
-      const question = {
+      const query = {
         cloner,
         backup,
         access: { side: 'backup', credentials: undefined } as const,
         signal,
       };
 
-      const answer = await findCopy(question, parseReference(source), A);
+      const digestFound = await findCopy(query, parseReference(source), A);
 
-      assert.equal(answer, found);
+      assert.equal(digestFound, found);
     });
   }
 });
