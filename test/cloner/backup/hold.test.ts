@@ -17,19 +17,20 @@ const C = `sha256:${'c'.repeat(64)}`;
 const location = { domain: 'registry.example', namespace: 'acme', naming: 'flat' } as const;
 const at = Date.UTC(2026, 10, 25, 3, 34, 8);
 
-interface Stage {
+interface Fixture {
   readonly cloner: FakeCloner;
   readonly review: (image?: string, options?: { dryRun?: boolean }) => Promise<CloneOutcome>;
   readonly tags: () => Readonly<Record<string, string>>;
-  /** What a rollback writes, as far as it came. */
-  readonly hold: (digest: string) => void;
-  readonly move: (digest: string) => void;
+  /** Writes the hold tag, as a rollback does first. */
+  readonly writeHold: (digest: string) => void;
+  /** Moves the plain tag, as a rollback does last. */
+  readonly movePlainTag: (digest: string) => void;
 }
 
-function stage(
+function createFixture(
   keepsDigest: boolean,
   wrap: (cloner: FakeCloner) => ImageCloner = (cloner) => cloner,
-): Stage {
+): Fixture {
   const cloner = createFakeCloner({ keepsDigest });
   const repository = 'registry.example/acme/nginx';
   const ensureBackup = createEnsureBackup({
@@ -60,8 +61,8 @@ function stage(
       });
     },
     tags: () => cloner.tags(repository),
-    hold: (digest) => cloner.put(`${repository}:1.27.hold`, digest),
-    move: (digest) => cloner.put(`${repository}:1.27`, digest),
+    writeHold: (digest) => cloner.put(`${repository}:1.27.hold`, digest),
+    movePlainTag: (digest) => cloner.put(`${repository}:1.27`, digest),
   };
 }
 
@@ -81,22 +82,22 @@ for (const keepsDigest of [true, false]) {
   const short = copyOf(A).slice(0, 19);
   const warning = `nginx:1.27 is held at ${short}; "just rollback IMAGE --release" ends that`;
 
-  /** `nginx:1.27` was A, then B, and was rolled back to A; its source is at C by now. */
-  const rolledBack = async (): Promise<Stage> => {
-    const staged = stage(keepsDigest);
+  /** `nginx:1.27` was A, then B, and was rolled back to A; its source is now C. */
+  const createRolledBack = async (): Promise<Fixture> => {
+    const fixture = createFixture(keepsDigest);
     for (const digest of [A, B]) {
-      staged.cloner.put('nginx:1.27', digest);
-      await staged.review();
+      fixture.cloner.put('nginx:1.27', digest);
+      await fixture.review();
     }
-    staged.hold(copyOf(A));
-    staged.move(copyOf(A));
-    staged.cloner.put('nginx:1.27', C);
-    return staged;
+    fixture.writeHold(copyOf(A));
+    fixture.movePlainTag(copyOf(A));
+    fixture.cloner.put('nginx:1.27', C);
+    return fixture;
   };
 
-  describe(`a hold, with a cloner that ${keepsDigest ? 'keeps' : 'changes'} digests`, () => {
-    it('keeps the tag where it is, copies nothing, and is told', async () => {
-      const { cloner, review, tags } = await rolledBack();
+  describe(`createEnsureBackup for a held tag, with a cloner that ${keepsDigest ? 'keeps' : 'changes'} digests`, () => {
+    it('does not move a held tag, copies nothing and warns', async () => {
+      const { cloner, review, tags } = await createRolledBack();
       const begun = cloner.begun.length;
 
       const outcome = await review();
@@ -107,8 +108,8 @@ for (const keepsDigest of [true, false]) {
       assert.equal(cloner.begun.length, begun);
     });
 
-    it('is in force in a dry run', async () => {
-      const { review } = await rolledBack();
+    it('applies a hold in a dry run', async () => {
+      const { review } = await createRolledBack();
 
       const outcome = await review('nginx:1.27', { dryRun: true });
 
@@ -116,20 +117,20 @@ for (const keepsDigest of [true, false]) {
       assert.deepEqual(warningsOf(outcome), [warning]);
     });
 
-    it('is asked for only where the tag is about to move', async () => {
-      const { cloner, review } = await rolledBack();
+    it('reads the hold only when the tag is about to move', async () => {
+      const { cloner, review } = await createRolledBack();
       cloner.put('nginx:1.27', A);
       const before = cloner.asked.length;
 
       await review();
 
-      const asked = cloner.asked.slice(before);
-      assert.ok(!asked.some((name) => name.endsWith('.hold')), asked.join(' '));
-      assert.ok(asked.length <= 4);
+      const reads = cloner.asked.slice(before);
+      assert.ok(!reads.some((name) => name.endsWith('.hold')), reads.join(' '));
+      assert.ok(reads.length <= 4);
     });
 
-    it('does not concern what is pinned to a digest', async () => {
-      const { review, tags } = await rolledBack();
+    it('ignores a hold for an image pinned by digest', async () => {
+      const { review, tags } = await createRolledBack();
 
       const outcome = await review(`nginx:1.27@${C}`);
 
@@ -138,9 +139,9 @@ for (const keepsDigest of [true, false]) {
       assert.equal(tags()['1.27'], copyOf(A));
     });
 
-    it('ends when it is released', async () => {
-      const { review, hold, tags } = await rolledBack();
-      hold(released.digest);
+    it('moves the tag again after the hold is released', async () => {
+      const { review, writeHold, tags } = await createRolledBack();
+      writeHold(released.digest);
 
       const outcome = await review();
 
@@ -151,15 +152,15 @@ for (const keepsDigest of [true, false]) {
       assert.equal(tags()[`1.27.moved.20261125T033408Z.${from}`], copyOf(C));
     });
 
-    it('stops a copy that was begun before it', async () => {
-      const { cloner, review, hold, move, tags } = await rolledBack();
-      hold(released.digest);
-      move(copyOf(B));
+    it('does not move the tag when the hold is written while a copy runs', async () => {
+      const { cloner, review, writeHold, movePlainTag, tags } = await createRolledBack();
+      writeHold(released.digest);
+      movePlainTag(copyOf(B));
       const release = cloner.hold();
       const outcome = review();
       await flushed();
-      hold(copyOf(A));
-      move(copyOf(A));
+      writeHold(copyOf(A));
+      movePlainTag(copyOf(A));
       release();
 
       assert.deepEqual(warningsOf(await outcome), [warning]);
@@ -169,39 +170,39 @@ for (const keepsDigest of [true, false]) {
   });
 }
 
-describe('a hold that comes between the last look and the move', () => {
-  it('is found after it, and the tag moves back', async () => {
-    let lateHold: (() => void) | undefined;
-    const staged = stage(true, (cloner) => ({
+describe('createEnsureBackup for a hold that is written between the last read and the move', () => {
+  it('reads the hold after the move, and moves the tag back', async () => {
+    let writeLateHold: (() => void) | undefined;
+    const fixture = createFixture(true, (cloner) => ({
       ...cloner,
-      async copy(...asked) {
-        const copied = await cloner.copy(...asked);
+      async copy(...args) {
+        const copied = await cloner.copy(...args);
         return {
           ...copied,
           async writeTags(tags, within) {
-            lateHold?.();
+            writeLateHold?.();
             await copied.writeTags(tags, within);
           },
         };
       },
     }));
     for (const digest of [A, B]) {
-      staged.cloner.put('nginx:1.27', digest);
-      await staged.review();
+      fixture.cloner.put('nginx:1.27', digest);
+      await fixture.review();
     }
-    staged.cloner.put('nginx:1.27', C);
-    lateHold = () => {
-      lateHold = undefined;
-      staged.hold(A);
-      staged.move(A);
+    fixture.cloner.put('nginx:1.27', C);
+    writeLateHold = () => {
+      writeLateHold = undefined;
+      fixture.writeHold(A);
+      fixture.movePlainTag(A);
     };
 
-    const outcome = await staged.review();
+    const outcome = await fixture.review();
 
     assert.equal(digestOf(outcome), A);
     assert.match(warningsOf(outcome).join(), /^nginx:1\.27 is held at sha256:aaaaaaaaaaaa;/);
-    assert.equal(staged.tags()['1.27'], A);
-    assert.equal(staged.tags()['1.27.cccccccccccc'], C);
+    assert.equal(fixture.tags()['1.27'], A);
+    assert.equal(fixture.tags()['1.27.cccccccccccc'], C);
   });
 });
 
@@ -209,21 +210,21 @@ async function flushed(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
 }
 
-describe('a rollback that was interrupted after its hold', () => {
-  /** As `rolledBack`, but the tag is still at B. */
-  const interrupted = async (keepsDigest: boolean): Promise<Stage> => {
-    const staged = stage(keepsDigest);
+describe('createEnsureBackup after a rollback that was interrupted after its hold', () => {
+  /** The tag still holds B; the source is C. */
+  const createInterrupted = async (keepsDigest: boolean): Promise<Fixture> => {
+    const fixture = createFixture(keepsDigest);
     for (const digest of [A, B]) {
-      staged.cloner.put('nginx:1.27', digest);
-      await staged.review();
+      fixture.cloner.put('nginx:1.27', digest);
+      await fixture.review();
     }
-    staged.cloner.put('nginx:1.27', C);
-    return staged;
+    fixture.cloner.put('nginx:1.27', C);
+    return fixture;
   };
 
-  it('is finished by the next review that would move the tag on', async () => {
-    const { review, hold, tags } = await interrupted(true);
-    hold(A);
+  it('finishes the rollback at the next review that would move the tag', async () => {
+    const { review, writeHold, tags } = await createInterrupted(true);
+    writeHold(A);
 
     const outcome = await review();
 
@@ -233,18 +234,18 @@ describe('a rollback that was interrupted after its hold', () => {
     assert.equal(tags()['1.27.bbbbbbbbbbbb'], B);
   });
 
-  it('is finished by a daemon that pushes the same digest again', async () => {
-    const { review, hold, tags } = await interrupted(false);
+  it('finishes the rollback with a daemon that pushes the same digest again', async () => {
+    const { review, writeHold, tags } = await createInterrupted(false);
     const pushedA = A.replace(/:..../, ':f0f0');
-    hold(pushedA);
+    writeHold(pushedA);
 
     assert.equal(digestOf(await review()), pushedA);
     assert.equal(tags()['1.27'], pushedA);
   });
 
-  it('is told where it cannot be finished, and nothing moves', async () => {
-    const { cloner, review, hold, tags } = await interrupted(true);
-    hold(A);
+  it('warns that the rollback is not finished when the backup refuses it, and moves no tag', async () => {
+    const { cloner, review, writeHold, tags } = await createInterrupted(true);
+    writeHold(A);
     const pinned = `registry.example/acme/nginx@${A}`;
     cloner.fail(pinned, new CloneError('BACKUP_REFUSED', 'no'));
 
@@ -257,8 +258,8 @@ describe('a rollback that was interrupted after its hold', () => {
     assert.equal(tags()['1.27'], B);
   });
 
-  it('counts as well where the tag is gone', async () => {
-    const { cloner, review, tags } = await interrupted(true);
+  it('creates the missing tag at the held digest', async () => {
+    const { cloner, review, tags } = await createInterrupted(true);
     cloner.remove('registry.example/acme/nginx');
     for (const tag of ['1.27.hold', '1.27.aaaaaaaaaaaa']) {
       cloner.put(`registry.example/acme/nginx:${tag}`, A);
@@ -269,8 +270,8 @@ describe('a rollback that was interrupted after its hold', () => {
   });
 });
 
-describe('released', () => {
-  it('has the digests of its texts', () => {
+describe('the released hold', () => {
+  it('has the digests of its manifest and config', () => {
     assert.equal(sha256(released.manifest), released.digest);
     assert.equal(sha256(released.config), released.configDigest);
     assert.ok(released.manifest.includes(`"digest":"${released.configDigest}","size":82`));

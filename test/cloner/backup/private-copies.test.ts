@@ -30,20 +30,20 @@ afterEach(async () => {
   bench = undefined;
 });
 
-interface StageOptions {
+interface FixtureOptions {
   /** Namespaces whose pull secret opens the source. @default team */
-  readonly keepers?: readonly string[];
-  /** Whether anybody may read the source. @default no one */
+  readonly secretNamespaces?: readonly string[];
+  /** Whether anonymous clients may read the source. @default false */
   readonly isPublicSource?: boolean | (() => boolean);
-  /** Whether anybody may read the backup. @default no one */
+  /** Whether anonymous clients may read the backup. @default false */
   readonly isPublicBackup?: boolean;
 }
 
-/** `team/app:1` behind a password, a backup behind another, and secrets that some namespaces have. */
-async function openStage({
+/** `team/app:1` in a source with credentials, and a backup with other credentials. */
+async function openFixture({
   isPublicSource = false,
   isPublicBackup = false,
-}: StageOptions = {}): Promise<Bench> {
+}: FixtureOptions = {}): Promise<Bench> {
   bench = await openBench({
     source: {
       auth: {
@@ -64,10 +64,10 @@ async function openStage({
   return bench;
 }
 
-function secretsOf(keepers: readonly string[]): WorkloadSecrets {
+function secretsOf(secretNamespaces: readonly string[]): WorkloadSecrets {
   return {
     keyring: async ({ namespace }) => ({
-      keyring: { find: () => (keepers.includes(namespace) ? [pull] : []) },
+      keyring: { find: () => (secretNamespaces.includes(namespace) ? [pull] : []) },
       warnings: [],
     }),
     serviceAccountSecrets: async () => undefined,
@@ -76,15 +76,15 @@ function secretsOf(keepers: readonly string[]): WorkloadSecrets {
   };
 }
 
-/** A process of its own, which has never heard of anything. */
+/** A new process, with empty caches. */
 function start(
   { cloner, backup }: Bench,
-  { keepers = ['team'], ...deps }: Partial<AdmissionHandlerDeps> & StageOptions = {},
+  { secretNamespaces = ['team'], ...deps }: Partial<AdmissionHandlerDeps> & FixtureOptions = {},
 ): AdmissionHandler {
   return createAdmissionHandler({
     cloner,
     policy: policy({ backup: { domain: backup.host, namespace: 'acme', naming: 'nested' } }),
-    workloadSecrets: secretsOf(keepers),
+    workloadSecrets: secretsOf(secretNamespaces),
     backupCredentials: async () => push,
     clusterId: cluster,
     ...deps,
@@ -111,7 +111,7 @@ function assertAdmitted({ allowed, status }: AdmissionReview['response']): void 
   assert.equal(allowed, true, status?.message ?? '');
 }
 
-/** The repository that the copies went to. */
+/** The repository of the copies. */
 function repositoryOf({ backup }: Bench): string {
   const [repository = ''] = backup.store.repositories();
   return repository;
@@ -130,9 +130,9 @@ function marks(of: Image, ...namespaces: readonly string[]): readonly string[] {
 
 const short = image.digest.slice('sha256:'.length, 'sha256:'.length + 12);
 
-describe('a private copy', () => {
-  it('is marked with whom it was made for', async () => {
-    const bench = await openStage();
+describe('createPrivateCopies for an image that only a pull secret opens', () => {
+  it('marks a private copy with the namespace whose pull secret opened it', async () => {
+    const bench = await openFixture();
 
     const { response } = await send(start(bench), bench, 'team');
 
@@ -141,8 +141,8 @@ describe('a private copy', () => {
     assert.deepEqual(tagsOf(bench), ['1', `1.${short}`, ...marks(image, 'team')].toSorted());
   });
 
-  it('has its marks before it has a layer', async () => {
-    const bench = await openStage();
+  it('marks a private copy before its first layer is written', async () => {
+    const bench = await openFixture();
     const hold = createHold();
     const layers = image.blobs.map(({ digest }) => digest);
     bench.backup.faults.add(
@@ -150,17 +150,17 @@ describe('a private copy', () => {
       hold.fault,
     );
 
-    const answered = send(start(bench), bench, 'team');
+    const sent = send(start(bench), bench, 'team');
     await hold.waiting();
     const seen = tagsOf(bench);
     hold.release();
-    await answered;
+    await sent;
 
     assert.deepEqual(seen, marks(image, 'team').toSorted());
   });
 
-  it('is marked also where the backup has a bad moment', async () => {
-    const bench = await openStage();
+  it('marks a private copy when the backup answers 503 twice', async () => {
+    const bench = await openFixture();
     const isUpload: Parameters<typeof bench.backup.faults.add>[0] = ({ method, kind }) =>
       method === 'PUT' && kind === 'upload';
     const met = bench.backup.faults.add(isUpload, answer(503), { times: 2 });
@@ -172,8 +172,8 @@ describe('a private copy', () => {
     assert.deepEqual(forgottenUploads(bench.backup), []);
   });
 
-  it('is served to them by a process that has never heard of it, when the source is gone', async () => {
-    const bench = await openStage();
+  it('serves a private copy to its namespace after a restart when the source is gone', async () => {
+    const bench = await openFixture();
     await send(start(bench), bench, 'team');
     await bench.source.close();
 
@@ -183,8 +183,8 @@ describe('a private copy', () => {
     assert.notEqual(response.patch, undefined);
   });
 
-  it('is refused to others by its rule, when the source is gone and when the source refuses them', async () => {
-    const bench = await openStage();
+  it('denies a private copy to other namespaces with the rule, when the source refuses or is gone', async () => {
+    const bench = await openFixture();
     await send(start(bench), bench, 'team');
 
     const denied = await send(start(bench), bench, 'other');
@@ -200,41 +200,41 @@ describe('a private copy', () => {
     }
   });
 
-  it('is refused to others where the source limits, and the backup is not spared for that', async () => {
-    const stage = await openStage();
-    const handler = start(stage);
-    await send(handler, stage, 'team');
-    seed(stage.source, 'team/app:2', makeImage({ seed: 'two' }));
+  it('denies a private copy to other namespaces during a rate limit of the source, which does not limit the backup', async () => {
+    const bench = await openFixture();
+    const handler = start(bench);
+    await send(handler, bench, 'team');
+    seed(bench.source, 'team/app:2', makeImage({ seed: 'two' }));
     let limits = true;
-    stage.source.faults.add(() => limits, answer(429));
-    const { response } = await send(handler, stage, 'other');
+    bench.source.faults.add(() => limits, answer(429));
+    const { response } = await send(handler, bench, 'other');
     assert.match(response.status?.message ?? '', /its backup is private to the namespaces/);
     limits = false;
 
-    const next = await send(handler, stage, 'team', 'team/app:2');
+    const next = await send(handler, bench, 'team', 'team/app:2');
 
     assertAdmitted(next.response);
     assert.equal(next.response.warnings, undefined);
   });
 
-  it('is refused to others also where the backup denies its mark once, as a replica of it that lags behind does', async () => {
-    const stage = await openStage();
-    await send(start(stage), stage, 'team');
-    stage.source.faults.add(() => true, answer(503));
+  it('denies a private copy to other namespaces when the backup answers 404 for its mark once', async () => {
+    const bench = await openFixture();
+    await send(start(bench), bench, 'team');
+    bench.source.faults.add(() => true, answer(503));
     const mark = `/manifests/${privateTag(image.digest)}`;
-    const denied = stage.backup.faults.add(({ path }) => path.endsWith(mark), answer(404), {
+    const denied = bench.backup.faults.add(({ path }) => path.endsWith(mark), answer(404), {
       times: 1,
     });
 
-    const { response } = await send(start(stage), stage, 'other');
+    const { response } = await send(start(bench), bench, 'other');
 
     assert.equal(denied.hits(), 1);
     assert.equal(response.allowed, false);
     assert.match(response.status?.message ?? '', /its backup is private to the namespaces/);
   });
 
-  it('is refused to the same namespace of another cluster', async () => {
-    const bench = await openStage();
+  it('denies a private copy to the same namespace of another cluster', async () => {
+    const bench = await openFixture();
     await send(start(bench), bench, 'team');
     await bench.source.close();
 
@@ -243,8 +243,8 @@ describe('a private copy', () => {
     assert.equal(response.allowed, false);
   });
 
-  it('is refused to others by its digest, too', async () => {
-    const bench = await openStage();
+  it('denies a private copy to other namespaces by digest, too', async () => {
+    const bench = await openFixture();
     await send(start(bench), bench, 'team');
     await send(start(bench), bench, 'team', `team/app:1@${image.digest}`);
     await bench.source.close();
@@ -257,8 +257,8 @@ describe('a private copy', () => {
     assert.equal(other.response.allowed, false);
   });
 
-  it('stays private as a generation after its tag has moved on', async () => {
-    const bench = await openStage();
+  it('keeps a generation private after its tag has moved', async () => {
+    const bench = await openFixture();
     await send(start(bench), bench, 'team');
     seed(bench.source, 'team/app:1', makeImage({ seed: 'second' }));
     await send(start(bench), bench, 'team');
@@ -272,16 +272,16 @@ describe('a private copy', () => {
     assert.equal(other.response.allowed, false);
   });
 
-  it('is for every namespace that has opened it itself, also by joining the copy of another', async () => {
-    const bench = await openStage();
-    const keepers = ['team', 'friend', 'late'];
-    const handler = start(bench, { keepers });
+  it('serves a private copy to every namespace that opened the source, also by joining a copy', async () => {
+    const bench = await openFixture();
+    const secretNamespaces = ['team', 'friend', 'late'];
+    const handler = start(bench, { secretNamespaces });
     await Promise.all(['team', 'friend'].map((namespace) => send(handler, bench, namespace)));
-    await send(start(bench, { keepers }), bench, 'late');
+    await send(start(bench, { secretNamespaces }), bench, 'late');
     await bench.source.close();
 
     const answers = await Promise.all(
-      [...keepers, 'other'].map((namespace) => send(start(bench), bench, namespace)),
+      [...secretNamespaces, 'other'].map((namespace) => send(start(bench), bench, namespace)),
     );
 
     assert.deepEqual(
@@ -290,8 +290,8 @@ describe('a private copy', () => {
     );
   });
 
-  it('costs no more questions than others once it is known', async () => {
-    const bench = await openStage();
+  it('makes no extra request for a private copy whose marks are cached', async () => {
+    const bench = await openFixture();
     await send(start(bench), bench, 'team');
     const handler = start(bench);
     await send(handler, bench, 'team');
@@ -304,8 +304,8 @@ describe('a private copy', () => {
     assert.equal(bench.source.requests.tally()['HEAD manifest'], 1);
   });
 
-  it('is taken for private where the registry limits how often anybody may ask', async () => {
-    const bench = await openStage({ isPublicSource: true });
+  it('marks a copy private when the source limits anonymous requests', async () => {
+    const bench = await openFixture({ isPublicSource: true });
     bench.source.faults.add(
       ({ kind, headers }) => kind === 'token' && !headers.has('authorization'),
       answer(429),
@@ -316,8 +316,8 @@ describe('a private copy', () => {
     assert.deepEqual(tagsOf(bench), ['1', `1.${short}`, ...marks(image, 'team')].toSorted());
   });
 
-  it('is for all again when somebody has opened it with no credentials at all', async () => {
-    const bench = await openStage({ isPublicSource: true });
+  it('serves a private copy to all namespaces after an anonymous request opened the source', async () => {
+    const bench = await openFixture({ isPublicSource: true });
     const limited = bench.source.faults.add(
       ({ kind, headers }) => kind === 'token' && !headers.has('authorization'),
       answer(429),
@@ -336,9 +336,9 @@ describe('a private copy', () => {
     );
   });
 
-  it('stays private where what anybody has opened is another image of the same tag', async () => {
+  it('keeps a copy private when an anonymous request opened another image of the same tag', async () => {
     let isOpen = false;
-    const bench = await openStage({ isPublicSource: () => isOpen });
+    const bench = await openFixture({ isPublicSource: () => isOpen });
     await send(start(bench), bench, 'team');
     bench.backup.store.putManifest(repositoryOf(bench), image, '1.hold');
     isOpen = true;
@@ -353,31 +353,31 @@ describe('a private copy', () => {
   });
 });
 
-describe('a public image that a pull secret opened', () => {
-  it('is asked for once more where its copy took all the time but a moment', async () => {
-    const bench = await openStage({ isPublicSource: true });
+describe('createPrivateCopies for a public image that a pull secret opens', () => {
+  it('answers retry when the copy leaves no time to read the private mark', async () => {
+    const bench = await openFixture({ isPublicSource: true });
     const copying = createHold();
     bench.backup.faults.add(
       ({ method, kind }) => method === 'PUT' && kind === 'upload',
       copying.fault,
     );
     let time = 0;
-    const answered = send(start(bench, { now: () => time }), bench, 'team');
+    const sent = send(start(bench, { now: () => time }), bench, 'team');
     await copying.waiting();
     time = 19_900;
     const silent = createHold();
     bench.backup.faults.add(({ path }) => path.endsWith(privateTag(image.digest)), silent.fault);
     copying.release();
 
-    const { response } = await answered;
+    const { response } = await sent;
     silent.release();
 
     assert.equal(response.status?.code, 504);
     assert.match(response.status?.message ?? '', /being completed$/);
   });
 
-  it('has no marks and serves all', async () => {
-    const bench = await openStage({ isPublicSource: true });
+  it('writes no marks for a public image and serves all namespaces', async () => {
+    const bench = await openFixture({ isPublicSource: true });
     await send(start(bench), bench, 'team');
     await bench.source.close();
 
@@ -388,11 +388,11 @@ describe('a public image that a pull secret opened', () => {
   });
 });
 
-describe('an image that SOURCE_AUTH_FILE opened', () => {
-  it('has no marks and serves all', async () => {
-    const bench = await openStage();
+describe('createPrivateCopies for an image that SOURCE_AUTH_FILE opens', () => {
+  it('writes no marks for an image that SOURCE_AUTH_FILE opened and serves all namespaces', async () => {
+    const bench = await openFixture();
     const sourceCredentials = { credentialsFor: async () => [pull] };
-    await send(start(bench, { keepers: [], sourceCredentials }), bench, 'team');
+    await send(start(bench, { secretNamespaces: [], sourceCredentials }), bench, 'team');
     await bench.source.close();
 
     const { response } = await send(start(bench), bench, 'other');
@@ -402,26 +402,29 @@ describe('an image that SOURCE_AUTH_FILE opened', () => {
   });
 });
 
-describe('a copy that serves all', () => {
+describe('createPrivateCopies for a copy that serves all namespaces', () => {
   const pinned = `team/app@${image.digest}`;
 
-  /** Resolves with what has the source limit all who ask as this one has asked, with no credentials. */
-  async function sendAsAnybody(bench: Bench, namespace: string): Promise<() => void> {
-    const seen = new Set<string | null>();
-    const watch = bench.source.faults.add(
-      ({ headers }) => seen.add(headers.get('authorization')).size === 0,
+  /** Sends an anonymous review. Resolves with a function that makes the source limit requests with the same authorization. */
+  async function sendAnonymously(bench: Bench, namespace: string): Promise<() => void> {
+    const authorizations = new Set<string | null>();
+    const recording = bench.source.faults.add(
+      ({ headers }) => authorizations.add(headers.get('authorization')).size === 0,
       answer(500),
     );
     assertAdmitted((await send(start(bench), bench, namespace)).response);
-    watch.end();
+    recording.end();
     return () =>
-      bench.source.faults.add(({ headers }) => seen.has(headers.get('authorization')), answer(429));
+      bench.source.faults.add(
+        ({ headers }) => authorizations.has(headers.get('authorization')),
+        answer(429),
+      );
   }
 
-  it('serves all still when a namespace has opened it with its own secret, in a moment in which nobody else was let in', async () => {
-    const bench = await openStage({ isPublicSource: true });
-    const limitAnybody = await sendAsAnybody(bench, 'shop');
-    limitAnybody();
+  it('keeps a public copy public when a pull secret opens it during a limit on anonymous requests', async () => {
+    const bench = await openFixture({ isPublicSource: true });
+    const limitAnonymous = await sendAnonymously(bench, 'shop');
+    limitAnonymous();
 
     assertAdmitted((await send(start(bench), bench, 'team', pinned)).response);
 
@@ -431,10 +434,10 @@ describe('a copy that serves all', () => {
     assert.ok(!tagsOf(bench).includes(privateTag(image.digest)));
   });
 
-  it('serves all still when another tag of the same image is opened with a pull secret', async () => {
-    const bench = await openStage();
+  it('keeps a copy public when a pull secret opens another tag of the same image', async () => {
+    const bench = await openFixture();
     const sourceCredentials = { credentialsFor: async () => [pull] };
-    await send(start(bench, { keepers: [], sourceCredentials }), bench, 'shop');
+    await send(start(bench, { secretNamespaces: [], sourceCredentials }), bench, 'shop');
     seed(bench.source, 'team/app:latest', image);
 
     assertAdmitted((await send(start(bench), bench, 'team', 'team/app:latest')).response);
@@ -444,8 +447,8 @@ describe('a copy that serves all', () => {
     assertAdmitted((await send(start(bench), bench, 'other', 'team/app:latest')).response);
   });
 
-  it('is not made of what is only a part of a private one', async () => {
-    const bench = await openStage();
+  it('keeps a platform of a private index private', async () => {
+    const bench = await openFixture();
     const index = makeIndex([image]);
     seed(bench.source, 'team/app:all', index);
     await send(start(bench), bench, 'team', 'team/app:all');
@@ -457,10 +460,10 @@ describe('a copy that serves all', () => {
     assert.equal((await send(start(bench), bench, 'other', pinned)).response.allowed, false);
   });
 
-  it('is none where the backup does not tell its tags', async () => {
-    const bench = await openStage({ isPublicSource: true });
-    const limitAnybody = await sendAsAnybody(bench, 'shop');
-    limitAnybody();
+  it('marks a public copy private when the backup does not list its tags', async () => {
+    const bench = await openFixture({ isPublicSource: true });
+    const limitAnonymous = await sendAnonymously(bench, 'shop');
+    limitAnonymous();
     bench.backup.faults.add(({ path }) => path.includes('/tags/list'), answer(405));
 
     assertAdmitted((await send(start(bench), bench, 'team', pinned)).response);
@@ -469,9 +472,9 @@ describe('a copy that serves all', () => {
   });
 });
 
-describe('a backup that anybody can read', () => {
-  it('gets no layer of a private image', async () => {
-    const bench = await openStage({ isPublicBackup: true });
+describe('createPrivateCopies for a backup that anonymous clients can read', () => {
+  it('denies a private image and writes no layer when the backup is public', async () => {
+    const bench = await openFixture({ isPublicBackup: true });
 
     const { response } = await send(start(bench), bench, 'team');
 
@@ -484,8 +487,8 @@ describe('a backup that anybody can read', () => {
     assert.equal(bench.backup.store.manifest(repositoryOf(bench), image.digest), undefined);
   });
 
-  it('gets it where the administrator says so', async () => {
-    const bench = await openStage({ isPublicBackup: true });
+  it('copies a private image to a public backup with PRIVATE_TO_PUBLIC=allow', async () => {
+    const bench = await openFixture({ isPublicBackup: true });
 
     const { response } = await send(start(bench, { privateToPublic: 'allow' }), bench, 'team');
 
