@@ -8,7 +8,7 @@ import { deployment, policy, review } from '../support/reviews.ts';
 const older = `sha256:${'a'.repeat(64)}`;
 const newer = `sha256:${'b'.repeat(64)}`;
 
-/** A replica that remembers what sources hold, as all do with CLONER=docker. */
+/** A replica that caches source tags, as with CLONER=docker. */
 function start(cloner: FakeCloner): AdmissionHandler {
   return createAdmissionHandler({
     cloner: cacheResolve(cloner, { now: () => 0 }),
@@ -24,7 +24,7 @@ async function send(handler: AdmissionHandler): Promise<boolean> {
   return (await handler(review({ object }), options)).response.allowed;
 }
 
-it('a replica that remembers what the source held does not move the tag back', async () => {
+it('a replica with a cached source tag does not move the backup tag back', async () => {
   const cloner = createFakeCloner({ keepsDigest: false });
   const [one, other] = [start(cloner), start(cloner)];
   cloner.put('nginx:1.27', older);
@@ -37,22 +37,22 @@ it('a replica that remembers what the source held does not move the tag back', a
   assert.equal(cloner.tags('acme/nginx')['1.27'], pushedDigest(newer));
 });
 
-it('a tag moves on also for who has only just asked', async () => {
+it('a tag moves for a source tag that a dry run cached a moment ago', async () => {
   const cloner = createFakeCloner({ keepsDigest: false });
   const handler = start(cloner);
   cloner.put('acme/nginx:1.27', pushedDigest(older));
   cloner.put('acme/nginx:1.27.f0f0aaaaaaaa', pushedDigest(older));
   cloner.put('nginx:1.27', newer);
-  // The first only looks, and is remembered.
-  const look = review({ object: deployment({ web: 'nginx:1.27' }), dryRun: true });
-  await handler(look, { signal: new AbortController().signal, budgetMs: 9_000 });
+  // The dry run caches the source tag.
+  const dryRun = review({ object: deployment({ web: 'nginx:1.27' }), dryRun: true });
+  await handler(dryRun, { signal: new AbortController().signal, budgetMs: 9_000 });
 
   assert.equal(await send(handler), true);
 
   assert.equal(cloner.tags('acme/nginx')['1.27'], pushedDigest(newer));
 });
 
-it('a replica that remembers what the source held does not move the tag on where it has gone back', async () => {
+it('a replica with a cached source tag does not move the backup tag when the source has gone back', async () => {
   const cloner = createFakeCloner({ keepsDigest: false });
   const handler = start(cloner);
   cloner.put('acme/nginx:1.27', pushedDigest(older));

@@ -25,7 +25,7 @@ afterEach(async () => {
   bench = undefined;
 });
 
-/** A process of its own, which shares nothing with the others but the registries. */
+/** A new process, which shares only the registries with others. */
 function start({ cloner, backup }: Bench, adoptExisting = false): AdmissionHandler {
   return createAdmissionHandler({
     cloner,
@@ -34,7 +34,7 @@ function start({ cloner, backup }: Bench, adoptExisting = false): AdmissionHandl
   });
 }
 
-async function ask(
+async function respond(
   handler: AdmissionHandler,
   { source }: Bench,
   version = '1',
@@ -45,21 +45,21 @@ async function ask(
 }
 
 async function send(handler: AdmissionHandler, on: Bench, version = '1'): Promise<boolean> {
-  return (await ask(handler, on, version)).allowed;
+  return (await respond(handler, on, version)).allowed;
 }
 
 /** Holds the copy of an image at its first layer until it is released. */
 function holdCopy({ backup }: Bench, of: Image): ReturnType<typeof createHold> {
   const hold = createHold();
   const digests = of.blobs.map(({ digest }) => digest);
-  const isOf = ({ path }: { path: string }): boolean =>
+  const isBlobOfImage = ({ path }: { path: string }): boolean =>
     digests.some((digest) => decodeURIComponent(path).includes(digest));
-  backup.faults.add(isOf, hold.fault);
+  backup.faults.add(isBlobOfImage, hold.fault);
   return hold;
 }
 
-/** A copy of the older image that is held, and the newer one at the source meanwhile. */
-async function openSlow(): Promise<{
+/** A copy of the older image that is held, while the source has the newer one. */
+async function openSlowCopy(): Promise<{
   readonly bench: Bench;
   readonly hold: ReturnType<typeof createHold>;
   readonly slow: Promise<boolean>;
@@ -73,52 +73,52 @@ async function openSlow(): Promise<{
   return { bench, hold, slow };
 }
 
-function heldBy({ store }: Pick<MemoryRegistry, 'store'>, tag: string): string | undefined {
+function digestOf({ store }: Pick<MemoryRegistry, 'store'>, tag: string): string | undefined {
   const [repository = ''] = store.repositories();
   return store.manifest(repository, tag)?.digest;
 }
 
 const generation = ({ digest }: Image): string => `1.${digest.slice(7, 19)}`;
 
-describe('a copy that another process has overtaken', () => {
-  it('leaves the tag at what the source holds now, and keeps its own generation', async () => {
-    const { bench, hold, slow } = await openSlow();
+describe('createEnsureBackup when another process moves the tag during a copy', () => {
+  it('keeps the tag that another process moved to the digest of the source, and writes its own generation tag', async () => {
+    const { bench, hold, slow } = await openSlowCopy();
     assert.equal(await send(start(bench), bench), true);
 
     hold.release();
 
     assert.equal(await slow, true);
-    assert.equal(heldBy(bench.backup, '1'), newer.digest);
-    assert.equal(heldBy(bench.backup, generation(older)), older.digest);
+    assert.equal(digestOf(bench.backup, '1'), newer.digest);
+    assert.equal(digestOf(bench.backup, generation(older)), older.digest);
   });
 
-  it('moves the tag where the source has gone back to it meanwhile', async () => {
-    const { bench, hold, slow } = await openSlow();
+  it('moves the tag that another process moved when the source has gone back to the copied digest', async () => {
+    const { bench, hold, slow } = await openSlowCopy();
     await send(start(bench), bench);
     seed(bench.source, 'app:1', older);
 
     hold.release();
 
     assert.equal(await slow, true);
-    assert.equal(heldBy(bench.backup, '1'), older.digest);
-    assert.equal(heldBy(bench.backup, generation(newer)), newer.digest);
+    assert.equal(digestOf(bench.backup, '1'), older.digest);
+    assert.equal(digestOf(bench.backup, generation(newer)), newer.digest);
   });
 
   for (const status of [503, 404]) {
-    it(`leaves the tag where it was moved to when the source says ${status} now`, async () => {
-      const { bench, hold, slow } = await openSlow();
+    it(`keeps the tag that another process moved when the source answers ${status} at the end of the copy`, async () => {
+      const { bench, hold, slow } = await openSlowCopy();
       await send(start(bench), bench);
       bench.source.faults.add(({ path }) => path.endsWith('/manifests/1'), answer(status));
 
       hold.release();
 
       assert.equal(await slow, true);
-      assert.equal(heldBy(bench.backup, '1'), newer.digest);
-      assert.equal(heldBy(bench.backup, generation(older)), older.digest);
+      assert.equal(digestOf(bench.backup, '1'), newer.digest);
+      assert.equal(digestOf(bench.backup, generation(older)), older.digest);
     });
   }
 
-  it('leaves the tag where it was moved to between two attempts to write it', async () => {
+  it('keeps the tag that another process moved between two attempts to write it', async () => {
     bench = await openBench();
     const { source, backup } = bench;
     const slow = start(bench);
@@ -141,11 +141,11 @@ describe('a copy that another process has overtaken', () => {
 
     assert.equal(await send(slow, bench), true);
 
-    assert.equal(heldBy(backup, '1'), newer.digest);
-    assert.equal(heldBy(backup, generation(older)), older.digest);
+    assert.equal(digestOf(backup, '1'), newer.digest);
+    assert.equal(digestOf(backup, generation(older)), older.digest);
   });
 
-  it('leaves the tag alone where it was asked for by digest, and there was none', async () => {
+  it('does not move the tag for an image pinned by digest when another process created the tag', async () => {
     bench = await openBench();
     seed(bench.source, 'app:1', older);
     const hold = holdCopy(bench, older);
@@ -158,14 +158,14 @@ describe('a copy that another process has overtaken', () => {
     hold.release();
 
     assert.equal(await pinned, true);
-    assert.equal(heldBy(bench.backup, '1'), newer.digest);
-    assert.equal(heldBy(bench.backup, generation(older)), older.digest);
+    assert.equal(digestOf(bench.backup, '1'), newer.digest);
+    assert.equal(digestOf(bench.backup, generation(older)), older.digest);
   });
 });
 
-describe('a copy whose source has gone back meanwhile to what the tag holds', () => {
+describe('createEnsureBackup when the source goes back during a copy', () => {
   /** The tag holds the older image, and a copy of the newer one is held. */
-  async function openReverted(): ReturnType<typeof openSlow> {
+  async function openReverted(): ReturnType<typeof openSlowCopy> {
     bench = await openBench();
     seed(bench.source, 'app:1', older);
     await send(start(bench), bench);
@@ -177,60 +177,60 @@ describe('a copy whose source has gone back meanwhile to what the tag holds', ()
     return { bench, hold, slow };
   }
 
-  it('leaves the tag there, and keeps its own generation', async () => {
+  it('keeps the tag when the source has gone back to its digest, and writes its own generation tag', async () => {
     const { bench, hold, slow } = await openReverted();
     assert.equal(await send(start(bench), bench), true);
 
     hold.release();
 
     assert.equal(await slow, true);
-    assert.equal(heldBy(bench.backup, '1'), older.digest);
-    assert.equal(heldBy(bench.backup, generation(newer)), newer.digest);
+    assert.equal(digestOf(bench.backup, '1'), older.digest);
+    assert.equal(digestOf(bench.backup, generation(newer)), newer.digest);
   });
 
-  it('moves the tag where the source does not say', async () => {
+  it('moves the tag when the source does not answer at the end of the copy', async () => {
     const { bench, hold, slow } = await openReverted();
     bench.source.faults.add(({ path }) => path.endsWith('/manifests/1'), answer(503));
 
     hold.release();
 
     assert.equal(await slow, true);
-    assert.equal(heldBy(bench.backup, '1'), newer.digest);
-    assert.equal(heldBy(bench.backup, generation(older)), older.digest);
+    assert.equal(digestOf(bench.backup, '1'), newer.digest);
+    assert.equal(digestOf(bench.backup, generation(older)), older.digest);
   });
 });
 
-describe('a tag that somebody else pushes while it is copied', () => {
-  const theirs = makeImage({ seed: 'theirs' });
+describe('createEnsureBackup when another tool pushes the tag during a copy', () => {
+  const foreign = makeImage({ seed: 'foreign' });
 
-  /** Pushed when the copy has begun to write. */
-  async function pushInBetween(adoptExisting: boolean): Promise<AdmissionReview['response']> {
+  /** Pushes after the copy has begun to write. */
+  async function pushDuringCopy(adoptExisting: boolean): Promise<AdmissionReview['response']> {
     bench = await openBench();
     seed(bench.source, 'app:1', older);
     const hold = holdCopy(bench, older);
-    const answered = ask(start(bench, adoptExisting), bench);
+    const sent = respond(start(bench, adoptExisting), bench);
     await hold.waiting();
     const [{ path } = { path: '' }] = bench.backup.requests.list({ kind: 'manifest' });
     const [, repository = ''] = /^\/v2\/(.*)\/manifests\//.exec(path) ?? [];
-    seed(bench.backup, `${repository}:1`, theirs);
+    seed(bench.backup, `${repository}:1`, foreign);
     hold.release();
-    return await answered;
+    return await sent;
   }
 
-  it('is left alone, and the reason is said', async () => {
-    const { allowed, status } = await pushInBetween(false);
+  it('denies with the reason and keeps the tag that another tool pushed', async () => {
+    const { allowed, status } = await pushDuringCopy(false);
 
     assert.equal(allowed, false);
     assert.match(status?.message ?? '', /exists in the backup and was not written by image-cloner/);
-    assert.equal(heldBy(bench?.backup ?? assert.fail(), '1'), theirs.digest);
+    assert.equal(digestOf(bench?.backup ?? assert.fail(), '1'), foreign.digest);
   });
 
-  it('is kept before it is taken over with ADOPT_EXISTING', async () => {
-    const { allowed } = await pushInBetween(true);
+  it('gives the image of another tool a generation tag before ADOPT_EXISTING moves the tag', async () => {
+    const { allowed } = await pushDuringCopy(true);
 
     assert.equal(allowed, true);
     const { backup } = bench ?? assert.fail();
-    assert.equal(heldBy(backup, '1'), older.digest);
-    assert.equal(heldBy(backup, generation(theirs)), theirs.digest);
+    assert.equal(digestOf(backup, '1'), older.digest);
+    assert.equal(digestOf(backup, generation(foreign)), foreign.digest);
   });
 });

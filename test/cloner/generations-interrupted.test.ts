@@ -19,7 +19,7 @@ import { createMemoryLog } from '../support/memory-log.ts';
 
 const { signal } = new AbortController();
 const shared = makeImage({ seed: 'shared' });
-/** Some have parts in common, one is a part of another. */
+/** Some share platforms, and one is a platform of another. */
 const images: readonly Image[] = [
   makeImage({ seed: 'one' }),
   makeIndex([makeImage({ seed: 'two' }), shared]),
@@ -38,8 +38,8 @@ interface Run {
   readonly bench: Bench;
   /** Milliseconds since 1970; each step is a minute later. */
   at: number;
-  /** Every digest that was whole under a tag of the backup, less what was pruned. */
-  readonly seen: Set<string>;
+  /** Every digest that a tag of the backup held, except pruned ones. */
+  readonly kept: Set<string>;
 }
 
 /** mulberry32: the same numbers for the same seed. */
@@ -53,11 +53,11 @@ function createRandom(seed: number): (below: number) => number {
   };
 }
 
-/** Everything of a process that is thrown away when it is killed is made anew for each step. */
-async function take({ bench, at }: Run, step: Step): Promise<void> {
+/** Runs a step in a new process: no state outlives it. */
+async function runStep({ bench, at }: Run, step: Step): Promise<void> {
   const tag = '1';
   const repository = await bench.repository(path);
-  const keeper = {
+  const context = {
     repository,
     backup: { domain: bench.backup.host, path, tag },
     adoptExisting: false,
@@ -69,10 +69,10 @@ async function take({ bench, at }: Run, step: Step): Promise<void> {
       seed(bench.source, 'app:1', images[step.image] ?? shared);
       return;
     case 'rollback':
-      await rollBack(keeper, images[step.image]?.digest ?? '');
+      await rollBack(context, images[step.image]?.digest ?? '');
       return;
     case 'release':
-      await release(keeper);
+      await release(context);
       return;
     case 'prune': {
       const rules = { keep, used: new Set<string>() };
@@ -114,13 +114,13 @@ async function take({ bench, at }: Run, step: Step): Promise<void> {
   }
 }
 
-/** Takes a step; from the n-th request to the backup on, nothing reaches it any more. */
-async function interrupt(run: Run, step: Step, after: number): Promise<boolean> {
+/** Runs a step whose requests to the backup all fail after the first `after`. */
+async function interruptStep(run: Run, step: Step, after: number): Promise<boolean> {
   const { backup } = run.bench;
-  let asked = 0;
-  const fault = backup.faults.add(() => (asked += 1) > after, dropConnection());
+  let requests = 0;
+  const fault = backup.faults.add(() => (requests += 1) > after, dropConnection());
   try {
-    await take(run, step);
+    await runStep(run, step);
   } catch (error) {
     assert.ok(error instanceof CloneError, String(error));
   } finally {
@@ -129,14 +129,14 @@ async function interrupt(run: Run, step: Step, after: number): Promise<boolean> 
   return fault.hits() > 0;
 }
 
-/** Read from the store, by nothing of ours. */
-function audit({ bench, seen }: Run, hadTag: boolean): void {
+/** Reads the registry's store directly, without the code under test. */
+function audit({ bench, kept }: Run, hadTag: boolean): void {
   const { store } = bench.backup;
   const tags = new Map(
     store.tags(path).map((tag) => [tag, store.manifest(path, tag)?.digest ?? '']),
   );
   for (const digest of tags.values()) walk(bench.backup, path, digest);
-  for (const digest of seen) {
+  for (const digest of kept) {
     assert.equal(
       tags.get(generationTag('1', digest)),
       digest,
@@ -145,9 +145,9 @@ function audit({ bench, seen }: Run, hadTag: boolean): void {
   }
   if (hadTag) assert.ok(tags.has('1'), 'the tag is gone');
   const current = tags.get('1');
-  if (current !== undefined) seen.add(current);
+  if (current !== undefined) kept.add(current);
   for (const { digest } of images)
-    if (tags.get(generationTag('1', digest)) === digest) seen.add(digest);
+    if (tags.get(generationTag('1', digest)) === digest) kept.add(digest);
 }
 
 function formatSteps(steps: readonly Step[]): string {
@@ -156,7 +156,7 @@ function formatSteps(steps: readonly Step[]): string {
     .join(', ');
 }
 
-describe('generations, whatever happens to the processes that write them', () => {
+describe('generations after interrupted reviews, rollbacks, releases and prunes', () => {
   const benches: Bench[] = [];
   after(async () => {
     for (const bench of benches) await bench.close();
@@ -165,21 +165,21 @@ describe('generations, whatever happens to the processes that write them', () =>
   async function open(): Promise<Run> {
     const bench = await openBench();
     benches.push(bench);
-    return { bench, at: Date.UTC(2026, 0, 1), seen: new Set() };
+    return { bench, at: Date.UTC(2026, 0, 1), kept: new Set() };
   }
 
-  /** What prune removed is not missed; so many as are to stay have to be left. */
+  /** Drops the digests that prune removed; at least `keep` of them must be left. */
   function forgetPruned(run: Run): void {
-    const before = run.seen.size;
+    const before = run.kept.size;
     const { store } = run.bench.backup;
-    for (const digest of run.seen) {
-      if (store.manifest(path, generationTag('1', digest)) === undefined) run.seen.delete(digest);
+    for (const digest of run.kept) {
+      if (store.manifest(path, generationTag('1', digest)) === undefined) run.kept.delete(digest);
     }
-    assert.ok(run.seen.size >= Math.min(keep, before));
+    assert.ok(run.kept.size >= Math.min(keep, before));
   }
 
-  /** Each step of the story is interrupted at each of its requests, and then taken whole. */
-  const story: readonly Step[] = [
+  /** Each step is interrupted at each of its requests, and then runs to its end. */
+  const scenario: readonly Step[] = [
     { kind: 'publish', image: 0 },
     { kind: 'review' },
     { kind: 'publish', image: 1 },
@@ -196,28 +196,28 @@ describe('generations, whatever happens to the processes that write them', () =>
     { kind: 'review' },
     { kind: 'prune' },
   ];
-  it('lose nothing at any request at which a step may end', async () => {
+  it('no generation is lost when a process ends at any of its requests', async () => {
     const run = await open();
-    for (const step of story) {
+    for (const step of scenario) {
       run.at += 60_000;
       const hadTag = run.bench.backup.store.tags(path).includes('1');
       if (step.kind !== 'publish') {
-        for (let after = 0; await interrupt(run, step, after); after += 1) {
+        for (let after = 0; await interruptStep(run, step, after); after += 1) {
           if (step.kind === 'prune') forgetPruned(run);
           audit(run, hadTag);
         }
       }
-      await take(run, step);
+      await runStep(run, step);
       if (step.kind === 'prune') forgetPruned(run);
       audit(run, hadTag);
     }
-    // What it held last, and holds now.
+    // The previous and the current digest.
     const newest = [images[0]?.digest ?? '', images[3]?.digest ?? ''];
-    assert.deepEqual([...run.seen].toSorted(), newest.toSorted());
+    assert.deepEqual([...run.kept].toSorted(), newest.toSorted());
   });
 
   for (const seedNumber of [1, 2, 3, 4, 5]) {
-    it(`lose nothing in a random order of steps and kills (seed ${seedNumber})`, async () => {
+    it(`no generation is lost in a random order of steps and interruptions (seed ${seedNumber})`, async () => {
       const run = await open();
       const random = createRandom(seedNumber);
       const kinds = ['publish', 'review', 'review', 'rollback', 'release', 'prune'] as const;
@@ -233,9 +233,11 @@ describe('generations, whatever happens to the processes that write them', () =>
         const { store } = run.bench.backup;
         const hadTag = store.tags(path).includes('1');
         const current = store.manifest(path, '1')?.digest;
-        if (random(2) === 0) await interrupt(run, step, random(25));
+        if (random(2) === 0) await interruptStep(run, step, random(25));
         else
-          await take(run, step).catch((error: unknown) => assert.ok(error instanceof CloneError));
+          await runStep(run, step).catch((error: unknown) =>
+            assert.ok(error instanceof CloneError),
+          );
         if (step.kind === 'prune') {
           assert.equal(store.manifest(path, '1')?.digest, current, formatSteps(steps));
           forgetPruned(run);
@@ -250,36 +252,36 @@ describe('generations, whatever happens to the processes that write them', () =>
   }
 
   for (const seedNumber of [11, 12, 13, 14]) {
-    it(`stay held when a rollback and a review meet (seed ${seedNumber})`, async () => {
+    it(`a tag stays held when a rollback and a review run at the same time (seed ${seedNumber})`, async () => {
       const random = createRandom(seedNumber);
       for (let round = 0; round < 6; round += 1) {
         const run = await open();
         for (const image of [0, 1]) {
-          await take(run, { kind: 'publish', image });
-          await take(run, { kind: 'review' });
+          await runStep(run, { kind: 'publish', image });
+          await runStep(run, { kind: 'review' });
         }
-        await take(run, { kind: 'publish', image: 3 });
-        // One of both is a few requests ahead.
+        await runStep(run, { kind: 'publish', image: 3 });
+        // The review is a few requests ahead.
         const ahead = random(20);
-        let asked = 0;
-        const gate = Promise.withResolvers<undefined>();
+        let requests = 0;
+        const isAhead = Promise.withResolvers<undefined>();
         const { backup } = run.bench;
         const counting = backup.faults.add(
           () => true,
           async (exchange, next) => {
-            asked += 1;
-            if (asked >= ahead) gate.resolve(undefined);
+            requests += 1;
+            if (requests >= ahead) isAhead.resolve(undefined);
             return await next(exchange);
           },
         );
-        const review = take(run, { kind: 'review' }).then(() => gate.resolve(undefined));
-        await gate.promise;
-        const rollback = take(run, { kind: 'rollback', image: 0 });
+        const review = runStep(run, { kind: 'review' }).then(() => isAhead.resolve(undefined));
+        await isAhead.promise;
+        const rollback = runStep(run, { kind: 'rollback', image: 0 });
         const results = await Promise.allSettled([review, rollback]);
         counting.end();
         assert.equal(results[0]?.status, 'fulfilled');
 
-        await take(run, { kind: 'review' });
+        await runStep(run, { kind: 'review' });
         assert.equal(backup.store.manifest(path, '1')?.digest, images[0]?.digest, `${ahead} ahead`);
         audit(run, true);
       }

@@ -20,7 +20,7 @@ function order(holdings: Readonly<Record<string, string | undefined>>): string {
 }
 
 describe('generationsOf', () => {
-  it('puts the current one first, the newest next, and what nothing tells of at the end', () => {
+  it('puts the current generation first, then the newest, and those without a recorded move last', () => {
     const holdings = {
       1: B,
       [`1.${hex.A}`]: A,
@@ -35,7 +35,7 @@ describe('generationsOf', () => {
     assert.equal(order(holdings), 'b c a d?');
   });
 
-  it('goes by the last time that the tag moved to each', () => {
+  it('orders generations by the last time that the tag moved to each', () => {
     const holdings = {
       1: D,
       [`1.${hex.A}`]: A,
@@ -51,7 +51,7 @@ describe('generationsOf', () => {
     assert.equal(order(holdings), 'd a c b');
   });
 
-  it('believes no mark that does not fit what it holds, and mixes in no other tag’s', () => {
+  it('ignores a generation tag that holds another digest, and generations of other tags', () => {
     const holdings = {
       1: A,
       [`1.${hex.A}`]: A,
@@ -65,7 +65,7 @@ describe('generationsOf', () => {
     assert.equal(order(holdings), 'a?');
   });
 
-  it('says what is current, held, since when, and which tags keep it', () => {
+  it('reports for each generation whether it is current and held, since when, and its tags', () => {
     const holdings = new Map([
       ['1', B ?? ''],
       ['1.hold', B ?? ''],
@@ -86,7 +86,7 @@ describe('generationsOf', () => {
     ]);
   });
 
-  it('does not take a released hold for one', () => {
+  it('does not report a generation as held after its hold was released', () => {
     const holdings = new Map([
       ['1', A ?? ''],
       [`1.${hex.A}`, A ?? ''],

@@ -26,19 +26,19 @@ afterEach(async () => {
   bench = undefined;
 });
 
-interface Stage {
+interface Fixture {
   readonly bench: Bench;
   readonly repository: BackupRepository;
-  /** As a copy, on the n-th day of 2026. */
+  /** Moves a tag as a copy does, on the given day of 2026. */
   readonly move: (tag: string, image: Image, day: number) => void;
   readonly put: (tag: string, image: Image) => void;
   readonly tags: () => readonly string[];
-  /** `1: ab… would go`, with the letters of `names`. */
+  /** One entry a generation, such as `#1 of 1: goes`. */
   readonly plan: (rules?: Partial<PruneRules>) => Promise<readonly string[]>;
   readonly apply: (rules?: Partial<PruneRules>) => Promise<void>;
 }
 
-async function open(): Promise<Stage> {
+async function open(): Promise<Fixture> {
   const opened = await openBench();
   bench = opened;
   const { backup } = opened;
@@ -83,7 +83,7 @@ function removeOld(repository: BackupRepository, digest: string): Promise<boolea
 }
 
 describe('planPrune', () => {
-  it('lets go what is older than the newest so many', async () => {
+  it('removes the generations beyond the newest keep', async () => {
     const { move, plan } = await open();
     for (const [day, image] of [one, two, three, four].entries()) move('1', image, day + 1);
 
@@ -92,57 +92,60 @@ describe('planPrune', () => {
     assert.deepEqual(await plan({ keep: 4 }), []);
   });
 
-  it('counts what the tag holds now as one, also where that is the oldest', async () => {
+  it('counts the current generation among those to keep, also when it is the oldest', async () => {
     const { move, plan } = await open();
     for (const [day, image] of [one, two, three, one].entries()) move('1', image, day + 1);
 
     assert.deepEqual(await plan({ keep: 2 }), ['#2 of 1: goes']);
   });
 
-  const keeps: readonly (readonly [what: string, do_: (stage: Stage) => void, verdict: string])[] =
+  const keeps: readonly (readonly [
+    what: string,
+    do_: (fixture: Fixture) => void,
+    verdict: string,
+  ])[] = [
+    ['a hold', ({ put }) => put('1.hold', one), 'held by 1.hold'],
+    ['a tag of another tool', ({ put }) => put('golden', one), 'held by golden'],
     [
-      ['a hold', ({ put }) => put('1.hold', one), 'held by 1.hold'],
-      ['a tag of somebody’s own', ({ put }) => put('golden', one), 'held by golden'],
-      [
-        'a tag that looks like a mark and is a copy',
-        ({ put }) => {
-          put('1.from.aaaaaaaaaaaa', one);
-          put(generationTag('1.from.aaaaaaaaaaaa', one.digest), one);
-        },
-        `held by ${generationTag('1.from.aaaaaaaaaaaa', one.digest)}`,
-      ],
-      [
-        'a tag of somebody’s own that looks like a generation',
-        ({ put }) => put('1.aaaaaaaaaaaa', one),
-        'held by 1.aaaaaaaaaaaa',
-      ],
-      ['another image’s tag', ({ move }) => move('2', one, 1), 'held by 2'],
-      [
-        'another image’s generation that stays',
-        ({ move }) => {
-          move('2', one, 1);
-          move('2', two, 2);
-        },
-        `held by ${generationTag('2', one.digest)}`,
-      ],
-      ['an index', ({ put }) => put('multi', makeIndex([one, two])), 'part of an image that stays'],
-      [
-        'a nested index',
-        ({ put }) => put('multi', makeIndex([makeIndex([one])])),
-        'part of an image that stays',
-      ],
-    ];
+      'a copied tag that looks like a provenance tag',
+      ({ put }) => {
+        put('1.from.aaaaaaaaaaaa', one);
+        put(generationTag('1.from.aaaaaaaaaaaa', one.digest), one);
+      },
+      `held by ${generationTag('1.from.aaaaaaaaaaaa', one.digest)}`,
+    ],
+    [
+      'a tag of another tool that looks like a generation tag',
+      ({ put }) => put('1.aaaaaaaaaaaa', one),
+      'held by 1.aaaaaaaaaaaa',
+    ],
+    ['a plain tag of another image', ({ move }) => move('2', one, 1), 'held by 2'],
+    [
+      'a kept generation of another tag',
+      ({ move }) => {
+        move('2', one, 1);
+        move('2', two, 2);
+      },
+      `held by ${generationTag('2', one.digest)}`,
+    ],
+    ['an index', ({ put }) => put('multi', makeIndex([one, two])), 'part of an image that stays'],
+    [
+      'a nested index',
+      ({ put }) => put('multi', makeIndex([makeIndex([one])])),
+      'part of an image that stays',
+    ],
+  ];
   for (const [what, prepare, verdict] of keeps) {
-    it(`keeps what ${what} holds`, async () => {
-      const stage = await open();
-      for (const [day, image] of [one, two, three].entries()) stage.move('1', image, day + 1);
-      prepare(stage);
+    it(`keeps a generation that ${what} holds`, async () => {
+      const fixture = await open();
+      for (const [day, image] of [one, two, three].entries()) fixture.move('1', image, day + 1);
+      prepare(fixture);
 
-      assert.deepEqual(await stage.plan({ keep: 2 }), [`#1 of 1: ${verdict}`]);
+      assert.deepEqual(await fixture.plan({ keep: 2 }), [`#1 of 1: ${verdict}`]);
     });
   }
 
-  it('keeps what is said to be in use, by its own digest or by a platform’s', async () => {
+  it('keeps a generation in use, by its own digest or the digest of a platform', async () => {
     const { move, plan, put } = await open();
     const index = makeIndex([two, three]);
     move('1', index, 1);
@@ -157,7 +160,7 @@ describe('planPrune', () => {
     put('1', one);
   });
 
-  it('keeps what the tag never had, or had before that was noted', async () => {
+  it('keeps a generation without a recorded move of the tag', async () => {
     const { put, move, plan } = await open();
     put(generationTag('1', four.digest), four);
     move('1', one, 1);
@@ -166,7 +169,7 @@ describe('planPrune', () => {
     assert.deepEqual(await plan({ keep: 1 }), ['#1 of 1: goes']);
   });
 
-  it('lets go what is old for every tag that had it, and for those that are meant', async () => {
+  it('removes a generation only when it is old for every tag that had it', async () => {
     const { move, plan } = await open();
     for (const tag of ['1', 'latest']) {
       for (const [day, image] of [one, two].entries()) move(tag, image, day + 1);
@@ -178,7 +181,7 @@ describe('planPrune', () => {
     ]);
   });
 
-  it('lets nothing go of a tag that is gone', async () => {
+  it('keeps all generations of a tag that is gone', async () => {
     const { put, plan } = await open();
     for (const image of [one, two]) put(generationTag('1', image.digest), image);
     put(moveTag('1', { at: 0, from: one.digest }), two);
@@ -186,7 +189,7 @@ describe('planPrune', () => {
     assert.deepEqual(await plan({ keep: 1 }), []);
   });
 
-  it('gives up where a manifest cannot be read', async () => {
+  it('fails to plan when a manifest cannot be read', async () => {
     const { move, bench, plan } = await open();
     for (const [day, image] of [one, two].entries()) move('1', image, day + 1);
     bench.backup.faults.add(on('GET', 'manifest'), answer(403));
@@ -196,7 +199,7 @@ describe('planPrune', () => {
 });
 
 describe('removeGeneration', () => {
-  it('removes the generation with its own parts and marks, and nothing else', async () => {
+  it('removes a generation with its own parts and tags, and nothing else', async () => {
     const { bench, move, apply, tags } = await open();
     const shared = makeImage({ seed: 'shared' });
     const old = makeIndex([one, shared]);
@@ -223,7 +226,7 @@ describe('removeGeneration', () => {
     );
   });
 
-  it('removes several, the oldest first', async () => {
+  it('removes several generations, the oldest first', async () => {
     const { bench, move, apply } = await open();
     for (const [day, image] of [one, two, three, four].entries()) move('1', image, day + 1);
 
@@ -232,7 +235,7 @@ describe('removeGeneration', () => {
     assert.deepEqual(bench.backup.store.manifests('acme/app'), [four.digest]);
   });
 
-  it('keeps what the tag has come back to since', async () => {
+  it('keeps a generation that the tag has gone back to', async () => {
     const { repository, move, tags } = await open();
     for (const [day, image] of [one, two, one, two].entries()) move('1', image, day + 1);
     const rules = { keep: 2, used: new Set<string>() };
@@ -244,7 +247,7 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
-  it('removes an index before the image that both it and the tag had', async () => {
+  it('removes an index before an older generation that is a part of it', async () => {
     const { bench, move, apply } = await open();
     const index = makeIndex([one, two]);
     move('1', one, 1);
@@ -259,7 +262,7 @@ describe('removeGeneration', () => {
     assert.deepEqual(bench.backup.store.manifests('acme/app'), [three.digest]);
   });
 
-  it('looks again right before, and keeps what somebody has taken up since', async () => {
+  it('keeps a generation that got a new tag since the plan', async () => {
     const { repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
@@ -269,14 +272,14 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes('golden'));
   });
 
-  it('keeps what the tag comes back to while all that stays is read', async () => {
+  it('keeps a generation that the tag goes back to while the kept images are read', async () => {
     const { bench, move, apply, tags } = await open();
     for (const [day, image] of [one, two, three].entries()) move('1', image, day + 1);
     const back = generationTag('1', one.digest);
     let read = 0;
     bench.backup.faults.add(on('GET', 'manifest'), async (exchange, next) => {
       read += 1;
-      // The plan reads three, and so does the look right before.
+      // The plan reads three manifests, and so does the check before the removal.
       if (read === 6) move('1', one, 9);
       return await next(exchange);
     });
@@ -287,11 +290,11 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(back));
   });
 
-  it('looks at the tag once more when all else is read, and keeps what it has come back to', async () => {
+  it('reads the tag last and keeps a generation that it has gone back to', async () => {
     const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
-    // What upstream has taken back is copied, or rolled back to, while the rest is read.
+    // A copy or a rollback moves the tag back while the manifests are read.
     bench.backup.faults.add(on('GET', 'manifest'), async (exchange, next) => {
       put('1', one);
       return await next(exchange);
@@ -302,7 +305,7 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
-  it('keeps what has become a part of something new while the rest was read', async () => {
+  it('keeps a generation that became a part of a new image while manifests were read', async () => {
     const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
@@ -316,85 +319,88 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
-  describe('puts back what somebody has taken up in the very moment', () => {
-    /** What others do between our last look and the DELETE, or right after it. */
+  describe('removeGeneration during concurrent writes', () => {
+    /** Runs concurrent writes right before or right after the DELETE. */
     async function removeWhile(
-      stage: Stage,
-      others: { readonly before?: () => void; readonly after?: () => void },
+      fixture: Fixture,
+      writes: { readonly before?: () => void; readonly after?: () => void },
       { digest }: Image = one,
     ): Promise<boolean> {
-      stage.bench.backup.faults.add(
+      fixture.bench.backup.faults.add(
         on('DELETE', 'manifest'),
         async (exchange, next) => {
-          others.before?.();
+          writes.before?.();
           const answered = await next(exchange);
-          others.after?.();
+          writes.after?.();
           return answered;
         },
         { times: 1 },
       );
-      return await removeOld(stage.repository, digest);
+      return await removeOld(fixture.repository, digest);
     }
 
-    it('as a part', async () => {
-      const stage = await open();
-      stage.move('1', one, 1);
-      stage.move('1', two, 2);
+    it('restores a generation that became a part of a new image right before its removal', async () => {
+      const fixture = await open();
+      fixture.move('1', one, 1);
+      fixture.move('1', two, 2);
       const index = makeIndex([one, three]);
 
-      assert.equal(await removeWhile(stage, { before: () => stage.put('2', index) }), false);
+      assert.equal(await removeWhile(fixture, { before: () => fixture.put('2', index) }), false);
 
-      assert.ok(walk(stage.bench.backup, 'acme/app', '2').size > 0);
-      assert.ok(stage.tags().includes(generationTag('1', one.digest)));
+      assert.ok(walk(fixture.bench.backup, 'acme/app', '2').size > 0);
+      assert.ok(fixture.tags().includes(generationTag('1', one.digest)));
     });
 
-    it('in part', async () => {
-      const stage = await open();
+    it('restores a part of a generation that a new image uses right before its removal', async () => {
+      const fixture = await open();
       const old = makeIndex([makeIndex([one])]);
-      stage.move('1', old, 1);
-      stage.move('1', two, 2);
+      fixture.move('1', old, 1);
+      fixture.move('1', two, 2);
       const index = makeIndex([makeIndex([one]), three]);
 
-      assert.equal(await removeWhile(stage, { before: () => stage.put('2', index) }, old), true);
+      assert.equal(
+        await removeWhile(fixture, { before: () => fixture.put('2', index) }, old),
+        true,
+      );
 
-      assert.ok(walk(stage.bench.backup, 'acme/app', '2').size > 0);
-      assert.equal(stage.bench.backup.store.manifest('acme/app', old.digest), undefined);
+      assert.ok(walk(fixture.bench.backup, 'acme/app', '2').size > 0);
+      assert.equal(fixture.bench.backup.store.manifest('acme/app', old.digest), undefined);
     });
 
-    it('as what the tag holds: with it went the tag', async () => {
-      const stage = await open();
-      stage.move('1', one, 1);
-      stage.move('1', two, 2);
+    it('restores the tag when it goes back to a generation right before its removal', async () => {
+      const fixture = await open();
+      fixture.move('1', one, 1);
+      fixture.move('1', two, 2);
 
-      await assert.rejects(removeWhile(stage, { before: () => stage.put('1', one) }), {
+      await assert.rejects(removeWhile(fixture, { before: () => fixture.put('1', one) }), {
         code: 'BACKUP_REFUSED',
         message:
           /also removed other tags: 1; nothing more is removed, and these tags are restored$/,
       });
 
-      assert.equal(stage.bench.backup.store.manifest('acme/app', '1')?.digest, two.digest);
+      assert.equal(fixture.bench.backup.store.manifest('acme/app', '1')?.digest, two.digest);
     });
 
-    it('as what a copy gives the tag: with it went the generation’s', async () => {
-      const stage = await open();
-      stage.move('1', one, 1);
-      stage.move('1', two, 2);
+    it('restores the generation tag when a copy moves the tag to it right after its removal', async () => {
+      const fixture = await open();
+      fixture.move('1', one, 1);
+      fixture.move('1', two, 2);
 
-      assert.equal(await removeWhile(stage, { after: () => stage.put('1', one) }), false);
+      assert.equal(await removeWhile(fixture, { after: () => fixture.put('1', one) }), false);
 
-      const { store } = stage.bench.backup;
+      const { store } = fixture.bench.backup;
       assert.equal(store.manifest('acme/app', '1')?.digest, one.digest);
       const generation = generationTag('1', one.digest);
       assert.equal(store.manifest('acme/app', generation)?.digest, one.digest);
     });
   });
 
-  it('removes nothing where the registry lists a hold and says that it is not there', async () => {
+  it('removes nothing when the registry lists a hold and answers 404 for it', async () => {
     const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
     put('1.hold', one);
-    // One of several behind one address has not heard of it yet.
+    // A lagging replica of the registry does not have the tag yet.
     bench.backup.faults.add(({ path }) => path.endsWith('/1.hold'), answer(404));
 
     await assert.rejects(removeOld(repository, one.digest), {
@@ -404,7 +410,7 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
-  it('does not mind tags of what was removed, which some registries go on listing', async () => {
+  it('ignores generation tags that the registry lists after their removal', async () => {
     const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
@@ -416,7 +422,7 @@ describe('removeGeneration', () => {
     assert.ok(!tags().includes(generationTag('1', one.digest)));
   });
 
-  it('removes nothing where the registry does not show what a tag holds', async () => {
+  it('removes nothing when the registry answers 404 for the manifest of a tag', async () => {
     const { bench, repository, move } = await open();
     const kept = makeIndex([one, two]);
     move('1', makeIndex([one]), 1);
@@ -431,7 +437,7 @@ describe('removeGeneration', () => {
     assert.ok(bench.backup.store.manifests('acme/app').includes(one.digest));
   });
 
-  it('stops at a registry that removes more than it is told to', async () => {
+  it('stops when the registry removes other tags, too', async () => {
     const { bench, repository, move, put } = await open();
     move('1', one, 1);
     move('1', two, 2);

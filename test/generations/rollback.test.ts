@@ -22,7 +22,7 @@ afterEach(async () => {
 /** `acme/app:1` was `old` and is `current`. */
 async function open(): Promise<{
   readonly bench: Bench;
-  readonly keeper: RollbackContext;
+  readonly context: RollbackContext;
   readonly held: (tag: string) => string | undefined;
 }> {
   const opened = await openBench();
@@ -34,7 +34,7 @@ async function open(): Promise<{
   backup.requests.clear();
   return {
     bench: opened,
-    keeper: {
+    context: {
       repository: await opened.repository('acme/app'),
       backup: { domain: 'registry.example', path: 'acme/app', tag: '1' },
       adoptExisting: false,
@@ -53,10 +53,10 @@ function written({ backup }: Bench): readonly string[] {
 }
 
 describe('rollBack', () => {
-  it('holds, notes the move, and moves, in this order', async () => {
-    const { bench, keeper, held } = await open();
+  it('writes the hold, then the move tag, then the plain tag', async () => {
+    const { bench, context, held } = await open();
 
-    const moved = await rollBack(keeper, old.digest);
+    const moved = await rollBack(context, old.digest);
 
     assert.deepEqual(moved, { digest: old.digest, from: current.digest });
     const move = `1.moved.20261125T033408Z.${hexOf(current)}`;
@@ -72,19 +72,19 @@ describe('rollBack', () => {
     old.digest.slice(0, 30),
     old.digest.slice(7),
   ]) {
-    it(`finds the generation by ${wanted.slice(0, 24)}`, async () => {
-      const { keeper, held } = await open();
+    it(`finds the generation of a rollback by ${wanted.slice(0, 24)}`, async () => {
+      const { context, held } = await open();
 
-      await rollBack(keeper, wanted);
+      await rollBack(context, wanted);
 
       assert.equal(held('1'), old.digest);
     });
   }
 
-  it('only holds what is there already', async () => {
-    const { bench, keeper, held } = await open();
+  it('writes only the hold when the tag holds the digest already', async () => {
+    const { bench, context, held } = await open();
 
-    assert.deepEqual(await rollBack(keeper, current.digest), {
+    assert.deepEqual(await rollBack(context, current.digest), {
       digest: current.digest,
       from: current.digest,
     });
@@ -92,8 +92,8 @@ describe('rollBack', () => {
     assert.equal(held('1.hold'), current.digest);
   });
 
-  it('looks again once the hold is in force: a review may have moved the tag on just before', async () => {
-    const { bench, keeper, held } = await open();
+  it('reads the tag again after it wrote the hold, because a review may have moved the tag before', async () => {
+    const { bench, context, held } = await open();
     const newest = makeImage({ seed: 'newest' });
     const { backup } = bench;
     backup.faults.add(
@@ -105,8 +105,8 @@ describe('rollBack', () => {
       },
     );
 
-    // What the tag held when it was asked for first.
-    assert.deepEqual(await rollBack(keeper, current.digest), {
+    // The tag held this digest at the first read.
+    assert.deepEqual(await rollBack(context, current.digest), {
       digest: current.digest,
       from: newest.digest,
     });
@@ -115,11 +115,11 @@ describe('rollBack', () => {
     assert.equal(held(`1.moved.20261125T033408Z.${hexOf(newest)}`), current.digest);
   });
 
-  it('goes back and forth', async () => {
-    const { keeper, held } = await open();
-    await rollBack(keeper, old.digest);
+  it('rolls a tag back and forth', async () => {
+    const { context, held } = await open();
+    await rollBack(context, old.digest);
 
-    await rollBack(keeper, current.digest);
+    await rollBack(context, current.digest);
 
     assert.equal(held('1'), current.digest);
     assert.equal(held('1.hold'), current.digest);
@@ -127,14 +127,14 @@ describe('rollBack', () => {
 
   const refused = [
     [
-      'what the tag never was',
+      'a digest that the tag never held',
       `sha256:${'0'.repeat(64)}`,
       'BACKUP_NOT_FOUND',
       /no generation sha256:0000/,
     ],
-    ['another tag’s generation', '', 'BACKUP_NOT_FOUND', /no generation/],
+    ['a generation of another tag', '', 'BACKUP_NOT_FOUND', /no generation/],
     [
-      'what is no digest',
+      'text that is no digest',
       'latest',
       'INVALID_REFERENCE',
       /^"latest" is not a digest: write one such as/,
@@ -143,12 +143,12 @@ describe('rollBack', () => {
     ['too few digits', 'abc', 'INVALID_REFERENCE', /at least 6 hexadecimal digits/],
   ] as const;
   for (const [what, wanted, code, message] of refused) {
-    it(`refuses ${what}, and writes nothing`, async () => {
-      const { bench, keeper } = await open();
+    it(`refuses to roll back to ${what}, and writes nothing`, async () => {
+      const { bench, context } = await open();
       const other = makeImage({ seed: 'other' });
       seed(bench.backup, `acme/app:2.${hexOf(other)}`, other);
 
-      await assert.rejects(rollBack(keeper, wanted === '' ? other.digest : wanted), {
+      await assert.rejects(rollBack(context, wanted === '' ? other.digest : wanted), {
         code,
         message,
       });
@@ -156,7 +156,7 @@ describe('rollBack', () => {
     });
   }
 
-  const holes = [
+  const deletions = [
     [
       'a layer',
       (bench: Bench) =>
@@ -173,12 +173,12 @@ describe('rollBack', () => {
         bench.backup.store.deleteManifest('acme/app', old.children[1]?.digest ?? ''),
     ],
   ] as const;
-  for (const [what, make] of holes) {
-    it(`refuses a generation that has lost ${what}, and says so`, async () => {
-      const { bench, keeper, held } = await open();
-      assert.ok(make(bench));
+  for (const [what, deletePart] of deletions) {
+    it(`refuses to roll back to a generation that lost ${what}, and names the missing digest`, async () => {
+      const { bench, context, held } = await open();
+      assert.ok(deletePart(bench));
 
-      await assert.rejects(rollBack(keeper, old.digest), {
+      await assert.rejects(rollBack(context, old.digest), {
         code: 'BACKUP_NOT_FOUND',
         message:
           /is incomplete: the backup lacks sha256:[0-9a-f]{64}; registry\.example\/acme\/app:1 was not moved$/,
@@ -188,43 +188,43 @@ describe('rollBack', () => {
     });
   }
 
-  it('does not leave behind what somebody else has put there', async () => {
-    const { bench, keeper, held } = await open();
-    const strange = makeImage({ seed: 'strange' });
-    seed(bench.backup, 'acme/app:1', strange);
+  it('refuses to move a tag that another tool wrote, unless ADOPT_EXISTING gives it a generation tag', async () => {
+    const { bench, context, held } = await open();
+    const foreign = makeImage({ seed: 'foreign' });
+    seed(bench.backup, 'acme/app:1', foreign);
 
-    await assert.rejects(rollBack(keeper, old.digest), { code: 'BACKUP_NOT_OURS' });
-    assert.equal(held('1'), strange.digest);
+    await assert.rejects(rollBack(context, old.digest), { code: 'BACKUP_NOT_OURS' });
+    assert.equal(held('1'), foreign.digest);
 
-    await rollBack({ ...keeper, adoptExisting: true }, old.digest);
-    assert.equal(held(`1.${hexOf(strange)}`), strange.digest);
+    await rollBack({ ...context, adoptExisting: true }, old.digest);
+    assert.equal(held(`1.${hexOf(foreign)}`), foreign.digest);
     assert.equal(held('1'), old.digest);
   });
 
-  it('can be repeated where it was interrupted', async () => {
-    const { bench, keeper, held } = await open();
-    const down = bench.backup.faults.add(
+  it('completes an interrupted rollback when it is repeated', async () => {
+    const { bench, context, held } = await open();
+    const failing = bench.backup.faults.add(
       ({ method, path }) => method === 'PUT' && path.endsWith('/manifests/1'),
       answer(500),
     );
-    await assert.rejects(rollBack(keeper, old.digest), { code: 'BACKUP_UNAVAILABLE' });
+    await assert.rejects(rollBack(context, old.digest), { code: 'BACKUP_UNAVAILABLE' });
     assert.equal(held('1'), current.digest);
     assert.equal(held('1.hold'), old.digest);
-    down.end();
+    failing.end();
 
-    await rollBack(keeper, old.digest);
+    await rollBack(context, old.digest);
 
     assert.equal(held('1'), old.digest);
   });
 });
 
 describe('release', () => {
-  it('overwrites the hold, and deletes nothing', async () => {
-    const { bench, keeper, held } = await open();
-    await rollBack(keeper, old.digest);
+  it('overwrites the hold on release, and deletes nothing', async () => {
+    const { bench, context, held } = await open();
+    await rollBack(context, old.digest);
     bench.backup.requests.clear();
 
-    assert.equal(await release(keeper), old.digest);
+    assert.equal(await release(context), old.digest);
 
     assert.equal(held('1.hold'), released.digest);
     assert.equal(held('1'), old.digest);
@@ -233,33 +233,33 @@ describe('release', () => {
     assert.equal(walk(bench.backup, 'acme/app', '1.hold').size, 2);
   });
 
-  it('has nothing to do where nothing is held, once or twice', async () => {
-    const { bench, keeper } = await open();
+  it('writes nothing on release when no hold exists or it is released already', async () => {
+    const { bench, context } = await open();
 
-    assert.equal(await release(keeper), undefined);
-    await rollBack(keeper, old.digest);
-    await release(keeper);
+    assert.equal(await release(context), undefined);
+    await rollBack(context, old.digest);
+    await release(context);
     bench.backup.requests.clear();
 
-    assert.equal(await release(keeper), undefined);
+    assert.equal(await release(context), undefined);
     assert.deepEqual(written(bench), []);
   });
 
-  it('holds again after a release', async () => {
-    const { keeper, held } = await open();
-    await rollBack(keeper, old.digest);
-    await release(keeper);
+  it('writes the hold again after a release', async () => {
+    const { context, held } = await open();
+    await rollBack(context, old.digest);
+    await release(context);
 
-    await rollBack(keeper, current.digest);
+    await rollBack(context, current.digest);
 
     assert.equal(held('1.hold'), current.digest);
   });
 
-  it('needs an answer, not a silence', async () => {
-    const { bench, keeper } = await open();
+  it('fails when the registry does not say whether a hold exists', async () => {
+    const { bench, context } = await open();
     bench.backup.faults.add(on('HEAD', 'manifest'), answer(403));
     bench.backup.faults.add(on('GET', 'manifest'), answer(403));
 
-    await assert.rejects(release(keeper), { code: 'BACKUP_DENIED' });
+    await assert.rejects(release(context), { code: 'BACKUP_DENIED' });
   });
 });

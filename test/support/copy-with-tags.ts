@@ -1,6 +1,6 @@
 import type { CopiedImage, CopyRequest, ImageCloner } from '../../lib/index.ts';
 
-/** Copies, writes `tags` and releases, as the policy does. */
+/** Copies an image, writes its tags and releases it, as the policy does. */
 export async function copyWithTags(
   cloner: ImageCloner,
   request: CopyRequest,
@@ -12,9 +12,9 @@ export async function copyWithTags(
   try {
     await copied.writeTags(tags, signal);
     const isFromSource = request.sourceAccess.side === 'source';
-    const unattached = isFromSource ? await copied.copyReferrers(signal) : [];
+    const referrerWarnings = isFromSource ? await copied.copyReferrers(signal) : [];
     const { digest, bytes, warnings } = copied;
-    return { digest, bytes, warnings: [...warnings, ...unattached] };
+    return { digest, bytes, warnings: [...warnings, ...referrerWarnings] };
   } finally {
     await copied.release();
   }

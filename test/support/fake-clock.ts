@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../lib/util/clock.ts';
 
-/** Time that passes when the test says so. */
+/** A clock that only the test advances. */
 export interface FakeClock extends Clock {
-  /** Wakes whoever sleeps, one after the other, and lets everything run that can run without the outside. */
+  /** Ends due sleeps in order, and lets all code run that waits for no I/O. */
   advance(ms: number): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export function createFakeClock(): FakeClock {
   };
 }
 
-/** Lets everything run that can run without the outside. */
+/** Lets all code run that waits for no I/O. */
 export async function settle(): Promise<void> {
   for (let count = 0; count < 10; count += 1) await turn();
 }

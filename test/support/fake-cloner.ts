@@ -15,21 +15,21 @@ export interface FakeClonerOptions {
   readonly keepsDigest?: boolean;
 }
 
-/** An `ImageCloner` over registries in memory. It knows only what it was given, and has no image for any other name. */
+/** An `ImageCloner` over registries in memory. Images that were not put into it are absent. */
 export interface FakeCloner extends ImageCloner {
   /** Makes `image` (`nginx:1.27`, or by digest alone) hold `digest`. */
   put(image: string, digest: string, options?: { readonly isIndex?: boolean }): void;
-  /** Forgets a repository with all that it holds. */
+  /** Removes a repository with its tags and contents. */
   remove(repository: string): void;
-  /** Every tag of a repository and what it holds. */
+  /** Every tag of a repository and its digest. */
   tags(repository: string): Readonly<Record<string, string>>;
-  /** Questions and copies that concern this image, or any of this host, fail until it is told otherwise by `undefined`. */
+  /** Makes requests and copies of this image, or of all images of a host, fail; `undefined` ends that. */
   fail(imageOrHost: string, error: CloneError | undefined): void;
-  /** Copies report this and then wait until they are released, or told to end. */
+  /** Copies report this progress and then wait until they are released or aborted. */
   hold(progress?: CopyProgress): () => void;
-  /** What was asked, each as `docker.io/library/nginx:1.27`. */
+  /** Resolved references, each as `docker.io/library/nginx:1.27`. */
   readonly asked: readonly string[];
-  /** Copies that were begun, each as `nginx@sha256:… -> acme/nginx`. */
+  /** Started copies, each as `nginx@sha256:… -> acme/nginx`. */
   readonly begun: readonly string[];
   /** Tags in the order in which they were written. */
   readonly written: readonly string[];
@@ -56,7 +56,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
     return repositories.get(canonicalRepository(repository));
   }
 
-  function findOrMake(repository: Repository): Stored {
+  function findOrCreate(repository: Repository): Stored {
     const stored = find(repository) ?? { tags: new Map(), contents: new Map() };
     repositories.set(canonicalRepository(repository), stored);
     return stored;
@@ -103,7 +103,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
     if (isIndex === undefined) {
       throw new Failure('SOURCE_NOT_FOUND', `${formatReference(pinned)} is not in the fake`);
     }
-    const stored = findOrMake(target);
+    const stored = findOrCreate(target);
     const digest = keepsDigest ? source.digest : pushedDigest(source.digest);
     const bytes = stored.contents.has(digest) ? 0 : imageBytes;
     stored.contents.set(digest, keepsDigest && isIndex);
@@ -134,7 +134,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
     written,
     put(image, digest, { isIndex = false } = {}) {
       const reference = parseReference(image);
-      const stored = findOrMake(reference);
+      const stored = findOrCreate(reference);
       stored.contents.set(digest, isIndex);
       if (reference.digest === undefined) stored.tags.set(reference.tag ?? 'latest', digest);
     },
@@ -161,7 +161,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
   };
 }
 
-/** `sha256:aaaa…` becomes `sha256:f0f0aaaa…`; pushed once more it stays what it is. */
+/** `sha256:aaaa…` becomes `sha256:f0f0aaaa…`; a second push does not change it again. */
 export function pushedDigest(digest: string): string {
   return digest.replace(/:[0-9a-f]{4}/, ':f0f0');
 }

@@ -3,14 +3,14 @@ import { describe, it } from 'node:test';
 import { CloneError } from '../../lib/index.ts';
 import { untilAborted, withDeadline } from '../../lib/util/abort.ts';
 
-const late = (): CloneError => new CloneError('SOURCE_UNAVAILABLE', 'too late');
+const timeoutError = (): CloneError => new CloneError('SOURCE_UNAVAILABLE', 'too timeoutError');
 
 describe('untilAborted', () => {
-  it('gives the result of what is faster than the signal', async () => {
+  it('untilAborted resolves with the result when the signal is not aborted', async () => {
     assert.equal(await untilAborted(Promise.resolve(7), new AbortController().signal), 7);
   });
 
-  it('rejects with the reason of a signal that has fired already', async () => {
+  it('untilAborted rejects with the reason of a signal that is aborted already', async () => {
     const reason = new Error('gone');
 
     await assert.rejects(
@@ -19,7 +19,7 @@ describe('untilAborted', () => {
     );
   });
 
-  it('listens to work that fails after the signal, which would end the process otherwise', async () => {
+  it('untilAborted handles a rejection of the work after the signal was aborted', async () => {
     const unhandled: unknown[] = [];
     const listen = (error: unknown): void => {
       unhandled.push(error);
@@ -40,29 +40,32 @@ describe('untilAborted', () => {
 });
 
 describe('withDeadline', () => {
-  it('ends work that does not listen to its signal, with the error that was asked for', async (t) => {
+  it('withDeadline rejects with the given error when the work ignores its signal', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { signal } = new AbortController();
-    const work = withDeadline({ ms: 50, error: late, signal }, () => new Promise(() => undefined));
+    const work = withDeadline(
+      { ms: 50, error: timeoutError, signal },
+      () => new Promise(() => undefined),
+    );
 
     t.mock.timers.tick(50);
 
     await assert.rejects(work, { code: 'SOURCE_UNAVAILABLE' });
   });
 
-  it('tells the work why it ends', async () => {
+  it('withDeadline aborts the signal of the work with the reason of its caller', async () => {
     const reason = new Error('gone');
-    let seen: unknown;
+    let received: unknown;
 
     const work = withDeadline(
-      { ms: 50, error: late, signal: AbortSignal.abort(reason) },
+      { ms: 50, error: timeoutError, signal: AbortSignal.abort(reason) },
       (within) => {
-        seen = within.reason;
+        received = within.reason;
         return Promise.reject(new Error('aborted'));
       },
     );
 
     await assert.rejects(work);
-    assert.equal(seen, reason);
+    assert.equal(received, reason);
   });
 });

@@ -13,7 +13,7 @@ describe('toPrintable', () => {
     ['Grüße 🚢', 'Grüße 🚢'],
   ] as const;
   for (const [text, expected] of cases) {
-    it(`shows ${JSON.stringify(text)} as ${JSON.stringify(expected)}`, () => {
+    it(`toPrintable turns ${JSON.stringify(text)} into ${JSON.stringify(expected)}`, () => {
       assert.equal(toPrintable(text), expected);
     });
   }
