@@ -83,7 +83,7 @@ function removeOld(repository: BackupRepository, digest: string): Promise<boolea
 }
 
 describe('planPrune', () => {
-  it('removes the generations beyond the newest keep', async () => {
+  it('plans to remove all generations but the newest ones that rules keep', async () => {
     const { move, plan } = await open();
     for (const [day, image] of [one, two, three, four].entries()) move('1', image, day + 1);
 
@@ -101,7 +101,7 @@ describe('planPrune', () => {
 
   const keeps: readonly (readonly [
     what: string,
-    do_: (fixture: Fixture) => void,
+    prepare: (fixture: Fixture) => void,
     verdict: string,
   ])[] = [
     ['a hold', ({ put }) => put('1.hold', one), 'held by 1.hold'],

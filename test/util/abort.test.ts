@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { CloneError } from '../../lib/index.ts';
 import { untilAborted, withDeadline } from '../../lib/util/abort.ts';
 
-const timeoutError = (): CloneError => new CloneError('SOURCE_UNAVAILABLE', 'too timeoutError');
+const timeoutError = (): CloneError => new CloneError('SOURCE_UNAVAILABLE', 'too late');
 
 describe('untilAborted', () => {
   it('untilAborted resolves with the result when the signal is not aborted', async () => {

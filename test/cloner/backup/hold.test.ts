@@ -258,7 +258,7 @@ describe('createEnsureBackup after a rollback that was interrupted after its hol
     assert.equal(tags()['1.27'], B);
   });
 
-  it('creates the missing tag at the held digest', async () => {
+  it('creates a missing plain tag at the held digest', async () => {
     const { cloner, review, tags } = await createInterrupted(true);
     cloner.remove('registry.example/acme/nginx');
     for (const tag of ['1.27.hold', '1.27.aaaaaaaaaaaa']) {
@@ -270,8 +270,8 @@ describe('createEnsureBackup after a rollback that was interrupted after its hol
   });
 });
 
-describe('the released hold', () => {
-  it('has the digests of its manifest and config', () => {
+describe('released', () => {
+  it('a released hold has the digests of its manifest and config', () => {
     assert.equal(sha256(released.manifest), released.digest);
     assert.equal(sha256(released.config), released.configDigest);
     assert.ok(released.manifest.includes(`"digest":"${released.configDigest}","size":82`));

@@ -305,7 +305,7 @@ describe('createCopies for several namespaces', () => {
     assert.deepEqual(await copies.start(key('t'), next.work).wait(neverAborted), result);
   });
 
-  describe("a copy with a namespace's own credentials", () => {
+  describe("createCopies with a namespace's own credentials", () => {
     const denied = new CloneError('SOURCE_DENIED', 'it does not let us read t');
     const as = (credentialNamespace?: string): CopyKey => ({
       ...key('t'),
@@ -316,7 +316,7 @@ describe('createCopies for several namespaces', () => {
       }),
     });
 
-    it('does not share its failure with other namespaces', async () => {
+    it("does not share a failure of one namespace's credentials with other namespaces", async () => {
       const copies = createCopies();
       const [failing, working] = [createWork(), createWork()];
       failing.fail(denied);
@@ -327,7 +327,7 @@ describe('createCopies for several namespaces', () => {
       assert.deepEqual(await copies.start(as('shop'), working.work).wait(neverAborted), result);
     });
 
-    it('keeps a failure that no review received for the same namespace only', async () => {
+    it("keeps a failure of one namespace's credentials for that namespace only", async () => {
       const copies = createCopies();
       const [failing, working] = [createWork(), createWork()];
       assert.equal(
@@ -342,7 +342,7 @@ describe('createCopies for several namespaces', () => {
       await assert.rejects(copies.start(as('evil'), working.work).wait(neverAborted), denied);
     });
 
-    it('is started again with their own credentials for callers that had joined it when the source refuses', async () => {
+    it('starts a copy again with the credentials of joined callers when the source refuses those of the first', async () => {
       const copies = createCopies();
       const [failing, working] = [createWork(), createWork()];
       const first = copies.start(as('evil'), failing.work).wait(neverAborted);
@@ -359,7 +359,7 @@ describe('createCopies for several namespaces', () => {
       assert.equal(failing.calls(), 1);
     });
 
-    it('is not started again for callers that had joined it when the backup fails', async () => {
+    it('does not start a copy again for joined callers when the backup fails', async () => {
       const copies = createCopies();
       const [failing, other] = [createWork(), createWork()];
       const full = new CloneError('BACKUP_REFUSED', 'it has no space left');

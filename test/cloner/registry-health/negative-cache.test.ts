@@ -25,7 +25,7 @@ function failTimes(
 const gone = new CloneError('SOURCE_NOT_FOUND', 'nginx:9 does not exist on docker.io');
 
 describe('createNegativeCache', () => {
-  it('answers a controller for 2 s, 4 s, 8 s and so on, 5 minutes at most', () => {
+  it('returns a remembered failure to a controller for 2 s, 4 s, 8 s and so on, 5 minutes at most', () => {
     let time = 0;
     const cache = createNegativeCache({ now: () => time });
     const pauses: number[] = [];
@@ -49,7 +49,7 @@ describe('createNegativeCache', () => {
     assert.equal(cache.recall(enormous, false), undefined);
   });
 
-  it('reports the failure, its age and the time of the next attempt', () => {
+  it('returns a remembered failure with its age and the time of the next attempt', () => {
     let time = 0;
     const cache = createNegativeCache({ now: () => time });
     failTimes(4, cache, (ms) => (time = ms));
@@ -65,7 +65,7 @@ describe('createNegativeCache', () => {
     assert.equal(answer.retryAfterMs, 4_000);
   });
 
-  it('returns no failure for an interactive request', () => {
+  it('returns no remembered failure to an interactive request', () => {
     const cache = createNegativeCache({ now: () => 0 });
     cache.remember('nginx', gone);
 

@@ -26,7 +26,7 @@ function createCountingCloner(answer: () => Promise<ResolvedImage | undefined>):
 }
 
 describe('cacheResolve', () => {
-  it('calls the source once a minute for each tag', async () => {
+  it('calls the source at most once a minute for each tag', async () => {
     let time = 0;
     const { cloner, calls } = createCountingCloner(async () => found);
     const { resolve } = cacheResolve(cloner, { now: () => time });

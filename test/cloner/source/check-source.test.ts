@@ -204,7 +204,7 @@ describe('createCheckSource', () => {
     await assert.rejects(fourth, { message: /within 2 s/ });
   });
 
-  it('does not call a source that is down for asController, and reports when it is probed next', async () => {
+  it('does not call a source that is down for a controller, and reports when it is probed next', async () => {
     let time = 0;
     let calls = 0;
     const check = createCheck(
