@@ -398,7 +398,7 @@ describe('createAdmissionHandler', () => {
     await send({ ...web, oldObject });
     await send({ operation: 'DELETE', oldObject });
 
-    assert.deepEqual(cloner.asked, []);
+    assert.deepEqual(cloner.resolved, []);
   });
 
   it('copies nothing for an object with a registry that SOURCE_REGISTRIES does not list', async () => {
@@ -406,7 +406,7 @@ describe('createAdmissionHandler', () => {
 
     await send({ object: deployment({ web: 'nginx:1.27', log: 'quay.io/x/y' }) });
 
-    assert.deepEqual(cloner.asked, []);
+    assert.deepEqual(cloner.resolved, []);
   });
 
   it('copies the other images of a denied object', async () => {
@@ -520,7 +520,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
   it('reports the progress at the deadline and uses the finished copy in the next review', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = stage();
-    const release = cloner.hold(progress);
+    const release = cloner.pauseCopies(progress);
 
     const answering = send(web);
     await settle();
@@ -543,7 +543,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
   it('joins a running copy', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, send } = stage();
-    const release = cloner.hold(progress);
+    const release = cloner.pauseCopies(progress);
     const first = send(web);
     await settle();
     t.mock.timers.tick(9_000);
@@ -559,7 +559,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
 
   it('makes one copy for 20 concurrent reviews', async () => {
     const { cloner, send } = stage();
-    const release = cloner.hold();
+    const release = cloner.pauseCopies();
 
     const answers = Array.from({ length: 20 }, () => send(web));
     await settle();
@@ -575,7 +575,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     const { cloner, send } = stage();
     await send(web);
     cloner.put('nginx:1.27', B);
-    const release = cloner.hold();
+    const release = cloner.pauseCopies();
 
     const pinned = send({ object: deployment({ web: `nginx:1.27@${B}` }) });
     await settle();
@@ -590,7 +590,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
 
   it('continues the copy when the caller hangs up', async () => {
     const { cloner, copies, send } = stage();
-    const release = cloner.hold();
+    const release = cloner.pauseCopies();
     const caller = new AbortController();
 
     const answering = send(web, { signal: caller.signal });
@@ -606,7 +606,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
   it('answers controllers of the cluster within a second', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = stage();
-    const release = cloner.hold(progress);
+    const release = cloner.pauseCopies(progress);
 
     const answering = send({ ...web, username: 'system:kube-controller-manager' });
     await settle();
@@ -625,7 +625,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
   it('admits under ON_DEADLINE=admit and continues the copy', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = stage({ policy: { onDeadline: 'admit' } });
-    const release = cloner.hold(progress);
+    const release = cloner.pauseCopies(progress);
 
     const answering = send(web);
     await settle();
@@ -641,7 +641,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
 
   it('answers at once for a clone-only object and continues the copy', async () => {
     const { cloner, copies, send } = stage();
-    const release = cloner.hold();
+    const release = cloner.pauseCopies();
     const ownerReferences = [{ apiVersion: 'cnpg.io/v1', kind: 'Cluster', controller: true }];
     const caller = new AbortController();
 
@@ -711,7 +711,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
       answer.response.status?.message,
       'container "web": the backup registry docker.io answered too late: no time was left to check nginx:1.27',
     );
-    assert.ok(!cloner.asked.includes('docker.io/library/nginx:1.27'));
+    assert.ok(!cloner.resolved.includes('docker.io/library/nginx:1.27'));
   });
 });
 
@@ -732,7 +732,7 @@ describe('createAdmissionHandler with a copy queue', () => {
   it('reports the position of an image in the copy queue', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = stageQueue();
-    const release = cloner.hold({ phase: 'copy', doneBytes: 43, totalBytes: 100 });
+    const release = cloner.pauseCopies({ phase: 'copy', doneBytes: 43, totalBytes: 100 });
 
     const answering = send(images('a', 'b', 'c'));
     await settle();
@@ -752,7 +752,7 @@ describe('createAdmissionHandler with a copy queue', () => {
 
   it('reports why the wait ended early and continues the copy', async () => {
     const { cloner, copies, send } = stage();
-    const release = cloner.hold();
+    const release = cloner.pauseCopies();
     const over = new AbortController();
     const answering = send(web, { signal: over.signal });
     await settle();
@@ -779,7 +779,7 @@ describe('createAdmissionHandler with a copy queue', () => {
   it('reports a full copy queue and admits a copy of another namespace', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = stageQueue({ maxWaiting: 2 });
-    const release = cloner.hold();
+    const release = cloner.pauseCopies();
     const first = send({ ...images('a', 'b', 'c'), namespace: 'busy' });
     await settle();
 
@@ -811,7 +811,7 @@ describe('createAdmissionHandler with a copy queue', () => {
     const copies = createCopies({ maxCopies: 1, now: () => 0 });
     const { cloner, send } = stage({ copies, policy: { onDeadline: 'admit' } });
     cloner.put('a:1', B);
-    const release = cloner.hold();
+    const release = cloner.pauseCopies();
     const answering = send({ object: deployment({ web: 'nginx:1.27', log: 'a:1' }) });
     await settle();
     t.mock.timers.tick(9_000);
@@ -838,7 +838,7 @@ describe('createAdmissionHandler with a failing registry', () => {
     cloner.fail('registry.corp', down);
     await send(web);
     await send({ object: deployment({ web: 'redis:7' }) });
-    const asked = cloner.asked.length;
+    const asked = cloner.resolved.length;
 
     const { response } = await send({ ...web, username: flux });
 
@@ -848,7 +848,7 @@ describe('createAdmissionHandler with a failing registry', () => {
       message:
         'container "web": nginx:1.27: the backup registry registry.corp gave no usable answer 0 s ago, next attempt in 2 s',
     });
-    assert.equal(cloner.asked.length, asked);
+    assert.equal(cloner.resolved.length, asked);
     // An interactive write tries the registry at once.
     cloner.fail('registry.corp', undefined);
     assert.deepEqual(patchOf(await send(web)), patched('registry.corp/acme/nginx:1.27'));
@@ -865,7 +865,7 @@ describe('createAdmissionHandler with a failing registry', () => {
       response.status?.message,
       'container "web": nginx:9.99 does not exist on docker.io; tried 0 s ago, next attempt in 2 s',
     );
-    assert.equal(cloner.asked.filter((name) => name.endsWith('library/nginx:9.99')).length, 1);
+    assert.equal(cloner.resolved.filter((name) => name.endsWith('library/nginx:9.99')).length, 1);
     cloner.put('nginx:9.99', A);
     assert.equal((await send(missing)).response.allowed, true);
     assert.equal((await send({ ...missing, username: flux })).response.allowed, true);
@@ -877,7 +877,7 @@ describe('createAdmissionHandler with a failing registry', () => {
     const limit = new CloneError('SOURCE_RATE_LIMITED', 'slow down', { retryAfterMs: 40_000 });
     cloner.fail('docker.io/library/nginx:1.27', limit);
     await send(web);
-    const asked = cloner.asked.length;
+    const asked = cloner.resolved.length;
 
     const answer = await send(web);
 
@@ -885,7 +885,7 @@ describe('createAdmissionHandler with a failing registry', () => {
     assert.deepEqual(answer.response.warnings, [
       'using the backup of nginx:1.27: docker.io limits requests for 40 s more: authenticate (SOURCE_AUTH_FILE) to get a separ…',
     ]);
-    assert.equal(cloner.asked.slice(asked).includes('docker.io/library/nginx:1.27'), false);
+    assert.equal(cloner.resolved.slice(asked).includes('docker.io/library/nginx:1.27'), false);
   });
 });
 
@@ -939,7 +939,7 @@ describe('createAdmissionHandler with namespace overrides', () => {
   it('admits at the deadline under the on-deadline annotation of the namespace', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, send } = own({ 'image-cloner/on-deadline': 'admit' });
-    const release = cloner.hold();
+    const release = cloner.pauseCopies();
     const answering = send({ ...web, namespace: 'shop' });
     await settle();
     t.mock.timers.tick(9_000);

@@ -146,7 +146,7 @@ describe('defects of the Go original', () => {
   it('answers at a timeout of 30 s, not of 30 ms', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, send } = stage();
-    const release = cloner.hold();
+    const release = cloner.pauseCopies();
     let answer: AdmissionReview | undefined;
 
     const answering = send(web, 30_000).then((given) => {
@@ -220,7 +220,7 @@ describe('defects of the Go original', () => {
 
     const answer = await send(review({ object, oldObject }));
 
-    assert.deepEqual(cloner.asked, []);
+    assert.deepEqual(cloner.resolved, []);
     assert.deepEqual(patchOf(answer), patched);
   });
 });

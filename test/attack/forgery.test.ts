@@ -89,7 +89,7 @@ describe('a forged record of the originals', () => {
       const { cloner, send } = attacked();
 
       assertRefused(await send({ object: forged(evil, record) }));
-      assert.deepEqual(cloner.asked, []);
+      assert.deepEqual(cloner.resolved, []);
     });
 
     it(`gets nothing past SOURCE_REGISTRIES on UPDATE where it ${what}, before and after`, async () => {
@@ -188,7 +188,7 @@ describe('an owner that does not exist', () => {
     const ownerReferences = [{ apiVersion: 'made.up/v1', kind: 'Thing', controller: true }];
 
     assertRefused(await send({ object: deployment({ web: evil }, { ownerReferences }) }));
-    assert.deepEqual(cloner.asked, []);
+    assert.deepEqual(cloner.resolved, []);
   });
 });
 
@@ -198,7 +198,7 @@ describe('the mark of a mirror pod', () => {
     const annotations = { 'kubernetes.io/config.mirror': 'x' };
 
     assertRefused(await send({ object: deployment({ web: evil }, { annotations }) }));
-    assert.deepEqual(cloner.asked, []);
+    assert.deepEqual(cloner.resolved, []);
   });
 });
 
@@ -227,7 +227,7 @@ describe('a name that looks like what is let in', () => {
       const { response } = await send({ object: deployment({ web: image }) });
 
       assert.deepEqual([response.allowed, response.status?.code], [false, code]);
-      assert.deepEqual(cloner.asked, []);
+      assert.deepEqual(cloner.resolved, []);
       assert.doesNotMatch(response.status?.message ?? '', /[\p{Cc}\p{Cf}]/u);
     });
   }
@@ -240,7 +240,7 @@ describe("a workload that names another team's copy", () => {
     const { response } = await send({ object: deployment({ web: 'acme/quay.io__other__app:1' }) });
 
     assert.deepEqual([response.allowed, response.patch], [true, undefined]);
-    assert.deepEqual(cloner.asked, []);
+    assert.deepEqual(cloner.resolved, []);
   });
 
   it('is told nothing of whether that copy exists', async () => {

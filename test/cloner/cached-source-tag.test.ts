@@ -59,7 +59,7 @@ it('a replica with a cached source tag does not move the backup tag when the sou
   cloner.put('acme/nginx:1.27.f0f0aaaaaaaa', pushedDigest(older));
   cloner.put('acme/nginx:1.27.from.aaaaaaaaaaaa', pushedDigest(older));
   cloner.put('nginx:1.27', newer);
-  const release = cloner.hold();
+  const release = cloner.pauseCopies();
   const moving = send(handler);
   while (cloner.begun.length === 0) await Promise.resolve();
   cloner.put('nginx:1.27', older);

@@ -26,9 +26,9 @@ export interface FakeCloner extends ImageCloner {
   /** Makes requests and copies of this image, or of all images of a host, fail; `undefined` ends that. */
   fail(imageOrHost: string, error: CloneError | undefined): void;
   /** Copies report this progress and then wait until they are released or aborted. */
-  hold(progress?: CopyProgress): () => void;
+  pauseCopies(progress?: CopyProgress): () => void;
   /** Resolved references, each as `docker.io/library/nginx:1.27`. */
-  readonly asked: readonly string[];
+  readonly resolved: readonly string[];
   /** Started copies, each as `nginx@sha256:… -> acme/nginx`. */
   readonly begun: readonly string[];
   /** Tags in the order in which they were written. */
@@ -47,7 +47,7 @@ interface Stored {
 export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {}): FakeCloner {
   const repositories = new Map<string, Stored>();
   const failures = new Map<string, CloneError>();
-  const asked: string[] = [];
+  const resolved: string[] = [];
   const begun: string[] = [];
   const written: string[] = [];
   let gate: { readonly open: Promise<void>; readonly progress?: CopyProgress } | undefined;
@@ -77,7 +77,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
 
   async function resolve(image: Reference, _access: unknown, signal: AbortSignal) {
     signal.throwIfAborted();
-    asked.push(canonicalReference(image));
+    resolved.push(canonicalReference(image));
     assertAnswers(image);
     const stored = find(image);
     const digest = image.digest ?? stored?.tags.get(image.tag ?? 'latest');
@@ -129,7 +129,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
     keepsDigest,
     resolve,
     copy,
-    asked,
+    resolved,
     begun,
     written,
     put(image, digest, { isIndex = false } = {}) {
@@ -150,7 +150,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
       if (error === undefined) failures.delete(key);
       else failures.set(key, error);
     },
-    hold(progress) {
+    pauseCopies(progress) {
       const { promise, resolve: release } = Promise.withResolvers<void>();
       gate = { open: promise, ...(progress !== undefined && { progress }) };
       return () => {

@@ -120,11 +120,11 @@ for (const keepsDigest of [true, false]) {
     it('reads the hold only when the tag is about to move', async () => {
       const { cloner, review } = await createRolledBack();
       cloner.put('nginx:1.27', A);
-      const before = cloner.asked.length;
+      const before = cloner.resolved.length;
 
       await review();
 
-      const reads = cloner.asked.slice(before);
+      const reads = cloner.resolved.slice(before);
       assert.ok(!reads.some((name) => name.endsWith('.hold')), reads.join(' '));
       assert.ok(reads.length <= 4);
     });
@@ -156,7 +156,7 @@ for (const keepsDigest of [true, false]) {
       const { cloner, review, writeHold, movePlainTag, tags } = await createRolledBack();
       writeHold(released.digest);
       movePlainTag(copyOf(B));
-      const release = cloner.hold();
+      const release = cloner.pauseCopies();
       const outcome = review();
       await flushed();
       writeHold(copyOf(A));
