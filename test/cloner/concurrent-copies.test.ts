@@ -34,7 +34,7 @@ function start({ cloner, backup }: Bench, adoptExisting = false): AdmissionHandl
   });
 }
 
-async function respond(
+async function sendReview(
   handler: AdmissionHandler,
   { source }: Bench,
   version = '1',
@@ -45,7 +45,7 @@ async function respond(
 }
 
 async function send(handler: AdmissionHandler, on: Bench, version = '1'): Promise<boolean> {
-  return (await respond(handler, on, version)).allowed;
+  return (await sendReview(handler, on, version)).allowed;
 }
 
 /** Holds the copy of an image at its first layer until it is released. */
@@ -165,7 +165,7 @@ describe('createEnsureBackup when another process moves the tag during a copy', 
 
 describe('createEnsureBackup when the source goes back during a copy', () => {
   /** The tag holds the older image, and a copy of the newer one is held. */
-  async function openReverted(): ReturnType<typeof openSlowCopy> {
+  async function openRevertedSource(): ReturnType<typeof openSlowCopy> {
     bench = await openBench();
     seed(bench.source, 'app:1', older);
     await send(start(bench), bench);
@@ -178,7 +178,7 @@ describe('createEnsureBackup when the source goes back during a copy', () => {
   }
 
   it('keeps the tag when the source has gone back to its digest, and writes its own generation tag', async () => {
-    const { bench, hold, slow } = await openReverted();
+    const { bench, hold, slow } = await openRevertedSource();
     assert.equal(await send(start(bench), bench), true);
 
     hold.release();
@@ -189,7 +189,7 @@ describe('createEnsureBackup when the source goes back during a copy', () => {
   });
 
   it('moves the tag when the source does not answer at the end of the copy', async () => {
-    const { bench, hold, slow } = await openReverted();
+    const { bench, hold, slow } = await openRevertedSource();
     bench.source.faults.add(({ path }) => path.endsWith('/manifests/1'), answer(503));
 
     hold.release();
@@ -208,7 +208,7 @@ describe('createEnsureBackup when another tool pushes the tag during a copy', ()
     bench = await openBench();
     seed(bench.source, 'app:1', older);
     const hold = holdCopy(bench, older);
-    const sent = respond(start(bench, adoptExisting), bench);
+    const sent = sendReview(start(bench, adoptExisting), bench);
     await hold.waiting();
     const [{ path } = { path: '' }] = bench.backup.requests.list({ kind: 'manifest' });
     const [, repository = ''] = /^\/v2\/(.*)\/manifests\//.exec(path) ?? [];

@@ -307,7 +307,7 @@ describe('createCopies for several namespaces', () => {
 
   describe("createCopies with a namespace's own credentials", () => {
     const denied = new CloneError('SOURCE_DENIED', 'it does not let us read t');
-    const as = (credentialNamespace?: string): CopyKey => ({
+    const keyFor = (credentialNamespace?: string): CopyKey => ({
       ...key('t'),
       isInteractive: false,
       ...(credentialNamespace !== undefined && {
@@ -321,32 +321,32 @@ describe('createCopies for several namespaces', () => {
       const [failing, working] = [createWork(), createWork()];
       failing.fail(denied);
       working.finish();
-      await assert.rejects(copies.start(as('evil'), failing.work).wait(neverAborted), denied);
-      assert.throws(() => copies.start(as('evil'), failing.work), { code: 'SOURCE_DENIED' });
+      await assert.rejects(copies.start(keyFor('evil'), failing.work).wait(neverAborted), denied);
+      assert.throws(() => copies.start(keyFor('evil'), failing.work), { code: 'SOURCE_DENIED' });
 
-      assert.deepEqual(await copies.start(as('shop'), working.work).wait(neverAborted), result);
+      assert.deepEqual(await copies.start(keyFor('shop'), working.work).wait(neverAborted), result);
     });
 
     it("keeps a failure of one namespace's credentials for that namespace only", async () => {
       const copies = createCopies();
       const [failing, working] = [createWork(), createWork()];
       assert.equal(
-        await copies.start(as('evil'), failing.work).wait(AbortSignal.abort()),
+        await copies.start(keyFor('evil'), failing.work).wait(AbortSignal.abort()),
         undefined,
       );
       failing.fail(denied);
       working.finish();
       await settle();
 
-      assert.deepEqual(await copies.start(as(), working.work).wait(neverAborted), result);
-      await assert.rejects(copies.start(as('evil'), working.work).wait(neverAborted), denied);
+      assert.deepEqual(await copies.start(keyFor(), working.work).wait(neverAborted), result);
+      await assert.rejects(copies.start(keyFor('evil'), working.work).wait(neverAborted), denied);
     });
 
     it('starts a copy again with the credentials of joined callers when the source refuses those of the first', async () => {
       const copies = createCopies();
       const [failing, working] = [createWork(), createWork()];
-      const first = copies.start(as('evil'), failing.work).wait(neverAborted);
-      const joined = [as('shop'), as()].map((other) =>
+      const first = copies.start(keyFor('evil'), failing.work).wait(neverAborted);
+      const joined = [keyFor('shop'), keyFor()].map((other) =>
         copies.start(other, working.work).wait(neverAborted),
       );
       await failing.started;
@@ -363,8 +363,8 @@ describe('createCopies for several namespaces', () => {
       const copies = createCopies();
       const [failing, other] = [createWork(), createWork()];
       const full = new CloneError('BACKUP_REFUSED', 'it has no space left');
-      const first = copies.start(as('evil'), failing.work).wait(neverAborted);
-      const joined = copies.start(as('shop'), other.work).wait(neverAborted);
+      const first = copies.start(keyFor('evil'), failing.work).wait(neverAborted);
+      const joined = copies.start(keyFor('shop'), other.work).wait(neverAborted);
       failing.fail(full);
 
       await assert.rejects(first, full);
