@@ -49,6 +49,11 @@ lint:
 test:
     npm test
 
+# uncovered lines and functions of lib and functions, by file: for reading, not a gate
+[group("check")]
+coverage:
+    npm run coverage
+
 # tests against real servers; needs KUBEBUILDER_ASSETS, dockerd, docker-registry and root
 [group("check")]
 test-real:

@@ -5,7 +5,7 @@ import { configVariables } from '../lib/config/config.ts';
 
 const readme = await readFile('README.md', 'utf8');
 
-/** Cells of every row that begins with a name in backticks, under the heading. */
+/** Cells of the table rows under a heading that begin with a name in backticks. */
 function rowsUnder(heading: string): readonly (readonly string[])[] {
   const [, after = ''] = readme.split(`\n## ${heading}\n`);
   const [section = ''] = after.split('\n## ');
@@ -20,7 +20,7 @@ function rowsUnder(heading: string): readonly (readonly string[])[] {
     );
 }
 
-/** What README says in words. */
+/** Defaults that README describes in words. */
 const spoken = new Map([
   ['Docker Hub', ''],
   ['the username', undefined],
@@ -28,7 +28,7 @@ const spoken = new Map([
 ]);
 
 describe('README', () => {
-  it('has the table of the variables that are read, in their order, with their defaults', () => {
+  it('lists every configuration variable in order, with its default', () => {
     const table = rowsUnder('Configuration').map(([name = '', shown = '']) => ({
       name,
       default: spoken.has(shown) ? spoken.get(shown) : shown,
@@ -42,7 +42,7 @@ describe('README', () => {
     );
   });
 
-  it('says of every code that a person can meet what to do', async () => {
+  it('says what to do for every error code that a user sees', async () => {
     const errors = await readFile('lib/errors.ts', 'utf8');
     const plain = [...errors.matchAll(/\| '([A-Z]+_[A-Z_]+)'/g)].map(([, code = '']) => code);
     const reasons = [

@@ -17,7 +17,7 @@ afterEach(async () => {
   await pod.close();
 });
 
-/** Where a registry may want us to go. `CANARY` and `PORT` stand for what listens on our own pod's loopback. */
+/** Targets of a hostile registry. `CANARY` and `PORT` stand for the canary on the pod's loopback. */
 const addresses = [
   ['cloud metadata', 'http://169.254.169.254/latest/meta-data/iam/'],
   ['cloud metadata in IPv6', 'http://[fd00:ec2::254]/latest/meta-data/'],
@@ -37,7 +37,7 @@ const addresses = [
   ['a unix socket over http', 'http+unix://%2Fvar%2Frun%2Fdocker.sock/containers/json'],
   ['a file', 'file:///etc/passwd'],
   ['a header of its own', 'http://CANARY/%0d%0aHost:%20metadata%0d%0a%0d%0a'],
-  ['nothing that is an address', 'http://[/'],
+  ['an invalid URL', 'http://[/'],
 ] as const;
 
 function aim(address: string): string {
@@ -55,8 +55,8 @@ function assertUnharmed(): void {
 }
 
 for (const [what, address] of addresses) {
-  describe(`a registry that leads to ${what}`, () => {
-    it('is not followed there by its redirect', async () => {
+  describe(`a registry that redirects to ${what}`, () => {
+    it(`does not follow a manifest redirect to ${what}`, async () => {
       pod.source.faults.add(
         on('HEAD', 'manifest'),
         redirect(() => aim(address)),
@@ -68,7 +68,7 @@ for (const [what, address] of addresses) {
       assertUnharmed();
     });
 
-    it('is not followed there for a layer', async () => {
+    it(`does not follow a layer redirect to ${what}`, async () => {
       pod.source.faults.add(
         on('GET', 'blob'),
         redirect(() => aim(address)),
@@ -81,7 +81,7 @@ for (const [what, address] of addresses) {
       assert.deepEqual(pod.backup.store.tags(`acme/${pod.source.host}/app`), []);
     });
 
-    it('is given no password there by its realm', async () => {
+    it(`sends no password to a token realm at ${what}`, async () => {
       const challenge = `Bearer realm="${aim(address)}",service="x",scope="repository:app:pull"`;
       pod.source.faults.add(
         () => true,
@@ -95,7 +95,7 @@ for (const [what, address] of addresses) {
       assertUnharmed();
     });
 
-    it('is sent no layer there by the Location of an upload', async () => {
+    it(`uploads no layer to a Location at ${what}`, async () => {
       pod.backup.faults.add(
         on('POST', 'uploads'),
         changeLocation(() => aim(address)),
@@ -107,7 +107,7 @@ for (const [what, address] of addresses) {
       assertUnharmed();
     });
 
-    it('is not followed there by a Link', async () => {
+    it(`does not follow a Link header to ${what}`, async () => {
       const link = changeHeaders({ link: `<${aim(address)}>; rel="next"` });
       pod.source.faults.add(() => true, link);
       pod.backup.faults.add(() => true, link);
@@ -120,8 +120,8 @@ for (const [what, address] of addresses) {
   });
 }
 
-describe('two registries', () => {
-  it('get nothing but their own passwords', async () => {
+describe('credentials of two registries', () => {
+  it('sends each registry its own password only', async () => {
     await pod.apply();
 
     const sent = (registry: Pod['source']): string =>

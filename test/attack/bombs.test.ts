@@ -23,7 +23,7 @@ afterEach(async () => {
   await pod.close();
 });
 
-/** Every manifest of the source is this, whoever asks and however. */
+/** The source answers every manifest request with this. */
 function serve(
   body: Uint8Array<ArrayBuffer> | ReadableStream,
   headers: Readonly<Record<string, string>> = {},
@@ -49,7 +49,7 @@ async function refuses(words: RegExp): Promise<void> {
   assert.deepEqual(pod.backup.store.repositories(), []);
 }
 
-describe('a manifest that is a bomb', () => {
+describe('oversized manifests', () => {
   const manifest = (layers: readonly unknown[]): string =>
     JSON.stringify({ schemaVersion: 2, mediaType: ociManifest, config, layers });
   const planted = [
@@ -68,14 +68,14 @@ describe('a manifest that is a bomb', () => {
       manifest([{ ...layer, size: Number.MAX_SAFE_INTEGER * 2 }]),
       /cannot be copied: /,
     ],
-    ['has a layer of less than nothing', manifest([{ ...layer, size: -1 }]), /cannot be copied: /],
+    ['has a layer of negative size', manifest([{ ...layer, size: -1 }]), /cannot be copied: /],
     [
-      'climbs out with a digest',
+      'has a path traversal in a digest',
       manifest([{ ...layer, digest: 'sha256:../../../../v2/other/blobs/x' }]),
       /cannot be copied: /,
     ],
     [
-      'climbs out with an algorithm',
+      'has a path traversal in a digest algorithm',
       manifest([{ ...layer, digest: `../../x:${'a'.repeat(64)}` }]),
       /cannot be copied: /,
     ],
@@ -86,10 +86,10 @@ describe('a manifest that is a bomb', () => {
     ],
     ['is 3 MiB of brackets', '['.repeat(3 * 1024 * 1024), /cannot be copied: /],
     ['is nested 100 000 deep', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`, /cannot be/],
-    ['has a prototype', '{"__proto__":{"layers":[]},"schemaVersion":2}', /cannot be copied: /],
+    ['has a __proto__ key', '{"__proto__":{"layers":[]},"schemaVersion":2}', /cannot be copied: /],
   ] as const;
   for (const [what, text, words] of planted) {
-    it(`is refused where it ${what}`, { timeout: 20_000 }, async () => {
+    it(`refuses a manifest that ${what}`, { timeout: 20_000 }, async () => {
       const before = process.memoryUsage().heapUsed;
       serve(new TextEncoder().encode(text));
 
@@ -104,7 +104,7 @@ describe('a manifest that is a bomb', () => {
     ['br', brotliCompressSync(zeros)],
   ] as const;
   for (const [encoding, body] of packed) {
-    it(`is not unpacked from ${encoding}`, async () => {
+    it(`refuses a manifest in ${encoding} without unpacking it`, async () => {
       const before = process.memoryUsage().arrayBuffers;
       serve(Uint8Array.from(body), { 'content-encoding': encoding });
 
@@ -113,7 +113,7 @@ describe('a manifest that is a bomb', () => {
     });
   }
 
-  it('is read no further than 4 MiB where it never ends', async () => {
+  it('stops reading an endless manifest after 4 MiB', async () => {
     let sent = 0;
     async function* endless(): AsyncGenerator<Uint8Array> {
       for (;;) {
@@ -124,11 +124,11 @@ describe('a manifest that is a bomb', () => {
     serve(ReadableStream.from(endless()));
 
     await refuses(/the response is larger than 4194304 bytes$/);
-    // What is on its way fills the buffers of both ends.
+    // Data in transit fills the buffers of both ends.
     assert.ok(sent < 32 * 1024 * 1024, String(sent));
   });
 
-  it('is not kept where twenty registries leave out its digest, and end 4 MiB never', async () => {
+  it('frees endless manifests that twenty registries send without a digest', async () => {
     const images = 20;
     const chunk = new Uint8Array(65_536);
     const ended = Promise.withResolvers<undefined>();
@@ -164,13 +164,13 @@ describe('a manifest that is a bomb', () => {
   });
 });
 
-describe('a review that is a bomb', () => {
+describe('oversized reviews', () => {
   const handler = createAdmissionHandler({ cloner: createFakeCloner(), policy: policy() });
   const sendTo = (to: typeof handler, object: unknown): ReturnType<typeof handler> =>
     to(review({ object }), { signal: new AbortController().signal, budgetMs: 5_000 });
   const send = (object: unknown): ReturnType<typeof handler> => sendTo(handler, object);
 
-  it('is refused with a short sentence where a pod template names 10 000 containers', async () => {
+  it('refuses a pod template with 10 000 containers in a short message', async () => {
     const names = Array.from({ length: 10_000 }, (_, n) => [`c${n}`, `app-${n}:1`] as const);
 
     const { response } = await send(deployment(Object.fromEntries(names)));
@@ -181,7 +181,7 @@ describe('a review that is a bomb', () => {
     );
   });
 
-  it('is refused with a short sentence where 10 000 containers have a name that is none', async () => {
+  it('refuses 10 000 containers with an invalid image in a short message', async () => {
     const names = Array.from({ length: 10_000 }, (_, n) => [`c${n}`, `//${n}`] as const);
 
     const { response } = await send(deployment(Object.fromEntries(names)));
@@ -199,7 +199,7 @@ describe('a review that is a bomb', () => {
     ['volumes', { pod: { volumes: Array.from({ length: 10_001 }, () => ({})) } }],
   ] as const;
   for (const [where, more] of tooLong) {
-    it(`is refused for the length of its ${where}, and none of them is looked at`, async () => {
+    it(`refuses a review with too many ${where} before it reads any`, async () => {
       await assert.rejects(send(deployment({}, more)), {
         code: 'INVALID_REVIEW',
         message: `not an AdmissionReview: request.object.spec.template.spec.${where} has more than 10000 entries`,
@@ -207,7 +207,7 @@ describe('a review that is a bomb', () => {
     });
   }
 
-  it('is refused where it has half a million annotations', async () => {
+  it('refuses a review with 500 000 annotations', async () => {
     const annotations = Object.fromEntries(
       Array.from({ length: 500_000 }, (_, n) => [`a${n}`, '']),
     );
@@ -219,7 +219,7 @@ describe('a review that is a bomb', () => {
     });
   });
 
-  it('is refused with a short sentence where one image is in more than 400 places', async () => {
+  it('refuses an image in more than 400 places in a short message', async () => {
     const names = Array.from({ length: 401 }, (_, n) => [`c${n}`, 'nginx'] as const);
 
     const { response } = await send(deployment(Object.fromEntries(names)));
@@ -231,14 +231,14 @@ describe('a review that is a bomb', () => {
     });
   });
 
-  it('is refused where a name is a megabyte long, and does not repeat it', async () => {
+  it('refuses an image name of 1 MB without repeating it', async () => {
     const { response } = await send(deployment({ ['x'.repeat(1_000_000)]: 'a'.repeat(1_000_000) }));
 
     assert.equal(response.allowed, false);
     assert.ok((response.status?.message.length ?? 0) < 2_000);
   });
 
-  it('is answered where a container that is copied has a name of a million dots', async () => {
+  it('answers a review whose copied container has a name of a million dots', async () => {
     const cloner = createFakeCloner();
     cloner.put('nginx:1.27', digest);
     const copying = createAdmissionHandler({ cloner, policy: policy() });
@@ -251,7 +251,7 @@ describe('a review that is a bomb', () => {
     ]);
   });
 
-  it('is refused for its first fault, where ten thousand of its containers are numbers', async () => {
+  it('reports only the first fault of 10 000 containers that are numbers', async () => {
     const before = process.memoryUsage().heapUsed;
     const containers = Array.from({ length: 10_000 }, () => 0);
 
@@ -263,12 +263,12 @@ describe('a review that is a bomb', () => {
     assert.ok(process.memoryUsage().heapUsed - before < 100_000_000);
   });
 
-  // The spec of a Knative Service comes as it was written: a custom resource is validated after us.
+  // The API server validates a custom resource after the webhook, so its spec may be anything.
   const labelled = (name: string): unknown => ({
     spec: { template: { metadata: { labels: { [name]: 5 } } } },
   });
 
-  it('is refused in clean words where a label has a name that a terminal obeys', async () => {
+  it('removes terminal control characters of a label name from the refusal', async () => {
     await assert.rejects(send(labelled('\u001b[2Jx\n\u202ey')), {
       code: 'INVALID_REVIEW',
       message:
@@ -276,14 +276,14 @@ describe('a review that is a bomb', () => {
     });
   });
 
-  it('is refused in few words where a label has a name of a megabyte', async () => {
+  it('refuses a label name of 1 MB in a short message', async () => {
     await assert.rejects(
       send(labelled('x'.repeat(1_000_000))),
       ({ message }: Error) => message.length < 400,
     );
   });
 
-  it('is answered where an annotation names 300 000 originals that are numbers', async () => {
+  it('answers a review whose annotation lists 300 000 original images that are numbers', async () => {
     const before = process.memoryUsage().heapUsed;
     const record = Object.fromEntries(Array.from({ length: 300_000 }, (_, n) => [`c${n}`, n]));
 
@@ -298,7 +298,7 @@ describe('a review that is a bomb', () => {
     assert.ok(process.memoryUsage().heapUsed - before < 100_000_000);
   });
 
-  it('is not kept while a registry is silent', async () => {
+  it('frees the review while a registry is silent', async () => {
     const fake = createFakeCloner();
     const asked = Promise.withResolvers<undefined>();
     const silent = createAdmissionHandler({
@@ -331,7 +331,7 @@ describe('a review that is a bomb', () => {
     assert.equal((await answer).response.allowed, false);
   });
 
-  it('is answered where an annotation is nested 200 000 deep', async () => {
+  it('answers a review whose annotation is nested 200 000 levels deep', async () => {
     const record = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
 
     const { response } = await send(

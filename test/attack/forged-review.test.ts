@@ -18,9 +18,9 @@ afterEach(async () => {
   await pod.close();
 });
 
-/** Everybody inside the cluster reaches the Service: what a review says need not be true, and nobody may have written it. */
-describe('a review that no API server sent', () => {
-  it('is shown no password, whatever it asks for', async () => {
+/** Every pod reaches the Service, so a review may be forged. */
+describe('a forged review', () => {
+  it('reveals no password in the response', async () => {
     await pod.send({ object: deployment({ web: `${pod.source.host}/app:1` }) });
     await pod.send({ object: deployment({ web: `${pod.source.host}/absent:1` }) });
 
@@ -30,7 +30,7 @@ describe('a review that no API server sent', () => {
     }
   });
 
-  it("makes us show nobody's password to a registry of the forger's", async () => {
+  it('sends no password to a registry that the forged review names', async () => {
     const registry = createMemoryRegistry({ auth: { scheme: 'basic', users: { acme: 'x' } } });
     const forgers: Served = { ...registry, ...(await serveMemoryRegistry({ registry })) };
     seed(forgers, 'app:1', makeImage());
@@ -48,7 +48,7 @@ describe('a review that no API server sent', () => {
     );
   });
 
-  it('writes nothing as a dry run', async () => {
+  it('writes nothing for a forged dry run', async () => {
     const { allowed } = await pod.send({
       dryRun: true,
       object: deployment({ web: `${pod.source.host}/app:1` }),
@@ -61,7 +61,7 @@ describe('a review that no API server sent', () => {
     );
   });
 
-  it('moves no tag of ours, and removes none: the old object is only what it says', async () => {
+  it('moves and removes no tag, whatever the forged old object says', async () => {
     await pod.send({ object: deployment({ web: `${pod.source.host}/app:1` }) });
     const repository = `acme/${pod.source.host.replace(':', '-')}/app`;
     const held = pod.backup.store.repositories().map((name) => pod.backup.store.tags(name));
@@ -82,7 +82,7 @@ describe('a review that no API server sent', () => {
     assert.equal(pod.backup.requests.count({ method: 'DELETE' }), 0);
   });
 
-  it('writes a short line into the log, however long its names are', async () => {
+  it('logs a short line for long names', async () => {
     const long = 'x'.repeat(1_000_000);
 
     await pod.send({ kind: `${long}/${long}`, operation: long, name: long, object: {} });
@@ -90,7 +90,7 @@ describe('a review that no API server sent', () => {
     assert.ok(pod.said().length < 2_000);
   });
 
-  it('is refused where its namespace or uid is too long to be one: both are remembered', async () => {
+  it('refuses a namespace or uid of excessive length, since both are kept', async () => {
     const long = 'x'.repeat(1_000_000);
     const refusal = (field: string): object => ({
       code: 'INVALID_REVIEW',
@@ -101,7 +101,7 @@ describe('a review that no API server sent', () => {
     await assert.rejects(pod.send({ uid: long, object: {} }), refusal('uid'));
   });
 
-  it('writes one line into the log, whatever it is called', async () => {
+  it('logs one line for names with line breaks', async () => {
     const name = 'x\n{"level":"info","msg":"forged"}\u001b[2J';
 
     await pod.send({ name, namespace: name, username: name, object: deployment({}) });

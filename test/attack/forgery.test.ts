@@ -27,7 +27,7 @@ interface Attacked {
   send(options: ReviewOptions): Promise<AdmissionReview>;
 }
 
-/** A cluster where images may come from Docker Hub only; `acme` is the backup there. */
+/** Policy that allows Docker Hub only, with `acme` as the backup. */
 function attacked(change: Partial<ReviewPolicy> = {}): Attacked {
   const cloner = createFakeCloner();
   cloner.put('nginx:1.27', A);
@@ -44,7 +44,7 @@ function attacked(change: Partial<ReviewPolicy> = {}): Attacked {
   };
 }
 
-/** A Deployment with one container, and a record of originals that the user wrote himself. */
+/** A Deployment with one container and a forged annotation of original images. */
 function forged(image: string, originals: unknown, options: DeploymentOptions = {}): unknown {
   const record = typeof originals === 'string' ? originals : JSON.stringify(originals);
   return deployment(
@@ -53,7 +53,7 @@ function forged(image: string, originals: unknown, options: DeploymentOptions = 
   );
 }
 
-/** Every image that a patch writes. */
+/** Images that the patch writes. */
 function imagesOf(answer: AdmissionReview): readonly unknown[] {
   const operations = patchOf(answer);
   const values: unknown[] = [];
@@ -74,25 +74,25 @@ function assertRefused({ response }: AdmissionReview): void {
   assert.equal(response.allowed, false);
 }
 
-describe('a forged record of the originals', () => {
+describe('a forged original-images annotation', () => {
   const records = [
-    ['says that the image was another one', { 'containers/web': 'nginx:1.27' }],
-    ['says that the image was itself', { 'containers/web': evil }],
-    ['says that the image was its own copy', { 'containers/web': 'acme/evil.example__miner:1' }],
-    ['is of another place', { 'containers/other': 'nginx:1.27' }],
-    ['has no names', { '': '', __proto__: 'nginx:1.27' }],
+    ['names another image', { 'containers/web': 'nginx:1.27' }],
+    ['names the image itself', { 'containers/web': evil }],
+    ['names the copy of the image', { 'containers/web': 'acme/evil.example__miner:1' }],
+    ['names another container', { 'containers/other': 'nginx:1.27' }],
+    ['has empty keys', { '': '', __proto__: 'nginx:1.27' }],
     ['is not JSON', '{"containers/web":'],
-    ['is no record', '[["containers/web","nginx:1.27"]]'],
+    ['is a JSON array', '[["containers/web","nginx:1.27"]]'],
   ] as const;
   for (const [what, record] of records) {
-    it(`gets nothing past SOURCE_REGISTRIES on CREATE where it ${what}`, async () => {
+    it(`does not bypass SOURCE_REGISTRIES on CREATE if the annotation ${what}`, async () => {
       const { cloner, send } = attacked();
 
       assertRefused(await send({ object: forged(evil, record) }));
       assert.deepEqual(cloner.resolved, []);
     });
 
-    it(`gets nothing past SOURCE_REGISTRIES on UPDATE where it ${what}, before and after`, async () => {
+    it(`does not bypass SOURCE_REGISTRIES on UPDATE if the annotation of both objects ${what}`, async () => {
       const { send } = attacked();
       const oldObject = forged('acme/nginx:1.27', record);
 
@@ -100,18 +100,18 @@ describe('a forged record of the originals', () => {
     });
   }
 
-  it('makes us write the copy of what is written and nothing else, whatever the old object says', async () => {
-    // The stored object names, as its author wrote it, a copy that nobody ever made.
+  it('writes only the backup of the image in the object, whatever the old object says', async () => {
+    // The stored object names a copy that was never made.
     const { send } = attacked();
     const oldObject = forged('acme/evil.example__miner:1', { 'containers/web': evil });
 
     const answer = await send({ object: deployment({ web: evil }), oldObject });
 
-    // What runs comes from the backup or not at all: nothing was asked of evil.example, and nothing is fetched from there.
+    // The image comes from the backup or not at all: evil.example receives no request.
     assert.deepEqual(imagesOf(answer), ['acme/evil.example__miner:1']);
   });
 
-  it('is not written anew: a record of another image is dropped with the next change', async () => {
+  it('drops the annotation entry of another image at the next change', async () => {
     const { send } = attacked();
     const both = { 'containers/web': evil, 'containers/side': evil };
     const images = { web: 'acme/nginx:1.27', side: 'nginx:1.27' };
@@ -124,7 +124,7 @@ describe('a forged record of the originals', () => {
     assert.ok(!operations.includes('evil.example'), operations);
   });
 
-  it('cannot name a place that points out of the object', async () => {
+  it('ignores an annotation key that points outside the pod spec', async () => {
     const { send } = attacked();
     const object = forged('nginx:1.27', { 'containers/../../metadata/name': 'nginx:1.27' });
 
@@ -142,11 +142,11 @@ describe('a forged record of the originals', () => {
   });
 });
 
-describe('an image that was let in as one that nobody pulls', () => {
+describe('an image admitted with pull policy Never', () => {
   const withPolicy = (imagePullPolicy: string): unknown =>
     deployment({}, { pod: { containers: [{ name: 'web', image: evil, imagePullPolicy }] } });
 
-  it('is judged when it is to be pulled after all', async () => {
+  it('checks the image when its pull policy becomes Always', async () => {
     const { send } = attacked();
 
     const first = await send({ object: withPolicy('Never') });
@@ -156,7 +156,7 @@ describe('an image that was let in as one that nobody pulls', () => {
     assertRefused(second);
   });
 
-  it('is judged in an image volume, too', async () => {
+  it('checks an image volume when its pull policy becomes Always', async () => {
     const { send } = attacked();
     const volume = (pullPolicy: string): unknown =>
       deployment(
@@ -170,7 +170,7 @@ describe('an image that was let in as one that nobody pulls', () => {
     assert.match(response.status?.message ?? '', /^volume "data": evil\.example\/miner:1 may not/);
   });
 
-  it('is left alone while it stays so', async () => {
+  it('leaves the image alone while its pull policy stays Never', async () => {
     const { send } = attacked();
 
     const { response } = await send({
@@ -182,8 +182,8 @@ describe('an image that was let in as one that nobody pulls', () => {
   });
 });
 
-describe('an owner that does not exist', () => {
-  it('gets nothing past SOURCE_REGISTRIES', async () => {
+describe('a forged controller owner', () => {
+  it('does not bypass SOURCE_REGISTRIES with an owner that does not exist', async () => {
     const { cloner, send } = attacked();
     const ownerReferences = [{ apiVersion: 'made.up/v1', kind: 'Thing', controller: true }];
 
@@ -192,8 +192,8 @@ describe('an owner that does not exist', () => {
   });
 });
 
-describe('the mark of a mirror pod', () => {
-  it('gets nothing past SOURCE_REGISTRIES where it is on a Deployment', async () => {
+describe('a forged mirror pod annotation', () => {
+  it('does not bypass SOURCE_REGISTRIES with a mirror pod annotation on a Deployment', async () => {
     const { cloner, send } = attacked();
     const annotations = { 'kubernetes.io/config.mirror': 'x' };
 
@@ -202,7 +202,7 @@ describe('the mark of a mirror pod', () => {
   });
 });
 
-describe('a name that looks like what is let in', () => {
+describe('an image name that resembles an allowed one', () => {
   const ignoring = { ignoreImages: [parseImagePattern('quay.io/internal/**')] };
   const names = [
     ['Cyrillic letters', 'dосker.io/library/nginx:1', 422],
@@ -221,7 +221,7 @@ describe('a name that looks like what is let in', () => {
     ['a line break', 'quay.io/internal/app\nevil.example/x', 422],
   ] as const;
   for (const [what, image, code] of names) {
-    it(`is refused with ${what}`, async () => {
+    it(`refuses an image name with ${what}`, async () => {
       const { cloner, send } = attacked(ignoring);
 
       const { response } = await send({ object: deployment({ web: image }) });
@@ -233,8 +233,8 @@ describe('a name that looks like what is let in', () => {
   }
 });
 
-describe("a workload that names another team's copy", () => {
-  it('is let in as it is, and is given no pull secret for it', async () => {
+describe("a workload that names another namespace's copy", () => {
+  it('is admitted unchanged without a pull secret for the copy', async () => {
     const { cloner, send } = attacked({ backupPullSecret: 'backup' });
 
     const { response } = await send({ object: deployment({ web: 'acme/quay.io__other__app:1' }) });
@@ -243,7 +243,7 @@ describe("a workload that names another team's copy", () => {
     assert.deepEqual(cloner.resolved, []);
   });
 
-  it('is told nothing of whether that copy exists', async () => {
+  it('does not learn whether the copy exists', async () => {
     const { cloner, send } = attacked();
     cloner.put('acme/quay.io__other__app:1', A);
 

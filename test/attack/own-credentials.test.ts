@@ -7,7 +7,7 @@ import { deployment, policy, review } from '../support/reviews.ts';
 
 const flux = 'system:serviceaccount:flux-system:flux';
 
-/** Each namespace has a pull secret with its own name in it; that of `evil` is shown the image and given no layer. */
+/** Each namespace's pull secret holds its name; the registry shows `evil` the manifest and denies it the layers. */
 const workloadSecrets: WorkloadSecrets = {
   keyring: ({ namespace }) =>
     Promise.resolve({
@@ -19,8 +19,8 @@ const workloadSecrets: WorkloadSecrets = {
   forget: () => undefined,
 };
 
-describe('a namespace whose own credentials are limited, or revoked in time', () => {
-  it('has the copy of a public image fail for nobody else', async () => {
+describe('a namespace with rate-limited or revoked pull secrets', () => {
+  it('does not fail the copy of a public image for other namespaces', async () => {
     const fake = createFakeCloner();
     fake.put('nginx:1.27', `sha256:${'a'.repeat(64)}`);
     const limited = new CloneError('SOURCE_RATE_LIMITED', 'docker.io limits evil');

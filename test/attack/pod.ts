@@ -15,19 +15,19 @@ import type { Served } from '../adapters/registry/bench.ts';
 import { createMemoryLog } from '../support/memory-log.ts';
 import { deployment, policy, type ReviewOptions, review } from '../support/reviews.ts';
 
-/** The webhook as it runs inside a cluster, two registries of which either may turn hostile, and what must not be reached. */
+/** The webhook as in a cluster, two registries that may be hostile, and a canary that must not be reached. */
 export interface Pod {
   readonly image: Image;
   readonly source: Served;
   readonly backup: Served;
-  /** `127.0.0.1:PORT`: what the API server, or anything else on our own pod's loopback, would be. */
+  /** `127.0.0.1:PORT`, in the place of the API server or another service on the pod's loopback. */
   readonly canary: string;
-  /** What the canary was sent. */
+  /** Requests that the canary received. */
   readonly reached: readonly string[];
-  /** What a person gets to read, and the log, as one text. */
+  /** The response's texts and the log, joined. */
   readonly said: () => string;
   readonly send: (options: ReviewOptions) => Promise<Told>;
-  /** A Deployment of an image of the source. */
+  /** Sends a Deployment with an image of the source. */
   readonly apply: (image?: string) => Promise<Told>;
   readonly close: () => Promise<void>;
 }

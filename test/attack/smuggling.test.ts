@@ -11,7 +11,7 @@ const hidden = JSON.stringify(review({ namespace: 'hidden' }));
 const inner = `POST /clone-image HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${hidden.length}\r\n\r\n${hidden}`;
 const head = 'POST /clone-image HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
 
-/** Requests of which two readers would not agree where they end, with another one hidden inside. */
+/** Requests whose end is ambiguous, with another request hidden inside. */
 const shapes = [
   [
     'a length and chunks',
@@ -37,7 +37,7 @@ const shapes = [
   ['a null in a header', `${head}x: a\u0000b\r\ncontent-length: 2\r\n\r\n{}`],
 ] as const;
 
-describe('a request that two readers would read differently', () => {
+describe('request smuggling', () => {
   const asked: unknown[] = [];
   let server: WebhookServer;
   before(async () => {
@@ -61,7 +61,7 @@ describe('a request that two readers would read differently', () => {
     await server.close();
   });
 
-  /** Everything that comes back until the server closes the connection. */
+  /** The response until the server closes the connection. */
   async function send(bytes: string): Promise<string> {
     const socket = connect(server.port, '127.0.0.1');
     let received = '';
@@ -75,7 +75,7 @@ describe('a request that two readers would read differently', () => {
   }
 
   for (const [what, shape] of shapes) {
-    it(`is refused, and what hides behind it is not read: ${what}`, async () => {
+    it(`rejects an ambiguous request and does not read the hidden one: ${what}`, async () => {
       asked.length = 0;
 
       const received = await send(`${shape}${inner}`);

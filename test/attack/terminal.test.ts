@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { answer, on } from '../../lib/memory-registry/index.ts';
 import { openPod, type Pod } from './pod.ts';
 
-/** What a terminal would obey: colours, a cleared screen, a new title, a link, a bell, another direction, a line of its own. */
+/** Terminal control: colours, clear screen, title, link, bell, text direction, line breaks. */
 const commands = [
   ['colours', '\u001b[31mred\u001b[0m'],
   ['a cleared screen', '\u001b[2J\u001b[H'],
@@ -13,8 +13,8 @@ const commands = [
   ['line breaks', 'first\r\nError from server: second\n'],
   ['line separators', 'first\u2028second\u2029third'],
   ['another direction', '\u202egnp.exe\u202c'],
-  ['nothing that is seen', '\u200b\u200d\ufeff'],
-  ['half of a character', '\ud83d'],
+  ['invisible characters', '\u200b\u200d\ufeff'],
+  ['a lone surrogate', '\ud83d'],
 ] as const;
 const unclean = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 
@@ -27,9 +27,9 @@ afterEach(async () => {
 });
 
 for (const [what, text] of commands) {
-  describe(`a registry's answer with ${what}`, () => {
+  describe(`registry responses with ${what}`, () => {
     for (const status of [400, 403, 429, 500]) {
-      it(`is clean in what kubectl prints after ${status}`, async () => {
+      it(`removes ${what} of a ${status} response from what kubectl prints`, async () => {
         const body = JSON.stringify({ errors: [{ code: `X${text}`, message: text }] });
         pod.source.faults.add(on('GET', 'manifest'), answer(status, { body }));
         pod.backup.faults.add(on('POST', 'uploads'), answer(status, { body }));
@@ -42,15 +42,15 @@ for (const [what, text] of commands) {
     }
   });
 
-  describe(`a name with ${what}`, () => {
-    it('is clean as an image', async () => {
+  describe(`image names with ${what}`, () => {
+    it(`removes ${what} of an image name from the refusal`, async () => {
       const { allowed, message } = await pod.apply(`app${text}:1`);
 
       assert.equal(allowed, false);
       assert.doesNotMatch(message, unclean);
     });
 
-    it('is clean as a tag', async () => {
+    it(`removes ${what} of a tag from the refusal`, async () => {
       const { allowed, message } = await pod.apply(`app:1${text}`);
 
       assert.equal(allowed, false);

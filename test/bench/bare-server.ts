@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 
-// What a webhook costs at the least: https, a body that is parsed, a JSON answer.
+// The least that a webhook does: TLS, parse the body, answer JSON.
 const [, , port, certFile = '', keyFile = ''] = process.argv;
 
 createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, (incoming, outgoing) => {

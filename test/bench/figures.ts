@@ -1,9 +1,9 @@
-/** The value in the middle; of an even number of them the upper one. */
-export function median(values: readonly number[]): number {
+/** The median; of an even count the upper one. */
+function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-/** One row of the report: medians side by side, and the ratio of each pair that was measured in turn. */
+/** One row of the report: both medians, and the ratios of the pairs, measured alternately. */
 export function compare(
   what: string,
   ours: readonly number[],
@@ -20,7 +20,7 @@ export function compare(
   ].join(' ');
 }
 
-/** Seconds that some work takes. */
+/** Duration of some work in seconds. */
 export async function time(work: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
   await work();

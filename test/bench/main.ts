@@ -15,7 +15,7 @@ import { createTls } from '../real/support/tls.ts';
 import { startWebhook, type Webhook } from '../real/support/webhook.ts';
 import { compare, time } from './figures.ts';
 
-// Ratios of what ran side by side on one machine; never a test. Needs `npm run build` before, root, and what test:real needs.
+// Ratios of programs that run alternately on one machine; not a test. Needs `npm run build`, root, and what test:real needs.
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
@@ -76,7 +76,7 @@ async function benchCopies(from: Registry, to: Registry, docker: DockerDaemon): 
       skopeo: await time(() => runOrThrow('skopeo', bySkopeo)),
       docker: round > 1 ? undefined : await time(() => clone(through, image)),
     };
-    // The first round warms files and processes up.
+    // The first round is a warm-up.
     if (round === 0) continue;
     seconds.ours.push(took.ours);
     seconds.skopeo.push(took.skopeo);
@@ -93,7 +93,7 @@ async function benchCopies(from: Registry, to: Registry, docker: DockerDaemon): 
   await Promise.all([ours.stop(), through.stop(), docker.cli(['image', 'prune', '--force'])]);
 }
 
-/** Peak memory of the whole process, by the kernel's account. */
+/** Peak memory of the process, as the kernel reports it. */
 async function benchMemory(from: Registry): Promise<void> {
   const webhook = await start('registry', 'memory');
   const size = 1024 * 1024 * 1024;
@@ -127,10 +127,10 @@ async function benchStart(): Promise<void> {
     await webhook?.stop();
   }
   report(compare('start to first /readyz 200', ours, { name: 'node -e 0', values: bare }, 's'));
-  report(`${''.padEnd(34)} (the first answer is waited for in steps of 25 ms)`);
+  report(`${''.padEnd(34)} (polled every 25 ms until the first response)`);
 }
 
-/** Reviews of a workload that is on the backup already: answered without any registry. */
+/** Reviews of a workload whose images are in the backup: answered without a registry request. */
 async function benchReviews(): Promise<void> {
   const tls = await createTls();
   const port = await findFreePort();
@@ -161,7 +161,7 @@ async function benchReviews(): Promise<void> {
   await Promise.all([webhook.stop(), bare.stop()]);
 }
 
-/** A recorded review, its images already in the backup. */
+/** A recorded review whose images are in the backup. */
 function toLua(review: string): string {
   const body = review.replaceAll(/("image": ")[^"]+"/g, `$1${backup.host}/acme/nginx:1.27"`);
   return [
@@ -177,7 +177,7 @@ async function requestsPerSecond(url: string, script: string): Promise<number> {
   return Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]);
 }
 
-/** Until the review is answered with a patch, however often it has to be asked. */
+/** Sends the review until its response has a patch. */
 async function clone(webhook: Webhook, image: string): Promise<void> {
   const object = { metadata: {}, spec: { containers: [{ name: 'web', image }] } };
   const kind = { group: '', version: 'v1', kind: 'Pod' };

@@ -1,36 +1,36 @@
 import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { auditAdmitted } from './audit/admitted.ts';
+import type { RegistryReader } from './audit/registry-reader.ts';
 import { auditSecrets, type Exposed, type Secret } from './audit/secrets.ts';
-import type { Witness } from './audit/witness.ts';
 import type { Catalogue, Published } from './catalogue.ts';
 import type { Client } from './client.ts';
 import type { Ledger } from './ledger.ts';
-import type { Replica } from './replica.ts';
-import type { Tap } from './tap.ts';
-import { hasSecret, tenants } from './tenants.ts';
+import { hasSecret, testNamespaces } from './servers/namespaces.ts';
+import type { RegistryProxy } from './servers/registry-proxy.ts';
+import type { Replica } from './servers/replica.ts';
 import { toPod } from './workload.ts';
 
 export interface Aftermath {
   readonly replicas: readonly Replica[];
-  readonly taps: Readonly<Record<Tap['role'], Tap>>;
+  readonly proxies: Readonly<Record<RegistryProxy['role'], RegistryProxy>>;
   readonly catalogue: Catalogue;
   readonly client: Client;
-  readonly witness: Witness;
+  readonly registryReader: RegistryReader;
   readonly ledger: Ledger;
 }
 
 const calmTries = 40;
 const drainMs = 15_000;
-const holders = tenants.map(({ name }) => name).filter(hasSecret);
-/** tsx and a V8 with all its source maps; a copy must not add to it without end. */
+const holders = testNamespaces.map(({ name }) => name).filter(hasSecret);
+/** Baseline of tsx and V8 with source maps; copies must not add to it without bound. */
 const maxMemoryMiB = 400;
 
-/** When nothing goes wrong any more, everything that can be had is had, in its present form, without anybody's help. */
+/** After the faults end, every available image is admitted in its current form without intervention. */
 export async function recover({ catalogue, ...after }: Aftermath): Promise<void> {
   const wanted = catalogue.all.filter(({ isThere, isDryOnly }) => isThere && !isDryOnly);
   const asked = wanted.flatMap((published) => {
-    const namespaces = published.role === 'safe' ? holders : ['calm'];
+    const namespaces = published.role === 'safe' ? holders : ['no-faults'];
     return namespaces.map((namespace) => recoverOne(published, namespace, after));
   });
   await Promise.all(asked);
@@ -39,20 +39,20 @@ export async function recover({ catalogue, ...after }: Aftermath): Promise<void>
 async function recoverOne(
   published: Published,
   namespace: string,
-  { client, taps, witness, ledger }: Omit<Aftermath, 'catalogue'>,
+  { client, proxies, registryReader, ledger }: Omit<Aftermath, 'catalogue'>,
 ): Promise<void> {
   const { repository, tag, role, history } = published;
-  const write = toPod(`${taps[role].host}/${repository}:${tag}`, published, namespace);
+  const write = toPod(`${proxies[role].host}/${repository}:${tag}`, published, namespace);
   let said = '';
   for (let tries = 0; tries < calmTries; tries += 1) {
     const { status, verdict } = await client.write(write);
     if (status === 'admitted' && verdict.warnings.length === 0) {
-      await auditAdmitted(write, verdict, { backup: taps.backup.host, witness, ledger });
+      await auditAdmitted(write, verdict, { backup: proxies.backup.host, registryReader, ledger });
       const [, path = '', held = ''] =
         /^[^/]+\/([^:]+):(.+)$/.exec(String(verdict.patch?.[1]?.value)) ?? [];
-      const digest = await witness.digest(path, held);
+      const digest = await registryReader.digest(path, held);
       ledger.check(
-        'after the storm every backup is what its source holds now',
+        'after the faults end, every backup holds what its source holds now',
         digest === history.at(-1),
         () => `${repository}:${tag} is ${digest ?? 'nothing'}, and not ${history.at(-1) ?? ''}`,
       );
@@ -61,43 +61,46 @@ async function recoverOne(
     said = [verdict.message, ...verdict.warnings].join(', ');
     await delay(500);
   }
-  ledger.broken('after the storm everything works again by itself', `${repository}: ${said}`);
+  ledger.broken(
+    'after the faults end, every image is admitted without intervention',
+    `${repository}: ${said}`,
+  );
 }
 
-/** A push that never ends, while all is calm: what was begun for it at the backup is given up there, and never admitted. */
-export async function breakPushes({ catalogue, ...after }: Aftermath): Promise<void> {
-  const { client, taps, witness, ledger } = after;
+/** A push to the source that never completes, without faults: its uploads at the backup are cancelled and it is never admitted. */
+export async function interruptPushes({ catalogue, ...after }: Aftermath): Promise<void> {
+  const { client, proxies, registryReader, ledger } = after;
   const broken = catalogue.all.filter(({ repository }) => repository.startsWith('moving/'));
   await Promise.all(
     broken.map(async (published) => {
       catalogue.breakOff(published);
       const { role, repository, tag } = published;
-      const write = toPod(`${taps[role].host}/${repository}:${tag}`, published, 'calm');
+      const write = toPod(`${proxies[role].host}/${repository}:${tag}`, published, 'no-faults');
       const { status, verdict } = await client.write(write);
-      ledger.count(`pushes broken off in the calm, ${status}`);
+      ledger.count(`interrupted pushes without faults, ${status}`);
       if (status !== 'admitted') return;
-      await auditAdmitted(write, verdict, { backup: taps.backup.host, witness, ledger });
+      await auditAdmitted(write, verdict, { backup: proxies.backup.host, registryReader, ledger });
     }),
   );
 }
 
-/** Dry runs are seen by nobody but the sources. */
-export async function auditDryRuns({ taps, witness, ledger }: Aftermath): Promise<void> {
-  const written = taps.backup.requests.filter(
+/** A dry run sends requests to the sources only. */
+export async function auditDryRuns({ proxies, registryReader, ledger }: Aftermath): Promise<void> {
+  const written = proxies.backup.requests.filter(
     ({ method, repository }) =>
       repository.includes('dry__') && method !== 'GET' && method !== 'HEAD',
   );
-  const held = (await witness.repositories()).filter((name) => name.includes('dry__'));
+  const held = (await registryReader.repositories()).filter((name) => name.includes('dry__'));
   ledger.check('dry runs write nothing', written.length === 0 && held.length === 0, () =>
     [...written.map(({ method, path }) => `${method} ${path}`), ...held].join(', '),
   );
 }
 
-/** Each registry sees its own credentials, and nobody else any. */
+/** Each registry receives its own credentials, and no other server receives any. */
 export function auditExposure(
   secrets: readonly Secret[],
   places: readonly Exposed[],
-  { replicas, taps, ledger }: Aftermath,
+  { replicas, proxies, ledger }: Aftermath,
 ): void {
   auditSecrets(
     secrets,
@@ -107,25 +110,25 @@ export function auditExposure(
     ],
     ledger,
   );
-  for (const { role, requests } of Object.values(taps)) {
+  for (const { role, requests } of Object.values(proxies)) {
     const others = secrets.filter(({ owner }) => owner !== role);
     const text = requests.map(({ path, authorization }) => `${path} ${authorization}`).join('\n');
-    auditSecrets(others, [{ place: `what the ${role} was sent`, text }], ledger);
+    auditSecrets(others, [{ place: `requests to ${role}`, text }], ledger);
   }
 }
 
-/** Who has come to rest has read the new one, and needs no restart for it. */
-export function auditOldPassword(old: string, since: number, { taps, ledger }: Aftermath): void {
-  const late = taps.backup.requests.filter(
+/** An idle replica has read the new password without a restart. */
+export function auditOldPassword(old: string, since: number, { proxies, ledger }: Aftermath): void {
+  const late = proxies.backup.requests.filter(
     ({ at, authorization }) => at > since && authorization.includes(old),
   );
-  ledger.check('after the storm the rotated password is not used any more', late.length === 0, () =>
+  ledger.check('after the faults end, the rotated password is not used', late.length === 0, () =>
     late.map(({ method, path }) => `${method} ${path}`).join(', '),
   );
 }
 
-/** SIGTERM ends each replica by itself, and nothing is left of it. */
-export async function auditEnds({ replicas, taps, ledger }: Aftermath): Promise<void> {
+/** SIGTERM ends each replica, and it leaves no files and no connections. */
+export async function auditEnds({ replicas, proxies, ledger }: Aftermath): Promise<void> {
   for (const replica of replicas) {
     const peak = replica.peakMemory();
     if (peak === undefined) continue;
@@ -144,7 +147,7 @@ export async function auditEnds({ replicas, taps, ledger }: Aftermath): Promise<
   );
   for (const { replica, end, ms } of ends) {
     ledger.check(
-      'SIGTERM ends an idle replica with 0',
+      'SIGTERM ends an idle replica with exit code 0',
       end.code === 0 && ms < drainMs,
       () => `${replica.name} ended with ${end.code ?? end.signal ?? ''} after ${ms} ms`,
     );
@@ -155,13 +158,13 @@ export async function auditEnds({ replicas, taps, ledger }: Aftermath): Promise<
       () => `${replica.name}: ${left.join(', ')}`,
     );
   }
-  // The last FIN may still be on its way.
+  // The last FIN may be in transit.
   await delay(200);
-  for (const tap of Object.values(taps)) {
+  for (const proxy of Object.values(proxies)) {
     ledger.check(
       'no connection is left behind',
-      tap.openConnections() === 0,
-      () => `${tap.openConnections()} to the ${tap.role}`,
+      proxy.openConnections() === 0,
+      () => `${proxy.openConnections()} to the ${proxy.role}`,
     );
   }
 }

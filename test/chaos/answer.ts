@@ -1,4 +1,4 @@
-/** What was read of the webhook's answer; written anew here, since what writes it is what is tried. */
+/** The webhook's response, parsed without the product's code, which is under test. */
 export interface Verdict {
   readonly allowed: boolean;
   readonly code: number;
@@ -15,7 +15,7 @@ export interface Operation {
   readonly value: unknown;
 }
 
-/** Throws where it is no AdmissionReview with a response. */
+/** Throws unless the body is an AdmissionReview with a response. */
 export function parseVerdict(body: string): Verdict {
   const response = field(JSON.parse(body), 'response');
   const allowed = field(response, 'allowed');
@@ -41,7 +41,7 @@ export function parseVerdict(body: string): Verdict {
   };
 }
 
-/** `value[name]`, `undefined` where there is nothing of the kind. */
+/** `value[name]`, or `undefined` if there is none. */
 export function field(value: unknown, name: string | number): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }
@@ -54,7 +54,7 @@ export function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** The object with the patch applied: what the API server would store. Only what the webhook sends: test, add, replace. */
+/** The object that the API server would store. Supports the operations that the webhook sends: test, add, replace. */
 export function applyPatch(object: unknown, operations: readonly Operation[]): unknown {
   const stored: unknown = structuredClone(object);
   for (const { op, path, value } of operations) {

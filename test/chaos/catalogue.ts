@@ -8,38 +8,38 @@ import {
 } from '../../lib/memory-registry/index.ts';
 import type { Dice } from './random.ts';
 
-/** One tag at a source, and all that it ever held. */
+/** A tag at a source, with its history. */
 export interface Published {
   readonly role: 'hub' | 'vault' | 'safe';
   readonly repository: string;
   readonly tag: string;
-  /** Digests of what was whole, oldest first. */
+  /** Digests of complete images, oldest first. */
   readonly history: string[];
-  /** Whether it can be had from its source, as far as the timeline goes. */
+  /** Whether the source serves it, according to the timeline. */
   isThere: boolean;
-  /** Only dry runs ever name it. */
+  /** Only dry runs name it. */
   readonly isDryOnly: boolean;
 }
 
 export interface Sources {
   readonly hub: MemoryRegistry;
   readonly vault: MemoryRegistry;
-  /** Nothing of it is in the catalogue where there is no cluster: pull secrets alone open it. */
+  /** Only pull secrets open it, so without a cluster the catalogue has none of its images. */
   readonly safe: MemoryRegistry;
 }
 
-/** What the sources hold, and how it changes. */
+/** The images of the sources, and how they change. */
 export interface Catalogue {
   readonly all: readonly [Published, ...Published[]];
-  /** The tag holds another image from now on. */
+  /** Moves the tag to another image. */
   readonly move: (published: Published) => void;
-  /** The tag holds a manifest whose layers are not there: a push that never ended. */
+  /** Moves the tag to a manifest without its layers: a push that never completed. */
   readonly breakOff: (published: Published) => void;
 }
 
 const repositories = [
   ...['0', '1', '2', '3', '4', '5'].map((n) => ['hub', `library/app-${n}`] as const),
-  ...['0', '1', '2', '3'].map((n) => ['hub', `quiet/app-${n}`] as const),
+  ...['0', '1', '2', '3'].map((n) => ['hub', `stable/app-${n}`] as const),
   ...['0', '1'].map((n) => ['hub', `moving/app-${n}`] as const),
   ...['0', '1'].map((n) => ['hub', `gone/app-${n}`] as const),
   ...['0', '1'].map((n) => ['vault', `team/secret-${n}`] as const),
@@ -83,7 +83,7 @@ export function createCatalogue(dice: Dice, sources: Sources, hasCluster: boolea
   };
 }
 
-/** From a few kilobytes to a few megabytes, for one platform or for three. */
+/** A few kilobytes to a few megabytes, for one platform or three. */
 function draw(dice: Dice, name: string, generation: number): Image {
   const question = [name, generation] as const;
   const layers = [0, 1, 2]

@@ -3,13 +3,13 @@ import { type Answer, sendRequest } from '../real/support/request.ts';
 import { parseVerdict, type Verdict } from './answer.ts';
 import { isPending } from './audit/refused.ts';
 import type { Ledger } from './ledger.ts';
-import type { Replica } from './replica.ts';
+import type { Replica } from './servers/replica.ts';
 import type { Write } from './workload.ts';
 
-/** What became of one write. */
-export type WriteResult =
+/** The outcome of a write. */
+type WriteResult =
   | { readonly status: 'admitted' | 'denied'; readonly verdict: Verdict; readonly askedAt: number }
-  /** client-go has given up after ten times. */
+  /** client-go gave up after ten retries. */
   | { readonly status: 'given-up'; readonly verdict: Verdict; readonly askedAt: number };
 
 export interface Client {
@@ -19,19 +19,19 @@ export interface Client {
 export interface ClientOptions {
   readonly replicas: readonly [Replica, ...Replica[]];
   readonly ledger: Ledger;
-  /** Everything that anybody was answered, for the search for secrets. */
+  /** Receives every response, for the search for secrets. */
   readonly onAnswer: (answer: Answer) => void;
-  /** The same where it was understood, also of a write that is to come back. */
+  /** Receives every parsed response, also of a write that is to be retried. */
   readonly onVerdict: (write: Write, verdict: Verdict) => void;
-  /** How much faster than in a cluster time goes by between two attempts. */
+  /** Divides the pause between two attempts. */
   readonly haste: number;
 }
 
-/** client-go repeats a write that was told to come back, ten times (rest/with_retry.go). */
+/** client-go retries a write ten times on Retry-After (rest/with_retry.go). */
 const maxRetries = 10;
 /**
- * The API server has no answer then, and whoever wrote tries again: for longer than a replica may take to finish its copies, since
- * all of them may have been told to go.
+ * The client retries when no replica answers, for longer than a replica may take to finish its copies: all of them may be
+ * shutting down.
  */
 const maxUnreachable = 1_200;
 const controllersPauseMs = 3_000;
@@ -51,7 +51,7 @@ export function createClient({
     return up[turn % Math.max(1, up.length)] ?? replicas[0];
   }
 
-  /** `undefined` where the caller did not wait, or a replica died over it. */
+  /** `undefined` if the caller hung up or the replica was killed. */
   async function ask(
     replica: Replica,
     write: Write,
@@ -70,12 +70,12 @@ export function createClient({
       onAnswer(answer);
       ledger.check(
         'a review is answered within its timeout',
-        // Two cores, three replicas and two registries: what is late by less is late because of them.
+        // Two cores run three replicas and two registries, which explains a smaller delay.
         Date.now() - startedAt < seconds * 1_000 + 3_000,
         () => `write ${write.nth}: ${Date.now() - startedAt} ms, and had ${write.timeout}`,
       );
       if (answer.status !== 200) {
-        ledger.broken('every review has an answer', `HTTP ${answer.status}: ${answer.body}`);
+        ledger.broken('every review is answered', `HTTP ${answer.status}: ${answer.body}`);
         return undefined;
       }
       const verdict = parseVerdict(answer.body);
@@ -85,7 +85,7 @@ export function createClient({
       if (hangUpAfterMs !== undefined) return undefined;
       const isGone = !replica.isUp() || replica.lastEndedAt() >= startedAt - 500;
       ledger.check(
-        'every review has an answer, unless its replica was killed',
+        'every review is answered unless its replica was killed',
         isGone,
         () => `write ${write.nth} to ${replica.name}: ${String(error)}`,
       );
@@ -123,7 +123,7 @@ export function createClient({
   };
 }
 
-/** The cluster's own controllers are told the same as a plain refusal, and come back by themselves. */
+/** The cluster's controllers receive a plain refusal instead, and retry on their own. */
 function isControllersRetry({ isController }: Write, { code, message }: Verdict): boolean {
   return isController && code === 403 && isPending(message);
 }
@@ -133,7 +133,7 @@ function checkRetry(
   ledger: Ledger,
 ): void {
   ledger.check(
-    'who is told to come back is told when, and why',
+    'a refusal that asks for a retry says when and why',
     reason === 'Timeout' &&
       message !== '' &&
       seconds !== undefined &&

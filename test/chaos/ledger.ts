@@ -1,9 +1,9 @@
-/** What was promised, how often that was checked, and where it did not hold. */
+/** Promises: how often each was checked, and each breach. */
 export interface Ledger {
-  /** @param detail asked for only where the promise is broken */
+  /** @param detail called only on a breach */
   check(promise: string, isKept: boolean, detail: () => string): void;
   broken(promise: string, detail: string): void;
-  /** Counts something that is no promise. */
+  /** Counts an event that is no promise. */
   count(what: string, by?: number): void;
   readonly promises: ReadonlyMap<string, { readonly kept: number; readonly broken: number }>;
   readonly breaches: readonly string[];

@@ -10,34 +10,34 @@ import {
   auditEnds,
   auditExposure,
   auditOldPassword,
-  breakPushes,
+  interruptPushes,
   recover,
 } from './aftermath.ts';
-import { auditClosed, auditPrivate } from './audit/closed.ts';
-import { createOpened } from './audit/opened.ts';
+import { countDuplicateUploads } from './audit/duplicate-uploads.ts';
+import { createPrivateAccess } from './audit/private-access.ts';
+import { auditPrivateImages, auditPrivateWrite } from './audit/private-images.ts';
+import { createRegistryReader } from './audit/registry-reader.ts';
 import { toBasic } from './audit/secrets.ts';
 import { startSessionAudit } from './audit/sessions.ts';
-import { startWatch } from './audit/watch.ts';
-import { createWitness } from './audit/witness.ts';
-import { auditWords } from './audit/words.ts';
-import { createAuthMount } from './auth-mount.ts';
-import { noteBusyMoments } from './busy.ts';
+import { startTagHistory } from './audit/tag-history.ts';
+import { auditTerminalText } from './audit/terminal-text.ts';
 import { createCatalogue } from './catalogue.ts';
 import { createClient } from './client.ts';
-import { chooseCluster, startCluster } from './cluster.ts';
-import { runCrowd } from './crowd.ts';
-import { countDoubles } from './doubles.ts';
-import { createFaultDraw, type FaultRecord } from './faults.ts';
-import { formatFigures } from './figures.ts';
 import { createLedger } from './ledger.ts';
+import { runLoad } from './load-generator.ts';
 import { createDice } from './random.ts';
-import { chooseBackup, startRegistries } from './registries.ts';
-import { type Replica, startReplica } from './replica.ts';
-import { startStranger } from './stranger.ts';
-import { startTap, type Tap } from './tap.ts';
+import { formatReport } from './report.ts';
+import { createAuthMount } from './servers/auth-mount.ts';
+import { chooseCluster, startCluster } from './servers/cluster.ts';
+import { watchEventLoopLag } from './servers/event-loop-lag.ts';
+import { createFaultDraw, type FaultRecord } from './servers/faults.ts';
+import { startForeignServer } from './servers/foreign-server.ts';
+import { chooseBackup, startRegistries } from './servers/registries.ts';
+import { type RegistryProxy, startRegistryProxy } from './servers/registry-proxy.ts';
+import { type Replica, startReplica } from './servers/replica.ts';
 import { drawTimeline, type Incident } from './timeline.ts';
 
-// Everything that can go wrong at once, drawn from a seed, and an auditor who shares no code with what he audits.
+// Injects faults drawn from a seed into concurrent reviews, and audits the outcome without the product's code.
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(randomInt(1_000_000)) },
@@ -56,27 +56,32 @@ const writes = Number(values.reviews);
 const backupKind = values.backup === 'real' ? 'real' : 'memory';
 const clusterKind = values.cluster === 'real' ? 'real' : 'none';
 const replay = `npm run test:chaos -- --seed ${seed} --seconds ${values.seconds} --reviews ${values.reviews} --backup ${backupKind} --cluster ${clusterKind}`;
-say(`seed ${seed}; the same again: ${replay}`);
+say(`seed ${seed}; to repeat: ${replay}`);
 
 const dice = createDice(seed);
 const ledger = createLedger();
 const registries = await startRegistries(backupKind, seed);
-const stranger = await startStranger();
+const foreignServer = await startForeignServer();
 const draw = createFaultDraw(dice, Number(values.faults));
-const tap = (role: Tap['role']): Promise<Tap> =>
-  startTap({ role, upstream: registries.hosts[role], stranger: stranger.host, draw });
-const taps = {
-  hub: await tap('hub'),
-  vault: await tap('vault'),
-  safe: await tap('safe'),
-  backup: await tap('backup'),
+const proxy = (role: RegistryProxy['role']): Promise<RegistryProxy> =>
+  startRegistryProxy({
+    role,
+    upstream: registries.hosts[role],
+    foreignServer: foreignServer.host,
+    draw,
+  });
+const proxies = {
+  hub: await proxy('hub'),
+  vault: await proxy('vault'),
+  safe: await proxy('safe'),
+  backup: await proxy('backup'),
 };
 const hasCluster = clusterKind === 'real';
 const cluster = hasCluster
-  ? await startCluster({ ...registries.safe, host: taps.safe.host })
+  ? await startCluster({ ...registries.safe, host: proxies.safe.host })
   : undefined;
 const faults = (): readonly FaultRecord[] => [
-  ...Object.values(taps).flatMap(({ faults }) => faults),
+  ...Object.values(proxies).flatMap(({ faults }) => faults),
   ...(cluster?.faults ?? []),
 ];
 const catalogue = createCatalogue(dice, registries.sources, hasCluster);
@@ -84,15 +89,15 @@ const catalogue = createCatalogue(dice, registries.sources, hasCluster);
 const authMount = createAuthMount(registries.backup.login);
 const env = {
   CLONER: 'registry',
-  REGISTRY: taps.backup.host,
+  REGISTRY: proxies.backup.host,
   REGISTRY_NAMESPACE: 'backups',
   REGISTRY_AUTH_DIR: authMount.dir,
   SOURCE_AUTH_FILE: await writeSourceAuth(),
   LOG_LEVEL: 'trace',
-  // In a cluster nothing on loopback is called but what is named.
+  // With a cluster, the webhook connects only to loopback addresses that are listed.
   ...(cluster !== undefined && {
     ...cluster.env,
-    INSECURE_REGISTRIES: Object.values(taps)
+    INSECURE_REGISTRIES: Object.values(proxies)
       .map(({ host }) => host)
       .join(','),
   }),
@@ -104,23 +109,23 @@ const [first, ...others] = await Promise.all(
 );
 if (first === undefined) throw new Error('--replicas must be 1 or more');
 const replicas: readonly [Replica, ...Replica[]] = [first, ...others];
-const witness = createWitness(registries.hosts.backup, registries.backup.login);
-const watch = startWatch(witness, ledger);
-const opened = createOpened();
+const registryReader = createRegistryReader(registries.hosts.backup, registries.backup.login);
+const tagHistory = startTagHistory(registryReader, ledger);
+const privateAccess = createPrivateAccess();
 const answers: string[] = [];
 const client = createClient({
   replicas,
   ledger,
   onAnswer,
-  onVerdict: (write, verdict) => auditClosed(write, verdict, ledger),
+  onVerdict: (write, verdict) => auditPrivateWrite(write, verdict, ledger),
   haste: 8,
 });
 const restarts: Promise<void>[] = [];
-const aftermath: Aftermath = { replicas, taps, catalogue, client, witness, ledger };
+const aftermath: Aftermath = { replicas, proxies, catalogue, client, registryReader, ledger };
 
-const stopNoting = noteBusyMoments(() => taps.backup.note('late', ''));
+const stopLagWatch = watchEventLoopLag(() => proxies.backup.note('late', ''));
 const startedAt = performance.now();
-await runCrowd({
+await runLoad({
   dice,
   writes,
   seconds: Number(values.seconds),
@@ -129,28 +134,28 @@ await runCrowd({
   happen,
   client,
   catalogue,
-  taps,
+  proxies,
   faults,
-  witness,
-  opened,
-  watch,
+  registryReader,
+  privateAccess,
+  tagHistory,
   ledger,
 });
 await Promise.all(restarts);
-say(`the storm took ${((performance.now() - startedAt) / 1000).toFixed(0)} s; now it is calm`);
-stopNoting();
-for (const { calm } of Object.values(taps)) calm();
+say(`faults ended after ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
+stopLagWatch();
+for (const { endFaults } of Object.values(proxies)) endFaults();
 const { openUploads } = registries;
 const sessions = await startSessionAudit({ replicas, openUploads, hasCluster, ledger });
-const calmSince = Date.now();
+const faultsEndedAt = Date.now();
 await recover(aftermath);
-await auditPrivate(opened, aftermath);
-await breakPushes(aftermath);
+await auditPrivateImages(privateAccess, aftermath);
+await interruptPushes(aftermath);
 await sessions.finish();
-auditOldPassword(toBasic(registries.backup.login), calmSince, aftermath);
+auditOldPassword(toBasic(registries.backup.login), faultsEndedAt, aftermath);
 const metrics = await Promise.all(replicas.map(({ url }) => sendRequest(`${url}/metrics`)));
 await auditEnds(aftermath);
-await watch.finish();
+await tagHistory.finish();
 await auditDryRuns(aftermath);
 auditExposure(
   [
@@ -160,27 +165,30 @@ auditExposure(
       : [{ name: 'token', owner: 'cluster' as const, value: cluster.token }]),
   ],
   [
-    { place: 'the answers', text: answers.join('\n') },
-    { place: 'the metrics', text: metrics.map(({ body }) => body).join('\n') },
-    { place: 'what the stranger was sent', text: stranger.received() },
+    { place: 'responses', text: answers.join('\n') },
+    { place: 'metrics', text: metrics.map(({ body }) => body).join('\n') },
+    { place: 'requests to the foreign server', text: foreignServer.received() },
   ],
   aftermath,
 );
 if (values.logs !== undefined) await keepLogs(values.logs);
-ledger.count('layers written by two replicas at once', countDoubles(taps.backup.requests));
-await Promise.all([...Object.values(taps), stranger, registries].map(({ stop }) => stop()));
+ledger.count(
+  'layers written by two replicas at once',
+  countDuplicateUploads(proxies.backup.requests),
+);
+await Promise.all([...Object.values(proxies), foreignServer, registries].map(({ stop }) => stop()));
 await cluster?.stop();
 
-say(formatFigures(ledger, faults()));
+say(formatReport(ledger, faults()));
 if (ledger.breaches.length > 0) {
-  say(`\npromises were broken; the same again: ${replay}`);
+  say(`\npromises were broken; to repeat: ${replay}`);
   process.exitCode = 1;
 }
 
 function onAnswer({ status, body }: Answer): void {
   ledger.count('reviews answered');
   answers.push(body);
-  if (status === 200) auditWords(body, ledger);
+  if (status === 200) auditTerminalText(body, ledger);
 }
 
 function happen(incident: Incident): void {
@@ -188,11 +196,11 @@ function happen(incident: Incident): void {
   incident.happen({
     replicas,
     catalogue,
-    taps,
+    proxies,
     cluster,
     rotate: () => {
       authMount.swap(registries.backup.next);
-      taps.backup.refuse(`Basic ${toBasic(registries.backup.login)}`);
+      proxies.backup.refuse(`Basic ${toBasic(registries.backup.login)}`);
     },
     restart: (replica, signal) => {
       if (replica.isUp()) restarts.push(restart(replica, signal));
@@ -204,7 +212,7 @@ async function restart(replica: Replica, signal: 'SIGKILL' | 'SIGTERM'): Promise
   const end = await replica.restart(signal);
   if (signal === 'SIGKILL') return;
   ledger.check(
-    'SIGTERM in the middle of the storm ends with 0',
+    'SIGTERM under faults ends a replica with exit code 0',
     end.code === 0,
     () => `${replica.name} ended with ${end.code ?? end.signal ?? ''}`,
   );
@@ -213,16 +221,16 @@ async function restart(replica: Replica, signal: 'SIGKILL' | 'SIGTERM'): Promise
 async function writeSourceAuth(): Promise<string> {
   const file = join(createTempDir('source-auth'), 'config.json');
   const auth = toBasic(registries.vault);
-  await writeFile(file, JSON.stringify({ auths: { [taps.vault.host]: { auth } } }));
+  await writeFile(file, JSON.stringify({ auths: { [proxies.vault.host]: { auth } } }));
   return file;
 }
 
-/** For whoever has to find out why. */
+/** Writes logs, requests and faults for debugging. */
 async function keepLogs(dir: string): Promise<void> {
   await mkdir(dir, { recursive: true });
   const logs = [
     ...replicas.map(({ name, output }) => [name, output()] as const),
-    ...Object.values(taps).map(
+    ...Object.values(proxies).map(
       ({ role, requests }) =>
         [role, requests.map((request) => JSON.stringify(request)).join('\n')] as const,
     ),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** Decisions that come from the seed and from names alone: the same question always has the same answer, whenever it is asked. */
+/** Decisions derived from the seed and from names alone: the same name always gives the same result, in any order. */
 export interface Dice {
   /** In [0, 1). */
   roll(...question: readonly (string | number)[]): number;

@@ -1,33 +1,33 @@
-import type { Absence } from './api-tap.ts';
 import type { Catalogue, Published } from './catalogue.ts';
-import type { Cluster } from './cluster.ts';
 import type { Dice } from './random.ts';
-import type { Replica } from './replica.ts';
-import type { Tap } from './tap.ts';
+import type { Absence } from './servers/api-server-proxy.ts';
+import type { Cluster } from './servers/cluster.ts';
+import type { RegistryProxy } from './servers/registry-proxy.ts';
+import type { Replica } from './servers/replica.ts';
 
-/** What happens when so many writes have begun. */
+/** What happens after a number of writes. */
 export interface Incident {
   readonly at: number;
   readonly what: string;
   readonly happen: (stage: Stage) => void;
 }
 
-/** What there is to be broken. */
-export interface Stage {
+/** The components that incidents affect. */
+interface Stage {
   readonly replicas: readonly [Replica, ...Replica[]];
   readonly catalogue: Catalogue;
-  readonly taps: Readonly<Record<Tap['role'], Tap>>;
+  readonly proxies: Readonly<Record<RegistryProxy['role'], RegistryProxy>>;
   readonly cluster: Pick<Cluster, 'setAway'> | undefined;
-  /** The backup has another user and password, and so has the secret. */
+  /** Rotates the credentials of the backup and of the secret. */
   readonly rotate: () => void;
-  /** A replica is on its way out and back again. */
+  /** Restarts a replica. */
   readonly restart: (replica: Replica, signal: 'SIGKILL' | 'SIGTERM') => void;
 }
 
-/** One is broken, of the other it must be known for what it was opened. */
+/** One is interrupted by incidents; the other is tracked for private access. */
 const unmoved = ['moving/app-1', 'closed/app-2'];
 
-/** Draws all incidents of a run of so many writes, in their order. */
+/** Draws all incidents of a run, in order. */
 export function drawTimeline(dice: Dice, writes: number, hasCluster: boolean): readonly Incident[] {
   const at = (part: number): number => Math.floor(part * writes);
   const times = Math.max(2, Math.round(writes / 25));
@@ -56,12 +56,12 @@ export function drawTimeline(dice: Dice, writes: number, hasCluster: boolean): r
   const broken: Incident = {
     at: at(0.3 + 0.3 * dice.roll('broken at')),
     what: 'broken push',
-    happen: ({ catalogue, taps }) => {
+    happen: ({ catalogue, proxies }) => {
       const pushed = catalogue.all.find(({ repository }) => repository === 'moving/app-1');
       if (pushed === undefined) return;
       catalogue.breakOff(pushed);
       pushed.isThere = false;
-      taps[pushed.role].note('broken-push', pushed.repository);
+      proxies[pushed.role].note('broken-push', pushed.repository);
     },
   };
   const goneNames = ['gone/app-0', 'gone/app-1', ...(hasCluster ? ['closed/app-2'] : [])];
@@ -69,11 +69,11 @@ export function drawTimeline(dice: Dice, writes: number, hasCluster: boolean): r
     return {
       at: at(0.5 + 0.3 * dice.roll('gone at', repository)),
       what: 'source gone for good',
-      happen: ({ catalogue, taps }) => {
+      happen: ({ catalogue, proxies }) => {
         for (const published of catalogue.all) {
           if (published.repository !== repository) continue;
           published.isThere = false;
-          taps[published.role].forget(repository);
+          proxies[published.role].forget(repository);
         }
       },
     };
@@ -101,10 +101,10 @@ export function drawTimeline(dice: Dice, writes: number, hasCluster: boolean): r
   ].toSorted((one, other) => one.at - other.at);
 }
 
-/** A registry that is away for a while. */
+/** A temporary outage of a registry. */
 function drawOutage(
   dice: Dice,
-  role: Tap['role'],
+  role: RegistryProxy['role'],
   at: (part: number) => number,
 ): readonly Incident[] {
   const begin = 0.2 + 0.6 * dice.roll('outage', role);
@@ -112,18 +112,18 @@ function drawOutage(
   const set = (part: number, isDown: boolean): Incident => ({
     at: at(part),
     what: `${role} ${isDown ? 'down' : 'up'}`,
-    happen: ({ taps }) => taps[role].setDown(isDown),
+    happen: ({ proxies }) => proxies[role].setDown(isDown),
   });
   return [set(begin, true), set(end, false)];
 }
 
-/** An API server that does not answer for a while; reviews come all the same, from another one. */
+/** A temporary outage of the API server; reviews continue, as from another API server. */
 function drawAbsence(
   dice: Dice,
   absence: Absence,
   at: (part: number) => number,
 ): readonly Incident[] {
-  // What was read of secrets is used for some seconds: only a long silence is noticed at all.
+  // Secrets are cached for some seconds, so only a long outage has an effect.
   const [begin, length] = absence === 'down' ? [0.7, 0.15] : [0.1, 0.3];
   const from = begin + 0.15 * dice.roll('absence', absence);
   const until = from + length + 0.05 * dice.roll('absence ends', absence);
@@ -137,7 +137,7 @@ function drawAbsence(
   ];
 }
 
-/** Those that stay as they are have a promise of their own. */
+/** Images that never change have promises of their own, so the timeline skips them. */
 function isMovable({ repository, isThere }: Published): boolean {
   return (
     isThere && /^(library|moving|team|closed)\//.test(repository) && !unmoved.includes(repository)

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Catalogue, Published } from './catalogue.ts';
 import type { Dice } from './random.ts';
-import { tenants, toPullSecrets } from './tenants.ts';
+import { testNamespaces, toPullSecrets } from './servers/namespaces.ts';
 
-/** One image in a workload, and what the chaos knows of it. */
+/** One image of a workload, and the catalogue's record of it. */
 export interface Wish {
   readonly image: string;
   readonly published: Published;
@@ -11,20 +11,20 @@ export interface Wish {
   readonly pinned?: string;
 }
 
-/** One write that a person or a controller makes. */
+/** A write by a user or a controller. */
 export interface Write {
   readonly nth: number;
   readonly namespace: string;
   readonly wishes: readonly Wish[];
   readonly isDryRun: boolean;
-  /** One of the cluster's own controllers, which is never told to sleep. */
+  /** Whether one of the cluster's controllers writes, which gets no Retry-After. */
   readonly isController: boolean;
-  /** The API server gives up waiting for the first answer after so long. */
+  /** The API server hangs up on the first attempt after this time. */
   readonly hangUpAfterMs?: number;
   readonly timeout: string;
-  /** The body of the call; what was stored before makes it an update. */
+  /** Body of the review; with a stored object it is an UPDATE. */
   readonly toBody: (stored?: unknown) => unknown;
-  /** The object as it is written. */
+  /** The object before admission. */
   readonly object: Readonly<Record<string, unknown>>;
 }
 
@@ -41,7 +41,7 @@ const kinds: readonly [Kind, ...Kind[]] = [
 ];
 const timeouts = ['2s', '3s', '5s'] as const;
 
-/** The nth write of the run: what is in it comes from the seed alone. */
+/** Draws the nth write of the run from the seed. */
 export function drawWrite(
   dice: Dice,
   nth: number,
@@ -51,7 +51,7 @@ export function drawWrite(
   const [group, kind] = dice.pick(kinds, 'kind', nth);
   const isDryRun = dice.chance(0.15, 'dry?', nth);
   const isController = kind === 'Pod' && dice.chance(0.3, 'controller?', nth);
-  const { name: namespace } = dice.pick(tenants, 'namespace', nth);
+  const { name: namespace } = dice.pick(testNamespaces, 'namespace', nth);
   const usable = all.filter(({ isDryOnly }) => isDryRun || !isDryOnly);
   const closed = all.filter(({ role }) => role === 'safe');
   const wishes = [0, 1, 2]
@@ -108,10 +108,10 @@ export function drawWrite(
   };
 }
 
-/** What one pod asks for when all is calm. */
+/** A pod with one image, written after the faults end. */
 export function toPod(image: string, published: Published, namespace: string): Write {
   const spec = { containers: [{ name: 'c0', image }], ...toPullSecrets(namespace) };
-  const object = { metadata: { name: 'calm' }, spec };
+  const object = { metadata: { name: 'no-faults' }, spec };
   return {
     nth: 0,
     namespace,
@@ -124,7 +124,7 @@ export function toPod(image: string, published: Published, namespace: string): W
       apiVersion: 'admission.k8s.io/v1',
       kind: 'AdmissionReview',
       request: {
-        uid: 'calm',
+        uid: 'no-faults',
         kind: { kind: 'Pod' },
         operation: 'CREATE',
         namespace,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { cacheResolve } from '../../lib/cloner/source/cached-resolver.ts';
 import { type AdmissionHandler, createAdmissionHandler } from '../../lib/index.ts';
+import { drainMicrotasks } from '../support/drain-microtasks.ts';
 import { createFakeCloner, type FakeCloner, pushedDigest } from '../support/fake-cloner.ts';
 import { deployment, policy, review } from '../support/reviews.ts';
 
@@ -61,7 +62,8 @@ it('a replica with a cached source tag does not move the backup tag when the sou
   cloner.put('nginx:1.27', newer);
   const release = cloner.pauseCopies();
   const moving = send(handler);
-  while (cloner.begun.length === 0) await Promise.resolve();
+  await drainMicrotasks();
+  assert.equal(cloner.begun.length, 1);
   cloner.put('nginx:1.27', older);
 
   release();

@@ -16,6 +16,7 @@ import {
 } from '../../lib/memory-registry/index.ts';
 import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';
 import { createMemoryLog } from '../support/memory-log.ts';
+import { interruptionStep, propertyRuns } from '../support/property-runs.ts';
 
 const { signal } = new AbortController();
 const shared = makeImage({ seed: 'shared' });
@@ -202,7 +203,7 @@ describe('generations after interrupted reviews, rollbacks, releases and prunes'
       run.at += 60_000;
       const hadTag = run.bench.backup.store.tags(path).includes('1');
       if (step.kind !== 'publish') {
-        for (let after = 0; await interruptStep(run, step, after); after += 1) {
+        for (let after = 0; await interruptStep(run, step, after); after += interruptionStep) {
           if (step.kind === 'prune') forgetPruned(run);
           audit(run, hadTag);
         }
@@ -254,7 +255,7 @@ describe('generations after interrupted reviews, rollbacks, releases and prunes'
   for (const seedNumber of [11, 12, 13, 14]) {
     it(`a tag stays held when a rollback and a review run at the same time (seed ${seedNumber})`, async () => {
       const random = createRandom(seedNumber);
-      for (let round = 0; round < 6; round += 1) {
+      for (let round = 0; round < propertyRuns(6).numRuns; round += 1) {
         const run = await open();
         for (const image of [0, 1]) {
           await runStep(run, { kind: 'publish', image });

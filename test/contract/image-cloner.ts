@@ -3,24 +3,24 @@ import { after, before, describe, it } from 'node:test';
 import type { CopyProgress, CopyRequest, Credentials, ImageCloner, Side } from '../../lib/index.ts';
 import { copyWithTags } from '../support/copy-with-tags.ts';
 
-/** Two registries and the cloner between them, as each adapter's test sets them up. */
+/** Two registries and the cloner under test, set up by the adapter's test. */
 export interface ClonerBench {
   readonly cloner: ImageCloner;
-  /** Host of a registry that anybody may read. */
+  /** Host of a public registry. */
   readonly source: string;
-  /** Host of a registry that wants `credentials`. */
+  /** Host of a registry that requires `credentials`. */
   readonly backup: string;
   readonly credentials: Credentials;
-  /** A host on which nobody listens. */
+  /** A host without a server. */
   readonly deadHost: string;
-  /** Puts an image into `source`; returns its digest. */
+  /** Puts an image into `source` and returns its digest. */
   publish(path: string, tag: string): Promise<string>;
-  /** The digest that `backup` holds for a tag. */
+  /** Digest of a tag of `backup`. */
   held(path: string, tag: string): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
-/** What every `ImageCloner` promises; the fake, and each adapter on fakes and on real servers, run it. */
+/** Cases that every `ImageCloner` passes: the fake, and each adapter on fakes and on real servers. */
 export function describeImageCloner(name: string, open: () => Promise<ClonerBench>): void {
   describe(`${name} as an ImageCloner`, () => {
     const { signal } = new AbortController();
@@ -63,11 +63,11 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
     });
 
     const absent = [
-      ['a tag', 'contract/resolve', 'nope'],
-      ['a repository', 'contract/nothing', '1'],
+      ['tag', 'contract/resolve', 'nope'],
+      ['repository', 'contract/nothing', '1'],
     ] as const;
     for (const [what, path, tag] of absent) {
-      it(`resolves ${what} that is not there to undefined`, async () => {
+      it(`resolves a missing ${what} to undefined`, async () => {
         await bench.publish('contract/resolve', '1');
 
         const found = await bench.cloner.resolve(
@@ -86,7 +86,7 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
     ];
     for (const [what, credentials] of refused) {
       for (const side of ['source', 'backup'] satisfies Side[]) {
-        it(`says that the ${side} denies ${what}`, async () => {
+        it(`rejects with the ${side}'s denial for ${what}`, async () => {
           const image = { domain: bench.backup, path: 'acme/contract', tag: '1' };
 
           await assert.rejects(bench.cloner.resolve(image, { side, credentials }, signal), {
@@ -97,7 +97,7 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       }
     }
 
-    it('says which side cannot be reached', async () => {
+    it('rejects with the side that cannot be reached', async () => {
       const image = { domain: bench.deadHost, path: 'a/b', tag: '1' };
 
       await assert.rejects(bench.cloner.resolve(image, { side: 'source' }, signal), {
@@ -182,7 +182,7 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       assert.equal(await bench.held('acme/contract/late', 'last'), undefined);
     });
 
-    it('says that the source has gone, and writes nothing', async () => {
+    it('rejects if the source is gone, and writes nothing', async () => {
       const asked = await request('contract/gone');
       const source = { ...asked.source, digest: `sha256:${'0'.repeat(64)}` };
 
@@ -195,7 +195,7 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       assert.equal(await bench.held('acme/contract/gone', 'first'), undefined);
     });
 
-    it('says that the backup denies a wrong password, and writes nothing', async () => {
+    it('rejects if the backup denies a wrong password, and writes nothing', async () => {
       const asked = await request('contract/denied', {
         targetAccess: { side: 'backup', credentials: { username: 'acme', password: 'wrong' } },
       });
@@ -209,7 +209,7 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       assert.equal(await bench.held('acme/contract/denied', 'first'), undefined);
     });
 
-    it('ends with the reason of its signal, and writes nothing', async () => {
+    it('rejects with the reason of an aborted signal, and writes nothing', async () => {
       const reason = new Error('enough');
       const asked = await request('contract/aborted');
 

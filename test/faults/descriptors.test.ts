@@ -18,8 +18,8 @@ import { deployment, review } from '../support/reviews.ts';
 const limit = 48;
 const isLinux = process.platform === 'linux';
 
-/** The real process with hardly any file descriptors. */
-describe('a webhook that runs out of file descriptors', { skip: !isLinux }, () => {
+/** The webhook process with few file descriptors. */
+describe('a webhook without free file descriptors', { skip: !isLinux }, () => {
   const image = makeImage();
   let webhook: Webhook;
   let backup: ServedRegistry;
@@ -53,7 +53,7 @@ describe('a webhook that runs out of file descriptors', { skip: !isLinux }, () =
 
   const descriptors = (): number => readdirSync(`/proc/${webhook.pid}/fd`).length;
 
-  /** So many more connections that somebody opens and does not use. */
+  /** Opens that many idle connections. */
   async function crowd(size: number): Promise<void> {
     const { port } = new URL(webhook.url);
     const more = Array.from({ length: size }, () => connect(Number(port), '127.0.0.1'));
@@ -62,9 +62,9 @@ describe('a webhook that runs out of file descriptors', { skip: !isLinux }, () =
     await Promise.all(more.map((socket) => once(socket, 'connect')));
   }
 
-  /** What others close meanwhile is taken, too. */
+  /** Fills all descriptors but one, including those that close meanwhile. */
   async function leaveOne(): Promise<void> {
-    await eventually('there is room for one', async () => {
+    await eventually('one descriptor is free', async () => {
       const left = limit - 1 - descriptors();
       if (left > 0) await crowd(left);
       else if (left < 0) others.pop()?.destroy();
@@ -82,7 +82,7 @@ describe('a webhook that runs out of file descriptors', { skip: !isLinux }, () =
     return (await webhook.review(review({ object }))).body;
   }
 
-  it('waits for one, and blames itself where there is none for a registry', async () => {
+  it('waits for a descriptor, and blames the webhook if none is free for a registry', async () => {
     const [known, unknown] = sources;
     assert.match(await apply(known), /"allowed":true/);
     await leaveOne();
@@ -90,14 +90,14 @@ describe('a webhook that runs out of file descriptors', { skip: !isLinux }, () =
     const body = await apply(unknown);
     await disperse();
 
-    // It is tried again for a moment, and an idle connection may have made room.
+    // Retries go on for a moment, and a closed idle connection may free a descriptor.
     assert.match(body, /"allowed":true|image-cloner has no connections left/);
-    await eventually('it works again', async () =>
+    await eventually('the webhook answers again', async () =>
       (await apply(unknown)).includes('"allowed":true'),
     );
   });
 
-  it('survives a crowd that takes all of them, and comes back by itself', async () => {
+  it('recovers after idle connections take all descriptors', async () => {
     await crowd(3 * limit);
     await apply(sources[0]).catch(() => 'no answer');
     await disperse();

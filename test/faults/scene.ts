@@ -7,17 +7,17 @@ import { type Bench, openBench } from '../adapters/registry/bench.ts';
 import { createMemoryLog, type MemoryLog } from '../support/memory-log.ts';
 import { deployment, patchOf, policy, review } from '../support/reviews.ts';
 
-/** A person before the whole webhook: the handler, the registry adapter, and two registries in memory. */
+/** The handler and the registry adapter between two in-memory registries. */
 export interface Scene extends Pick<Bench, 'source' | 'backup'> {
   readonly log: MemoryLog;
-  /** The next process on the same registries: of what the last one knew it knows nothing. */
+  /** Replaces the handler, as a new process with the same registries. */
   restart(): void;
-  /** What `kubectl apply` of a Deployment with this image gets to read, with names instead of loopback addresses. */
+  /** Result of `kubectl apply` of a Deployment with this image, with names instead of loopback addresses. */
   apply(image?: string): Promise<Told>;
   close(): Promise<void>;
 }
 
-export interface Told {
+interface Told {
   readonly allowed: boolean;
   readonly code: number | undefined;
   /** After `denied the request: `. */
@@ -50,7 +50,7 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
       logger: log.logger,
     });
   let handler = start();
-  // Ports are others in every run.
+  // Ports differ in every run.
   const named = (text: string): string =>
     text
       .replaceAll(source.host.replace(':', '-'), 'public.test')

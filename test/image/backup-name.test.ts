@@ -8,6 +8,7 @@ import {
   parseReference,
   type Reference,
 } from '../../lib/image/reference.ts';
+import { propertyRuns } from '../support/property-runs.ts';
 import { anyReference } from '../support/references.ts';
 
 const D = `sha256:${'d'.repeat(64)}`;
@@ -108,7 +109,7 @@ describe('backupReference', () => {
           formatReference(backupReference(b, place)),
         );
       }),
-      { numRuns: 3_000 },
+      propertyRuns(3_000),
     );
   });
 
@@ -158,7 +159,7 @@ describe('backupReference', () => {
         assert.match(backup.tag ?? '', /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/);
         assert(isBackup(backup, place));
       }),
-      { numRuns: 3_000 },
+      propertyRuns(3_000),
     );
   });
 

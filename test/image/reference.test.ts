@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { formatReference, parseReference, type Reference } from '../../lib/image/reference.ts';
+import { propertyRuns } from '../support/property-runs.ts';
 import { anyReference } from '../support/references.ts';
 
 const hex = (digit: string, length: number): string => digit.repeat(length);
@@ -192,7 +193,7 @@ describe('formatReference', () => {
       fc.property(anyReference, (reference) => {
         assert.deepEqual(parseReference(formatReference(reference)), reference);
       }),
-      { numRuns: 2_000 },
+      propertyRuns(2_000),
     );
   });
 });

@@ -36,7 +36,7 @@ export interface FakeCloner extends ImageCloner {
 }
 
 /** Every image of the fake has this size. */
-export const imageBytes = 1_000;
+const imageBytes = 1_000;
 
 interface Stored {
   readonly tags: Map<string, string>;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 
 /** A registry behind the fake docker daemon. */
-export interface FakeRegistry {
+interface FakeRegistry {
   /** `path:tag` → digest. */
   readonly tags: Map<string, string>;
   /** Required credentials. @default anonymous access */
@@ -32,7 +32,7 @@ export interface FakeDaemon {
   close(): Promise<void>;
 }
 
-export interface PublishOptions {
+interface PublishOptions {
   /** @default the path and tag */
   readonly content?: string;
   readonly isIndex?: boolean;
@@ -256,7 +256,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
 }
 
 /** The daemon writes a new manifest, which is the same for each push of an image. */
-export function pushedDigest(id: string): string {
+function pushedDigest(id: string): string {
   return sha256(`schema2 of ${id}`);
 }
 

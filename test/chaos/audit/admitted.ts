@@ -1,17 +1,17 @@
 import { text, type Verdict } from '../answer.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Write } from '../workload.ts';
-import type { Witness } from './witness.ts';
+import type { RegistryReader } from './registry-reader.ts';
 
-/** What is checked of a write that was admitted, right when it was. */
+/** Audits an admitted write at once. */
 export async function auditAdmitted(
   write: Write,
   { patch = [] }: Verdict,
-  { backup, witness, ledger }: AdmittedAudit,
+  { backup, registryReader, ledger }: AdmittedAudit,
 ): Promise<void> {
   const images = patch.filter(({ op, path }) => op === 'replace' && path.endsWith('/image'));
   ledger.check(
-    'who is admitted runs from the backup',
+    'every image of an admitted write is patched',
     images.length === write.wishes.length,
     () => `write ${write.nth}: ${images.length} of ${write.wishes.length} images are patched`,
   );
@@ -27,7 +27,7 @@ export async function auditAdmitted(
     if (write.isDryRun || wish === undefined) continue;
     const [, repository = '', tag = '', pinned] =
       /^[^/]+\/([^:@]+):([^@]+)(?:@(.+))?$/.exec(image) ?? [];
-    const { digest, problems } = await witness.inspect(repository, pinned ?? tag, 'heads');
+    const { digest, problems } = await registryReader.inspect(repository, pinned ?? tag, 'heads');
     ledger.check(
       'every admitted image was pullable when it was answered',
       problems.length === 0,
@@ -43,8 +43,8 @@ export async function auditAdmitted(
 }
 
 export interface AdmittedAudit {
-  /** The host that nodes pull from. */
+  /** Host of the backup, for nodes. */
   readonly backup: string;
-  readonly witness: Witness;
+  readonly registryReader: RegistryReader;
   readonly ledger: Ledger;
 }

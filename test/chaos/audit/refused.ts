@@ -1,38 +1,38 @@
 import type { Verdict } from '../answer.ts';
-import type { FaultRecord, Role } from '../faults.ts';
 import type { Ledger } from '../ledger.ts';
+import type { FaultRecord, Role } from '../servers/faults.ts';
 import type { Wish, Write } from '../workload.ts';
-import { isClosedTo, type Opened } from './opened.ts';
-import type { Watch } from './watch.ts';
+import { isForbiddenTo, type PrivateAccess } from './private-access.ts';
+import type { TagHistory } from './tag-history.ts';
 
 export interface RefusedAudit {
   readonly faults: () => readonly FaultRecord[];
-  readonly watch: Watch;
-  readonly opened: Opened;
+  readonly tagHistory: TagHistory;
+  readonly privateAccess: PrivateAccess;
   readonly ledger: Ledger;
 }
 
-/** One reason, and whose containers it is about. */
+/** One reason of a refusal, and the images that it concerns. */
 export interface Obstacle {
   readonly text: string;
   readonly why: string;
   readonly wishes: readonly Wish[];
 }
 
-/** A failure may be told for so long after it happened. */
+/** A failure may be reported this long after it happened. */
 const memoryMs = 75_000;
 
 type Kinds = readonly FaultRecord['kind'][] | 'any';
 
-/** What a person may be told, and what must have happened for it to be true. */
+/** Reasons that a refusal may give, and the faults that justify each. */
 const reasons: readonly (readonly [RegExp, Kinds])[] = [
   [
     /does not exist on|does not know|does not have/,
-    ['status-404', 'lying-digest', 'upload-lost', 'gone', 'broken-push', 'redirect-stranger'],
+    ['status-404', 'lying-digest', 'upload-lost', 'gone', 'broken-push', 'redirect-foreign'],
   ],
   [
     /does not let us read|denied access to|refuses the credentials|rejected the credentials/,
-    ['status-401', 'status-403', 'realm-stranger', 'corrupt', 'truncate', 'rotated'],
+    ['status-401', 'status-403', 'realm-foreign', 'corrupt', 'truncate', 'rotated'],
   ],
   [/limits (how often|requests)|rate limit/, ['status-429']],
   [/too large \(413\)/, ['status-413']],
@@ -46,21 +46,21 @@ const reasons: readonly (readonly [RegExp, Kinds])[] = [
   [/cannot be copied|has lost|is not whole|is incomplete/, 'any'],
 ];
 
-/** Told beside a refusal of another image, and to who is never told to come back. */
+/** Given beside the refusal of another image, and to controllers, which get no Retry-After. */
 export function isPending(why: string): boolean {
   return /still copying|waits to be copied|the copy queue is full/.test(why);
 }
 
-/** Once it is known to be down it is not asked for each image anew. */
+/** Given without a request while the circuit breaker is open. */
 const outageWords = /(did not answer|gave no usable answer) .* ago/;
 
-/** The right answer to who has no credentials. */
+/** The correct response without credentials. */
 export const denial = /does not let us read|denied access to/;
-/** Without the secrets, or with what an API server that is silent has left of the time. */
+/** Without the secrets, or with the time that a silent API server has left. */
 const muteness =
   /(does not let us read|denied access to) .*; its pull secrets could not be read|did not say within 0\.\d+ s/;
 
-/** What is checked of a write that was refused: every reason must be one that was true. */
+/** Audits a refused write: faults must justify every reason. */
 export function auditRefused(
   write: Write,
   { message, code, reason }: Verdict,
@@ -76,7 +76,7 @@ export function auditRefused(
   for (const { text, why, wishes } of readObstacles(write, message)) {
     if (isPending(why)) continue;
     const [wish] = wishes;
-    // What the source did, and why the backup did not help.
+    // The source's failure, then the reason why the backup was not used.
     for (const clause of why.split(/; (?=\S+ in the backup was not written by)/)) {
       const known = reasons.find(([pattern]) => pattern.test(clause));
       ledger.check(
@@ -89,12 +89,12 @@ export function auditRefused(
       const isBackups = /^(\S+: )?(the backup registry|\S+ (exists )?in the backup)/.test(clause);
       const role = isBackups ? 'backup' : wish.published.role;
       judge(write, wish, role, clause, known[1], askedAt, audit);
-      if (/within 0\.0\d s/.test(clause)) ledger.count('refused for a silence of no time at all');
+      if (/within 0\.0\d s/.test(clause)) ledger.count('refused for a timeout below 0.1 s');
     }
   }
 }
 
-/** Takes a refusal apart. */
+/** Splits a refusal into its reasons. */
 export function readObstacles({ wishes }: Write, message: string): readonly Obstacle[] {
   return message.split(/; (?=(?:init )?container ")/).map((text) => {
     const [, labels = '', why = ''] =
@@ -111,7 +111,7 @@ function judge(
   why: string,
   kinds: Kinds,
   askedAt: number,
-  { faults, watch, opened, ledger }: RefusedAudit,
+  { faults, tagHistory, privateAccess, ledger }: RefusedAudit,
 ): void {
   const isOutage = outageWords.test(why);
   const touching = faults().filter(
@@ -122,30 +122,30 @@ function judge(
       (fault.role === role || fault.kind === 'late') &&
       (kinds === 'any' || kinds.includes(fault.kind)),
   );
-  const isKeptOut = isClosedTo(namespace, wish) && denial.test(why);
+  const isKeptOut = isForbiddenTo(namespace, wish) && denial.test(why);
   const isMute = muteness.test(why) && touching.some((fault) => fault.role === 'cluster');
   ledger.check(
-    'every refusal had a reason that was true',
+    'faults justify every reason of a refusal',
     blamed.length > 0 || isKeptOut || isMute,
     () =>
       `write ${nth}, ${wish.image}: "${why}", but what happened was ${[...new Set(touching.map((fault) => `${fault.role} ${fault.kind}`))].join(', ') || 'nothing'}`,
   );
-  // A backup that could be asked is used, whatever the source does.
+  // A reachable backup is used whatever the source does.
   const isAsked = !touching.some((fault) => fault.role === 'backup');
   const { repository, tag } = wish.published;
   const isPrivate = wish.published.role === 'safe';
   ledger.check(
-    'what is in the backup is used when the source fails',
+    'the backup is used when the source fails',
     role === 'backup' ||
       wish.pinned !== undefined ||
       !isAsked ||
-      (isPrivate && !opened.had(namespace, wish.published, askedAt)) ||
-      !watch.hadCopyBefore(repository.replaceAll('/', '__'), tag, askedAt),
+      (isPrivate && !privateAccess.had(namespace, wish.published, askedAt)) ||
+      !tagHistory.hadCopyBefore(repository.replaceAll('/', '__'), tag, askedAt),
     () => `write ${nth}, ${wish.image}: "${why}", although there was a copy`,
   );
 }
 
-/** Copies are named after their source; who limits how often he may be asked means all of his images. */
+/** Copies are named after their source; a rate limit concerns all images of the registry. */
 function touches({ role, kind, repository }: FaultRecord, { published }: Wish): boolean {
   if (kind === 'late') return true;
   if (role === 'cluster') return true;
@@ -156,7 +156,7 @@ function touches({ role, kind, repository }: FaultRecord, { published }: Wish): 
   return role === published.role && (repository === '' || repository === published.repository);
 }
 
-/** What is gone or broken stays so. */
+/** A removed repository and an interrupted push are permanent. */
 function isInTime({ kind, at }: FaultRecord): boolean {
   return kind === 'gone' || kind === 'broken-push' || at > Date.now() - memoryMs;
 }

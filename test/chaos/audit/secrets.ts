@@ -1,22 +1,22 @@
-import type { Login } from '../auth-mount.ts';
-import type { FaultRecord } from '../faults.ts';
 import type { Ledger } from '../ledger.ts';
+import type { Login } from '../servers/auth-mount.ts';
+import type { FaultRecord } from '../servers/faults.ts';
 
-/** Something that nobody but its own registry may ever see. */
+/** A credential that only its registry may receive. */
 export interface Secret {
   readonly name: string;
-  /** Who may see it. */
+  /** The registry that may receive it. */
   readonly owner: FaultRecord['role'];
   readonly value: string;
 }
 
-/** A place where secrets are looked for. */
+/** A text that is searched for secrets. */
 export interface Exposed {
   readonly place: string;
   readonly text: string;
 }
 
-/** A password, and the ways in which it travels. */
+/** A password and its encodings. */
 export function toSecrets(name: string, owner: Secret['owner'], login: Login): readonly Secret[] {
   const { password } = login;
   return [
@@ -26,12 +26,12 @@ export function toSecrets(name: string, owner: Secret['owner'], login: Login): r
   ];
 }
 
-/** What stands behind `Basic` in an `Authorization` header. */
+/** The value after `Basic` in an `Authorization` header. */
 export function toBasic({ name, password }: Login): string {
   return Buffer.from(`${name}:${password}`).toString('base64');
 }
 
-/** No secret stands in any of the places. */
+/** Checks that no place contains a secret. */
 export function auditSecrets(
   secrets: readonly Secret[],
   places: readonly Exposed[],
@@ -42,7 +42,7 @@ export function auditSecrets(
       .filter(({ value }) => text.includes(value))
       .map(({ name, owner }) => `${name} of the ${owner}`);
     ledger.check(
-      'no credential in any log, answer, metric or request to a stranger',
+      'no log, response, metric or request to a foreign server contains a credential',
       found.length === 0,
       () => `${place} holds the ${[...new Set(found)].join(', the ')}`,
     );

@@ -2,36 +2,36 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../real/support/eventually.ts';
 import { sendRequest } from '../../real/support/request.ts';
 import type { Ledger } from '../ledger.ts';
-import type { Replica } from '../replica.ts';
+import type { Replica } from '../servers/replica.ts';
 
-/** Looks at the uploads that were begun at the backup, and neither ended nor given up. */
+/** Audits the uploads at the backup that were neither completed nor cancelled. */
 export interface SessionAudit {
-  /** To be called when nothing went wrong since: no session was added. */
+  /** Checks that a phase without faults added no session. */
   finish(): Promise<void>;
 }
 
 export interface SessionAuditOptions {
   readonly replicas: readonly Replica[];
-  /** Names of the open ones. */
+  /** Names of the open uploads. */
   readonly openUploads: () => Promise<readonly string[]>;
-  /** Replicas that share Leases: for some seconds after the API server was away each goes without. */
+  /** Whether replicas share Leases; after an outage of the API server they go without for some seconds. */
   readonly hasCluster: boolean;
   readonly ledger: Ledger;
 }
 
-/** What was begun in the storm ends soon when nothing stands in its way. */
+/** Copies begun under faults end within this time once the faults end. */
 const restMs = 90_000;
-/** A registry may still be reading what a tap sent on. */
+/** A registry may still be reading what a proxy forwarded. */
 const settleMs = 500;
-/** So long a replica does not ask an API server again that did not answer; until then two may be in each other's way. */
+/** A replica skips an unresponsive API server for this time, during which two replicas may make the same copy. */
 const gateMs = 6_000;
 
-/** What kills and cut connections have left cannot be avoided: it is counted, and from here on there must be no more. */
+/** Kills and cut connections leave sessions behind: they are counted, and later phases must add none. */
 export async function startSessionAudit(options: SessionAuditOptions): Promise<SessionAudit> {
   const { replicas, openUploads, hasCluster, ledger } = options;
 
   async function look(): Promise<readonly string[]> {
-    await eventually('all replicas are at rest', () => areAtRest(replicas), restMs);
+    await eventually('all replicas are idle', () => areAtRest(replicas), restMs);
     await delay(settleMs);
     return await openUploads();
   }
@@ -43,7 +43,7 @@ export async function startSessionAudit(options: SessionAuditOptions): Promise<S
     async finish() {
       const added = (await look()).filter((session) => !before.has(session));
       ledger.check(
-        'no upload session is left behind when nothing goes wrong',
+        'no upload session is left behind without faults',
         added.length === 0,
         () => `${added.length} were added: ${added.join(', ')}`,
       );

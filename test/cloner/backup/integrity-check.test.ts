@@ -16,6 +16,7 @@ import {
   seed,
 } from '../../../lib/memory-registry/index.ts';
 import { type Bench, openBench, walk } from '../../adapters/registry/bench.ts';
+import { drainMicrotasks } from '../../support/drain-microtasks.ts';
 import { createFakeCloner } from '../../support/fake-cloner.ts';
 import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
 import { deployment, policy, review } from '../../support/reviews.ts';
@@ -237,10 +238,10 @@ describe('checkLater', () => {
     const { pending, checkLater } = createFixture();
 
     const all = [1, 2, 3].map((n) => checkLater(n));
-    await settle();
+    await drainMicrotasks();
     assert.equal(pending.length, 2);
     pending[0]?.(true);
-    await settle();
+    await drainMicrotasks();
     assert.equal(pending.length, 3);
 
     for (const answerCheck of pending) answerCheck(true);
@@ -251,11 +252,11 @@ describe('checkLater', () => {
     const { pending, checkLater } = createFixture();
     const repair = Promise.withResolvers<undefined>();
     const all = [1, 2, 3, 4].map((n) => checkLater(n, () => repair.promise));
-    await settle();
+    await drainMicrotasks();
 
     pending[0]?.(false);
     pending[1]?.(false);
-    await settle();
+    await drainMicrotasks();
 
     assert.equal(pending.length, 4);
     repair.resolve(undefined);
@@ -266,27 +267,23 @@ describe('checkLater', () => {
   it('checkLater queues at most a hundred checks and checks the others when they are requested again', async () => {
     const { pending, checkLater } = createFixture();
     const all = Array.from({ length: 103 }, (_, n) => checkLater(n));
-    await settle();
+    await drainMicrotasks();
 
     await checkLater(200);
     for (let done = 0; done < 102; done += 1) {
       pending[done]?.(true);
-      await settle();
+      await drainMicrotasks();
     }
     await Promise.all(all);
     assert.equal(pending.length, 102);
 
     all.push(checkLater(200));
-    await settle();
+    await drainMicrotasks();
     assert.equal(pending.length, 103);
     pending[102]?.(true);
     await Promise.all(all);
   });
 });
-
-async function settle(): Promise<void> {
-  for (let i = 0; i < 20; i += 1) await Promise.resolve();
-}
 
 describe('isUsable', () => {
   it('isUsable trusts a backup that does not answer within the time left', async (t) => {

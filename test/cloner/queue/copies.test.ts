@@ -7,6 +7,7 @@ import {
   createCopies,
 } from '../../../lib/cloner/queue/copies.ts';
 import { CloneError } from '../../../lib/index.ts';
+import { drainMicrotasks } from '../../support/drain-microtasks.ts';
 
 const { signal: neverAborted } = new AbortController();
 const result: CopyResult = { digest: 'sha256:d', bytes: 7, warnings: [] };
@@ -37,11 +38,6 @@ function createWork(): {
 }
 
 const key = (target: string, sourceDigest = 'sha256:a'): CopyKey => ({ target, sourceDigest });
-
-/** Lets everything run that can run without the outside. */
-async function settle(): Promise<void> {
-  for (let i = 0; i < 20; i += 1) await Promise.resolve();
-}
 
 describe('createCopies', () => {
   it('makes one copy for all requests of the same image', async () => {
@@ -85,7 +81,7 @@ describe('createCopies', () => {
     const first = copies.start(key('t', 'sha256:a'), one.work);
     const second = copies.start(key('t', 'sha256:b'), two.work);
     await one.started;
-    await settle();
+    await drainMicrotasks();
     assert.equal(two.calls(), 0);
     assert.equal(second.progress(), undefined);
 
@@ -103,7 +99,7 @@ describe('createCopies', () => {
     const works = [createWork(), createWork(), createWork()];
     for (const [index, { work }] of works.entries()) copies.start(key(`t${index}`), work);
     await Promise.all([works[0]?.started, works[1]?.started]);
-    await settle();
+    await drainMicrotasks();
     assert.equal(works[2]?.calls(), 0);
 
     works[0]?.finish();
@@ -117,7 +113,7 @@ describe('createCopies', () => {
     await copies.start(key('t'), work).wait(AbortSignal.abort());
     await started;
     fail(new CloneError('SOURCE_DENIED', 'denied'));
-    await settle();
+    await drainMicrotasks();
 
     await assert.rejects(copies.start(key('t'), work).wait(neverAborted), {
       code: 'SOURCE_DENIED',
@@ -146,7 +142,7 @@ describe('createCopies', () => {
     const failing = createWork();
     await copies.start(key('t'), failing.work).wait(AbortSignal.abort());
     failing.fail(new CloneError('SOURCE_DENIED', 'denied'));
-    await settle();
+    await drainMicrotasks();
     time = 60_001;
     const next = createWork();
     next.finish();
@@ -212,7 +208,7 @@ describe('createCopies for several namespaces', () => {
       return await createWork().work(signal, share);
     });
     const waiting = copy.wait(neverAborted);
-    await settle();
+    await drainMicrotasks();
     assert.equal(copy.place(), undefined);
     time = 120_000;
 
@@ -226,7 +222,7 @@ describe('createCopies for several namespaces', () => {
     assert.equal(copy.progress(), undefined);
     shop.finish();
     assert.deepEqual(await wanted.wait(neverAborted), result);
-    await settle();
+    await drainMicrotasks();
     assert.equal(copy.place(), undefined);
     copies.stop({ abort: true });
     await assert.rejects(waiting, {
@@ -305,6 +301,23 @@ describe('createCopies for several namespaces', () => {
     assert.deepEqual(await copies.start(key('t'), next.work).wait(neverAborted), result);
   });
 
+  it('keeps at most 1000 failures that no review received, and evicts the oldest', async () => {
+    const copies = createCopies({ maxWaiting: 2_000 });
+    const failing = createWork();
+    failing.fail(new CloneError('SOURCE_UNAVAILABLE', 'down'));
+    const targets = Array.from({ length: 1_001 }, (_, index) => key(`t${index}`));
+    for (const target of targets) copies.start(target, failing.work);
+    await copies.idle();
+    const next = createWork();
+    next.finish();
+
+    assert.deepEqual(await copies.start(key('t0'), next.work).wait(neverAborted), result);
+    await assert.rejects(copies.start(key('t1'), next.work).wait(neverAborted), {
+      code: 'SOURCE_UNAVAILABLE',
+    });
+    assert.equal(next.calls(), 1);
+  });
+
   describe("createCopies with a namespace's own credentials", () => {
     const denied = new CloneError('SOURCE_DENIED', 'it does not let us read t');
     const keyFor = (credentialNamespace?: string): CopyKey => ({
@@ -336,7 +349,7 @@ describe('createCopies for several namespaces', () => {
       );
       failing.fail(denied);
       working.finish();
-      await settle();
+      await drainMicrotasks();
 
       assert.deepEqual(await copies.start(keyFor(), working.work).wait(neverAborted), result);
       await assert.rejects(copies.start(keyFor('evil'), working.work).wait(neverAborted), denied);

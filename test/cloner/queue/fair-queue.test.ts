@@ -7,6 +7,8 @@ import {
   type QueuedTask,
 } from '../../../lib/cloner/queue/fair-queue.ts';
 import { CloneError } from '../../../lib/index.ts';
+import { drainMicrotasks } from '../../support/drain-microtasks.ts';
+import { propertyRuns } from '../../support/property-runs.ts';
 
 interface Fixture {
   readonly queue: FairQueue;
@@ -44,18 +46,14 @@ function createFixture({ maxRunning = 1, maxWaiting = 1_000 } = {}): Fixture {
       return task;
     },
     async end(name) {
-      await settle();
+      await drainMicrotasks();
       const [oldest] = running.keys();
       const ended = name ?? oldest ?? '';
       running.get(ended)?.(ended);
       running.delete(ended);
-      await settle();
+      await drainMicrotasks();
     },
   };
-}
-
-async function settle(): Promise<void> {
-  for (let i = 0; i < 10; i += 1) await Promise.resolve();
 }
 
 describe('createFairQueue', () => {
@@ -74,7 +72,7 @@ describe('createFairQueue', () => {
     const { begun, join, end } = createFixture({ maxRunning: 4 });
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name, 'nginx:1.27');
     const wanted = join('b', 'b1', 'nginx:1.27');
-    await settle();
+    await drainMicrotasks();
 
     assert.equal(wanted.ahead(), 0);
     for (let count = 0; count < 5; count += 1) await end();
@@ -86,7 +84,7 @@ describe('createFairQueue', () => {
     const { join, end } = createFixture();
     join('a', 'a1');
     const [a2, a3, b1] = [join('a', 'a2'), join('a', 'a3'), join('b', 'b1')];
-    await settle();
+    await drainMicrotasks();
 
     assert.deepEqual([a2.ahead(), a3.ahead(), b1.ahead()], [1, 2, 0]);
     await end();
@@ -112,7 +110,7 @@ describe('createFairQueue', () => {
     join('a', 'second', 't');
     join('a', 'third', 't');
     join('a', 'other');
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['first', 'other']);
 
     await end('other');
@@ -126,16 +124,16 @@ describe('createFairQueue', () => {
     const { begun, join, at, end } = createFixture();
     const endless = join('a', 'a1');
     join('a', 'a2');
-    await settle();
+    await drainMicrotasks();
     at(119_999);
     const other = join('b', 'b1');
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['a1']);
 
     at(120_000);
     other.share('b');
 
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['a1', 'b1']);
     assert.equal(endless.ahead(), 1);
     await end('b1');
@@ -148,21 +146,21 @@ describe('createFairQueue', () => {
   it('doubles the slot of a task that was preempted', async () => {
     const { begun, join, at, end } = createFixture();
     const endless = join('a', 'a1');
-    await settle();
+    await drainMicrotasks();
     at(120_000);
     join('b', 'b1');
-    await settle();
+    await drainMicrotasks();
     await end('b1');
     const waiting = join('b', 'b2');
 
     at(359_999);
     waiting.share('b');
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['a1', 'b1', 'a1']);
     at(360_000);
     waiting.share('b');
 
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['a1', 'b1', 'a1', 'b2']);
     assert.equal(endless.ahead(), 0);
   });
@@ -170,19 +168,19 @@ describe('createFairQueue', () => {
   it('limits a slot to one hour, however often the task was preempted', async () => {
     const { begun, join, at, end } = createFixture();
     join('a', 'endless');
-    await settle();
+    await drainMicrotasks();
     let time = 0;
     for (const [round, minutes] of [2, 4, 8, 16, 32, 60, 60].entries()) {
       const name = `b${round}`;
       const waiting = join('b', name);
       at(time + minutes * 60_000 - 1);
       waiting.share('b');
-      await settle();
+      await drainMicrotasks();
       assert.equal(begun.at(-1), 'endless', `after ${minutes} minutes but one millisecond`);
       time += minutes * 60_000;
       at(time);
       waiting.share('b');
-      await settle();
+      await drainMicrotasks();
       assert.equal(begun.at(-1), name, `after ${minutes} minutes`);
       await end(name);
     }
@@ -191,19 +189,19 @@ describe('createFairQueue', () => {
   it('preempts one task at a time: the oldest of the namespace with the most slots', async () => {
     const { begun, join, at, end } = createFixture({ maxRunning: 3 });
     join('b', 'b1');
-    await settle();
+    await drainMicrotasks();
     at(1);
     join('a', 'a1');
-    await settle();
+    await drainMicrotasks();
     at(2);
     join('a', 'a2');
-    await settle();
+    await drainMicrotasks();
     at(200_000);
 
     join('c', 'c1');
     join('d', 'd1');
 
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['b1', 'a1', 'a2', 'c1', 'd1']);
     await end('d1');
     assert.deepEqual(begun.slice(5), ['b1']);
@@ -213,20 +211,20 @@ describe('createFairQueue', () => {
     const { begun, join, at } = createFixture({ maxRunning: 2 });
     join('a', 'a1');
     join('b', 'b1');
-    await settle();
+    await drainMicrotasks();
     at(1_000_000);
 
     join('b', 'b2');
     join('c', 'c1', 'a1');
 
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['a1', 'b1']);
   });
 
   it('does not restart a preempted task once the queue is closed', async () => {
     const { join, queue, at } = createFixture();
     const endless = join('a', 'a1');
-    await settle();
+    await drainMicrotasks();
     at(120_000);
     const reason = new CloneError('INTERRUPTED', 'image-cloner is shutting down');
     join('b', 'b1');
@@ -255,7 +253,7 @@ describe('createFairQueue', () => {
   it('evicts the newest task of the namespace with the most tasks when the queue is full', async () => {
     const { begun, join, queue, end } = createFixture({ maxWaiting: 3 });
     const [, , , newest] = ['a0', 'a1', 'a2', 'a3'].map((name) => join('a', name));
-    await settle();
+    await drainMicrotasks();
 
     join('b', 'b1');
 
@@ -286,7 +284,7 @@ describe('createFairQueue', () => {
 
     join('a', 'other');
 
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['first', 'other']);
   });
 
@@ -294,7 +292,7 @@ describe('createFairQueue', () => {
     const { join, queue, end } = createFixture();
     const reason = new CloneError('INTERRUPTED', 'image-cloner is shutting down');
     const [running, waiting] = [join('a', 'a1'), join('a', 'a2')];
-    await settle();
+    await drainMicrotasks();
 
     queue.close(reason);
 
@@ -314,7 +312,7 @@ describe('createFairQueue', () => {
 
     await assert.rejects(failing.done, { message: 'no' });
 
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['a1']);
   });
 
@@ -326,7 +324,7 @@ describe('createFairQueue', () => {
         const { begun, join, end } = createFixture();
         for (const [index, namespace] of namespaces.entries())
           join(namespace, `${namespace}${index}`);
-        await settle();
+        await drainMicrotasks();
         for (const _ of namespaces) await end();
 
         const order = begun.map((name) => name.slice(0, 1));
@@ -342,7 +340,7 @@ describe('createFairQueue', () => {
           }
         }
       }),
-      { numRuns: 50 },
+      propertyRuns(50),
     );
   });
 
@@ -351,12 +349,12 @@ describe('createFairQueue', () => {
     join('shop', 'shop1');
     await end();
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['shop1', 'a1', 'a2']);
 
     join('shop', 'shop2');
 
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'shop2']);
     await end('shop2');
     assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'shop2']);
@@ -367,17 +365,17 @@ describe('createFairQueue', () => {
   it('keeps the last slot from a namespace on the first day after a start', async () => {
     const { begun, join, at, end } = createFixture({ maxRunning: 3 });
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['a1', 'a2']);
 
     join('shop', 'shop1');
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['a1', 'a2', 'shop1']);
 
     await end('shop1');
     at(86_400_000);
     join('a', 'a5');
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['a1', 'a2', 'shop1', 'a3']);
   });
 
@@ -386,7 +384,7 @@ describe('createFairQueue', () => {
 
     for (const name of ['1', '2', '3', '4']) join('', name);
 
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['1', '2', '3']);
   });
 
@@ -398,7 +396,7 @@ describe('createFairQueue', () => {
 
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
 
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'a3']);
   });
 
@@ -408,12 +406,12 @@ describe('createFairQueue', () => {
     await end();
     join('a', 'a1');
     const held = join('a', 'a2');
-    await settle();
+    await drainMicrotasks();
     assert.equal(held.ahead(), 0);
 
     held.share('shop');
 
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['shop1', 'a1', 'a2']);
   });
 
@@ -430,7 +428,7 @@ describe('createFairQueue', () => {
         assert.equal(begun.length, namespaces.length);
         assert.deepEqual(queue.counts(), { running: 0, waiting: 0 });
       }),
-      { numRuns: 50 },
+      propertyRuns(50),
     );
   });
 
@@ -440,13 +438,13 @@ describe('createFairQueue', () => {
         const { begun, join, end } = createFixture();
         const tasks = namespaces.map((namespace, index) => join(namespace, `${namespace}${index}`));
         const predicted = tasks.map((task) => (task.ahead() ?? -1) + 1);
-        await settle();
+        await drainMicrotasks();
         for (const _ of namespaces) await end();
 
         const places = namespaces.map((name, index) => begun.indexOf(`${name}${index}`));
         assert.deepEqual(predicted, places);
       }),
-      { numRuns: 50 },
+      propertyRuns(50),
     );
   });
 

@@ -6,6 +6,7 @@ import {
   type GuardedCall,
 } from '../../../lib/cloner/registry-health/circuit-breaker.ts';
 import { CloneError } from '../../../lib/index.ts';
+import { drainMicrotasks } from '../../support/drain-microtasks.ts';
 
 const { signal } = new AbortController();
 const refused = new CloneError('SOURCE_UNAVAILABLE', 'connection refused');
@@ -56,11 +57,20 @@ function createFixture(side: 'source' | 'backup' = 'source'): Fixture {
 const unused = (): Promise<string> => assert.fail('the registry was called');
 const works = (): Promise<string> => Promise.resolve('there');
 
-async function settle(): Promise<void> {
-  for (let i = 0; i < 20; i += 1) await Promise.resolve();
-}
-
 describe('createCircuitBreaker', () => {
+  it('keeps at most 1000 registries, and evicts the one that failed longest ago', async () => {
+    const { call, openCircuit } = createFixture();
+    await openCircuit();
+    await assert.rejects(call(unused), { code: 'SOURCE_UNAVAILABLE' });
+
+    for (let count = 0; count < 1_000; count += 1) {
+      const work = (): Promise<string> => Promise.reject(refused);
+      await assert.rejects(call(work, { domain: `${count}.test` }), refused);
+    }
+
+    assert.equal(await call(works), 'there');
+  });
+
   it('passes concurrent calls through while the circuit is closed', async () => {
     const { call } = createFixture();
 
@@ -127,7 +137,7 @@ describe('createCircuitBreaker', () => {
     at(2_500);
     const { promise, resolve } = Promise.withResolvers<string>();
     const probe = call(() => promise);
-    await settle();
+    await drainMicrotasks();
 
     await assert.rejects(call(unused), {
       message: 'docker.io gave no usable answer 3 s ago, an attempt is running',
@@ -150,7 +160,7 @@ describe('createCircuitBreaker', () => {
         return 'there';
       }, interactive),
     );
-    await settle();
+    await drainMicrotasks();
     assert.equal(calls, 0);
 
     resolve('there');
@@ -164,7 +174,7 @@ describe('createCircuitBreaker', () => {
     const { promise, reject } = Promise.withResolvers<string>();
     const first = call(() => promise, { isInteractive: true });
     const others = [1, 2, 3].map(() => call(unused, { isInteractive: true }));
-    await settle();
+    await drainMicrotasks();
 
     reject(refused);
 
@@ -224,7 +234,7 @@ describe('createCircuitBreaker', () => {
 
     caller.abort(reason);
     await assert.rejects(probe, reason);
-    await settle();
+    await drainMicrotasks();
 
     assert.equal(await call(works), 'there');
   });

@@ -49,6 +49,20 @@ const unused = (): Promise<string> => assert.fail('the registry was called');
 const works = (): Promise<string> => Promise.resolve('there');
 
 describe('createRateLimits', () => {
+  it('keeps at most 1000 limits, and evicts the oldest', async () => {
+    const { call } = createFixture();
+    await assert.rejects(call(limited(41_000)), { message: 'slow down' });
+    await assert.rejects(call(unused), { code: 'SOURCE_RATE_LIMITED' });
+
+    for (let count = 0; count < 1_000; count += 1) {
+      await assert.rejects(call(limited(41_000), { domain: `${count}.test` }), {
+        message: 'slow down',
+      });
+    }
+
+    assert.equal(await call(works), 'there');
+  });
+
   it('does not call a registry until its limit ends, and reports how long that takes', async () => {
     const { call, at } = createFixture();
     await assert.rejects(call(limited(41_000)), { message: 'slow down' });

@@ -26,6 +26,20 @@ function createCountingCloner(answer: () => Promise<ResolvedImage | undefined>):
 }
 
 describe('cacheResolve', () => {
+  it('caches at most 1000 tags, and evicts the oldest', async () => {
+    const { cloner, calls } = createCountingCloner(async () => found);
+    const { resolve } = cacheResolve(cloner, { now: () => 0 });
+
+    for (let count = 0; count <= 1_000; count += 1) {
+      await resolve({ ...image, tag: String(count) }, { side: 'source' }, signal);
+    }
+    await resolve({ ...image, tag: '1' }, { side: 'source' }, signal);
+    assert.equal(calls(), 1_001);
+    await resolve({ ...image, tag: '0' }, { side: 'source' }, signal);
+
+    assert.equal(calls(), 1_002);
+  });
+
   it('calls the source at most once a minute for each tag', async () => {
     let time = 0;
     const { cloner, calls } = createCountingCloner(async () => found);

@@ -7,6 +7,7 @@ import {
   type ImageCloner,
   type WorkloadSecrets,
 } from '../../../lib/index.ts';
+import { drainMicrotasks } from '../../support/drain-microtasks.ts';
 
 const image = { domain: 'reg.test', path: 'team/app', tag: '1' };
 const { signal } = new AbortController();
@@ -35,11 +36,6 @@ const denied = (): never => {
   throw new CloneError('SOURCE_DENIED', 'denied');
 };
 const hangs: Resolve = () => new Promise(() => undefined);
-
-/** Lets everything run that can run without the outside. */
-async function settle(): Promise<void> {
-  for (let i = 0; i < 20; i += 1) await Promise.resolve();
-}
 
 describe('createCheckSource', () => {
   const keyring = ['a', 'b'].map((username) => ({ username, password: 'p' }));
@@ -129,9 +125,9 @@ describe('createCheckSource', () => {
           isSettled = true;
         });
 
-      await settle();
+      await drainMicrotasks();
       t.mock.timers.tick(ms - 1);
-      await Promise.resolve();
+      await drainMicrotasks();
       assert.equal(isSettled, false);
       t.mock.timers.tick(1);
 
@@ -159,13 +155,13 @@ describe('createCheckSource', () => {
     isDown = false;
 
     const whileOpen = check(image, { ...options, hasBackup: true });
-    await settle();
+    await drainMicrotasks();
     t.mock.timers.tick(250);
     await assert.rejects(whileOpen, { message: /within 0\.25 s/ });
 
     time = 60_001;
     const later = check(image, { ...options, hasBackup: true });
-    await settle();
+    await drainMicrotasks();
     t.mock.timers.tick(2_000);
     await assert.rejects(later, { message: /within 2 s/ });
   });
@@ -198,7 +194,7 @@ describe('createCheckSource', () => {
     await check(image, options);
 
     const fourth = check(image, { ...options, hasBackup: true });
-    await settle();
+    await drainMicrotasks();
     t.mock.timers.tick(2_000);
 
     await assert.rejects(fourth, { message: /within 2 s/ });
@@ -326,7 +322,7 @@ describe('createCheckSource', () => {
       });
 
       const answer = check(image, options);
-      await settle();
+      await drainMicrotasks();
       time = 3_000;
       t.mock.timers.tick(3_000);
 
@@ -407,7 +403,7 @@ describe('createCheckSource', () => {
       const silent = { ...createSecrets(), keyring: () => new Promise<never>(() => undefined) };
       const deps = { workloadSecrets: silent, now: () => time };
       const pass = async (ms: number): Promise<void> => {
-        await settle();
+        await drainMicrotasks();
         time += ms;
         t.mock.timers.tick(ms);
       };

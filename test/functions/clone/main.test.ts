@@ -12,6 +12,7 @@ import {
   seed,
   serveMemoryRegistry,
 } from '../../../lib/memory-registry/index.ts';
+import { entranceCommand } from '../../support/entrance-command.ts';
 
 /** Runs the real process with registries in memory. */
 describe('functions/clone/main.ts', () => {
@@ -40,9 +41,10 @@ describe('functions/clone/main.ts', () => {
     args: readonly string[],
     stdin = '',
   ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'functions/clone/main.ts', ...args], {
+    const command = entranceCommand('clone');
+    const child = spawn(process.execPath, [...command.args, ...args], {
       env: {
-        PATH: process.env['PATH'],
+        ...command.env,
         CLONER: 'registry',
         REGISTRY: backup.host,
         REGISTRY_NAMESPACE: 'copies',

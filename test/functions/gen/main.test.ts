@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { parse } from 'yaml';
+import { entranceCommand } from '../../support/entrance-command.ts';
 
 describe('functions/gen/main.ts', () => {
   let dir: string;
@@ -25,10 +26,11 @@ describe('functions/gen/main.ts', () => {
 
   async function gen(env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
+    const command = entranceCommand('gen');
     execFile(
       process.execPath,
-      ['--import', 'tsx', 'functions/gen/main.ts'],
-      { env: { PATH: process.env['PATH'], OUT_DIR: dir, ...env } },
+      command.args,
+      { env: { ...command.env, OUT_DIR: dir, ...env } },
       (error, stdout, stderr) =>
         resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
     );

@@ -16,6 +16,7 @@ import {
   seed,
   serveMemoryRegistry,
 } from '../../../lib/memory-registry/index.ts';
+import { entranceCommand } from '../../support/entrance-command.ts';
 
 interface Run {
   readonly code: number;
@@ -62,13 +63,13 @@ describe('functions/generations/main.ts', () => {
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
   ): Promise<Run> {
-    const command = ['--import', 'tsx', 'functions/generations/main.ts', ...args];
+    const command = entranceCommand('generations');
     const given = { REGISTRY: host, REGISTRY_NAMESPACE: 'backups', REGISTRY_AUTH_DIR: dir };
     return await new Promise((resolve) => {
       execFile(
         process.execPath,
-        command,
-        { env: { PATH: process.env['PATH'], ...given, ...env } },
+        [...command.args, ...args],
+        { env: { ...command.env, ...given, ...env } },
         (error, stdout, stderr) => {
           const code = error === null ? 0 : Number(error.code);
           resolve({ code, lines: stdout.trimEnd().split('\n'), stderr });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
+import { entranceCommand } from '../../support/entrance-command.ts';
 
 const run = promisify(execFile);
 
@@ -21,9 +22,9 @@ describe('functions/pull-secret/main.ts', () => {
   });
 
   function write(env: Readonly<Record<string, string>>): ReturnType<typeof run> {
-    const args = ['--import', 'tsx', 'functions/pull-secret/main.ts'];
-    return run(process.execPath, args, {
-      env: { PATH: process.env['PATH'], REGISTRY_AUTH_DIR: dir, ...env },
+    const command = entranceCommand('pull-secret');
+    return run(process.execPath, command.args, {
+      env: { ...command.env, REGISTRY_AUTH_DIR: dir, ...env },
     });
   }
 

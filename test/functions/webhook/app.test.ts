@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createApp, createProbeApp, toBudgetMs } from '../../../functions/webhook/app.ts';
 import { type AdmissionHandler, type AdmissionReview, CloneError } from '../../../lib/index.ts';
+import { drainMicrotasks } from '../../support/drain-microtasks.ts';
 import { createMemoryLog } from '../../support/memory-log.ts';
 
 const metrics = {
@@ -63,9 +64,6 @@ describe('POST /clone-image', () => {
 
   describe('while bodies that never arrive take all slots', () => {
     const stalled = (): ReadableStream => new ReadableStream({ pull: () => new Promise(() => {}) });
-    const settle = async (): Promise<void> => {
-      for (let i = 0; i < 200; i += 1) await Promise.resolve();
-    };
 
     it('accepts other reviews after two seconds, and responds to the evicted ones with 503', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
@@ -82,9 +80,9 @@ describe('POST /clone-image', () => {
           }),
         );
       const stuck = [1, 2, 3, 4].map(() => send(stalled()));
-      await settle();
+      await drainMicrotasks();
       const other = send('{}');
-      await settle();
+      await drainMicrotasks();
 
       t.mock.timers.tick(2_000);
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createBodyQueue } from '../../../functions/webhook/body-queue.ts';
+import { drainMicrotasks } from '../../support/drain-microtasks.ts';
 
 const unqueued = 64 * 1024;
 const mebi = 1024 * 1024;
@@ -33,11 +34,6 @@ function createHarness(now?: () => number): Harness {
   };
 }
 
-/** Lets all microtasks run. */
-async function settle(): Promise<void> {
-  for (let i = 0; i < 20; i += 1) await Promise.resolve();
-}
-
 describe('createBodyQueue', () => {
   it('admits 16 MiB of large bodies at once, and every small one', async () => {
     const { begun, begin, end } = createHarness();
@@ -49,12 +45,12 @@ describe('createBodyQueue', () => {
       begin('4', unqueued + 1),
       begin('unqueued', unqueued),
     ];
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun.toSorted(), ['1', '2', '4', 'unqueued']);
 
     end('1');
     await all[0];
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun.slice(-1), ['3']);
 
     for (const name of ['2', '3', '4', 'unqueued']) end(name);
@@ -64,12 +60,12 @@ describe('createBodyQueue', () => {
   it('admits four bodies without a content length at once', async () => {
     const { begun, begin, end } = createHarness();
     const all = ['1', '2', '3', '4', '5'].map((name) => begin(name, undefined));
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun, ['1', '2', '3', '4']);
 
     end('2');
     await all[1];
-    await settle();
+    await drainMicrotasks();
     assert.deepEqual(begun.at(-1), '5');
 
     for (const name of begun) end(name);
@@ -81,7 +77,7 @@ describe('createBodyQueue', () => {
     const all = Array.from({ length: 40 }, (_, n) => begin(`evil ${n}`, 300 * 1024));
 
     all.push(begin('shop', 400 * 1024));
-    await settle();
+    await drainMicrotasks();
 
     assert.deepEqual(begun.at(-1), 'shop');
     for (const name of begun) end(name);
@@ -92,16 +88,16 @@ describe('createBodyQueue', () => {
     const { begun, begin, end } = createHarness();
     const all = [begin('a', 8 * mebi), begin('b', 8 * mebi)];
     all.push(begin('c', 8 * mebi), begin('d', mebi), begin('e', 2 * mebi), begin('f', mebi));
-    await settle();
+    await drainMicrotasks();
 
     end('a');
     await all[0];
-    await settle();
+    await drainMicrotasks();
 
     assert.deepEqual(begun, ['a', 'b', 'd', 'f', 'e']);
     for (const name of ['b', 'd', 'e', 'f']) end(name);
     await all[1];
-    await settle();
+    await drainMicrotasks();
     end('c');
     await Promise.all(all);
   });
@@ -112,12 +108,12 @@ describe('createBodyQueue', () => {
       let time = 0;
       const { begun, evicted, begin, end } = createHarness(() => time);
       const all = [begin('a', 3 * mebi), begin('b', 3 * mebi)];
-      await settle();
+      await drainMicrotasks();
       time = 1_000;
       all.push(begin('c', 8 * mebi));
-      await settle();
+      await drainMicrotasks();
       all.push(begin('shop', 5 * mebi));
-      await settle();
+      await drainMicrotasks();
       t.mock.timers.tick(999);
       assert.deepEqual(evicted, []);
 
@@ -128,7 +124,7 @@ describe('createBodyQueue', () => {
       assert.deepEqual(evicted, ['a']);
       end('a');
       await all[0];
-      await settle();
+      await drainMicrotasks();
       assert.deepEqual(begun, ['a', 'b', 'c', 'shop']);
       t.mock.timers.tick(60_000);
       assert.deepEqual(evicted, ['a']);
@@ -141,7 +137,7 @@ describe('createBodyQueue', () => {
       let time = 0;
       const { evicted, begin, end } = createHarness(() => time);
       const all = [begin('a', 8 * mebi), begin('b', 8 * mebi)];
-      await settle();
+      await drainMicrotasks();
 
       time = 60_000;
       t.mock.timers.tick(60_000);

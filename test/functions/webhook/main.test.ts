@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { TLSSocket } from 'node:tls';
 import { makeCertificate, makeClientCa } from '../../support/certificate.ts';
+import { entranceCommand } from '../../support/entrance-command.ts';
 import { type FakeDaemon, startFakeDaemon } from '../../support/fake-daemon.ts';
 
 const password = 's3"cr\\et+/é';
@@ -50,22 +51,19 @@ describe('functions/webhook/main.ts', () => {
     env: Readonly<Record<string, string>> = {},
     args: readonly string[] = [],
   ): Running {
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', 'functions/webhook/main.ts', ...args],
-      {
-        env: {
-          PATH: process.env['PATH'],
-          REGISTRY: 'backup.test',
-          REGISTRY_AUTH_DIR: dir,
-          DOCKER_HOST: `unix://${daemon.socketPath}`,
-          PORT: '1',
-          LOG_LEVEL: 'trace',
-          DEBUG: '*',
-          ...env,
-        },
+    const command = entranceCommand('webhook');
+    const child = spawn(process.execPath, [...command.args, ...args], {
+      env: {
+        ...command.env,
+        REGISTRY: 'backup.test',
+        REGISTRY_AUTH_DIR: dir,
+        DOCKER_HOST: `unix://${daemon.socketPath}`,
+        PORT: '1',
+        LOG_LEVEL: 'trace',
+        DEBUG: '*',
+        ...env,
       },
-    );
+    });
     children.push(child);
     let output = '';
     const watchers: (() => void)[] = [];

@@ -29,7 +29,7 @@ export interface RegistryOptions {
 }
 
 /** One line of the registry's access log. */
-export interface RegistryRequest {
+interface RegistryRequest {
   readonly method: string;
   /** Includes the query. */
   readonly path: string;

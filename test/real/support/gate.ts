@@ -8,7 +8,7 @@ import {
 import { eventually } from './eventually.ts';
 
 /** One request that arrived at the gate. */
-export interface GateRequest {
+interface GateRequest {
   readonly method: string;
   /** Includes the query. */
   readonly path: string;
@@ -16,7 +16,7 @@ export interface GateRequest {
 
 export type Match = (request: GateRequest) => boolean;
 
-export interface Hold {
+interface Hold {
   /** Resolves when that many requests are held. @default one */
   readonly waiting: (count?: number) => Promise<void>;
   /** Forwards the held requests and all later ones. */
@@ -50,7 +50,7 @@ export const isBlobGet: Match = ({ method, path }) => method === 'GET' && path.i
 export const isManifestRead: Match = ({ method, path }) =>
   (method === 'GET' || method === 'HEAD') && path.includes('/manifests/');
 
-export const isAny: Match = () => true;
+const isAny: Match = () => true;
 
 type Rule =
   | {

@@ -1,7 +1,7 @@
 import type { ApiServer } from './api-server.ts';
 import { eventually } from './eventually.ts';
 
-export interface WebhookRule {
+interface WebhookRule {
   readonly operations: readonly string[];
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];

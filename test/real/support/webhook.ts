@@ -17,7 +17,7 @@ export interface WebhookOptions {
 }
 
 /** One log line of pino. */
-export type LogLine = Readonly<Record<string, unknown>>;
+type LogLine = Readonly<Record<string, unknown>>;
 
 export interface Webhook {
   /** `https://127.0.0.1:PORT`. */
@@ -77,16 +77,6 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
       }),
     stop: running.stop,
   };
-}
-
-/** Starts a webhook that is expected to exit because of its configuration. */
-export async function runWebhook(
-  options: WebhookOptions,
-): Promise<ProcessEnd & { readonly stdout: string; readonly stderr: string }> {
-  const running = launchProcess(toProcess(options, options.port ?? (await findFreePort())));
-  const timer = setTimeout(() => void running.stop('SIGKILL'), 30_000);
-  const end = await running.waitForEnd().finally(() => clearTimeout(timer));
-  return { ...end, stdout: running.stdout(), stderr: running.stderr() };
 }
 
 function toProcess(

@@ -13,6 +13,7 @@ import {
   refuseMount,
   seed,
 } from '../../../../lib/memory-registry/index.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 import { type Bench, forgottenUploads, openBench, walk } from '../bench.ts';
 
 const ociIndex = 'application/vnd.oci.image.index.v1+json';
@@ -642,7 +643,7 @@ describe('copyImage', () => {
           assert.ok(bench.backup.store.tags(`acme/${path}`).includes('last'));
         }
       }),
-      { numRuns: 150 },
+      propertyRuns(150),
     );
   });
 });

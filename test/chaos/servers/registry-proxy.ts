@@ -1,61 +1,66 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { readAsked } from './asked.ts';
 import type { FaultDraw, FaultRecord, Role, StateKind } from './faults.ts';
-import { applyFault, forward } from './tap-faults.ts';
+import { parseRequest } from './parse-request.ts';
+import { applyFault, forward } from './proxy-faults.ts';
 
-/** One request that came to a tap, with what it carried. */
-export interface TapRequest {
+/** A request that a proxy received. */
+export interface ProxiedRequest {
   readonly at: number;
   readonly method: string;
   readonly path: string;
   readonly repository: string;
   readonly authorization: string;
-  /** When its connection was done with it. */
+  /** When its response closed. */
   endedAt: number;
-  /** 0 while there is no answer, and where none was sent. */
+  /** 0 if no response was sent. */
   status: number;
 }
 
-/** A proxy before a registry, which stands between it and everybody but the auditor. */
-export interface Tap {
+/** A proxy in front of a registry for every client but the auditor. */
+export interface RegistryProxy {
   readonly role: Role;
-  /** For image names. */
+  /** Host for image names. */
   readonly host: string;
   readonly faults: readonly FaultRecord[];
-  readonly requests: readonly TapRequest[];
-  /** From now on nothing goes wrong but what is gone for good. */
-  readonly calm: () => void;
-  /** The whole registry drops every connection, or answers again. */
+  readonly requests: readonly ProxiedRequest[];
+  /** Ends all faults except removed repositories. */
+  readonly endFaults: () => void;
+  /** Starts or ends an outage that drops every connection. */
   readonly setDown: (isDown: boolean) => void;
-  /** The repository answers 404 from now on. */
+  /** Removes the repository: it answers 404 from now on. */
   readonly forget: (repository: string) => void;
-  /** Who comes with this `Authorization` is answered 401 from now on. */
+  /** Answers 401 to this `Authorization` from now on. */
   readonly refuse: (authorization: string) => void;
-  /** Something in the registry itself that may be the reason for a refusal. */
+  /** Records a condition of the registry that justifies refusals. */
   readonly note: (kind: StateKind, repository: string) => void;
-  /** Connections that somebody still holds open. */
+  /** Number of open client connections. */
   readonly openConnections: () => number;
   readonly stop: () => Promise<void>;
 }
 
-export interface TapOptions {
+export interface RegistryProxyOptions {
   readonly role: Role;
   /** `127.0.0.1:40123` of the registry itself. */
   readonly upstream: string;
-  /** A server that is none of ours, to which some answers lead. */
-  readonly stranger: string;
+  /** The foreign server that some faults redirect to. */
+  readonly foreignServer: string;
   readonly draw: FaultDraw;
 }
 
-export async function startTap({ role, upstream, stranger, draw }: TapOptions): Promise<Tap> {
+export async function startRegistryProxy({
+  role,
+  upstream,
+  foreignServer,
+  draw,
+}: RegistryProxyOptions): Promise<RegistryProxy> {
   const faults: FaultRecord[] = [];
-  const requests: TapRequest[] = [];
+  const requests: ProxiedRequest[] = [];
   const gone = new Set<string>();
   const refused = new Set<string>();
   const sockets = new Set<Socket>();
-  const calmed = new AbortController();
+  const faultsEnded = new AbortController();
   let isDown = false;
 
   const note = (kind: FaultRecord['kind'], repository: string): void => {
@@ -64,9 +69,9 @@ export async function startTap({ role, upstream, stranger, draw }: TapOptions): 
 
   function pass(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const { method = '', url: path = '' } = incoming;
-    const asked = readAsked(method, path);
+    const asked = parseRequest(method, path);
     const { repository } = asked;
-    const entry: TapRequest = {
+    const entry: ProxiedRequest = {
       at: Date.now(),
       method,
       path,
@@ -95,15 +100,27 @@ export async function startTap({ role, upstream, stranger, draw }: TapOptions): 
     }
     if (refused.has(entry.authorization)) {
       note('rotated', repository);
-      applyFault('status-401', { upstream, stranger, incoming, outgoing, calmed: calmed.signal });
+      applyFault('status-401', {
+        upstream,
+        foreignServer,
+        incoming,
+        outgoing,
+        faultsEnded: faultsEnded.signal,
+      });
       return;
     }
-    if (drawn === undefined || calmed.signal.aborted) {
+    if (drawn === undefined || faultsEnded.signal.aborted) {
       forward(upstream, incoming, outgoing);
       return;
     }
     note(drawn, repository);
-    applyFault(drawn, { upstream, stranger, incoming, outgoing, calmed: calmed.signal });
+    applyFault(drawn, {
+      upstream,
+      foreignServer,
+      incoming,
+      outgoing,
+      faultsEnded: faultsEnded.signal,
+    });
   }
 
   const server = createServer(pass);
@@ -116,14 +133,14 @@ export async function startTap({ role, upstream, stranger, draw }: TapOptions): 
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the tap has no port');
+  if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
 
   return {
     role,
     host: `127.0.0.1:${address.port}`,
     faults,
     requests,
-    calm: () => calmed.abort(),
+    endFaults: () => faultsEnded.abort(),
     setDown: (down) => {
       isDown = down;
       if (!down) return;

@@ -2,23 +2,23 @@ import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type FaultKind, isStatusFault } from './faults.ts';
 
-/** One request at a tap, and where it would go. */
-export interface TapExchange {
+/** A request at a proxy, and its upstream. */
+export interface ProxyExchange {
   readonly upstream: string;
-  readonly stranger: string;
+  readonly foreignServer: string;
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
-  /** Whatever is being held goes on, or ends. */
-  readonly calmed: AbortSignal;
+  /** Releases held responses when faults end. */
+  readonly faultsEnded: AbortSignal;
 }
 
-/** What is done with an answer on its way back. */
+/** Changes a response on its way back. */
 type OnAnswer = (answer: IncomingMessage, outgoing: ServerResponse) => void;
 
 const stallMs = 12_000;
 const slowMs = 150;
 const slowSteps = 20;
-/** What a terminal would obey, in the words of a registry that nobody has to trust. */
+/** Terminal control characters in the error text of an untrusted registry. */
 const shouting = '\u001b[31mchaos\u001b[0m\r\nsays \u202e';
 
 const errorCodes: ReadonlyMap<number, string> = new Map([
@@ -29,7 +29,7 @@ const errorCodes: ReadonlyMap<number, string> = new Map([
   [503, 'UNAVAILABLE'],
 ]);
 
-/** Sends the request on and the answer back; the Host header stays, since a registry builds `Location` from it. */
+/** Forwards the request and the response; the Host header stays, since a registry builds `Location` from it. */
 export function forward(
   upstream: string,
   incoming: IncomingMessage,
@@ -42,14 +42,14 @@ export function forward(
     answer.on('error', () => outgoing.destroy());
     onAnswer(answer, outgoing);
   });
-  // Whoever is gone takes the other side along, as without a tap.
+  // If one side closes, the other is closed too, as without a proxy.
   onward.on('error', () => outgoing.destroy());
   outgoing.on('close', () => onward.destroy());
   incoming.pipe(onward);
 }
 
-export function applyFault(kind: FaultKind, exchange: TapExchange): void {
-  const { upstream, stranger, incoming, outgoing } = exchange;
+export function applyFault(kind: FaultKind, exchange: ProxyExchange): void {
+  const { upstream, foreignServer, incoming, outgoing } = exchange;
   const bad = (onAnswer: OnAnswer): void => forward(upstream, incoming, outgoing, onAnswer);
   if (isStatusFault(kind)) {
     answerWith(exchange, Number(kind.slice('status-'.length)));
@@ -82,17 +82,21 @@ export function applyFault(kind: FaultKind, exchange: TapExchange): void {
       return bad(sendLongerThanItIs);
     case 'redirect-circle':
       return answerWith(exchange, 307, { location: incoming.url ?? '/' });
-    case 'redirect-stranger':
-      return answerWith(exchange, 307, { location: `http://${stranger}${incoming.url ?? '/'}` });
-    case 'realm-stranger':
-      return answerWith(exchange, 401, {
-        'www-authenticate': `Bearer realm="http://${stranger}/token",service="chaos",scope="repository:x:pull,push"`,
+    case 'redirect-foreign':
+      return answerWith(exchange, 307, {
+        location: `http://${foreignServer}${incoming.url ?? '/'}`,
       });
-    case 'location-stranger':
-      return answerWith(exchange, 202, { location: `http://${stranger}/v2/x/blobs/uploads/1` });
+    case 'realm-foreign':
+      return answerWith(exchange, 401, {
+        'www-authenticate': `Bearer realm="http://${foreignServer}/token",service="chaos",scope="repository:x:pull,push"`,
+      });
+    case 'location-foreign':
+      return answerWith(exchange, 202, {
+        location: `http://${foreignServer}/v2/x/blobs/uploads/1`,
+      });
     case 'slow-answer':
       return bad((answer, back) => {
-        sendSlowly(answer, back, exchange.calmed).catch(() => back.destroy());
+        sendSlowly(answer, back, exchange.faultsEnded).catch(() => back.destroy());
       });
     case 'slow-upload':
       return void readSlowly(exchange);
@@ -106,7 +110,7 @@ export function applyFault(kind: FaultKind, exchange: TapExchange): void {
 }
 
 function answerWith(
-  { incoming, outgoing }: TapExchange,
+  { incoming, outgoing }: ProxyExchange,
   status: number,
   headers: Readonly<Record<string, string>> = {},
   code = errorCodes.get(status) ?? 'UNKNOWN',
@@ -127,7 +131,7 @@ const sendBack: OnAnswer = (answer, outgoing) => {
   answer.pipe(outgoing);
 };
 
-/** The head promises all of it. */
+/** Truncates the body; Content-Length promises all of it. */
 const sendHalf: OnAnswer = (answer, outgoing) => {
   outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
   outgoing.flushHeaders();
@@ -160,21 +164,21 @@ const sendLongerThanItIs: OnAnswer = (answer, outgoing) => {
   answer.on('end', () => outgoing.socket?.end(() => outgoing.destroy()));
 };
 
-async function stall({ outgoing, calmed }: TapExchange): Promise<void> {
+async function stall({ outgoing, faultsEnded }: ProxyExchange): Promise<void> {
   const gone = new AbortController();
   outgoing.on('close', () => gone.abort());
-  // Cut short is as good as over: the connection ends without a word either way.
-  await delay(stallMs, undefined, { signal: AbortSignal.any([calmed, gone.signal]) }).catch(
+  // An interrupted pause ends the same way: the connection closes without a response.
+  await delay(stallMs, undefined, { signal: AbortSignal.any([faultsEnded, gone.signal]) }).catch(
     () => undefined,
   );
   outgoing.destroy();
 }
 
-/** A slow loris: the head at once, then a little at a time, then the rest. */
+/** A slow response: the head at once, then a little at a time, then the rest. */
 async function sendSlowly(
   answer: IncomingMessage,
   outgoing: ServerResponse,
-  calmed: AbortSignal,
+  faultsEnded: AbortSignal,
 ): Promise<void> {
   outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
   outgoing.flushHeaders();
@@ -183,7 +187,7 @@ async function sendSlowly(
     const bytes: unknown = chunk;
     if (!(bytes instanceof Uint8Array)) continue;
     let rest = bytes;
-    for (; steps < slowSteps && rest.length > 1 && !calmed.aborted; steps += 1) {
+    for (; steps < slowSteps && rest.length > 1 && !faultsEnded.aborted; steps += 1) {
       const part = Math.ceil(rest.length / slowSteps);
       outgoing.write(rest.subarray(0, part));
       rest = rest.subarray(part);
@@ -194,9 +198,14 @@ async function sendSlowly(
   outgoing.end();
 }
 
-/** The other direction: what is sent is hardly read. */
-async function readSlowly({ upstream, incoming, outgoing, calmed }: TapExchange): Promise<void> {
+/** A slow upload: the request body is read slowly. */
+async function readSlowly({
+  upstream,
+  incoming,
+  outgoing,
+  faultsEnded,
+}: ProxyExchange): Promise<void> {
   incoming.pause();
-  for (let step = 0; step < slowSteps && !calmed.aborted; step += 1) await delay(slowMs);
+  for (let step = 0; step < slowSteps && !faultsEnded.aborted; step += 1) await delay(slowMs);
   if (!incoming.destroyed) forward(upstream, incoming, outgoing);
 }

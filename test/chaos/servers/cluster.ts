@@ -1,48 +1,48 @@
 import { join } from 'node:path';
-import { type ApiServer, startApiServer } from '../real/support/api-server.ts';
-import { createTempDir } from '../real/support/janitor.ts';
-import { writeKubeconfig } from '../real/support/kubeconfig.ts';
-import { findProgram } from '../real/support/program.ts';
-import { type ApiTap, startApiTap } from './api-tap.ts';
-import { toBasic } from './audit/secrets.ts';
+import { type ApiServer, startApiServer } from '../../real/support/api-server.ts';
+import { createTempDir } from '../../real/support/janitor.ts';
+import { writeKubeconfig } from '../../real/support/kubeconfig.ts';
+import { findProgram } from '../../real/support/program.ts';
+import { toBasic } from '../audit/secrets.ts';
+import { type ApiServerProxy, startApiServerProxy } from './api-server-proxy.ts';
 import type { Login } from './auth-mount.ts';
-import { hasSecret, secretName, type Tenant, tenants } from './tenants.ts';
+import { hasSecret, secretName, type TestNamespace, testNamespaces } from './namespaces.ts';
 
-/** A real API server, with the namespaces of the run and what the webhook may do there. */
-export interface Cluster extends Pick<ApiTap, 'faults' | 'setAway'> {
-  /** What a replica is told of it, as in a pod. */
+/** A real API server with the namespaces of the run and the webhook's permissions. */
+export interface Cluster extends Pick<ApiServerProxy, 'faults' | 'setAway'> {
+  /** Environment of a replica, as in a pod. */
   readonly env: Readonly<Record<string, string>>;
-  /** Of the webhook's ServiceAccount. */
+  /** Token of the webhook's ServiceAccount. */
   readonly token: string;
   readonly stop: () => Promise<void>;
 }
 
 export type ClusterKind = 'real' | 'none';
 
-/** What the pull secrets of the namespaces that have one open. */
+/** The registry that the pull secrets open. */
 export interface Safe extends Login {
   readonly host: string;
 }
 
 const ours = 'image-cloner';
-const pullSecretsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
+const pullSecretsFile = join(import.meta.dirname, '../../../knative/pull-secrets.yaml');
 
-/** A real one where it is installed. */
+/** A real one if it is installed. */
 export function chooseCluster(): ClusterKind {
   try {
     for (const name of ['etcd', 'kube-apiserver', 'kubectl']) findProgram(name);
     return 'real';
   } catch {
-    // Any machine can do without.
+    // Without it the run uses none.
     return 'none';
   }
 }
 
 export async function startCluster(safe: Safe): Promise<Cluster> {
   const server = await startApiServer();
-  const tap = await startApiTap(server.url);
+  const proxy = await startApiServerProxy(server.url);
   await server.mustKubectl(['create', '-f', '-'], JSON.stringify(toList(safe)));
-  const open = tenants.filter(({ isOpen }) => isOpen);
+  const open = testNamespaces.filter(({ isOpen }) => isOpen);
   const [token] = await Promise.all([
     server.mustKubectl(['create', 'token', ours, '-n', ours]).then((text) => text.trim()),
     ...open.map(({ name }) => server.mustKubectl(['apply', '-n', name, '-f', pullSecretsFile])),
@@ -50,15 +50,15 @@ export async function startCluster(safe: Safe): Promise<Cluster> {
   return {
     env: {
       KUBERNETES_SERVICE_HOST: '127.0.0.1',
-      KUBECONFIG: await writeOwnKubeconfig(tap, token),
+      KUBECONFIG: await writeOwnKubeconfig(proxy, token),
       PULL_SECRETS: 'true',
       CLUSTER_ID: 'chaos',
     },
     token,
-    faults: tap.faults,
-    setAway: tap.setAway,
+    faults: proxy.faults,
+    setAway: proxy.setAway,
     stop: async () => {
-      await tap.stop();
+      await proxy.stop();
       await server.stop();
     },
   };
@@ -69,18 +69,21 @@ async function writeOwnKubeconfig({ url }: Pick<ApiServer, 'url'>, token: string
   return await writeKubeconfig({ file, url, token, namespace: ours });
 }
 
-/** Everything in one request: kubectl takes its time to start. */
+/** One request for all objects, since kubectl starts slowly. */
 function toList(safe: Safe): object {
   const items = [
     toNamespace(ours),
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: ours, namespace: ours } },
     ...toLeaseRole(),
-    ...tenants.flatMap((tenant) => toTenant(tenant, safe)),
+    ...testNamespaces.flatMap((testNamespace) => toNamespaceObjects(testNamespace, safe)),
   ];
   return { apiVersion: 'v1', kind: 'List', items };
 }
 
-function toTenant({ name: namespace, secret }: Tenant, safe: Safe): readonly object[] {
+function toNamespaceObjects(
+  { name: namespace, secret }: TestNamespace,
+  safe: Safe,
+): readonly object[] {
   const account = {
     apiVersion: 'v1',
     kind: 'ServiceAccount',

@@ -1,12 +1,12 @@
-import type { Asked, Route } from './asked.ts';
-import type { Dice } from './random.ts';
+import type { Dice } from '../random.ts';
+import type { ParsedRequest, Route } from './parse-request.ts';
 
-/** Which registry a request goes to: three where images come from, and the backup. */
+/** The registry that a request goes to: one of three sources, or the backup. */
 export type Role = 'hub' | 'vault' | 'safe' | 'backup';
 
 type StatusFault = `status-${401 | 403 | 404 | 408 | 413 | 429 | 500 | 502 | 503 | 507}`;
 
-/** What can happen to one request. */
+/** A fault of one request. */
 export type FaultKind =
   | StatusFault
   | 'reset'
@@ -17,21 +17,21 @@ export type FaultKind =
   | 'lying-digest'
   | 'lying-length'
   | 'redirect-circle'
-  | 'redirect-stranger'
-  | 'realm-stranger'
-  | 'location-stranger'
+  | 'redirect-foreign'
+  | 'realm-foreign'
+  | 'location-foreign'
   | 'slow-answer'
   | 'slow-upload'
   | 'upload-cut'
   | 'upload-lost';
 
-/** What happens to whole servers and repositories, by the timeline or by a busy machine. */
+/** A fault of a whole server or repository, from the timeline or from event loop lag. */
 export type StateKind = 'down' | 'silent' | 'gone' | 'broken-push' | 'rotated' | 'late';
 
-/** One thing that went wrong, for whoever has to judge whether a refusal was true. */
+/** A fault that occurred, as evidence for auditing refusals. */
 export interface FaultRecord {
   readonly role: Role | 'cluster';
-  /** Empty: it was about the whole registry. */
+  /** Empty for the whole registry. */
   readonly repository: string;
   readonly kind: FaultKind | StateKind;
   readonly at: number;
@@ -49,9 +49,9 @@ const everywhere = [
   'status-500',
   'status-502',
   'status-503',
-  'realm-stranger',
+  'realm-foreign',
 ] as const satisfies readonly FaultKind[];
-const reading = ['redirect-circle', 'redirect-stranger'] as const satisfies readonly FaultKind[];
+const reading = ['redirect-circle', 'redirect-foreign'] as const satisfies readonly FaultKind[];
 const body = ['truncate', 'corrupt', 'lying-length'] as const satisfies readonly FaultKind[];
 const writing = [
   'status-413',
@@ -60,7 +60,7 @@ const writing = [
   'upload-cut',
 ] as const satisfies readonly FaultKind[];
 
-/** A 401 for the question whether anybody is there would be one of the right answers. */
+/** 401 is a valid response to the ping (`/v2/`), so it is no fault there. */
 const kindsByRoute: Readonly<Record<Route, readonly [FaultKind, ...FaultKind[]]>> = {
   base: ['reset', 'stall', 'status-500', 'status-503', 'status-429'],
   token: ['reset', 'stall', 'status-401', 'status-500', 'status-503', 'truncate', 'corrupt'],
@@ -69,7 +69,7 @@ const kindsByRoute: Readonly<Record<Route, readonly [FaultKind, ...FaultKind[]]>
   'manifest-put': [...everywhere, ...writing],
   'blob-head': [...everywhere, ...reading, 'lying-digest'],
   'blob-get': [...everywhere, ...reading, ...body],
-  'upload-post': [...everywhere, 'location-stranger', 'status-507'],
+  'upload-post': [...everywhere, 'location-foreign', 'status-507'],
   'upload-put': [...everywhere, ...writing, 'upload-lost'],
   other: ['reset', 'stall', 'status-404', 'status-500', 'status-503'],
 };
@@ -78,14 +78,14 @@ export function isStatusFault(kind: FaultKind): kind is StatusFault {
   return kind.startsWith('status-');
 }
 
-/** Images whose way nothing stands in, so that a refusal of one is a lie. */
-export function isQuiet(repository: string): boolean {
-  return repository.includes('quiet');
+/** Images that never meet a fault, so that every refusal of one is wrong. */
+function isFaultFree(repository: string): boolean {
+  return repository.includes('stable');
 }
 
-/** Draws from the seed what becomes of the nth request of a kind. */
+/** Draws the fault of the nth request of a kind from the seed. */
 export interface FaultDraw {
-  draw(role: Role, asked: Asked): FaultKind | undefined;
+  draw(role: Role, asked: ParsedRequest): FaultKind | undefined;
 }
 
 export function createFaultDraw(dice: Dice, probability: number): FaultDraw {
@@ -95,9 +95,9 @@ export function createFaultDraw(dice: Dice, probability: number): FaultDraw {
       const place = `${role} ${route} ${repository}`;
       const nth = (counts.get(place) ?? 0) + 1;
       counts.set(place, nth);
-      // What belongs to no repository belongs to the quiet ones, too: of the hub and the backup it stays whole.
+      // Requests without a repository also serve the fault-free images, so hub and backup answer them without faults.
       const isShared = repository === '' && (role === 'hub' || role === 'backup');
-      if (isQuiet(repository) || isShared) return undefined;
+      if (isFaultFree(repository) || isShared) return undefined;
       if (!dice.chance(probability, 'fault?', place, nth)) return undefined;
       const kind = dice.pick(kindsByRoute[route], 'fault', place, nth);
       return isDeniedMark(role, reference, kind) ? undefined : kind;
@@ -106,8 +106,8 @@ export function createFaultDraw(dice: Dice, probability: number): FaultDraw {
 }
 
 /**
- * That a copy is private stands in the backup, in the tags `private.…`, and nowhere else once its source is gone: a backup that
- * says of such a tag that it has none is believed. Every other failure to answer keeps the copy shut.
+ * Once the source is gone, only the backup's tags `private.…` record that a copy is private, and a 404 for such a tag is believed.
+ * Every other failure keeps the copy private.
  */
 function isDeniedMark(role: Role, reference: string, kind: FaultKind): boolean {
   return role === 'backup' && reference.startsWith('private.') && kind === 'status-404';

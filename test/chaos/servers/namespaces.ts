@@ -1,16 +1,16 @@
-/** A namespace, and how it comes by the pull secret of the registry `safe`. */
-export interface Tenant {
+/** A namespace, and how it gets the pull secret of the registry `safe`. */
+export interface TestNamespace {
   readonly name: string;
-  /** Named by its pods, by its default ServiceAccount, by its pods although there is none, or not at all. */
+  /** Where the secret is named: pods, default ServiceAccount, pods although it does not exist, or nowhere. */
   readonly secret: 'pod' | 'account' | 'missing' | 'none';
   /** Whether `just pull-secret` was run for it. */
   readonly isOpen: boolean;
 }
 
-/** The one name that the secret has everywhere. */
+/** Name of the secret in every namespace. */
 export const secretName = 'safe-pull';
 
-export const tenants: readonly [Tenant, ...Tenant[]] = [
+export const testNamespaces: readonly [TestNamespace, ...TestNamespace[]] = [
   { name: 'shop', secret: 'pod', isOpen: true },
   { name: 'billing', secret: 'account', isOpen: true },
   { name: 'search', secret: 'missing', isOpen: true },
@@ -19,14 +19,14 @@ export const tenants: readonly [Tenant, ...Tenant[]] = [
 
 /** Whether a namespace has the secret. */
 export function hasSecret(namespace: string): boolean {
-  return tenants.some(
+  return testNamespaces.some(
     ({ name, secret }) => name === namespace && (secret === 'pod' || secret === 'account'),
   );
 }
 
-/** What the pods of a namespace say of pull secrets. */
+/** `imagePullSecrets` of the pods of a namespace. */
 export function toPullSecrets(namespace: string): object {
-  const isNamed = tenants.some(
+  const isNamed = testNamespaces.some(
     ({ name, secret }) => name === namespace && (secret === 'pod' || secret === 'missing'),
   );
   return isNamed ? { imagePullSecrets: [{ name: secretName }] } : {};

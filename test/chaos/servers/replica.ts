@@ -1,27 +1,27 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createTempDir } from '../real/support/janitor.ts';
-import { findFreePort } from '../real/support/port.ts';
-import { type ProcessEnd, type RunningProcess, startProcess } from '../real/support/process.ts';
-import { probe } from '../real/support/request.ts';
+import { createTempDir } from '../../real/support/janitor.ts';
+import { findFreePort } from '../../real/support/port.ts';
+import { type ProcessEnd, type RunningProcess, startProcess } from '../../real/support/process.ts';
+import { probe } from '../../real/support/request.ts';
 
-/** One webhook process, whatever its present pid. */
+/** One webhook replica, across restarts. */
 export interface Replica {
   readonly name: string;
   readonly url: string;
-  /** Whether reviews may be sent to it. */
+  /** Whether it takes reviews. */
   readonly isUp: () => boolean;
-  /** When it was last on its way out, in milliseconds since 1970. */
+  /** Time of its last shutdown, in milliseconds since 1970. */
   readonly lastEndedAt: () => number;
-  /** Ends it as told and starts it again. */
+  /** Ends it with the signal and starts it again. */
   readonly restart: (signal: 'SIGKILL' | 'SIGTERM') => Promise<ProcessEnd>;
-  /** Ends it for good. */
+  /** Ends it. */
   readonly stop: () => Promise<ProcessEnd>;
-  /** Everything that it ever wrote. */
+  /** Its output across restarts. */
   readonly output: () => string;
-  /** The most memory that it had at once, in MiB; `undefined` where the system does not tell. */
+  /** Peak memory in MiB; `undefined` if the system does not report it. */
   readonly peakMemory: () => number | undefined;
-  /** Where it may put temporary files. */
+  /** Its folder for temporary files. */
   readonly tempDir: string;
 }
 
@@ -31,9 +31,9 @@ export interface ReplicaOptions {
 }
 
 const patienceMs = 90_000;
-const root = join(import.meta.dirname, '../..');
+const root = join(import.meta.dirname, '../../..');
 
-/** Starts the real webhook from source, and waits until it is ready. */
+/** Starts the webhook from source and waits until it is ready. */
 export async function startReplica({ name, env }: ReplicaOptions): Promise<Replica> {
   const [dir, tempDir] = [createTempDir(name), createTempDir(`${name}-tmp`)];
   const port = await findFreePort();
@@ -48,7 +48,7 @@ export async function startReplica({ name, env }: ReplicaOptions): Promise<Repli
       args: ['--import', 'tsx', 'functions/webhook/main.ts'],
       dir,
       cwd: root,
-      // tsx keeps what it has compiled below TMPDIR; without that, what is left there is ours.
+      // Without tsx's compile cache, every file left in TMPDIR is the webhook's.
       env: { ...env, PORT: String(port), TMPDIR: tempDir, TSX_DISABLE_CACHE: '1' },
       isReady: async () => (await probe(`${url}/readyz`)) === 200,
     });
@@ -59,7 +59,7 @@ export async function startReplica({ name, env }: ReplicaOptions): Promise<Repli
   async function end(signal: 'SIGKILL' | 'SIGTERM'): Promise<ProcessEnd> {
     isUp = false;
     lastEndedAt = Date.now();
-    // A copy that runs is finished first, through whatever faults it meets.
+    // A running copy is finished first, under faults.
     const patience = setTimeout(() => void running.stop('SIGKILL'), patienceMs);
     process.kill(running.pid, signal);
     const ended = await running.waitForEnd().finally(() => clearTimeout(patience));
@@ -85,7 +85,7 @@ export async function startReplica({ name, env }: ReplicaOptions): Promise<Repli
         const status = readFileSync(`/proc/${running.pid}/status`, 'utf8');
         return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024;
       } catch {
-        // Not Linux, or gone already.
+        // Not Linux, or the process has ended.
         return undefined;
       }
     },

@@ -1,35 +1,35 @@
 import type { Published } from '../catalogue.ts';
-import { hasSecret } from '../tenants.ts';
+import { hasSecret } from '../servers/namespaces.ts';
 import type { Wish, Write } from '../workload.ts';
 
-/** Remembers which namespace was let in to which private image by its tag. */
-export interface Opened {
+/** Records which namespaces were admitted to which private tags. */
+export interface PrivateAccess {
   note(write: Write): void;
-  /** Whether it was before that time, in milliseconds since 1970; of an image that never changed. */
+  /** Whether it was admitted before that time (ms since 1970); only for an image that never changed. */
   had(namespace: string, published: Published, before: number): boolean;
 }
 
-export function createOpened(): Opened {
+export function createPrivateAccess(): PrivateAccess {
   const since = new Map<string, number>();
   const toKey = (namespace: string, { repository, tag }: Published): string =>
     `${namespace} ${repository}:${tag}`;
   return {
     note: ({ namespace, wishes, isDryRun }) => {
       for (const { published, pinned } of wishes) {
-        // What is pinned has a copy of its own.
+        // A pinned image has a separate copy.
         if (isDryRun || pinned !== undefined || published.role !== 'safe') continue;
         const key = toKey(namespace, published);
         if (!since.has(key)) since.set(key, Date.now());
       }
     },
-    // What a tag held before is private to whoever opened that.
+    // Earlier digests of a tag are private to the namespaces that opened those.
     had: (namespace, published, before) =>
       published.history.length === 1 &&
       (since.get(toKey(namespace, published)) ?? Number.POSITIVE_INFINITY) < before,
   };
 }
 
-/** Whether the namespace has no business with the image. */
-export function isClosedTo(namespace: string, { published }: Wish): boolean {
+/** Whether the namespace may not use the image. */
+export function isForbiddenTo(namespace: string, { published }: Wish): boolean {
   return published.role === 'safe' && !hasSecret(namespace);
 }

@@ -4,40 +4,40 @@ import {
   createMemoryRegistry,
   type MemoryRegistry,
   serveMemoryRegistry,
-} from '../../lib/memory-registry/index.ts';
-import { type Registry, startRegistry } from '../real/support/docker-registry.ts';
-import { createTempDir } from '../real/support/janitor.ts';
-import { findProgram } from '../real/support/program.ts';
-import { type Secret, toSecrets } from './audit/secrets.ts';
+} from '../../../lib/memory-registry/index.ts';
+import { type Registry, startRegistry } from '../../real/support/docker-registry.ts';
+import { createTempDir } from '../../real/support/janitor.ts';
+import { findProgram } from '../../real/support/program.ts';
+import { type Secret, toSecrets } from '../audit/secrets.ts';
+import type { Sources } from '../catalogue.ts';
 import type { Login } from './auth-mount.ts';
-import type { Sources } from './catalogue.ts';
 import type { Role } from './faults.ts';
 
 const user = 'chaos';
-/** Who asks the backup after its password was rotated. */
+/** User of the backup after the rotation. */
 const nextUser = 'chaos-next';
 
-/** Everything behind the taps. */
+/** The servers behind the proxies. */
 export interface Registries {
   readonly sources: Sources;
-  /** Where they really are, for the taps and for the auditor. */
+  /** Addresses of the servers themselves, for the proxies and the auditor. */
   readonly hosts: Readonly<Record<Role, string>>;
   readonly vault: Login;
   readonly safe: Login;
-  /** Both of which the backup knows from the start. */
+  /** Both logins are valid at the backup from the start. */
   readonly backup: { readonly login: Login; readonly next: Login };
-  /** All that must never be seen elsewhere, tokens included. */
+  /** Credentials that must not appear elsewhere, tokens included. */
   readonly secrets: () => readonly Secret[];
-  /** Uploads at the backup that were begun and neither ended nor given up. */
+  /** Uploads at the backup that were neither completed nor cancelled. */
   readonly openUploads: () => Promise<readonly string[]>;
   readonly stop: () => Promise<void>;
 }
 
 export type BackupKind = 'memory' | 'real';
 
-/** A public registry, two with token servers, of which pull secrets alone open the second, and a backup with a password. */
+/** A public registry, two registries with token servers (only pull secrets open the second), and a backup with a password. */
 export async function startRegistries(backupKind: BackupKind, seed: string): Promise<Registries> {
-  // Nothing of them may look like a digest or a name by chance.
+  // They must not look like a digest or a name by chance.
   const toLogin = (name: string, where: string): Login => ({
     name,
     password: `${where}/${seed}+p4ss%:w0rd`,
@@ -97,14 +97,14 @@ function toUsers(logins: readonly Login[]): Readonly<Record<string, string>> {
   return Object.fromEntries(logins.map(({ name, password }) => [name, password]));
 }
 
-/** The real one where it is installed. */
+/** The real one if it is installed. */
 export function chooseBackup(): BackupKind {
   try {
     findProgram('docker-registry');
     findProgram('htpasswd');
     return 'real';
   } catch {
-    // Any machine can do without.
+    // Without it the run uses none.
     return 'memory';
   }
 }
@@ -117,7 +117,7 @@ async function startReal(
   const repositories = join(dir, 'data/docker/registry/v2/repositories');
   return {
     ...registry,
-    // Of a session that was given up distribution 2.8 leaves the folder, with the state of a hash in it.
+    // distribution 2.8 keeps the folder of a cancelled session, with the state of a hash in it.
     openUploads: async () =>
       (await readdir(repositories, { recursive: true })).filter((path) =>
         /\/_uploads\/[^/]+\/startedat$/.test(path),

@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createTempDir } from '../real/support/janitor.ts';
+import { createTempDir } from '../../real/support/janitor.ts';
 
 export interface Login {
   readonly name: string;
@@ -10,7 +10,7 @@ export interface Login {
 /** The secret `registry-auth` as the kubelet mounts it. */
 export interface AuthMount {
   readonly dir: string;
-  /** Another version of it from one moment to the next: a new folder, and the link `..data` swapped for one that leads there. */
+  /** Replaces it atomically: writes a new folder and swaps the link `..data`. */
   readonly swap: (login: Login) => void;
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Image, makeImage, makeIndex, seed } from '../../lib/memory-registry/index.ts';
 import { walk } from '../adapters/registry/bench.ts';
+import { interruptionStep } from '../support/property-runs.ts';
 import { openScene, type Scene } from './scene.ts';
 
 const old = makeIndex([makeImage({ seed: 'old' })]);
@@ -15,13 +16,13 @@ function generation({ digest }: Image): string {
   return `1.${digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
 }
 
-/** The repository of the copies. */
+/** The backup's repository. */
 function copies({ backup }: Scene): string {
   const [name = ''] = backup.store.repositories();
   return name;
 }
 
-/** Whatever has happened: each tag is a whole image, and what was there before is still there. */
+/** Each tag is a complete image, and the old generation is still there. */
 function assertNothingLost(scene: Scene): void {
   const { backup } = scene;
   const repository = copies(scene);
@@ -29,7 +30,7 @@ function assertNothingLost(scene: Scene): void {
   assert.equal(backup.store.manifest(repository, generation(old))?.digest, old.digest);
   const held = backup.store.manifest(repository, '1')?.digest;
   assert.ok(held === old.digest || held === next.digest, `1 is ${held ?? 'gone'}`);
-  // The tag that readers look at moves last.
+  // The plain tag moves last.
   if (held === next.digest) {
     assert.equal(backup.store.manifest(repository, generation(next))?.digest, next.digest);
   }
@@ -44,7 +45,7 @@ async function assertCompletes(scene: Scene): Promise<void> {
   assert.deepEqual(walk(scene.backup, copies(scene), '1'), walk(scene.source, 'app', '1'));
 }
 
-/** The backup holds the old image, and the tag has moved at its source. */
+/** The backup holds the old image, and the source tag has moved. */
 async function open(): Promise<Scene> {
   const scene = await openScene();
   seed(scene.source, 'app:1', old);
@@ -54,15 +55,15 @@ async function open(): Promise<Scene> {
   return scene;
 }
 
-describe('a process that dies', () => {
+describe('a killed process', () => {
   for (const side of ['source', 'backup'] as const) {
-    it(`at any request to the ${side} loses nothing, and the next process completes it`, async () => {
+    it(`loses nothing at any request to the ${side}, and the next process completes the copy`, async () => {
       let isSurvived = false;
-      for (let last = 0; !isSurvived; last += 1) {
+      for (let last = 0; !isSurvived; last += interruptionStep) {
         const scene = await open();
         try {
           let asked = 0;
-          // From the registries' view that is what a kill is: nothing comes any more, and nobody hears the answer.
+          // A killed process sends nothing more and receives no response.
           const dead = [scene.source, scene.backup].map((registry) =>
             registry.faults.add(
               () => true,
@@ -88,9 +89,9 @@ describe('a process that dies', () => {
     });
   }
 
-  it('at any byte of a layer loses nothing, and the next process completes it', async () => {
+  it('loses nothing at any byte of a layer, and the next process completes the copy', async () => {
     const size = 30_000;
-    for (let last = 0; last <= size; last += 1_500) {
+    for (let last = 0; last <= size; last += 1_500 * interruptionStep) {
       const scene = await open();
       try {
         const dead = scene.backup.faults.add(
@@ -122,8 +123,8 @@ describe('a process that dies', () => {
   });
 });
 
-describe('two processes', () => {
-  it('at the same image at the same time make one whole backup', async () => {
+describe('two processes with one image', () => {
+  it('make one complete backup when they copy the same image at the same time', async () => {
     const scene = await open();
     try {
       const first = scene.apply();
@@ -142,13 +143,13 @@ describe('two processes', () => {
   });
 });
 
-describe('a clock that is set', () => {
+describe('a clock change during a copy', () => {
   const day = 86_400_000;
   for (const [where, by] of [
     ['back a day', -day],
-    ['on a day', day],
+    ['forward a day', day],
   ] as const) {
-    it(`${where} costs no refusal, no second copy and no number that is none`, async (t) => {
+    it(`causes no refusal, no second copy and no invalid duration when the clock moves ${where}`, async (t) => {
       t.mock.timers.enable({ apis: ['Date'], now: 40 * 365 * day });
       const scene = await openScene();
       try {

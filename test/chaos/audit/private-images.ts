@@ -2,15 +2,19 @@ import type { Aftermath } from '../aftermath.ts';
 import type { Verdict } from '../answer.ts';
 import type { Published } from '../catalogue.ts';
 import type { Ledger } from '../ledger.ts';
-import { hasSecret, tenants } from '../tenants.ts';
+import { hasSecret, testNamespaces } from '../servers/namespaces.ts';
 import { toPod, type Write } from '../workload.ts';
 import { auditAdmitted } from './admitted.ts';
-import { isClosedTo, type Opened } from './opened.ts';
+import { isForbiddenTo, type PrivateAccess } from './private-access.ts';
 import { denial, isPending, readObstacles } from './refused.ts';
 
-/** Of whatever a write was answered: a private image is for those only whose own pull secret opens it. */
-export function auditClosed(write: Write, { allowed, message }: Verdict, ledger: Ledger): void {
-  const closed = write.wishes.filter((wish) => isClosedTo(write.namespace, wish));
+/** Audits any response: only a namespace whose own pull secret opens a private image gets it. */
+export function auditPrivateWrite(
+  write: Write,
+  { allowed, message }: Verdict,
+  ledger: Ledger,
+): void {
+  const closed = write.wishes.filter((wish) => isForbiddenTo(write.namespace, wish));
   if (closed.length === 0) return;
   const images = closed.map(({ image }) => image).join(', ');
   ledger.check(
@@ -28,7 +32,7 @@ export function auditClosed(write: Write, { allowed, message }: Verdict, ledger:
   );
 }
 
-/** Who hung up, and a controller that is answered before anything is known, are told of no copy. */
+/** A hang-up or an early answer to a controller reveals nothing about a copy. */
 function tellsOfCopy(why: string): boolean {
   return (
     isPending(why) &&
@@ -37,21 +41,24 @@ function tellsOfCopy(why: string): boolean {
 }
 
 /**
- * Of everything private when all is calm: by tag, and by all digests that the tag ever held. At last all of it goes from its
- * source, so that nothing but the backup can say who may have it.
+ * Audits every private image after the faults end, by tag and by each digest of its history. Then it removes the images from the
+ * source, so that only the backup knows which namespaces may use them.
  */
-export async function auditPrivate(opened: Opened, after: Aftermath): Promise<void> {
+export async function auditPrivateImages(
+  privateAccess: PrivateAccess,
+  after: Aftermath,
+): Promise<void> {
   const closed = after.catalogue.all.filter(({ role }) => role === 'safe');
-  const holders = tenants.map(({ name }) => name).filter(hasSecret);
+  const holders = testNamespaces.map(({ name }) => name).filter(hasSecret);
   await Promise.all(closed.map((published) => keepOut(published, after)));
   await Promise.all(
     closed.map(async (published) => {
       const { isThere, repository } = published;
-      // What was there a moment ago both have opened.
+      // While the source serves it, every namespace with the secret opens it.
       const entitled = isThere
         ? holders
-        : holders.filter((name) => opened.had(name, published, Date.now()));
-      after.taps.safe.forget(repository);
+        : holders.filter((name) => privateAccess.had(name, published, Date.now()));
+      after.proxies.safe.forget(repository);
       published.isThere = false;
       for (const namespace of entitled) await serve(published, namespace, after);
       await keepOut(published, after);
@@ -59,16 +66,21 @@ export async function auditPrivate(opened: Opened, after: Aftermath): Promise<vo
   );
 }
 
-async function keepOut(published: Published, { client, taps, ledger }: Aftermath): Promise<void> {
+async function keepOut(
+  published: Published,
+  { client, proxies, ledger }: Aftermath,
+): Promise<void> {
   const { repository, tag, history } = published;
-  const name = `${taps.safe.host}/${repository}`;
-  const outsiders = tenants.map((tenant) => tenant.name).filter((tenant) => !hasSecret(tenant));
+  const name = `${proxies.safe.host}/${repository}`;
+  const outsiders = testNamespaces
+    .map((testNamespace) => testNamespace.name)
+    .filter((testNamespace) => !hasSecret(testNamespace));
   for (const namespace of [...outsiders, 'nowhere']) {
     for (const image of [`${name}:${tag}`, ...history.map((digest) => `${name}@${digest}`)]) {
       const write = toPod(image, published, namespace);
       const { verdict } = await client.write(write);
       ledger.check(
-        'who is kept out is told that he may not read it, or that it is gone',
+        'a namespace without the secret is told that the image is denied or gone',
         denial.test(verdict.message) ||
           (!published.isThere && /does not exist on/.test(verdict.message)),
         () => `${namespace}, ${image}: ${verdict.message}`,
@@ -77,20 +89,20 @@ async function keepOut(published: Published, { client, taps, ledger }: Aftermath
   }
 }
 
-/** The point of a backup, also for what is private. */
+/** Audits that the backup serves a private image after its source is gone. */
 async function serve(
   published: Published,
   namespace: string,
-  { client, taps, witness, ledger }: Aftermath,
+  { client, proxies, registryReader, ledger }: Aftermath,
 ): Promise<void> {
   const { repository, tag } = published;
-  const write = toPod(`${taps.safe.host}/${repository}:${tag}`, published, namespace);
+  const write = toPod(`${proxies.safe.host}/${repository}:${tag}`, published, namespace);
   const { status, verdict } = await client.write(write);
   ledger.check(
-    'a namespace that has opened a private image has it when its source is gone',
+    'a namespace that opened a private image gets it from the backup when its source is gone',
     status === 'admitted' && verdict.warnings.some((line) => /using the backup/.test(line)),
     () => `${namespace}, ${repository}:${tag}: ${verdict.message} ${verdict.warnings.join(', ')}`,
   );
   if (status !== 'admitted') return;
-  await auditAdmitted(write, verdict, { backup: taps.backup.host, witness, ledger });
+  await auditAdmitted(write, verdict, { backup: proxies.backup.host, registryReader, ledger });
 }

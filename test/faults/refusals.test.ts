@@ -28,7 +28,7 @@ const image = makeImage({ layers: [100_000] });
 const digest = 'sha256:3a10d26a6f0bff03fe85733ef630ed2794c57b3374ff26c718764c390d596944';
 const source = 'public.test/app:1';
 const exact = `${source}@${digest}`;
-/** Written first, so it is the one that a failed copy speaks of. */
+/** Written first, so a failed copy names it. */
 const copy = 'backup.test/acme/public.test/app:1.3a10d26a6f0b';
 const look = on('HEAD', 'manifest');
 const read = on('GET', 'manifest');
@@ -39,7 +39,7 @@ const tag = on('PUT', 'manifest');
 const quota =
   'adding 12.0 MiB of storage resource will exceed the configured upper limit of 1.0 GiB';
 
-/** What stands in front of a registry may answer everything, with success. */
+/** A login page in front of a registry answers every request with 200. */
 const login = answer(200, { headers: { 'content-type': 'text/html' }, body: '<h1>Log in</h1>' });
 const noManifest =
   'reading its manifest: it served "text/html" instead of a manifest; check for a proxy or a login page in front of it';
@@ -67,7 +67,7 @@ async function refuses(scene: Scene, words: string): Promise<void> {
   assert.deepEqual(scene.backup.store.tags('acme/public.test/app'), []);
 }
 
-describe('what a person reads when the source', () => {
+describe('refusals when the source', () => {
   const lie = changeHeaders({ 'docker-content-digest': `sha256:${'f'.repeat(64)}` });
   const rows: readonly Row[] = [
     [
@@ -138,7 +138,7 @@ describe('what a person reads when the source', () => {
     ],
     [
       'answers 404 to a layer',
-      // Of two that are asked for at once, either may be answered first.
+      // Of two concurrent requests either may be answered first.
       (request) => layer(request) && request.path.endsWith(image.blobs[0]?.digest ?? ''),
       answer(404),
       `${exact} does not exist on public.test (reading a layer: ${image.blobs[0]?.digest} not found)`,
@@ -228,7 +228,7 @@ describe('what a person reads when the source', () => {
   });
 });
 
-describe('what a person reads when the backup', () => {
+describe('refusals when the backup', () => {
   const refused = 'the backup registry backup.test did not accept';
   const denied = 'the backup registry backup.test rejected the credentials in registry-auth for';
   const update = 'update the Secret, or the permissions of its user';
@@ -351,7 +351,7 @@ describe('what a person reads when the backup', () => {
   });
 });
 
-describe('one bad moment', () => {
+describe('one transient fault', () => {
   const moments: readonly (readonly [string, 'source' | 'backup', Row[1], Row[2]])[] = [
     ['a reset while looking', 'source', look, dropConnection()],
     ['a reset in a layer', 'source', layer, cutBody(50)],
@@ -361,7 +361,7 @@ describe('one bad moment', () => {
     ['a 500 for a manifest', 'backup', tag, answer(500)],
   ];
   for (const [what, side, match, fault] of moments) {
-    it(`is ridden out: ${what}`, async () => {
+    it(`recovers from ${what}`, async () => {
       const scene = await open();
       const met = scene[side].faults.add(match, fault, { times: 1 });
 

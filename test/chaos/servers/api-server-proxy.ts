@@ -2,20 +2,20 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import type { FaultRecord } from './faults.ts';
 
-/** Down: every connection is dropped. Silent: it is made, and nothing comes. */
+/** Down: connections are dropped. Silent: connections are accepted and never answered. */
 export type Absence = 'down' | 'silent';
 
-/** Stands before the API server, whose bytes it does not understand. */
-export interface ApiTap {
+/** A TCP proxy in front of the API server. */
+export interface ApiServerProxy {
   /** `https://127.0.0.1:40123`. */
   readonly url: string;
   readonly faults: readonly FaultRecord[];
-  /** Away in one of two ways, or there again. */
+  /** Starts an outage, or ends it with `undefined`. */
   readonly setAway: (absence: Absence | undefined) => void;
   readonly stop: () => Promise<void>;
 }
 
-export async function startApiTap(upstream: string): Promise<ApiTap> {
+export async function startApiServerProxy(upstream: string): Promise<ApiServerProxy> {
   const { hostname, port } = new URL(upstream);
   const faults: FaultRecord[] = [];
   const sockets = new Set<Socket>();
@@ -47,19 +47,19 @@ export async function startApiTap(upstream: string): Promise<ApiTap> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the tap has no port');
+  if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
 
   return {
     url: `https://127.0.0.1:${address.port}`,
     faults,
     setAway: (absence) => {
-      // Both ends of an absence, so that whoever looks back from later finds it.
+      // Both ends of an outage are recorded, so that a later look-back finds it.
       const kind = absence ?? away;
       if (kind !== undefined) note(kind);
       away = absence;
       for (const socket of sockets) {
         if (absence === 'silent') socket.unpipe().pause();
-        // What was held has been lost on the way.
+        // Held connections are lost.
         else socket.destroy();
       }
     },

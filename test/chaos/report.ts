@@ -1,10 +1,10 @@
-import type { FaultRecord } from './faults.ts';
 import type { Ledger } from './ledger.ts';
+import type { FaultRecord } from './servers/faults.ts';
 
 const maxShown = 30;
 
 /** The report of a run. */
-export function formatFigures(ledger: Ledger, faults: readonly FaultRecord[]): string {
+export function formatReport(ledger: Ledger, faults: readonly FaultRecord[]): string {
   const kinds = Map.groupBy(faults, ({ kind }) => kind);
   const byKind = [...kinds]
     .map(([kind, all]) => [kind, all.length] as const)

@@ -2,21 +2,21 @@ import { createHash } from 'node:crypto';
 import { request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { field, list, text } from '../answer.ts';
-import type { Login } from '../auth-mount.ts';
+import type { Login } from '../servers/auth-mount.ts';
 import { toBasic } from './secrets.ts';
 
-/** Reads a registry as a kubelet would, past every tap. It shares nothing with the client that it checks. */
-export interface Witness {
+/** Reads a registry as a kubelet would, without a proxy and without the product's client. */
+export interface RegistryReader {
   /** Names of all repositories. */
   repositories(): Promise<readonly string[]>;
   tags(repository: string): Promise<readonly string[]>;
-  /** What a tag holds, `undefined` where there is none. */
+  /** Digest of a tag, or `undefined`. */
   digest(repository: string, reference: string): Promise<string | undefined>;
-  /** What is wrong with an image; nothing, where all of it can be pulled. */
+  /** Problems of an image; empty if all of it can be pulled. */
   inspect(repository: string, reference: string, depth: 'heads' | 'bytes'): Promise<Inspection>;
 }
 
-export interface Inspection {
+interface Inspection {
   readonly digest: string | undefined;
   readonly problems: readonly string[];
 }
@@ -34,12 +34,12 @@ const manifestTypes = [
   'application/vnd.docker.distribution.manifest.v2+json',
 ].join(', ');
 
-export function createWitness(host: string, login: Login): Witness {
+export function createRegistryReader(host: string, login: Login): RegistryReader {
   const authorization = `Basic ${toBasic(login)}`;
-  /** Bytes of a digest never change: what was right once in a repository need not be read again. */
+  /** Bytes of a digest never change, so each is read once per repository. */
   const whole = new Set<string>();
 
-  /** distribution 2.8 answers 500 while a link is being written; a kubelet would ask again, too. */
+  /** distribution 2.8 answers 500 while a link is being written; a kubelet retries too. */
   async function ask(method: string, path: string): Promise<Received> {
     for (let attempt = 1; ; attempt += 1) {
       const received = await askOnce(method, path);

@@ -1,19 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Ledger } from '../ledger.ts';
-import type { Witness } from './witness.ts';
+import type { RegistryReader } from './registry-reader.ts';
 
-/** Looks at the backup's tags again and again, and remembers all that they ever held. */
-export interface Watch {
-  /** Whether a whole copy that we made was there before that time, in milliseconds since 1970. */
+/** Polls the backup's tags and records every digest that they held. */
+export interface TagHistory {
+  /** Whether the backup held a complete copy of ours before that time (ms since 1970). */
   hadCopyBefore(repository: string, tag: string, at: number): boolean;
-  /** One last look; everything that was ever seen must still be there, whole. */
+  /** Polls once more, and checks that every recorded digest is still there and complete. */
   finish(): Promise<void>;
 }
 
 const pollMs = 700;
 const generationPattern = /\.[0-9a-f]{12}$/;
 
-export function startWatch(witness: Witness, ledger: Ledger): Watch {
+export function startTagHistory(registryReader: RegistryReader, ledger: Ledger): TagHistory {
   /** `repository tag digest` → when it was first seen. */
   const seen = new Map<string, number>();
   const stopping = new AbortController();
@@ -27,9 +27,9 @@ export function startWatch(witness: Witness, ledger: Ledger): Watch {
   }
 
   async function look(): Promise<void> {
-    for (const repository of await witness.repositories()) {
-      for (const tag of await witness.tags(repository)) {
-        const digest = await witness.digest(repository, tag);
+    for (const repository of await registryReader.repositories()) {
+      for (const tag of await registryReader.tags(repository)) {
+        const digest = await registryReader.digest(repository, tag);
         const key = `${repository} ${tag} ${digest ?? ''}`;
         if (digest !== undefined && !seen.has(key)) seen.set(key, Date.now());
       }
@@ -39,10 +39,13 @@ export function startWatch(witness: Witness, ledger: Ledger): Watch {
   async function checkGeneration(repository: string, tag: string, digest: string): Promise<void> {
     const generation = `${tag}.${digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
     const held = generationPattern.test(tag)
-      ? [await witness.digest(repository, tag)]
-      : [await witness.digest(repository, tag), await witness.digest(repository, generation)];
+      ? [await registryReader.digest(repository, tag)]
+      : [
+          await registryReader.digest(repository, tag),
+          await registryReader.digest(repository, generation),
+        ];
     ledger.check(
-      'no generation ever seen has vanished',
+      'every generation that was seen is still there',
       held.includes(digest),
       () => `${repository}:${tag} once held ${digest}, and no tag does now`,
     );
@@ -66,7 +69,7 @@ export function startWatch(witness: Witness, ledger: Ledger): Watch {
       for (const key of seen.keys()) {
         const [repository = '', tag = '', digest = ''] = key.split(' ');
         await checkGeneration(repository, tag, digest);
-        const { problems } = await witness.inspect(repository, digest, 'bytes');
+        const { problems } = await registryReader.inspect(repository, digest, 'bytes');
         ledger.check(
           'every tag in the backup resolves to a whole image',
           problems.length === 0,

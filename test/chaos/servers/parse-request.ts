@@ -11,11 +11,11 @@ export type Route =
   | 'upload-put'
   | 'other';
 
-export interface Asked {
+export interface ParsedRequest {
   readonly route: Route;
-  /** Empty where the request is not about a repository. */
+  /** Empty if the request names no repository. */
   readonly repository: string;
-  /** Tag or digest; of an upload its name, and empty where there is none. */
+  /** Tag, digest or upload name; empty if there is none. */
   readonly reference: string;
 }
 
@@ -29,8 +29,8 @@ const routes: ReadonlyMap<string, Route> = new Map([
   ['PUT blobs/uploads', 'upload-put'],
 ]);
 
-/** Reads method and path; written anew here, so that a mistake in the product's own reader shows. */
-export function readAsked(method: string, path: string): Asked {
+/** Parses method and path without the product's code, so that a mistake there shows. */
+export function parseRequest(method: string, path: string): ParsedRequest {
   const [bare = ''] = path.split('?');
   if (bare === '/v2/' || bare === '/v2') return { route: 'base', repository: '', reference: '' };
   if (bare === '/token') return { route: 'token', repository: '', reference: '' };

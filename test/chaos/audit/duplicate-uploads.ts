@@ -1,13 +1,13 @@
-import type { TapRequest } from './tap.ts';
+import type { ProxiedRequest } from '../servers/registry-proxy.ts';
 
-/** `{}`, which every mark in the backup has for its layer. */
+/** `{}`, the layer of every marker tag in the backup. */
 const emptyDigest = 'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a';
 
 /**
- * Layers that were on their way to the same place twice at the same moment. One replica never does that: two made the same copy,
- * which costs their bytes and nothing else.
+ * Layers that were uploaded twice to one repository at the same time. One replica never does that: two replicas made the same copy,
+ * which costs bytes only.
  */
-export function countDoubles(requests: readonly TapRequest[]): number {
+export function countDuplicateUploads(requests: readonly ProxiedRequest[]): number {
   const uploads = requests.flatMap(({ method, path, repository, at, endedAt }) => {
     const digest = /[?&]digest=([^&]+)/.exec(path)?.[1];
     if (method !== 'PUT' || digest === undefined) return [];
