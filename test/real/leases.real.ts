@@ -261,7 +261,7 @@ describe('two replicas of the bundled webhook', () => {
 
     assert.equal(answer.allowed, true);
     assert.equal(await backupOf(answer), digest);
-    assert.ok(b.log().some(({ msg }) => msg === 'took over the copy of a replica that is gone'));
+    assert.ok(b.log().some(({ msg }) => msg === 'took over the copy of a replica that does not renew its lease'));
     const digests = await uploaded();
     assert.deepEqual([digests.length, new Set(digests).size], [4, 4]);
     assert.deepEqual(await held(), []);
@@ -290,7 +290,7 @@ describe('two replicas of the bundled webhook', () => {
     await server.mustKubectl(['create', 'serviceaccount', 'nobody', '-n', namespace]);
     const [a, b] = await startTwo('nobody');
     const isWarning = ({ msg }: Readonly<Record<string, unknown>>): boolean =>
-      String(msg).startsWith('Leases of coordination.k8s.io may not be used');
+      String(msg).startsWith('Leases of coordination.k8s.io are forbidden');
     await Promise.all([a.waitForLog(isWarning), b.waitForLog(isWarning)]);
 
     const answers = await Promise.all([
