@@ -261,7 +261,11 @@ describe('two replicas of the bundled webhook', () => {
 
     assert.equal(answer.allowed, true);
     assert.equal(await backupOf(answer), digest);
-    assert.ok(b.log().some(({ msg }) => msg === 'took over the copy of a replica that does not renew its lease'));
+    assert.ok(
+      b
+        .log()
+        .some(({ msg }) => msg === 'took over the copy of a replica that does not renew its lease'),
+    );
     const digests = await uploaded();
     assert.deepEqual([digests.length, new Set(digests).size], [4, 4]);
     assert.deepEqual(await held(), []);

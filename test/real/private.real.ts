@@ -164,7 +164,10 @@ describe('an image that needs a pull secret', () => {
     const { code, stderr } = await create('team', 'public');
 
     assert.equal(code, 1);
-    assert.match(stderr, /is private and anonymous clients can read .* in the backup: make the backup private/);
+    assert.match(
+      stderr,
+      /is private and anonymous clients can read .* in the backup: make the backup private/,
+    );
     const layers = (await open.requests()).filter(
       ({ method, path }) => method === 'PUT' && path.includes('/blobs/'),
     );
