@@ -9,7 +9,6 @@ import {
   type Middleware,
   parseTarget,
 } from './http/index.ts';
-import type { Bytes } from './images/index.ts';
 import { createRequestLog, type RequestLog } from './request-log.ts';
 import { createProtocol } from './routes/index.ts';
 import { createStore, type Store } from './storage/index.ts';
@@ -34,7 +33,7 @@ export interface MemoryRegistry {
   readonly requests: RequestLog;
   readonly faults: Faults;
   /** Issued tokens; only with bearer authentication. */
-  readonly tokens?: Tokens;
+  readonly tokens: Tokens | undefined;
 }
 
 /** Creates a distribution registry that stores everything in memory. */
@@ -47,7 +46,7 @@ export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Memor
   const tokens = auth?.tokens;
   const handle = compose(
     [record, addVersionHeader, beforeAuth, ...(auth ? [auth.authorize] : []), afterAuth],
-    createProtocol({ store, referrers, ...(tokens && { tokens }) }),
+    createProtocol({ store, referrers, tokens }),
   );
 
   const app = new Hono<MemoryRegistryEnv>();
@@ -56,7 +55,7 @@ export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Memor
   app.onError((error) => {
     throw error;
   });
-  return { app, store, requests: log, faults, ...(tokens && { tokens }) };
+  return { app, store, requests: log, faults, tokens };
 }
 
 function toExchange(request: Request, env: Partial<HttpBindings> | undefined): Exchange {
@@ -67,12 +66,10 @@ function toExchange(request: Request, env: Partial<HttpBindings> | undefined): E
     url,
     headers: request.headers,
     target: parseTarget(url.pathname),
-    body: request.body ?? emptyBody(),
-    ...(outgoing && { connection: createConnection(outgoing) }),
+    body: request.body ?? ReadableStream.from([]),
+    connection: outgoing && createConnection(outgoing),
   };
 }
-
-async function* emptyBody(): AsyncGenerator<Bytes> {}
 
 /** Docker identifies a registry by this header. */
 const addVersionHeader: Middleware = async (exchange, next) => {

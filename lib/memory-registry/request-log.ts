@@ -16,11 +16,7 @@ interface RequestRecord {
   readonly bytesOut: number;
 }
 
-interface RequestFilter {
-  readonly method?: string;
-  readonly kind?: TargetKind;
-  readonly repository?: string;
-}
+type RequestFilter = Partial<Pick<RequestRecord, 'method' | 'kind' | 'repository'>>;
 
 export interface RequestLog {
   /** Matching requests in order of arrival. */
@@ -78,10 +74,8 @@ export function createRequestLog(): { readonly log: RequestLog; readonly record:
       list,
       count: (filter) => list(filter).length,
       tally: () => {
-        const names = records.map(({ method, kind }) => `${method} ${kind}`).toSorted();
-        return Object.fromEntries(
-          names.map((name) => [name, names.filter((other) => other === name).length]),
-        );
+        const groups = Map.groupBy(records, ({ method, kind }) => `${method} ${kind}`);
+        return Object.fromEntries([...groups].map(([name, group]) => [name, group.length]));
       },
       bytesIn: () => records.reduce((sum, entry) => sum + entry.bytesIn, 0),
       bytesOut: () => records.reduce((sum, entry) => sum + entry.bytesOut, 0),

@@ -1,7 +1,7 @@
 import { type Exchange, type Middleware, respondError, tokenPath } from '../http/index.ts';
 import { type Access, covers, formatScope, requiredAccess } from './access.ts';
 import { createTokens, type Tokens } from './tokens.ts';
-import { createUsers, parseBasic, type UserOptions, type Users } from './users.ts';
+import { createUsers, type UserOptions, type Users } from './users.ts';
 
 /** Basic authentication, like distribution with an htpasswd file. */
 interface BasicAuthOptions extends UserOptions {
@@ -15,35 +15,31 @@ interface BearerAuthOptions extends UserOptions {
   readonly realm?: (own: string) => string;
   /** @default memory-registry */
   readonly service?: string;
-  /** @default 300 */
-  readonly expiresInSeconds?: number;
 }
 
 export type AuthOptions = BasicAuthOptions | BearerAuthOptions;
 
 export interface Auth {
   readonly authorize: Middleware;
-  /** Absent with basic authentication. */
-  readonly tokens?: Tokens;
+  /** `undefined` with basic authentication. */
+  readonly tokens: Tokens | undefined;
 }
 
 /** @param now milliseconds since 1970, for the expiry of tokens */
 export function createAuth(options: AuthOptions, now: () => number): Auth {
   const users = createUsers(options);
-  if (options.scheme === 'basic') return { authorize: createBasicAuthorizer(users) };
-  const { service = 'memory-registry', expiresInSeconds = 300, realm = (own) => own } = options;
-  const tokens = createTokens(users, { service, expiresInSeconds, now });
+  if (options.scheme === 'basic') {
+    return { authorize: createBasicAuthorizer(users), tokens: undefined };
+  }
+  const { service = 'memory-registry', realm = (own) => own } = options;
+  const tokens = createTokens(users, service, now);
   return { authorize: createBearerAuthorizer(tokens, realm, service), tokens };
 }
 
 function createBasicAuthorizer(users: Users): Middleware {
   return async (exchange, next) => {
     const header = exchange.headers.get('authorization');
-    const credentials = parseBasic(header);
-    const user =
-      credentials !== undefined && users.isPasswordOf(credentials.name, credentials.password)
-        ? credentials.name
-        : undefined;
+    const user = users.authenticate(header);
     const needed = requiredAccess(exchange);
     const isGranted = needed.every((access) => covers([users.grant(user, access)], access));
     const isOpen = isExempt(exchange) || (header === null && needed.length > 0 && isGranted);

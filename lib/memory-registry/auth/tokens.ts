@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Exchange, type Handler, readBody, respondError, respondJson } from '../http/index.ts';
 import { type Access, formatScope, parseScopes } from './access.ts';
-import { type Identity, parseBasic, type Users } from './users.ts';
+import type { Identity, Users } from './users.ts';
 
 interface IssuedToken {
   readonly token: string;
@@ -10,14 +10,6 @@ interface IssuedToken {
   readonly requested: readonly string[];
   readonly granted: readonly Access[];
   readonly expiresAtMs: number;
-}
-
-export interface TokenOptions {
-  readonly service: string;
-  /** Lifetime of a token, sent as `expires_in`. */
-  readonly expiresInSeconds: number;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
 }
 
 export interface Tokens {
@@ -32,6 +24,7 @@ export interface Tokens {
 }
 
 const maxFormBytes = 64 * 1024;
+const lifetimeSeconds = 300;
 
 interface TokenRequest {
   readonly user: Identity;
@@ -40,37 +33,35 @@ interface TokenRequest {
   readonly wantsRefreshToken: boolean;
 }
 
-/** Creates the token service of a registry. Its tokens are opaque. */
-export function createTokens(users: Users, options: TokenOptions): Tokens {
+/**
+ * Creates the token service of a registry. Its tokens are opaque.
+ * @param now milliseconds since 1970
+ */
+export function createTokens(users: Users, ownService: string, now: () => number): Tokens {
   const issued: IssuedToken[] = [];
   const live = new Map<string, IssuedToken>();
   const refreshTokens = new Map<string, Identity>();
 
   const issue = ({ user, service, scopes, wantsRefreshToken }: TokenRequest): Response => {
     // Strict, because other token services issue an unusable token if `service` is missing.
-    if (service !== options.service) return new Response('unknown service\n', { status: 400 });
+    if (service !== ownService) return new Response('unknown service\n', { status: 400 });
     const requested = parseScopes(scopes.join(' '));
     // A grant smaller than requested is still a 200; the registry rejects the request later.
     const granted = requested.map((access) => users.grant(user, access));
-    const { expiresInSeconds, now } = options;
-    const token = {
-      token: randomUUID(),
-      user,
-      requested: requested.map(formatScope),
-      granted,
-      expiresAtMs: now() + expiresInSeconds * 1000,
-    };
-    issued.push(token);
-    live.set(token.token, token);
+    const token = randomUUID();
+    const expiresAtMs = now() + lifetimeSeconds * 1000;
+    const record = { token, user, requested: requested.map(formatScope), granted, expiresAtMs };
+    issued.push(record);
+    live.set(token, record);
     const refreshToken = user !== undefined && wantsRefreshToken ? randomUUID() : undefined;
     if (refreshToken !== undefined) refreshTokens.set(refreshToken, user);
     return respondJson({
-      token: token.token,
-      access_token: token.token,
-      expires_in: expiresInSeconds,
+      token,
+      access_token: token,
+      expires_in: lifetimeSeconds,
       issued_at: new Date(now()).toISOString(),
       scope: granted.map(formatScope).join(' '),
-      ...(refreshToken !== undefined && { refresh_token: refreshToken }),
+      refresh_token: refreshToken,
     });
   };
 
@@ -90,7 +81,7 @@ export function createTokens(users: Users, options: TokenOptions): Tokens {
     find: (header) => {
       const [, text = ''] = /^bearer +(\S+)$/i.exec(header ?? '') ?? [];
       const token = live.get(text);
-      return token !== undefined && token.expiresAtMs > options.now() ? token : undefined;
+      return token !== undefined && token.expiresAtMs > now() ? token : undefined;
     },
     list: () => issued,
     expire: () => live.clear(),
@@ -107,8 +98,8 @@ function parseTokenQuery({ url, headers }: Exchange, users: Users): TokenRequest
   };
   const header = headers.get('authorization');
   if (header === null) return { ...request, user: undefined };
-  const { name, password } = parseBasic(header) ?? { name: '', password: '' };
-  return users.isPasswordOf(name, password) ? { ...request, user: name } : undefined;
+  const user = users.authenticate(header);
+  return user === undefined ? undefined : { ...request, user };
 }
 
 /** Reads a POST of the token endpoint; `undefined` if the credentials are wrong. */

@@ -14,6 +14,8 @@ export type Identity = string | undefined;
 
 export interface Users {
   readonly isPasswordOf: (name: string, password: string) => boolean;
+  /** The user of an `Authorization: Basic` header, unless its password is wrong. */
+  readonly authenticate: (header: string | null) => Identity;
   /** The requested access, reduced to the allowed actions. */
   readonly grant: (user: Identity, requested: Access) => Access;
 }
@@ -22,6 +24,8 @@ export interface Users {
 export function createUsers(options: UserOptions): Users {
   const { users, isPublic = () => false, allows = () => true } = options;
   const passwords = new Map(Object.entries(users));
+  const isPasswordOf = (name: string, password: string): boolean =>
+    passwords.get(name) === password;
   const isAllowed = (user: Identity, { type, name }: Access, action: Action): boolean => {
     if (type === 'registry') return user !== undefined;
     return (
@@ -29,20 +33,17 @@ export function createUsers(options: UserOptions): Users {
     );
   };
   return {
-    isPasswordOf: (name, password) => passwords.get(name) === password,
+    isPasswordOf,
+    authenticate: (header) => {
+      const [, encoded = ''] = /^basic +(\S+)$/i.exec(header ?? '') ?? [];
+      // The password may contain colons.
+      const [, name = '', password = ''] =
+        /^([^:]*):([^]*)$/.exec(Buffer.from(encoded, 'base64').toString()) ?? [];
+      return isPasswordOf(name, password) ? name : undefined;
+    },
     grant: (user, requested) => ({
       ...requested,
       actions: requested.actions.filter((action) => isAllowed(user, requested, action)),
     }),
   };
-}
-
-/** Parses an `Authorization: Basic` header. The password may contain colons. */
-export function parseBasic(
-  header: string | null,
-): { readonly name: string; readonly password: string } | undefined {
-  const [, encoded] = /^basic +(\S+)$/i.exec(header ?? '') ?? [];
-  const [, name, password] =
-    /^([^:]*):([^]*)$/.exec(Buffer.from(encoded ?? '', 'base64').toString()) ?? [];
-  return name === undefined || password === undefined ? undefined : { name, password };
 }

@@ -33,10 +33,10 @@ export interface Faults {
   readonly clear: () => void;
 }
 
-interface Rule extends Fault {
-  readonly beforeAuth: boolean;
-  readonly matches: (exchange: Exchange) => boolean;
+interface Rule extends Required<FaultOptions> {
+  readonly match: FaultMatch;
   readonly fault: Middleware;
+  hits: number;
 }
 
 /** Matches requests by method and kind of resource: `on('GET', 'blob')`. */
@@ -55,16 +55,16 @@ export function createFaults(): {
     (beforeAuth: boolean): Middleware =>
     (exchange, next) => {
       const faults = [...rules]
-        .filter((rule) => rule.beforeAuth === beforeAuth && rule.matches(exchange))
+        .filter((rule) => rule.beforeAuth === beforeAuth && take(rule, exchange))
         .map(({ fault }) => fault);
       return compose(faults, next)(exchange);
     };
   return {
     faults: {
-      add: (match, fault, options = {}) => {
-        const rule = createRule(match, fault, options, () => rules.delete(rule));
+      add: (match, fault, { times = Number.POSITIVE_INFINITY, beforeAuth = false } = {}) => {
+        const rule = { match, fault, times, beforeAuth, hits: 0 };
         rules.add(rule);
-        return rule;
+        return { hits: () => rule.hits, end: () => rules.delete(rule) };
       },
       clear: () => rules.clear(),
     },
@@ -73,23 +73,11 @@ export function createFaults(): {
   };
 }
 
-function createRule(
-  match: FaultMatch,
-  fault: Middleware,
-  { times = Number.POSITIVE_INFINITY, beforeAuth = false }: FaultOptions,
-  end: () => void,
-): Rule {
-  let hits = 0;
-  return {
-    fault,
-    beforeAuth,
-    end,
-    hits: () => hits,
-    matches: ({ method, url, target, headers }) => {
-      const path = `${url.pathname}${url.search}`;
-      if (hits >= times || !match({ method, path, kind: target.kind, headers })) return false;
-      hits += 1;
-      return true;
-    },
-  };
+/** Whether the rule applies to the request, which then counts. */
+function take(rule: Rule, { method, url, target, headers }: Exchange): boolean {
+  const path = `${url.pathname}${url.search}`;
+  const applies =
+    rule.hits < rule.times && rule.match({ method, path, kind: target.kind, headers });
+  if (applies) rule.hits += 1;
+  return applies;
 }

@@ -11,7 +11,7 @@ export interface Exchange {
   readonly target: Target;
   /** Can be read once. */
   readonly body: AsyncIterable<Bytes>;
-  readonly connection?: Connection;
+  readonly connection: Connection | undefined;
 }
 
 export type Handler = (exchange: Exchange) => Promise<Response>;

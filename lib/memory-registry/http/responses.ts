@@ -22,12 +22,14 @@ const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
-export interface ErrorResponseOptions {
-  /** @default the code's status */
+interface JsonResponseOptions {
   readonly status?: number;
-  /** @default the code's message */
-  readonly message?: string;
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** By default, the status and the message are those of the code. */
+export interface ErrorResponseOptions extends JsonResponseOptions {
+  readonly message?: string;
   /** One error per detail. @default one error without a detail */
   readonly details?: readonly unknown[];
 }
@@ -54,11 +56,6 @@ export function respondRouteError(
       ...headers,
     },
   });
-}
-
-interface JsonResponseOptions {
-  readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Like `Response.json`, with a `Content-Length`, which a HEAD response needs. */

@@ -91,8 +91,11 @@ export function makeImage(options: ImageOptions = {}): Image {
     subject: subject && toDescriptor(subject),
     annotations,
   };
-  const image = toImage(manifest, { platform: toPlatform(platform) }, [config, ...layerBlobs], []);
-  return artifactType === undefined ? image : withDescriptor(image, { artifactType });
+  const fields = {
+    platform: toPlatform(platform),
+    ...(artifactType !== undefined && { artifactType }),
+  };
+  return toImage(manifest, fields, [config, ...layerBlobs], []);
 }
 
 export interface IndexOptions {
@@ -121,19 +124,14 @@ export function makeIndex(
 /** Makes an OCI 1.1 artifact with a `subject`, such as an SBOM or a signature bundle. */
 export function makeReferrer(
   subject: Image,
-  options: { readonly artifactType: string; readonly content?: Bytes } & Pick<
-    ImageOptions,
-    'annotations'
-  >,
+  options: Pick<ImageOptions, 'annotations'> & { readonly artifactType: string },
 ): Image {
-  const { artifactType, content = toJsonBytes({ about: subject.digest }), annotations } = options;
   return makeImage({
-    layers: [content],
-    layerMediaType: artifactType,
-    artifactType,
+    ...options,
+    layers: [toJsonBytes({ about: subject.digest })],
+    layerMediaType: options.artifactType,
     config: emptyConfig,
     subject: subject.descriptor,
-    ...(annotations && { annotations }),
   });
 }
 
@@ -158,29 +156,24 @@ function makeAttestation({ digest }: Image): Image {
     layerMediaType: 'application/vnd.in-toto+json',
     platform: 'unknown/unknown',
   });
-  return withDescriptor(image, {
-    annotations: {
-      'vnd.docker.reference.digest': digest,
-      'vnd.docker.reference.type': 'attestation-manifest',
-    },
-  });
+  const annotations = {
+    'vnd.docker.reference.digest': digest,
+    'vnd.docker.reference.type': 'attestation-manifest',
+  };
+  return { ...image, descriptor: { ...image.descriptor, annotations } };
 }
 
 function toImage(
   manifest: { readonly mediaType: string },
-  more: Pick<ImageDescriptor, 'platform'>,
+  fields: Pick<ImageDescriptor, 'platform' | 'artifactType'>,
   blobs: readonly ImageBlob[],
   children: readonly Image[],
 ): Image {
   const { mediaType } = manifest;
   const bytes = toJsonBytes(manifest);
   const digest = toDigest(bytes);
-  const descriptor = { mediaType, digest, size: bytes.length, ...more };
+  const descriptor = { mediaType, digest, size: bytes.length, ...fields };
   return { digest, mediaType, bytes, descriptor, blobs, children };
-}
-
-function withDescriptor(image: Image, fields: Partial<ImageDescriptor>): Image {
-  return { ...image, descriptor: { ...image.descriptor, ...fields } };
 }
 
 function toBlob({ mediaType, bytes }: Pick<ImageBlob, 'mediaType' | 'bytes'>): ImageBlob {

@@ -14,13 +14,13 @@ export interface ManifestContent {
   /** Digests of the manifests that an index lists. */
   readonly children: readonly string[];
   /** Digest of the linux/amd64 manifest of an index. */
-  readonly defaultChild?: string;
+  readonly defaultChild: string | undefined;
   /** Digests of config and layers, without foreign layers (those with `urls`). */
   readonly blobs: readonly string[];
-  readonly subject?: { readonly digest: string };
+  readonly subject: { readonly digest: string } | undefined;
   /** The manifest's `artifactType`, or else the media type of its config. */
-  readonly artifactType?: string;
-  readonly annotations?: Readonly<Record<string, string>>;
+  readonly artifactType: string | undefined;
+  readonly annotations: Readonly<Record<string, string>> | undefined;
 }
 
 /** Media types of manifests by format. */
@@ -36,31 +36,31 @@ export const manifestTypes = {
 } as const;
 
 const digest = v.pipe(v.string(), v.check(isDigest, 'not a digest'));
-const descriptor = v.looseObject({
+const descriptor = v.object({
   mediaType: v.string(),
   digest,
   size: v.number(),
   urls: v.nullish(v.array(v.string()), []),
 });
-const child = v.looseObject({
+const child = v.object({
   ...descriptor.entries,
-  platform: v.nullish(v.looseObject({ os: v.string(), architecture: v.string() })),
+  platform: v.nullish(v.object({ os: v.string(), architecture: v.string() })),
 });
 const common = {
   schemaVersion: v.literal(2),
   mediaType: v.optional(v.string()),
-  subject: v.nullish(v.looseObject({ digest })),
+  subject: v.nullish(v.object({ digest })),
   artifactType: v.optional(v.string()),
   annotations: v.nullish(v.record(v.string(), v.string())),
 };
 // A body that is both an index and an image is rejected (CVE-2021-41190).
-const indexSchema = v.looseObject({
+const indexSchema = v.object({
   ...common,
   manifests: v.array(child),
   layers: v.optional(v.undefined()),
   config: v.optional(v.undefined()),
 });
-const imageSchema = v.looseObject({
+const imageSchema = v.object({
   ...common,
   config: descriptor,
   layers: v.array(descriptor),
@@ -74,18 +74,19 @@ const imageTypes: readonly string[] = [manifestTypes.oci.manifest, manifestTypes
 export function parseManifest(mediaType: string, bytes: Bytes): ManifestContent {
   const body: unknown = JSON.parse(new TextDecoder().decode(bytes));
   if (indexTypes.includes(mediaType)) {
-    const index = v.parse(indexSchema, body);
+    const { manifests, ...index } = v.parse(indexSchema, body);
     expectType(index.mediaType, mediaType);
-    const children = index.manifests.map(({ digest }) => digest);
-    const defaultChild = index.manifests.find(
+    const defaultChild = manifests.find(
       ({ platform }) => platform?.os === 'linux' && platform.architecture === 'amd64',
-    )?.digest;
+    );
     return {
       isIndex: true,
-      children,
-      ...(defaultChild !== undefined && { defaultChild }),
+      children: manifests.map(({ digest }) => digest),
+      defaultChild: defaultChild?.digest,
       blobs: [],
-      ...toReferrerFields(index, index.artifactType),
+      subject: index.subject ?? undefined,
+      artifactType: index.artifactType,
+      annotations: index.annotations ?? undefined,
     };
   }
   if (!imageTypes.includes(mediaType))
@@ -97,23 +98,15 @@ export function parseManifest(mediaType: string, bytes: Bytes): ManifestContent 
   return {
     isIndex: false,
     children: [],
+    defaultChild: undefined,
     blobs: [image.config, ...layers].map(({ digest }) => digest),
-    ...toReferrerFields(image, image.artifactType ?? image.config.mediaType),
+    subject: image.subject ?? undefined,
+    artifactType: image.artifactType ?? image.config.mediaType,
+    annotations: image.annotations ?? undefined,
   };
 }
 
 function expectType(mediaType: string | undefined, contentType: string): void {
   if (mediaType === undefined || mediaType === contentType) return;
   throw new Error(`mediaType in manifest should be '${contentType}' not '${mediaType}'`);
-}
-
-function toReferrerFields(
-  { subject, annotations }: v.InferOutput<typeof indexSchema | typeof imageSchema>,
-  artifactType: string | undefined,
-): Pick<ManifestContent, 'subject' | 'artifactType' | 'annotations'> {
-  return {
-    ...(subject && { subject: { digest: subject.digest } }),
-    ...(artifactType !== undefined && { artifactType }),
-    ...(annotations && { annotations }),
-  };
 }

@@ -10,7 +10,7 @@ export interface ProtocolDeps {
   readonly store: Store;
   /** Whether the referrers API exists; without it, clients use tags named `sha256-…`. */
   readonly referrers: boolean;
-  readonly tokens?: Tokens;
+  readonly tokens: Tokens | undefined;
 }
 
 /** Creates the handler that dispatches a request to its route. */
