@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { createCertificateChain } from '../../lib/install/certificate.ts';
 import {
+  changeBody,
   createMemoryRegistry,
   type MemoryRegistry,
   type MemoryRegistryOptions,
@@ -44,7 +45,7 @@ export async function startEnvironment({ onLog }: EnvironmentOptions): Promise<E
   const users = { [user.username]: user.password };
   const backup = await serve({ auth: { scheme: 'basic', users } });
   // Slow enough that the copy outlasts the webhook timeout and reports progress.
-  source.faults.add(on('GET', 'blob'), async (exchange, next) => slowDown(await next(exchange)));
+  source.faults.add(on('GET', 'blob'), changeBody(slowDown));
 
   const { ca, certificate, key } = await createCertificateChain({
     hosts: ['127.0.0.1'],
@@ -110,23 +111,14 @@ async function serve(options?: MemoryRegistryOptions): Promise<MemoryRegistry & 
 }
 
 /** Delays each 64 KiB of a response body. */
-function slowDown(response: Response): Response {
-  if (response.body === null) return response;
-  const { body } = response;
-  async function* delayed(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of body) {
-      if (!(chunk instanceof Uint8Array)) continue;
-      const size = 64 * 1024;
-      for (let at = 0; at < chunk.length; at += size) {
-        await delay(chunkDelayMs);
-        yield chunk.subarray(at, at + size);
-      }
+async function* slowDown(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const size = 64 * 1024;
+  for await (const chunk of body) {
+    for (let at = 0; at < chunk.length; at += size) {
+      await delay(chunkDelayMs);
+      yield chunk.subarray(at, at + size);
     }
   }
-  return new Response(ReadableStream.from(delayed()), {
-    status: response.status,
-    headers: response.headers,
-  });
 }
 
 async function findFreePort(): Promise<number> {

@@ -9,6 +9,7 @@ export {
 } from './app.ts';
 export {
   answer,
+  changeBody,
   changeContentLength,
   changeHeaders,
   changeLocation,

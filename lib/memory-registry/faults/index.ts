@@ -12,6 +12,7 @@ export {
   rejectUpload,
 } from './request-faults.ts';
 export {
+  changeBody,
   changeContentLength,
   changeHeaders,
   changeLocation,

@@ -35,11 +35,8 @@ export function cutBody(afterBytes: number): Middleware {
     if (response.body === null) return response;
     const { connection } = exchange;
     if (connection === undefined) return withBody(response, failAfter(response.body, afterBytes));
-    await connection.sendAndClose(
-      response.status,
-      response.headers,
-      limit(response.body, afterBytes),
-    );
+    const body = limit(response.body, afterBytes);
+    await connection.sendAndClose(response.status, response.headers, body);
     return connection.alreadySent;
   };
 }
@@ -59,12 +56,17 @@ export function changeContentLength(length: number): Middleware {
   };
 }
 
-/** Flips one bit of the byte at this offset. */
-export function corruptBody(at = 0): Middleware {
+/** Replaces the body of a response by a transformed one, and keeps its headers. */
+export function changeBody(transform: (body: Chunks) => Chunks): Middleware {
   return async (exchange, next) => {
     const response = await next(exchange);
-    return response.body === null ? response : withBody(response, flip(response.body, at));
+    return response.body === null ? response : withBody(response, transform(response.body));
   };
+}
+
+/** Flips one bit of the byte at this offset. */
+export function corruptBody(at = 0): Middleware {
+  return changeBody((body) => flip(body, at));
 }
 
 export interface Trickle {
@@ -104,10 +106,7 @@ export function createTrickle(): Trickle {
     }
   }
   return {
-    fault: async (exchange, next) => {
-      const response = await next(exchange);
-      return response.body === null ? response : withBody(response, throttle(response.body));
-    },
+    fault: changeBody(throttle),
     release,
     releaseAll: () => release(Number.POSITIVE_INFINITY),
   };

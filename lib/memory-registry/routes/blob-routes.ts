@@ -3,33 +3,22 @@ import { type Exchange, respondError, respondRouteError } from '../http/index.ts
 import type { Bytes } from '../images/index.ts';
 import type { Store, StoredBlob } from '../storage/index.ts';
 
-interface BlobRef {
-  readonly repository: string;
-  readonly digest: string;
-}
-
 /** `/v2/NAME/blobs/DIGEST`. */
 export function serveBlob(
   store: Store,
   exchange: Exchange,
-  { repository, digest }: BlobRef,
+  { repository, digest }: { readonly repository: string; readonly digest: string },
 ): Response {
   if (!isDigest(digest)) return respondError('DIGEST_INVALID');
-  switch (exchange.method) {
-    case 'GET':
-    case 'HEAD': {
-      const blob = store.blob(repository, digest);
-      return blob === undefined
-        ? respondError('BLOB_UNKNOWN', { details: [digest] })
-        : readBlob(exchange.headers, blob);
-    }
-    case 'DELETE':
-      return store.deleteBlob(repository, digest)
-        ? new Response(null, { status: 202, headers: { 'docker-content-digest': digest } })
-        : respondError('BLOB_UNKNOWN', { details: [digest] });
-    default:
-      return respondRouteError(405, { allow: 'DELETE, GET, HEAD' });
+  const { method, headers } = exchange;
+  if (!['GET', 'HEAD', 'DELETE'].includes(method)) {
+    return respondRouteError(405, { allow: 'DELETE, GET, HEAD' });
   }
+  const blob = store.blob(repository, digest);
+  if (blob === undefined) return respondError('BLOB_UNKNOWN', { details: [digest] });
+  if (method !== 'DELETE') return readBlob(headers, blob);
+  store.deleteBlob(repository, digest);
+  return new Response(null, { status: 202, headers: { 'docker-content-digest': digest } });
 }
 
 function readBlob(headers: Headers, { digest, size, chunks }: StoredBlob): Response {
@@ -52,8 +41,7 @@ function readBlob(headers: Headers, { digest, size, chunks }: StoredBlob): Respo
     });
   }
   const { start, end } = range ?? { start: 0, end: size };
-  const body = ReadableStream.from(slice(chunks, start, end));
-  return new Response(body, {
+  return new Response(ReadableStream.from(slice(chunks, start, end)), {
     status: range === undefined ? 200 : 206,
     headers: {
       ...common,

@@ -6,13 +6,7 @@ import {
   respondError,
   respondRouteError,
 } from '../http/index.ts';
-import {
-  type Bytes,
-  type ManifestContent,
-  manifestTypes,
-  parseManifest,
-  toDigest,
-} from '../images/index.ts';
+import { type ManifestContent, manifestTypes, parseManifest, toDigest } from '../images/index.ts';
 import type { Store, StoredManifest } from '../storage/index.ts';
 
 /** The size that every registry must accept (distribution-spec "Pushing Manifests"). */
@@ -23,17 +17,12 @@ interface ManifestRef {
   readonly reference: string;
 }
 
-export interface ManifestOptions {
-  /** Whether a push of a manifest with a subject is answered with `OCI-Subject`. */
-  readonly referrers: boolean;
-}
-
-/** `/v2/NAME/manifests/REFERENCE`. */
+/** `/v2/NAME/manifests/REFERENCE`; with `referrers`, a push with a subject is answered with `OCI-Subject`. */
 export async function serveManifest(
   store: Store,
   exchange: Exchange,
   ref: ManifestRef,
-  options: ManifestOptions,
+  referrers: boolean,
 ): Promise<Response> {
   if (isByDigest(ref.reference) && !isDigest(ref.reference)) {
     return respondError('DIGEST_INVALID');
@@ -43,7 +32,7 @@ export async function serveManifest(
     case 'HEAD':
       return readManifest(store, exchange, ref);
     case 'PUT':
-      return await writeManifest(store, exchange, ref, options);
+      return await writeManifest(store, exchange, ref, referrers);
     case 'DELETE':
       return store.deleteManifest(ref.repository, ref.reference)
         ? new Response(null, { status: 202 })
@@ -105,15 +94,14 @@ function selectManifest(
   accepts: (mediaType: string) => boolean,
 ): StoredManifest {
   if (stored.mediaType !== manifestTypes.docker.index || accepts(stored.mediaType)) return stored;
-  const digest = stored.content.defaultChild;
-  return (digest === undefined ? undefined : store.manifest(repository, digest)) ?? stored;
+  return store.manifest(repository, stored.content.defaultChild ?? '') ?? stored;
 }
 
 async function writeManifest(
   store: Store,
   exchange: Exchange,
   { repository, reference }: ManifestRef,
-  { referrers }: ManifestOptions,
+  referrers: boolean,
 ): Promise<Response> {
   const bytes = await readBody(exchange.body, maxManifestBytes);
   if (bytes === undefined) {
@@ -121,8 +109,13 @@ async function writeManifest(
     return respondError('MANIFEST_INVALID', { status: 413, message: 'manifest too large' });
   }
   const mediaType = (exchange.headers.get('content-type') ?? '').split(';')[0]?.trim() ?? '';
-  const content = tryParse(mediaType, bytes);
-  if (typeof content === 'string') return respondError('MANIFEST_INVALID', { details: [content] });
+  let content: ManifestContent;
+  try {
+    content = parseManifest(mediaType, bytes);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    return respondError('MANIFEST_INVALID', { details: [problem] });
+  }
   const [algorithm] = reference.split(':');
   if (isByDigest(reference) && toDigest(bytes, algorithm) !== reference) {
     return respondError('DIGEST_INVALID');
@@ -145,13 +138,4 @@ async function writeManifest(
       ...(referrers && content.subject && { 'oci-subject': content.subject.digest }),
     },
   });
-}
-
-function tryParse(mediaType: string, bytes: Bytes): ManifestContent | string {
-  try {
-    return parseManifest(mediaType, bytes);
-  } catch (error) {
-    // Any parse error is reported to the client as MANIFEST_INVALID.
-    return error instanceof Error ? error.message : String(error);
-  }
 }

@@ -27,7 +27,7 @@ export function createProtocol({ store, referrers, tokens }: ProtocolDeps): Hand
       case 'tags':
         return listTags(store, exchange, target.repository);
       case 'manifest':
-        return await serveManifest(store, exchange, target, { referrers });
+        return await serveManifest(store, exchange, target, referrers);
       case 'blob':
         return serveBlob(store, exchange, target);
       case 'uploads':
