@@ -2,9 +2,10 @@ import { formatReference } from '../image/reference.ts';
 import type { CloneOutcome } from '../ports/index.ts';
 import { toPrintable } from '../util/printable.ts';
 import { isClusterController } from './deadline.ts';
-import { encodePatch, type Rewrite, toPatch } from './patch.ts';
+import type { Rewrite } from './decide-image.ts';
+import { encodePatch, toPatch } from './patch.ts';
 import type { PlannedImage, ReviewPlan } from './plan.ts';
-import { type AdmissionReview, allowed, denied } from './review.ts';
+import { type AdmissionResponse, type AdmissionReview, allowed, denied } from './review.ts';
 import {
   formatAdmitted,
   type ImageProblem,
@@ -30,7 +31,7 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
   if (plan.isCloneOnly) {
     return forbidden.length > 0
       ? denied(uid, toDenial(forbidden), {})
-      : allowed(uid, toExtras(plan.warnings.map(toWarning), []));
+      : allowed(uid, toExtras(plan.warnings, []));
   }
 
   const problems = plan.images.flatMap(({ key, places }) => toProblems(places, outcomes.get(key)));
@@ -41,10 +42,13 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
   // A forbidden registry prevents all copies of the object, so its other images are not "still copying".
   const isCopying = forbidden.length === 0 || outcomes.size > 0;
   const pending = isCopying ? problems.filter(({ error }) => error === undefined) : [];
-  const ready = plan.images.flatMap((image) => toRewrites(image, outcomes));
+  const ready = plan.images.flatMap((image) => {
+    const outcome = outcomes.get(image.key);
+    return outcome?.status === 'ready' ? [{ ...image, outcome }] : [];
+  });
   const warnings = [
     ...plan.warnings,
-    ...readyWarnings(plan, outcomes),
+    ...readyWarnings(ready, plan.imagesOnly),
     ...toNotice(failed, plan.overriddenBy?.onError),
     ...toNotice(pending, plan.overriddenBy?.onDeadline),
   ];
@@ -52,13 +56,13 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
   const denials = [...forbidden, ...(plan.onError === 'deny' ? failed : [])];
   const retries = plan.onDeadline === 'retry' ? pending : [];
   if (denials.length > 0) {
-    return denied(uid, toDenial([...denials, ...retries]), toExtras(warnings.map(toWarning), []));
+    return denied(uid, toDenial([...denials, ...retries]), toExtras(warnings, []));
   }
   if (retries.length > 0) {
     // Controllers of the cluster retry by themselves; with a 504 client-go would sleep in one of their workers.
     const isController = isClusterController(plan.request.username);
     const status = isController ? toDenial(retries) : toRetry(retries);
-    return denied(uid, status, toExtras(warnings.map(toWarning), []));
+    return denied(uid, status, toExtras(warnings, []));
   }
 
   const admitted = [
@@ -69,10 +73,11 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
   ];
   const { whenCopied, whenReused } = plan.pullSecrets;
   const pullSecrets = ready.length > 0 ? whenCopied : whenReused;
-  const operations = toPatch(plan, [...plan.reused, ...ready], pullSecrets);
+  const rewrites = [...plan.reused, ...ready.flatMap(toRewrites)];
+  const operations = toPatch(plan, rewrites, pullSecrets);
   return allowed(uid, {
     ...(operations.length > 0 && { patchType: 'JSONPatch', patch: encodePatch(operations) }),
-    ...toExtras([...warnings.map(toWarning), ...admitted], toAudit(plan, outcomes)),
+    ...toExtras([...warnings, ...admitted], toAudit(ready)),
   });
 }
 
@@ -89,20 +94,18 @@ function toNotice(
   return problems.length === 0 || override === undefined ? [] : [override];
 }
 
-function toRewrites({ key, places }: PlannedImage, outcomes: CloneOutcomes): readonly Rewrite[] {
-  const outcome = outcomes.get(key);
-  if (outcome?.status !== 'ready') return [];
+/** A planned image whose backup is ready. */
+interface ReadyImage extends PlannedImage {
+  readonly outcome: Extract<CloneOutcome, { status: 'ready' }>;
+}
+
+function toRewrites({ places, outcome }: ReadyImage): readonly Rewrite[] {
   const image = formatReference(outcome.image);
   return places.map((place) => ({ place, image, original: place.image }));
 }
 
-function readyWarnings(
-  { images, imagesOnly }: ReviewPlan,
-  outcomes: CloneOutcomes,
-): readonly string[] {
-  return images.flatMap(({ key, places }) => {
-    const outcome = outcomes.get(key);
-    if (outcome?.status !== 'ready') return [];
+function readyWarnings(images: readonly ReadyImage[], imagesOnly: boolean): readonly string[] {
+  return images.flatMap(({ places, outcome }) => {
     // The annotation cannot be written there, so a warning names the original.
     const originals = imagesOnly
       ? places.map(({ label, image }) => `${label}: runs the backup of ${image}`)
@@ -112,15 +115,9 @@ function readyWarnings(
 }
 
 /** `containers.web` → `nginx:1.27 -> acme/nginx:1.27, copied, 1234 bytes, 56 ms` */
-function toAudit(
-  plan: ReviewPlan,
-  outcomes: CloneOutcomes,
-): readonly (readonly [string, string])[] {
-  return plan.images
-    .flatMap(({ key, places }) => {
-      const outcome = outcomes.get(key);
-      if (outcome?.status !== 'ready') return [];
-      const { image, result, bytes, durationMs } = outcome;
+function toAudit(images: readonly ReadyImage[]): readonly (readonly [string, string])[] {
+  return images
+    .flatMap(({ places, outcome: { image, result, bytes, durationMs } }) => {
       const done = `${formatReference(image)}, ${result}, ${bytes} bytes, ${Math.round(durationMs)} ms`;
       return places.map((place) => [place.id, `${toPrintable(place.image)} -> ${done}`] as const);
     })
@@ -139,12 +136,11 @@ function toAuditKey(id: string, index: number): string {
 function toExtras(
   warnings: readonly string[],
   audit: readonly (readonly [string, string])[],
-): {
-  readonly warnings?: readonly string[];
-  readonly auditAnnotations?: Readonly<Record<string, string>>;
-} {
+): Pick<AdmissionResponse, 'warnings' | 'auditAnnotations'> {
   return {
-    ...(warnings.length > 0 && { warnings: [...new Set(warnings)].slice(0, maxLines) }),
+    ...(warnings.length > 0 && {
+      warnings: [...new Set(warnings.map(toWarning))].slice(0, maxLines),
+    }),
     ...(audit.length > 0 && { auditAnnotations: Object.fromEntries(audit.slice(0, maxLines)) }),
   };
 }

@@ -16,7 +16,7 @@ export const backfillAnnotation = 'image-cloner/backfill';
 
 /** An image that must be in the backup before the object is admitted, at one place. */
 export interface RequiredImage {
-  /** The same for every spelling of one image. */
+  /** The same for every spelling of one image; the key of its outcome. */
   readonly key: string;
   readonly source: Reference;
   readonly backup: Reference;
@@ -29,8 +29,8 @@ export interface Refusal {
   readonly error: CloneError;
 }
 
-/** The same manifest applied again: the place keeps the copy that the stored object names. */
-export interface ReusedImage {
+/** An image that the patch writes, and the original for the annotation. */
+export interface Rewrite {
   readonly place: ImagePlace;
   readonly image: string;
   readonly original: string;
@@ -39,7 +39,8 @@ export interface ReusedImage {
 /** The decision about one place; at most one of the first four fields is present. */
 export interface ImageDecision {
   readonly required?: RequiredImage;
-  readonly reused?: ReusedImage;
+  /** The same manifest applied again: the place keeps the copy that the stored object names. */
+  readonly reused?: Rewrite;
   readonly refusal?: Refusal;
   /** The place already names the backup: its id, and its original for the annotation. */
   readonly recorded?: readonly [id: string, original: string];

@@ -1,19 +1,12 @@
+import type { Rewrite } from './decide-image.ts';
 import { formatOriginalImages, originalImagesAnnotation } from './original-images.ts';
 import type { ReviewPlan } from './plan.ts';
-import type { ImagePlace } from './workload.ts';
 
 /** The part of RFC 6902 that patches use. */
-export type PatchOperation = {
+export interface PatchOperation {
   readonly op: 'test' | 'add' | 'replace';
   readonly path: string;
   readonly value: unknown;
-};
-
-/** An image that the patch writes, and the original for the annotation. */
-export interface Rewrite {
-  readonly place: ImagePlace;
-  readonly image: string;
-  readonly original: string;
 }
 
 /** A `test` precedes each `replace`: the patch fails rather than replace an image that another webhook wrote. */

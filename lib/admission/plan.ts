@@ -1,12 +1,11 @@
 import { CloneError } from '../errors.ts';
-import type { Reference } from '../image/reference.ts';
 import type { PullSecretRefs } from '../ports/index.ts';
 import {
   decideImage,
   type ImageDecision,
   type Refusal,
   type RequiredImage,
-  type ReusedImage,
+  type Rewrite,
   toDecisionContext,
 } from './decide-image.ts';
 import { isCloneOnly, isExempt } from './exemption.ts';
@@ -21,11 +20,7 @@ import {
 } from './workload.ts';
 
 /** One image that must be in the backup, and every place of the object that names it. */
-export interface PlannedImage {
-  /** The same for every spelling of one image; the key of its outcome. */
-  readonly key: string;
-  readonly source: Reference;
-  readonly backup: Reference;
+export interface PlannedImage extends Omit<RequiredImage, 'place'> {
   readonly places: readonly ImagePlace[];
 }
 
@@ -42,7 +37,7 @@ export interface ReviewPlan {
   readonly request: Omit<ReviewRequest, 'object' | 'oldObject'>;
   readonly images: readonly PlannedImage[];
   readonly refusals: readonly Refusal[];
-  readonly reused: readonly ReusedImage[];
+  readonly reused: readonly Rewrite[];
   /** Originals of places that already name the backup, by place id. */
   readonly recordedOriginals: ReadonlyMap<string, string>;
   readonly warnings: readonly string[];

@@ -34,38 +34,31 @@ export interface OverrideOptions {
   readonly allowed: readonly Override[];
 }
 
-export interface OverriddenPolicy {
-  readonly policy: ReviewPolicy;
-  /** One for each annotation that has no effect. */
-  readonly warnings: readonly string[];
-}
-
-/** Applies the annotations of a namespace to the configured policy. Pure. */
+/** Applies the annotations of a namespace to the configured policy, with a warning for each that has no effect. Pure. */
 export function overridePolicy(
   policy: ReviewPolicy,
   { namespace, annotations, allowed }: OverrideOptions,
-): OverriddenPolicy {
+): { readonly policy: ReviewPolicy; readonly warnings: readonly string[] } {
+  const warnings: string[] = [];
+  /** `undefined` if the annotation is absent or has no effect. */
   const read = <Value extends string>(
     variable: Override,
     annotation: string,
     values: readonly Value[],
     configured: Value,
-  ): { readonly value: Value; readonly overriddenBy?: string; readonly warning?: string } => {
+  ): Value | undefined => {
     const text = annotations.get(annotation);
-    if (text === undefined) return { value: configured };
-    const applied = `${variable}=${configured} applies`;
-    if (!allowed.includes(variable)) {
-      const rule = `NAMESPACE_OVERRIDES does not list ${variable}`;
-      return { value: configured, warning: `${annotation}: ${rule}, so ${applied}` };
-    }
+    if (text === undefined) return undefined;
+    const isAllowed = allowed.includes(variable);
     const value = values.find((one) => one === text);
-    return value === undefined
-      ? {
-          value: configured,
-          warning: `${annotation} must be ${values.join(' or ')}, so ${applied}`,
-        }
-      : { value, overriddenBy: `namespace ${namespace} has ${annotation}: ${value}` };
+    if (isAllowed && value !== undefined) return value;
+    const problem = isAllowed
+      ? `${annotation} must be ${values.join(' or ')}`
+      : `${annotation}: NAMESPACE_OVERRIDES does not list ${variable}`;
+    warnings.push(`${problem}, so ${variable}=${configured} applies`);
+    return undefined;
   };
+  const notice = `namespace ${namespace} has`;
   const onError = read('ON_ERROR', onErrorAnnotation, ['deny', 'admit'], policy.onError);
   const onDeadline = read(
     'ON_DEADLINE',
@@ -76,13 +69,13 @@ export function overridePolicy(
   return {
     policy: {
       ...policy,
-      onError: onError.value,
-      onDeadline: onDeadline.value,
+      onError: onError ?? policy.onError,
+      onDeadline: onDeadline ?? policy.onDeadline,
       overriddenBy: {
-        ...(onError.overriddenBy !== undefined && { onError: onError.overriddenBy }),
-        ...(onDeadline.overriddenBy !== undefined && { onDeadline: onDeadline.overriddenBy }),
+        ...(onError && { onError: `${notice} ${onErrorAnnotation}: ${onError}` }),
+        ...(onDeadline && { onDeadline: `${notice} ${onDeadlineAnnotation}: ${onDeadline}` }),
       },
     },
-    warnings: [onError, onDeadline].flatMap(({ warning }) => warning ?? []),
+    warnings,
   };
 }

@@ -12,8 +12,8 @@ export interface ReviewRequest {
   readonly name: string;
   readonly username: string;
   readonly dryRun: boolean;
-  readonly object: unknown;
-  readonly oldObject: unknown;
+  readonly object?: unknown;
+  readonly oldObject?: unknown;
 }
 
 /** An AdmissionReview response. `patch` is base64, and is present if and only if `patchType` is. */
@@ -41,6 +41,10 @@ export interface AdmissionStatus {
   /** With code 504 every client-go client repeats the write after this many seconds. */
   readonly details?: { readonly retryAfterSeconds: number };
 }
+
+export const text = v.string('is not a string');
+/** Absent and null are the empty text. */
+export const optionalText = v.nullish(text, '');
 
 /** The `object` and `record` of valibot accept arrays too. */
 const plainObject = v.pipe(
@@ -71,9 +75,7 @@ const isShort = v.check(
 );
 
 /** A map of strings; absent and null are accepted. */
-export const stringMap = v.nullish(
-  v.pipe(plainObject, isShort, v.record(v.string(), v.string('is not a string'))),
-);
+export const stringMap = v.nullish(v.pipe(plainObject, isShort, v.record(v.string(), text)));
 
 /** A list; absent and null are accepted. */
 export function list<Item extends v.GenericSchema>(
@@ -81,8 +83,6 @@ export function list<Item extends v.GenericSchema>(
 ): v.GenericSchema<unknown, v.InferOutput<Item>[] | null | undefined> {
   return v.nullish(v.pipe(v.unknown(), isShort, v.array(item, 'is not a list')));
 }
-
-const optionalText = v.nullish(v.string('is not a string'), '');
 
 const maxFieldLength = 300;
 /** Longer than any that an API server sends; some caches use them as keys. */
@@ -93,21 +93,14 @@ const schema = object({
   apiVersion: v.literal('admission.k8s.io/v1', 'is not admission.k8s.io/v1'),
   kind: v.literal('AdmissionReview', 'is not AdmissionReview'),
   request: object({
-    uid: v.pipe(
-      v.string('is not a string'),
-      v.nonEmpty('is empty'),
-      v.maxLength(maxUidLength, 'is too long'),
-    ),
-    kind: object({ group: optionalText, kind: v.string('is not a string') }),
+    uid: v.pipe(text, v.nonEmpty('is empty'), v.maxLength(maxUidLength, 'is too long')),
+    kind: object({ group: optionalText, kind: text }),
     subResource: optionalText,
-    operation: v.string('is not a string'),
-    namespace: v.nullish(
-      v.pipe(v.string('is not a string'), v.maxLength(maxNamespaceLength, 'is too long')),
-      '',
-    ),
+    operation: text,
+    namespace: v.nullish(v.pipe(text, v.maxLength(maxNamespaceLength, 'is too long')), ''),
     name: optionalText,
     userInfo: v.nullish(object({ username: optionalText })),
-    dryRun: v.nullish(v.boolean('is not a boolean')),
+    dryRun: v.nullish(v.boolean('is not a boolean'), false),
     object: v.optional(v.unknown()),
     oldObject: v.optional(v.unknown()),
   }),
@@ -115,19 +108,8 @@ const schema = object({
 
 /** Reads the body of an admission request. Throws `CloneError` `INVALID_REVIEW`. */
 export function parseReview(body: unknown): ReviewRequest {
-  const { request } = parse(schema, body, '');
-  return {
-    uid: request.uid,
-    kind: request.kind,
-    subResource: request.subResource,
-    operation: request.operation,
-    namespace: request.namespace,
-    name: request.name,
-    username: request.userInfo?.username ?? '',
-    dryRun: request.dryRun ?? false,
-    object: request.object,
-    oldObject: request.oldObject,
-  };
+  const { userInfo, ...request } = parse(schema, body, '').request;
+  return { ...request, username: userInfo?.username ?? '' };
 }
 
 /** Parses with a schema. The error names the first invalid field; `path` is the field that contains `input`. */

@@ -65,14 +65,7 @@ export function toProblems(
 ): readonly ImageProblem[] {
   if (outcome?.status === 'ready') return [];
   if (outcome?.status === 'failed') return toFailure(places, outcome.error);
-  return toStillCopying(places, outcome);
-}
-
-/** Without an outcome, the copy has not reported its progress yet. */
-function toStillCopying(
-  places: readonly ImagePlace[],
-  outcome: Extract<CloneOutcome, { status: 'pending' }> | undefined,
-): readonly ImageProblem[] {
+  // Without an outcome, the copy has not reported its progress yet.
   const progress = outcome === undefined ? '' : `: ${outcome.detail}`;
   return bySpelling(places).map(({ places, image }) => ({
     places,

@@ -1,5 +1,13 @@
 import * as v from 'valibot';
-import { list, object, parse, type ReviewRequest, stringMap } from './review.ts';
+import {
+  list,
+  object,
+  optionalText,
+  parse,
+  type ReviewRequest,
+  stringMap,
+  text,
+} from './review.ts';
 
 /** One field of an object that names an image. */
 export interface ImagePlace {
@@ -49,14 +57,9 @@ const podPaths: ReadonlyMap<string, readonly string[]> = new Map([
   ['serving.knative.dev/Configuration', ['spec', 'template']],
 ]);
 
-const optionalText = v.nullish(v.string('is not a string'));
-
-const container = object({
-  name: optionalText,
-  image: optionalText,
-  imagePullPolicy: optionalText,
-});
-const containers = list(container);
+const containers = list(
+  object({ name: optionalText, image: optionalText, imagePullPolicy: optionalText }),
+);
 
 const volume = object({
   name: optionalText,
@@ -85,8 +88,8 @@ const metadataSchema = object({
       annotations: stringMap,
       ownerReferences: list(
         object({
-          apiVersion: v.string('is not a string'),
-          kind: v.string('is not a string'),
+          apiVersion: text,
+          kind: text,
           controller: v.nullish(v.boolean('is not a boolean')),
         }),
       ),
@@ -134,7 +137,7 @@ export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObje
   const podSpec = ['', ...path, 'spec'].join('/');
   // `serviceAccount` is the deprecated name of the field.
   const serviceAccount = pod.spec?.serviceAccountName || pod.spec?.serviceAccount;
-  const pullSecrets = pod.spec?.imagePullSecrets?.map(({ name }) => name ?? '');
+  const pullSecrets = pod.spec?.imagePullSecrets?.map(({ name }) => name);
   return {
     labels: toMap(metadata?.labels),
     templateLabels: toMap(pod.metadata?.labels),
@@ -160,14 +163,14 @@ function findPlaces(spec: Partial<PodSpec>, podSpec: string): readonly ImagePlac
   const inContainers = containerLists.flatMap(([list, label]) =>
     (spec[list] ?? []).map((item, index) => ({
       pointer: `${podSpec}/${list}/${index}/image`,
-      ...identify(list, label, item.name ?? '', index),
-      image: item.image ?? '',
+      ...identify(list, label, item.name, index),
+      image: item.image,
       neverPulled: item.imagePullPolicy === 'Never',
     })),
   );
   const inVolumes = (spec.volumes ?? []).map(({ name, image }, index) => ({
     pointer: `${podSpec}/volumes/${index}/image/reference`,
-    ...identify('volumes', 'volume', name ?? '', index),
+    ...identify('volumes', 'volume', name, index),
     image: image?.reference ?? '',
     neverPulled: image?.pullPolicy === 'Never',
   }));
