@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -30,16 +31,14 @@ export interface Environment {
   readonly close: () => Promise<void>;
 }
 
-export interface EnvironmentOptions {
-  /** Receives each line of the webhook's log. */
-  readonly onLog: (line: Readonly<Record<string, unknown>>) => void;
-}
-
 const user = { username: 'demo', password: 'demo' };
 const chunkDelayMs = 45;
 const lineSchema = v.record(v.string(), v.unknown());
 
-export async function startEnvironment({ onLog }: EnvironmentOptions): Promise<Environment> {
+/** @param onLog receives each line of the webhook's log */
+export async function startEnvironment(
+  onLog: (line: Readonly<Record<string, unknown>>) => void,
+): Promise<Environment> {
   const dir = await mkdtemp(join(tmpdir(), 'image-cloner-demo-'));
   const source = await serve();
   const users = { [user.username]: user.password };
@@ -75,10 +74,9 @@ export async function startEnvironment({ onLog }: EnvironmentOptions): Promise<E
       TLS_PRIVATE_KEY_FILE: join(dir, 'tls.key'),
     },
   });
-  const ended = Promise.withResolvers<number | null>();
-  webhook.once('close', (code) => ended.resolve(code));
+  const ended = once(webhook, 'close');
   const ready = Promise.withResolvers<undefined>();
-  void ended.promise.then((code) =>
+  webhook.once('close', (code) =>
     ready.reject(
       new Error(`the webhook did not start: it exited with code ${code}; see its output above`),
     ),
@@ -98,7 +96,7 @@ export async function startEnvironment({ onLog }: EnvironmentOptions): Promise<E
     dir,
     async close() {
       webhook.kill('SIGTERM');
-      await ended.promise;
+      await ended;
       await Promise.all([source.close(), backup.close()]);
       await rm(dir, { recursive: true });
     },
@@ -122,13 +120,9 @@ async function* slowDown(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
 }
 
 async function findFreePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<number>();
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    resolve(typeof address === 'object' && address !== null ? address.port : 0);
-  });
-  const port = await promise;
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
   server.close();
-  return port;
+  return typeof address === 'object' && address !== null ? address.port : 0;
 }

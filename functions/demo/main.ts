@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -19,7 +20,7 @@ const isColoured = process.stdout.isTTY && process.env['NO_COLOR'] === undefined
 const colours = { bold: 1, dim: 2, green: 32, yellow: 33, cyan: 36 } as const;
 
 title('image-cloner demo: the real webhook over HTTPS, with two registries in memory');
-const environment = await startEnvironment({ onLog: showProgress });
+const environment = await startEnvironment(showProgress);
 try {
   await runDemo(environment);
   if (values.keep) await waitForSignal(environment);
@@ -102,10 +103,7 @@ async function waitForSignal({ source, url, dir }: Environment): Promise<void> {
   command(
     `curl --cacert ${join(dir, 'ca.crt')} -H content-type:application/json -d @${file} '${url}?timeout=10s'`,
   );
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => resolve(undefined));
-  await promise;
+  await Promise.race(['SIGINT', 'SIGTERM'].map((signal) => once(process, signal)));
 }
 
 function publish(registry: MemoryRegistry, generation: string): void {

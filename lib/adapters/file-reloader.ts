@@ -3,14 +3,18 @@ import type { Logger } from '../ports/index.ts';
 /** Reports whether the value in use is stale, because its file can no longer be read. */
 export type OnStale = (isStale: boolean) => void;
 
-export interface FileReloaderOptions<Value> {
+/** How a reloader reports a file that it can no longer read. */
+export interface ReloadReports {
+  readonly logger: Logger;
+  readonly onStale?: OnStale | undefined;
+}
+
+export interface FileReloaderOptions<Value> extends ReloadReports {
   /** The subject of log messages. */
   readonly what: 'credentials' | 'certificates';
   /** Path for the log. */
   readonly name: string;
   readonly read: () => Promise<Value>;
-  readonly logger: Logger;
-  readonly onStale?: OnStale | undefined;
 }
 
 /**
@@ -43,10 +47,8 @@ export async function createFileReloader<Value>({
     } catch (error) {
       if (!isStale) {
         setStale(true);
-        logger.warn(
-          { name, err: error },
-          `${what} cannot be read, the last valid ones stay in use`,
-        );
+        const message = `${what} cannot be read, the last valid ones stay in use`;
+        logger.warn({ name, err: error }, message);
       }
     }
     return value;

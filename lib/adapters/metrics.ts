@@ -153,8 +153,6 @@ export function createMetrics({
     registers,
   });
 
-  let lastReviewAt: number | undefined;
-
   function toHost(host: string): string {
     if (otherHosts.has(host) || knownHosts.has(host)) return host;
     if (otherHosts.size >= maxHosts) return other;
@@ -164,13 +162,13 @@ export function createMetrics({
 
   return {
     reviewed({ kind, operation, verdict, seconds }) {
-      const labels = {
+      reviews.inc({
         kind: orOther(kind, knownKinds),
         operation: orOther(operation, knownOperations),
-      };
-      reviews.inc({ ...labels, verdict });
+        verdict,
+      });
       reviewSeconds.observe(seconds);
-      lastReviewAt = now();
+      lastReview.set(now() / 1000);
     },
     cloned({ result, reason, seconds, bytes: moved }) {
       clones.inc({ adapter, result, reason });
@@ -201,7 +199,6 @@ export function createMetrics({
       const counts = copies();
       inFlight.set(counts.running);
       waiting.set(counts.waiting);
-      if (lastReviewAt !== undefined) lastReview.set(lastReviewAt / 1000);
       return register.metrics();
     },
     contentType: register.contentType,

@@ -14,8 +14,6 @@ import { createKeyring, type KeyringEntry } from './keyring.ts';
 export interface PullSecretsDeps {
   readonly reader: Pick<NamespaceReader, 'readSecret' | 'readPullSecretNames'>;
   readonly logger: Logger;
-  /** How long an answer of the API server is cached. @default 10 seconds */
-  readonly ttlMs?: number;
   /** Timeout of one request. @default 2 seconds */
   readonly timeoutMs?: number;
   readonly now?: () => number;
@@ -26,6 +24,7 @@ type PullSecret = Lookup<readonly KeyringEntry[]> | { readonly status: 'invalid'
 /** Per pod; bounds the API server requests of a forged review. */
 const maxSecrets = 20;
 const maxCacheEntries = 500;
+const ttlMs = 10_000;
 /** Reviews arrive before the API server validates them, so a name can be megabytes long. */
 const maxNameLength = 253;
 const absent = { status: 'absent' } as const;
@@ -47,7 +46,6 @@ const formats = new Map([
 export function createPullSecrets({
   reader,
   logger,
-  ttlMs = 10_000,
   timeoutMs = 2_000,
   now = monotonicClock.now,
 }: PullSecretsDeps): WorkloadSecrets {

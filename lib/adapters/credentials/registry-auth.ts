@@ -1,17 +1,15 @@
 import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '../../errors.ts';
-import type { Credentials, Logger } from '../../ports/index.ts';
-import { createFileReloader, type OnStale } from '../file-reloader.ts';
+import type { Credentials } from '../../ports/index.ts';
+import { createFileReloader, type ReloadReports } from '../file-reloader.ts';
 import { parseDockerConfig } from './docker-config.ts';
 
-export interface RegistryAuthOptions {
+export interface RegistryAuthOptions extends ReloadReports {
   /** Mount path of the Secret `registry-auth`. */
   readonly dir: string;
   /** Selects the entry of a `.dockerconfigjson`. */
   readonly registry: { readonly domain: string; readonly path: string };
-  readonly logger: Logger;
-  readonly onStale?: OnStale | undefined;
 }
 
 /**
@@ -21,11 +19,10 @@ export interface RegistryAuthOptions {
 export async function openRegistryAuth({
   dir,
   registry,
-  logger,
-  onStale,
+  ...reports
 }: RegistryAuthOptions): Promise<() => Promise<Credentials>> {
   const read = (): Promise<Credentials> => readAuth(dir, registry);
-  return await createFileReloader({ what: 'credentials', name: dir, read, logger, onStale });
+  return await createFileReloader({ what: 'credentials', name: dir, read, ...reports });
 }
 
 async function readAuth(
@@ -43,7 +40,12 @@ async function readAuth(
   if (username.status === 'fulfilled' && password.status === 'fulfilled') {
     return { username: username.value, password: password.value };
   }
-  throw allProblems([username, password]);
+  const problems = [username, password].flatMap((result) =>
+    result.status === 'rejected' && result.reason instanceof ConfigError
+      ? result.reason.problems
+      : [],
+  );
+  throw new ConfigError(problems);
 }
 
 function fromConfig(
@@ -76,17 +78,6 @@ async function readIfThere(file: string): Promise<string | undefined> {
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw unusable(file, code === 'EACCES' ? 'permission denied' : 'it cannot be read');
   }
-}
-
-/** Combines the problems of all files; returns other errors unchanged. */
-function allProblems(results: readonly PromiseSettledResult<unknown>[]): unknown {
-  const reasons = results.flatMap((result) =>
-    result.status === 'rejected' ? [result.reason as unknown] : [],
-  );
-  const problems = reasons.flatMap((reason) =>
-    reason instanceof ConfigError ? reason.problems : [],
-  );
-  return problems.length === 0 ? reasons[0] : new ConfigError(problems);
 }
 
 function unusable(file: string, problem: string): ConfigError {

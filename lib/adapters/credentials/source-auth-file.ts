@@ -1,29 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigError } from '../../errors.ts';
-import type { CredentialSource, Logger } from '../../ports/index.ts';
-import { createFileReloader, type OnStale } from '../file-reloader.ts';
+import type { CredentialSource } from '../../ports/index.ts';
+import { createFileReloader, type ReloadReports } from '../file-reloader.ts';
 import { parseDockerConfig } from './docker-config.ts';
 import type { Keyring } from './keyring.ts';
 
-export interface SourceAuthFileOptions {
+export interface SourceAuthFileOptions extends ReloadReports {
   readonly file: string;
-  readonly logger: Logger;
-  readonly onStale?: OnStale | undefined;
 }
 
 /** Credentials from a docker `config.json`, read at each use. Rejects with `ConfigError` if the first read fails. */
 export async function openSourceAuthFile({
   file,
-  logger,
-  onStale,
+  ...reports
 }: SourceAuthFileOptions): Promise<CredentialSource> {
-  const keyring = await createFileReloader<Keyring>({
-    what: 'credentials',
-    name: file,
-    read: () => readKeyring(file),
-    logger,
-    onStale,
-  });
+  const read = (): Promise<Keyring> => readKeyring(file);
+  const keyring = await createFileReloader({ what: 'credentials', name: file, read, ...reports });
   return { credentialsFor: async (image) => (await keyring()).find(image) };
 }
 

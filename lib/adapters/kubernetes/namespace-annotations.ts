@@ -6,21 +6,17 @@ import { createTtlCache } from '../../util/ttl-cache.ts';
 export interface NamespaceAnnotationsDeps {
   readonly reader: Pick<NamespaceReader, 'readAnnotations'>;
   readonly logger: Logger;
-  /** How long an answer is cached. @default 5 seconds */
-  readonly ttlMs?: number;
-  /** Timeout of one request. @default 1 second */
-  readonly timeoutMs?: number;
   readonly now?: () => number;
 }
 
 const maxEntries = 1_000;
+const ttlMs = 5_000;
+const timeoutMs = 1_000;
 
 /** Caches the annotations of Namespaces, and logs once if RBAC does not allow reading them. */
 export function createNamespaceAnnotations({
   reader,
   logger,
-  ttlMs = 5_000,
-  timeoutMs = 1_000,
   now = monotonicClock.now,
 }: NamespaceAnnotationsDeps): NamespaceAnnotations {
   const cache = createTtlCache<Lookup<ReadonlyMap<string, string>>>({
@@ -30,22 +26,19 @@ export function createNamespaceAnnotations({
   });
   let hasWarned = false;
 
-  function warnOnce(): void {
-    if (hasWarned) return;
-    hasWarned = true;
-    logger.warn(
-      {},
-      'NAMESPACE_OVERRIDES has no effect: RBAC does not allow reading namespaces; apply knative/namespace-overrides.yaml',
-    );
-  }
-
   return {
     async read(namespace, signal) {
       const lookup = cache.get(namespace, () =>
         reader.readAnnotations(namespace, AbortSignal.timeout(timeoutMs)),
       );
       const answer = await untilAborted(lookup, signal);
-      if (answer.status === 'forbidden') warnOnce();
+      if (answer.status === 'forbidden' && !hasWarned) {
+        hasWarned = true;
+        logger.warn(
+          {},
+          'NAMESPACE_OVERRIDES has no effect: RBAC does not allow reading namespaces; apply knative/namespace-overrides.yaml',
+        );
+      }
       return answer.status === 'found' ? answer.found : undefined;
     },
   };

@@ -3,7 +3,6 @@ import {
   IsomorphicFetchHttpLibrary,
   type KubeConfig,
   RequestContext,
-  type ResponseContext,
 } from '@kubernetes/client-node';
 import * as v from 'valibot';
 import type {
@@ -60,9 +59,7 @@ interface ApiRequest {
   readonly body?: { readonly type: string; readonly content: unknown };
 }
 
-/**
- * Reads and writes workloads as plain JSON. The SDK's typed clients drop unknown fields and have separate methods per kind.
- */
+/** Reads and writes workloads as plain JSON. The SDK's typed clients drop unknown fields and have separate methods per kind. */
 export function createWorkloadStore({
   config,
   fieldManager,
@@ -90,7 +87,8 @@ export function createWorkloadStore({
       dispatcher ??= context.getDispatcher();
       if (dispatcher !== undefined) context.setDispatcher(dispatcher);
       const response = await untilAborted(http.send(context).toPromise(), within);
-      return await readResponse(response, within);
+      const text = await untilAborted(response.body.text(), within);
+      return { status: response.httpStatusCode, headers: response.headers, body: parseJson(text) };
     } catch (error) {
       signal.throwIfAborted();
       throw new Error(`the API server ${root} did not answer: ${toProblem(error, within)}`, {
@@ -176,15 +174,6 @@ function toPath({ group, plural }: WorkloadKind, namespace: string | undefined):
 
 function toNamespace(object: unknown): Namespace {
   return v.parse(namespaceSchema, object).metadata;
-}
-
-async function readResponse(response: ResponseContext, signal: AbortSignal): Promise<ApiResponse> {
-  const text = await untilAborted(response.body.text(), signal);
-  return {
-    status: response.httpStatusCode,
-    headers: response.headers,
-    body: parseJson(text),
-  };
 }
 
 function parseJson(text: string): unknown {
