@@ -3,11 +3,32 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  type PatchOperation,
-  parseReviewResponse,
-  type ReviewResponse,
-} from './review-response.ts';
+import * as v from 'valibot';
+
+/** The operations of RFC 6902 that the webhook uses. */
+const operationSchema = v.object({
+  op: v.picklist(['test', 'add', 'replace']),
+  path: v.string(),
+  value: v.unknown(),
+});
+
+/** The fields of an AdmissionResponse that the API server reads, with the patch decoded. */
+const responseSchema = v.object({
+  allowed: v.boolean(),
+  patch: v.optional(
+    v.pipe(v.string(), v.transform(atob), v.parseJson(), v.array(operationSchema)),
+    btoa('[]'),
+  ),
+  warnings: v.optional(v.array(v.string()), []),
+  status: v.optional(
+    v.object({
+      code: v.number(),
+      message: v.string(),
+      details: v.optional(v.object({ retryAfterSeconds: v.number() })),
+    }),
+  ),
+});
+type ReviewResponse = v.InferOutput<typeof responseSchema>;
 
 interface CreateOptions {
   /** URL of the webhook. */
@@ -61,8 +82,13 @@ export async function createObject(object: object, options: CreateOptions): Prom
   }
 }
 
+/** Parses the body of a response to an AdmissionReview. */
+export function parseReviewResponse(body: string): ReviewResponse {
+  return v.parse(v.object({ response: responseSchema }), JSON.parse(body)).response;
+}
+
 /** Applies `test`, `add` and `replace` of RFC 6902 to a copy of an object, as the API server does. */
-function applyPatch(object: object, patch: readonly PatchOperation[]): object {
+function applyPatch(object: object, patch: ReviewResponse['patch']): object {
   const copy = structuredClone(object);
   for (const { op, path, value } of patch) {
     const keys = path.split('/').slice(1).map(unescapePointer);

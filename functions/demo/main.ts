@@ -77,7 +77,7 @@ async function runDemo({ source, backup, url, ca }: Environment): Promise<void> 
       timeout: '2s',
       onRetry: (message) => output(`webhook: 504 ${message}`),
     });
-    if (!created.isAllowed) {
+    if (!created.allowed) {
       throw new Error(`the webhook refused the Deployment: ${created.status?.message ?? ''}`);
     }
     return created;

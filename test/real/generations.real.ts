@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { parseReviewResponse } from '../../functions/demo/review-response.ts';
+import { parseReviewResponse } from '../../functions/demo/create-object.ts';
 import { createAuthDir } from './support/auth-dir.ts';
 import { type DockerDaemon, startDockerDaemon } from './support/docker-daemon.ts';
 import { type Registry, startRegistry } from './support/docker-registry.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { parseReviewResponse } from '../../functions/demo/review-response.ts';
+import { parseReviewResponse } from '../../functions/demo/create-object.ts';
 import { deployment, review } from '../support/reviews.ts';
 import { createAuthDir } from './support/auth-dir.ts';
 import { type Registry, startRegistry } from './support/docker-registry.ts';
@@ -71,8 +71,8 @@ describe('a backup registry with a private CA', () => {
   async function apply(tag: string): Promise<string> {
     const object = deployment({ web: `${source.host}/app:${tag}` });
     const answer = await webhook.review(review({ object }));
-    const { isAllowed, status } = parseReviewResponse(answer.body);
-    return isAllowed ? 'allowed' : (status?.message ?? '');
+    const { allowed, status } = parseReviewResponse(answer.body);
+    return allowed ? 'allowed' : (status?.message ?? '');
   }
 
   it('copies into a backup registry over https', async () => {

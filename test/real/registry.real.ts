@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { parseReviewResponse } from '../../functions/demo/review-response.ts';
+import { parseReviewResponse } from '../../functions/demo/create-object.ts';
 import { createAuthDir } from './support/auth-dir.ts';
 import { type DockerDaemon, startDockerDaemon } from './support/docker-daemon.ts';
 import { manifestTypes, type Registry, startRegistry } from './support/docker-registry.ts';
@@ -86,12 +86,12 @@ describe('the webhook with CLONER=registry between real registries', () => {
     };
     const body = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request };
     const answer = await webhook.review(body, timeout);
-    const { isAllowed, status, warnings, patch } = parseReviewResponse(answer.body);
+    const { allowed, status, warnings, patch } = parseReviewResponse(answer.body);
     const written = patch.find(({ op }) => op === 'replace')?.value;
     const image = typeof written === 'string' ? written : '';
     const [, repository = '', tag = ''] = /^[^/]+\/([^@]+):([^@:]+)(?:@.*)?$/.exec(image) ?? [];
     const { code = 200, message = '' } = status ?? {};
-    return { allowed: isAllowed, code, message, warnings, image, at: [repository, tag] };
+    return { allowed, code, message, warnings, image, at: [repository, tag] };
   }
 
   async function validate(image: string): Promise<void> {
