@@ -2,15 +2,17 @@ import * as v from 'valibot';
 import type { Credentials } from '../../ports/index.ts';
 import { createKeyring, type Keyring, type KeyringEntry, toEntry } from './keyring.ts';
 
+const optionalText = v.nullish(v.string(), '');
+
 const entrySchema = v.object({
-  auth: v.nullish(v.string()),
-  username: v.nullish(v.string()),
-  password: v.nullish(v.string()),
+  auth: optionalText,
+  username: optionalText,
+  password: optionalText,
 });
 
-const entriesSchema = v.record(v.string(), v.nullish(entrySchema));
+const entriesSchema = v.record(v.string(), v.nullish(entrySchema, {}));
 
-const configSchema = v.object({ auths: v.nullish(entriesSchema) });
+const configSchema = v.object({ auths: v.nullish(entriesSchema, {}) });
 
 /**
  * Reads a docker `config.json` (`auths` with `auth` or `username` and `password`), as the kubelet does.
@@ -23,7 +25,7 @@ export function parseDockerConfig(text: string): Keyring {
 /** The entries of a docker `config.json`, for a keyring of several files. Throws as `parseDockerConfig` does. */
 export function parseDockerConfigJson(text: string): readonly KeyringEntry[] {
   const { auths } = parseText(configSchema, text, 'it is not a docker config.json with "auths"');
-  return toEntries(auths ?? {});
+  return toEntries(auths);
 }
 
 /** Reads the `.dockercfg` format: entries without an `auths` object. Throws as `parseDockerConfig` does. */
@@ -46,7 +48,7 @@ function parseText<const Schema extends v.GenericSchema>(
 
 function toEntries(entries: v.InferOutput<typeof entriesSchema>): readonly KeyringEntry[] {
   return Object.entries(entries).flatMap(([key, entry]) => {
-    const credentials = toCredentials(entry ?? {});
+    const credentials = toCredentials(entry);
     return credentials === undefined ? [] : [toEntry(key, credentials)];
   });
 }
@@ -55,17 +57,12 @@ function toCredentials({
   auth,
   username,
   password,
-}: Partial<v.InferOutput<typeof entrySchema>>): Credentials | undefined {
-  if (typeof auth === 'string' && auth !== '') {
-    const text = trimTrailingZeros(Buffer.from(auth, 'base64').toString('utf8'));
-    const colon = text.indexOf(':');
-    return colon <= 0
-      ? undefined
-      : { username: text.slice(0, colon), password: text.slice(colon + 1) };
-  }
-  return typeof username === 'string' && username !== ''
-    ? { username, password: password ?? '' }
-    : undefined;
+}: v.InferOutput<typeof entrySchema>): Credentials | undefined {
+  if (auth === '') return username === '' ? undefined : { username, password };
+  const text = trimTrailingZeros(Buffer.from(auth, 'base64').toString('utf8'));
+  const colon = text.indexOf(':');
+  if (colon <= 0) return undefined;
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
 /** Not a regular expression: a crafted pull secret makes `/\0+$/` take quadratic time. */

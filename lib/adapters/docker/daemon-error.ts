@@ -9,14 +9,16 @@ export interface Attempt {
 }
 
 /** docker-modem adds fields to a plain `Error`; system errors have a `code`. */
-const errorSchema = v.object({
-  message: v.optional(v.string(), ''),
-  statusCode: v.optional(v.number()),
-  code: v.optional(v.string()),
-  json: v.optional(v.unknown()),
-});
-
-const responseSchema = v.object({ message: v.string() });
+const errorSchema = v.fallback(
+  v.object({
+    message: v.optional(v.string(), ''),
+    statusCode: v.optional(v.number()),
+    code: v.optional(v.string()),
+    /** The daemon's response. */
+    json: v.fallback(v.optional(v.object({ message: v.string() })), undefined),
+  }),
+  { message: '' },
+);
 
 type Reason = RegistryReason | 'DAEMON';
 
@@ -78,16 +80,11 @@ export function toCloneError(error: unknown, attempt: Attempt): CloneError {
   return new CloneError('CLONER_UNAVAILABLE', message, { cause: error });
 }
 
-function parseError(error: unknown): { code?: string; statusCode?: number; text: string } {
-  const parsed = v.safeParse(errorSchema, error);
-  if (!parsed.success) return { text: '' };
-  const { message, statusCode, code, json } = parsed.output;
-  const response = v.safeParse(responseSchema, json);
-  return {
-    text: response.success ? response.output.message : message,
-    ...(statusCode !== undefined && { statusCode }),
-    ...(code !== undefined && { code }),
-  };
+function parseError(
+  error: unknown,
+): Pick<v.InferOutput<typeof errorSchema>, 'code' | 'statusCode'> & { readonly text: string } {
+  const { message, json, ...codes } = v.parse(errorSchema, error);
+  return { ...codes, text: json?.message ?? message };
 }
 
 function toReason(statusCode: number | undefined, text: string): Reason {

@@ -1,5 +1,4 @@
 import type Docker from 'dockerode';
-import type { AuthConfig } from 'dockerode';
 import * as v from 'valibot';
 import { isDigest } from '../../image/digest.ts';
 import type { ImageCloner } from '../../ports/index.ts';
@@ -44,20 +43,12 @@ export function createResolve(docker: Pick<Docker, 'modem'>): ImageCloner['resol
   };
 }
 
-interface DialOptions {
-  readonly path: string;
-  readonly method: string;
-  readonly statusCodes: Readonly<Record<number, true>>;
-  readonly authconfig: AuthConfig;
-  readonly abortSignal: AbortSignal;
-}
-
 interface Dialer {
-  dial(options: DialOptions, callback: (error: unknown, data: unknown) => void): void;
+  dial(options: object, callback: (error: unknown, data: unknown) => void): void;
 }
 
 /** dockerode's `distribution()` ignores the abort signal, so each registry that hangs would leak a request. */
-function dial({ modem }: Pick<Docker, 'modem'>, options: DialOptions): Promise<unknown> {
+function dial({ modem }: Pick<Docker, 'modem'>, options: object): Promise<unknown> {
   const dialer: unknown = modem;
   if (!isDialer(dialer)) throw new TypeError('dockerode has no modem');
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();

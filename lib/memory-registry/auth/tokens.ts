@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Exchange, type Handler, readBody, respondError, respondJson } from '../http/index.ts';
+import { type Handler, readBody, respondError, respondJson } from '../http/index.ts';
 import { type Access, formatScope, parseScopes } from './access.ts';
 import type { Identity, Users } from './users.ts';
 
@@ -26,26 +26,19 @@ export interface Tokens {
 const maxFormBytes = 64 * 1024;
 const lifetimeSeconds = 300;
 
-interface TokenRequest {
-  readonly user: Identity;
-  readonly service: string | null;
-  readonly scopes: readonly string[];
-  readonly wantsRefreshToken: boolean;
-}
-
 /**
  * Creates the token service of a registry. Its tokens are opaque.
  * @param now milliseconds since 1970
  */
-export function createTokens(users: Users, ownService: string, now: () => number): Tokens {
+export function createTokens(users: Users, service: string, now: () => number): Tokens {
   const issued: IssuedToken[] = [];
   const live = new Map<string, IssuedToken>();
   const refreshTokens = new Map<string, Identity>();
 
-  const issue = ({ user, service, scopes, wantsRefreshToken }: TokenRequest): Response => {
+  const issue = (user: Identity, query: URLSearchParams, isOffline: boolean): Response => {
     // Strict, because other token services issue an unusable token if `service` is missing.
-    if (service !== ownService) return new Response('unknown service\n', { status: 400 });
-    const requested = parseScopes(scopes.join(' '));
+    if (query.get('service') !== service) return new Response('unknown service\n', { status: 400 });
+    const requested = parseScopes(query.getAll('scope').join(' '));
     // A grant smaller than requested is still a 200; the registry rejects the request later.
     const granted = requested.map((access) => users.grant(user, access));
     const token = randomUUID();
@@ -53,7 +46,7 @@ export function createTokens(users: Users, ownService: string, now: () => number
     const record = { token, user, requested: requested.map(formatScope), granted, expiresAtMs };
     issued.push(record);
     live.set(token, record);
-    const refreshToken = user !== undefined && wantsRefreshToken ? randomUUID() : undefined;
+    const refreshToken = user !== undefined && isOffline ? randomUUID() : undefined;
     if (refreshToken !== undefined) refreshTokens.set(refreshToken, user);
     return respondJson({
       token,
@@ -65,18 +58,27 @@ export function createTokens(users: Users, ownService: string, now: () => number
     });
   };
 
+  const identify = (form: URLSearchParams): Identity => {
+    const text = (name: string): string => form.get(name) ?? '';
+    if (text('grant_type') === 'refresh_token') return refreshTokens.get(text('refresh_token'));
+    if (text('grant_type') !== 'password') return undefined;
+    return users.isPasswordOf(text('username'), text('password')) ? text('username') : undefined;
+  };
+
   return {
-    endpoint: async (exchange) => {
-      const { method } = exchange;
-      if (method !== 'GET' && method !== 'POST') return respondError('UNSUPPORTED');
-      const request =
-        method === 'GET'
-          ? parseTokenQuery(exchange, users)
-          : await readTokenForm(exchange, users, refreshTokens);
-      if (request !== undefined) return issue(request);
-      return respondError('UNAUTHORIZED', {
-        headers: { 'www-authenticate': 'Basic realm="token"' },
-      });
+    endpoint: async ({ method, url: { searchParams }, headers, body }) => {
+      if (method === 'GET') {
+        const header = headers.get('authorization');
+        const user = users.authenticate(header);
+        if (header !== null && user === undefined) return rejectCredentials();
+        return issue(user, searchParams, searchParams.get('offline_token') === 'true');
+      }
+      if (method !== 'POST') return respondError('UNSUPPORTED');
+      const bytes = await readBody(body, maxFormBytes);
+      const form = new URLSearchParams(new TextDecoder().decode(bytes));
+      const user = identify(form);
+      if (user === undefined) return rejectCredentials();
+      return issue(user, form, form.get('access_type') === 'offline');
     },
     find: (header) => {
       const [, text = ''] = /^bearer +(\S+)$/i.exec(header ?? '') ?? [];
@@ -88,38 +90,7 @@ export function createTokens(users: Users, ownService: string, now: () => number
   };
 }
 
-/** Parses a GET of the token endpoint; `undefined` if the credentials are wrong. */
-function parseTokenQuery({ url, headers }: Exchange, users: Users): TokenRequest | undefined {
-  const { searchParams } = url;
-  const request = {
-    service: searchParams.get('service'),
-    scopes: searchParams.getAll('scope'),
-    wantsRefreshToken: searchParams.get('offline_token') === 'true',
-  };
-  const header = headers.get('authorization');
-  if (header === null) return { ...request, user: undefined };
-  const user = users.authenticate(header);
-  return user === undefined ? undefined : { ...request, user };
-}
-
-/** Reads a POST of the token endpoint; `undefined` if the credentials are wrong. */
-async function readTokenForm(
-  { body }: Exchange,
-  users: Users,
-  refreshTokens: ReadonlyMap<string, Identity>,
-): Promise<TokenRequest | undefined> {
-  const form = new URLSearchParams(new TextDecoder().decode(await readBody(body, maxFormBytes)));
-  const text = (name: string): string => form.get(name) ?? '';
-  const request = {
-    service: form.get('service'),
-    scopes: form.getAll('scope'),
-    wantsRefreshToken: form.get('access_type') === 'offline',
-  };
-  if (text('grant_type') === 'refresh_token') {
-    const user = refreshTokens.get(text('refresh_token'));
-    return user === undefined ? undefined : { ...request, user };
-  }
-  const isAuthenticated =
-    text('grant_type') === 'password' && users.isPasswordOf(text('username'), text('password'));
-  return isAuthenticated ? { ...request, user: text('username') } : undefined;
+function rejectCredentials(): Response {
+  const headers = { 'www-authenticate': 'Basic realm="token"' };
+  return respondError('UNAUTHORIZED', { headers });
 }
