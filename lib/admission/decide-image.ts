@@ -100,7 +100,12 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
   if (reference instanceof CloneError) {
     return isUnchanged ? {} : { refusal: { place, error: reference } };
   }
-  if (isBackup(reference, policy.backup)) return keepOriginal(place, reference, context);
+  if (isBackup(reference, policy.backup)) {
+    // Keeps the annotation's entry, unless it is the entry of another image.
+    const records = [context.originals, context.oldOriginals];
+    const original = findOriginal(place, reference, records, policy.backup);
+    return original === undefined ? {} : { recorded: [place.id, original] };
+  }
 
   const backup = backupReference(reference, policy.backup);
   if (!context.isCloneOnly && old !== undefined && !context.isBackfill) {
@@ -123,16 +128,6 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
     return { refusal: { place, error: new CloneError('REGISTRY_NOT_ALLOWED', message) } };
   }
   return { required: { key: canonicalReference(reference), source: reference, backup, place } };
-}
-
-/** Keeps the annotation's entry, unless it is the entry of another image. */
-function keepOriginal(
-  place: ImagePlace,
-  image: Reference,
-  { originals, oldOriginals, policy }: DecisionContext,
-): ImageDecision {
-  const original = findOriginal(place, image, [originals, oldOriginals], policy.backup);
-  return original === undefined ? {} : { recorded: [place.id, original] };
 }
 
 /**

@@ -93,15 +93,12 @@ export function toDenial(problems: readonly ImageProblem[]): AdmissionStatus {
  * (kubernetes/apiserver `responsewriters`, client-go `rest/with_retry.go`).
  */
 export function toRetry(problems: readonly ImageProblem[]): AdmissionStatus {
-  const seconds = problems.reduce(
-    (most, { retryAfterSeconds = 1 }) => Math.max(most, retryAfterSeconds),
-    1,
-  );
+  const delays = problems.map(({ retryAfterSeconds = 1 }) => retryAfterSeconds);
   return {
     code: 504,
     reason: 'Timeout',
     message: formatProblems(problems),
-    details: { retryAfterSeconds: seconds },
+    details: { retryAfterSeconds: Math.max(1, ...delays) },
   };
 }
 

@@ -46,7 +46,7 @@ export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Memor
   const tokens = auth?.tokens;
   const handle = compose(
     [record, addVersionHeader, beforeAuth, ...(auth ? [auth.authorize] : []), afterAuth],
-    createProtocol({ store, referrers, tokens }),
+    createProtocol(store, referrers, tokens),
   );
 
   const app = new Hono<MemoryRegistryEnv>();

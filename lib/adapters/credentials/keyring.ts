@@ -7,22 +7,16 @@ export interface Keyring {
   find(image: Repository): readonly Credentials[];
 }
 
-export interface KeyringEntry {
-  readonly credentials: Credentials;
-  /** Parsed once: one review can look up 200 images in 20 Secrets. */
-  readonly location: Location;
-}
-
 interface Location {
-  readonly key: string;
   readonly labels: readonly string[];
   readonly port: string;
   readonly path: string;
 }
 
-/** `key` of a docker config: a host or a URL, with or without a path. */
-export function toEntry(key: string, credentials: Credentials): KeyringEntry {
-  return { credentials, location: toLocation(key) };
+/** The key is parsed once: one review can look up 200 images in 20 Secrets. */
+export interface KeyringEntry extends Location {
+  readonly key: string;
+  readonly credentials: Credentials;
 }
 
 const hubKey = 'index.docker.io';
@@ -36,14 +30,10 @@ export function createKeyring(entries: readonly KeyringEntry[]): Keyring {
     find({ domain, path }) {
       const [host, port] = splitPort(domain);
       const image = { labels: host.split('.'), port, path };
-      const matches = entries.filter(({ location }) => isMatch(location, image));
+      const matches = entries.filter((entry) => isMatch(entry, image));
       const isHubWithoutMatch = matches.length === 0 && domain === dockerHub;
-      const usable = isHubWithoutMatch
-        ? entries.filter(({ location }) => location.key === hubKey)
-        : matches;
-      return usable
-        .toSorted((a, b) => compare(b.location.key, a.location.key))
-        .map(({ credentials }) => credentials);
+      const usable = isHubWithoutMatch ? entries.filter(({ key }) => key === hubKey) : matches;
+      return usable.toSorted((a, b) => compare(b.key, a.key)).map(({ credentials }) => credentials);
     },
   };
 }
@@ -52,18 +42,21 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** `https://index.docker.io/v1/` → `index.docker.io`; `/v1/` and `/v2/` are API versions, not repositories. */
-function toLocation(text: string): Location {
-  const bare = text.replace(/^https?:\/\//, '');
+/**
+ * `url` is a key of a docker config: a host or a URL, with or without a path. `https://index.docker.io/v1/` → `index.docker.io`;
+ * `/v1/` and `/v2/` are API versions, not repositories.
+ */
+export function toEntry(url: string, credentials: Credentials): KeyringEntry {
+  const bare = url.replace(/^https?:\/\//, '');
   const slash = bare.indexOf('/');
   const authority = slash < 0 ? bare : bare.slice(0, slash);
   const rest = slash < 0 ? '' : bare.slice(slash);
   const path = (/^\/v[12]\//.test(rest) ? rest.slice('/v1/'.length - 1) : rest).replace(/^\/$/, '');
   const [host, port] = splitPort(authority);
-  return { key: `${authority}${path}`, labels: host.split('.'), port, path };
+  return { key: `${authority}${path}`, labels: host.split('.'), port, path, credentials };
 }
 
-function isMatch({ labels, port, path }: Location, image: Omit<Location, 'key'>): boolean {
+function isMatch({ labels, port, path }: Location, image: Location): boolean {
   return (
     port === image.port &&
     labels.length === image.labels.length &&

@@ -44,7 +44,7 @@ const namespaceSchema = v.object({
     labels: v.optional(v.record(v.string(), v.string()), {}),
   }),
 });
-const statusSchema = v.object({ message: v.optional(v.string(), '') });
+const statusSchema = v.fallback(v.object({ message: v.string() }), { message: '' });
 
 interface ApiResponse {
   readonly status: number;
@@ -211,8 +211,7 @@ function parseWarnings(header: string): readonly string[] {
 }
 
 function toMessage(status: number, body: unknown): string {
-  const parsed = v.safeParse(statusSchema, body);
-  const message = parsed.success ? parsed.output.message : '';
+  const { message } = v.parse(statusSchema, body);
   return message === '' ? `HTTP ${status}` : message;
 }
 

@@ -20,7 +20,6 @@ export interface Users {
   readonly grant: (user: Identity, requested: Access) => Access;
 }
 
-/** Creates the users and their access rules. */
 export function createUsers(options: UserOptions): Users {
   const { users, isPublic = () => false, allows = () => true } = options;
   const passwords = new Map(Object.entries(users));

@@ -33,8 +33,8 @@ export function answer(status: number, { headers = {}, body }: AnswerOptions = {
 }
 
 /** Redirects, as a registry in front of an object store does. @param to receives the requested URL */
-export function redirect(to: (url: URL) => string, status = 307): Middleware {
-  return async ({ url }) => new Response(null, { status, headers: { location: to(url) } });
+export function redirect(to: (url: URL) => string): Middleware {
+  return async ({ url }) => new Response(null, { status: 307, headers: { location: to(url) } });
 }
 
 /** Rejects an upload once `afterBytes` have arrived, by default with 413, as a proxy with a body limit does. */
@@ -72,26 +72,23 @@ export interface Hold {
 /** Holds requests until the test releases them. */
 export function createHold(): Hold {
   const opened = Promise.withResolvers<undefined>();
-  const arrivals = new Set<() => void>();
+  let arrival = Promise.withResolvers<undefined>();
   let held = 0;
+  const waiting = async (count = 1): Promise<void> => {
+    if (held >= count) return;
+    await arrival.promise;
+    await waiting(count);
+  };
   return {
     fault: async (exchange, next) => {
       held += 1;
-      for (const onArrival of arrivals) onArrival();
+      arrival.resolve(undefined);
+      arrival = Promise.withResolvers();
       await opened.promise;
       held -= 1;
       return await next(exchange);
     },
-    waiting: async (count = 1) => {
-      const enough = Promise.withResolvers<undefined>();
-      const onArrival = (): void => {
-        if (held >= count) enough.resolve(undefined);
-      };
-      arrivals.add(onArrival);
-      onArrival();
-      await enough.promise;
-      arrivals.delete(onArrival);
-    },
+    waiting,
     release: () => opened.resolve(undefined),
   };
 }

@@ -6,15 +6,12 @@ import { listReferrers, listRepositories, listTags } from './listing-routes.ts';
 import { serveManifest } from './manifest-routes.ts';
 import { serveUpload, startUpload } from './upload-routes.ts';
 
-export interface ProtocolDeps {
-  readonly store: Store;
-  /** Whether the referrers API exists; without it, clients use tags named `sha256-…`. */
-  readonly referrers: boolean;
-  readonly tokens: Tokens | undefined;
-}
-
-/** Creates the handler that dispatches a request to its route. */
-export function createProtocol({ store, referrers, tokens }: ProtocolDeps): Handler {
+/** @param referrers whether the referrers API exists; without it, clients use tags named `sha256-…` */
+export function createProtocol(
+  store: Store,
+  referrers: boolean,
+  tokens: Tokens | undefined,
+): Handler {
   return async (exchange) => {
     const { target } = exchange;
     switch (target.kind) {

@@ -80,7 +80,7 @@ describe('parseDockercfg', () => {
 
     const [entry, ...others] = parseDockercfg(text);
 
-    assert.equal(entry?.location.key, 'reg.test');
+    assert.equal(entry?.key, 'reg.test');
     assert.deepEqual(entry?.credentials, { username: 'acme', password: 'secret' });
     assert.deepEqual(others, []);
   });
