@@ -15,6 +15,7 @@ import type {
   Observer,
   WorkloadSecrets,
 } from './ports/index.ts';
+import { monotonicClock } from './util/clock.ts';
 
 export interface AdmissionHandlerDeps {
   readonly cloner: ImageCloner;
@@ -55,13 +56,9 @@ const noObserver: Observer = { reviewed() {}, cloned() {}, backupAnswered() {} }
 /** Composes the review handler with the clone policy and its adapters. */
 export function createAdmissionHandler(deps: AdmissionHandlerDeps): AdmissionHandler {
   const { policy, workloadSecrets, overrides } = deps;
-  return createReviewHandler({
-    ...toTelemetry(deps),
-    ensureBackup: toEnsureBackup(deps),
-    policy,
-    workloadSecrets,
-    overrides,
-  });
+  const telemetry = toTelemetry(deps);
+  const ensureBackup = toEnsureBackup(deps);
+  return createReviewHandler({ ...telemetry, ensureBackup, policy, workloadSecrets, overrides });
 }
 
 /** The clone policy as the handler uses it, for commands that plan reviews themselves. */
@@ -83,13 +80,12 @@ export function toEnsureBackup(deps: Omit<AdmissionHandlerDeps, 'policy'>): Ensu
   });
 }
 
+type Telemetry = Pick<ReviewHandlerDeps, 'logger' | 'observer' | 'now'>;
+
 function toTelemetry({
   logger = silentLogger,
   observer = noObserver,
-  now = () => performance.now(),
-}: Omit<AdmissionHandlerDeps, 'cloner' | 'policy'>): Pick<
-  ReviewHandlerDeps,
-  'logger' | 'observer' | 'now'
-> {
+  now = monotonicClock.now,
+}: Pick<AdmissionHandlerDeps, keyof Telemetry>): Telemetry {
   return { logger, observer, now };
 }

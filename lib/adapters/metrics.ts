@@ -48,7 +48,7 @@ const knownKinds = new Set([
 const knownOperations = new Set(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']);
 const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
 /** Bounds the labels: the authors of workloads choose registries. */
-const maxHosts = 50;
+const maxOtherHosts = 50;
 const other = 'other';
 /** Always labelled, so that invented hosts cannot hide the rate limits of these. */
 const wellKnownHosts = [
@@ -75,8 +75,8 @@ export function createMetrics({
   const register = new Registry();
   const registers = [register];
   collectDefaultMetrics({ register });
-  const knownHosts: ReadonlySet<string> = new Set([...wellKnownHosts, ...configured]);
-  const otherHosts = new Set<string>();
+  const hosts = new Set([...wellKnownHosts, ...configured]);
+  const maxHosts = hosts.size + maxOtherHosts;
 
   const reviews = new Counter({
     name: 'image_cloner_reviews_total',
@@ -154,9 +154,8 @@ export function createMetrics({
   });
 
   function toHost(host: string): string {
-    if (otherHosts.has(host) || knownHosts.has(host)) return host;
-    if (otherHosts.size >= maxHosts) return other;
-    otherHosts.add(host);
+    if (!hosts.has(host) && hosts.size >= maxHosts) return other;
+    hosts.add(host);
     return host;
   }
 

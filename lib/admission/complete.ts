@@ -55,13 +55,10 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
 
   const denials = [...forbidden, ...(plan.onError === 'deny' ? failed : [])];
   const retries = plan.onDeadline === 'retry' ? pending : [];
-  if (denials.length > 0) {
-    return denied(uid, toDenial([...denials, ...retries]), toExtras(warnings, []));
-  }
-  if (retries.length > 0) {
+  if (denials.length > 0 || retries.length > 0) {
     // Controllers of the cluster retry by themselves; with a 504 client-go would sleep in one of their workers.
-    const isController = isClusterController(plan.request.username);
-    const status = isController ? toDenial(retries) : toRetry(retries);
+    const isFinal = denials.length > 0 || isClusterController(plan.request.username);
+    const status = isFinal ? toDenial([...denials, ...retries]) : toRetry(retries);
     return denied(uid, status, toExtras(warnings, []));
   }
 

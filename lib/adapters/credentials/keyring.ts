@@ -47,11 +47,9 @@ function compare(a: string, b: string): number {
  * `/v1/` and `/v2/` are API versions, not repositories.
  */
 export function toEntry(url: string, credentials: Credentials): KeyringEntry {
-  const bare = url.replace(/^https?:\/\//, '');
-  const slash = bare.indexOf('/');
-  const authority = slash < 0 ? bare : bare.slice(0, slash);
-  const rest = slash < 0 ? '' : bare.slice(slash);
-  const path = (/^\/v[12]\//.test(rest) ? rest.slice('/v1/'.length - 1) : rest).replace(/^\/$/, '');
+  const [, authority = '', rest = ''] =
+    /^(?:https?:\/\/)?([^/]*)(?:\/v[12](?=\/))?(.*)$/s.exec(url) ?? [];
+  const path = rest === '/' ? '' : rest;
   const [host, port] = splitPort(authority);
   return { key: `${authority}${path}`, labels: host.split('.'), port, path, credentials };
 }

@@ -23,6 +23,7 @@ export interface DockerClonerOptions {
 }
 
 type Progress = (progress: CopyProgress) => void;
+type TaggedImage = Reference & { readonly tag: string };
 
 const inspectSchema = v.object({ Id: v.string() });
 
@@ -126,7 +127,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
   /** Pushes under a tag that the local image has only for as long as the push takes. */
   async function pushAs(
     id: string,
-    target: Reference & { readonly tag: string },
+    target: TaggedImage,
     access: RegistryAccess,
     signal: AbortSignal,
   ): Promise<PushedImage> {
@@ -144,7 +145,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
   }
 
   async function push(
-    target: Reference & { readonly tag: string },
+    target: TaggedImage,
     { side, credentials }: RegistryAccess,
     signal: AbortSignal,
     onProgress: Progress = () => undefined,
@@ -170,10 +171,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
     throw toCloneError(cause, { side, image: target });
   }
 
-  async function setTag(
-    id: string,
-    { domain, path, tag }: Reference & { readonly tag: string },
-  ): Promise<void> {
+  async function setTag(id: string, { domain, path, tag }: TaggedImage): Promise<void> {
     try {
       await docker.getImage(id).tag({ repo: canonicalRepository({ domain, path }), tag });
     } catch (error) {

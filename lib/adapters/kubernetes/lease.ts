@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type V1Lease, V1MicroTime } from '@kubernetes/client-node';
+import { type V1Lease, V1MicroTime, type V1ObjectMeta } from '@kubernetes/client-node';
 import * as v from 'valibot';
 import type { CopyLease, CopyReading, StoredLease } from '../../ports/index.ts';
 
@@ -50,22 +50,18 @@ export function leaseName(target: string): string {
   return `image-cloner-${createHash('sha256').update(target).digest('hex').slice(0, 32)}`;
 }
 
+type Version = Pick<V1ObjectMeta, 'uid' | 'resourceVersion'>;
+
 /**
  * Contains the uid because the API server allows an update to create a Lease: a replacement that names only the
  * `resourceVersion` would create a deleted Lease anew.
  */
-export function formatVersion(metadata: {
-  readonly uid?: string;
-  readonly resourceVersion?: string;
-}): string {
-  return `${metadata.uid ?? ''}/${metadata.resourceVersion ?? ''}`;
+export function formatVersion({ uid = '', resourceVersion = '' }: Version): string {
+  return `${uid}/${resourceVersion}`;
 }
 
 /** The fields for `metadata` and for preconditions. */
-export function parseVersion(version: string): {
-  readonly uid: string;
-  readonly resourceVersion: string;
-} {
+export function parseVersion(version: string): Version {
   const [uid = '', resourceVersion = ''] = version.split('/');
   return { uid, resourceVersion };
 }
