@@ -31,7 +31,6 @@ const responseSchema = v.object({
 type ReviewResponse = v.InferOutput<typeof responseSchema>;
 
 interface CreateOptions {
-  /** URL of the webhook. */
   readonly url: string;
   /** The CA in PEM: `caBundle` of the webhook configuration. */
   readonly ca: string;
@@ -42,13 +41,11 @@ interface CreateOptions {
 }
 
 export interface CreatedObject extends ReviewResponse {
-  /** The object with the patch applied. */
   readonly stored: object;
 }
 
 const maxRetries = 10;
 
-/** Builds the AdmissionReview for the creation of a Deployment. */
 export function toReview(object: object): object {
   return {
     apiVersion: 'admission.k8s.io/v1',
@@ -82,7 +79,6 @@ export async function createObject(object: object, options: CreateOptions): Prom
   }
 }
 
-/** Parses the body of a response to an AdmissionReview. */
 export function parseReviewResponse(body: string): ReviewResponse {
   return v.parse(v.object({ response: responseSchema }), JSON.parse(body)).response;
 }

@@ -138,7 +138,6 @@ function imageOf({ patch }: CreatedObject): string {
   return String(patch.find(({ op, path }) => op === 'replace' && path.endsWith('/image'))?.value);
 }
 
-/** Prints the progress lines of the webhook's log. */
 function showProgress(entry: Readonly<Record<string, unknown>>): void {
   if (entry['msg'] !== 'copying') return;
   const [done, total] = [Number(entry['doneBytes']), Number(entry['totalBytes'])];

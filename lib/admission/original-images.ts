@@ -8,17 +8,12 @@ import type { ImagePlace } from './workload.ts';
 /** Written to the metadata of the object, because a change of the pod template restarts pods. */
 export const originalImagesAnnotation = 'image-cloner/original-images';
 
+const annotationSchema = v.fallback(v.pipe(v.string(), v.parseJson(), stringMap), undefined);
+
 /** Place id (`containers/web`) → original image. Empty if the annotation, which any client can write, cannot be parsed. */
 export function parseOriginalImages(text: string | undefined): ReadonlyMap<string, string> {
   if (text === undefined) return new Map();
-  try {
-    return new Map(
-      Object.entries(v.parse(stringMap, JSON.parse(text), { abortEarly: true }) ?? {}),
-    );
-  } catch {
-    // The same as an absent annotation.
-    return new Map();
-  }
+  return new Map(Object.entries(v.parse(annotationSchema, text, { abortEarly: true }) ?? {}));
 }
 
 export function formatOriginalImages(images: ReadonlyMap<string, string>): string {

@@ -98,15 +98,11 @@ export function makeImage(options: ImageOptions = {}): Image {
   return toImage(manifest, fields, [config, ...layerBlobs], []);
 }
 
-export interface IndexOptions {
-  /** @default oci */
-  readonly mediaTypes?: Format;
-  readonly annotations?: Readonly<Record<string, string>>;
+export interface IndexOptions extends Pick<ImageOptions, 'mediaTypes' | 'annotations'> {
   /** Whether each child has an attestation manifest, as buildkit writes them. @default false */
   readonly attestations?: boolean;
 }
 
-/** Makes an index of images or of indexes. */
 export function makeIndex(
   images: readonly Image[],
   { mediaTypes = 'oci', annotations, attestations = false }: IndexOptions = {},
