@@ -15,31 +15,12 @@ export interface ImageProblem {
   readonly retryAfterSeconds?: number;
 }
 
-/** 403: not permitted; 422: cannot become valid. `INVALID_REVIEW` is no response, because the body has no uid. */
-const statusCodes = {
-  INVALID_REVIEW: 422,
-  INVALID_REFERENCE: 422,
-  TOO_MANY_IMAGES: 422,
-  REGISTRY_NOT_ALLOWED: 403,
-  SOURCE_NOT_FOUND: 403,
-  SOURCE_DENIED: 403,
-  SOURCE_RATE_LIMITED: 403,
-  SOURCE_UNAVAILABLE: 403,
-  SOURCE_UNSUPPORTED: 403,
-  SOURCE_REFUSED: 403,
-  BACKUP_NOT_FOUND: 403,
-  BACKUP_DENIED: 403,
-  BACKUP_RATE_LIMITED: 403,
-  BACKUP_UNAVAILABLE: 403,
-  BACKUP_UNSUPPORTED: 403,
-  BACKUP_REFUSED: 403,
-  BACKUP_NOT_OURS: 403,
-  BACKUP_PUBLIC: 403,
-  BACKUP_GENERATION_LOST: 403,
-  CLONER_UNAVAILABLE: 403,
-  LINE_FULL: 403,
-  INTERRUPTED: 403,
-} as const satisfies Record<CloneErrorCode, number>;
+/** Answered with 422, because the object cannot become valid; every other code with 403. */
+const invalidCodes: ReadonlySet<CloneErrorCode> = new Set([
+  'INVALID_REVIEW',
+  'INVALID_REFERENCE',
+  'TOO_MANY_IMAGES',
+]);
 
 /** The limit that Kubernetes recommends for one warning. */
 const maxWarningLength = 120;
@@ -80,10 +61,9 @@ export function toProblems(
 
 /** A final denial that lists every problem. */
 export function toDenial(problems: readonly ImageProblem[]): AdmissionStatus {
-  const codes = new Set(
-    problems.map(({ error }) => (error === undefined ? 403 : statusCodes[error.code])),
+  const isInvalid = problems.every(
+    ({ error }) => error !== undefined && invalidCodes.has(error.code),
   );
-  const isInvalid = codes.size === 1 && codes.has(422);
   const message = formatProblems(problems);
   return isInvalid ? { code: 422, message } : { code: 403, reason: 'Forbidden', message };
 }

@@ -4,8 +4,7 @@ import { type ErrorCode, type Middleware, respondError } from '../http/index.ts'
 export function dropConnection(): Middleware {
   return async ({ connection }) => {
     if (connection === undefined) throw connectionReset();
-    connection.destroy();
-    return connection.alreadySent;
+    return connection.destroy();
   };
 }
 

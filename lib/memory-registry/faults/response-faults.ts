@@ -36,8 +36,7 @@ export function cutBody(afterBytes: number): Middleware {
     const { connection } = exchange;
     if (connection === undefined) return withBody(response, failAfter(response.body, afterBytes));
     const body = limit(response.body, afterBytes);
-    await connection.sendAndClose(response.status, response.headers, body);
-    return connection.alreadySent;
+    return await connection.sendAndClose(response.status, response.headers, body);
   };
 }
 
@@ -51,8 +50,7 @@ export function changeContentLength(length: number): Middleware {
     if (connection === undefined || response.body === null || method === 'HEAD') {
       return withHeaders(response, headers);
     }
-    await connection.sendAndClose(response.status, headers, response.body);
-    return connection.alreadySent;
+    return await connection.sendAndClose(response.status, headers, response.body);
   };
 }
 

@@ -4,16 +4,16 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 /** The connection of a request; absent when a test calls the registry in the process. */
 export interface Connection {
   /** Closes the connection without a response. */
-  readonly destroy: () => void;
+  readonly destroy: () => Response;
   /** Sends this head and body unchanged, even if they contradict each other, then closes the connection. */
   readonly sendAndClose: (
     status: number,
     headers: Headers,
     body: AsyncIterable<Uint8Array>,
-  ) => Promise<void>;
+  ) => Promise<Response>;
   /** What `sendAndClose` has sent so far. */
   readonly sent: () => { readonly status: number; readonly bytes: number } | undefined;
-  /** Returned by a handler that used this connection: the server sends nothing more. */
+  /** What `destroy` and `sendAndClose` return for the handler to return: the server sends nothing more. */
   readonly alreadySent: Response;
 }
 
@@ -25,6 +25,7 @@ export function createConnection(outgoing: ServerResponse): Connection {
     alreadySent: RESPONSE_ALREADY_SENT,
     destroy: () => {
       outgoing.destroy();
+      return RESPONSE_ALREADY_SENT;
     },
     sendAndClose: async (status, headers, body) => {
       outgoing.shouldKeepAlive = false;
@@ -37,6 +38,7 @@ export function createConnection(outgoing: ServerResponse): Connection {
       }
       // `end` flushes what was written, so the client receives exactly that much.
       outgoing.socket?.end(() => outgoing.destroy());
+      return RESPONSE_ALREADY_SENT;
     },
   };
 }

@@ -1,12 +1,7 @@
 import { isDigest } from '../../image/digest.ts';
 import { type Exchange, respondError, respondRouteError } from '../http/index.ts';
 import type { Bytes } from '../images/index.ts';
-import {
-  type OpenSession,
-  parseUploadState,
-  type Store,
-  type UploadSession,
-} from '../storage/index.ts';
+import { parseUploadState, type Store, type UploadSession } from '../storage/index.ts';
 
 const octetStream = 'application/octet-stream';
 
@@ -62,7 +57,7 @@ export async function serveUpload(
 async function completeUpload(
   store: Store,
   exchange: Exchange,
-  session: OpenSession,
+  session: UploadSession,
 ): Promise<Response> {
   const digest = exchange.url.searchParams.get('digest') ?? '';
   if (digest === '') return respondError('DIGEST_INVALID', { details: ['digest missing'] });
@@ -79,7 +74,7 @@ async function completeUpload(
 }
 
 /** Appends the body to the session. If the client disconnects, the session keeps the bytes received so far. */
-async function receive(exchange: Exchange, session: OpenSession): Promise<Response | undefined> {
+async function receive(exchange: Exchange, session: UploadSession): Promise<Response | undefined> {
   const rangeError = checkRange(exchange.headers, session);
   if (rangeError !== undefined) return rangeError;
   try {

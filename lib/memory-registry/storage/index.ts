@@ -3,4 +3,4 @@
  * The store checks only the form of a manifest, so a test can store an incomplete image.
  */
 export { createStore, type Store, type StoredBlob, type StoredManifest, seed } from './store.ts';
-export { type OpenSession, parseUploadState, type UploadSession } from './uploads.ts';
+export { parseUploadState, type UploadSession } from './uploads.ts';

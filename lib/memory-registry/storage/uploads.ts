@@ -10,9 +10,6 @@ export interface UploadSession {
   readonly size: number;
   /** The `_state` query for the current offset; an older one is rejected. */
   readonly state: string;
-}
-
-export interface OpenSession extends UploadSession {
   readonly append: (chunk: Bytes) => void;
   /** Ends the session and returns its bytes with their digest. */
   readonly finish: (algorithm: string) => {
@@ -24,15 +21,15 @@ export interface OpenSession extends UploadSession {
 
 /** The open upload sessions of a registry: neither completed nor cancelled. */
 export interface Uploads {
-  readonly start: (repository: string) => OpenSession;
-  readonly find: (repository: string, uuid: string) => OpenSession | undefined;
+  readonly start: (repository: string) => UploadSession;
+  readonly find: (repository: string, uuid: string) => UploadSession | undefined;
   /** Oldest first. */
   readonly list: () => readonly UploadSession[];
   readonly cancel: (uuid: string) => boolean;
 }
 
 export function createUploads(): Uploads {
-  const sessions = new Map<string, OpenSession>();
+  const sessions = new Map<string, UploadSession>();
   return {
     start: (repository) => {
       const uuid = randomUUID();
@@ -49,7 +46,7 @@ export function createUploads(): Uploads {
   };
 }
 
-function createSession(repository: string, uuid: string, end: () => void): OpenSession {
+function createSession(repository: string, uuid: string, end: () => void): UploadSession {
   const chunks: Bytes[] = [];
   // Hashes while receiving, so that the final PUT answers at once.
   const hash = createHash('sha256');
