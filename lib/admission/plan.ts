@@ -138,7 +138,7 @@ function planPullSecrets(
 /** Queued copies keep these names, and the API server validates their number and length only after admission. */
 function toPullSecretRefs(
   { namespace }: ReviewRequest,
-  { pullSecrets = [], serviceAccount = '' }: Workload,
+  { pullSecrets = [], serviceAccount }: Workload,
 ): PullSecretRefs {
   return {
     namespace,

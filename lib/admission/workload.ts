@@ -32,14 +32,14 @@ export interface Workload {
   readonly annotations: ReadonlyMap<string, string>;
   /** The innermost object on the path to the annotations that exists: JSON Patch adds one level at a time. */
   readonly annotationParent: 'object' | 'metadata' | 'annotations';
-  readonly controller?: { readonly group: string; readonly kind: string };
+  readonly controller: { readonly group: string; readonly kind: string } | undefined;
   readonly places: readonly ImagePlace[];
   /** JSON pointer of the pod spec. */
   readonly podSpec: string;
-  /** Absent if the pod uses `default`. */
-  readonly serviceAccount?: string;
-  /** Names in `imagePullSecrets`; absent if the field is absent or null. */
-  readonly pullSecrets?: readonly string[];
+  /** Empty if the pod uses `default`. */
+  readonly serviceAccount: string;
+  /** Names in `imagePullSecrets`; `undefined` if the field is absent or null. */
+  readonly pullSecrets: readonly string[] | undefined;
 }
 
 /** The path of the pod template in each kind. */
@@ -135,9 +135,6 @@ export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObje
   const pod = parse(podSchema, descend(request[field], path), [root, ...path].join('.'));
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);
   const podSpec = ['', ...path, 'spec'].join('/');
-  // `serviceAccount` is the deprecated name of the field.
-  const serviceAccount = pod.spec?.serviceAccountName || pod.spec?.serviceAccount;
-  const pullSecrets = pod.spec?.imagePullSecrets?.map(({ name }) => name);
   return {
     labels: toMap(metadata?.labels),
     templateLabels: toMap(pod.metadata?.labels),
@@ -147,13 +144,12 @@ export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObje
       : isAbsent(metadata.annotations)
         ? 'metadata'
         : 'annotations',
-    ...(owner !== undefined && {
-      controller: { group: groupOf(owner.apiVersion), kind: owner.kind },
-    }),
+    controller: owner && { group: groupOf(owner.apiVersion), kind: owner.kind },
     places: findPlaces(pod.spec ?? {}, podSpec),
     podSpec,
-    ...(serviceAccount && { serviceAccount }),
-    ...(pullSecrets !== undefined && { pullSecrets }),
+    // `serviceAccount` is the deprecated name of the field.
+    serviceAccount: pod.spec?.serviceAccountName || pod.spec?.serviceAccount || '',
+    pullSecrets: pod.spec?.imagePullSecrets?.map(({ name }) => name),
   };
 }
 

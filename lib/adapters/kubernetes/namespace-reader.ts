@@ -47,8 +47,7 @@ export function createNamespaceReader({ api, logger }: NamespaceReaderDeps): Nam
     readPullSecretNames: (namespace, name, signal) =>
       lookUp('ServiceAccount', { namespace, name }, signal, async (options) => {
         const account = await api.readNamespacedServiceAccount({ namespace, name }, options);
-        const names = (account.imagePullSecrets ?? []).map((secret) => secret.name ?? '');
-        return names.filter((secret) => secret !== '');
+        return (account.imagePullSecrets ?? []).flatMap((secret) => secret.name || []);
       }),
     readAnnotations: (namespace, signal) =>
       lookUp('Namespace', { namespace, name: namespace }, signal, async (options) => {
