@@ -51,9 +51,7 @@ export interface Store {
   readonly deleteManifest: (repository: string, reference: string) => boolean;
 }
 
-interface PushedManifest {
-  readonly mediaType: string;
-  readonly bytes: Bytes;
+interface PushedManifest extends Pick<StoredManifest, 'mediaType' | 'bytes'> {
   /** @default its sha256 */
   readonly digest?: string;
 }
