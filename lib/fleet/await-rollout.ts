@@ -45,27 +45,16 @@ export function createAwaitRollout({
       const status = parseRolloutStatus(current);
       if (status.state !== 'running' || now() >= deadline) return status;
       await sleep(pollMs, signal);
-      const latest = await readUntil(deadline, stored, signal);
-      if (latest === undefined) return { state: 'gone' };
-      current = latest;
-    }
-  };
-
-  /** Retries until the deadline: an outage of the API server must not start the next rollout. */
-  async function readUntil(
-    deadline: number,
-    stored: StoredWorkload,
-    signal: AbortSignal,
-  ): Promise<StoredWorkload | undefined> {
-    for (;;) {
       try {
-        return await store.read(stored, signal);
+        const latest = await store.read(stored, signal);
+        if (latest === undefined) return { state: 'gone' };
+        current = latest;
       } catch (error) {
+        // An outage of the API server must not start the next rollout.
         if (signal.aborted || now() >= deadline) throw error;
       }
-      await sleep(pollMs, signal);
     }
-  }
+  };
 }
 
 /** Waits for the rollout of an object that was written. A rollout that fails stops the run, before the next object is written. */

@@ -33,28 +33,23 @@ export function toReportRows(
   original: Assessment | undefined,
   outcomes: CloneOutcomes,
 ): readonly ReportRow[] {
-  return places.map((assessed, index) =>
-    toReportRow(
-      stored,
-      assessed.place,
-      describe(assessed, skipped, original?.places[index], outcomes),
-    ),
-  );
+  return places.map((assessed, index) => {
+    const copied = assessed.state === 'rewritten' ? original?.places[index] : assessed;
+    const outcome = copied?.state === 'rewritable' ? outcomes.get(copied.image.key) : undefined;
+    return toReportRow(stored, assessed.place, describe(assessed, skipped, outcome));
+  });
 }
 
 function describe(
   assessed: PlaceAssessment,
   skipped: string | undefined,
-  original: PlaceAssessment | undefined,
-  outcomes: CloneOutcomes,
+  outcome: CloneOutcome | undefined,
 ): string {
   switch (assessed.state) {
     case 'rewritten': {
-      const outcome =
-        original?.state === 'rewritable' ? outcomes.get(original.image.key) : undefined;
       const planned = 'already rewritten; the tag has moved and would be copied';
       const ready = 'already rewritten';
-      return outcome === undefined ? ready : describeOutcome(outcome, { planned, ready });
+      return outcome === undefined ? ready : describeOutcome(outcome, planned, ready);
     }
     case 'ignored':
       return skipped === undefined ? `ignored: ${assessed.reason}` : `skipped: ${skipped}`;
@@ -62,19 +57,13 @@ function describe(
       return `refused: ${assessed.reason}`;
     case 'rewritable': {
       if (skipped !== undefined) return `skipped: ${skipped}`;
-      const outcome = outcomes.get(assessed.image.key);
       const planned = 'would be copied';
-      return outcome === undefined
-        ? planned
-        : describeOutcome(outcome, { planned, ready: 'in the backup' });
+      return outcome === undefined ? planned : describeOutcome(outcome, planned, 'in the backup');
     }
   }
 }
 
-function describeOutcome(
-  outcome: CloneOutcome,
-  { planned, ready }: { readonly planned: string; readonly ready: string },
-): string {
+function describeOutcome(outcome: CloneOutcome, planned: string, ready: string): string {
   switch (outcome.status) {
     case 'failed':
       return `refused: ${outcome.error.message}`;

@@ -5,8 +5,7 @@ import { escapePointer } from '../admission/patch.ts';
 import type { Workload } from '../admission/workload.ts';
 import type { StoredWorkload } from '../ports/index.ts';
 import type { BackupPlace } from './originals.ts';
-
-const record = v.record(v.string(), v.unknown());
+import { toRecord } from './stored-workload.ts';
 
 const managedFieldsSchema = v.object({
   metadata: v.object({
@@ -95,11 +94,8 @@ export function toReleaseOperations(
   ];
 }
 
-/** Returns the object at a pointer, or `undefined` if it is missing or null. */
+/** Returns what is at a pointer, or `undefined` if it is missing or null. */
 function descend(object: unknown, pointer: string): unknown {
   const [, ...path] = pointer.split('/');
-  return path.reduce<unknown>((node, key) => {
-    const next = v.is(record, node) ? node[key] : undefined;
-    return v.is(record, next) ? next : undefined;
-  }, object);
+  return path.reduce<unknown>((node, key) => toRecord(node)[key] ?? undefined, object);
 }

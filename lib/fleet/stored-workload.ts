@@ -70,6 +70,7 @@ function replaceBelow(node: unknown, path: readonly string[], value: string): un
   return { ...fields, [head]: replaceBelow(fields[head], rest, value) };
 }
 
-function toRecord(value: unknown): Readonly<Record<string, unknown>> {
+/** Returns `value`, or an empty object if it is none. */
+export function toRecord(value: unknown): Readonly<Record<string, unknown>> {
   return v.is(record, value) && !Array.isArray(value) ? value : {};
 }
