@@ -1,6 +1,5 @@
-import * as v from 'valibot';
 import { ConfigError } from '../../lib/errors.ts';
-import { find } from './kubectl.ts';
+import { find, mustKubectl } from './kubectl.ts';
 import { readGenerated, readManifests } from './manifests/index.ts';
 import { checkCluster } from './preflight/index.ts';
 import type { DeploySettings } from './settings.ts';
@@ -8,22 +7,7 @@ import { toSteps } from './steps.ts';
 
 type Print = (line: string) => void;
 
-const runningService = v.object({
-  spec: v.object({
-    template: v.object({
-      spec: v.object({
-        containers: v.tuple([
-          v.object({
-            env: v.optional(
-              v.array(v.object({ name: v.string(), value: v.optional(v.string(), '') })),
-              [],
-            ),
-          }),
-        ]),
-      }),
-    }),
-  }),
-});
+const clusterIdPath = '{.spec.template.spec.containers[0].env[?(@.name=="CLUSTER_ID")].value}';
 
 /**
  * Installs everything; the webhook configuration comes last, so that no write waits for a webhook that is not ready.
@@ -67,14 +51,10 @@ async function withClusterId(
   generated: string | undefined,
 ): Promise<DeploySettings['env']> {
   if (env.has('CLUSTER_ID')) return env;
-  const running = await find('ksvc', install.name, `--namespace=${install.namespace}`);
-  const id = running === undefined ? generated : (readClusterId(running) ?? generated);
+  const object = ['ksvc', install.name, `--namespace=${install.namespace}`];
+  const output = ['--ignore-not-found', `--output=jsonpath=${clusterIdPath}`];
+  const id = (await mustKubectl(['get', ...object, ...output])) || generated;
   return id === undefined ? env : new Map([...env, ['CLUSTER_ID', id]]);
-}
-
-function readClusterId(running: unknown): string | undefined {
-  const [{ env }] = v.parse(runningService, running).spec.template.spec.containers;
-  return env.find(({ name }) => name === 'CLUSTER_ID')?.value;
 }
 
 async function toReport(

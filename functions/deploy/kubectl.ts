@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
+import * as v from 'valibot';
+import { dataObject, parseItems } from './objects.ts';
 
-export interface KubectlResult {
+interface KubectlResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -52,6 +54,24 @@ export async function find(...args: readonly string[]): Promise<unknown> {
   if (code === 0) return JSON.parse(stdout);
   if (/\(NotFound\)/.test(stderr) || isUnknownKind(stderr)) return undefined;
   throw new Error(stderr);
+}
+
+/** The items of a list of objects, none if their kind does not exist. */
+export async function findItems<const Schema extends v.GenericSchema>(
+  item: Schema,
+  ...args: readonly string[]
+): Promise<readonly v.InferOutput<Schema>[]> {
+  return parseItems(item, await find(...args));
+}
+
+/** The data of a Secret (base64) or a ConfigMap, empty if the object does not exist. */
+export async function readData(
+  kind: 'secret' | 'configmap',
+  name: string,
+  namespace: string,
+): Promise<Readonly<Record<string, string>>> {
+  const object = await find(kind, name, `--namespace=${namespace}`);
+  return v.parse(dataObject, object ?? {}).data;
 }
 
 /** Deletes objects if they and their kinds exist. Resolves with kubectl's output. */

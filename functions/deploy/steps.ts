@@ -3,7 +3,7 @@ import type { InstallSettings } from '../../lib/install/settings.ts';
 import { parseYaml } from '../../lib/install/yaml.ts';
 import { apply, find } from './kubectl.ts';
 import { type Generated, type Manifests, toHost, toYaml } from './manifests/index.ts';
-import { readTestedVersion, register, trustBoth } from './registration/index.ts';
+import { readTestedVersion, register, trustBoth } from './registration.ts';
 import type { DeploySettings } from './settings.ts';
 import { callThroughApiServer, runTestPod } from './smoke-test/index.ts';
 import { type Readiness, readReadiness, waitUntilReady } from './status/index.ts';

@@ -1,6 +1,6 @@
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { deleteObjects, find } from './kubectl.ts';
-import { findRoutes, removeRoute } from './registration/index.ts';
+import { findRoutes, removeRoute } from './registration.ts';
 import { toProbeName } from './smoke-test/index.ts';
 
 /**

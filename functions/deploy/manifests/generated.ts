@@ -7,8 +7,8 @@ import { parse } from 'yaml';
 import { ConfigError } from '../../../lib/errors.ts';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
 import { toWebhookConfiguration } from '../../../lib/install/webhook-configuration.ts';
+import { webhookConfiguration } from '../objects.ts';
 import { toHost } from './manifests.ts';
-import { webhookConfiguration } from './objects.ts';
 
 /** The files that `just gen` wrote. */
 export interface Generated {
@@ -24,26 +24,31 @@ export interface Generated {
 
 /** Rejects with `ConfigError` if the files are missing or do not fit this installation. */
 export async function readGenerated(install: InstallSettings): Promise<Generated> {
-  const path = (name: string): string => join(install.outDir, name);
   const [webhook, tlsSecret, clusterId] = await Promise.all(
-    ['webhook.yaml', 'tls-secret.yaml', 'cluster-id'].map((name) => readText(path(name))),
+    ['webhook.yaml', 'tls-secret.yaml', 'cluster-id'].map(async (name) =>
+      readText(join(install.outDir, name)),
+    ),
   );
   if (webhook === undefined || tlsSecret === undefined) {
     throw new ConfigError([`${install.outDir}/ is not complete: run "just gen" first`]);
   }
+  const configuration: unknown = parse(webhook);
+  const { metadata, webhooks } = v.parse(webhookConfiguration, configuration);
+  const { service, caBundle } = webhooks[0].clientConfig;
   const problem =
-    problemOfWebhook(webhook, install) ?? problemOfSecret(tlsSecret, webhook, install);
+    problemOfWebhook(metadata.name, service, install) ??
+    problemOfSecret(tlsSecret, caBundle, install);
   if (problem !== undefined) {
     throw new ConfigError([
       `${install.outDir}/ does not fit this installation: ${problem}; run "just gen"`,
     ]);
   }
-  const changed = findChanged(webhook, install);
+  const changed = findChanged(configuration, install);
   const notes =
     changed.length === 0
       ? []
       : [
-          `${path('webhook.yaml')} differs from what "just gen" would write now (${changed.join(', ')}) and is used unchanged: run "just gen" first if a setting has changed`,
+          `${join(install.outDir, 'webhook.yaml')} differs from what "just gen" would write now (${changed.join(', ')}) and is used unchanged: run "just gen" first if a setting has changed`,
         ];
   return { webhook, tlsSecret, clusterId: clusterId?.trim(), notes };
 }
@@ -60,8 +65,8 @@ const looseConfiguration = v.object({
 });
 
 /** The fields that differ from the settings, because these changed or the file was edited. */
-function findChanged(webhook: string, install: InstallSettings): readonly string[] {
-  const [written] = v.parse(looseConfiguration, parse(webhook)).webhooks;
+function findChanged(configuration: unknown, install: InstallSettings): readonly string[] {
+  const [written] = v.parse(looseConfiguration, configuration).webhooks;
   const [{ clientConfig, ...expected }] = toWebhookConfiguration(install, '').webhooks;
   const { caBundle } = written.clientConfig;
   const all = { ...expected, clientConfig: { ...clientConfig, caBundle } };
@@ -70,21 +75,21 @@ function findChanged(webhook: string, install: InstallSettings): readonly string
   );
 }
 
-function problemOfWebhook(webhook: string, { name, service }: InstallSettings): string | undefined {
-  const { metadata, webhooks } = v.parse(webhookConfiguration, parse(webhook));
-  const called = webhooks[0].clientConfig.service;
+function problemOfWebhook(
+  name: string,
+  called: InstallSettings['service'] | undefined,
+  install: InstallSettings,
+): string | undefined {
   if (called === undefined)
     return 'webhook.yaml calls a URL instead of a Knative Service (WEBHOOK_URL)';
-  return metadata.name === name &&
-    called.name === service.name &&
-    called.namespace === service.namespace
+  return name === install.name && toHost(called) === toHost(install.service)
     ? undefined
-    : `webhook.yaml is for ${metadata.name} behind the Service ${called.name} in ${called.namespace}`;
+    : `webhook.yaml is for ${name} behind the Service ${called.name} in ${called.namespace}`;
 }
 
 function problemOfSecret(
   tlsSecret: string,
-  webhook: string,
+  caBundle: string,
   install: InstallSettings,
 ): string | undefined {
   const { metadata, data } = v.parse(tlsSecretSchema, parse(tlsSecret));
@@ -105,14 +110,13 @@ function problemOfSecret(
     return 'the key in tls-secret.yaml does not belong to its certificate';
   }
   // A CA that does not match its certificate makes the API server reject every review.
-  return isTrusted(certificates, webhook)
+  return isTrusted(certificates, caBundle)
     ? undefined
     : 'the certificate in tls-secret.yaml is not from the CA in webhook.yaml';
 }
 
 /** Whether the CA of the webhook configuration signed the first certificate, directly or through the others. */
-function isTrusted(certificates: readonly X509Certificate[], webhook: string): boolean {
-  const { caBundle } = v.parse(webhookConfiguration, parse(webhook)).webhooks[0].clientConfig;
+function isTrusted(certificates: readonly X509Certificate[], caBundle: string): boolean {
   // Without a CA the API server trusts its system's CAs.
   if (caBundle === '') return true;
   const trusted = toCertificates(caBundle);
@@ -123,7 +127,7 @@ function isTrusted(certificates: readonly X509Certificate[], webhook: string): b
 }
 
 /** Parses base64 of PEM. */
-function toCertificates(base64: string): X509Certificate[] {
+export function toCertificates(base64: string): X509Certificate[] {
   const blocks = atob(base64).match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
   return (blocks ?? []).map((pem) => new X509Certificate(pem));
 }

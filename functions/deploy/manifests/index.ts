@@ -2,6 +2,5 @@
  * The manifests of knative/ with the names, image and configuration of this installation, and the files that `just gen` wrote.
  * Reads only files and `kubectl kustomize`; changes nothing in the cluster.
  */
-export { type Generated, readGenerated } from './generated.ts';
+export { type Generated, readGenerated, toCertificates } from './generated.ts';
 export { type Manifests, readManifests, toHost, toYaml } from './manifests.ts';
-export { objectList, secret, selectingService, webhookConfiguration } from './objects.ts';

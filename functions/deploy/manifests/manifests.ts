@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Document, isSeq } from 'yaml';
+import { type Document, isMap, isSeq } from 'yaml';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
 import { parseYaml } from '../../../lib/install/yaml.ts';
 import { mustKubectl } from '../kubectl.ts';
+import { serviceLabel } from '../objects.ts';
 import type { DeploySettings } from '../settings.ts';
 
 /** YAML, applied in this order. The webhook configuration of `just gen` comes last. */
@@ -19,7 +20,10 @@ export interface Manifests {
 }
 
 export const manifestsDir = join(import.meta.dirname, '../../../knative');
-const container = ['spec', 'template', 'spec', 'containers', 0];
+const podSpec = ['spec', 'template', 'spec'];
+const container = [...podSpec, 'containers', 0];
+/** Each installation has its own policy. */
+const policyPods = ['spec', 'podSelector', 'matchLabels', serviceLabel];
 
 /** Reads the manifests of knative/ and fills in the names, image and configuration of this installation. */
 export async function readManifests(settings: DeploySettings): Promise<Manifests> {
@@ -53,8 +57,8 @@ export function fillManifests(
 }
 
 function fillNamespace(object: Document, { namespace }: InstallSettings): void {
-  if (object.get('kind') === 'Namespace') object.setIn(['metadata', 'name'], namespace);
-  else object.setIn(['metadata', 'namespace'], namespace);
+  const field = object.get('kind') === 'Namespace' ? 'name' : 'namespace';
+  object.setIn(['metadata', field], namespace);
 }
 
 function fillAccess(object: Document, { name, namespace, service }: InstallSettings): void {
@@ -63,7 +67,8 @@ function fillAccess(object: Document, { name, namespace, service }: InstallSetti
     object.setIn(['subjects', 0, 'namespace'], namespace);
   }
   if (object.get('kind') !== 'NetworkPolicy') return;
-  fillNetworkPolicy(object, name);
+  object.setIn(['metadata', 'name'], name);
+  object.setIn(policyPods, name);
   const path = ['spec', 'ingress', 0, 'from', 0, 'namespaceSelector', 'matchExpressions', 0];
   const callers = object.getIn([...path, 'values']);
   if (!isSeq(callers)) return;
@@ -72,51 +77,46 @@ function fillAccess(object: Document, { name, namespace, service }: InstallSetti
   }
 }
 
-/** Each installation has its own policy, named like its Service. */
-function fillNetworkPolicy(object: Document, name: string): void {
-  object.setIn(['metadata', 'name'], name);
-  object.setIn(['spec', 'podSelector', 'matchLabels', 'serving.knative.dev/service'], name);
-}
-
 function fillService(object: Document, { install, image, env }: DeploySettings): void {
-  object.setIn(['metadata', 'name'], install.name);
-  object.setIn(['metadata', 'namespace'], install.namespace);
+  setName(object, install);
   object.setIn([...container, 'image'], image);
   for (const [name, value] of env) object.addIn([...container, 'env'], { name, value });
-  const volumes = object.getIn(['spec', 'template', 'spec', 'volumes']);
-  const count = isSeq(volumes) ? volumes.items.length : 0;
-  for (const index of Array(count).keys()) {
-    const volume = ['spec', 'template', 'spec', 'volumes', index];
-    if (object.getIn([...volume, 'name']) === 'tls') {
-      object.setIn([...volume, 'secret', 'secretName'], `${install.name}-tls`);
+  const volumes = object.getIn([...podSpec, 'volumes']);
+  if (!isSeq(volumes)) return;
+  for (const volume of volumes.items) {
+    if (isMap(volume) && volume.get('name') === 'tls') {
+      volume.setIn(['secret', 'secretName'], `${install.name}-tls`);
     }
   }
 }
 
-function fillWiring(object: Document, install: InstallSettings): void {
-  const { name, namespace, service } = install;
-  const kind = object.get('kind');
-  if (kind === 'Service') {
-    object.setIn(['metadata', 'name'], service.name);
-    object.setIn(['metadata', 'namespace'], service.namespace);
-    const selected = ['spec', 'selector', 'serving.knative.dev/service'];
-    if (object.hasIn(selected)) object.setIn(selected, name);
-    return;
+function fillWiring(object: Document, { name, namespace, service }: InstallSettings): void {
+  const host = toHost(service);
+  switch (object.get('kind')) {
+    case 'Service': {
+      setName(object, service);
+      const selected = ['spec', 'selector', serviceLabel];
+      if (object.hasIn(selected)) object.setIn(selected, name);
+      break;
+    }
+    case 'NetworkPolicy':
+      setName(object, { name: service.name, namespace });
+      object.setIn(policyPods, name);
+      break;
+    case 'ClusterDomainClaim':
+      object.setIn(['metadata', 'name'], host);
+      object.setIn(['spec', 'namespace'], namespace);
+      break;
+    default:
+      setName(object, { name: host, namespace });
+      object.setIn(['spec', 'ref', 'name'], name);
+      object.setIn(['spec', 'tls', 'secretName'], `${name}-tls`);
   }
-  if (kind === 'NetworkPolicy') {
-    object.setIn(['metadata', 'namespace'], namespace);
-    fillNetworkPolicy(object, name);
-    object.setIn(['metadata', 'name'], service.name);
-    return;
-  }
-  object.setIn(['metadata', 'name'], toHost(service));
-  if (kind === 'ClusterDomainClaim') {
-    object.setIn(['spec', 'namespace'], namespace);
-    return;
-  }
+}
+
+function setName(object: Document, { name, namespace }: InstallSettings['service']): void {
+  object.setIn(['metadata', 'name'], name);
   object.setIn(['metadata', 'namespace'], namespace);
-  object.setIn(['spec', 'ref', 'name'], name);
-  object.setIn(['spec', 'tls', 'secretName'], `${name}-tls`);
 }
 
 /** The host that the API server calls; also the name of the DomainMapping and its claim. */

@@ -27,28 +27,24 @@ export async function findMissingKnative({
   }
   const [service, mapping] = crds;
   return [
-    ...(variant === 'docker' ? tooOldForHostPath(service) : []),
-    ...(wiring === 'gateway' ? tooOldForMapping(mapping) : []),
-  ];
+    variant === 'docker' ? tooOldForHostPath(service) : undefined,
+    wiring === 'gateway' ? tooOldForMapping(mapping) : undefined,
+  ].filter((problem) => problem !== undefined);
 }
 
 /** A development build, with `devel` or a date as its version, counts as new enough. */
-function tooOldForHostPath(definition: unknown): readonly string[] {
+function tooOldForHostPath(definition: unknown): string | undefined {
   const version = v.parse(crd, definition).metadata.labels[versionLabel] ?? '';
   return isOlder(version, hostPathSince)
-    ? [
-        `Knative Serving is ${version}, but the docker socket needs ${hostPathSince} or newer: upgrade it, or set CLONER=registry, which needs no socket`,
-      ]
-    : [];
+    ? `Knative Serving is ${version}, but the docker socket needs ${hostPathSince} or newer: upgrade it, or set CLONER=registry, which needs no socket`
+    : undefined;
 }
 
-function tooOldForMapping(definition: unknown): readonly string[] {
+function tooOldForMapping(definition: unknown): string | undefined {
   const { versions } = v.parse(crd, definition).spec;
   return versions.some(({ name, served }) => name === 'v1beta1' && served)
-    ? []
-    : [
-        'Knative Serving does not serve DomainMapping v1beta1: upgrade it to 1.0 or newer, or set WIRING=direct, which needs none',
-      ];
+    ? undefined
+    : 'Knative Serving does not serve DomainMapping v1beta1: upgrade it to 1.0 or newer, or set WIRING=direct, which needs none';
 }
 
 /** Compares `MAJOR.MINOR…`; a version of another form is not older. */

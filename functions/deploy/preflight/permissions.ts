@@ -10,8 +10,8 @@ interface Permission {
   readonly verb: string;
   readonly group: string;
   readonly resource: string;
-  /** Absent for cluster-scoped resources. */
-  readonly namespace?: string;
+  /** `undefined` for cluster-scoped resources. */
+  readonly namespace: string | undefined;
 }
 
 const review = v.object({
@@ -27,19 +27,7 @@ const review = v.object({
 });
 
 /** Verbs of `kubectl apply` and of `just undeploy`. */
-const verbs = ['get', 'create', 'patch', 'delete'];
-
-const resources: ReadonlyMap<string, string> = new Map([
-  ['Namespace', 'namespaces'],
-  ['ServiceAccount', 'serviceaccounts'],
-  ['Secret', 'secrets'],
-  ['Service', 'services'],
-  ['Role', 'roles'],
-  ['RoleBinding', 'rolebindings'],
-  ['NetworkPolicy', 'networkpolicies'],
-  ['DomainMapping', 'domainmappings'],
-  ['ClusterDomainClaim', 'clusterdomainclaims'],
-]);
+const allVerbs = ['get', 'create', 'patch', 'delete'];
 
 /** Checks all permissions that `deploy` needs in one request. Resolves with one sentence per resource. */
 export async function findMissingPermissions(
@@ -55,9 +43,9 @@ export async function findMissingPermissions(
     ...toVerbs('', 'secrets', install.namespace),
     ...toVerbs('admissionregistration.k8s.io', 'mutatingwebhookconfigurations'),
     ...toVerbs('', 'namespaces'),
-    ...['get', 'create', 'delete'].map((verb) => toPermission(verb, '', 'pods', probe)),
-    toPermission('create', '', 'secrets', probe),
-    toPermission('create', '', 'podtemplates', 'default'),
+    ...toVerbs('', 'pods', probe, ['get', 'create', 'delete']),
+    ...toVerbs('', 'secrets', probe, ['create']),
+    ...toVerbs('', 'podtemplates', 'default', ['create']),
   ];
   const { stdout } = await kubectl(
     ['create', '--filename=-', '--output=json'],
@@ -77,27 +65,24 @@ export async function findMissingPermissions(
 
 function toPermissions(object: Document, own: string): readonly Permission[] {
   const kind = String(object.get('kind'));
-  const [group = ''] = String(object.get('apiVersion')).split('/').toReversed().slice(1);
-  const resource = resources.get(kind);
   // The namespace of the Secret registry-auth exists already.
-  if (resource === undefined || kind === 'Namespace') return [];
+  if (kind === 'Namespace') return [];
+  const [group = ''] = String(object.get('apiVersion')).split('/').toReversed().slice(1);
+  // As client-go's UnsafeGuessKindToResource does.
+  const resource = `${kind.toLowerCase().replace(/y$/, 'ie')}s`;
   const namespace = object.getIn(['metadata', 'namespace']);
   return kind === 'ClusterDomainClaim'
     ? toVerbs(group, resource)
     : toVerbs(group, resource, typeof namespace === 'string' ? namespace : own);
 }
 
-function toVerbs(group: string, resource: string, namespace?: string): readonly Permission[] {
-  return verbs.map((verb) => toPermission(verb, group, resource, namespace));
-}
-
-function toPermission(
-  verb: string,
+function toVerbs(
   group: string,
   resource: string,
   namespace?: string,
-): Permission {
-  return { verb, group, resource, ...(namespace !== undefined && { namespace }) };
+  verbs: readonly string[] = allVerbs,
+): readonly Permission[] {
+  return verbs.map((verb) => ({ verb, group, resource, namespace }));
 }
 
 function toReview(resourceAttributes: Permission): object {

@@ -1,34 +1,23 @@
 import * as v from 'valibot';
 import { parseAllDocuments } from 'yaml';
 import { toSentence } from '../../shared/run-command.ts';
-import { find, kubectl } from '../kubectl.ts';
-import { type Manifests, objectList, secret, selectingService } from '../manifests/index.ts';
+import { find, findItems, kubectl, readData } from '../kubectl.ts';
+import type { Manifests } from '../manifests/index.ts';
+import { anyObject, podObject, serviceObject } from '../objects.ts';
 import type { DeploySettings } from '../settings.ts';
-import { findConflicts, findOtherInstallations } from './conflicts.ts';
+import { findGoOriginals, findOtherService, findOtherWebhooks, findOwnOptIn } from './conflicts.ts';
 import { findMissingKnative } from './knative-version.ts';
 import { findMissingPermissions } from './permissions.ts';
 
 /** One sentence each, with the fix. */
-export interface PreflightResult {
+interface PreflightResult {
   readonly problems: readonly string[];
   /** Findings that do not stop a deployment. */
   readonly notes: readonly string[];
 }
 
-const configMap = v.object({ data: v.optional(v.record(v.string(), v.string()), {}) });
-
-const podList = v.object({
-  items: v.array(
-    v.object({
-      status: v.optional(
-        v.object({
-          conditions: v.optional(v.array(v.object({ type: v.string(), status: v.string() })), []),
-        }),
-        { conditions: [] },
-      ),
-    }),
-  ),
-});
+/** What one check finds. */
+type Findings = string | readonly string[] | undefined;
 
 const hostPathFlag = 'kubernetes.podspec-volumes-hostpath';
 
@@ -40,7 +29,7 @@ export async function checkCluster(
   const { code, stderr } = await kubectl(['get', '--raw', '/readyz']);
   if (code !== 0) return { problems: [`kubectl cannot reach a cluster: ${stderr}`], notes: [] };
   const { install, variant } = settings;
-  const checks = [
+  const checks: readonly Promise<Findings>[] = [
     findMissingPermissions(settings, manifests),
     findMissingKnative(settings),
     ...(install.wiring === 'gateway'
@@ -49,44 +38,55 @@ export async function checkCluster(
     findMissingCredentials(settings),
     findMissingFiles(settings),
     ...(variant === 'docker' ? [findMissingHostPath()] : []),
-    findConflicts(install),
+    findOwnOptIn(install),
+    findOtherService(install),
   ];
-  const hints = [findOtherInstallations(install), findMissingPullSecrets(settings)];
+  const hints: readonly Promise<Findings>[] = [
+    findGoOriginals(install),
+    findOtherWebhooks(install),
+    findMissingPullSecrets(settings),
+  ];
   const [problems, notes] = await Promise.all([
     // An object that cannot be read counts as a problem.
     Promise.all(checks.map((check) => check.catch((error: unknown) => [toSentence(error)]))),
     Promise.all(hints.map((hint) => hint.catch(() => []))),
   ]);
-  return { problems: problems.flat(), notes: notes.flat() };
+  return { problems: toSentences(problems), notes: toSentences(notes) };
 }
 
-async function findMissingGateway(wiring: string, gateway: string): Promise<readonly string[]> {
+function toSentences(findings: readonly Findings[]): readonly string[] {
+  return findings.flat().filter((finding) => finding !== undefined);
+}
+
+async function findMissingGateway(wiring: string, gateway: string): Promise<Findings> {
   const service = parseAllDocuments(wiring).find((object) => object.get('kind') === 'Service');
   const namespace = String(service?.getIn(['metadata', 'namespace']));
-  const { selector } = v.parse(selectingService, service?.toJS()).spec;
-  const labels = Object.entries(selector).map((pair) => pair.join('='));
-  const { items } = v.parse(
-    podList,
-    await find('pods', `--namespace=${namespace}`, `--selector=${labels.join(',')}`),
+  const { selector } = v.parse(serviceObject, service?.toJS()).spec;
+  const labels = Object.entries(selector)
+    .map((pair) => pair.join('='))
+    .join(',');
+  const pods = await findItems(
+    podObject,
+    'pods',
+    `--namespace=${namespace}`,
+    `--selector=${labels}`,
   );
-  const isReady = items.some(({ status }) =>
+  const isReady = pods.some(({ status }) =>
     status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
   );
   return isReady
-    ? []
-    : [
-        `no pod with ${labels.join(',')} is ready in ${namespace}: install ${gateway}, set GATEWAY and SERVICE_NAMESPACE to where Knative's gateway is, or set WIRING=direct, which needs no gateway`,
-      ];
+    ? undefined
+    : `no pod with ${labels} is ready in ${namespace}: install ${gateway}, set GATEWAY and SERVICE_NAMESPACE to where Knative's gateway is, or set WIRING=direct, which needs no gateway`;
 }
 
 async function findMissingCredentials({
   install: { namespace },
-}: DeploySettings): Promise<readonly string[]> {
-  const data = await readSecret('registry-auth', namespace);
+}: DeploySettings): Promise<Findings> {
+  const data = await readData('secret', 'registry-auth', namespace);
   const has = (key: string): boolean => (data[key] ?? '').trim() !== '';
-  if (has('.dockerconfigjson')) return [];
+  if (has('.dockerconfigjson')) return undefined;
   const missing = ['username', 'password'].filter((key) => !has(key));
-  if (missing.length === 0) return [];
+  if (missing.length === 0) return undefined;
   const isSecret = Object.keys(data).length > 0;
   const create = [
     ...((await find('namespace', namespace)) === undefined
@@ -95,17 +95,15 @@ async function findMissingCredentials({
     ...(isSecret ? [`kubectl -n ${namespace} delete secret registry-auth`] : []),
     `kubectl -n ${namespace} create secret generic registry-auth --from-file=username --from-file=password`,
   ];
-  return [
-    `the Secret registry-auth in ${namespace} must hold username and password of the backup registry (or .dockerconfigjson)${isSecret ? `; ${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing or empty` : ''}: ${create.join(' && ')}`,
-  ];
+  return `the Secret registry-auth in ${namespace} must hold username and password of the backup registry (or .dockerconfigjson)${isSecret ? `; ${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing or empty` : ''}: ${create.join(' && ')}`;
 }
 
 async function findMissingFiles({
   files,
   install: { namespace },
-}: DeploySettings): Promise<readonly string[]> {
-  if (files.length === 0) return [];
-  const data = await readSecret('image-cloner-files', namespace);
+}: DeploySettings): Promise<Findings> {
+  if (files.length === 0) return undefined;
+  const data = await readData('secret', 'image-cloner-files', namespace);
   const missing = files.filter((key) => (data[key] ?? '') === '');
   return missing.map(
     (key) =>
@@ -113,39 +111,23 @@ async function findMissingFiles({
   );
 }
 
-async function readSecret(
-  name: string,
-  namespace: string,
-): Promise<Readonly<Record<string, string>>> {
-  return v.parse(secret, (await find('secret', name, `--namespace=${namespace}`)) ?? {}).data;
-}
-
-async function findMissingHostPath(): Promise<readonly string[]> {
-  const features = await find('configmap', 'config-features', '--namespace=knative-serving');
-  const { data } = v.parse(configMap, features ?? {});
+async function findMissingHostPath(): Promise<Findings> {
+  const data = await readData('configmap', 'config-features', 'knative-serving');
   return data[hostPathFlag] === 'enabled'
-    ? []
-    : [
-        `the docker socket needs ${hostPathFlag}, which cannot be disabled safely later: kubectl -n knative-serving patch configmap config-features -p '{"data":{"${hostPathFlag}":"enabled"}}' (or set CLONER=registry, which needs no socket)`,
-      ];
+    ? undefined
+    : `the docker socket needs ${hostPathFlag}, which cannot be disabled safely later: kubectl -n knative-serving patch configmap config-features -p '{"data":{"${hostPathFlag}":"enabled"}}' (or set CLONER=registry, which needs no socket)`;
 }
 
 /** Without the pull secret, the webhook would rewrite pods to images that they cannot pull. */
-async function findMissingPullSecrets({
-  backupPullSecret,
-}: DeploySettings): Promise<readonly string[]> {
-  if (backupPullSecret === undefined) return [];
-  const namespaces = await find('namespaces', '--selector=image-cloner=enabled');
-  const names = v.parse(objectList, namespaces).items.map(({ metadata }) => metadata.name);
-  const missing = await Promise.all(
-    names.map(async (name) =>
-      (await find('secret', backupPullSecret, `--namespace=${name}`)) === undefined ? name : [],
+async function findMissingPullSecrets({ backupPullSecret }: DeploySettings): Promise<Findings> {
+  if (backupPullSecret === undefined) return undefined;
+  const namespaces = await findItems(anyObject, 'namespaces', '--selector=image-cloner=enabled');
+  const problems = await Promise.all(
+    namespaces.map(async ({ metadata: { name } }) =>
+      (await find('secret', backupPullSecret, `--namespace=${name}`)) === undefined
+        ? `the namespace ${name} has no Secret ${backupPullSecret}, so its pods cannot pull from the backup: just pull-secret ${name}`
+        : [],
     ),
   );
-  return missing
-    .flat()
-    .map(
-      (name) =>
-        `the namespace ${name} has no Secret ${backupPullSecret}, so its pods cannot pull from the backup: just pull-secret ${name}`,
-    );
+  return problems.flat();
 }

@@ -1,40 +1,11 @@
 import * as v from 'valibot';
+import { podObject } from '../objects.ts';
 
 /** The state of the image pull of a pod with one container. */
 export type PullState =
   | { readonly state: 'pulled' }
   | { readonly state: 'waiting'; readonly reason: string }
   | { readonly state: 'failing'; readonly reason: string };
-
-const state = v.object({
-  waiting: v.optional(
-    v.object({ reason: v.optional(v.string(), ''), message: v.optional(v.string(), '') }),
-  ),
-  running: v.optional(v.object({})),
-  terminated: v.optional(v.object({})),
-});
-
-const pod = v.object({
-  status: v.optional(
-    v.object({
-      conditions: v.optional(
-        v.array(
-          v.object({
-            type: v.string(),
-            status: v.string(),
-            message: v.optional(v.string(), ''),
-          }),
-        ),
-        [],
-      ),
-      containerStatuses: v.optional(
-        v.array(v.object({ imageID: v.optional(v.string(), ''), state: v.optional(state, {}) })),
-        [],
-      ),
-    }),
-    { conditions: [], containerStatuses: [] },
-  ),
-});
 
 /** The kubelet's reasons for a failed pull; all others, such as CreateContainerError, come after the pull. */
 const pullReasons = new Set([
@@ -50,7 +21,7 @@ const beforePull = new Set(['', 'ContainerCreating', 'PodInitializing']);
 
 /** Reads from a pod whether a node has its image; ignores what happens to the container afterwards. */
 export function toPullState(object: unknown): PullState {
-  const { conditions, containerStatuses } = v.parse(pod, object).status;
+  const { conditions, containerStatuses } = v.parse(podObject, object).status;
   const [container] = containerStatuses;
   const { waiting, running, terminated } = container?.state ?? {};
   if (running !== undefined || terminated !== undefined) return { state: 'pulled' };

@@ -1,10 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { parseReference } from '../../../lib/index.ts';
-import { toPullSecret } from '../../../lib/install/pull-secret.ts';
-import { find, kubectl, mustKubectl } from '../kubectl.ts';
+import { toDockerConfig, toPullSecret } from '../../../lib/install/pull-secret.ts';
+import { find, kubectl, mustKubectl, readData } from '../kubectl.ts';
 import type { DeploySettings } from '../settings.ts';
-import { readBackupAuth, readPullSecret } from './backup-auth.ts';
 import { probeLabels, toProbeName } from './probe.ts';
 import { toPullAdvice, toPullState } from './pull-state.ts';
 import { pushTinyImage } from './tiny-image.ts';
@@ -23,6 +22,7 @@ const admittedPod = v.object({
 
 interface AdmittedPod {
   readonly name: string;
+  readonly namespace: string;
   readonly image: string;
 }
 
@@ -37,9 +37,9 @@ export async function runTestPod(settings: DeploySettings): Promise<string> {
   await mustKubectl(['create', 'namespace', namespace]);
   try {
     await copyPullSecret(settings, namespace);
-    const { name, image } = await admitWithFallback(settings, namespace);
-    await waitForPull(settings, { name, namespace, image });
-    return image;
+    const pod = await admitWithFallback(settings, namespace);
+    await waitForPull(settings, pod);
+    return pod.image;
   } finally {
     // Keeps an earlier error; `just undeploy` removes the namespace too.
     await removeNamespace(namespace).catch(() => undefined);
@@ -52,13 +52,27 @@ async function removeNamespace(name: string): Promise<void> {
 
 /** Copies the pull secret of image-cloner's namespace if there is one, else creates it from the webhook's credentials. */
 async function copyPullSecret(settings: DeploySettings, namespace: string): Promise<void> {
-  const { backupPullSecret: name } = settings;
+  const { backupPullSecret: name, install } = settings;
   if (name === undefined) return;
-  const config = (await readPullSecret(settings, name)) ?? (await readBackupAuth(settings));
+  const { '.dockerconfigjson': own } = await readData('secret', name, install.namespace);
+  const config = own === undefined ? await readBackupAuth(settings) : decode(own);
   await mustKubectl(
     ['create', `--namespace=${namespace}`, '--filename=-'],
     JSON.stringify(toPullSecret(name, config)),
   );
+}
+
+/** The webhook's credentials from the Secret `registry-auth`, as a docker `config.json`. */
+async function readBackupAuth({ install, backup }: DeploySettings): Promise<string> {
+  const data = await readData('secret', 'registry-auth', install.namespace);
+  const { '.dockerconfigjson': config, username = '', password = '' } = data;
+  return config === undefined
+    ? toDockerConfig(backup.domain, { username: decode(username), password: decode(password) })
+    : decode(config);
+}
+
+function decode(base64: string): string {
+  return Buffer.from(base64, 'base64').toString().trim();
 }
 
 /**
@@ -112,7 +126,8 @@ async function admit(
     if (code === 0) {
       const { metadata, spec } = v.parse(admittedPod, JSON.parse(stdout));
       const [stored] = spec.containers;
-      if (isBackup(stored.image, settings)) return { name: metadata.name, image: stored.image };
+      if (isBackup(stored.image, settings))
+        return { name: metadata.name, namespace, image: stored.image };
       if (!admitsOriginals || isOver) {
         throw new Error(
           `${probeImage} was not copied${stderr === '' ? '' : ` (${stderr})`}; ${toImageAdvice(probeImage, image)}`,
@@ -188,11 +203,7 @@ function toPod(image: string, pullSecret?: string): object {
 
 async function waitForPull(
   { backupPullSecret }: DeploySettings,
-  {
-    name,
-    namespace,
-    image,
-  }: { readonly name: string; readonly namespace: string; readonly image: string },
+  { name, namespace, image }: AdmittedPod,
 ): Promise<void> {
   const end = performance.now() + pullTimeoutMs;
   const { domain } = parseReference(image);

@@ -1,36 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { find } from '../kubectl.ts';
+import { knativeObject } from '../objects.ts';
 
 const pollMs = 500;
 /** Knative can report a failure of the previous generation, or a temporary one. */
 const failureSettlesAfterMs = 15_000;
-
-const knativeObject = v.object({
-  metadata: v.object({
-    uid: v.optional(v.string(), ''),
-    generation: v.optional(v.number(), 0),
-  }),
-  status: v.optional(
-    v.object({
-      observedGeneration: v.optional(v.number(), 0),
-      conditions: v.optional(
-        v.array(
-          v.object({
-            type: v.string(),
-            status: v.string(),
-            reason: v.optional(v.string(), ''),
-            message: v.optional(v.string(), ''),
-          }),
-        ),
-        [],
-      ),
-    }),
-    { conditions: [] },
-  ),
-});
-
-type Condition = v.InferOutput<typeof knativeObject>['status']['conditions'][number];
 
 /** The status of a Knative object. */
 export interface Readiness {
@@ -55,7 +30,7 @@ export async function readReadiness(...args: readonly string[]): Promise<Readine
         : ready.status === 'True',
     uid: metadata.uid,
     generation: metadata.generation,
-    reasons: toReasons(status.conditions),
+    reasons: toReasons(status),
   };
 }
 
@@ -83,7 +58,7 @@ export async function waitUntilReady(
   }
 }
 
-function toReasons(conditions: readonly Condition[]): string {
+function toReasons({ conditions }: v.InferOutput<typeof knativeObject>['status']): string {
   const open = conditions.filter(({ status }) => status !== 'True');
   const sentences = open.map(({ reason, message }) => [reason, message].filter(Boolean).join(': '));
   return [...new Set(sentences)].filter(Boolean).join('; ') || 'no reason was given';

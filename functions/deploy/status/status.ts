@@ -1,11 +1,10 @@
 import { X509Certificate } from 'node:crypto';
-import * as v from 'valibot';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
-import { find } from '../kubectl.ts';
-import { objectList, secret, toHost, webhookConfiguration } from '../manifests/index.ts';
-import { findRegistered } from '../registration/index.ts';
-import { type PodMetrics, readPodMetrics } from './pod-metrics.ts';
-import { describePods } from './pod-state.ts';
+import { findItems, readData } from '../kubectl.ts';
+import { toCertificates, toHost } from '../manifests/index.ts';
+import { anyObject, podObject, serviceLabel, type WebhookConfiguration } from '../objects.ts';
+import { findRegistered } from '../registration.ts';
+import { describePods, type PodMetrics, readPodMetrics } from './pods.ts';
 import { readReadiness } from './readiness.ts';
 
 interface Row {
@@ -26,9 +25,9 @@ export async function showStatus(
   const own = `--namespace=${namespace}`;
   const [webhook, tls, optedIn, pods] = await Promise.all([
     findRegistered(name),
-    find('secret', `${name}-tls`, own),
-    find('namespaces', '--selector=image-cloner=enabled'),
-    find('pods', own, `--selector=serving.knative.dev/service=${name}`),
+    readData('secret', `${name}-tls`, namespace),
+    findItems(anyObject, 'namespaces', '--selector=image-cloner=enabled'),
+    findItems(podObject, 'pods', own, `--selector=${serviceLabel}=${name}`),
   ]);
   const rows = [
     toWebhookRow(webhook, install),
@@ -37,24 +36,25 @@ export async function showStatus(
     ...(install.wiring === 'gateway'
       ? [await toReadyRow('DomainMapping', ['domainmapping', toHost(install.service), own])]
       : []),
-    toCertificateRow(webhook, tls),
-    ...toPodRows(await readPodMetrics(namespace, name), Date.now()),
+    toCertificateRow(webhook, tls['tls.crt']),
+    ...toPodRows(await readPodMetrics(pods, namespace), Date.now()),
   ];
   const width = Math.max(...rows.map(({ what }) => what.length));
   for (const { what, isGood, text } of rows) {
     print(`${isGood ? 'ok ' : '-- '} ${what.padEnd(width)}  ${text}`);
   }
-  const names = v.parse(objectList, optedIn).items.map(({ metadata }) => metadata.name);
-  print(
-    `    ${'namespaces'.padEnd(width)}  ${names.join(', ') || 'none has the label image-cloner=enabled'}`,
-  );
+  const names = optedIn.map(({ metadata }) => metadata.name).join(', ');
+  print(`    ${'namespaces'.padEnd(width)}  ${names || 'none has the label image-cloner=enabled'}`);
   return rows.every(({ isGood }) => isGood);
 }
 
-function toWebhookRow(webhook: unknown, { service }: InstallSettings): Row {
+function toWebhookRow(
+  webhook: WebhookConfiguration | undefined,
+  { service }: InstallSettings,
+): Row {
   const what = 'webhook';
   if (webhook === undefined) return { what, isGood: false, text: 'not registered' };
-  const [{ failurePolicy, clientConfig }] = v.parse(webhookConfiguration, webhook).webhooks;
+  const [{ failurePolicy, clientConfig }] = webhook.webhooks;
   const called = clientConfig.service === undefined ? 'a URL' : toHost(clientConfig.service);
   const isOurs = called === toHost(service);
   const text = `registered, failurePolicy ${failurePolicy}, calls ${called}`;
@@ -72,9 +72,8 @@ async function toReadyRow(what: string, args: readonly string[]): Promise<Row> {
   return { what, isGood: isReady === true, text: isReady === true ? 'ready' : reasons };
 }
 
-function toCertificateRow(webhook: unknown, tls: unknown): Row {
+function toCertificateRow(webhook: WebhookConfiguration | undefined, pem: string | undefined): Row {
   const what = 'certificate';
-  const pem = tls === undefined ? undefined : v.parse(secret, tls).data['tls.crt'];
   if (pem === undefined) return { what, isGood: false, text: 'not found' };
   const certificate = readCertificate(pem);
   if (certificate === undefined) {
@@ -134,8 +133,7 @@ function toAge(ms: number): string {
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
 }
 
-function isTrusted(certificate: X509Certificate, webhook: unknown): boolean {
-  const { caBundle } = v.parse(webhookConfiguration, webhook).webhooks[0].clientConfig;
-  const cas = atob(caBundle).match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? [];
-  return cas.some((pem) => certificate.verify(new X509Certificate(pem).publicKey));
+function isTrusted(certificate: X509Certificate, { webhooks }: WebhookConfiguration): boolean {
+  const cas = toCertificates(webhooks[0].clientConfig.caBundle);
+  return cas.some(({ publicKey }) => certificate.verify(publicKey));
 }

@@ -1,5 +1,8 @@
-import * as v from 'valibot';
+import type * as v from 'valibot';
 import { kubectl } from '../kubectl.ts';
+import type { podObject } from '../objects.ts';
+
+type Pod = v.InferOutput<typeof podObject>;
 
 /** The metrics of one pod that `status` shows. */
 export interface PodMetrics {
@@ -11,26 +14,34 @@ export interface PodMetrics {
 /** The port of probes and metrics in both wirings. */
 const port = 8080;
 
-const podList = v.object({
-  items: v.array(
-    v.object({
-      metadata: v.object({ name: v.string() }),
-      status: v.optional(v.object({ phase: v.optional(v.string(), '') }), { phase: '' }),
-    }),
-  ),
-});
+/**
+ * Describes how many pods are ready, and the reasons of the others: Knative reports a Service as ready while its only pod
+ * crashes. No pod is good: the Service is scaled to zero.
+ */
+export function describePods(pods: readonly Pod[]): {
+  readonly isGood: boolean;
+  readonly text: string;
+} {
+  const current = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  if (current.length === 0) return { isGood: true, text: 'none (scaled to zero)' };
+  const ready = current.filter(
+    ({ status: { containerStatuses } }) =>
+      containerStatuses.length > 0 && containerStatuses.every((each) => each.ready),
+  );
+  const reasons = current.flatMap(({ status: { phase, containerStatuses } }) => [
+    ...(phase === 'Failed' ? [phase] : []),
+    ...containerStatuses.flatMap(({ state }) => state.waiting?.reason || []),
+  ]);
+  const text = [`${ready.length} of ${current.length} ready`, ...new Set(reasons)].join(', ');
+  return { isGood: ready.length > 0, text };
+}
 
 /** Reads metrics through the API server; `undefined` for a pod that a NetworkPolicy hides from it. */
 export async function readPodMetrics(
+  pods: readonly Pod[],
   namespace: string,
-  name: string,
 ): Promise<readonly (PodMetrics | undefined)[]> {
-  const selector = `--selector=serving.knative.dev/service=${name}`;
-  const own = `--namespace=${namespace}`;
-  const list = await kubectl(['get', 'pods', own, selector, '--output=json']);
-  if (list.code !== 0) return [];
-  const { items } = v.parse(podList, JSON.parse(list.stdout));
-  const running = items.filter(({ status }) => status.phase === 'Running');
+  const running = pods.filter(({ status }) => status.phase === 'Running');
   return await Promise.all(
     running.map(async ({ metadata }) => {
       const path = `/api/v1/namespaces/${namespace}/pods/${metadata.name}:${port}/proxy/metrics`;
