@@ -3,7 +3,6 @@ import { ConfigError } from '../errors.ts';
 import type { Naming } from '../image/backup-name.ts';
 import type { ImagePattern } from '../image/pattern.ts';
 import type { BackupRegistry } from './backup-registry.ts';
-import { findConflicts } from './conflicts.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import {
   clusterId,
@@ -108,6 +107,8 @@ const variables = {
 
 const schema = v.object(variables);
 
+type Output = v.InferOutput<typeof schema>;
+
 /** The variables that `parseConfig` reads and their defaults, in the order of README's table. */
 export const configVariables = listVariables(variables);
 
@@ -136,7 +137,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     problems: [
       ...toProblems(issues),
       ...findUnknownVariables(env, names),
-      ...findConflicts(given, output.PORT, output.TLS_PORT),
+      ...findConflicts(given, output),
     ],
   };
 }
@@ -148,7 +149,35 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
   return config;
 }
 
-function toConfig(o: v.InferOutput<typeof schema>): Config {
+/** Problems of variables that do not fit together. `given` holds those that are set. */
+function findConflicts(
+  given: Readonly<Record<string, string>>,
+  { PORT, TLS_PORT, PULL_SECRETS, CLONER }: Output,
+): readonly string[] {
+  const missing = ['TLS_CERT_FILE', 'TLS_PRIVATE_KEY_FILE'].filter((name) => !(name in given));
+  const dependent = ['TLS_PORT', 'TLS_CLIENT_CA_FILE'].filter((name) => name in given);
+  const problems: string[] = [];
+  if (missing.length === 1) {
+    problems.push(`${missing.join('')} must be set too: HTTPS needs the certificate and its key`);
+  } else {
+    if (missing.length > 0) {
+      problems.push(
+        ...dependent.map((name) => `${name} needs TLS_CERT_FILE and TLS_PRIVATE_KEY_FILE`),
+      );
+    }
+    if (TLS_PORT === PORT) {
+      problems.push(`TLS_PORT must differ from PORT: ${PORT} cannot be both HTTPS and plain http`);
+    }
+  }
+  if (PULL_SECRETS && CLONER === 'docker') {
+    problems.push(
+      'PULL_SECRETS needs CLONER=registry: a docker daemon sends passwords to any token server that a registry names',
+    );
+  }
+  return problems;
+}
+
+function toConfig(o: Output): Config {
   return {
     backup: {
       ...o.REGISTRY,
