@@ -93,7 +93,6 @@ function notFound(namespace: string): string {
 }
 
 function toKind(workload: string, group: string, kind: string): WorkloadKind {
-  const suffix = `.${group}`;
-  const plural = workload.endsWith(suffix) ? workload.slice(0, -suffix.length) : workload;
+  const [plural = workload] = workload.split('.');
   return { workload, group, plural, kind };
 }

@@ -1,19 +1,13 @@
 import { dockerHub } from '../image/reference.ts';
 
-/** A Secret that opens a registry to the pods that name it in `imagePullSecrets`. */
-export interface PullSecret {
-  readonly apiVersion: 'v1';
-  readonly kind: 'Secret';
-  readonly metadata: { readonly name: string };
-  readonly type: 'kubernetes.io/dockerconfigjson';
-  readonly stringData: { readonly '.dockerconfigjson': string };
-}
-
 /** The key of Docker Hub in a docker config. */
 const dockerHubKey = 'https://index.docker.io/v1/';
 
-/** Returns the pull secret that holds `dockerConfig`, the text of a docker `config.json`. */
-export function toPullSecret(name: string, dockerConfig: string): PullSecret {
+/**
+ * Returns the Secret that opens registries to the pods that name it in `imagePullSecrets`. `dockerConfig` is the text of a
+ * docker `config.json`.
+ */
+export function toPullSecret(name: string, dockerConfig: string): object {
   return {
     apiVersion: 'v1',
     kind: 'Secret',

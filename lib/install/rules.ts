@@ -29,13 +29,10 @@ export const knownWorkloads: readonly string[] = [...groups.keys()];
 export function toRules(workloads: readonly string[]): readonly WebhookRule[] {
   const selected = [...groups].filter(([workload]) => workloads.includes(workload));
   const byGroup = Map.groupBy(selected, ([, group]) => group);
-  const rules = [...byGroup].map(([group, entries]) =>
-    toRule(
-      group,
-      ['CREATE', 'UPDATE'],
-      entries.map(([workload]) => toResource(workload, group)),
-    ),
-  );
+  const rules = [...byGroup].map(([group, entries]) => {
+    const resources = entries.map(([workload]) => workload.replace(/\..*/, ''));
+    return toRule(group, ['CREATE', 'UPDATE'], resources);
+  });
   const ephemeral = toRule('', ['UPDATE'], ['pods/ephemeralcontainers']);
   return workloads.includes('pods') ? [ephemeral, ...rules] : rules;
 }
@@ -46,8 +43,4 @@ function toRule(
   resources: readonly string[],
 ): WebhookRule {
   return { apiGroups: [group], apiVersions: ['v1'], operations, resources, scope: 'Namespaced' };
-}
-
-function toResource(workload: string, group: string): string {
-  return workload.endsWith(`.${group}`) ? workload.slice(0, -group.length - 1) : workload;
 }

@@ -128,9 +128,11 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
     ...toProblems(result.issues),
     ...findUnknownVariables(env, knownNames),
     ...(result.success ? findDirectConflicts(result.output) : []),
-    ...registry.problems,
+    ...(registry instanceof ConfigError ? registry.problems : []),
   ];
-  if (!result.success || problems.length > 0) throw new ConfigError(problems);
+  if (!result.success || registry instanceof ConfigError || problems.length > 0) {
+    throw new ConfigError(problems);
+  }
 
   const o = result.output;
   const service = toService(o);
@@ -147,7 +149,7 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>)
     workloads: o.WORKLOADS,
     failurePolicy: o.FAILURE_POLICY,
     timeoutSeconds: o.TIMEOUT_SECONDS,
-    ...registry.settings,
+    ...registry,
     hosts:
       url === undefined
         ? // The API server verifies the first name, other clients in the cluster the second.
@@ -196,25 +198,21 @@ function parseOrigin(value: string): URL | undefined {
 function parseRegistry({
   REGISTRY,
   REGISTRY_NAMESPACE,
-}: Readonly<Record<string, string | undefined>>): {
-  readonly problems: readonly string[];
-  readonly settings: Pick<InstallSettings, 'backup' | 'registryNamespace'>;
-} {
+}: Readonly<Record<string, string | undefined>>):
+  | Pick<InstallSettings, 'backup' | 'registryNamespace'>
+  | ConfigError {
   try {
     const { backup } = parseConfig({ REGISTRY, REGISTRY_NAMESPACE });
     const { domain, namespace } = backup;
     const registryNamespace = namespaceOfService(domain);
     return {
-      problems: [],
-      settings: {
-        ...(registryNamespace !== undefined && { registryNamespace }),
-        ...(namespace !== undefined && {
-          backup: { domain, namespace: toBackupNamespace(backup, namespace) },
-        }),
-      },
+      ...(registryNamespace !== undefined && { registryNamespace }),
+      ...(namespace !== undefined && {
+        backup: { domain, namespace: toBackupNamespace(backup, namespace) },
+      }),
     };
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return { problems: error.problems, settings: {} };
+    if (error instanceof ConfigError) return error;
+    throw error;
   }
 }

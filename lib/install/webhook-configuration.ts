@@ -38,12 +38,7 @@ interface SelectorExpression {
 type Endpoint =
   | { readonly url: string }
   | {
-      readonly service: {
-        readonly namespace: string;
-        readonly name: string;
-        readonly port: number;
-        readonly path: string;
-      };
+      readonly service: InstallSettings['service'] & { readonly port: 443; readonly path: string };
     };
 
 /** The label that opts a namespace in (`enabled`) and an object out (`disabled`). */
