@@ -20,8 +20,8 @@ export async function deploy(settings: DeploySettings, print: Print): Promise<bo
     readManifests(settings).then((manifests) => checkCluster(settings, manifests)),
   ]);
   if (generated instanceof ConfigError || problems.length > 0) {
-    const all = generated instanceof ConfigError ? [...generated.problems, ...problems] : problems;
-    throw new ConfigError([...all, 'nothing was changed']);
+    const missing = generated instanceof ConfigError ? generated.problems : [];
+    throw new ConfigError([...missing, ...problems, 'nothing was changed']);
   }
   for (const note of [...generated.notes, ...notes]) print(`Note: ${note}`);
   const env = await withClusterId(settings, generated.clusterId);

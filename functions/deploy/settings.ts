@@ -1,4 +1,3 @@
-import * as v from 'valibot';
 import { type Config, configVariables, parseConfig } from '../../lib/config/config.ts';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/index.ts';
@@ -23,20 +22,6 @@ export interface DeploySettings {
   readonly env: ReadonlyMap<string, string>;
 }
 
-const variables = v.object({
-  IMAGE: v.pipe(
-    v.string(),
-    v.check(
-      isPullable,
-      'must name a registry that the nodes can pull from, such as registry.example.com/image-cloner:v1; "docker push" it there first',
-    ),
-  ),
-  PROBE_IMAGE: v.optional(
-    v.pipe(v.string(), v.check(isReference, 'must be an image name such as busybox:1.36')),
-  ),
-  CLONER: v.picklist(['docker', 'registry'], 'must be docker or registry'),
-});
-
 /** Variables of this machine, and those that the manifests set. */
 const notForPods = new Set([
   'CLONER',
@@ -47,6 +32,12 @@ const notForPods = new Set([
   'TLS_CERT_FILE',
   'TLS_PRIVATE_KEY_FILE',
 ]);
+/** The variables that the manifests of WIRING=direct add. */
+const mountedTls = {
+  TLS_PORT: '8443',
+  TLS_CERT_FILE: '/tls/tls.crt',
+  TLS_PRIVATE_KEY_FILE: '/tls/tls.key',
+};
 /** Mount path of the Secret image-cloner-files. */
 const filesDir = '/files/';
 
@@ -54,36 +45,33 @@ const filesDir = '/files/';
 export function parseDeploySettings(
   env: Readonly<Record<string, string | undefined>>,
 ): DeploySettings {
-  const { IMAGE = '', CLONER = 'docker' } = env;
-  const PROBE_IMAGE = env['PROBE_IMAGE']?.trim() ?? '';
-  const own = v.safeParse(variables, {
-    IMAGE,
-    CLONER,
-    ...(PROBE_IMAGE !== '' && { PROBE_IMAGE }),
-  });
+  const image = env['IMAGE'] ?? '';
+  const probeImage = env['PROBE_IMAGE']?.trim() || image;
   const podEnv = toPodEnv(env);
   const files = [...podEnv].filter(([name]) => name.endsWith('_FILE'));
   const install = attempt(() => parseSettings(env));
+  const wiring = install instanceof ConfigError ? undefined : install.wiring;
   const config = attempt(() =>
-    parseConfig({ ...Object.fromEntries(podEnv), CLONER, ...toMountedTls(install) }),
+    parseConfig({
+      ...Object.fromEntries(podEnv),
+      CLONER: env['CLONER'],
+      ...(wiring === 'direct' && mountedTls),
+    }),
   );
   const problems = new Set([
-    ...(own.issues ?? []).map((issue) => `${v.getDotPath(issue) ?? ''} ${issue.message}`),
+    ...findImageProblems(image, probeImage),
     ...(install instanceof ConfigError ? install.problems : []),
     ...(config instanceof ConfigError ? config.problems : []),
     ...files.flatMap(([name, path]) => problemOfFile(name, path)),
-    ...problemOfClientCa(install, podEnv),
+    // A gateway terminates the API server's TLS connection.
+    ...(wiring === 'gateway' && podEnv.has('TLS_CLIENT_CA_FILE')
+      ? ['TLS_CLIENT_CA_FILE needs WIRING=direct: a gateway requests no client certificate']
+      : []),
   ]);
-  if (
-    !own.success ||
-    install instanceof ConfigError ||
-    config instanceof ConfigError ||
-    problems.size > 0
-  ) {
+  if (install instanceof ConfigError || config instanceof ConfigError || problems.size > 0) {
     throw new ConfigError([...problems]);
   }
-  const { IMAGE: image, CLONER: variant, PROBE_IMAGE: probeImage = image } = own.output;
-  const { backupPullSecret, backup, insecureRegistries } = config;
+  const { cloner: variant, backupPullSecret, backup, insecureRegistries } = config;
   return {
     install,
     image,
@@ -97,6 +85,19 @@ export function parseDeploySettings(
   };
 }
 
+function findImageProblems(image: string, probeImage: string): readonly string[] {
+  const problems: string[] = [];
+  if (!isPullable(image)) {
+    problems.push(
+      'IMAGE must name a registry that the nodes can pull from, such as registry.example.com/image-cloner:v1; "docker push" it there first',
+    );
+  }
+  if (probeImage !== image && !isReference(probeImage)) {
+    problems.push('PROBE_IMAGE must be an image name such as busybox:1.36');
+  }
+  return problems;
+}
+
 function toPodEnv(env: Readonly<Record<string, string | undefined>>): ReadonlyMap<string, string> {
   const names = configVariables.map(({ name }) => name).filter((name) => !notForPods.has(name));
   return new Map(
@@ -105,25 +106,6 @@ function toPodEnv(env: Readonly<Record<string, string | undefined>>): ReadonlyMa
       return value === '' ? [] : [[name, value] as const];
     }),
   );
-}
-
-/** A gateway terminates the API server's TLS connection and requests no client certificate. */
-function problemOfClientCa(
-  install: InstallSettings | ConfigError,
-  podEnv: ReadonlyMap<string, string>,
-): readonly string[] {
-  const isGateway = !(install instanceof ConfigError) && install.wiring === 'gateway';
-  return isGateway && podEnv.has('TLS_CLIENT_CA_FILE')
-    ? ['TLS_CLIENT_CA_FILE needs WIRING=direct: a gateway requests no client certificate']
-    : [];
-}
-
-/** The variables that the manifests of WIRING=direct add. */
-function toMountedTls(install: InstallSettings | ConfigError): Readonly<Record<string, string>> {
-  const isDirect = !(install instanceof ConfigError) && install.wiring === 'direct';
-  return isDirect
-    ? { TLS_PORT: '8443', TLS_CERT_FILE: '/tls/tls.crt', TLS_PRIVATE_KEY_FILE: '/tls/tls.key' }
-    : {};
 }
 
 /** A pod has the files of its volumes, not those of this machine. */

@@ -43,7 +43,7 @@ export async function readGenerated(install: InstallSettings): Promise<Generated
       `${install.outDir}/ does not fit this installation: ${problem}; run "just gen"`,
     ]);
   }
-  const changed = findChanged(configuration, install);
+  const changed = findChanged(configuration, caBundle, install);
   const notes =
     changed.length === 0
       ? []
@@ -58,17 +58,16 @@ const tlsSecretSchema = v.object({
   data: v.object({ 'tls.crt': v.string(), 'tls.key': v.string() }),
 });
 
-const looseConfiguration = v.object({
-  webhooks: v.tuple([
-    v.looseObject({ clientConfig: v.looseObject({ caBundle: v.optional(v.unknown()) }) }),
-  ]),
-});
+const looseConfiguration = v.object({ webhooks: v.tuple([v.record(v.string(), v.unknown())]) });
 
 /** The fields that differ from the settings, because these changed or the file was edited. */
-function findChanged(configuration: unknown, install: InstallSettings): readonly string[] {
+function findChanged(
+  configuration: unknown,
+  caBundle: string,
+  install: InstallSettings,
+): readonly string[] {
   const [written] = v.parse(looseConfiguration, configuration).webhooks;
   const [{ clientConfig, ...expected }] = toWebhookConfiguration(install, '').webhooks;
-  const { caBundle } = written.clientConfig;
   const all = { ...expected, clientConfig: { ...clientConfig, caBundle } };
   return Object.entries(all).flatMap(([field, value]) =>
     isDeepStrictEqual(value, written[field]) ? [] : field,
@@ -80,8 +79,9 @@ function problemOfWebhook(
   called: InstallSettings['service'] | undefined,
   install: InstallSettings,
 ): string | undefined {
-  if (called === undefined)
+  if (called === undefined) {
     return 'webhook.yaml calls a URL instead of a Knative Service (WEBHOOK_URL)';
+  }
   return name === install.name && toHost(called) === toHost(install.service)
     ? undefined
     : `webhook.yaml is for ${name} behind the Service ${called.name} in ${called.namespace}`;

@@ -49,9 +49,21 @@ export async function findMissingPermissions(
   ];
   const { stdout } = await kubectl(
     ['create', '--filename=-', '--output=json'],
-    JSON.stringify({ apiVersion: 'v1', kind: 'List', items: permissions.map(toReview) }),
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'List',
+      items: permissions.map((resourceAttributes) => ({
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SelfSubjectAccessReview',
+        spec: { resourceAttributes },
+      })),
+    }),
   );
-  const denied = parseReviews(stdout)
+  // kubectl prints the objects one after the other, without a separator.
+  const denied = stdout
+    .split(/^(?=\{)/m)
+    .filter((text) => text.trim() !== '')
+    .map((text) => v.parse(review, JSON.parse(text)))
     .filter(({ status }) => !status.allowed)
     .map(({ spec }) => spec.resourceAttributes);
   const byKind = Map.groupBy(denied, ({ group, resource, namespace = '' }) =>
@@ -83,18 +95,4 @@ function toVerbs(
   verbs: readonly string[] = allVerbs,
 ): readonly Permission[] {
   return verbs.map((verb) => ({ verb, group, resource, namespace }));
-}
-
-function toReview(resourceAttributes: Permission): object {
-  return {
-    apiVersion: 'authorization.k8s.io/v1',
-    kind: 'SelfSubjectAccessReview',
-    spec: { resourceAttributes },
-  };
-}
-
-/** kubectl prints the objects one after the other, without a separator. */
-function parseReviews(stdout: string): readonly v.InferOutput<typeof review>[] {
-  const texts = stdout.split(/^(?=\{)/m).filter((text) => text.trim() !== '');
-  return texts.map((text) => v.parse(review, JSON.parse(text)));
 }

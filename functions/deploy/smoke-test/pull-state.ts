@@ -4,8 +4,7 @@ import { podObject } from '../objects.ts';
 /** The state of the image pull of a pod with one container. */
 export type PullState =
   | { readonly state: 'pulled' }
-  | { readonly state: 'waiting'; readonly reason: string }
-  | { readonly state: 'failing'; readonly reason: string };
+  | { readonly state: 'waiting' | 'failing'; readonly reason: string };
 
 /** The kubelet's reasons for a failed pull; all others, such as CreateContainerError, come after the pull. */
 const pullReasons = new Set([
@@ -26,17 +25,13 @@ export function toPullState(object: unknown): PullState {
   const { waiting, running, terminated } = container?.state ?? {};
   if (running !== undefined || terminated !== undefined) return { state: 'pulled' };
   if (waiting !== undefined && pullReasons.has(waiting.reason)) {
-    return {
-      state: 'failing',
-      reason: [waiting.reason, waiting.message].filter(Boolean).join(': '),
-    };
+    const reason = [waiting.reason, waiting.message].filter(Boolean).join(': ');
+    return { state: 'failing', reason };
   }
   if (waiting !== undefined && !beforePull.has(waiting.reason)) return { state: 'pulled' };
   const open = conditions.filter(({ status, message }) => status === 'False' && message !== '');
-  return {
-    state: 'waiting',
-    reason: open.map(({ message }) => message).join('; ') || 'no reason was given',
-  };
+  const reason = open.map(({ message }) => message).join('; ') || 'no reason was given';
+  return { state: 'waiting', reason };
 }
 
 /** Container runtimes report only text, so advice is chosen by it; the first match counts. */

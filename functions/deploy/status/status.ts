@@ -7,10 +7,13 @@ import { findRegistered } from '../registration.ts';
 import { describePods, type PodMetrics, readPodMetrics } from './pods.ts';
 import { readReadiness } from './readiness.ts';
 
-interface Row {
-  readonly what: string;
+interface State {
   readonly isGood: boolean;
   readonly text: string;
+}
+
+interface Row extends State {
+  readonly what: string;
 }
 
 const dayMs = 86_400_000;
@@ -29,14 +32,15 @@ export async function showStatus(
     findItems(anyObject, 'namespaces', '--selector=image-cloner=enabled'),
     findItems(podObject, 'pods', own, `--selector=${serviceLabel}=${name}`),
   ]);
-  const rows = [
-    toWebhookRow(webhook, install),
-    await toReadyRow('Knative Service', ['ksvc', name, own]),
+  const mapping = ['domainmapping', toHost(install.service), own];
+  const rows: readonly Row[] = [
+    { what: 'webhook', ...describeWebhook(webhook, install) },
+    { what: 'Knative Service', ...(await describeReadiness('ksvc', name, own)) },
     { what: 'pods', ...describePods(pods) },
     ...(install.wiring === 'gateway'
-      ? [await toReadyRow('DomainMapping', ['domainmapping', toHost(install.service), own])]
+      ? [{ what: 'DomainMapping', ...(await describeReadiness(...mapping)) }]
       : []),
-    toCertificateRow(webhook, tls['tls.crt']),
+    { what: 'certificate', ...describeCertificate(webhook, tls['tls.crt']) },
     ...toPodRows(await readPodMetrics(pods, namespace), Date.now()),
   ];
   const width = Math.max(...rows.map(({ what }) => what.length));
@@ -48,37 +52,35 @@ export async function showStatus(
   return rows.every(({ isGood }) => isGood);
 }
 
-function toWebhookRow(
+function describeWebhook(
   webhook: WebhookConfiguration | undefined,
   { service }: InstallSettings,
-): Row {
-  const what = 'webhook';
-  if (webhook === undefined) return { what, isGood: false, text: 'not registered' };
+): State {
+  if (webhook === undefined) return { isGood: false, text: 'not registered' };
   const [{ failurePolicy, clientConfig }] = webhook.webhooks;
   const called = clientConfig.service === undefined ? 'a URL' : toHost(clientConfig.service);
   const isOurs = called === toHost(service);
   const text = `registered, failurePolicy ${failurePolicy}, calls ${called}`;
   return {
-    what,
     isGood: isOurs,
     text: isOurs ? text : `${text}, not ${toHost(service)}: check WIRING and SERVICE_NAME`,
   };
 }
 
-async function toReadyRow(what: string, args: readonly string[]): Promise<Row> {
+async function describeReadiness(...args: readonly string[]): Promise<State> {
   const readiness = await readReadiness(...args);
-  if (readiness === undefined) return { what, isGood: false, text: 'not found' };
-  const { isReady, reasons } = readiness;
-  return { what, isGood: isReady === true, text: isReady === true ? 'ready' : reasons };
+  if (readiness === undefined) return { isGood: false, text: 'not found' };
+  const isGood = readiness.isReady === true;
+  return { isGood, text: isGood ? 'ready' : readiness.reasons };
 }
 
-function toCertificateRow(webhook: WebhookConfiguration | undefined, pem: string | undefined): Row {
-  const what = 'certificate';
-  if (pem === undefined) return { what, isGood: false, text: 'not found' };
+function describeCertificate(
+  webhook: WebhookConfiguration | undefined,
+  pem: string | undefined,
+): State {
+  if (pem === undefined) return { isGood: false, text: 'not found' };
   const certificate = readCertificate(pem);
-  if (certificate === undefined) {
-    return { what, isGood: false, text: 'not valid: just gen deploy' };
-  }
+  if (certificate === undefined) return { isGood: false, text: 'not valid: just gen deploy' };
   const days = Math.floor((certificate.validToDate.getTime() - Date.now()) / dayMs);
   const trusted = webhook === undefined || isTrusted(certificate, webhook);
   const text = [
@@ -86,7 +88,7 @@ function toCertificateRow(webhook: WebhookConfiguration | undefined, pem: string
     ...(days < renewWithinDays ? ['renew it: just gen deploy'] : []),
     ...(trusted ? [] : ['not from the CA of the webhook configuration: just deploy']),
   ];
-  return { what, isGood: days >= renewWithinDays && trusted, text: text.join(', ') };
+  return { isGood: days >= renewWithinDays && trusted, text: text.join(', ') };
 }
 
 function readCertificate(base64: string): X509Certificate | undefined {
