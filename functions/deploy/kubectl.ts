@@ -56,6 +56,15 @@ export async function find(...args: readonly string[]): Promise<unknown> {
   throw new Error(stderr);
 }
 
+/** As `find`, but parsed. */
+export async function findObject<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  ...args: readonly string[]
+): Promise<v.InferOutput<Schema> | undefined> {
+  const object = await find(...args);
+  return object === undefined ? undefined : v.parse(schema, object);
+}
+
 /** The items of a list of objects, none if their kind does not exist. */
 export async function findItems<const Schema extends v.GenericSchema>(
   item: Schema,
@@ -70,8 +79,7 @@ export async function readData(
   name: string,
   namespace: string,
 ): Promise<Readonly<Record<string, string>>> {
-  const object = await find(kind, name, `--namespace=${namespace}`);
-  return v.parse(dataObject, object ?? {}).data;
+  return (await findObject(dataObject, kind, name, `--namespace=${namespace}`))?.data ?? {};
 }
 
 /** Deletes objects if they and their kinds exist. Resolves with kubectl's output. */

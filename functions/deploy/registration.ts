@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { parse } from 'yaml';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { parseYaml } from '../../lib/install/yaml.ts';
-import { apply, deleteObjects, find, findItems, mustKubectl } from './kubectl.ts';
+import { apply, deleteObjects, find, findItems, findObject, mustKubectl } from './kubectl.ts';
 import { toHost } from './manifests/index.ts';
 import {
   serviceLabel,
@@ -129,9 +129,9 @@ async function isRouteTo(
 ): Promise<boolean> {
   const own = `--namespace=${namespace}`;
   if ((await find('domainmapping', toHost(service), own)) !== undefined) return true;
-  const object = await find('service', service.name, `--namespace=${service.namespace}`);
-  if (object === undefined || service.namespace !== namespace) return false;
-  return v.parse(serviceObject, object).spec.selector[serviceLabel] === name;
+  if (service.namespace !== namespace) return false;
+  const object = await findObject(serviceObject, 'service', service.name, own);
+  return object?.spec.selector[serviceLabel] === name;
 }
 
 /** Ignores hosts such as `cloner.example.com`: their DomainMapping is not image-cloner's. */

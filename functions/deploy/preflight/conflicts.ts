@@ -1,13 +1,11 @@
-import * as v from 'valibot';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
-import { find, findItems } from '../kubectl.ts';
+import { findItems, findObject } from '../kubectl.ts';
 import { anyObject, otherConfiguration } from '../objects.ts';
 import { toProbeName } from '../smoke-test/index.ts';
 
 export async function findOwnOptIn({ namespace }: InstallSettings): Promise<string | undefined> {
-  const object = await find('namespace', namespace);
-  if (object === undefined) return undefined;
-  return v.parse(anyObject, object).metadata.labels['image-cloner'] === 'enabled'
+  const object = await findObject(anyObject, 'namespace', namespace);
+  return object?.metadata.labels['image-cloner'] === 'enabled'
     ? `the namespace ${namespace} has the label image-cloner=enabled, so the webhook would need itself to start: kubectl label namespace ${namespace} image-cloner-`
     : undefined;
 }
@@ -17,9 +15,8 @@ export async function findOtherService({
   name,
   namespace,
 }: InstallSettings): Promise<string | undefined> {
-  const object = await find('service', name, `--namespace=${namespace}`);
-  if (object === undefined) return undefined;
-  return v.parse(anyObject, object).metadata.ownerReferences.length === 0
+  const object = await findObject(anyObject, 'service', name, `--namespace=${namespace}`);
+  return object?.metadata.ownerReferences.length === 0
     ? `the Service ${name} in ${namespace} exists, but Knative creates one of that name: set NAME or NAMESPACE, or remove it (kubectl -n ${namespace} delete service ${name}) and every webhook configuration that calls it`
     : undefined;
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
-import { find } from '../kubectl.ts';
+import { findObject } from '../kubectl.ts';
 import { knativeObject } from '../objects.ts';
 
 const pollMs = 500;
@@ -18,9 +18,9 @@ export interface Readiness {
 }
 
 export async function readReadiness(...args: readonly string[]): Promise<Readiness | undefined> {
-  const object = await find(...args);
+  const object = await findObject(knativeObject, ...args);
   if (object === undefined) return undefined;
-  const { metadata, status } = v.parse(knativeObject, object);
+  const { metadata, status } = object;
   const ready = status.conditions.find(({ type }) => type === 'Ready');
   const isCurrent = status.observedGeneration === metadata.generation;
   return {
