@@ -1,4 +1,5 @@
 import { ConfigError } from '../../lib/errors.ts';
+import { toSentence } from '../shared/run-command.ts';
 import { find, mustKubectl } from './kubectl.ts';
 import { readGenerated, readManifests } from './manifests/index.ts';
 import { checkCluster } from './preflight/index.ts';
@@ -65,7 +66,7 @@ async function toReport(
 ): Promise<string> {
   const registered = await find('mutatingwebhookconfiguration', name).catch(() => undefined);
   return [
-    `${what}: ${error instanceof Error ? error.message : String(error)}`,
+    `${what}: ${toSentence(error)}`,
     `Completed steps: ${done.length === 0 ? 'none' : done.join(', ')}.`,
     registered === undefined
       ? 'The webhook is not registered: no write in the cluster waits for it.'

@@ -1,6 +1,7 @@
 import { parseReference } from '../../lib/index.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { parseYaml } from '../../lib/install/yaml.ts';
+import { toSentence } from '../shared/run-command.ts';
 import { apply, find } from './kubectl.ts';
 import { type Generated, type Manifests, toHost, toYaml } from './manifests/index.ts';
 import { readTestedVersion, register, trustBoth } from './registration.ts';
@@ -99,7 +100,7 @@ async function applyService(
 
 /** Knative's controller resolves the image's digest at the registry before it starts a pod. */
 function withImageAdvice(error: unknown, image: string): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = toSentence(error);
   if (!/Unable to fetch image/i.test(message)) return message;
   const { domain } = parseReference(image);
   return [

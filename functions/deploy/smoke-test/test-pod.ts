@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { parseReference } from '../../../lib/index.ts';
 import { toDockerConfig, toPullSecret } from '../../../lib/install/pull-secret.ts';
+import { toSentence } from '../../shared/run-command.ts';
 import { find, kubectl, mustKubectl, readData } from '../kubectl.ts';
 import type { DeploySettings } from '../settings.ts';
 import { probeLabels, toProbeName } from './probe.ts';
@@ -87,14 +88,14 @@ async function admitWithFallback(
   try {
     return await admit(settings, namespace, toPod(probeImage));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = toSentence(error);
     if (probeImage !== image || isAboutBackup(message, image)) throw error;
     const dockerConfig = await readBackupAuth(settings);
     const tiny = await pushTinyImage({ ...settings, dockerConfig }).catch((second: unknown) => {
-      const reason = second instanceof Error ? second.message : String(second);
-      throw new Error(`${message}\nThis machine cannot push a test image either: ${reason}`, {
-        cause: error,
-      });
+      throw new Error(
+        `${message}\nThis machine cannot push a test image either: ${toSentence(second)}`,
+        { cause: error },
+      );
     });
     return await admit(settings, namespace, toPod(tiny, backupPullSecret));
   }
