@@ -1,4 +1,5 @@
 import { type Config, configVariables, parseConfig } from '../../lib/config/config.ts';
+import type { Env } from '../../lib/config/values.ts';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
@@ -42,9 +43,7 @@ const mountedTls = {
 const filesDir = '/files/';
 
 /** Throws one `ConfigError` that lists every problem, including those that would stop the webhook at its start. */
-export function parseDeploySettings(
-  env: Readonly<Record<string, string | undefined>>,
-): DeploySettings {
+export function parseDeploySettings(env: Env): DeploySettings {
   const image = env['IMAGE'] ?? '';
   const probeImage = env['PROBE_IMAGE']?.trim() || image;
   const podEnv = toPodEnv(env);
@@ -98,7 +97,7 @@ function findImageProblems(image: string, probeImage: string): readonly string[]
   return problems;
 }
 
-function toPodEnv(env: Readonly<Record<string, string | undefined>>): ReadonlyMap<string, string> {
+function toPodEnv(env: Env): ReadonlyMap<string, string> {
   const names = configVariables.map(({ name }) => name).filter((name) => !notForPods.has(name));
   return new Map(
     names.flatMap((name) => {

@@ -7,6 +7,7 @@ import { findUnknownVariables } from './unknown-variables.ts';
 import {
   clusterId,
   dockerHost,
+  type Env,
   flag,
   hosts,
   imagePatterns,
@@ -125,7 +126,7 @@ export interface ConfigReading {
 }
 
 /** Reads the configuration and its problems from the environment. An empty variable counts as not set. */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): ConfigReading {
+export function readConfig(env: Env): ConfigReading {
   const given = pickVariables(env, variables);
   const { issues = [] } = v.safeParse(schema, given);
   const invalid = new Set(issues.map((issue) => v.getDotPath(issue)));
@@ -143,7 +144,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 }
 
 /** Reads the configuration from the environment. Throws one `ConfigError` that lists every problem. */
-export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
+export function parseConfig(env: Env): Config {
   const { config, problems } = readConfig(env);
   if (problems.length > 0) throw new ConfigError(problems);
   return config;

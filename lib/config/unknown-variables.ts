@@ -1,4 +1,5 @@
 import { editDistance, hasSameLetters } from '../util/edit-distance.ts';
+import type { Env } from './values.ts';
 
 /** Other programs have variables that are one letter away from these, such as `CLUSTER_IP`; only transposed letters count. */
 const commonNames: ReadonlySet<string> = new Set(['CLUSTER_ID', 'NAME', 'IMAGE', 'OUT_DIR']);
@@ -7,10 +8,7 @@ const commonNames: ReadonlySet<string> = new Set(['CLUSTER_ID', 'NAME', 'IMAGE',
  * One problem for each variable that is not one of `names` but looks like one, with the nearest name. Without the check, a
  * misspelt variable would silently keep its default.
  */
-export function findUnknownVariables(
-  env: Readonly<Record<string, string | undefined>>,
-  names: readonly string[],
-): readonly string[] {
+export function findUnknownVariables(env: Env, names: readonly string[]): readonly string[] {
   return Object.keys(env)
     .filter((name) => !names.includes(name))
     .filter((name) => !isServiceLink(name, env[name] ?? ''))

@@ -4,13 +4,13 @@ import { type ImagePattern, parseImagePattern } from '../image/pattern.ts';
 import { isPath } from '../image/reference.ts';
 import { isNamespace, isRegistry, normalizeHost, splitRegistry } from './backup-registry.ts';
 
+/** The environment of a process. */
+export type Env = Readonly<Record<string, string | undefined>>;
+
 type Schemas = Readonly<Record<string, v.GenericSchema>>;
 
 /** Returns the variables of `schemas` that are set. An empty variable counts as not set. */
-export function pickVariables(
-  env: Readonly<Record<string, string | undefined>>,
-  schemas: Schemas,
-): Readonly<Record<string, string>> {
+export function pickVariables(env: Env, schemas: Schemas): Readonly<Record<string, string>> {
   return Object.fromEntries(
     Object.keys(schemas).flatMap((name) => {
       const value = env[name];

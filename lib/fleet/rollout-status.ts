@@ -8,14 +8,10 @@ export type RolloutStatus =
 
 const count = v.optional(v.number(), 0);
 
+const text = v.optional(v.string(), '');
+
 const conditions = v.optional(
-  v.array(
-    v.object({
-      type: v.string(),
-      status: v.string(),
-      reason: v.optional(v.string(), ''),
-    }),
-  ),
+  v.array(v.object({ type: v.string(), status: v.string(), reason: text })),
   [],
 );
 
@@ -27,7 +23,7 @@ const objectSchema = v.object({
       paused: v.optional(v.boolean(), false),
       updateStrategy: v.optional(
         v.object({
-          type: v.optional(v.string(), ''),
+          type: text,
           rollingUpdate: v.optional(v.nullable(v.object({ partition: count }))),
         }),
         {},

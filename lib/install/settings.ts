@@ -3,6 +3,7 @@ import { namespaceOfService, toBackupNamespace } from '../config/backup-registry
 import { configVariables, parseConfig } from '../config/config.ts';
 import { findUnknownVariables } from '../config/unknown-variables.ts';
 import {
+  type Env,
   flag,
   list,
   listVariables,
@@ -121,7 +122,7 @@ const knownNames = [
  * Reads the settings from the environment. An empty variable counts as not set; `REGISTRY` and `REGISTRY_NAMESPACE` mean what
  * they mean to the webhook. Throws one `ConfigError` that lists every problem, misspelt variables of the webhook included.
  */
-export function parseSettings(env: Readonly<Record<string, string | undefined>>): InstallSettings {
+export function parseSettings(env: Env): InstallSettings {
   const result = v.safeParse(schema, pickVariables(env, variables));
   const registry = parseRegistry(env);
   const problems = [
@@ -195,13 +196,11 @@ function parseOrigin(value: string): URL | undefined {
   return url?.protocol === 'https:' && url.href === `${url.origin}/` ? url : undefined;
 }
 
-function parseRegistry({
-  REGISTRY,
-  REGISTRY_NAMESPACE,
-}: Readonly<Record<string, string | undefined>>):
-  | Pick<InstallSettings, 'backup' | 'registryNamespace'>
-  | ConfigError {
+function parseRegistry(
+  env: Env,
+): Pick<InstallSettings, 'backup' | 'registryNamespace'> | ConfigError {
   try {
+    const { REGISTRY, REGISTRY_NAMESPACE } = env;
     const { backup } = parseConfig({ REGISTRY, REGISTRY_NAMESPACE });
     const { domain, namespace } = backup;
     const registryNamespace = namespaceOfService(domain);

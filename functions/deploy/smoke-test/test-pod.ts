@@ -91,7 +91,7 @@ async function admitWithFallback(
     const message = toSentence(error);
     if (probeImage !== image || isAboutBackup(message, image)) throw error;
     const dockerConfig = await readBackupAuth(settings);
-    const tiny = await pushTinyImage({ ...settings, dockerConfig }).catch((second: unknown) => {
+    const tiny = await pushTinyImage(settings, dockerConfig).catch((second: unknown) => {
       throw new Error(
         `${message}\nThis machine cannot push a test image either: ${toSentence(second)}`,
         { cause: error },

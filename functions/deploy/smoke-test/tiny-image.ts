@@ -16,17 +16,14 @@ const tag = '1';
 /** Platforms of nodes. The image has no program, because nodes only need to pull it. */
 const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'linux/ppc64le', 'linux/s390x'];
 
-export interface TinyImageOptions extends Pick<DeploySettings, 'backup' | 'insecureRegistries'> {
-  /** A docker `config.json` with push access to the backup. */
-  readonly dockerConfig: string;
-}
-
-/** Pushes an image of a few hundred bytes into the backup from this machine. Resolves with its name. */
-export async function pushTinyImage({
-  backup,
-  insecureRegistries,
-  dockerConfig,
-}: TinyImageOptions): Promise<string> {
+/**
+ * Pushes an image of a few hundred bytes into the backup from this machine. `dockerConfig` is a docker `config.json` with push
+ * access to the backup. Resolves with the image's name.
+ */
+export async function pushTinyImage(
+  { backup, insecureRegistries }: DeploySettings,
+  dockerConfig: string,
+): Promise<string> {
   const [credentials] = parseDockerConfig(dockerConfig).find(backup);
   const namespace = toBackupNamespace(backup, credentials?.username ?? '');
   const target = { domain: backup.domain, path: `${namespace}/${name}` };

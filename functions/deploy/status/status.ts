@@ -41,7 +41,7 @@ export async function showStatus(
       ? [{ what: 'DomainMapping', ...(await describeReadiness(...mapping)) }]
       : []),
     { what: 'certificate', ...describeCertificate(webhook, tls['tls.crt']) },
-    ...toPodRows(await readPodMetrics(pods, namespace), Date.now()),
+    ...toPodRows(await readPodMetrics(pods, namespace)),
   ];
   const width = Math.max(...rows.map(({ what }) => what.length));
   for (const { what, isGood, text } of rows) {
@@ -60,11 +60,9 @@ function describeWebhook(
   const [{ failurePolicy, clientConfig }] = webhook.webhooks;
   const called = clientConfig.service === undefined ? 'a URL' : toHost(clientConfig.service);
   const isOurs = called === toHost(service);
-  const text = `registered, failurePolicy ${failurePolicy}, calls ${called}`;
-  return {
-    isGood: isOurs,
-    text: isOurs ? text : `${text}, not ${toHost(service)}: check WIRING and SERVICE_NAME`,
-  };
+  const problem = isOurs ? '' : `, not ${toHost(service)}: check WIRING and SERVICE_NAME`;
+  const text = `registered, failurePolicy ${failurePolicy}, calls ${called}${problem}`;
+  return { isGood: isOurs, text };
 }
 
 async function describeReadiness(...args: readonly string[]): Promise<State> {
@@ -100,7 +98,7 @@ function readCertificate(base64: string): X509Certificate | undefined {
 }
 
 /** No review is good: none arrives until a workload changes. */
-function toPodRows(pods: readonly (PodMetrics | undefined)[], nowMs: number): readonly Row[] {
+function toPodRows(pods: readonly (PodMetrics | undefined)[]): readonly Row[] {
   const readable = pods.filter((pod) => pod !== undefined);
   if (readable.length === 0) {
     const text =
@@ -108,21 +106,15 @@ function toPodRows(pods: readonly (PodMetrics | undefined)[], nowMs: number): re
     return [{ what: 'last review', isGood: true, text }];
   }
   const times = readable.flatMap(({ lastReviewMs }) => lastReviewMs ?? []);
+  const review =
+    times.length === 0
+      ? 'none since the pod started'
+      : `answered ${toAge(Date.now() - Math.max(...times))} ago`;
   const isUp = readable.every(({ isBackupUp }) => isBackupUp);
+  const backup = isUp ? 'up, as of the last request' : 'the last request failed';
   return [
-    {
-      what: 'last review',
-      isGood: true,
-      text:
-        times.length === 0
-          ? 'none since the pod started'
-          : `answered ${toAge(nowMs - Math.max(...times))} ago`,
-    },
-    {
-      what: 'backup',
-      isGood: isUp,
-      text: isUp ? 'up, as of the last request' : 'the last request failed',
-    },
+    { what: 'last review', isGood: true, text: review },
+    { what: 'backup', isGood: isUp, text: backup },
   ];
 }
 

@@ -28,10 +28,7 @@ describe('pushTinyImage', () => {
       INSECURE_REGISTRIES: served.host,
     });
 
-    const image = await pushTinyImage({
-      ...settings,
-      dockerConfig: toDockerConfig(served.host, acme),
-    });
+    const image = await pushTinyImage(settings, toDockerConfig(served.host, acme));
     await served.close();
 
     assert.equal(image, `${served.host}/mirror/acme/image-cloner-probe:1`);
@@ -44,13 +41,10 @@ describe('pushTinyImage', () => {
     const served = await serveMemoryRegistry({ registry: backup });
     const settings = parseDeploySettings({ ...deployed, REGISTRY: served.host });
 
-    await assert.rejects(
-      pushTinyImage({ ...settings, dockerConfig: toDockerConfig(served.host, acme) }),
-      {
-        name: 'CloneError',
-        code: 'BACKUP_DENIED',
-      },
-    );
+    await assert.rejects(pushTinyImage(settings, toDockerConfig(served.host, acme)), {
+      name: 'CloneError',
+      code: 'BACKUP_DENIED',
+    });
     await served.close();
   });
 });
