@@ -43,22 +43,19 @@ export function createBackfill(deps: BackfillDeps): Backfill {
   /** Hundreds of objects name the same few images, and registries limit requests. */
   const ensureOnce = rememberOutcomes(ensure);
 
-  function assessBoth(stored: StoredWorkload): {
-    readonly current: Assessment;
-    /** The object with its original images; absent without `refresh`. */
-    readonly original?: Assessment;
-  } {
+  /** Assesses the object and, with `refresh`, the object with its original images. */
+  function assessBoth(stored: StoredWorkload): readonly [Assessment, Assessment?] {
     const value = deps.newAnnotationValue();
     const current = assess(stored, policy, value);
-    if (!refresh || current.skipped !== undefined) return { current };
-    return { current, original: assess(withOriginals(stored, policy.backup), policy, value) };
+    if (!refresh || current.skipped !== undefined) return [current];
+    return [current, assess(withOriginals(stored, policy.backup), policy, value)];
   }
 
   async function report(
     stored: StoredWorkload,
     signal: AbortSignal,
   ): Promise<readonly ReportRow[]> {
-    const { current, original } = assessBoth(stored);
+    const [current, original] = assessBoth(stored);
     const { plan } = original ?? current;
     const outcomes =
       current.skipped === undefined
@@ -71,7 +68,7 @@ export function createBackfill(deps: BackfillDeps): Backfill {
     // A long run reaches an object long after it was listed.
     const stored = await store.read(listed, signal);
     if (stored === undefined) return untouched;
-    const { current, original = current } = assessBoth(stored);
+    const [current, original = current] = assessBoth(stored);
     const { plan } = original;
     if (current.skipped !== undefined || (plan.images.length === 0 && plan.refusals.length === 0)) {
       return untouched;
