@@ -1,7 +1,7 @@
+import { tryParse } from '../../lib/admission/original-images.ts';
 import { type Config, configVariables, parseConfig } from '../../lib/config/config.ts';
 import type { Env } from '../../lib/config/values.ts';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
-import { parseReference } from '../../lib/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 
 /** The settings of `just gen`, and the image and configuration of the webhook. */
@@ -91,7 +91,7 @@ function findImageProblems(image: string, probeImage: string): readonly string[]
       'IMAGE must name a registry that the nodes can pull from, such as registry.example.com/image-cloner:v1; "docker push" it there first',
     );
   }
-  if (probeImage !== image && !isReference(probeImage)) {
+  if (probeImage !== image && tryParse(probeImage) instanceof CloneError) {
     problems.push('PROBE_IMAGE must be an image name such as busybox:1.36');
   }
   return problems;
@@ -119,19 +119,9 @@ function problemOfFile(name: string, path: string): readonly string[] {
 
 /** `image-cloner:v1` means Docker Hub's `library/image-cloner`, which users cannot push. */
 function isPullable(image: string): boolean {
-  if (!isReference(image)) return false;
-  const { domain, path } = parseReference(image);
-  return domain !== 'docker.io' || !path.startsWith('library/');
-}
-
-function isReference(image: string): boolean {
-  try {
-    parseReference(image);
-    return true;
-  } catch (error) {
-    if (error instanceof CloneError) return false;
-    throw error;
-  }
+  const reference = tryParse(image);
+  if (reference instanceof CloneError) return false;
+  return reference.domain !== 'docker.io' || !reference.path.startsWith('library/');
 }
 
 function attempt<Result>(work: () => Result): Result | ConfigError {
