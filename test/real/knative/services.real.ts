@@ -159,8 +159,10 @@ describe('the webhook with Knative Services', () => {
     const repository = image.slice(0, image.lastIndexOf(':'));
     const deployment = await deploymentOf('app');
     assert.equal(imagesOf(deployment)[0], `${repository}@${digest}`);
-    const { items } = await get(revisionList, ['revisions']);
-    assert.equal(items[0]?.status.containerStatuses[0]?.imageDigest, `${repository}@${digest}`);
+    await eventually('the Revision reports the digest', async () => {
+      const { items } = await get(revisionList, ['revisions']);
+      return items[0]?.status.containerStatuses[0]?.imageDigest === `${repository}@${digest}`;
+    });
   });
 
   it('keeps a rewritten Knative Service unchanged over many reconciles', async () => {
