@@ -1,12 +1,12 @@
 export interface Deadline {
   readonly ms: number;
-  /** What is thrown when the time is over. */
+  /** Makes the error that the deadline rejects with. */
   readonly error: () => Error;
-  /** Ends the work earlier, with its own reason. */
+  /** Ends the work earlier, with the signal's reason. */
   readonly signal: AbortSignal;
 }
 
-/** Runs `work` for at most `ms`, even if it does not listen to its signal. */
+/** Rejects after `ms`, also when `work` ignores its signal. */
 export async function withDeadline<Result>(
   { ms, error, signal }: Deadline,
   work: (signal: AbortSignal) => Promise<Result>,
@@ -21,14 +21,14 @@ export async function withDeadline<Result>(
   }
 }
 
-/** The promise's result; rejects with the signal's reason if that is first. */
+/** The promise's result, or the signal's reason if it is aborted first. */
 export async function untilAborted<Result>(
   promise: Promise<Result>,
   signal: AbortSignal,
 ): Promise<Result> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);
-  // Not `throwIfAborted`: nobody would listen to the promise then, and its failure would end the process.
+  // Not `throwIfAborted`: without a listener the promise's rejection would end the process.
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });
   try {

@@ -1,4 +1,4 @@
-/** `40 s`, `5 min`, `3 h`: rounded up, so that who waits that long is not too early. */
+/** `40 s`, `5 min`, `3 h`: rounded up, so that a wait of that length is long enough. */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.ceil(ms / 1000));
   if (seconds < 120) return `${seconds} s`;

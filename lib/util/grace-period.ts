@@ -1,6 +1,6 @@
 /**
- * Runs `work` with a signal that comes `ms` after `signal`. What makes something at the other end is not left before it is
- * known what was made: it could not be taken back.
+ * Runs `work` with a signal that is aborted `ms` after `signal`: a request that creates something must learn what it created, to be able
+ * to remove it.
  */
 export async function withGracePeriod<Result>(
   signal: AbortSignal,

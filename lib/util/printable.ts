@@ -1,4 +1,4 @@
-/** Names and registries' answers are other people's text; terminals obey control characters. */
+/** Replaces control and format characters in text from outside, because terminals act on them. */
 export function toPrintable(text: string): string {
   return text.toWellFormed().replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 }

@@ -1,7 +1,7 @@
 /** Runs at most a fixed number of tasks at once; the rest wait in the order of their arrival. */
 export interface Semaphore {
   run<Result>(task: () => Promise<Result>): Promise<Result>;
-  /** How many tasks wait for their turn. */
+  /** How many tasks wait. */
   waiting(): number;
 }
 
@@ -11,7 +11,7 @@ export function createSemaphore(max: number): Semaphore {
 
   async function run<Result>(task: () => Promise<Result>): Promise<Result> {
     if (running >= max) {
-      // The place is handed over, not given back, so nobody can slip in between.
+      // The permit is handed over, so that no new caller takes it in between.
       await new Promise<void>((resolve) => {
         queue.push(resolve);
       });
