@@ -17,7 +17,7 @@ export interface ClientPoolOptions
   readonly now?: () => number;
 }
 
-type RetryPolicy = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs'>;
+export type RetryPolicy = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs'>;
 
 /** Opens clients for repositories. Rejects with `RegistryError`. */
 export type OpenRepository = (

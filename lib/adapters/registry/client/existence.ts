@@ -17,30 +17,6 @@ export interface ExistenceChecks {
 const blobStep = 'checking for a layer';
 
 export function createExistenceChecks(sendRead: SendRead): ExistenceChecks {
-  async function hasManifest(digest: string, signal: AbortSignal): Promise<boolean> {
-    const request = {
-      method: 'HEAD',
-      path: `manifests/${digest}`,
-      headers: { accept },
-      step: 'checking for a manifest',
-    } as const;
-    return await isHeld(request, digest, signal);
-  }
-
-  async function hasBlob(digest: string, signal: AbortSignal): Promise<boolean> {
-    const request = { method: 'HEAD', path: `blobs/${digest}`, step: blobStep } as const;
-    return await isHeld(request, digest, signal);
-  }
-
-  async function lacksBlob(digest: string, signal: AbortSignal): Promise<boolean> {
-    const request = { method: 'HEAD', path: `blobs/${digest}`, step: blobStep } as const;
-    const response = await sendRead(request, [404], signal);
-    if (response === undefined) return true;
-    await drop(response);
-    if (isWebPage(response)) throw webPage(blobStep);
-    return false;
-  }
-
   async function isHeld(
     request: Parameters<SendRead>[0],
     digest: string,
@@ -55,16 +31,30 @@ export function createExistenceChecks(sendRead: SendRead): ExistenceChecks {
     return held === undefined || held === digest || algorithmOf(held) !== algorithmOf(digest);
   }
 
-  return { hasManifest, hasBlob, lacksBlob };
+  return {
+    async hasManifest(digest, signal) {
+      const path = `manifests/${digest}`;
+      const step = 'checking for a manifest';
+      return await isHeld({ method: 'HEAD', path, headers: { accept }, step }, digest, signal);
+    },
+    hasBlob: (digest, signal) => isHeld(headBlob(digest), digest, signal),
+    async lacksBlob(digest, signal) {
+      const response = await sendRead(headBlob(digest), [404], signal);
+      if (response === undefined) return true;
+      await drop(response);
+      if (!isWebPage(response)) return false;
+      const message = `${blobStep}: it served a web page; check for a proxy or a login page in front of it`;
+      throw new RegistryError('UNAVAILABLE', message, { status: 200 });
+    },
+  };
+}
+
+function headBlob(digest: string): Parameters<SendRead>[0] {
+  return { method: 'HEAD', path: `blobs/${digest}`, step: blobStep };
 }
 
 /** A page of a proxy. Registries that serve blobs as text send their digest. */
 function isWebPage(response: RegistryResponse): boolean {
   const mediaType = parseMediaType(headerOf(response, 'content-type'));
   return mediaType === 'text/html' && headerOf(response, 'docker-content-digest') === undefined;
-}
-
-function webPage(step: string): RegistryError {
-  const message = `${step}: it served a web page; check for a proxy or a login page in front of it`;
-  return new RegistryError('UNAVAILABLE', message, { status: 200 });
 }

@@ -15,6 +15,6 @@ export {
   requiredBlobs,
 } from './manifest.ts';
 export type { ServedManifest } from './manifest-reader.ts';
+export { openWithSideErrors } from './open-with-side-errors.ts';
 export type { RepositoryClient } from './repository-client.ts';
 export type { UploadSession } from './uploads.ts';
-export { withSideErrors } from './with-side-errors.ts';

@@ -4,6 +4,8 @@ import { drop, type HttpResponse, headerOf } from '../http/index.ts';
 import { accept, isKnownType, maxManifestBytes, parseMediaType, quote } from './manifest.ts';
 import type { RegistryResponse, SendRead } from './transport.ts';
 
+type Headers = Pick<HttpResponse, 'headers'>;
+
 interface ResolvedManifest {
   /** Without parameters. */
   readonly mediaType: string;
@@ -15,12 +17,14 @@ export interface ServedManifest extends ResolvedManifest {
   readonly bytes: Uint8Array;
 }
 
+type Resolve = (reference: string, signal: AbortSignal) => Promise<ResolvedManifest | undefined>;
+
 /** Reads manifests of one repository. */
 export interface ManifestReader {
   /** The digest and the type of a tag or digest. */
-  headManifest(reference: string, signal: AbortSignal): Promise<ResolvedManifest | undefined>;
+  readonly headManifest: Resolve;
   /** As `headManifest`; if the registry rejects HEAD, by GET. */
-  resolveManifest(reference: string, signal: AbortSignal): Promise<ResolvedManifest | undefined>;
+  readonly resolveManifest: Resolve;
   /** The bytes, checked against their digest. */
   getManifest(reference: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
 }
@@ -29,16 +33,9 @@ const headStep = 'resolving the reference';
 const step = 'reading its manifest';
 
 export function createManifestReader(sendRead: SendRead): ManifestReader {
-  async function headManifest(
-    reference: string,
-    signal: AbortSignal,
-  ): Promise<ResolvedManifest | undefined> {
-    const request = {
-      method: 'HEAD',
-      path: `manifests/${reference}`,
-      headers: { accept },
-      step: headStep,
-    } as const;
+  const headManifest: Resolve = async (reference, signal) => {
+    const path = `manifests/${reference}`;
+    const request = { method: 'HEAD', path, headers: { accept }, step: headStep } as const;
     const response = await sendRead(request, [404], signal);
     if (response === undefined) return undefined;
     await drop(response);
@@ -54,12 +51,9 @@ export function createManifestReader(sendRead: SendRead): ManifestReader {
       return await digestManifest(reference, signal);
     }
     return { digest, mediaType: parseMediaType(headerOf(response, 'content-type')) };
-  }
+  };
 
-  async function resolveManifest(
-    reference: string,
-    signal: AbortSignal,
-  ): Promise<ResolvedManifest | undefined> {
+  const resolveManifest: Resolve = async (reference, signal) => {
     try {
       return await headManifest(reference, signal);
     } catch (error) {
@@ -68,31 +62,26 @@ export function createManifestReader(sendRead: SendRead): ManifestReader {
       if (!isRejected) throw error;
       return await digestManifest(reference, signal);
     }
-  }
+  };
 
   /** Keeps no bytes: a thousand concurrent reads of 4 MiB would exceed the memory. */
-  async function digestManifest(
-    reference: string,
-    signal: AbortSignal,
-  ): Promise<ResolvedManifest | undefined> {
-    const digestLike = (response: Pick<HttpResponse, 'headers'>): string | undefined =>
-      likeOf(reference, response);
-    const response = await sendRead({ ...get(reference), digestLike }, [404], signal);
+  const digestManifest: Resolve = async (reference, signal) => {
+    const request = { ...get(reference), digestLike: likeOf(reference) };
+    const response = await sendRead(request, [404], signal);
     return response && check(reference, response, response.digest);
-  }
+  };
 
-  async function getManifest(
-    reference: string,
-    signal: AbortSignal,
-  ): Promise<ServedManifest | undefined> {
-    const response = await sendRead(get(reference), [404], signal);
-    if (response === undefined) return undefined;
-    const { bytes = new Uint8Array() } = response;
-    const digest = digestOf(bytes, likeOf(reference, response));
-    return { bytes, ...check(reference, response, digest) };
-  }
-
-  return { headManifest, resolveManifest, getManifest };
+  return {
+    headManifest,
+    resolveManifest,
+    async getManifest(reference, signal) {
+      const response = await sendRead(get(reference), [404], signal);
+      if (response === undefined) return undefined;
+      const { bytes = new Uint8Array() } = response;
+      const digest = digestOf(bytes, likeOf(reference)(response));
+      return { bytes, ...check(reference, response, digest) };
+    },
+  };
 }
 
 function get(reference: string): Parameters<SendRead>[0] {
@@ -106,16 +95,16 @@ function get(reference: string): Parameters<SendRead>[0] {
 }
 
 /** The digest that the bytes must have; that of a tag comes from the registry. */
-function expectedDigest(
-  reference: string,
-  response: Pick<HttpResponse, 'headers'>,
-): string | undefined {
+function expectedDigest(reference: string, response: Headers): string | undefined {
   return isDigest(reference) ? reference : headerOf(response, 'docker-content-digest');
 }
 
-function likeOf(reference: string, response: Pick<HttpResponse, 'headers'>): string | undefined {
-  const expected = expectedDigest(reference, response);
-  return expected !== undefined && isDigest(expected) ? expected : undefined;
+/** A digest in the algorithm by which to digest the bytes. */
+function likeOf(reference: string): (response: Headers) => string | undefined {
+  return (response) => {
+    const expected = expectedDigest(reference, response);
+    return expected !== undefined && isDigest(expected) ? expected : undefined;
+  };
 }
 
 function check(reference: string, response: RegistryResponse, digest = ''): ResolvedManifest {

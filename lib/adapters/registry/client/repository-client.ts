@@ -5,7 +5,7 @@ import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import { createExistenceChecks, type ExistenceChecks } from './existence.ts';
 import { listNames } from './list-names.ts';
-import { maxManifestBytes, parseMediaType } from './manifest.ts';
+import { manifestTypes, maxManifestBytes, parseMediaType } from './manifest.ts';
 import {
   createManifestReader,
   type ManifestReader,
@@ -33,7 +33,7 @@ export interface RepositoryClient extends ManifestReader, ExistenceChecks, Uploa
   deleteManifest(digest: string, signal: AbortSignal): Promise<void>;
 }
 
-const indexType = 'application/vnd.oci.image.index.v1+json';
+const [indexType] = manifestTypes;
 
 export function createRepositoryClient(send: Send, registry: URL, path: string): RepositoryClient {
   const pull: readonly Scope[] = [`repository:${path}:pull`];
@@ -49,23 +49,6 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     await drop(response);
     return undefined;
   };
-
-  async function putManifest(
-    reference: string,
-    manifest: ServedManifest,
-    signal: AbortSignal,
-  ): Promise<{ readonly hasSubject: boolean }> {
-    const first = await writeManifest(reference, manifest, signal);
-    // A manifest that was corrupted on the way would look like one that another client pushed.
-    const response = isAsSent(first, manifest)
-      ? first
-      : await writeManifest(reference, manifest, signal);
-    if (!isAsSent(response, manifest)) {
-      const message = 'writing the manifest: it stored other content than it was sent';
-      throw new RegistryError('REFUSED', message);
-    }
-    return { hasSubject: headerOf(response, 'oci-subject') !== undefined };
-  }
 
   async function writeManifest(
     reference: string,
@@ -90,68 +73,71 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     return response;
   }
 
-  async function getReferrers(
-    digest: string,
-    signal: AbortSignal,
-  ): Promise<ServedManifest | undefined> {
-    const step = 'reading referrers';
-    const headers = { accept: indexType };
-    // Registries without the API send one of these.
-    const absent = [400, 404, 405, 406, 501];
-    const response = await sendRead(
-      { method: 'GET', path: `referrers/${digest}`, headers, maxBytes: maxManifestBytes, step },
-      absent,
-      signal,
-    );
-    if (response === undefined) return undefined;
-    const { bytes = new Uint8Array() } = response;
-    const mediaType = parseMediaType(headerOf(response, 'content-type'));
-    return { bytes, digest: digestOf(bytes), mediaType };
-  }
-
-  async function listTags(signal: AbortSignal): Promise<readonly string[]> {
-    const url = urlOf('tags/list');
-    const step = 'listing its tags';
-    return await listNames(send, { url, scopes: pull, field: 'tags', isName: isTag, step }, signal);
-  }
-
-  async function listRepositories(signal: AbortSignal): Promise<readonly string[]> {
-    const url = new URL('/v2/_catalog', registry);
-    const scopes = ['registry:catalog:*'];
-    const step = 'listing its repositories';
-    return await listNames(
-      send,
-      { url, scopes, field: 'repositories', isName: isPath, step },
-      signal,
-    );
-  }
-
-  async function deleteManifest(digest: string, signal: AbortSignal): Promise<void> {
-    // By a tag, some registries delete the manifest of all its other tags, too.
-    if (!isDigest(digest)) throw new TypeError(`${digest} is not a digest`);
-    const response = await send(
-      {
-        method: 'DELETE',
-        url: urlOf(`manifests/${digest}`),
-        scopes: deletion,
-        expect: [200, 202, 204, 404],
-        step: 'deleting a manifest',
-      },
-      signal,
-    );
-    await drop(response);
-  }
-
   return {
-    putManifest,
     openBlob: createOpenBlob(sendRead),
     ...createManifestReader(sendRead),
     ...createExistenceChecks(sendRead),
     ...createUploads(send, registry, path),
-    getReferrers,
-    listTags,
-    listRepositories,
-    deleteManifest,
+
+    async putManifest(reference, manifest, signal) {
+      const first = await writeManifest(reference, manifest, signal);
+      // A manifest that was corrupted on the way would look like one that another client pushed.
+      const response = isAsSent(first, manifest)
+        ? first
+        : await writeManifest(reference, manifest, signal);
+      if (!isAsSent(response, manifest)) {
+        const message = 'writing the manifest: it stored other content than it was sent';
+        throw new RegistryError('REFUSED', message);
+      }
+      return { hasSubject: headerOf(response, 'oci-subject') !== undefined };
+    },
+
+    async getReferrers(digest, signal) {
+      const request = {
+        method: 'GET',
+        path: `referrers/${digest}`,
+        headers: { accept: indexType },
+        maxBytes: maxManifestBytes,
+        step: 'reading referrers',
+      } as const;
+      // Registries without the API send one of these.
+      const response = await sendRead(request, [400, 404, 405, 406, 501], signal);
+      if (response === undefined) return undefined;
+      const { bytes = new Uint8Array() } = response;
+      const mediaType = parseMediaType(headerOf(response, 'content-type'));
+      return { bytes, digest: digestOf(bytes), mediaType };
+    },
+
+    async listTags(signal) {
+      const url = urlOf('tags/list');
+      const step = 'listing its tags';
+      const request = { url, scopes: pull, field: 'tags', isName: isTag, step } as const;
+      return await listNames(send, request, signal);
+    },
+
+    async listRepositories(signal) {
+      const url = new URL('/v2/_catalog', registry);
+      const scopes = ['registry:catalog:*'];
+      const step = 'listing its repositories';
+      const request = { url, scopes, field: 'repositories', isName: isPath, step } as const;
+      return await listNames(send, request, signal);
+    },
+
+    async deleteManifest(digest, signal) {
+      // By a tag, some registries delete the manifest of all its other tags, too.
+      if (!isDigest(digest)) throw new TypeError(`${digest} is not a digest`);
+      const response = await send(
+        {
+          method: 'DELETE',
+          url: urlOf(`manifests/${digest}`),
+          scopes: deletion,
+          expect: [200, 202, 204, 404],
+          step: 'deleting a manifest',
+        },
+        signal,
+      );
+      await drop(response);
+    },
   };
 }
 

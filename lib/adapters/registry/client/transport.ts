@@ -113,7 +113,10 @@ export function createTransport(options: TransportOptions): Send {
     request: RegistryRequest,
     signal: AbortSignal,
   ): Promise<RegistryResponse> {
-    const used = await authorizationFor(request, signal);
+    // The `Location` of an upload may name another origin, which gets no credentials.
+    const used = isOwn(request.url)
+      ? await authorizer.authorization(request.scopes, signal)
+      : undefined;
     const first = await follow(request, used, signal);
     const response =
       first.status === 401 ? await answerChallenge(request, first, used, signal) : first;
@@ -146,15 +149,6 @@ export function createTransport(options: TransportOptions): Send {
     await drop(challenge);
     if (typeof request.body === 'function') throw challengedUpload(request);
     return await follow(request, await makeHeader(signal), signal);
-  }
-
-  /** The `Location` of an upload may name another origin, which gets no credentials. */
-  async function authorizationFor(
-    request: RegistryRequest,
-    signal: AbortSignal,
-  ): Promise<string | undefined> {
-    if (!isOwn(request.url)) return undefined;
-    return await authorizer.authorization(request.scopes, signal);
   }
 
   async function follow(

@@ -9,16 +9,13 @@ export interface UploadSession {
   readonly location: URL;
 }
 
-/** A blob of another repository of the same registry. */
-interface MountSource {
-  readonly path: string;
-  readonly digest: string;
-}
-
 /** Uploads blobs into one repository. */
 export interface Uploads {
-  /** `mounted` if the registry took the blob from the other repository; else a session to upload it. */
-  mountBlob(from: MountSource, signal: AbortSignal): Promise<UploadSession | 'mounted'>;
+  /** `mounted` if the registry took the blob from its other repository `path`; else a session to upload it. */
+  mountBlob(
+    from: { readonly path: string; readonly digest: string },
+    signal: AbortSignal,
+  ): Promise<UploadSession | 'mounted'>;
   startUpload(signal: AbortSignal): Promise<UploadSession>;
   /** Calls `body` once, when it sends the bytes. */
   finishUpload(
@@ -42,27 +39,6 @@ export function createUploads(send: Send, registry: URL, path: string): Uploads 
   const cancel: readonly Scope[] = [`repository:${path}:pull,push,delete`];
   const startUrl = (): URL => new URL(`/v2/${path}/blobs/uploads/`, registry);
 
-  async function mountBlob(
-    { digest, path: from }: MountSource,
-    signal: AbortSignal,
-  ): Promise<UploadSession | 'mounted'> {
-    const url = startUrl();
-    url.searchParams.set('mount', digest);
-    url.searchParams.set('from', from);
-    const scopes = [...push, `repository:${from}:pull`];
-    const response = await post(
-      { url, scopes, expect: [201, 202], step: 'mounting a layer' },
-      signal,
-    );
-    return response.status === 201 ? 'mounted' : toSession(response);
-  }
-
-  async function startUpload(signal: AbortSignal): Promise<UploadSession> {
-    const url = startUrl();
-    const step = 'starting an upload';
-    return toSession(await post({ url, scopes: push, expect: [202], step }, signal));
-  }
-
   async function post(
     request: Pick<RegistryRequest, 'url' | 'scopes' | 'expect' | 'step'>,
     signal: AbortSignal,
@@ -75,46 +51,53 @@ export function createUploads(send: Send, registry: URL, path: string): Uploads 
     return response;
   }
 
-  async function finishUpload(
-    { location }: UploadSession,
-    { digest, size }: Descriptor,
-    body: () => AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const response = await send(
-      {
-        method: 'PUT',
-        url: withDigest(location, digest),
-        headers: { 'content-length': String(size), 'content-type': 'application/octet-stream' },
-        // A request with a length of 0 has no body to stream.
-        body: size === 0 ? () => new Uint8Array() : body,
-        scopes: push,
-        expect: [201, 204],
-        // The bytes were checked before they were sent, so they were corrupted on the way.
-        transientCodes: ['DIGEST_INVALID'],
-        step: 'writing a layer',
-      },
-      signal,
-    );
-    await drop(response);
-  }
+  return {
+    async mountBlob({ digest, path: from }, signal) {
+      const url = startUrl();
+      url.searchParams.set('mount', digest);
+      url.searchParams.set('from', from);
+      const scopes = [...push, `repository:${from}:pull`];
+      const step = 'mounting a layer';
+      const response = await post({ url, scopes, expect: [201, 202], step }, signal);
+      return response.status === 201 ? 'mounted' : toSession(response);
+    },
 
-  async function cancelUpload({ location }: UploadSession): Promise<void> {
-    const step = 'cancelling an upload';
-    const expect = [200, 202, 204, 404];
-    try {
-      await drop(
-        await send(
-          { method: 'DELETE', url: location, scopes: cancel, expect, step },
-          AbortSignal.timeout(cancelTimeoutMs),
-        ),
+    async startUpload(signal) {
+      const step = 'starting an upload';
+      const request = { url: startUrl(), scopes: push, expect: [202], step };
+      return toSession(await post(request, signal));
+    },
+
+    async finishUpload({ location }, { digest, size }, body, signal) {
+      const response = await send(
+        {
+          method: 'PUT',
+          url: withDigest(location, digest),
+          headers: { 'content-length': String(size), 'content-type': 'application/octet-stream' },
+          // A request with a length of 0 has no body to stream.
+          body: size === 0 ? () => new Uint8Array() : body,
+          scopes: push,
+          expect: [201, 204],
+          // The bytes were checked before they were sent, so they were corrupted on the way.
+          transientCodes: ['DIGEST_INVALID'],
+          step: 'writing a layer',
+        },
+        signal,
       );
-    } catch {
-      // The registry purges old sessions; the caller throws the error that ended the upload.
-    }
-  }
+      await drop(response);
+    },
 
-  return { mountBlob, startUpload, finishUpload, cancelUpload };
+    async cancelUpload({ location }) {
+      const step = 'cancelling an upload';
+      const expect = [200, 202, 204, 404];
+      const request = { method: 'DELETE', url: location, scopes: cancel, expect, step } as const;
+      try {
+        await drop(await send(request, AbortSignal.timeout(cancelTimeoutMs)));
+      } catch {
+        // The registry purges old sessions; the caller throws the error that ended the upload.
+      }
+    },
+  };
 }
 
 function toSession(response: RegistryResponse): UploadSession {

@@ -1,0 +1,51 @@
+import type { Reference } from '../../../image/reference.ts';
+import type { RegistryAccess } from '../../../ports/index.ts';
+import { toCloneError } from '../errors/index.ts';
+import type { OpenRepository, RetryPolicy } from './client-pool.ts';
+import type { RepositoryClient } from './repository-client.ts';
+
+/** Opens a client that throws `CloneError`s with their side. Errors name `image`. */
+export async function openWithSideErrors(
+  openRepository: OpenRepository,
+  image: Reference,
+  access: RegistryAccess,
+  retryPolicy: RetryPolicy,
+  signal: AbortSignal,
+): Promise<RepositoryClient> {
+  const context = { side: access.side, image };
+
+  function sided<Given extends readonly unknown[], Result>(
+    verb: (...given: [...Given, AbortSignal]) => Promise<Result>,
+  ): (...given: [...Given, AbortSignal]) => Promise<Result> {
+    return async (...given) => {
+      try {
+        return await verb(...given);
+      } catch (error) {
+        const signal = given.at(-1);
+        if (signal instanceof AbortSignal) signal.throwIfAborted();
+        throw toCloneError(error, context);
+      }
+    };
+  }
+
+  const open = sided(openRepository);
+  const client = await open(image, access, retryPolicy, signal);
+  return {
+    headManifest: sided(client.headManifest),
+    resolveManifest: sided(client.resolveManifest),
+    getManifest: sided(client.getManifest),
+    putManifest: sided(client.putManifest),
+    hasManifest: sided(client.hasManifest),
+    hasBlob: sided(client.hasBlob),
+    lacksBlob: sided(client.lacksBlob),
+    openBlob: sided(client.openBlob),
+    mountBlob: sided(client.mountBlob),
+    startUpload: sided(client.startUpload),
+    finishUpload: sided(client.finishUpload),
+    cancelUpload: client.cancelUpload,
+    getReferrers: sided(client.getReferrers),
+    listTags: sided(client.listTags),
+    listRepositories: sided(client.listRepositories),
+    deleteManifest: sided(client.deleteManifest),
+  };
+}
