@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hashText } from './digest.ts';
 import {
   canonicalRepository,
   dockerHub,
@@ -56,10 +56,7 @@ function backupRepository(source: Repository, location: BackupLocation): Reposit
   if (isUnaltered && name.length <= room && !isConfusable(source, name)) {
     return { domain, path: `${namespace}/${name}` };
   }
-  const hash = createHash('sha256')
-    .update(canonicalRepository(source))
-    .digest('hex')
-    .slice(0, hashLength);
+  const hash = hashText(canonicalRepository(source), hashLength);
   const stem = name.slice(0, room - hashLength - 1).replace(/[^a-z0-9]+$/, '');
   return { domain, path: `${namespace}/${stem}-${hash}` };
 }

@@ -27,6 +27,11 @@ export function algorithmOf(digest: string): string {
   return digest.slice(0, digest.indexOf(':'));
 }
 
+/** Returns the first `length` hex digits of the sha256 of `text`. */
+export function hashText(text: string, length: number): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, length);
+}
+
 /** Returns the digest of `bytes` by the algorithm of the digest `like`. */
 export function digestOf(bytes: Uint8Array, like = 'sha256:'): string {
   const algorithm = algorithmOf(like);

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hashText } from './digest.ts';
 
 /** 128 bits, so that no second digest with the same prefix can be found. */
 const hexLength = 32;
@@ -28,5 +28,5 @@ export function publicGrantTag(digest: string): string {
 }
 
 function hashOf(names: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, hexLength);
+  return hashText(JSON.stringify(names), hexLength);
 }

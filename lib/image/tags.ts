@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hashText } from './digest.ts';
 
 const maxTagLength = 128;
 /** Leaves room for the longest suffix but that of a move: `.from.` and 12 hex digits. */
@@ -56,14 +56,12 @@ export type TagRole =
 export function parseTagRole(tag: string, of: string): TagRole | undefined {
   if (tag === of) return { kind: 'plain' };
   if (tag === holdTag(of)) return { kind: 'hold' };
-  const [, hex] = /^\.([0-9a-f]{12})$/.exec(stripStem(tag, toStem(of))) ?? [];
-  if (hex !== undefined) return { kind: 'generation', hex };
-  const [, source] = /^\.from\.([0-9a-f]{12})$/.exec(stripStem(tag, toStem(of))) ?? [];
-  if (source !== undefined) return { kind: 'provenance', hex: source };
+  const suffix = stripStem(tag, toStem(of));
+  const [, named, hex] = /^(\.from)?\.([0-9a-f]{12})$/.exec(suffix) ?? [];
+  if (hex !== undefined) return { kind: named === undefined ? 'generation' : 'provenance', hex };
+  const moveSuffix = stripStem(tag, toStem(of, maxMoveStemLength));
   const [, time = '', from = ''] =
-    /^\.moved\.(\d{8}T\d{6}Z)\.([0-9a-f]{12})$/.exec(
-      stripStem(tag, toStem(of, maxMoveStemLength)),
-    ) ?? [];
+    /^\.moved\.(\d{8}T\d{6}Z)\.([0-9a-f]{12})$/.exec(moveSuffix) ?? [];
   const at = parseTimeText(time);
   return at === undefined ? undefined : { kind: 'move', at, from };
 }
@@ -74,9 +72,8 @@ export function parseTagRole(tag: string, of: string): TagRole | undefined {
  */
 export function copyTag(tag: string): string {
   if (!reservedTag.test(tag)) return tag;
-  const hash = createHash('sha256').update(tag).digest('hex').slice(0, hexLength);
   const room = maxTagLength - hexLength - 1;
-  return `${tag.length <= room ? tag : `${tag.slice(0, room - '.hold'.length)}.hold`}-${hash}`;
+  return `${tag.length <= room ? tag : `${tag.slice(0, room - '.hold'.length)}.hold`}-${hashText(tag, hexLength)}`;
 }
 
 /** Whether `tag`, which points to `digest`, is the generation tag of some shorter tag. */
@@ -86,8 +83,7 @@ export function isGenerationTag(tag: string, digest: string): boolean {
 
 function toStem(tag: string, maxLength = maxStemLength): string {
   if (tag.length <= maxLength) return tag;
-  const hash = createHash('sha256').update(tag).digest('hex').slice(0, hexLength);
-  return `${tag.slice(0, maxLength - hexLength - 1)}-${hash}`;
+  return `${tag.slice(0, maxLength - hexLength - 1)}-${hashText(tag, hexLength)}`;
 }
 
 function stripStem(tag: string, stem: string): string {
@@ -107,6 +103,5 @@ function parseTimeText(text: string): number | undefined {
 
 /** The first hex digits of a digest, as generation, provenance and move tags contain them. */
 export function shortHex(digest: string): string {
-  const hex = digest.slice(digest.indexOf(':') + 1);
-  return hex.slice(0, hexLength);
+  return digest.slice(digest.indexOf(':') + 1).slice(0, hexLength);
 }
