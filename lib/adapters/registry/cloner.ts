@@ -23,7 +23,7 @@ import { RegistryError, toCloneError } from './errors/index.ts';
 
 export interface RegistryClonerOptions extends ClientPoolOptions {
   /** @default no limit */
-  readonly maxImageBytes?: number;
+  readonly maxImageBytes?: number | undefined;
 }
 
 /** A review's budget bounds a lookup, not a copy; the caller of `writeTags` retries with tags that it chose anew. */

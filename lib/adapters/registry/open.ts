@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError } from '../../errors.ts';
 import type { Repository } from '../../image/reference.ts';
 import type { BackupRepository, ImageCloner, RegistryAccess } from '../../ports/index.ts';
+import { sleep } from '../../util/clock.ts';
 import { listRepositories, openBackupRepository } from './backup-repository.ts';
 import { type ClientPoolOptions, createClientPool } from './client/index.ts';
 import { createRegistryCloner } from './cloner.ts';
@@ -36,10 +36,7 @@ export interface RegistrySettings {
 /** Opens the registry adapter. Throws `ConfigError` if the URL of the proxy is invalid. */
 export function openRegistryCloner(settings: RegistrySettings): ImageCloner {
   const { maxImageBytes } = settings;
-  return createRegistryCloner({
-    ...toConnections(settings),
-    ...(maxImageBytes !== undefined && { maxImageBytes }),
-  });
+  return createRegistryCloner({ ...toConnections(settings), maxImageBytes });
 }
 
 /** The backup registry for generations, rollback, prune and verify. */
@@ -66,13 +63,13 @@ function toConnections(settings: RegistrySettings): ClientPoolOptions {
   const http = openHttp({
     configuredHosts: [...settings.configuredHosts, ...insecureRegistries],
     insideCluster,
-    ...(trust !== undefined && { trust }),
-    ...(proxy !== undefined && { proxy }),
+    trust,
+    proxy,
   });
   return {
     http,
     findEndpoint: createFindEndpoint({ http, insecureRegistries, insideCluster }),
-    sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+    sleep,
     onResponse: ({ url, method, status, headers }) =>
       settings.onResponse({ host: url.host, method, status, remaining: readRemaining(headers) }),
   };

@@ -5,13 +5,15 @@ import { createBoundedMap } from '../../../util/bounded-map.ts';
 import { createSingleFlight } from '../../../util/single-flight.ts';
 import { isTransient, RegistryError, toRegistryError } from '../errors/index.ts';
 import { type Http, type HttpResponse, headerOf, readBody } from '../http/index.ts';
-import { type Challenge, parseChallenges } from './challenge.ts';
+import { parseChallenges } from './challenge.ts';
 import { isOwnRealm, parseRealm } from './realm.ts';
 import { parseToken, type Token } from './token.ts';
 import type { TokenBudget } from './token-budget.ts';
 
 /** A scope of the token protocol: `repository:library/nginx:pull`. */
 export type Scope = string;
+
+type Challenged = Pick<HttpResponse, 'headers'>;
 
 /** Authenticates one client at one registry, and caches the scheme and the tokens. */
 export interface Authorizer {
@@ -22,12 +24,12 @@ export interface Authorizer {
    * this challenge, whatever other challenges arrive meanwhile; `undefined` if another attempt cannot succeed.
    */
   onChallenge(
-    challenge: Pick<HttpResponse, 'headers'>,
+    challenge: Challenged,
     scopes: readonly Scope[],
     used: string | undefined,
   ): ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
   /** The error for a 401 response if the password was not sent because its realm is another site. */
-  foreignRealmError(challenge: Pick<HttpResponse, 'headers'>): RegistryError | undefined;
+  foreignRealmError(challenge: Challenged): RegistryError | undefined;
 }
 
 export interface AuthorizerOptions {
@@ -89,57 +91,14 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     }
   }
 
-  async function authorization(
-    scopes: readonly Scope[],
-    signal: AbortSignal,
-  ): Promise<string | undefined> {
-    const current = scheme;
-    try {
-      return await headerFor(current, scopes, signal);
-    } catch (error) {
-      if (!signal.aborted) forget(current);
-      throw error;
-    }
-  }
-
   /** A token server that fails may have moved, or another server may have named it: the next request gets a new challenge. */
   function forget(current: Scheme): void {
     if (scheme === current) scheme = { kind: 'unknown' };
   }
 
-  function onChallenge(
-    challenge: Pick<HttpResponse, 'headers'>,
-    scopes: readonly Scope[],
-    used: string | undefined,
-  ): ReturnType<Authorizer['onChallenge']> {
-    const picked = pickScheme(challengesOf(challenge));
-    if (picked === undefined) return undefined;
-    scheme = picked;
-    const makeHeader = async (signal: AbortSignal): Promise<string | undefined> => {
-      try {
-        return await headerFor(picked, scopes, signal);
-      } catch (error) {
-        if (!isTransient(error)) forget(picked);
-        throw error;
-      }
-    };
-    if (picked.kind !== 'bearer') {
-      return basic !== undefined && used !== basic ? makeHeader : undefined;
-    }
-    const key = keyOf(picked, scopes);
-    // The token has expired, or is older than a permission.
-    if (used !== undefined && tokens.get(key)?.header === used) tokens.delete(key);
-    return makeHeader;
-  }
-
-  function foreignRealmError(challenge: Pick<HttpResponse, 'headers'>): RegistryError | undefined {
-    const picked = pickScheme(challengesOf(challenge));
-    if (basic === undefined || picked?.kind !== 'bearer') return undefined;
-    return isOwnRealm(picked.realm, registry) ? undefined : foreignRealm(picked.realm);
-  }
-
   /** Prefers Bearer, unless its realm is another site and Basic is offered too. */
-  function pickScheme(challenges: readonly Challenge[]): Scheme | undefined {
+  function pickScheme({ headers }: Challenged): Scheme | undefined {
+    const challenges = parseChallenges([headers['www-authenticate'] ?? []].flat());
     const offered = challenges.find(({ scheme, parameters }) => {
       return scheme === 'bearer' && parameters.has('realm');
     });
@@ -209,12 +168,44 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     }
   }
 
-  return { authorization, onChallenge, foreignRealmError };
-}
+  return {
+    async authorization(scopes, signal) {
+      const current = scheme;
+      try {
+        return await headerFor(current, scopes, signal);
+      } catch (error) {
+        if (!signal.aborted) forget(current);
+        throw error;
+      }
+    },
 
-function challengesOf({ headers }: Pick<HttpResponse, 'headers'>): readonly Challenge[] {
-  const header = headers['www-authenticate'];
-  return parseChallenges(header === undefined ? [] : [header].flat());
+    onChallenge(challenge, scopes, used) {
+      const picked = pickScheme(challenge);
+      if (picked === undefined) return undefined;
+      scheme = picked;
+      const makeHeader = async (signal: AbortSignal): Promise<string | undefined> => {
+        try {
+          return await headerFor(picked, scopes, signal);
+        } catch (error) {
+          if (!isTransient(error)) forget(picked);
+          throw error;
+        }
+      };
+      if (picked.kind !== 'bearer') {
+        return basic !== undefined && used !== basic ? makeHeader : undefined;
+      }
+      const key = keyOf(picked, scopes);
+      // The token has expired, or is older than a permission.
+      if (used !== undefined && tokens.get(key)?.header === used) tokens.delete(key);
+      return makeHeader;
+    },
+
+    foreignRealmError(challenge) {
+      const picked = pickScheme(challenge);
+      if (basic === undefined || picked?.kind !== 'bearer') return undefined;
+      return isOwnRealm(picked.realm, registry) ? undefined : foreignRealm(picked.realm);
+    },
+  };
 }
 
 function keyOf({ realm, service }: Bearer, scopes: readonly Scope[]): string {

@@ -16,33 +16,27 @@ const headerText = /^[\x21-\x7e]{1,16384}$/;
 
 const text = v.fallback(v.string(), '');
 
-const schema = v.object({
-  token: v.optional(text, ''),
-  access_token: v.optional(text, ''),
-  expires_in: v.optional(v.fallback(v.number(), minSeconds), minSeconds),
-});
+/** Anything else is treated as an empty response. */
+const schema = v.fallback(
+  v.pipe(
+    v.string(),
+    v.parseJson(),
+    v.object({
+      token: v.optional(text, ''),
+      access_token: v.optional(text, ''),
+      expires_in: v.optional(v.fallback(v.number(), minSeconds), minSeconds),
+    }),
+  ),
+  { token: '', access_token: '', expires_in: minSeconds },
+);
 
 /** Parses the response of a token server (distribution `spec/auth/token.md`). Throws `RegistryError` `REFUSED`. */
 export function parseToken(body: string): Token {
-  const parsed = v.safeParse(schema, parseJson(body));
-  const {
-    token = '',
-    access_token = '',
-    expires_in = minSeconds,
-  } = parsed.success ? parsed.output : {};
+  const { token, access_token, expires_in } = v.parse(schema, body);
   const value = access_token === '' ? token : access_token;
   if (!headerText.test(value)) {
     // No cause: it could quote the token.
     throw new RegistryError('REFUSED', 'authenticating: its token server sent no valid token');
   }
   return { value, usableMs: Math.max(minSeconds, expires_in) * 1000 * usableShare };
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    // Treated as an empty response.
-    return undefined;
-  }
 }

@@ -68,7 +68,7 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
       sleep,
       random,
       wallClock,
-      ...(onResponse !== undefined && { onResponse }),
+      onResponse,
     });
     return createRepositoryClient(send, registry, path);
   };

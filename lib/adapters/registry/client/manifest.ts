@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { isDigest } from '../../../image/digest.ts';
-import { RegistryError } from '../errors/index.ts';
+import { unsupported } from '../errors/index.ts';
 
 /** A pointer to a manifest or blob: OCI image-spec `descriptor.md`. */
 export interface Descriptor {
@@ -228,8 +228,4 @@ function parseJson(bytes: Uint8Array): unknown {
   } catch {
     throw unsupported('its manifest is not JSON');
   }
-}
-
-function unsupported(message: string): RegistryError {
-  return new RegistryError('UNSUPPORTED', message);
 }

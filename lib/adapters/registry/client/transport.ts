@@ -63,12 +63,14 @@ export interface TransportOptions extends BackoffOptions {
   readonly maxRetryAfterMs: number;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
   readonly wallClock: () => number;
-  readonly onResponse?: (response: {
-    readonly url: URL;
-    readonly method: string;
-    readonly status: number;
-    readonly headers: HttpResponse['headers'];
-  }) => void;
+  readonly onResponse?:
+    | ((response: {
+        readonly url: URL;
+        readonly method: string;
+        readonly status: number;
+        readonly headers: HttpResponse['headers'];
+      }) => void)
+    | undefined;
 }
 
 const maxRedirects = 5;

@@ -7,7 +7,7 @@ export interface BlobCopy {
   readonly source: RepositoryClient;
   readonly target: RepositoryClient;
   readonly descriptor: Descriptor;
-  /** A repository of the target's registry with the blob. */
+  /** Path of the source if both are in one registry: the copy then mounts blobs. */
   readonly mountFrom: string | undefined;
   /** Adds the source's side to an error of its stream. */
   readonly toSourceError: (error: unknown) => unknown;

@@ -1,26 +1,18 @@
 import { CloneError, isFailureOf } from '../../../errors.ts';
-import type { Backoff } from '../../../util/backoff.ts';
-import { createSemaphore } from '../../../util/semaphore.ts';
-import type { Layer, RepositoryClient, ServedManifest } from '../client/index.ts';
-import { RegistryError } from '../errors/index.ts';
-import { copyBlob } from './copy-blob.ts';
-import { type ImageGraph, readGraph } from './read-graph.ts';
+import { mapConcurrently } from '../../../util/semaphore.ts';
+import type { Layer, ServedManifest } from '../client/index.ts';
+import { RegistryError, unsupported } from '../errors/index.ts';
+import { type BlobCopy, copyBlob } from './copy-blob.ts';
+import { type ImageGraph, type ImageGraphOptions, readGraph } from './read-graph.ts';
 import type { UploadOnce } from './upload-once.ts';
 
 /** One copy between two repositories. */
-export interface ImageCopy {
-  readonly source: RepositoryClient;
-  readonly target: RepositoryClient;
+export interface ImageCopy
+  extends ImageGraphOptions,
+    Pick<BlobCopy, 'mountFrom' | 'toSourceError' | 'backoff'> {
   /** By digest, for the target's repository. */
   readonly uploadOnce: UploadOnce;
-  /** Path of the source if both are in one registry: the copy then mounts blobs. */
-  readonly mountFrom: string | undefined;
   readonly maxImageBytes: number;
-  /** The target may have manifests without their parts. */
-  readonly isMending: boolean;
-  readonly toSourceError: (error: unknown) => unknown;
-  readonly backoff: Backoff;
-  readonly signal: AbortSignal;
   /** `doneBytes` includes blobs that the target had, `movedBytes` does not. */
   readonly onProgress: (doneBytes: number, totalBytes: number, movedBytes: number) => void;
 }
@@ -50,8 +42,7 @@ export async function copyImage(root: ServedManifest, copy: ImageCopy): Promise<
 async function copyTree(root: ServedManifest, copy: ImageCopy): Promise<CopiedImage> {
   const graph = await readGraph(root, copy);
   if (graph.totalBytes > copy.maxImageBytes) {
-    throw new RegistryError(
-      'UNSUPPORTED',
+    throw unsupported(
       `it has ${graph.totalBytes} bytes, more than MAX_IMAGE_BYTES (${copy.maxImageBytes})`,
     );
   }
@@ -65,7 +56,12 @@ async function copyTree(root: ServedManifest, copy: ImageCopy): Promise<CopiedIm
   } catch (error) {
     copy.signal.throwIfAborted();
     const hasForeign = graph.blobs.some(({ isForeign }) => isForeign);
-    throw hasForeign && isFailureOf('backup', error, ['REFUSED']) ? foreignLayers(error) : error;
+    if (!hasForeign || !isFailureOf('backup', error, ['REFUSED'])) throw error;
+    // By default, distribution 2.8 rejects manifests whose layers have URLs, even if it has the layers.
+    throw unsupported(
+      'it has layers that may not be redistributed (Windows), and the backup registry does not accept them',
+      error,
+    );
   }
   return copied;
 }
@@ -74,16 +70,15 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
   // The first failure ends the other uploads.
   const failed = new AbortController();
   const signal = AbortSignal.any([copy.signal, failed.signal]);
-  const limit = createSemaphore(maxConcurrentBlobs);
   let doneBytes = 0;
   let movedBytes = 0;
-  copy.onProgress(doneBytes, totalBytes, movedBytes);
   let skippedLayers = 0;
   const report = (bytes: number, moved: number): void => {
     doneBytes += bytes;
     movedBytes += moved;
     copy.onProgress(doneBytes, totalBytes, movedBytes);
   };
+  report(0, 0);
 
   async function copyOne(blob: Layer): Promise<number> {
     signal.throwIfAborted();
@@ -104,32 +99,20 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
       return await copyOne(blob);
     } catch (error) {
       // Nodes fetch a foreign layer from its own URL.
-      if (!blob.isForeign || !isFailureOf('source', error, ['NOT_FOUND'])) {
-        failed.abort(error);
-        throw error;
-      }
-      skippedLayers += 1;
+      if (blob.isForeign && isFailureOf('source', error, ['NOT_FOUND'])) skippedLayers += 1;
+      else failed.abort(error);
       return 0;
     }
   }
 
-  const all = blobs.map((blob) => limit.run(() => copyOrSkip(blob)));
-  const results = await Promise.allSettled(all);
+  const sent = await mapConcurrently(blobs, maxConcurrentBlobs, copyOrSkip);
   copy.signal.throwIfAborted();
-  if (failed.signal.aborted) throw failed.signal.reason;
-  const moved = results.map((result) => (result.status === 'fulfilled' ? result.value : 0));
-  return { bytes: moved.reduce((sum, bytes) => sum + bytes, 0), skippedLayers };
+  failed.signal.throwIfAborted();
+  return { bytes: sent.reduce((sum, bytes) => sum + bytes, 0), skippedLayers };
 }
 
 /** The target rejects a manifest because it lacks a part of it. */
 function lacksParts(error: unknown): boolean {
   const cause = error instanceof CloneError ? error.cause : undefined;
   return cause instanceof RegistryError && cause.code === 'MANIFEST_BLOB_UNKNOWN';
-}
-
-/** By default, distribution 2.8 rejects manifests whose layers have URLs, even if it has the layers. */
-function foreignLayers(cause: unknown): RegistryError {
-  const message =
-    'it has layers that may not be redistributed (Windows), and the backup registry does not accept them';
-  return new RegistryError('UNSUPPORTED', message, { cause });
 }

@@ -6,6 +6,4 @@ export { copyImage, type ImageCopy } from './copy-image.ts';
 export { isComplete } from './is-complete.ts';
 export { copyReferrers } from './referrers.ts';
 export { createUploadOnce } from './upload-once.ts';
-export { writeMarkers } from './write-markers.ts';
-export { writeSmallBlob } from './write-small-blob.ts';
-export { writeTag } from './write-tag.ts';
+export { writeMarkers, writeSmallBlob, writeTag } from './write-tag.ts';

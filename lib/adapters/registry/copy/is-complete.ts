@@ -6,7 +6,7 @@ import {
   type RepositoryClient,
   requiredBlobs,
 } from '../client/index.ts';
-import { RegistryError } from '../errors/index.ts';
+import { unsupported } from '../errors/index.ts';
 
 const maxConcurrentRequests = 4;
 
@@ -36,7 +36,7 @@ export async function isComplete(
     },
     hasBlob: async (digest) => !(await client.lacksBlob(digest, signal)),
     maxConcurrent: maxConcurrentRequests,
-    tooLarge: (message) => new RegistryError('UNSUPPORTED', message),
+    tooLarge: unsupported,
   });
   return missing.length === 0;
 }

@@ -37,8 +37,8 @@ export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint
   let length = 0;
   let resumes = 0;
   let resumedAt = 0;
-  const source = createThroughputFloor(() => tooSlow('reading a layer: it sends'));
-  const target = createThroughputFloor(() => tooSlow('writing a layer: it accepts'));
+  const recordRead = createThroughputFloor('reading a layer: it sends');
+  const recordWritten = createThroughputFloor('writing a layer: it accepts');
 
   /** Resumes only reading: an error of the consumer ends the generator at its `yield`. */
   async function read(): Promise<Uint8Array> {
@@ -48,9 +48,10 @@ export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint
         stream ??= (await open(length))[Symbol.asyncIterator]();
         const since = now();
         const next = await stream.next();
-        source.record(now() - since, next.done === true ? 0 : next.value.length);
+        recordRead(now() - since, next.done === true ? 0 : next.value.length);
         if (next.done !== true) return next.value;
-        throw reset();
+        const message = 'reading a layer: the connection was reset';
+        throw new RegistryError('UNAVAILABLE', message, { isTransient: true });
       } catch (error) {
         stream = undefined;
         resumes = length - resumedAt >= progressBytes ? 1 : resumes + 1;
@@ -76,7 +77,7 @@ export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint
       onBytes(chunk.length);
       const since = now();
       yield chunk;
-      target.record(now() - since, chunk.length);
+      recordWritten(now() - since, chunk.length);
     }
   } finally {
     await stream?.return?.();
@@ -87,36 +88,22 @@ function corrupt(message: string): RegistryError {
   return new RegistryError('REFUSED', `reading a layer: ${message}`);
 }
 
-function tooSlow(what: string): RegistryError {
-  return new RegistryError('UNAVAILABLE', `${what} less than 256 KiB in a minute`);
-}
-
-/** Throws if one end moves too few bytes in the time that the other end waits for it. */
-interface ThroughputFloor {
-  record(waitedMs: number, bytes: number): void;
-}
-
 /**
- * A registry that sends a byte now and then would keep a copy running for ever, because no timeout between bytes fires. Only the time
- * spent waiting for one end counts for it.
+ * Throws if one end moves too few bytes in the time that the other end waits for it. A registry that sends a byte now and then would
+ * keep a copy running for ever, because no timeout between bytes fires.
  */
-function createThroughputFloor(tooSlow: () => Error): ThroughputFloor {
+function createThroughputFloor(step: string): (ms: number, bytes: number) => void {
   let waitedMs = 0;
   let moved = 0;
 
-  return {
-    record(ms, bytes) {
-      waitedMs += ms;
-      moved += bytes;
-      if (waitedMs < windowMs) return;
-      if (moved < minBytesPerWindow) throw tooSlow();
-      waitedMs = 0;
-      moved = 0;
-    },
+  return (ms, bytes) => {
+    waitedMs += ms;
+    moved += bytes;
+    if (waitedMs < windowMs) return;
+    if (moved < minBytesPerWindow) {
+      throw new RegistryError('UNAVAILABLE', `${step} less than 256 KiB in a minute`);
+    }
+    waitedMs = 0;
+    moved = 0;
   };
-}
-
-function reset(): RegistryError {
-  const message = 'reading a layer: the connection was reset';
-  return new RegistryError('UNAVAILABLE', message, { isTransient: true });
 }

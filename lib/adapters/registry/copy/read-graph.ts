@@ -10,7 +10,7 @@ import {
   type RepositoryClient,
   type ServedManifest,
 } from '../client/index.ts';
-import { RegistryError } from '../errors/index.ts';
+import { unsupported } from '../errors/index.ts';
 import { isComplete } from './is-complete.ts';
 
 /** The parts of an image that the target lacks. */
@@ -29,7 +29,7 @@ const maxBlobs = 10_000;
 const maxTotalManifestBytes = 16 * 1024 * 1024;
 
 /** The two repositories between which an image is copied. */
-export interface GraphEnds {
+export interface ImageGraphOptions {
   readonly source: RepositoryClient;
   readonly target: RepositoryClient;
   /** The target may have manifests without their parts. */
@@ -40,7 +40,7 @@ export interface GraphEnds {
 /** Reads an image from its root down; leaves out subtrees that the target has. Throws `RegistryError` `UNSUPPORTED`. */
 export async function readGraph(
   root: ServedManifest,
-  { source, target, isMending, signal }: GraphEnds,
+  { source, target, isMending, signal }: ImageGraphOptions,
 ): Promise<ImageGraph> {
   const listed = new Map<string, Descriptor>();
   const held = new Set<string>();
@@ -121,8 +121,4 @@ export async function readGraph(
     blobs: sorted,
     totalBytes: sorted.reduce((sum, { size }) => sum + size, 0),
   };
-}
-
-function unsupported(message: string): RegistryError {
-  return new RegistryError('UNSUPPORTED', message);
 }

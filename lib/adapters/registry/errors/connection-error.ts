@@ -1,14 +1,18 @@
-/** Why a request got no response. */
-export type ConnectionProblem =
-  | 'unresolved'
-  | 'refused'
-  | 'reset'
-  | 'timeout'
-  | 'untrusted'
-  | 'not-https'
-  | 'no-route'
-  | 'exhausted'
-  | 'unknown';
+/** Why a request got no response; each message follows the name of the step that failed. */
+export const connectionMessages = {
+  unresolved: 'its host name does not resolve',
+  refused: 'connection refused',
+  reset: 'the connection was reset',
+  timeout: 'timeout',
+  untrusted: 'its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
+  'not-https': 'it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES',
+  'no-route': 'there is no route to it',
+  // The registry is not at fault.
+  exhausted: 'image-cloner has no connections left; raise its limit of open files',
+  unknown: 'the connection failed',
+} as const;
+
+export type ConnectionProblem = keyof typeof connectionMessages;
 
 /** The first match counts; codes are those of the system, of OpenSSL and of undici. */
 const byCode: readonly (readonly [RegExp, ConnectionProblem])[] = [
@@ -21,20 +25,6 @@ const byCode: readonly (readonly [RegExp, ConnectionProblem])[] = [
   [/EHOSTUNREACH|ENETUNREACH/, 'no-route'],
   [/EMFILE|ENFILE|ENOBUFS|ENOMEM|EADDRNOTAVAIL/, 'exhausted'],
 ];
-
-/** Each follows the name of the step that failed. */
-export const connectionMessages = {
-  unresolved: 'its host name does not resolve',
-  refused: 'connection refused',
-  reset: 'the connection was reset',
-  timeout: 'timeout',
-  untrusted: 'its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
-  'not-https': 'it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES',
-  'no-route': 'there is no route to it',
-  // The registry is not at fault.
-  exhausted: 'image-cloner has no connections left; raise its limit of open files',
-  unknown: 'the connection failed',
-} as const satisfies Record<ConnectionProblem, string>;
 
 const transientProblems: readonly ConnectionProblem[] = [
   'refused',

@@ -3,10 +3,10 @@
  * Text of a registry is cut, escaped and cleared of secrets here.
  */
 export {
-  type ErrorContext,
   isTransient,
   RegistryError,
   toCloneError,
   toConnectionError,
+  unsupported,
 } from './registry-error.ts';
 export { toRegistryError } from './response-error.ts';

@@ -44,8 +44,13 @@ export class RegistryError extends Error {
   }
 }
 
+/** The image cannot be copied, by this or by any attempt. */
+export function unsupported(message: string, cause?: unknown): RegistryError {
+  return new RegistryError('UNSUPPORTED', message, { cause });
+}
+
 /** What a failed request was for. */
-export interface ErrorContext {
+interface ErrorContext {
   readonly side: Side;
   readonly image: Reference;
 }
@@ -70,12 +75,9 @@ export function toConnectionError(step: string, error: unknown): RegistryError |
 /** Adds the side and the image to a `RegistryError`; returns every other error as it is. */
 export function toCloneError(error: unknown, context: ErrorContext): unknown {
   if (!(error instanceof RegistryError)) return error;
-  const { retryAfterMs } = error;
-  return new CloneError(registryCode(context.side, error.reason), describe(error, context), {
-    cause: error,
-    retryAfterMs,
-    isTransient: error.isTransient,
-  });
+  const { reason, retryAfterMs, isTransient } = error;
+  const options = { cause: error, retryAfterMs, isTransient };
+  return new CloneError(registryCode(context.side, reason), describe(error, context), options);
 }
 
 /** Whether the same request may succeed later. */

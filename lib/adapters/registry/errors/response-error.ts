@@ -15,14 +15,18 @@ export interface ErrorResponse {
   readonly transientCodes?: readonly string[] | undefined;
 }
 
-const errorsSchema = v.object({
-  errors: v.array(
-    v.object({
-      code: v.fallback(v.string(), ''),
-      message: v.fallback(v.string(), ''),
-    }),
-  ),
-});
+const errorsSchema = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({
+    errors: v.array(
+      v.object({
+        code: v.fallback(v.string(), ''),
+        message: v.fallback(v.string(), ''),
+      }),
+    ),
+  }),
+);
 
 const transientStatuses = new Set([
   408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524,
@@ -104,15 +108,11 @@ function reasonOf(status: number): RegistryReason {
 
 /** Reads the error body of the specification; the HTML of a proxy is not shown. */
 function readErrors(text: string): { readonly code: string; readonly message: string } {
-  try {
-    const { errors } = v.parse(errorsSchema, JSON.parse(text), { abortEarly: true });
-    // Distribution lists some after a first one with UNKNOWN.
-    const specific = errors.find(({ code }) => reasonsByCode.has(code)) ?? errors[0];
-    return { code: specific?.code ?? '', message: toSafeText(specific?.message ?? '') };
-  } catch {
-    // Not the error body of the specification.
-    return { code: '', message: '' };
-  }
+  const { success, output } = v.safeParse(errorsSchema, text, { abortEarly: true });
+  const errors = success ? output.errors : [];
+  // Distribution lists some after a first one with UNKNOWN.
+  const specific = errors.find(({ code }) => reasonsByCode.has(code)) ?? errors[0];
+  return { code: specific?.code ?? '', message: toSafeText(specific?.message ?? '') };
 }
 
 /** Text of a registry: one line, short, and without secrets of a URL or a header. */

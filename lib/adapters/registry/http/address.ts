@@ -53,6 +53,13 @@ export function literalAddress(hostname: string): string | undefined {
   return isIP(bare) === 0 ? undefined : bare;
 }
 
+/** Classifies a URL's host name; `undefined` if it must be resolved. */
+export function kindOfHostname(hostname: string): AddressKind | undefined {
+  if (/(^|\.)localhost\.?$/.test(hostname)) return 'loopback';
+  const literal = literalAddress(hostname);
+  return literal === undefined ? undefined : kindOfAddress(literal);
+}
+
 /** Strips the zone and extracts embedded IPv4. */
 function toCanonical(address: string): string {
   const bare = address.replace(/%.*$/, '');

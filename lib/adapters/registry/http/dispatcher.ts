@@ -10,8 +10,8 @@ interface ProxySettings {
 
 export interface DispatcherOptions {
   /** Trusted certificates: the system's and those of `REGISTRY_CA_FILE`. */
-  readonly ca?: readonly string[];
-  readonly proxy?: ProxySettings;
+  readonly ca: readonly string[] | undefined;
+  readonly proxy?: ProxySettings | undefined;
   /** Not used through a proxy, which resolves names itself. */
   readonly lookup: LookupFunction;
 }

@@ -1,7 +1,7 @@
 import { lookup as systemLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
-import { type AddressKind, kindOfAddress, literalAddress } from './address.ts';
+import { type AddressKind, kindOfAddress, kindOfHostname } from './address.ts';
 
 /**
  * The addresses that a request may reach: `anywhere` for configured hosts, `registry` (public or private) for other
@@ -53,11 +53,11 @@ export function createEgressPolicy(options: EgressPolicyOptions): EgressPolicy {
     zoneOf(url, sentBy) {
       if (configured.has(url.host)) return 'anywhere';
       if (sentBy === undefined) return 'registry';
-      const kind = kindOfLiteral(sentBy.hostname) ?? kinds.get(sentBy.hostname);
+      const kind = kindOfHostname(sentBy.hostname) ?? kinds.get(sentBy.hostname);
       return kind === 'private' || kind === 'loopback' ? 'registry' : 'public';
     },
     // Literal addresses are not resolved, and a proxy resolves names itself.
-    allows: ({ hostname }, zone) => isAllowed(kindOfLiteral(hostname) ?? 'public', zone),
+    allows: ({ hostname }, zone) => isAllowed(kindOfHostname(hostname) ?? 'public', zone),
     lookup: (zone) => (hostname, lookupOptions, callback) => {
       resolve(hostname, { ...lookupOptions, all: true }, (error, addresses) => {
         if (error !== null) return callback(error, []);
@@ -76,12 +76,6 @@ export function createEgressPolicy(options: EgressPolicyOptions): EgressPolicy {
       });
     },
   };
-}
-
-function kindOfLiteral(hostname: string): AddressKind | undefined {
-  if (/(^|\.)localhost\.?$/.test(hostname)) return 'loopback';
-  const literal = literalAddress(hostname);
-  return literal === undefined ? undefined : kindOfAddress(literal);
 }
 
 /** Normalised as in URLs, without default ports: `Registry.example.com:443` → `registry.example.com`. */

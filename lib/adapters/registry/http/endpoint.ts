@@ -1,7 +1,7 @@
 import { dockerHub } from '../../../image/reference.ts';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
-import { RegistryError } from '../errors/index.ts';
-import { kindOfAddress, literalAddress } from './address.ts';
+import { RegistryError, unsupported } from '../errors/index.ts';
+import { kindOfHostname } from './address.ts';
 import type { Http } from './http.ts';
 import { drop } from './response.ts';
 
@@ -34,10 +34,10 @@ export function createFindEndpoint({
     if (domain === dockerHub) return new URL(`https://${hubHost}`);
     const secure = toHttps(domain);
     if (insecure.has(domain)) return toPlainHttp(domain);
-    if (insideCluster || !isLoopback(secure.hostname)) return secure;
+    if (insideCluster || kindOfHostname(secure.hostname) !== 'loopback') return secure;
     const cached = endpoints.get(domain);
     if (cached !== undefined) return cached;
-    const { base, isCertain } = await probe(domain, signal);
+    const { base, isCertain } = await probe(domain, secure, signal);
     if (isCertain) endpoints.set(domain, base);
     return base;
   };
@@ -45,9 +45,9 @@ export function createFindEndpoint({
   /** The result is certain only if the registry answered: a registry that is down may use https later. */
   async function probe(
     domain: string,
+    secure: URL,
     signal: AbortSignal,
   ): Promise<{ readonly base: URL; readonly isCertain: boolean }> {
-    const secure = toHttps(domain);
     const url = new URL('/v2/', secure);
     try {
       await drop(await http.send({ method: 'HEAD', url, signal, step: 'connecting' }));
@@ -63,16 +63,9 @@ export function createFindEndpoint({
 /** The grammar of image names allows ports and addresses that do not exist. */
 function toHttps(domain: string): URL {
   if (URL.canParse(`https://${domain}`)) return new URL(`https://${domain}`);
-  throw new RegistryError('UNSUPPORTED', `${domain} is not a valid registry host`);
+  throw unsupported(`${domain} is not a valid registry host`);
 }
 
 function toPlainHttp(domain: string): URL {
   return new URL(`http://${domain}`);
-}
-
-function isLoopback(hostname: string): boolean {
-  const literal = literalAddress(hostname);
-  return literal === undefined
-    ? /(^|\.)localhost$/.test(hostname)
-    : kindOfAddress(literal) === 'loopback';
 }

@@ -31,7 +31,7 @@ export interface Http {
 
 export interface HttpOptions extends EgressPolicyOptions, Pick<DispatcherOptions, 'proxy'> {
   /** @default the system's certificates */
-  readonly trust?: CaBundle;
+  readonly trust?: CaBundle | undefined;
 }
 
 const userAgent = 'image-cloner';
@@ -50,11 +50,7 @@ export function createHttp(options: HttpOptions): Http {
   const egress = createEgressPolicy(options);
   let ca = trust?.certificates();
   const open = (zone: EgressZone): Dispatcher =>
-    createDispatcher({
-      ...(ca !== undefined && { ca }),
-      ...(proxy !== undefined && { proxy }),
-      lookup: egress.lookup(zone),
-    });
+    createDispatcher({ ca, proxy, lookup: egress.lookup(zone) });
 
   /** Each zone has its own pool: a kept connection is reused without another check. */
   function openAll(): Readonly<Record<EgressZone, Dispatcher>> {
