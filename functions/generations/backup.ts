@@ -1,7 +1,4 @@
-import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
-import { createLogger } from '../../lib/adapters/log.ts';
 import type { BackupRegistry } from '../../lib/adapters/registry/index.ts';
-import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
 import { type Config, parseConfig } from '../../lib/config/config.ts';
 import { CloneError } from '../../lib/errors.ts';
 import {
@@ -11,6 +8,11 @@ import {
   parseReference,
   type Reference,
 } from '../../lib/index.ts';
+import {
+  createCommandLogger,
+  readBackupCredentials,
+  toBackupLocation,
+} from '../shared/backup-access.ts';
 import {
   type Env,
   isInsideCluster,
@@ -28,21 +30,13 @@ export interface Backup {
 /** Connects to the registry also with `CLONER=docker`: a docker daemon can neither list tags nor move one. */
 export async function openBackup(env: Env): Promise<Backup> {
   const config = parseConfig(omitListenerVariables(env));
-  const logger = createLogger({
-    level: 'warn',
-    format: 'pretty',
-    write: (line) => process.stderr.write(line),
-  });
-  const dir = config.registryAuthDir;
-  const read = await openRegistryAuth({ dir, registry: config.backup, logger });
-  const credentials = await read();
-  const { domain } = config.backup;
-  const namespace = toBackupNamespace(config.backup, credentials.username);
+  const logger = createCommandLogger('warn');
+  const credentials = await readBackupCredentials(config, logger);
   const { openBackupRegistry, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
   const file = config.registryCaFile;
   const registry = openBackupRegistry(
     {
-      configuredHosts: [domain],
+      configuredHosts: [config.backup.domain],
       insecureRegistries: config.insecureRegistries,
       trust: file === undefined ? undefined : await openCaBundle({ file, logger }),
       maxImageBytes: undefined,
@@ -52,7 +46,7 @@ export async function openBackup(env: Env): Promise<Backup> {
     },
     { side: 'backup', credentials },
   );
-  return { config, location: { domain, namespace, naming: config.naming }, registry };
+  return { config, location: toBackupLocation(config, credentials.username), registry };
 }
 
 /** Accepts an image by the name of its source, as in a manifest, or of its backup, as in the cluster. */

@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
-import { createLogger } from '../../lib/adapters/log.ts';
 import { type Config, parseConfig } from '../../lib/config/config.ts';
 import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
 import type { Arguments } from '../shared/arguments.ts';
+import { createCommandLogger, readBackupCredentials } from '../shared/backup-access.ts';
 import { omitListenerVariables } from '../shared/environment.ts';
 import { runCommand } from '../shared/run-command.ts';
 
@@ -44,15 +43,7 @@ async function readRights(namespace: string): Promise<readonly string[]> {
   return objects.map((object) => String(object).replace(/^---\n/, ''));
 }
 
-async function readSecret(
-  name: string,
-  { backup, registryAuthDir: dir }: Config,
-): Promise<ReturnType<typeof toPullSecret>> {
-  const logger = createLogger({
-    level: 'warn',
-    format: 'pretty',
-    write: (line) => process.stderr.write(line),
-  });
-  const read = await openRegistryAuth({ dir, registry: backup, logger });
-  return toPullSecret(name, toDockerConfig(backup.domain, await read()));
+async function readSecret(name: string, config: Config): Promise<ReturnType<typeof toPullSecret>> {
+  const credentials = await readBackupCredentials(config, createCommandLogger('warn'));
+  return toPullSecret(name, toDockerConfig(config.backup.domain, credentials));
 }

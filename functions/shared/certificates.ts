@@ -5,8 +5,9 @@ import { readCaFile } from '../../lib/adapters/ca-file.ts';
 import type { OnStale } from '../../lib/adapters/file-reloader.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import type { Config, Logger } from '../../lib/index.ts';
+import { allOrProblems } from './all-or-problems.ts';
 
-export type TlsFiles = Pick<NonNullable<Config['tls']>, 'certFile' | 'keyFile' | 'clientCaFile'>;
+type TlsFiles = Pick<NonNullable<Config['tls']>, 'certFile' | 'keyFile' | 'clientCaFile'>;
 
 /** The certificate of the server and its key, in PEM. */
 export interface Certificates {
@@ -31,26 +32,14 @@ const pollMs = 1_000;
 /** Reads and checks all files, so that an incomplete or mismatched pair never replaces a valid one. Rejects with `ConfigError`. */
 export async function readCertificates(files: TlsFiles): Promise<Certificates> {
   const { certFile, keyFile, clientCaFile } = files;
-  const [cert, key, ca] = await Promise.allSettled([
-    readPem(certFile),
-    readPem(keyFile),
-    clientCaFile === undefined ? undefined : readCaFile('TLS_CLIENT_CA_FILE', clientCaFile),
-  ]);
-  const pair =
-    cert.status === 'fulfilled' && key.status === 'fulfilled'
-      ? { cert: cert.value, key: key.value }
-      : undefined;
-  const problems = [
-    ...[cert, key, ca].flatMap(toProblems),
-    ...(pair === undefined || isPair(pair)
-      ? []
-      : [`${certFile} and ${keyFile} are not a certificate and its private key in PEM`]),
-  ];
-  if (pair === undefined || problems.length > 0) throw new ConfigError(problems);
-  return {
-    ...pair,
-    ...(ca.status === 'fulfilled' && ca.value !== undefined && { ca: ca.value }),
-  };
+  const [pair, ca] = await allOrProblems(
+    [],
+    [
+      readPair(certFile, keyFile),
+      clientCaFile === undefined ? undefined : readCaFile('TLS_CLIENT_CA_FILE', clientCaFile),
+    ],
+  );
+  return { ...pair, ...(ca !== undefined && { ca }) };
 }
 
 /** Reloads the files when they change; if they are invalid, the last valid ones stay in use. Returns a function that stops it. */
@@ -89,13 +78,19 @@ export function watchCertificates({
   };
 }
 
-function isPair(pair: { readonly cert: string; readonly key: string }): boolean {
+async function readPair(
+  certFile: string,
+  keyFile: string,
+): Promise<Pick<Certificates, 'cert' | 'key'>> {
+  const [cert, key] = await allOrProblems([], [readPem(certFile), readPem(keyFile)]);
   try {
-    createSecureContext(pair);
-    return true;
+    createSecureContext({ cert, key });
+    return { cert, key };
   } catch {
     // The message of OpenSSL names neither file nor cause.
-    return false;
+    throw new ConfigError([
+      `${certFile} and ${keyFile} are not a certificate and its private key in PEM`,
+    ]);
   }
 }
 
@@ -110,10 +105,4 @@ async function readPem(file: string): Promise<string> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
     throw new ConfigError([`${file} cannot be read (${code}): HTTPS needs it`]);
   }
-}
-
-function toProblems(result: PromiseSettledResult<unknown>): readonly string[] {
-  return result.status === 'rejected' && result.reason instanceof ConfigError
-    ? result.reason.problems
-    : [];
 }

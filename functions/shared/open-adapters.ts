@@ -3,7 +3,7 @@ import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.t
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
 import type { Metrics } from '../../lib/adapters/metrics.ts';
 import { cacheResolve } from '../../lib/cloner/source/index.ts';
-import { namespaceOfService, toBackupNamespace } from '../../lib/config/backup-registry.ts';
+import { namespaceOfService } from '../../lib/config/backup-registry.ts';
 import type { ConfigReading } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import type {
@@ -19,6 +19,7 @@ import type {
 import { excludedNamespaces } from '../../lib/install/excluded-namespaces.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
 import { allOrProblems } from './all-or-problems.ts';
+import { toBackupLocation } from './backup-access.ts';
 import { type Certificates, readCertificates } from './certificates.ts';
 import { type Env, isInsideCluster, readPodNamespace, readProxies } from './environment.ts';
 
@@ -58,7 +59,7 @@ export async function openAdapters(options: AdapterOptions): Promise<Adapters> {
       pullSecrets && config.cloner === 'registry' ? openPullSecrets(options) : undefined,
       isValid('CLONER', 'DOCKER_HOST') ? openCloner(options) : skipped(),
       tls === undefined ? undefined : readCertificates(tls),
-    ] as const,
+    ],
   );
   return { ...backup, sourceCredentials, workloadSecrets, cloner, certificates };
 }
@@ -97,16 +98,11 @@ async function openBackup(
 
 async function toPolicy({ reading, env }: AdapterOptions, username: string): Promise<ReviewPolicy> {
   const { config } = reading;
-  const { domain } = config.backup;
-  const registryNamespace = namespaceOfService(domain);
   const name = env['K_SERVICE'];
   const podNamespace = await readPodNamespace();
+  const ownNamespaces = [podNamespace, namespaceOfService(config.backup.domain)];
   return {
-    backup: {
-      domain,
-      namespace: toBackupNamespace(config.backup, username),
-      naming: config.naming,
-    },
+    backup: toBackupLocation(config, username),
     onError: config.onError,
     onDeadline: config.onDeadline,
     ignoreImages: config.ignoreImages,
@@ -115,8 +111,7 @@ async function toPolicy({ reading, env }: AdapterOptions, username: string): Pro
     ...(config.backupPullSecret !== undefined && { backupPullSecret: config.backupPullSecret }),
     excludedNamespaces: [
       ...excludedNamespaces,
-      ...(podNamespace === undefined ? [] : [podNamespace]),
-      ...(registryNamespace === undefined ? [] : [registryNamespace]),
+      ...ownNamespaces.filter((namespace) => namespace !== undefined),
     ],
     ...(name !== undefined &&
       podNamespace !== undefined && { ownService: { namespace: podNamespace, name } }),

@@ -1,15 +1,14 @@
-import { createLogger } from '../../lib/adapters/log.ts';
 import { createMetrics } from '../../lib/adapters/metrics.ts';
 import { createEnsureUntilDone, type EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
 import { createCopies, watchCopies } from '../../lib/cloner/queue/index.ts';
 import { type Config, readConfig } from '../../lib/config/config.ts';
 import { toEnsureBackup } from '../../lib/create-admission-handler.ts';
 import { formatReference, type Reference, type ReviewPolicy } from '../../lib/index.ts';
-import { monotonicClock } from '../../lib/util/clock.ts';
+import { monotonicClock, sleep } from '../../lib/util/clock.ts';
+import { createCommandLogger } from './backup-access.ts';
 import { type Env, omitListenerVariables } from './environment.ts';
 import { openAdapters, toEnsureBackupDeps } from './open-adapters.ts';
 import type { ProgressDisplay } from './progress-display.ts';
-import { sleep } from './run-command.ts';
 
 /** Copies images for a command, with the adapters and the policy of the webhook. */
 export interface Copier {
@@ -31,12 +30,8 @@ export async function openCopier({ env, display }: CopierOptions): Promise<Copie
   const commandEnv = omitListenerVariables(env);
   const reading = readConfig(commandEnv);
   const { config } = reading;
-  const logger = createLogger({
-    // The command itself prints the result of each image.
-    level: (env['LOG_LEVEL'] ?? '') === '' ? 'error' : config.logLevel,
-    format: 'pretty',
-    write: (line) => process.stderr.write(line),
-  });
+  // The command itself prints the result of each image.
+  const logger = createCommandLogger((env['LOG_LEVEL'] ?? '') === '' ? 'error' : config.logLevel);
   const copies = createCopies({ maxCopies: config.maxClones, maxWaiting: config.maxWaiting, now });
   const adapters = await openAdapters({
     reading,

@@ -26,12 +26,10 @@ const drawIntervalMs = 100;
 
 const verbs = { pull: ' pulled', push: ' pushed', copy: '' } as const;
 
-export function createProgressDisplay({
-  write,
-  columns,
-  now,
-}: ProgressDisplayOptions): ProgressDisplay {
-  return columns === undefined ? createLines(write, now) : createBars(write, columns, now);
+export function createProgressDisplay(options: ProgressDisplayOptions): ProgressDisplay {
+  return options.columns === undefined
+    ? createLines(options)
+    : createBars(options, options.columns);
 }
 
 export function createStdoutDisplay(): ProgressDisplay {
@@ -43,10 +41,7 @@ export function createStdoutDisplay(): ProgressDisplay {
   });
 }
 
-function createLines(
-  write: ProgressDisplayOptions['write'],
-  now: ProgressDisplayOptions['now'],
-): ProgressDisplay {
+function createLines({ write, now }: ProgressDisplayOptions): ProgressDisplay {
   const nextAt = new Map<string, number>();
   return {
     print: (text) => write(`${toPrintable(text)}\n`),
@@ -61,11 +56,7 @@ function createLines(
   };
 }
 
-function createBars(
-  write: ProgressDisplayOptions['write'],
-  columns: number,
-  now: ProgressDisplayOptions['now'],
-): ProgressDisplay {
+function createBars({ write, now }: ProgressDisplayOptions, columns: number): ProgressDisplay {
   const running = new Map<string, CopyProgress>();
   let drawn = 0;
   let nextAt = 0;

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { type ArgumentSyntax, type Arguments, nearestName, readArguments } from './arguments.ts';
 
@@ -92,9 +91,4 @@ export function createInterruptSignal(stop: () => void = () => undefined): Abort
     interrupt.abort();
   });
   return interrupt.signal;
-}
-
-/** Rejects if the signal fires. */
-export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal });
 }

@@ -9,21 +9,15 @@ import type { AdmissionHandlerDeps, Config, LeaseStore, Logger } from '../../lib
 import { monotonicClock } from '../../lib/util/clock.ts';
 import { type Env, isInsideCluster, readPodNamespace } from '../shared/environment.ts';
 
-export interface SharedCopiesOptions {
-  readonly copies: Copies;
-  readonly env: Env;
-  readonly logger: Logger;
-}
-
 /**
  * Shares the copies with the other replicas; `undefined` outside of a cluster, where there is only one. The Kubernetes SDK is loaded at
  * the first copy or `watch`.
  */
-export function openSharedCopies({
-  copies,
-  env,
-  logger,
-}: SharedCopiesOptions): SharedCopies | undefined {
+export function openSharedCopies(
+  copies: Copies,
+  env: Env,
+  logger: Logger,
+): SharedCopies | undefined {
   if (!isInsideCluster(env)) return undefined;
   const { KUBECONFIG: kubeconfigFile, HOSTNAME: pod } = env;
   const open = async (): Promise<LeaseStore> => {
@@ -45,19 +39,12 @@ export function openSharedCopies({
   });
 }
 
-export interface NamespaceOverridesOptions {
-  readonly config: Config;
-  readonly env: Env;
-  readonly logger: Logger;
-}
-
 /** Loads nothing if `NAMESPACE_OVERRIDES` is empty. Rejects with `ConfigError` if the API server can never be reached. */
-export async function openNamespaceOverrides({
-  config,
-  env,
-  logger,
-}: NamespaceOverridesOptions): Promise<Pick<AdmissionHandlerDeps, 'overrides'>> {
-  const { namespaceOverrides: allowed } = config;
+export async function openNamespaceOverrides(
+  { namespaceOverrides: allowed }: Config,
+  env: Env,
+  logger: Logger,
+): Promise<Pick<AdmissionHandlerDeps, 'overrides'>> {
   if (allowed.length === 0) return {};
   const { createNamespaceAnnotations, openNamespaceReader } = await import(
     '../../lib/adapters/kubernetes/index.ts'

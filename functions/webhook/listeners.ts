@@ -1,8 +1,8 @@
 import type { Metrics } from '../../lib/adapters/metrics.ts';
 import type { Config, Logger } from '../../lib/index.ts';
-import { type Certificates, type TlsFiles, watchCertificates } from '../shared/certificates.ts';
+import { type Certificates, watchCertificates } from '../shared/certificates.ts';
 import { watchCertificateExpiry } from './certificate-expiry.ts';
-import { openServer, type ServerOptions, type WebhookServer } from './server.ts';
+import { openServer, type ServerOptions } from './server.ts';
 
 export interface ListenerOptions {
   readonly config: Pick<Config, 'port' | 'tls'>;
@@ -30,46 +30,34 @@ export async function openListeners(options: ListenerOptions): Promise<Listeners
   const main = await openServer({ fetch: app.fetch, port: tls?.port ?? port, certificates });
   const plain =
     tls?.port === undefined ? undefined : await openServer({ fetch: probeApp.fetch, port });
-  const stopWatching =
-    tls === undefined || certificates === undefined
-      ? undefined
-      : watch({ files: tls, loaded: certificates, server: main, metrics, logger });
+  let stopWatching: (() => void) | undefined;
+  if (tls !== undefined && certificates !== undefined) {
+    const expiry = watchCertificateExpiry({
+      file: tls.certFile,
+      cert: certificates.cert,
+      onExpiry: (at) => metrics.certificateExpires(at),
+      logger,
+    });
+    const stop = watchCertificates({
+      files: tls,
+      loaded: certificates,
+      onChange: (renewed) => {
+        main.renew(renewed);
+        expiry.renew(renewed.cert);
+      },
+      onStale: (isStale) => metrics.fileIsStale('TLS_CERT_FILE', isStale),
+      logger,
+    });
+    stopWatching = () => {
+      stop();
+      expiry.stop();
+    };
+  }
   return {
     port: main.port,
     async close() {
       stopWatching?.();
       await Promise.all([main.close(), plain?.close()]);
     },
-  };
-}
-
-interface WatchOptions {
-  readonly files: TlsFiles;
-  readonly loaded: Certificates;
-  readonly server: WebhookServer;
-  readonly metrics: ListenerOptions['metrics'];
-  readonly logger: Logger;
-}
-
-function watch({ files, loaded, server, metrics, logger }: WatchOptions): () => void {
-  const expiry = watchCertificateExpiry({
-    file: files.certFile,
-    cert: loaded.cert,
-    onExpiry: (at) => metrics.certificateExpires(at),
-    logger,
-  });
-  const stop = watchCertificates({
-    files,
-    loaded,
-    onChange: (renewed) => {
-      server.renew(renewed);
-      expiry.renew(renewed.cert);
-    },
-    onStale: (isStale) => metrics.fileIsStale('TLS_CERT_FILE', isStale),
-    logger,
-  });
-  return () => {
-    stop();
-    expiry.stop();
   };
 }

@@ -44,7 +44,7 @@ async function serve(args: Arguments): Promise<boolean> {
   });
   const { maxClones: maxCopies, maxWaiting } = config;
   const ownCopies = createCopies({ maxCopies, maxWaiting, now });
-  const sharedCopies = openSharedCopies({ copies: ownCopies, env, logger });
+  const sharedCopies = openSharedCopies(ownCopies, env, logger);
   const copies = sharedCopies ?? ownCopies;
   const metrics = createMetrics({
     adapter: config.cloner,
@@ -62,7 +62,7 @@ async function serve(args: Arguments): Promise<boolean> {
   let isBackupUp = true;
   const review = createAdmissionHandler({
     ...toEnsureBackupDeps(adapters, config),
-    ...(await openNamespaceOverrides({ config, env, logger })),
+    ...(await openNamespaceOverrides(config, env, logger)),
     policy: adapters.policy,
     copies,
     now,

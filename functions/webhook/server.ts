@@ -36,6 +36,11 @@ const defaultLimits = {
   drainTimeout: 60_000,
 };
 
+const listenProblems = [
+  ['EADDRINUSE', 'is in use by another process: choose another one'],
+  ['EACCES', 'needs more rights: choose one above 1023'],
+] as const;
+
 /** Opens one port. Rejects with a sentence if the port is not available. */
 export async function openServer({
   fetch,
@@ -102,17 +107,11 @@ async function listen(server: Server | TlsServer, port: number): Promise<void> {
 }
 
 function toListenError(error: Error, port: number): Error {
-  const variables = 'PORT, --port or TLS_PORT';
   const code = 'code' in error ? error.code : undefined;
-  if (code === 'EADDRINUSE') {
-    const message = `port ${port} is in use by another process: choose another one with ${variables}`;
-    return new Error(message, { cause: error });
-  }
-  if (code === 'EACCES') {
-    const message = `port ${port} needs more rights: choose one above 1023 with ${variables}`;
-    return new Error(message, { cause: error });
-  }
-  return error;
+  const problem = listenProblems.find(([known]) => known === code)?.[1];
+  if (problem === undefined) return error;
+  const message = `port ${port} ${problem} with PORT, --port or TLS_PORT`;
+  return new Error(message, { cause: error });
 }
 
 function portOf(server: Server | TlsServer): number {
