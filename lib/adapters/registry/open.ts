@@ -21,11 +21,11 @@ export interface RegistrySettings {
   readonly insecureRegistries: readonly string[];
   /** @default the system's certificates */
   readonly trust: CaBundle | undefined;
-  readonly maxImageBytes: number | undefined;
+  readonly maxImageBytes?: number | undefined;
   readonly insideCluster: boolean;
   readonly proxy: HttpOptions['proxy'];
   /** Called for each response of a registry; `remaining` is the rest of its rate limit, if it sent one. */
-  readonly onResponse: (response: {
+  readonly onResponse?: (response: {
     readonly host: string;
     readonly method: string;
     readonly status: number;
@@ -71,7 +71,7 @@ function toConnections(settings: RegistrySettings): ClientPoolOptions {
     findEndpoint: createFindEndpoint({ http, insecureRegistries, insideCluster }),
     sleep,
     onResponse: ({ url, method, status, headers }) =>
-      settings.onResponse({ host: url.host, method, status, remaining: readRemaining(headers) }),
+      settings.onResponse?.({ host: url.host, method, status, remaining: readRemaining(headers) }),
   };
 }
 

@@ -81,14 +81,8 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     scopes: readonly Scope[],
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    switch (current.kind) {
-      case 'unknown':
-        return options.isConfigured ? basic : undefined;
-      case 'basic':
-        return basic;
-      case 'bearer':
-        return await tokenFor(current, scopes, signal);
-    }
+    if (current.kind === 'bearer') return await tokenFor(current, scopes, signal);
+    return current.kind === 'basic' || options.isConfigured ? basic : undefined;
   }
 
   /** A token server that fails may have moved, or another server may have named it: the next request gets a new challenge. */
@@ -161,9 +155,15 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       const retryAfter = headerOf(response, 'retry-after');
       throw toRegistryError(step, { status, text, retryAfter, now: wallClock() });
     } catch (error) {
-      if (signal.aborted) throw timedOut(error);
+      if (signal.aborted) {
+        const message = `${step}: its token server did not answer within ${fetchTimeoutMs / 1000} s`;
+        throw new RegistryError('UNAVAILABLE', message, { cause: error, isTransient: true });
+      }
       // The reason NOT_FOUND would mean that the image does not exist.
-      if (error instanceof RegistryError && error.reason === 'NOT_FOUND') throw notFound(error);
+      if (error instanceof RegistryError && error.reason === 'NOT_FOUND') {
+        const message = `${step}: its token server does not exist at the URL in the challenge`;
+        throw new RegistryError('REFUSED', message, { cause: error });
+      }
       throw error;
     }
   }
@@ -203,28 +203,13 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     foreignRealmError(challenge) {
       const picked = pickScheme(challenge);
       if (basic === undefined || picked?.kind !== 'bearer') return undefined;
-      return isOwnRealm(picked.realm, registry) ? undefined : foreignRealm(picked.realm);
+      if (isOwnRealm(picked.realm, registry)) return undefined;
+      const message = `${step}: its token server ${picked.realm.hostname} belongs to another site, so the password was not sent`;
+      return new RegistryError('DENIED', message);
     },
   };
 }
 
 function keyOf({ realm, service }: Bearer, scopes: readonly Scope[]): string {
   return [realm.href, service, ...scopes.toSorted()].join(' ');
-}
-
-function foreignRealm({ hostname }: URL): RegistryError {
-  return new RegistryError(
-    'DENIED',
-    `${step}: its token server ${hostname} belongs to another site, so the password was not sent`,
-  );
-}
-
-function timedOut(cause: unknown): RegistryError {
-  const message = `${step}: its token server did not answer within ${fetchTimeoutMs / 1000} s`;
-  return new RegistryError('UNAVAILABLE', message, { cause, isTransient: true });
-}
-
-function notFound(cause: RegistryError): RegistryError {
-  const message = `${step}: its token server does not exist at the URL in the challenge`;
-  return new RegistryError('REFUSED', message, { cause });
 }

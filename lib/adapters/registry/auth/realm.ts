@@ -47,9 +47,9 @@ function isSameSite(realm: string, registry: string): boolean {
 function siteOf(hostname: string): string | undefined {
   const shared = customerDomains.find((domain) => hostname.endsWith(`.${domain}`));
   if (shared === undefined) return getDomain(hostname, { allowPrivateDomains: true }) ?? undefined;
-  const [customer = ''] = hostname
+  const customer = hostname
     .slice(0, -shared.length - 1)
     .split('.')
-    .slice(-1);
+    .at(-1);
   return `${customer}.${shared}`;
 }

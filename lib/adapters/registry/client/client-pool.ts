@@ -33,7 +33,7 @@ const maxClients = 500;
 const maxCooldownMs = 300_000;
 
 export function createClientPool(options: ClientPoolOptions): OpenRepository {
-  const { http, findEndpoint, sleep, onResponse } = options;
+  const { http, findEndpoint } = options;
   const { now = monotonicClock.now, wallClock = Date.now, random = Math.random } = options;
   const cooldown = createCooldown({ now, maxMs: maxCooldownMs, maxKeys: maxClients });
   const authorizers = createBoundedMap<string, Authorizer>(maxClients);
@@ -59,16 +59,14 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
       });
     authorizers.set(clientKey, authorizer);
     const send = createTransport({
-      http,
+      ...options,
+      ...retryPolicy,
       registry,
       authorizer,
-      ...retryPolicy,
       cooldown,
       clientKey,
-      sleep,
       random,
       wallClock,
-      onResponse,
     });
     return createRepositoryClient(send, registry, path);
   };

@@ -38,10 +38,10 @@ const indexTypes: readonly string[] = manifestTypes.slice(0, 2);
 const imageTypes: readonly string[] = manifestTypes.slice(2);
 
 /** Accepted only to reject them with a clear error. */
-const schema1Types = [
+const schema1Types: readonly string[] = [
   'application/vnd.docker.distribution.manifest.v1+prettyjws',
   'application/vnd.docker.distribution.manifest.v1+json',
-] as const;
+];
 
 /** The `Accept` header for manifests. */
 export const accept = [...manifestTypes, ...schema1Types].join(', ');
@@ -107,12 +107,12 @@ export function isManifestType(mediaType: string): boolean {
 
 /** Includes schema 1. */
 export function isKnownType(mediaType: string): boolean {
-  return isManifestType(mediaType) || schema1Types.some((old) => old === mediaType);
+  return isManifestType(mediaType) || schema1Types.includes(mediaType);
 }
 
 /** Throws `RegistryError` `UNSUPPORTED` for the manifest format of before 2015. */
 export function assertNotSchema1(mediaType: string): void {
-  if (!schema1Types.some((old) => old === mediaType)) return;
+  if (!schema1Types.includes(mediaType)) return;
   throw unsupported(
     'its manifest has the schema 1 format, which nodes no longer run; push it again with a current client',
   );

@@ -128,7 +128,11 @@ export function createTransport(options: TransportOptions): Send {
     const foreignRealm =
       status === 401 && isOwn(response.url) ? authorizer.foreignRealmError(response) : undefined;
     if (foreignRealm !== undefined) throw foreignRealm;
-    if (status === 403 && isOwn(request.url) && !isOwn(response.url)) throw storageDenied(request);
+    // Signed URLs of an object store expire; the registry makes a new one, so this is no verdict on the image.
+    if (status === 403 && isOwn(request.url) && !isOwn(response.url)) {
+      const message = `${request.step}: the storage that it redirects to denied access (403)`;
+      throw new RegistryError('UNAVAILABLE', message, { status, isTransient: true });
+    }
     throw toRegistryError(request.step, {
       status,
       text,
@@ -149,7 +153,11 @@ export function createTransport(options: TransportOptions): Send {
     const makeHeader = authorizer.onChallenge(challenge, request.scopes, used);
     if (makeHeader === undefined) return challenge;
     await drop(challenge);
-    if (typeof request.body === 'function') throw challengedUpload(request);
+    // The token expired during the upload. The caller restarts the stream, with the answer to the challenge.
+    if (typeof request.body === 'function') {
+      const message = `${request.step}: it asked for credentials during the upload`;
+      throw new RegistryError('DENIED', message, { status: 401, isTransient: true });
+    }
     return await follow(request, await makeHeader(signal), signal);
   }
 
@@ -200,20 +208,6 @@ async function readExpected(
   return digestLike === undefined
     ? { ...response, bytes: await readBody(response, maxBytes, step) }
     : { ...response, digest: await digestBody(response, maxBytes, step, digestLike(response)) };
-}
-
-/** The token expired during the upload. The caller restarts the stream, with the answer to the challenge. */
-function challengedUpload({ step }: RegistryRequest): RegistryError {
-  return new RegistryError('DENIED', `${step}: it asked for credentials during the upload`, {
-    status: 401,
-    isTransient: true,
-  });
-}
-
-/** Signed URLs of an object store expire; the registry makes a new one, so this is no verdict on the image. */
-function storageDenied({ step }: RegistryRequest): RegistryError {
-  const message = `${step}: the storage that it redirects to denied access (403)`;
-  return new RegistryError('UNAVAILABLE', message, { status: 403, isTransient: true });
 }
 
 /** `Retry-After`, Docker Hub's variant of it, or the end of a rate limit that was reached. */

@@ -1,12 +1,12 @@
 import * as v from 'valibot';
 import { isFailureOf } from '../../../errors.ts';
 import { digestOf } from '../../../image/digest.ts';
-import { parseManifest, type ServedManifest } from '../client/index.ts';
+import { manifestTypes, parseManifest, type ServedManifest } from '../client/index.ts';
 import { copyImage, type ImageCopy } from './copy-image.ts';
 
 /** Suffixes of cosign's tags: signature, attestations, SBOM. */
 const cosignSuffixes = ['.sig', '.att', '.sbom'];
-const indexType = 'application/vnd.oci.image.index.v1+json';
+const [indexType] = manifestTypes;
 const maxReferrers = 100;
 
 /** Loose, so that descriptors keep `artifactType` and `annotations` in a new index. */
@@ -29,9 +29,10 @@ export async function copyReferrers(
   name: string,
 ): Promise<readonly string[]> {
   const base = root.digest.replace(':', '-');
+  const silent: ImageCopy = { ...copy, onProgress: () => undefined };
   const attempts = [
-    ...cosignSuffixes.map((suffix) => () => copyTag(`${base}${suffix}`, copy)),
-    () => copyReferrersOf(root.digest, base, copy),
+    ...cosignSuffixes.map((suffix) => () => copyTag(`${base}${suffix}`, silent)),
+    () => copyReferrersOf(root.digest, base, silent),
   ];
   for (const attempt of attempts) {
     try {
@@ -44,12 +45,10 @@ export async function copyReferrers(
   return [];
 }
 
-const noProgress = { onProgress: (): void => undefined };
-
 async function copyTag(tag: string, copy: ImageCopy): Promise<void> {
   const manifest = await readTag(tag, copy);
   if (manifest === undefined) return;
-  await copyImage(manifest, { ...copy, ...noProgress });
+  await copyImage(manifest, copy);
   await copy.target.putManifest(tag, manifest, copy.signal);
 }
 
@@ -78,7 +77,7 @@ async function copyReferrersOf(
     if (manifest === undefined) continue;
     // No tool makes an index a referrer, and its children would evade maxReferrers.
     if (parseManifest(manifest.bytes, manifest.mediaType).kind !== 'image') continue;
-    await copyImage(manifest, { ...copy, ...noProgress });
+    await copyImage(manifest, copy);
     const { hasSubject } = await target.putManifest(manifest.digest, manifest, signal);
     if (!hasSubject) unlisted.push(descriptor);
   }
