@@ -24,7 +24,7 @@ async function backfill(args: Arguments): Promise<boolean> {
   const { print } = display;
   const flags = toWorkloadFlags(args);
   const [copier, settings] = await allOrProblems(flags.problems, [
-    openCopier({ env, display }),
+    openCopier(env, display),
     attempt(() => parseSettings(env)),
   ]);
   const fleet = await openFleet({ env, flags, fieldManager: 'image-cloner-backfill', print });

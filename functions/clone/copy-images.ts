@@ -14,15 +14,16 @@ export interface CopyImagesOptions {
   readonly signal: AbortSignal;
 }
 
+/** The result of an image in the totals. */
+const labels = {
+  copied: 'copied',
+  present: 'there already',
+  planned: 'would be copied',
+  fallback: 'from the backup',
+} as const;
+
 interface ImageResult {
-  readonly result:
-    | 'copied'
-    | 'there already'
-    | 'would be copied'
-    | 'from the backup'
-    | 'left alone'
-    | 'failed'
-    | 'not reached';
+  readonly result: (typeof labels)[keyof typeof labels] | 'left alone' | 'failed';
   readonly lines: readonly string[];
 }
 
@@ -47,36 +48,31 @@ async function copyImage(
   { ensureBackup, dryRun, signal }: CopyImagesOptions,
 ): Promise<ImageResult> {
   const { name } = plan;
-  if (plan.state !== 'copy') {
-    return plan.state === 'refused'
-      ? failed(name, plan.reason)
-      : { result: 'left alone', lines: [`${name}: left alone: ${plan.reason}`] };
+  switch (plan.state) {
+    case 'refused':
+      return failed(name, plan.reason);
+    case 'ignored':
+      return { result: 'left alone', lines: [`${name}: left alone: ${plan.reason}`] };
+    case 'copy': {
+      const { source, backup } = plan;
+      return toResult(name, await ensureBackup({ source, backup, dryRun, signal, uid: 'clone' }));
+    }
   }
-  const { source, backup } = plan;
-  return toResult(name, await ensureBackup({ source, backup, dryRun, signal, uid: 'clone' }));
 }
 
 function toResult(name: string, outcome: CloneOutcome): ImageResult {
   if (outcome.status === 'failed') return failed(name, outcome.error.message);
   if (outcome.status === 'pending') return failed(name, `not finished: ${outcome.detail}`);
-  const target = formatReference(outcome.image);
-  const toLines = (text: string): readonly string[] => [
-    `${name} -> ${target}: ${text}`,
-    ...outcome.warnings.map((warning) => `  ${warning}`),
-  ];
-  switch (outcome.result) {
-    case 'copied': {
-      const seconds = (outcome.durationMs / 1000).toFixed(1);
-      const size = `${formatMebibytes(outcome.bytes)} MiB in ${seconds} s`;
-      return { result: 'copied', lines: toLines(`copied, ${size}`) };
-    }
-    case 'present':
-      return { result: 'there already', lines: toLines('there already') };
-    case 'planned':
-      return { result: 'would be copied', lines: toLines('would be copied') };
-    case 'fallback':
-      return { result: 'from the backup', lines: toLines('there already') };
-  }
+  const { result, image, bytes, durationMs, warnings } = outcome;
+  const seconds = (durationMs / 1000).toFixed(1);
+  const texts = {
+    copied: `copied, ${formatMebibytes(bytes)} MiB in ${seconds} s`,
+    present: 'there already',
+    planned: 'would be copied',
+    fallback: 'there already',
+  };
+  const line = `${name} -> ${formatReference(image)}: ${texts[result]}`;
+  return { result: labels[result], lines: [line, ...warnings.map((warning) => `  ${warning}`)] };
 }
 
 function failed(name: string, reason: string): ImageResult {

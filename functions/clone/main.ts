@@ -24,7 +24,7 @@ async function clone({ switches, positionals, problems }: Arguments): Promise<bo
   const missing = images.length === 0 ? [usage] : [];
   const [copier] = await allOrProblems(
     [...images.flatMap(findProblem), ...problems, ...missing],
-    [openCopier({ env: process.env, display })],
+    [openCopier(process.env, display)],
   );
   return await copyImages({
     images,

@@ -12,8 +12,8 @@ import { print, runCommand } from '../shared/run-command.ts';
 interface OutputFile {
   readonly name: string;
   readonly text: string;
-  /** Holds a private key: only the owner may read the file. */
-  readonly isSecret: boolean;
+  /** Holds a private key: only the owner may read the file. @default false */
+  readonly isSecret?: boolean;
   readonly description: string;
 }
 
@@ -45,12 +45,11 @@ async function createFiles(settings: InstallSettings): Promise<readonly OutputFi
     description: 'the private key of the CA: it can sign certificates in the name of the webhook',
   };
   return [
-    { name: 'ca.crt', text: chain.ca, isSecret: false, description: 'the CA, valid for ten years' },
+    { name: 'ca.crt', text: chain.ca, description: 'the CA, valid for ten years' },
     ...(keepCaKey ? [caKey] : []),
     {
       name: 'tls.crt',
       text: chain.certificate,
-      isSecret: false,
       description: `the certificate for ${hosts.join(', ')}, valid for one year`,
     },
     { name: 'tls.key', text: chain.key, isSecret: true, description: 'its private key' },
@@ -63,13 +62,11 @@ async function createFiles(settings: InstallSettings): Promise<readonly OutputFi
     {
       name: 'webhook.yaml',
       text: `# Written by "just gen". To remove the webhook: ${toRemoval(settings)}\n${webhook}`,
-      isSecret: false,
       description: 'the webhook configuration: it makes the API server call the webhook',
     },
     {
       name: clusterIdFile,
       text: `${await readClusterId(outDir)}\n`,
-      isSecret: false,
       description: 'CLUSTER_ID of this cluster, created once',
     },
   ];

@@ -39,10 +39,8 @@ export async function openBackup(env: Env): Promise<Backup> {
       configuredHosts: [config.backup.domain],
       insecureRegistries: config.insecureRegistries,
       trust: file === undefined ? undefined : await openCaBundle({ file, logger }),
-      maxImageBytes: undefined,
       insideCluster: isInsideCluster(env),
       proxy: readProxies(env),
-      onResponse: () => undefined,
     },
     { side: 'backup', credentials },
   );

@@ -29,7 +29,10 @@ export function readArguments(
   const { tokens } = parseArgs({
     args: [...args],
     options: Object.fromEntries(
-      Object.entries(known).map(([name, type]) => [name, { type, ...shortOf(name) }]),
+      Object.entries(known).map(([name, type]) => [
+        name,
+        { type, ...(name === 'help' && { short: 'h' }) },
+      ]),
     ),
     strict: false,
     allowPositionals: true,
@@ -64,10 +67,6 @@ export function readArguments(
   }
   const asksForHelp = switches.delete('help');
   return { switches, values, positionals, asksForHelp, problems: [...problems] };
-}
-
-function shortOf(name: string): { readonly short?: string } {
-  return name === 'help' ? { short: 'h' } : {};
 }
 
 /** Node reads `-apply` as the five flags `-a` to `-y`. */

@@ -1,6 +1,7 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
 import { readCaFile } from '../../lib/adapters/ca-file.ts';
 import type { OnStale } from '../../lib/adapters/file-reloader.ts';
 import { ConfigError } from '../../lib/errors.ts';
@@ -57,7 +58,7 @@ export function watchCertificates({
       (read) => {
         onStale?.(false);
         // The files of a Secret change together, and each of them triggers a reload.
-        if (isSame(read, current)) return;
+        if (isDeepStrictEqual(read, current)) return;
         current = read;
         onChange(read);
         logger.info({ file: files.certFile }, 'certificate loaded');
@@ -92,10 +93,6 @@ async function readPair(
       `${certFile} and ${keyFile} are not a certificate and its private key in PEM`,
     ]);
   }
-}
-
-function isSame(a: Certificates, b: Certificates): boolean {
-  return a.cert === b.cert && a.key === b.key && a.ca === b.ca;
 }
 
 async function readPem(file: string): Promise<string> {

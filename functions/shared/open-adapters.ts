@@ -1,6 +1,7 @@
 import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
 import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
+import type { OnStale } from '../../lib/adapters/file-reloader.ts';
 import type { Metrics } from '../../lib/adapters/metrics.ts';
 import { cacheResolve } from '../../lib/cloner/source/index.ts';
 import { namespaceOfService } from '../../lib/config/backup-registry.ts';
@@ -133,36 +134,21 @@ async function openPullSecrets({ reading, env, logger }: AdapterOptions): Promis
 }
 
 /** SDKs load slowly, so only the one in use is imported. */
-async function openCloner(options: AdapterOptions): Promise<ImageCloner> {
-  const { dockerHost, cloner } = options.reading.config;
-  if (cloner === 'registry') return await openRegistry(options);
-  const { logger } = options;
-  const { createDockerCloner, openDaemon } = await import('../../lib/adapters/docker/index.ts');
-  const docker = await openDaemon({ dockerHost, logger });
-  return cacheResolve(createDockerCloner({ docker }), { now: monotonicClock.now });
-}
-
-async function openRegistry({
-  reading,
-  env,
-  metrics,
-  logger,
-}: AdapterOptions): Promise<ImageCloner> {
+async function openCloner({ reading, env, metrics, logger }: AdapterOptions): Promise<ImageCloner> {
+  const { config } = reading;
+  if (config.cloner === 'docker') {
+    const { createDockerCloner, openDaemon } = await import('../../lib/adapters/docker/index.ts');
+    const docker = await openDaemon({ dockerHost: config.dockerHost, logger });
+    return cacheResolve(createDockerCloner({ docker }), { now: monotonicClock.now });
+  }
   const { openRegistryCloner, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
-  const { backup, insecureRegistries, sourceRegistries, registryCaFile, maxImageBytes } =
-    reading.config;
+  const { backup, insecureRegistries, sourceRegistries, registryCaFile: file } = config;
+  const onStale: OnStale = (isStale) => metrics.fileIsStale('REGISTRY_CA_FILE', isStale);
   return openRegistryCloner({
     configuredHosts: [backup.domain, ...sourceRegistries],
     insecureRegistries,
-    trust:
-      registryCaFile === undefined
-        ? undefined
-        : await openCaBundle({
-            file: registryCaFile,
-            logger,
-            onStale: (isStale) => metrics.fileIsStale('REGISTRY_CA_FILE', isStale),
-          }),
-    maxImageBytes,
+    trust: file === undefined ? undefined : await openCaBundle({ file, logger, onStale }),
+    maxImageBytes: config.maxImageBytes,
     insideCluster: isInsideCluster(env),
     proxy: readProxies(env),
     onResponse: (response) => metrics.answered(response),

@@ -20,12 +20,7 @@ export interface Copier {
   stop(): void;
 }
 
-export interface CopierOptions {
-  readonly env: Env;
-  readonly display: ProgressDisplay;
-}
-
-export async function openCopier({ env, display }: CopierOptions): Promise<Copier> {
+export async function openCopier(env: Env, display: ProgressDisplay): Promise<Copier> {
   const { now } = monotonicClock;
   const commandEnv = omitListenerVariables(env);
   const reading = readConfig(commandEnv);

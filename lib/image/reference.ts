@@ -113,16 +113,18 @@ function formatParts(name: string, tag: string | undefined, digest: string | und
   return `${name}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
 
-function splitName(text: string): { name: string; tag?: string; digest?: string } {
+function splitName(text: string): {
+  readonly name: string;
+  readonly tag: string | undefined;
+  readonly digest: string | undefined;
+} {
   const at = text.indexOf('@');
-  const digest = at < 0 ? undefined : text.slice(at + 1);
   const named = at < 0 ? text : text.slice(0, at);
   const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
-  const tag = colon < 0 ? undefined : named.slice(colon + 1);
   return {
     name: colon < 0 ? named : named.slice(0, colon),
-    ...(tag !== undefined && { tag }),
-    ...(digest !== undefined && { digest }),
+    tag: colon < 0 ? undefined : named.slice(colon + 1),
+    digest: at < 0 ? undefined : text.slice(at + 1),
   };
 }
 
