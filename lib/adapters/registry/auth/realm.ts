@@ -16,12 +16,11 @@ const customerDomains = [
 
 /** Reads the URL of a token server; plain http only where the registry itself uses it. Throws `RegistryError` `REFUSED`. */
 export function parseRealm(text: string, registry: URL): URL {
-  const realm = URL.canParse(text, registry) ? new URL(text, registry) : undefined;
+  const realm = URL.parse(text, registry);
   const isSecure = realm?.protocol === 'https:';
   const isAsPlain = realm?.protocol === 'http:' && registry.protocol === 'http:';
   const isPlain = realm?.username === '' && realm.password === '';
-  const isShort = realm !== undefined && realm.href.length <= maxRealmLength;
-  if (realm === undefined || !(isSecure || isAsPlain) || !isPlain || !isShort) {
+  if (!(isSecure || isAsPlain) || !isPlain || realm.href.length > maxRealmLength) {
     throw new RegistryError('REFUSED', 'authenticating: its token server has an invalid URL');
   }
   return realm;

@@ -146,9 +146,7 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
   }
   const lookAlike = findLookAlike(body);
   if (lookAlike !== undefined) {
-    throw unsupported(
-      `its manifest is invalid: some clients read ${quote(lookAlike.key)} as ${lookAlike.name}`,
-    );
+    throw unsupported(`its manifest is invalid: some clients read ${lookAlike}`);
   }
   if ('config' in output && output.config !== undefined) {
     const layers = (output.layers ?? []).map((layer) => ({
@@ -160,21 +158,16 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
   return { kind: 'index', manifests: output.manifests ?? [] };
 }
 
-interface LookAlike {
-  readonly key: string;
-  readonly name: string;
-}
-
 /** Names of the fields that decide on the content, folded as Go folds them. */
 const manifestNames = foldAll({ ...indexSchema.entries, ...imageSchema.entries });
 const descriptorNames = foldAll(descriptor.entries);
 const maxNameLength = 16;
 
 /**
- * Finds a key that Go reads as another one: it ignores case, folds `ſ` to `s`, and takes the last of several. containerd and
+ * Finds a key that Go reads as another one, such as `"Layers" as layers`: it ignores case, folds `ſ` to `s`, and takes the last of several. containerd and
  * distribution would then read other layers than this parser.
  */
-function findLookAlike(body: unknown): LookAlike | undefined {
+function findLookAlike(body: unknown): string | undefined {
   const parts = ['config', 'layers', 'manifests'].map((name) => partOf(body, name)).flat();
   return (
     findAmong(body, manifestNames) ??
@@ -184,12 +177,12 @@ function findLookAlike(body: unknown): LookAlike | undefined {
   );
 }
 
-function findAmong(value: unknown, names: ReadonlyMap<string, string>): LookAlike | undefined {
+function findAmong(value: unknown, names: ReadonlyMap<string, string>): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   for (const key of Object.keys(value)) {
     // Folding long keys would be slow.
     const name = key.length > maxNameLength ? undefined : names.get(fold(key));
-    if (name !== undefined && name !== key) return { key, name };
+    if (name !== undefined && name !== key) return `${quote(key)} as ${name}`;
   }
   return undefined;
 }

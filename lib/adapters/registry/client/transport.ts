@@ -124,7 +124,7 @@ export function createTransport(options: TransportOptions): Send {
       first.status === 401 ? await answerChallenge(request, first, used, signal) : first;
     if (request.expect.includes(response.status)) return await readExpected(response, request);
     const { status } = response;
-    const text = await readError(response, request);
+    const text = await readError(response, request.step);
     const foreignRealm =
       status === 401 && isOwn(response.url) ? authorizer.foreignRealmError(response) : undefined;
     if (foreignRealm !== undefined) throw foreignRealm;
@@ -217,14 +217,7 @@ function retryAfterOf(response: RegistryResponse): string | undefined {
   return headerOf(response, 'ratelimit-reset') ?? headerOf(response, 'x-ratelimit-reset');
 }
 
-async function readError(
-  response: RegistryResponse,
-  { method, step }: RegistryRequest,
-): Promise<string> {
-  if (method === 'HEAD') {
-    await drop(response);
-    return '';
-  }
+async function readError(response: RegistryResponse, step: string): Promise<string> {
   try {
     return new TextDecoder().decode(await readBody(response, maxErrorBytes, step));
   } catch {

@@ -5,10 +5,10 @@ import { RegistryError } from '../errors/index.ts';
  * not forward the scheme. Throws `RegistryError` `REFUSED`.
  */
 export function parseUploadLocation(text: string | undefined, from: URL): URL {
-  if (text === undefined || !URL.canParse(text, from)) {
+  const location = text === undefined ? null : URL.parse(text, from);
+  if (location === null) {
     throw new RegistryError('REFUSED', 'starting an upload: its Location is missing or invalid');
   }
-  const location = new URL(text, from);
   if (from.protocol !== 'https:') return location;
   if (location.hostname === from.hostname) {
     location.protocol = 'https:';

@@ -80,8 +80,5 @@ export function createEgressPolicy(options: EgressPolicyOptions): EgressPolicy {
 
 /** Normalised as in URLs, without default ports: `Registry.example.com:443` → `registry.example.com`. */
 function toHosts(host: string): readonly string[] {
-  return ['https', 'http']
-    .map((protocol) => `${protocol}://${host}`)
-    .filter((url) => URL.canParse(url))
-    .map((url) => new URL(url).host);
+  return ['https', 'http'].flatMap((protocol) => URL.parse(`${protocol}://${host}`)?.host ?? []);
 }

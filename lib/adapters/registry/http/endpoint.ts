@@ -62,7 +62,8 @@ export function createFindEndpoint({
 
 /** The grammar of image names allows ports and addresses that do not exist. */
 function toHttps(domain: string): URL {
-  if (URL.canParse(`https://${domain}`)) return new URL(`https://${domain}`);
+  const url = URL.parse(`https://${domain}`);
+  if (url !== null) return url;
   throw unsupported(`${domain} is not a valid registry host`);
 }
 

@@ -93,10 +93,10 @@ export function redirectOf(
   const location = headerOf(response, 'location');
   const isRedirect = [301, 302, 303, 307, 308].includes(response.status) && location !== undefined;
   if (!isRedirect || (method !== 'GET' && method !== 'HEAD')) return undefined;
-  if (!URL.canParse(location, from)) {
+  const next = URL.parse(location, from);
+  if (next === null) {
     throw new RegistryError('REFUSED', `${step}: it redirects to an invalid URL`);
   }
-  const next = new URL(location, from);
   if (from.protocol === 'https:' && next.protocol !== 'https:') {
     throw new RegistryError('REFUSED', `${step}: it redirects from https to plain http`);
   }
