@@ -10,10 +10,10 @@ const registryReasons = [
   'REFUSED',
 ] as const;
 
-/** Why a registry did not do what it was asked for. */
+/** Why a registry did not fulfil a request. */
 export type RegistryReason = (typeof registryReasons)[number];
 
-/** Every reason for a failure that has a name. Codes are stable: logs and metrics carry them. */
+/** Codes are stable, because logs and metrics contain them. */
 export type CloneErrorCode =
   | `${'SOURCE' | 'BACKUP'}_${RegistryReason}`
   | 'INVALID_REVIEW'
@@ -33,17 +33,17 @@ interface CloneErrorOptions {
   readonly isTransient?: boolean;
 }
 
-/** A failure that is told to a person; the message is a lower-case clause for a terminal, `cause` is for the log. */
+/** A failure that users see; the message is a lower-case clause for a terminal, `cause` is for the log. */
 export class CloneError extends Error {
   override readonly name = 'CloneError';
   readonly code: CloneErrorCode;
-  /** The registry at fault; absent where it is neither. */
+  /** The registry at fault; absent if neither is. */
   readonly side: Side | undefined;
-  /** What that registry did; absent for failures that no registry caused. */
+  /** Absent for failures that no registry caused. */
   readonly reason: RegistryReason | undefined;
-  /** Another attempt before this time cannot succeed, as far as that is known. */
+  /** Another attempt before this time cannot succeed, as far as known. */
   readonly retryAfterMs?: number;
-  /** The same request may succeed a moment later. */
+  /** Whether the same request may succeed a moment later. */
   readonly isTransient: boolean;
 
   constructor(code: CloneErrorCode, message: string, options?: CloneErrorOptions) {
@@ -57,7 +57,7 @@ export class CloneError extends Error {
   }
 }
 
-/** `SOURCE_NOT_FOUND` of the source's `NOT_FOUND`. */
+/** `SOURCE_NOT_FOUND` for `source` and `NOT_FOUND`. */
 export function registryCode(
   side: Side,
   reason: RegistryReason,
@@ -65,7 +65,7 @@ export function registryCode(
   return `${side === 'source' ? 'SOURCE' : 'BACKUP'}_${reason}`;
 }
 
-/** Narrows what was thrown to a failure of one side, for one of `reasons` where any are given. */
+/** Whether `error` is a failure of one side, for one of `reasons` if any are given. */
 export function isFailureOf(
   side: Side,
   error: unknown,

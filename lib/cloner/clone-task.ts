@@ -11,13 +11,13 @@ export interface EnsureRequest {
   readonly pod?: PullSecretRefs | undefined;
   /** Reads only. */
   readonly dryRun: boolean;
-  /** For the registries' answers and for the wait for a copy. */
+  /** For the requests to registries and the wait for a copy. */
   readonly budgetMs: number;
-  /** The part of it for which a copy is waited for, from the beginning. @default budgetMs */
+  /** How long to wait for a copy, from the beginning of the request. @default budgetMs */
   readonly copyWaitMs?: number;
-  /** The namespace whose share of the copy queue it takes. @default none */
+  /** The namespace whose share of the copy queue the request uses. @default none */
   readonly namespace?: string;
-  /** Retries after recent failures, unlike requests of controllers, which repeat themselves. @default true */
+  /** Whether recent failures are retried; controllers repeat their requests by themselves. @default true */
   readonly isInteractive?: boolean;
   /** Ends the wait, not the copy. */
   readonly signal: AbortSignal;
@@ -25,7 +25,7 @@ export interface EnsureRequest {
   readonly uid: string;
 }
 
-/** One request on its way through the policy. */
+/** One request, with everything that the policy needs for it. */
 export interface CloneTask extends EnsureRequest {
   readonly backup: Reference & { readonly tag: string };
   readonly access: BackupQuery['access'];
@@ -36,24 +36,24 @@ export interface CloneTask extends EnsureRequest {
   readonly credentialNamespace?: CopyKey['credentialNamespace'];
 }
 
-/** The image that is to be used, and how the backup came to have it. */
+/** The image to use, and how it came into the backup. */
 export interface UsableBackup {
-  /** Absent in a dry run that cannot know it. */
+  /** Absent in a dry run if the digest is unknown. */
   readonly digest?: string;
   readonly result: 'present' | 'copied' | 'fallback' | 'planned';
   readonly bytes?: number;
   readonly warnings: readonly string[];
 }
 
-/** The copy goes on after the answer. */
+/** The copy continues after the response. */
 export type PendingCopy = Extract<CloneOutcome, { readonly status: 'pending' }>;
 
-/** A query for work that continues after the answer, without the budget. */
+/** A query without the budget, for work that continues after the response. */
 export function toBackgroundQuery({ backup, access }: CloneTask, cloner: ImageCloner): BackupQuery {
   return { cloner, backup, access, signal: new AbortController().signal };
 }
 
-/** Waits for a copy within the task's time; `undefined` when that ends first. */
+/** Waits for a copy within the task's time; `undefined` if that ends first. */
 export async function waitForCopy(
   copy: Copy,
   { budgetMs, copyWaitMs = budgetMs, remainingMs, signal }: CloneTask,

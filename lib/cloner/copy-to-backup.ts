@@ -30,9 +30,9 @@ export interface CopyToBackupDeps {
   readonly privateCopies: PrivateCopies;
 }
 
-/** For a replica that looks whether another one made the copy: the review that waits for it may be gone. */
+/** For a replica that checks whether another one made the copy; the review that waits for it may have ended. */
 const findTimeoutMs = 30_000;
-/** A backup that is up answers within it. */
+/** A backup that is up answers within this time. */
 const minAnswerMs = 1_000;
 
 export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
@@ -61,7 +61,7 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
         find,
       );
       const copied = await waitForCopy(copy, task);
-      // A namespace that waited for another one's copy has opened the image, too.
+      // A namespace that waited for the copy of another one has opened the image too.
       if (copied === undefined || !(await isAdmitted(task, opened, copied.digest))) {
         return { status: 'pending', ...describeProgress(copy) };
       }
@@ -78,7 +78,7 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
     }
   };
 
-  /** `false` when no time was left to ask the backup: it is not to blame for that, and the next review has more. */
+  /** `false` if no time was left to request the marks. That is no outage of the backup, and the next review has more time. */
   async function isAdmitted(
     task: CloneTask,
     opened: Parameters<PrivateCopies['admit']>[1],
@@ -95,7 +95,7 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
   }
 }
 
-/** The docker daemon can give the image no second tag without changing its digest; the image itself is right. */
+/** The docker daemon cannot give the image a second tag without changing its digest; the image itself is right. */
 function isUntaggable(error: unknown): boolean {
   return error instanceof CloneError && error.code === 'BACKUP_GENERATION_LOST';
 }

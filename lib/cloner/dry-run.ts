@@ -10,7 +10,7 @@ export interface DryRunOptions {
   readonly warnings: readonly string[];
 }
 
-/** What the real write would find or do; it reads the backup and writes nothing. */
+/** What the real write would use or copy. Reads the backup and writes nothing. */
 export async function previewCopy(
   { source, backup, state, query }: CloneTask,
   checked: CheckedSource,

@@ -68,8 +68,8 @@ export interface EnsureDeps {
 export type EnsureBackup = (request: EnsureRequest) => Promise<CloneOutcome>;
 
 /**
- * The policy between a review and the adapters: read the backup, check the source, copy what is missing, fall back to the backup when
- * the source fails.
+ * The policy between a review and the adapters: reads the backup, checks the source, copies what is missing, and falls back to
+ * the backup if the source fails.
  */
 export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   const { cloner, now, adoptExisting, wallClock = Date.now } = deps;
@@ -115,7 +115,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     return outcome;
   };
 
-  /** Reads the backup: its state decides how long the source may take. */
+  /** Reads the backup first, because its state decides how much time the source gets. */
   async function openTask(request: EnsureRequest, remainingMs: () => number): Promise<CloneTask> {
     const access = { side: 'backup', credentials: await deps.backupCredentials() } as const;
     const backup = { ...request.backup, tag: request.backup.tag ?? 'latest' };
@@ -165,7 +165,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     }
     if (!isCurrent) {
       assertMovable(backup, state, adoptExisting);
-      // Where no tag exists yet, the copy finds a hold when it writes.
+      // If no tag exists yet, the copy reads the hold before it writes.
       const mayBeHeld = digest !== undefined && source.digest === undefined;
       const held = mayBeHeld ? await findHold(query) : undefined;
       if (held !== undefined) {
@@ -176,7 +176,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     return await copyToBackup(task, checked, { isCurrent, warnings });
   }
 
-  /** Copies again, in the background, what the backup has lost. */
+  /** Copies again, in the background, the parts that the backup has lost. */
   async function repair(task: CloneTask, checked: CheckedSource, digest: string): Promise<void> {
     const { source, backup, uid } = task;
     if (checked.digest !== digest) return;

@@ -7,15 +7,15 @@ export interface EnsureUntilDoneDeps {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** As `EnsureBackup`, without a deadline: the outcome is pending only when the signal ended the wait. */
+/** `EnsureBackup` without a deadline: the outcome is pending only if the signal ended the wait. */
 export type EnsureUntilDone = (request: Omit<EnsureRequest, 'budgetMs'>) => Promise<CloneOutcome>;
 
-/** For the registries' answers, and for a copy before the source is checked again. */
+/** The budget for registries and the copy, before the source is checked again. */
 const roundMs = 60_000;
-/** Between rounds that ended without a wait. */
+/** The pause after a round that ended without a wait. */
 const pauseMs = 1_000;
 
-/** Waits for a copy as long as it takes, for callers that are not reviews. */
+/** Waits for a copy without a limit of time, for callers that are not reviews. */
 export function createEnsureUntilDone(deps: EnsureUntilDoneDeps): EnsureUntilDone {
   const { ensureBackup, sleep } = deps;
   return async (request) => {
@@ -24,7 +24,7 @@ export function createEnsureUntilDone(deps: EnsureUntilDoneDeps): EnsureUntilDon
       const outcome = await ensureBackup({ ...request, budgetMs: roundMs });
       if (outcome.status !== 'pending' || signal.aborted) return outcome;
       await sleep(pauseMs, signal).catch(() => undefined);
-      // The last outcome says how far the copy was.
+      // The last outcome contains the progress of the copy.
       if (signal.aborted) return outcome;
     }
   };

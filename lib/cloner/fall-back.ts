@@ -4,7 +4,7 @@ import type { ImageCloner } from '../ports/index.ts';
 import type { IntegrityCheck, PrivateCopies } from './backup/index.ts';
 import { type CloneTask, toBackgroundQuery, type UsableBackup } from './clone-task.ts';
 
-/** Uses what the backup holds when the source fails with `error`; throws `error`, with the reason added, when it must not be used. */
+/** Uses the backup if the source fails with `error`; throws `error`, with the reason added, if the backup must not be used. */
 export type FallBack = (task: CloneTask, error: unknown) => Promise<UsableBackup>;
 
 export interface FallBackDeps {

@@ -30,7 +30,7 @@ export interface ReportDeps {
 const progressLogMs = 1_000;
 
 export function createReport({ logger, observer, now }: ReportDeps): Report {
-  /** Failures of copies that are counted: many reviews may report one. */
+  /** Failed copies that are counted already: many reviews may report the same one. */
   const counted = new WeakSet<CloneError>();
 
   function progress({ uid, source }: ReportSubject): (progress: CopyProgress) => void {
@@ -58,7 +58,7 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
         const seconds = (now() - startedAt) / 1000;
         observer.cloned({ result: 'failed', reason: error.code, seconds, bytes: 0 });
         counted.add(error);
-        // Every other failure is logged by the reviews that meet it.
+        // Every other failure is logged with the outcome of the reviews.
         if (error.code === 'INTERRUPTED') {
           const fields = { uid, source: canonicalReference(source), reason: error.message };
           logger.info(fields, 'copy interrupted');

@@ -6,7 +6,7 @@ import type { CloneTask } from './clone-task.ts';
 import type { Copies, Copy, CopyKey, CopyResult, Find, Work } from './queue/index.ts';
 import type { Report } from './report.ts';
 
-/** Starts work that writes to the backup, or joins it when it runs already. */
+/** Starts work that writes to the backup, or joins it if it runs already. */
 export type StartCopy = (
   task: CloneTask,
   digest: string,

@@ -20,7 +20,7 @@ export function createUseHeld(startCopy: StartCopy): UseHeld {
     } as const;
     if (held === digest) return { ...present, digest: held };
     try {
-      // The rollback was interrupted before the tag moved: finish it.
+      // The rollback was interrupted before the tag moved, so the review finishes it.
       const copy = startCopy(task, held, 'hold', (write) =>
         tagGeneration(write, held, [backup.tag]),
       );

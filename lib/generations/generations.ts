@@ -6,22 +6,22 @@ import { mapConcurrently } from '../util/semaphore.ts';
 /** Every tag of a repository and the digest that it holds. */
 export type Holdings = ReadonlyMap<string, string>;
 
-/** One digest that a tag of the backup holds, or once held. */
+/** A digest that a tag of the backup holds, or once held. */
 export interface Generation {
   readonly digest: string;
   /** The tag holds it now. */
   readonly isCurrent: boolean;
-  /** A rollback holds the tag there. */
+  /** A rollback holds the tag at it. */
   readonly isHeld: boolean;
   /** When the tag last moved to it; absent for the first one and for those without a record. */
   readonly since?: number;
-  /** Orders the generations of the tag, the newest has the largest; absent when no record tells. */
+  /** The order among the generations of the tag: the newest has the largest. Absent if no record has it. */
   readonly rank?: number;
-  /** Every tag of the repository that keeps it. */
+  /** Every tag of the repository that holds the digest. */
   readonly tags: readonly string[];
 }
 
-/** To the backup registry. */
+/** Limits the requests to the backup registry. */
 export const maxConcurrentRequests = 8;
 
 /** Reads every tag of a repository. */
@@ -77,7 +77,7 @@ export function isGeneration(digest: string, tag: string, holdings: Holdings): b
   return holdings.get(generationTag(tag, digest)) === digest;
 }
 
-/** The time of the first generation is not recorded, but it is before the tag moved away from it. */
+/** The time of the first generation is not recorded; it is earlier than the tag's first move. */
 function before(at: number | undefined): number | undefined {
   return at === undefined ? undefined : at - 0.5;
 }

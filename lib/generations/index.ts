@@ -1,6 +1,6 @@
 /**
- * Older copies of a tag in the backup: list them, roll back to one, prune them.
- * What is not known for sure is kept.
+ * Older copies of a tag in the backup: list them, roll back to one, prune them. A generation stays if it is uncertain whether
+ * it is in use.
  */
 export {
   type Generation,

@@ -27,14 +27,14 @@ export interface OldGeneration {
   readonly digest: string;
   /** Tags whose generation it is. */
   readonly of: readonly string[];
-  /** Why it stays nevertheless; absent when it can be removed. */
+  /** Why it stays nevertheless; absent if it can be removed. */
   readonly keptBecause?: string;
 }
 
 interface PrunePlan {
   /** In the order of removal. */
   readonly old: readonly OldGeneration[];
-  /** Manifests that are removed with a generation: its children that no other image has. */
+  /** Manifests that are removed with a generation: its children that are in no other image. */
   readonly parts: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -42,8 +42,8 @@ interface PrunePlan {
 type Old = ReadonlyMap<string, readonly string[]>;
 
 /**
- * Finds the generations that can be removed: old for every tag that ever had them, and not held by another tag, a hold, or an index
- * that stays. When that is unknown, a generation stays.
+ * Finds the generations that can be removed: old for every tag that ever had them, and not held by another tag, a hold, or an
+ * index that stays. If that is uncertain, a generation stays.
  */
 export async function planPrune(
   repository: BackupRepository,
@@ -55,8 +55,8 @@ export async function planPrune(
 }
 
 /**
- * Removes one generation after everything was read again. distribution 2.8 deletes every tag that holds the digest; disk space is freed
- * by the registry's garbage collection. Resolves with `false` when the generation stays.
+ * Removes one generation after everything was read again; distribution 2.8 deletes every tag that holds the digest. Resolves
+ * with `false` if the generation stays.
  */
 export async function removeGeneration(
   repository: BackupRepository,
@@ -77,8 +77,8 @@ export async function removeGeneration(
 }
 
 /**
- * Reads what all tags hold. A tag that is listed but not found may hold what is to be removed, because one of several registries
- * behind one address can lag. Only tags about other tags may be in that state: some registries leave them behind.
+ * Reads what all tags hold. A tag that is listed but not found may hold the generation to remove, because one of several
+ * replicas of a registry can lag; only tags about other tags may be missing, because some registries leave them in the list.
  */
 async function readEveryTag(repository: BackupRepository, signal: AbortSignal): Promise<Holdings> {
   const holdings = await readHoldings(repository, signal);

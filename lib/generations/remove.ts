@@ -36,8 +36,8 @@ export async function isNeededNow(
 }
 
 /**
- * Removes the manifests, and restores those that a concurrent copy needs: it writes the children of an image before its tag, and no
- * registry has locks. Layers exist until the registry collects garbage. Resolves with `false` when the generation was restored.
+ * Removes the manifests, and restores those that a concurrent copy needs, because registries have no locks and a copy writes
+ * children before its tag. Resolves with `false` if the generation was restored.
  */
 export async function remove(
   repository: BackupRepository,
@@ -46,7 +46,8 @@ export async function remove(
 ): Promise<boolean> {
   const { digest, of, parts } = removal;
   const restores: (() => Promise<void>)[] = [];
-  // The root first, so that a process killed in between leaves no incomplete image; restored in the reverse order.
+  // The root comes first, so that a process that is killed in between leaves no incomplete image; restored in the reverse
+  // order.
   for (const manifest of [digest, ...parts])
     restores.unshift(await repository.remove(manifest, signal));
   const after = await readHoldings(repository, signal);
@@ -63,7 +64,7 @@ export async function remove(
   return holders.length === 0;
 }
 
-/** Some registries remove more than the digest; and a tag that has just moved to it is gone as well. */
+/** Some registries remove more than the digest, and a tag that has just moved to it is gone too. */
 async function restoreTags(
   repository: BackupRepository,
   { digest, before }: Removal,

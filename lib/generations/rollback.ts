@@ -19,15 +19,15 @@ export interface RollbackContext {
 
 interface RolledBack {
   readonly digest: string;
-  /** What the tag held before; absent when it held nothing. */
+  /** The previous digest; absent if the tag held nothing. */
   readonly from?: string;
 }
 
 const shortestHex = 6;
 
 /**
- * Moves a tag to one of its generations and holds it there. The hold is written first: after a kill in between no review moves the tag
- * on, and the same command, or the next review, finishes the rollback.
+ * Moves a tag to one of its generations and holds it there. The hold is written first: if the process is killed in between, no
+ * review moves the tag, and the same command or the next review finishes the rollback.
  */
 export async function rollBack(context: RollbackContext, wanted: string): Promise<RolledBack> {
   const { repository, backup, signal, now } = context;
@@ -47,7 +47,7 @@ export async function rollBack(context: RollbackContext, wanted: string): Promis
   };
   await keepCurrent();
   await repository.tag(digest, holdTag(tag), signal);
-  // A review that did not see the hold may have moved the tag meanwhile.
+  // A review that did not see the hold may have moved the tag in between.
   const from = await keepCurrent();
   if (from === digest) return { digest, from };
   if (from !== undefined) await repository.tag(digest, moveTag(tag, { at: now(), from }), signal);
@@ -73,7 +73,7 @@ export async function release({
   return held;
 }
 
-/** Gives the digest that the tag leaves its generation tag. */
+/** Writes the generation tag of the digest that the tag is about to lose. */
 async function keep(
   { repository, backup, adoptExisting, signal }: RollbackContext,
   digest: string,
@@ -84,7 +84,7 @@ async function keep(
   if (!isOurs) await repository.tag(digest, generation, signal);
 }
 
-/** Finds a generation by its digest, or by the first digits of it. */
+/** Finds a generation by its digest or by its first digits. */
 async function findGeneration(context: RollbackContext, wanted: string): Promise<string> {
   const { repository, backup, signal } = context;
   const { tag } = backup;

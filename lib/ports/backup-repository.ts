@@ -10,7 +10,7 @@ export interface BackupManifest {
   readonly platforms: readonly string[];
 }
 
-/** An image without layers, to the byte. */
+/** An image without layers, byte for byte. */
 export interface EmptyImage {
   readonly mediaType: string;
   readonly manifest: string;
@@ -20,19 +20,19 @@ export interface EmptyImage {
 }
 
 /**
- * One repository of the backup, for its administrators; reviews do not need it, and a docker daemon cannot provide it.
- * An unclear answer rejects, it never counts as absent. Failures are `CloneError`s `BACKUP_…`.
+ * One repository of the backup, for its administrators; reviews do not need it, and a docker daemon cannot provide it. Without
+ * a clear answer a call rejects; failures are `CloneError`s `BACKUP_…`.
  */
 export interface BackupRepository {
-  /** Every tag; none when nothing was ever pushed. */
+  /** Every tag; empty if nothing was ever pushed. */
   tags(signal: AbortSignal): Promise<readonly string[]>;
-  /** The digest of a tag or digest. */
+  /** The digest of a tag or digest; `undefined` if it does not exist. */
   resolve(reference: string, signal: AbortSignal): Promise<string | undefined>;
   read(digest: string, signal: AbortSignal): Promise<BackupManifest | undefined>;
   hasBlob(digest: string, signal: AbortSignal): Promise<boolean>;
-  /** Makes a tag hold a manifest that the repository has. */
+  /** Points a tag at a manifest that the repository has. */
   tag(digest: string, tag: string, signal: AbortSignal): Promise<void>;
-  /** Writes an image and makes a tag hold it. */
+  /** Writes an image and points a tag at it. */
   put(image: EmptyImage, tag: string, signal: AbortSignal): Promise<void>;
   /** Removes a manifest with every tag that holds it. Resolves with a function that restores the manifest, without its tags. */
   remove(digest: string, signal: AbortSignal): Promise<() => Promise<void>>;

@@ -1,6 +1,6 @@
 import type { CopyReading } from './image-cloner.ts';
 
-/** What a replica publishes about a copy that it makes. */
+/** What a replica publishes about its copy. */
 export interface CopyLease {
   /** The replica; unique per process. */
   readonly holder: string;
@@ -16,22 +16,22 @@ export interface StoredLease extends CopyLease {
   readonly version: string;
 }
 
-/** `conflict`: another write was first. `unavailable`: whether the write was done is unknown. */
+/** `conflict`: another write came first. `unavailable`: it is unknown whether the write succeeded. */
 export type LeaseAnswer<Found> =
   | { readonly status: 'done'; readonly found: Found }
   | { readonly status: 'conflict' | 'forbidden' | 'unavailable' };
 
 /**
- * One lease for each target, the same for all replicas. Writes are compare-and-swap: of two that began from the same version one is
- * done and the other a conflict. Never rejects, and has a timeout of its own; the signal ends a call earlier.
+ * One lease per target, shared by all replicas. Writes are compare-and-swap: of two writes from the same version one succeeds
+ * and the other is a conflict. Never rejects, and has its own timeout; the signal ends a call earlier.
  */
 export interface LeaseStore {
   list(signal: AbortSignal): Promise<LeaseAnswer<readonly StoredLease[]>>;
-  /** Resolves with the version, as `replace` does; a conflict when the target has a lease. */
+  /** Resolves with the version, as `replace` does; `conflict` if the target has a lease. */
   create(lease: CopyLease, signal: AbortSignal): Promise<LeaseAnswer<string>>;
-  /** A conflict also when the lease is gone. */
+  /** `conflict` also if the lease is gone. */
   replace(lease: CopyLease, version: string, signal: AbortSignal): Promise<LeaseAnswer<string>>;
-  /** A conflict when the version differs; a lease that is gone is done. */
+  /** `conflict` if the version differs; `done` if the lease is gone. */
   remove(
     lease: Pick<StoredLease, 'target' | 'version'>,
     signal: AbortSignal,

@@ -13,7 +13,7 @@ export interface CredentialSource {
 /** The pull secrets that a pod refers to. */
 export interface PullSecretRefs {
   readonly namespace: string;
-  /** The pod's own `imagePullSecrets`; its ServiceAccount's count only when it names none. */
+  /** The pod's own `imagePullSecrets`; those of its ServiceAccount count only if there are none. */
   readonly names: readonly string[];
   /** @default `default`, as in Kubernetes */
   readonly serviceAccount?: string | undefined;
@@ -22,23 +22,23 @@ export interface PullSecretRefs {
 export interface WorkloadKeyring {
   /** The entries of all readable secrets, in the kubelet's order. */
   readonly keyring: { find(image: Repository): readonly Credentials[] };
-  /** Why secrets are missing from it, at most 120 characters each. */
+  /** Why secrets are missing from the keyring, at most 120 characters each. */
   readonly warnings: readonly string[];
 }
 
 /**
- * The pull secrets of a workload, read from its own namespace only and cached for seconds.
- * A call rejects with the signal's reason only; every failure of the API server is an answer.
+ * The pull secrets of a workload, read from its own namespace only and cached for seconds. A call rejects with the signal's
+ * reason only; a failure of the API server is part of the result.
  */
 export interface WorkloadSecrets {
   keyring(of: PullSecretRefs, signal: AbortSignal): Promise<WorkloadKeyring>;
-  /** The names on a ServiceAccount; `undefined` when it is forbidden, absent, or the API server does not answer. */
+  /** The pull secrets of a ServiceAccount; `undefined` if it is forbidden or absent, or the API server does not answer. */
   serviceAccountSecrets(
     namespace: string,
     name: string,
     signal: AbortSignal,
   ): Promise<readonly string[] | undefined>;
-  /** `undefined` when that is unknown. */
+  /** `undefined` if unknown. */
   hasSecret(namespace: string, name: string, signal: AbortSignal): Promise<boolean | undefined>;
   /** Drops cached secrets of a namespace after a registry refused them; reads are at least a second apart. */
   forget(namespace: string): void;
@@ -46,11 +46,11 @@ export interface WorkloadSecrets {
 
 /** The annotations of Namespace objects, cached for seconds. */
 export interface NamespaceAnnotations {
-  /** `undefined` when they are unknown. Rejects with the signal's reason only. */
+  /** `undefined` if unknown. Rejects with the signal's reason only. */
   read(namespace: string, signal: AbortSignal): Promise<ReadonlyMap<string, string> | undefined>;
 }
 
-/** The API server's answer about one object; `unavailable` covers errors and timeouts. */
+/** The result of reading one object; `unavailable` covers errors and timeouts. */
 export type Lookup<Found> =
   | { readonly status: 'found'; readonly found: Found }
   | { readonly status: 'absent' | 'forbidden' | 'unavailable' };
@@ -64,7 +64,7 @@ export interface Secret {
 /** Reads single objects of one namespace. Never rejects. */
 export interface NamespaceReader {
   readSecret(namespace: string, name: string, signal: AbortSignal): Promise<Lookup<Secret>>;
-  /** The names under its `imagePullSecrets`. */
+  /** The names in `imagePullSecrets` of a ServiceAccount. */
   readPullSecretNames(
     namespace: string,
     serviceAccount: string,

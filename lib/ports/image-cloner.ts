@@ -2,27 +2,27 @@ import type { CloneError, Side } from '../errors.ts';
 import type { Reference, Repository } from '../image/reference.ts';
 import type { Credentials } from './credentials.ts';
 
-/** Credentials for one side; anonymous when absent. */
+/** Credentials for one side; anonymous if absent. */
 export interface RegistryAccess {
   readonly side: Side;
   readonly credentials?: Credentials | undefined;
 }
 
-/** What a registry resolves a tag or digest to. */
+/** The result of resolving a tag or digest at a registry. */
 export interface ResolvedImage {
   readonly digest: string;
   /** An index lists one manifest for each platform. */
   readonly isIndex: boolean;
-  /** The answer comes from a cache, or from another caller's request. @default false */
+  /** Whether the result comes from a cache, or from another caller's request. @default false */
   readonly isRemembered?: boolean;
 }
 
-/** How far a copy is. Byte counts are those of the compressed layers that are known so far. */
+/** The progress of a copy, in bytes of the compressed layers that are known so far. */
 export interface CopyProgress {
   readonly phase: 'pull' | 'push' | 'copy';
   readonly doneBytes: number;
   readonly totalBytes: number;
-  /** The part of `doneBytes` that was transferred; the rest was in the target already. @default all of them */
+  /** The part of `doneBytes` that was transferred; the target had the rest already. @default all of them */
   readonly movedBytes?: number;
 }
 
@@ -31,7 +31,7 @@ export interface CopyReading {
   readonly elapsedMs: number;
   /** Absent until the size is known. It does not decrease within one phase. */
   readonly now?: CopyProgress;
-  /** Of the last seconds. */
+  /** The average of the last seconds. */
   readonly bytesPerSecond?: number;
   /** At that rate; during a pull it includes the push that follows. */
   readonly remainingMs?: number;
@@ -40,14 +40,14 @@ export interface CopyReading {
 }
 
 export interface CopyRequest {
-  /** By digest: the copy is of the image that was checked. */
+  /** By digest, so that the copied image is the one that was checked. */
   readonly source: Reference & { readonly digest: string };
-  /** Checks also what is below manifests that the target has: it may have lost blobs. @default false */
+  /** Whether to check also what is below manifests that the target has, because it may have lost blobs. @default false */
   readonly isRepair?: boolean;
   readonly sourceAccess: RegistryAccess;
   readonly target: Repository;
   readonly targetAccess: RegistryAccess;
-  /** Written with the content, because a docker daemon can push nothing without a tag. It depends on the source's digest only. */
+  /** Written with the content, because a docker daemon cannot push without a tag. Depends on the source's digest only. */
   readonly firstTag: string;
 }
 
@@ -55,13 +55,16 @@ export interface CopyRequest {
 export interface CopiedImage {
   /** The digest in the target. */
   readonly digest: string;
-  /** Transferred into the target; layers that it held already do not count. */
+  /** Bytes transferred into the target, without layers that it had already. */
   readonly bytes: number;
-  /** For a person to know of a copy that succeeded. */
+  /** Warnings about a copy that succeeded. */
   readonly warnings: readonly string[];
   /** Gives the copy more tags, in this order, in one attempt. Rejects with a `CloneError`. */
   writeTags(tags: readonly string[], signal: AbortSignal): Promise<void>;
-  /** Copies signatures and attestations of the source. They are not part of the image: a failure is one of the warnings that it returns. */
+  /**
+   * Copies signatures and attestations of the source. They are not part of the image, so a failure is one of the returned
+   * warnings.
+   */
   copyReferrers(signal: AbortSignal): Promise<readonly string[]>;
   /** Frees what the adapter keeps for `writeTags`. Must be called once; never rejects. */
   release(): Promise<void>;
@@ -74,7 +77,7 @@ export interface CopiedImage {
 export interface ImageCloner {
   /** Whether a copy has the digest of its source, all platforms included. */
   readonly keepsDigest: boolean;
-  /** What `image` is now; `undefined` when the registry says that it does not exist. Transfers no layer. */
+  /** The digest that `image` has now; `undefined` if the registry does not have it. Transfers no layer. */
   resolve(
     image: Reference,
     access: RegistryAccess,
@@ -89,22 +92,22 @@ export interface ImageCloner {
     onProgress: (progress: CopyProgress) => void,
   ): Promise<CopiedImage>;
   /**
-   * Whether a registry has everything below a digest that it has. Rejects when it does not say.
-   * Absent when the adapter cannot find out without pulling.
+   * Whether a registry has everything below a digest; rejects without a clear answer. Absent if the adapter would have to pull
+   * the image.
    */
   isComplete?(
     image: Repository & { readonly digest: string },
     access: RegistryAccess,
     signal: AbortSignal,
   ): Promise<boolean>;
-  /** Writes tags whose names alone carry the meaning. Only an adapter that speaks to registries itself has it. */
+  /** Writes tags whose names are their only content. Absent if the adapter does not connect to registries itself. */
   mark?(
     target: Repository,
     tags: readonly string[],
     access: RegistryAccess,
     signal: AbortSignal,
   ): Promise<void>;
-  /** Every tag of a repository. Present where `mark` is. */
+  /** Every tag of a repository. Present if `mark` is. */
   listTags?(
     target: Repository,
     access: RegistryAccess,
@@ -116,7 +119,7 @@ export interface ImageCloner {
 export type CloneOutcome =
   | {
       readonly status: 'ready';
-      /** The reference that is written into the object. */
+      /** The reference to write into the object. */
       readonly image: Reference;
       /** `planned`: a dry run that would have copied. `fallback`: the source failed and the backup is used. */
       readonly result: 'present' | 'copied' | 'fallback' | 'planned';
@@ -126,7 +129,7 @@ export type CloneOutcome =
     }
   | { readonly status: 'failed'; readonly error: CloneError }
   | {
-      /** The copy continues, or begins, after the answer. */
+      /** The copy continues, or begins, after the response. */
       readonly status: 'pending';
       /** @default copying */
       readonly stage?: 'copying' | 'waiting';

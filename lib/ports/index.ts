@@ -1,4 +1,4 @@
-/** What the core asks of the world, by role; `lib/adapters` fulfils it, one technology each. */
+/** The interfaces between the core and the outside, named by role. Each adapter in `lib/adapters` implements some of them. */
 export type * from './backup-repository.ts';
 export type * from './copy-leases.ts';
 export type * from './credentials.ts';

@@ -4,7 +4,7 @@ import type { CloneErrorCode } from '../errors.ts';
 export interface Observer {
   reviewed(event: ReviewEvent): void;
   cloned(event: CloneEvent): void;
-  /** Whether the last answer of the backup registry was usable. */
+  /** Whether the last response of the backup registry was usable. */
   backupAnswered(isUp: boolean): void;
 }
 

@@ -25,31 +25,31 @@ export type WorkloadPatch =
   | { readonly type: 'merge'; readonly body: object }
   | { readonly type: 'json'; readonly body: readonly object[] };
 
-/** What became of a write. */
+/** The result of a write. */
 export type WriteResult =
   | {
       readonly status: 'written';
-      /** As it was stored, whatever admission made of it. */
+      /** The object as stored, after all admission webhooks. */
       readonly stored: StoredWorkload;
-      /** What webhooks had to say. */
+      /** Warnings of the API server and of admission webhooks. */
       readonly warnings: readonly string[];
     }
   | { readonly status: 'refused'; readonly message: string }
   | { readonly status: 'gone' };
 
-/** The workloads of a cluster. Rejects, with a sentence for a person, where the API server does not answer or may not be asked. */
+/** The workloads of a cluster. Rejects with a sentence for the user if the API server does not answer or denies access. */
 export interface WorkloadStore {
-  /** Those that are labelled `image-cloner: enabled`. */
+  /** Namespaces with the label `image-cloner: enabled`. */
   optedInNamespaces(signal: AbortSignal): Promise<readonly Namespace[]>;
   readNamespace(name: string, signal: AbortSignal): Promise<Namespace | undefined>;
-  /** Of one namespace, or of all where it is `undefined`; none where the cluster has no such kind. */
+  /** The workloads of one namespace, or of all if it is `undefined`; none if the cluster lacks the kind. */
   list(
     kind: WorkloadKind,
     namespace: string | undefined,
     signal: AbortSignal,
   ): Promise<readonly StoredWorkload[]>;
   read(stored: StoredWorkload, signal: AbortSignal): Promise<StoredWorkload | undefined>;
-  /** Told to come back, it does, as kubectl would; `onWait` is told why. */
+  /** Patches an object. After a `Retry-After` it retries as kubectl does, and calls `onWait` with the reason. */
   patch(
     stored: StoredWorkload,
     patch: WorkloadPatch,

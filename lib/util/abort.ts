@@ -6,7 +6,7 @@ export interface Deadline {
   readonly signal: AbortSignal;
 }
 
-/** Rejects after `ms`, also when `work` ignores its signal. */
+/** Rejects after `ms`, even if `work` ignores its signal. */
 export async function withDeadline<Result>(
   { ms, error, signal }: Deadline,
   work: (signal: AbortSignal) => Promise<Result>,
@@ -21,7 +21,7 @@ export async function withDeadline<Result>(
   }
 }
 
-/** The promise's result, or the signal's reason if it is aborted first. */
+/** The result of the promise, or the signal's reason if it is aborted first. */
 export async function untilAborted<Result>(
   promise: Promise<Result>,
   signal: AbortSignal,

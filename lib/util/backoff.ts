@@ -18,7 +18,7 @@ export interface RetryOptions {
 const firstPauseMs = 250;
 const maxPauseMs = 10_000;
 
-/** Exponential with full jitter: callers that failed together do not return together. */
+/** Exponential with full jitter, so that callers that failed together do not retry together. */
 export function createBackoff({ sleep, random }: BackoffOptions): Backoff {
   return (attempt, signal) =>
     sleep(random() * Math.min(maxPauseMs, firstPauseMs * 2 ** attempt), signal);

@@ -2,14 +2,14 @@
 export interface BoundedMap<Key, Value> {
   get(key: Key): Value | undefined;
   has(key: Key): boolean;
-  /** Makes the entry the newest, also where the key is known. */
+  /** Makes the entry the newest, even if the key exists. */
   set(key: Key, value: Value): void;
   delete(key: Key): void;
   /** Oldest first. */
   entries(): IterableIterator<[Key, Value]>;
 }
 
-/** Keys are often names that a workload's author invents, so every memory of them needs a bound. */
+/** Keys are often names that a workload's author chooses, so every map of them needs a bound. */
 export function createBoundedMap<Key, Value>(max: number): BoundedMap<Key, Value> {
   const map = new Map<Key, Value>();
 

@@ -7,7 +7,7 @@ export interface Clock {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** The process's own clock, which no change of the date moves. Its sleepers do not keep the process running. */
+/** The monotonic clock of the process. Its `sleep` does not keep the process running. */
 export const monotonicClock: Clock = {
   now: () => performance.now(),
   async sleep(ms, signal) {

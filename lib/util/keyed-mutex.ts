@@ -1,4 +1,4 @@
-/** One holder at a time for each key, in the order of arrival. */
+/** One holder per key at a time, in the order of arrival. */
 export interface KeyedMutex {
   /** Resolves with the function that releases the key, once all earlier holders have released it. */
   acquire(key: string): Promise<() => void>;
@@ -7,7 +7,7 @@ export interface KeyedMutex {
 }
 
 export function createKeyedMutex(): KeyedMutex {
-  /** Resolves when the last holder in line has released the key. */
+  /** Resolves when the last queued holder has released the key. */
   const free = new Map<string, Promise<void>>();
 
   async function acquire(key: string): Promise<() => void> {

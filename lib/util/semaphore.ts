@@ -1,4 +1,4 @@
-/** Runs at most a fixed number of tasks at once; the rest wait in the order of their arrival. */
+/** Runs at most a fixed number of tasks at once; the others wait in the order of arrival. */
 export interface Semaphore {
   run<Result>(task: () => Promise<Result>): Promise<Result>;
   /** How many tasks wait. */

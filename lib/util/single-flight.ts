@@ -1,8 +1,8 @@
-/** Runs one call per key at a time; callers that come while it runs share its result. */
+/** Runs one call per key at a time; callers that arrive meanwhile share its result. */
 export interface SingleFlight<Result> {
-  /** Joins the call that runs for `key`, or starts `work`. */
+  /** Joins the running call for `key`, or starts `work`. */
   run(key: string, work: () => Promise<Result>): Promise<Result>;
-  /** The call that runs for `key`. */
+  /** The running call for `key`. */
   pending(key: string): Promise<Result> | undefined;
 }
 

@@ -1,20 +1,23 @@
 import { createBoundedMap } from './bounded-map.ts';
 import { createSingleFlight } from './single-flight.ts';
 
-/** Keeps answers for a time that depends on the answer; concurrent misses share one load. Failures are not kept. */
+/** Keeps results for a time that depends on the result; concurrent misses share one load. Failures are not kept. */
 export interface TtlCache<Answer> {
   get(key: string, load: () => Promise<Answer>): Promise<Answer>;
-  /** The answer that is kept, or is on its way, for `key`. */
+  /** The result for `key` that is cached or being loaded. */
   known(key: string): Promise<Answer> | undefined;
-  /** Loads anew, whatever is kept or on its way, and keeps that. */
+  /** Loads again, whatever is cached or being loaded, and keeps the result. */
   reload(key: string, load: () => Promise<Answer>): Promise<Answer>;
   delete(key: string): void;
-  /** Drops the answers whose key begins with `prefix`, except those younger than a second: callers cannot force endless loads. */
+  /**
+   * Drops the results whose key begins with `prefix`, except those younger than a second, so that callers cannot force endless
+   * loads.
+   */
   deletePrefix(prefix: string): void;
 }
 
 export interface TtlCacheOptions<Answer> {
-  /** How long an answer is kept; 0 hands it to the waiting callers only. */
+  /** How long a result is kept; 0 means that only the waiting callers get it. */
   readonly ttlMs: (answer: Answer) => number;
   readonly maxEntries: number;
   readonly now: () => number;

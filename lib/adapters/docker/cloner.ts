@@ -217,7 +217,7 @@ class LocalImageGone extends CloneError {
   }
 }
 
-/** An early end of the body and an abort arrive as the same errors; the signal tells them apart. */
+/** A body that ends early and an abort throw the same errors; the signal distinguishes them. */
 async function translateFailures(
   attempt: Attempt,
   signal: AbortSignal,

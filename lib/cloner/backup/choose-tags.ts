@@ -11,13 +11,13 @@ import {
   readTag,
 } from './read-backup.ts';
 
-/** A copy whose content is in the backup, and whose tags are to be chosen. */
+/** A copy whose content is in the backup and whose tags are not chosen yet. */
 interface TagChoice extends BackupQuery {
   readonly source: Reference;
   readonly checked: CheckedSource;
-  /** What the tag held before the copy. */
+  /** The state of the tag before the copy. */
   readonly state: BackupState;
-  /** Whether the plain tag is meant to move. */
+  /** Whether the plain tag should move. */
   readonly movesPlainTag: boolean;
   readonly adoptExisting: boolean;
   /** Milliseconds since 1970. */
@@ -27,13 +27,13 @@ interface TagChoice extends BackupQuery {
 interface ChosenTags {
   /** In the order of writing; readers use the last one. */
   readonly tags: readonly string[];
-  /** A digest of another tool that is about to lose the plain tag, and needs a generation tag first. */
+  /** A digest that another tool wrote and that is about to lose the plain tag; it needs a generation tag first. */
   readonly adopted?: string;
 }
 
 /**
- * Chooses the tags of a copy with `digest` right before they are written: while layers were copied the source, a rollback or another
- * process may have moved the plain tag. See lib/decisions/0001-tag-scheme-and-generations.md.
+ * Chooses the tags of a copy with `digest` right before they are written, because the source, a rollback or another process may
+ * have moved the plain tag during the copy. See lib/decisions/0001-tag-scheme-and-generations.md.
  */
 export async function chooseTags(choice: TagChoice, digest: string): Promise<ChosenTags> {
   const { cloner, backup, state, checked, source, movesPlainTag, wallClock } = choice;
@@ -47,16 +47,16 @@ export async function chooseTags(choice: TagChoice, digest: string): Promise<Cho
   if (from === state.digest && checked.isRemembered !== true) {
     return { tags: (await hasSourceReturned(choice, from)) ? generation : moved };
   }
-  // Another process moved the tag since the source was checked, perhaps to the very image of the source.
+  // Another process has moved the tag since the source was checked, perhaps to this very image.
   if (source.digest !== undefined || from === checked.digest) return { tags: generation };
   const isOurs = await hasGenerationTag(choice, from);
   assertMovable(backup, { digest: from, isOurs }, choice.adoptExisting);
   if (!isOurs) return { tags: moved, adopted: from };
-  // The other process most likely checked the source later: a slow copy must not move the tag back.
+  // The other process most likely checked the source later, and a slow copy must not move the tag back.
   return { tags: (await readSourceAgain(choice)) === checked.digest ? moved : generation };
 }
 
-/** Whether a pinned source gets the plain tag: there is none, and the source's own tag resolves to that digest. */
+/** Whether a pinned source gets the plain tag: only if there is none and the source's own tag resolves to that digest. */
 export async function canTakePlainTag(
   query: BackupQuery,
   source: Reference,
@@ -72,7 +72,7 @@ export async function canTakePlainTag(
   );
 }
 
-/** Throws when the tag was written by another tool and adoption is off, or is the generation tag of another tag. */
+/** Throws if another tool wrote the tag and adoption is off, or if the tag is the generation tag of another tag. */
 export function assertMovable(
   { domain, path, tag }: BackupQuery['backup'],
   state: BackupState,
@@ -94,7 +94,7 @@ export function assertMovable(
   }
 }
 
-/** Throws when the generation tag holds another digest with the same first 12 digits; such a pair can be made on purpose. */
+/** Throws if the generation tag holds another digest with the same first 12 digits; such a pair can be made on purpose. */
 export async function assertGenerationFree(query: BackupQuery, digest: string): Promise<void> {
   const { domain, path, tag } = query.backup;
   const generation = generationTag(tag, digest);
@@ -107,15 +107,15 @@ export async function assertGenerationFree(query: BackupQuery, digest: string): 
 }
 
 /**
- * Whether the source went back, while the copy ran, to what the tag holds. Reviews since then had nothing to do, so no review would
- * move the tag back.
+ * Whether the source returned, during the copy, to the digest that the tag holds. Reviews since then had nothing to copy, so
+ * none of them would move the tag back.
  */
 async function hasSourceReturned(choice: TagChoice, held: string): Promise<boolean> {
   const now = await readSourceAgain(choice);
   return now !== undefined && now !== choice.checked.digest && (await isCopyOf(choice, held, now));
 }
 
-/** What the source's tag resolves to now; `undefined` when it is gone or the source does not say. */
+/** The digest of the source's tag now; `undefined` if the tag is gone or the source gives no clear answer. */
 async function readSourceAgain({
   cloner,
   signal,

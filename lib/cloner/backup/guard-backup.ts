@@ -17,8 +17,8 @@ interface GuardedTask extends Pick<BackupQuery, 'backup'> {
 }
 
 /**
- * Makes the cloner of one task, whose lookups in the backup end with the task's budget; a backup that is down or limits requests is
- * not called, and each answer shows in `backup_up`.
+ * Makes the cloner of one task: lookups in the backup end with the task's budget, a backup that is down or rate-limited is not
+ * called, and each response updates the metric `backup_up`.
  */
 export type GuardBackup = (task: GuardedTask) => ImageCloner;
 

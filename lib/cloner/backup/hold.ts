@@ -4,8 +4,8 @@ import { holdTag } from '../../image/tags.ts';
 import { type BackupQuery, readTag } from './read-backup.ts';
 
 /**
- * What overwrites a hold when it ends. distribution 2.8 deletes by digest, with every tag that holds the digest, so the tag cannot be
- * deleted. It is an image without layers, so that an audit of the backup finds it complete.
+ * Overwrites the tag of a hold that ends, because distribution 2.8 deletes by digest, with every tag that holds it. The image
+ * has no layers, so that an audit of the backup finds it complete.
  */
 export const released = {
   mediaType: 'application/vnd.oci.image.manifest.v1+json',
@@ -16,28 +16,28 @@ export const released = {
   configDigest: 'sha256:4c48b34bfafeec719238790137eac41ec6d79756376be684dcc79b85e44b2d12',
 } as const;
 
-/** The digest at which a rollback holds the tag; read only when the tag is about to move. */
+/** The digest at which a rollback holds the tag. Read only if the tag is about to move. */
 export async function findHold(query: BackupQuery): Promise<string | undefined> {
   return toHold(await readTag(query, holdTag(query.backup.tag)));
 }
 
-/** The held digest, from the digest that a hold's tag has. */
+/** The held digest, from the digest of the hold's tag; `undefined` if the hold is released. */
 export function toHold(digest: string | undefined): string | undefined {
   return digest === released.digest ? undefined : digest;
 }
 
-/** Within 120 characters for most images: kubectl's warnings end there. */
+/** For most images it fits into the 120 characters of a warning. */
 export function holdWarning(source: Reference, held: string): string {
   return `${formatReference(source)} is held at ${held.slice(0, 19)}; "just rollback IMAGE --release" ends that`;
 }
 
-/** For a rollback that was interrupted and cannot be finished by a review. */
+/** For an interrupted rollback that the review cannot finish. */
 export function unfinishedWarning(source: Reference, held: string): string {
   const name = formatReference(source);
   return `a rollback is not finished: "just rollback ${name} ${held.slice(0, 19)}" does that`;
 }
 
-/** Whether a failure to finish a rollback leaves the current digest in use, instead of ending the review. */
+/** Whether the current digest stays in use if a rollback cannot be finished; any other failure ends the review. */
 export function isPassable(error: unknown): boolean {
   return error instanceof CloneError && !isPostponed(error);
 }

@@ -7,13 +7,13 @@ import { createSemaphore } from '../../util/semaphore.ts';
 import type { BackupQuery } from './read-backup.ts';
 
 /**
- * Checks that images in the backup are complete: a registry whose garbage collection ran at the wrong time has an image's manifest
- * without its layers, and only a node that pulls would notice.
+ * Checks that images in the backup are complete. A registry whose garbage collection ran at the wrong time has the manifest
+ * without the layers, and only a node that pulls would notice.
  */
 export interface IntegrityCheck {
-  /** Soon after an answer, and rarely per image: checks, and calls `repair` when something is missing. */
+  /** Checks soon after the response, and rarely per image; calls `repair` if something is missing. */
   checkLater(query: BackupQuery, digest: string, repair: () => Promise<unknown>): void;
-  /** `false` only when something is known to be missing; a registry that does not answer in time is trusted. */
+  /** `false` only if something is known to be missing; a registry that does not answer in time is trusted. */
   isUsable(query: BackupQuery, digest: string, withinMs: number): Promise<boolean>;
 }
 
@@ -21,7 +21,7 @@ export interface IntegrityCheckDeps {
   readonly cloner: ImageCloner;
   readonly logger: Logger;
   readonly now: () => number;
-  /** Runs background work. @default two seconds later, unless the process ends before */
+  /** Schedules background work. @default after two seconds, unless the process ends before */
   readonly soon?: ((work: () => Promise<void>) => void) | undefined;
 }
 
@@ -33,7 +33,7 @@ const backgroundTimeoutMs = 60_000;
 const reviewTimeoutMs = 2_000;
 /** One object may name 200 images of 10 000 layers each, and a backup that limits requests would limit all namespaces. */
 const maxConcurrentChecks = 2;
-/** Checks beyond it happen when the image is requested again. */
+/** Further checks are skipped until the image is requested again. */
 const maxQueuedChecks = 100;
 
 export function createIntegrityCheck({
@@ -42,7 +42,7 @@ export function createIntegrityCheck({
   now,
   soon = runSoon,
 }: IntegrityCheckDeps): IntegrityCheck {
-  /** When an image was found complete, or its check was scheduled. */
+  /** The time when an image was found complete, or its check was scheduled. */
   const checkedAt = createBoundedMap<string, number>(maxRemembered);
   const checks = createSemaphore(maxConcurrentChecks);
 
@@ -77,7 +77,7 @@ export function createIntegrityCheck({
     return isComplete !== false;
   }
 
-  /** `undefined` when the registry does not say. */
+  /** `undefined` if the registry gives no clear answer. */
   async function check(
     { backup: { domain, path }, access, signal }: BackupQuery,
     digest: string,

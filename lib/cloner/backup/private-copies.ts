@@ -13,18 +13,18 @@ import type { CheckedSource } from '../source/index.ts';
 import { type BackupQuery, readTag } from './read-backup.ts';
 
 /**
- * Private copies: a workload's own pull secret opened them, and the source refused anonymous access. Marker tags in the backup name
- * their audience, so that replicas and restarts know it; only the audience gets them when the source is gone.
+ * Copies of images that refused anonymous access and that a workload's own pull secret opened. Marker tags in the backup name
+ * their audience, so that restarts and replicas know it; if the source is gone, only the audience gets the copy.
  */
 export interface PrivateCopies {
-  /** Marks a copy before its first layer is written; throws when it is private and the backup is public. */
+  /** Marks a copy before its first layer is written; throws if it is private and the backup is public. */
   markBeforeCopy(query: BackupQuery, opened: OpenedImage): Promise<void>;
   /**
-   * Adds a namespace that opened the image itself to the audience of the digest in the backup; everybody, when it was opened
+   * Adds a namespace that opened the image to the audience of the digest in the backup; every namespace, if it opened
    * anonymously.
    */
   admit(query: BackupQuery, opened: OpenedImage, digest: string): Promise<void>;
-  /** Throws the source's own error, with the reason, when the copy is private to other namespaces. */
+  /** Throws the source's own error, with the reason, if the copy is private to other namespaces. */
   assertServedTo(
     query: BackupQuery,
     fallback: { readonly digest: string; readonly namespace: string | undefined },
@@ -36,7 +36,7 @@ export interface PrivateCopies {
 interface OpenedImage {
   readonly source: Reference;
   readonly checked: CheckedSource;
-  /** Absent for commands run by hand: they hold the backup's own credentials. */
+  /** Absent for commands run by hand, which have the backup's own credentials. */
   readonly namespace: string | undefined;
 }
 
@@ -57,7 +57,7 @@ export function createPrivateCopies({
   cluster,
   toPublic,
 }: PrivateCopiesDeps): PrivateCopies {
-  /** Digests that need no further mark for a namespace. That cannot change, so an image that is present costs no request. */
+  /** Digests that need no further mark for a namespace. Marks are never removed, so a present image costs no request. */
   const settled = createBoundedMap<string, true>(maxSettled);
 
   async function markBeforeCopy(query: BackupQuery, opened: OpenedImage): Promise<void> {
@@ -148,14 +148,17 @@ export function createPrivateCopies({
   return { markBeforeCopy, admit, assertServedTo };
 }
 
-/** Asks twice for a mark that is absent: when the source is gone nothing else tells, and a replica of the registry may lag behind. */
+/**
+ * Requests an absent mark twice: if the source is gone, only the mark shows that the copy is private, and a replica of the
+ * registry may lag behind.
+ */
 async function isPrivate(query: BackupQuery, digest: string): Promise<boolean> {
   const mark = privateTag(digest);
   return ((await readTag(query, mark)) ?? (await readTag(query, mark))) !== undefined;
 }
 
 /**
- * Whether the backup holds a copy with this digest for everybody, under whatever tag: it has a generation tag and no mark, and marks are
+ * Whether the backup holds a copy with this digest for every namespace: it has a generation tag and no mark, because marks are
  * written first. Otherwise one namespace could make a public copy private to itself.
  */
 async function isServedToAll(query: BackupQuery, digest: string): Promise<boolean> {
@@ -171,7 +174,7 @@ async function isServedToAll(query: BackupQuery, digest: string): Promise<boolea
   return false;
 }
 
-/** A backup that does not list its tags is treated as having none. */
+/** A backup that does not list its tags counts as a backup without tags. */
 async function listTags({
   cloner,
   backup: { domain, path },

@@ -4,9 +4,9 @@ import type { ImageCloner, RegistryAccess } from '../../ports/index.ts';
 
 /** What the backup holds for one source. */
 export interface BackupState {
-  /** The digest that would be used; absent when there is none. */
+  /** The digest to use; absent if there is none. */
   readonly digest?: string;
-  /** It has the generation tag for what it holds; a tag without one was written by another tool. */
+  /** Whether the generation tag of that digest exists; if not, another tool wrote the tag. */
   readonly isOurs: boolean;
 }
 
@@ -45,7 +45,7 @@ export async function isCopyOf(
   return (await readTag(query, provenanceTag(query.backup.tag, sourceDigest))) === digest;
 }
 
-/** The digest of the copy of `sourceDigest`, when the backup holds it and image-cloner wrote it. */
+/** The digest of the copy of `sourceDigest`, if the backup holds it and image-cloner wrote it. */
 export async function findCopy(
   query: BackupQuery,
   source: Reference,
@@ -53,7 +53,7 @@ export async function findCopy(
 ): Promise<string | undefined> {
   const { digest, isOurs } = await readBackup(query, source);
   if (digest === undefined || !isOurs) return undefined;
-  // A pinned source was found by its digest.
+  // The backup of a pinned source was read by its digest.
   const isThere = source.digest !== undefined || (await isCopyOf(query, digest, sourceDigest));
   return isThere ? digest : undefined;
 }

@@ -21,8 +21,8 @@ export interface BackupWrite extends BackupQuery {
 const maxTagAttempts = 5;
 
 /**
- * Copies a source into the backup. The generation tag is written before the plain tag moves, so that what the tag held before stays
- * reachable, and a process killed in between has moved nothing.
+ * Copies a source into the backup. The generation tag is written before the plain tag moves, so that the previous digest stays
+ * reachable and a process that is killed in between has moved nothing.
  */
 export async function writeBackup(
   write: BackupWrite,
@@ -38,7 +38,7 @@ export async function writeBackup(
   const choice = { ...write, source, checked, state, movesPlainTag };
   const image = { source: { ...source, digest }, sourceAccess: access };
   const copied = await copyContent(write, image, async (content) => {
-    // Each attempt chooses anew: another process may have moved the tag in between.
+    // Each attempt chooses again, because another process may have moved the tag in between.
     await retry({ maxAttempts: maxTagAttempts, backoff, signal, isTransient }, async () => {
       const { tags, adopted } = await chooseTags(choice, content.digest);
       if (adopted !== undefined) await tagGeneration(write, adopted);
@@ -52,7 +52,7 @@ export async function writeBackup(
   return { ...copied, digest: held, warnings: [...copied.warnings, holdWarning(source, held)] };
 }
 
-/** Copies again what the backup has lost of an image. The plain tag does not move. */
+/** Copies again the parts of an image that the backup has lost. The plain tag does not move. */
 export async function repairBackup(
   write: BackupWrite,
   source: Reference,
@@ -62,7 +62,7 @@ export async function repairBackup(
   return await copyContent(write, image);
 }
 
-/** Gives a digest of the backup its generation tag, and then the tags `more`. */
+/** Writes the generation tag of a digest in the backup, and then the tags `more`. */
 export async function tagGeneration(
   write: BackupWrite,
   digest: string,

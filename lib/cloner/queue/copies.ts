@@ -7,31 +7,31 @@ import { createNegativeCache } from '../registry-health/index.ts';
 import { type CopyMeter, createCopyMeter } from './copy-meter.ts';
 import { createFairQueue } from './fair-queue.ts';
 
-/** A copy that was started; all callers that wait for it share it. */
+/** A copy that was started, shared by all callers that wait for it. */
 export interface Copy {
-  /** The result, or `undefined` when `signal` is aborted first; the copy then goes on. */
+  /** The result; `undefined` if `signal` is aborted first. The copy continues. */
   wait(signal: AbortSignal): Promise<CopyResult | undefined>;
   /** `undefined` while it is queued. */
   progress(): CopyReading | undefined;
-  /** Its place in the queue; `undefined` once it has begun. */
+  /** The place in the queue; `undefined` once the copy has begun. */
   place(): CopyPlace | undefined;
 }
 
 export interface CopyResult {
-  /** The digest that every tag written now holds. */
+  /** The digest that every written tag holds. */
   readonly digest: string;
-  /** Transferred into the target; layers that it held already do not count. */
+  /** Bytes transferred into the target, without layers that it had already. */
   readonly bytes: number;
   readonly warnings: readonly string[];
-  /** Another replica made it during the wait. */
+  /** Another replica made the copy during the wait. */
   readonly isElsewhere?: boolean;
 }
 
 /** The place of a copy that has not begun. */
 export interface CopyPlace {
-  /** How many copies begin before it. */
+  /** How many copies begin before this one. */
   readonly ahead: number;
-  /** Until it begins, as far as the running copies tell. */
+  /** The time until it begins, estimated from the running copies. */
   readonly expectedMs?: number;
 }
 
@@ -41,13 +41,13 @@ export interface CopyKey {
   readonly sourceDigest: string;
   /** What happens to the tags. Copies of one image with different purposes run one after the other. @default move */
   readonly purpose?: 'move' | 'pin' | 'mark' | 'hold' | 'repair' | undefined;
-  /** The namespace whose share of the queue it takes. @default none */
+  /** The namespace whose share of the queue the copy uses. @default none */
   readonly namespace?: string;
-  /** Retries after a recent failure. @default true */
+  /** Whether a recent failure is retried. @default true */
   readonly isInteractive?: boolean;
   /**
-   * The namespace whose pull secret opens the source. Its failures are not shared: an account that is limited or revoked must not fail
-   * the copy for others. @default credentials that serve everybody
+   * The namespace whose pull secret opens the source. Its failures are not shared: an account that is rate-limited or revoked
+   * must not fail the copy for other namespaces. @default the operator's or no credentials
    */
   readonly credentialNamespace?: string | undefined;
 }
@@ -57,23 +57,23 @@ export type Work = (
   onProgress: (progress: CopyProgress) => void,
 ) => Promise<CopyResult>;
 
-/** The digest in the backup, when another process has made the copy meanwhile. */
+/** The digest in the backup, if another process has made the copy meanwhile. */
 export type Find = (signal: AbortSignal) => Promise<string | undefined>;
 
 /**
- * All copies of this process. They outlive the reviews that start them: one for each target, source digest and purpose, one at a time
- * for each target, a limited number at once.
+ * All copies of this process; they outlive the reviews that start them. One runs for each target, source digest and purpose,
+ * one at a time for each target, and a limited number at once.
  */
 export interface Copies {
   /**
-   * Throws `CloneError` when the copy cannot be queued: the queue is full, the copy failed a moment ago, or the process shuts down.
-   * `find` is for copies that are shared with other processes.
+   * Throws `CloneError` if the copy cannot be queued: the queue is full, the copy failed a moment ago, or the process shuts
+   * down. `find` is for copies that are shared with other processes.
    */
   start(key: CopyKey, work: Work, find?: Find): Copy;
   counts(): { readonly running: number; readonly waiting: number };
-  /** Resolves when nothing runs and nothing waits. */
+  /** Resolves when no copy runs or waits. */
   idle(): Promise<void>;
-  /** Drops queued copies; with `abort`, running ones end too. */
+  /** Drops queued copies; with `abort`, ends running ones too. */
   stop(options: { readonly abort: boolean }): void;
 }
 
@@ -86,7 +86,7 @@ export interface CopiesOptions {
   readonly now?: () => number;
 }
 
-/** Keep a failure that no review received, for the next review that asks within this time. */
+/** Keeps a failure that no review received, for the next review within this time. */
 const undeliveredMs = 60_000;
 const maxUndelivered = 1_000;
 
@@ -192,7 +192,7 @@ export function createCopies({
     return entry;
   }
 
-  /** Each running copy that ends makes room for one; the duration of queued copies is unknown. */
+  /** Each running copy that ends frees a slot for one queued copy; how long queued copies take is unknown. */
   function expectBegin(ahead: number): number | undefined {
     const left = [...meters].flatMap((meter) => meter.read().remainingMs ?? []);
     return left.toSorted((a, b) => a - b)[ahead];
@@ -211,12 +211,12 @@ export function createCopies({
   return { start, counts: queue.counts, idle, stop };
 }
 
-/** Equal when one copy serves both. */
+/** The same for all requests that one copy serves. */
 export function toCopyId({ target, sourceDigest, purpose = 'move' }: CopyKey): string {
   return `${target} ${sourceDigest} ${purpose}`;
 }
 
-/** Waits for a copy with the credentials of another namespace; when the source refuses those, starts an own one. */
+/** Waits for a copy with the credentials of another namespace; if the source refuses those, starts a separate one. */
 function withFallback(shared: Copy, startOwn: () => Copy): Copy {
   let current = shared;
   return {
@@ -234,7 +234,7 @@ function withFallback(shared: Copy, startOwn: () => Copy): Copy {
   };
 }
 
-/** A failure that another attempt within seconds is likely to meet again. */
+/** A failure that is likely to repeat within seconds. */
 function isLasting(error: unknown): error is CloneError {
   return (
     error instanceof CloneError && !isPostponed(error) && !isFailureOf('backup', error, ['DENIED'])

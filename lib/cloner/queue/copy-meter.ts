@@ -17,7 +17,7 @@ export function createCopyMeter(now: () => number): CopyMeter {
     const { phase, doneBytes, movedBytes = doneBytes } = progress;
     if (latest !== undefined && phase !== latest.phase) throughput = createThroughputMeter(now);
     latest = progress;
-    // A retry takes bytes back and the total grows with each layer: the shown fraction never falls.
+    // A retry lowers the sum and each layer raises the total, but the shown fraction never falls.
     const isFurther = shown?.phase !== phase || fractionOf(progress) >= fractionOf(shown);
     if (isFurther) shown = progress;
     throughput.note(movedBytes);

@@ -2,7 +2,7 @@ import type { CopyProgress, CopyReading } from '../../ports/index.ts';
 import { formatDuration } from '../../util/duration.ts';
 import type { Copy, CopyPlace } from './copies.ts';
 
-/** For the message of a retry answer, and for the client that retries. */
+/** The progress part of a 504 message, and the time to retry. */
 export interface ProgressReport {
   /** Running or queued. */
   readonly stage: 'copying' | 'waiting';
@@ -13,17 +13,17 @@ export interface ProgressReport {
 const mebibyte = 1024 * 1024;
 const minRetrySeconds = 1;
 const maxRetrySeconds = 10;
-/** When no estimate exists. */
+/** Used if there is no estimate. */
 const unknownRetrySeconds = 5;
 /** All bytes are transferred; registries take time to commit the last ones. */
 const finishingRetrySeconds = 2;
-/** A shorter pause of a connection is normal. */
+/** Shorter pauses of a connection are normal. */
 const stalledMs = 5_000;
 
 const verbs = { pull: ' pulled', push: ' pushed', copy: '' } as const;
 const ordinals = ['next', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth'];
 
-/** Describes how far a copy is. The client retries when the copy is expected to be done, after 10 s at most. */
+/** Describes the progress of a copy. The client retries when the copy is expected to be done, after 10 s at most. */
 export function describeProgress(copy: Copy): ProgressReport {
   const place = copy.place();
   if (place !== undefined) return describePlace(place);

@@ -4,13 +4,13 @@ type Groups<Entry> = ReadonlyMap<string, ReadonlySet<Entry>>;
 export interface Eviction<Entry> {
   readonly entry: Entry;
   readonly namespace: string;
-  /** How many entries that namespace has. */
+  /** The number of entries of that namespace. */
   readonly size: number;
 }
 
 /**
- * Chooses what makes room for a newcomer: the newest evictable entry of the namespace with the most entries. `undefined` when the
- * newcomer's namespace would then have as many itself.
+ * Chooses the entry to evict for a newcomer: the newest evictable one of the namespace with the most entries. `undefined` if
+ * the newcomer's namespace would then have as many.
  */
 export function chooseEviction<Entry>(
   groups: Groups<Entry>,

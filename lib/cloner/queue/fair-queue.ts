@@ -11,24 +11,23 @@ interface QueueKey {
 
 /** A task in the queue. */
 export interface QueuedTask<Result> {
-  /** The task's result; rejects with the queue's reason when the task was evicted. */
+  /** The task's result; rejects with the error of the queue if the task was evicted. */
   readonly done: Promise<Result>;
-  /** How many tasks begin before it, as far as that is known now; `undefined` once it has begun. */
+  /** How many tasks begin before it, as far as known; `undefined` once it has begun. */
   ahead(): number | undefined;
-  /** Another namespace waits for the same task: it runs in the earliest slot of any of them. */
+  /** Adds a namespace that waits for the same task, which then runs in the earliest slot of any of them. */
   share(namespace: string): void;
 }
 
-/** When its signal is aborted it must fail; it is queued and begun again. */
+/** Must fail if its signal is aborted; it is then queued and begun again. */
 type Task<Result> = (signal: AbortSignal) => Promise<Result>;
 
 /**
- * A bounded queue with a limited number of slots that namespaces share fairly, however many tasks each has. A task that blocks all
- * slots for minutes is preempted and gets twice the time in its next slot, an hour at most. In a full queue the namespace with the most
- * tasks loses its newest one to a newcomer that has fewer. See lib/decisions/0005-fair-copy-queue.md.
+ * A bounded queue with a limited number of slots that namespaces share fairly, however many tasks each has. For preemption and
+ * eviction, see lib/decisions/0005-fair-copy-queue.md.
  */
 export interface FairQueue {
-  /** Throws `CloneError` `LINE_FULL` when the queue has no place for this namespace. */
+  /** Throws `CloneError` `LINE_FULL` if the queue is full for this namespace. */
   join<Result>(key: QueueKey, task: Task<Result>): QueuedTask<Result>;
   counts(): { readonly running: number; readonly waiting: number };
   /** Rejects all waiting tasks, and every later one. */
@@ -44,7 +43,7 @@ export interface FairQueueOptions {
 interface Waiting {
   readonly target: string;
   readonly namespaces: Set<string>;
-  /** How long its slot lasts before it can be preempted. */
+  /** The time after which its slot can be preempted. */
   readonly slotMs: number;
   readonly slot: Promise<Slot>;
   readonly begin: (slot: Slot) => void;
@@ -56,7 +55,7 @@ const fullRetryMs = 10_000;
 
 export function createFairQueue({ maxRunning, maxWaiting, now }: FairQueueOptions): FairQueue {
   const waiting = new Set<Waiting>();
-  /** What each namespace waits for, in the order of arrival. */
+  /** The waiting tasks of each namespace, in the order of arrival. */
   const queues = new Map<string, Set<Waiting>>();
   const targets = new Map<string, Set<Waiting>>();
   const busy = new Set<string>();
@@ -147,7 +146,7 @@ export function createFairQueue({ maxRunning, maxWaiting, now }: FairQueueOption
     return [...queues].toSorted(([a], [b]) => slots.compare(a, b));
   }
 
-  /** Plays the rounds that come before it; items that overtake a busy target are not foreseen. */
+  /** Simulates the rounds before it; items that overtake a busy target are not predicted. */
   function countBefore(wanted: Waiting): number {
     const begun = new Set<Waiting>();
     let rounds = sortedQueues().map(([, queue]) => queue.values());

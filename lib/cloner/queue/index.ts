@@ -1,6 +1,6 @@
 /**
- * Copies of this process: one per target and digest, a limited number at once, shared fairly between namespaces.
- * It tells how far a copy is and sheds load; it knows nothing of registries.
+ * Copies of this process: one per target and digest, a limited number at once, shared fairly between namespaces. Reports their
+ * progress and sheds load; knows nothing of registries.
  */
 export {
   type Copies,

@@ -1,11 +1,11 @@
 import { CloneError } from '../../errors.ts';
 import { addTo, chooseEviction, removeFrom } from './eviction.ts';
 
-/** Bounds the images that are processed at the same time. */
+/** Bounds the number of images that are processed at once. */
 export interface LoadShedder {
   /**
-   * Runs `work`. At the limit it aborts the newest work of the namespace with the most, or rejects this one when its own namespace
-   * has the most: both with `CloneError` `LINE_FULL`.
+   * Runs `work`. At the limit it aborts the newest work of the namespace with the most, or rejects this one if its own
+   * namespace has the most: both with `CloneError` `LINE_FULL`.
    */
   run<Result>(
     namespace: string,
@@ -14,7 +14,10 @@ export interface LoadShedder {
   ): Promise<Result>;
 }
 
-/** Each image costs connections and about 150 KiB while a registry is silent, and one object can name 200. A pod has 512 MiB. */
+/**
+ * While a registry does not answer, each image costs connections and about 150 KiB. One object can name 200 images, and a pod
+ * has 512 MiB.
+ */
 const defaultMax = 1_000;
 const retryAfterMs = 2_000;
 

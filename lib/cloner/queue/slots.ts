@@ -1,23 +1,23 @@
 import { CloneError } from '../../errors.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
 
-/** One task's time to run. */
+/** The slot of one running task. */
 export interface Slot {
   readonly namespace: string;
-  /** Aborted when another namespace gets the slot. */
+  /** Aborted if another namespace gets the slot. */
   readonly signal: AbortSignal;
   end(): void;
 }
 
 /** A limited number of slots, shared fairly between namespaces. */
 export interface Slots {
-  /** How many are taken. */
+  /** The number of slots in use. */
   count(): number;
-  /** Whether this namespace may take one now. */
+  /** Whether this namespace may take a slot now. */
   isFreeFor(namespace: string): boolean;
-  /** After `ms` it can be preempted. */
+  /** Takes a slot, which can be preempted after `ms`. */
   begin(namespace: string, ms: number): Slot;
-  /** Preempts one expired slot when this namespace has none, and has had none for minutes. */
+  /** Preempts one expired slot if this namespace has none, and has had none for minutes. */
   preemptFor(namespace: string): void;
   /** Orders namespaces: those with the fewest slots first, then by the end of their last slot, oldest first. */
   compare(a: string, b: string): number;
@@ -29,22 +29,22 @@ interface Running extends Slot {
   readonly controller: AbortController;
 }
 
-/** Most images are copied within it; a preempted copy keeps its complete layers. */
+/** Enough for most images; a preempted copy keeps its complete layers. */
 export const firstSlotMs = 120_000;
-/** Bounds the wait of others for a copy that never ends. */
+/** Bounds how long others wait for a copy that never ends. */
 export const maxSlotMs = 3_600_000;
-/** For a day after the request of another namespace, the last slot is kept for others: most teams deploy daily. */
+/** For a day after a request of another namespace, the last slot is reserved for others: most teams deploy daily. */
 const recentMs = 86_400_000;
 const maxRecent = 1_000;
 
 export function createSlots(max: number, now: () => number): Slots {
   const running = new Set<Running>();
-  /** Each namespace's last request, newest at the end. */
+  /** The last request of each namespace, the newest at the end. */
   const requestedAt = createBoundedMap<string, number>(maxRecent);
-  /** Each namespace's last slot. */
+  /** The last slot of each namespace. */
   const ended = createBoundedMap<string, { readonly at: number; readonly nth: number }>(maxRecent);
   let ends = 0;
-  /** Requests before a restart are unknown, so it counts as one of every namespace. */
+  /** Requests before a restart are unknown, so the start counts as a request of every namespace. */
   const startedAt = now();
 
   function begin(namespace: string, ms: number): Slot {
@@ -66,7 +66,7 @@ export function createSlots(max: number, now: () => number): Slots {
 
   function isFreeFor(namespace: string): boolean {
     if (running.size >= max) return false;
-    // Copies by hand have no namespace, and no neighbours to be fair to.
+    // Copies by hand have no namespace and need no fairness.
     if (max === 1 || namespace === '' || slotsOf(namespace) < max - 1) return true;
     const others = [...requestedAt.entries()].findLast(([other]) => other !== namespace);
     const [, latestAt = startedAt] = others ?? [];

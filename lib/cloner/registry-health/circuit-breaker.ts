@@ -7,12 +7,12 @@ import { formatDuration } from '../../util/duration.ts';
 export interface GuardedCall {
   readonly side: Side;
   readonly domain: string;
-  /** What it is about: one image that fails is no outage, two are. */
+  /** The image of the call: failures of one image are no outage, failures of two are. */
   readonly image: string;
-  /** May probe an open circuit ahead of time, though never beside another probe. */
+  /** Whether the call may probe an open circuit early, though never beside another probe. */
   readonly isInteractive: boolean;
   readonly timeoutMs: number;
-  /** While the circuit is open. @default timeoutMs */
+  /** The timeout while the circuit is open. @default timeoutMs */
   readonly shortTimeoutMs?: number;
   /** Makes the error of a call that took `ms` without an answer. */
   readonly timeoutError: (ms: number) => CloneError;
@@ -20,17 +20,17 @@ export interface GuardedCall {
 }
 
 /**
- * One circuit per registry. After an outage it is open: one probe at a time, after pauses that grow, and every other call fails at
- * once.
+ * One circuit per registry. After an outage it is open: one probe runs at a time, after growing pauses, and every other call
+ * fails at once.
  */
 export interface CircuitBreaker {
-  /** Rejects as the work does, or with `CloneError` `…_UNAVAILABLE` when the circuit is open. */
+  /** Rejects as `work` does, or with `CloneError` `…_UNAVAILABLE` if the circuit is open. */
   call<Answer>(call: GuardedCall, work: (signal: AbortSignal) => Promise<Answer>): Promise<Answer>;
 }
 
 interface Circuit {
   readonly image: string;
-  /** Until a second image fails, the first one alone may be at fault. */
+  /** `false` until a second image fails: the first one alone may be at fault. */
   isOpen: boolean;
   timedOut: boolean;
   failedAt: number;
@@ -46,7 +46,7 @@ const minTimeoutMs = 1_000;
 /** Failures further apart are unrelated. */
 const relatedMs = 60_000;
 const maxCircuits = 1_000;
-/** With any of these the registry answered, so that it is not down. */
+/** With any of these reasons the registry answered, so it is not down. */
 const answers = ['NOT_FOUND', 'DENIED', 'RATE_LIMITED', 'REFUSED', 'UNSUPPORTED'] as const;
 
 export function createCircuitBreaker({ now }: { readonly now: () => number }): CircuitBreaker {

@@ -1,6 +1,6 @@
 /**
- * Spares registries that are down or limit requests, and remembers failures for controllers.
- * Each answer that is not asked for is a `CloneError` that says when the registry is asked again.
+ * Spares registries that are down or rate-limited, and remembers failures for controllers. A call that is not sent fails with a
+ * `CloneError` that has the time of the next attempt.
  */
 export { type CircuitBreaker, createCircuitBreaker, type GuardedCall } from './circuit-breaker.ts';
 export { createNegativeCache } from './negative-cache.ts';

@@ -13,7 +13,7 @@ export interface NegativeCacheOptions {
  * work. Interactive requests always retry: a person may have corrected the cause.
  */
 export interface NegativeCache {
-  /** The error to answer with instead of another attempt. */
+  /** The remembered error, which replaces another attempt. */
   recall(key: string, isInteractive: boolean): CloneError | undefined;
   remember(key: string, error: CloneError): void;
   forget(key: string): void;
@@ -25,7 +25,7 @@ interface Entry {
   readonly pauseMs: number;
 }
 
-/** Keys hold names and passwords that a workload's author chooses: a longer one is not remembered. */
+/** Keys contain names and passwords that a workload's author chooses, so longer ones are not remembered. */
 const maxKeyLength = 16 * 1024;
 const firstPauseMs = 2_000;
 const maxPauseMs = 300_000;
@@ -53,7 +53,7 @@ export function createNegativeCache({
       if (key.length > maxKeyLength) return;
       const known = entries.get(key);
       const agoMs = known === undefined ? Number.POSITIVE_INFINITY : now() - known.at;
-      // Requests that failed together, or an interactive one meanwhile, are no repetition.
+      // Failures of concurrent requests, or of an interactive one in between, are no repetition.
       if (known !== undefined && agoMs < known.pauseMs) return;
       const isRepeated = known !== undefined && agoMs < known.pauseMs + maxPauseMs;
       const pauseMs = isRepeated ? Math.min(maxPauseOf(error), known.pauseMs * 2) : firstPauseMs;

@@ -5,18 +5,18 @@ import { sleep as sleepFor } from '../../util/clock.ts';
 import { createCooldown } from '../../util/cooldown.ts';
 import { formatDuration } from '../../util/duration.ts';
 
-/** A registry limits each of its clients, which are told apart by their credentials. */
+/** One call of a client, which its credentials identify: a registry limits each client separately. */
 export interface LimitedCall {
   readonly domain: string;
   readonly access: RegistryAccess;
-  /** A limit that ends within it is waited out. */
+  /** A rate limit that ends within this time is waited out. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** Does not call registries that limit requests, until the limit ends. */
+/** Sends no call to a registry until its rate limit ends. */
 export interface RateLimits {
-  /** Rejects as the work does, or with `CloneError` `…_RATE_LIMITED` without a call. */
+  /** Rejects as `work` does, or with `CloneError` `…_RATE_LIMITED` without a call. */
   call<Answer>(call: LimitedCall, work: () => Promise<Answer>): Promise<Answer>;
 }
 
@@ -26,10 +26,10 @@ export interface RateLimitsDeps {
   readonly sleep?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined;
 }
 
-/** For registries that do not say how long; it doubles with each refusal. */
+/** For registries that send no duration; it doubles with each refusal. */
 const firstPauseMs = 2_000;
 const maxPauseMs = 300_000;
-/** A registry that says a day is tried earlier: the limit may have been lifted. */
+/** After this time a registry is tried again, even if it sent a longer duration: the limit may have been lifted. */
 const maxLimitMs = 3_600_000;
 const maxLimits = 1_000;
 
@@ -51,7 +51,7 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
         pauses.delete(key);
         return answer;
       } catch (error) {
-        // A call to the backup may end with a limit of the source.
+        // A call to the backup may fail with a rate limit of the source.
         if (!isFailureOf(access.side, error, ['RATE_LIMITED'])) throw error;
         noteLimit(key, error.retryAfterMs);
         if (limits.remainingMs(key) + (now() - startedAt) > timeoutMs) throw error;
@@ -61,7 +61,7 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
 
   function noteLimit(key: string, retryAfterMs = 0): void {
     const isUnsaid = retryAfterMs <= 0;
-    // Calls that were refused together are no repetition.
+    // Concurrent calls that were refused together are no repetition.
     if (isUnsaid && limits.remainingMs(key) > 0) return;
     const pauseMs = Math.min(maxPauseMs, (pauses.get(key) ?? firstPauseMs / 2) * 2);
     pauses.set(key, pauseMs);

@@ -2,13 +2,13 @@ import type { LeaseAnswer, LeaseStore, Logger } from '../../ports/index.ts';
 import type { Clock } from '../../util/clock.ts';
 
 export interface LeaseBreakerDeps {
-  /** Called at the first request, because the Kubernetes client is slow to load. */
+  /** Called at the first request, because the Kubernetes SDK loads slowly. */
   readonly open: () => Promise<LeaseStore>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Shorter than the life of a lease. */
+/** Shorter than the lease period. */
 const unavailablePauseMs = 5_000;
 /** Permissions change rarely. */
 const forbiddenPauseMs = 60_000;
@@ -22,7 +22,7 @@ const told = {
   unavailable: 'the API server does not answer for Leases: copies are made without, at worst twice',
 } as const;
 
-/** Skips the API server for a while after it failed or refused, and logs each change of that once. */
+/** Skips the API server for a while after a failure or a refusal, and logs each change of that state once. */
 export function createLeaseBreaker({ open, clock, logger }: LeaseBreakerDeps): LeaseStore {
   let opened: Promise<LeaseStore | undefined> | undefined;
   let refusal: { readonly status: Refusal; readonly until: number } | undefined;
@@ -37,7 +37,7 @@ export function createLeaseBreaker({ open, clock, logger }: LeaseBreakerDeps): L
     const store = await opened;
     if (store === undefined) return { status: 'forbidden' };
     const answer = await question(store);
-    // An aborted call says nothing about the API server.
+    // An aborted call proves nothing about the API server.
     if (!signal.aborted) note(answer.status);
     return answer;
   }
@@ -51,7 +51,7 @@ export function createLeaseBreaker({ open, clock, logger }: LeaseBreakerDeps): L
         logger.warn({ problem }, 'Leases cannot be used: each replica makes its own copies');
       }
       lastTold = 'closed';
-      // The cause may be temporary, such as no file descriptor.
+      // The cause may be temporary, such as a lack of file descriptors.
       refusal = { status: 'forbidden', until: clock.now() + forbiddenPauseMs };
       opened = undefined;
       return undefined;

@@ -2,11 +2,11 @@ import type { LeaseStore, StoredLease } from '../../ports/index.ts';
 import type { Clock } from '../../util/clock.ts';
 import { createSingleFlight } from '../../util/single-flight.ts';
 
-/** A lease as it was last read. */
+/** A lease as of the last read. */
 export interface ObservedLease extends StoredLease {
-  /** Since this version of it was first read. */
+  /** The time since this version was first read. */
   readonly ageMs: number;
-  /** Its holder is gone: it was read for a full lease period and not renewed. */
+  /** The holder is gone: the lease was read for a full lease period and not renewed. */
   readonly isExpired: boolean;
 }
 
@@ -27,9 +27,9 @@ export interface LeaseWatchDeps {
   readonly clock: Clock;
 }
 
-/** A holder renews seven times within it. */
+/** A holder renews its lease seven times in this period. */
 const leaseMs = 15_000;
-/** Between reads while a copy waits for another replica. */
+/** The interval of reads while a copy waits for another replica. */
 const pollMs = 1_500;
 
 interface Observation {
@@ -41,8 +41,8 @@ interface Observation {
 const { signal: never } = new AbortController();
 
 /**
- * A holder is alive when its lease changes while it is watched, as client-go's leader election judges: the times written in a lease are
- * of another machine's clock, and both clocks may jump.
+ * A holder is alive if its lease changes while it is observed, as in client-go's leader election: the times in a lease come
+ * from another machine's clock, and both clocks may jump.
  */
 export function createLeaseWatch({ store, clock }: LeaseWatchDeps): LeaseWatch {
   const reads = createSingleFlight();
@@ -60,7 +60,7 @@ export function createLeaseWatch({ store, clock }: LeaseWatchDeps): LeaseWatch {
       return false;
     }
     answeredAt = now;
-    // While the API server did not answer, the holders could not renew either: the watch begins anew.
+    // While the API server did not answer, the holders could not renew either, so the observation begins again.
     const known: typeof observed = isBlind ? new Map() : observed;
     isBlind = false;
     observed = new Map(

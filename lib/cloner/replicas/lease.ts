@@ -5,15 +5,15 @@ import type { LeaseWatch } from './lease-watch.ts';
 
 /** The right to copy to one target, kept until it is released. */
 interface HeldLease {
-  /** Fires when another replica took it over, because the API server did not hear from this one. */
+  /** Fires if another replica took the lease over, because this one could not renew it. */
   readonly lost: AbortSignal;
   /** Never rejects. */
   release(): Promise<void>;
 }
 
 /**
- * Takes the lease of a target. If the API server does not answer, the copy begins without it, and takes it as soon as the API server
- * answers. `alone`: leases are forbidden, so each replica copies for itself.
+ * Takes the lease of a target. If the API server does not answer, the copy begins without the lease and takes it later; `alone`
+ * means that leases are forbidden, so each replica makes its own copies.
  */
 export type AcquireLease = (
   key: CopyKey,
@@ -33,7 +33,7 @@ type Claim =
   | { readonly status: 'held'; readonly version: string }
   | { readonly status: 'taken' | 'forbidden' | 'unknown' };
 
-/** Between renewals, which publish the progress. */
+/** The interval of renewals, which publish the progress. */
 const renewMs = 2_000;
 const maxAttempts = 3;
 
@@ -50,7 +50,7 @@ export function createLeases({ store, watch, holder, clock, logger }: LeaseDeps)
     return keep(claimed.status === 'held' ? claimed.version : undefined, content);
   };
 
-  /** Succeeds when the target has no lease, an expired one, or one of this replica whose creation was not confirmed. */
+  /** Succeeds if the target has no lease, an expired one, or one of this replica whose creation was not confirmed. */
   async function claim(lease: CopyLease): Promise<Claim> {
     const { target } = lease;
     for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
@@ -59,7 +59,7 @@ export function createLeases({ store, watch, holder, clock, logger }: LeaseDeps)
       if (created.status === 'forbidden') return { status: 'forbidden' };
       if (created.status !== 'conflict' || !(await watch.refresh())) return { status: 'unknown' };
       const seen = watch.get(target);
-      // Released in between.
+      // The lease was released in between.
       if (seen === undefined) continue;
       if (seen.holder !== holder && !seen.isExpired) return { status: 'taken' };
       const replaced = await store.replace(lease, seen.version, never);
@@ -72,7 +72,7 @@ export function createLeases({ store, watch, holder, clock, logger }: LeaseDeps)
       }
       if (replaced.status !== 'conflict') return { status: 'unknown' };
     }
-    // It exists and cannot be read.
+    // The lease exists and cannot be read.
     return { status: 'unknown' };
   }
 
@@ -93,7 +93,10 @@ export function createLeases({ store, watch, holder, clock, logger }: LeaseDeps)
       }
     }
 
-    /** Whether this replica may still hold it. Without an answer the copy goes on: at worst two replicas write the same. */
+    /**
+     * Whether this replica may still hold the lease. Without an answer the copy continues: at worst two replicas write the same
+     * content.
+     */
     async function renew(): Promise<boolean> {
       if (version !== undefined) {
         const answer = await store.replace(content(), version, never);
@@ -110,11 +113,11 @@ export function createLeases({ store, watch, holder, clock, logger }: LeaseDeps)
         const removed = await store.remove({ target, version }, never);
         if (removed.status !== 'conflict') return;
       }
-      // A write may have been done without confirmation.
+      // A write without confirmation may have succeeded.
       if (!(await watch.refresh())) return;
       const seen = watch.get(target);
       if (seen?.holder === holder) await store.remove(seen, never);
-      // A lease that is left expires, and another replica removes it.
+      // A lease that stays behind expires, and another replica removes it.
     }
 
     const renewing = renewUntilEnd();

@@ -24,9 +24,9 @@ export interface ReplicaDeps {
   readonly logger: Logger;
 }
 
-/** Copies that all replicas share. */
+/** Copies that are shared among all replicas. */
 export interface SharedCopies extends Copies {
-  /** Reads the leases, and from then on removes expired ones; ends with `stop`. */
+  /** Reads the leases, and removes expired ones until `stop`. */
   watch(): Promise<void>;
 }
 
@@ -40,15 +40,14 @@ interface LeasedWork {
   readonly signal: AbortSignal;
 }
 
-/** Another replica makes this copy. Internal: the wait goes on at that replica's lease. */
+/** Another replica makes this copy. Internal: the wait continues at that replica's lease. */
 class TakenElsewhere extends Error {
   override readonly name = 'TakenElsewhere';
 }
 
 /**
- * One copy for each target among all replicas. A lease names the replica that makes it and tells its progress; the others wait outside
- * of their queues and read the backup when the lease is gone. Correctness does not depend on it, see
- * lib/decisions/0004-one-copy-per-target.md.
+ * One copy per target among all replicas. A lease names the replica that makes it and has its progress; the others wait outside
+ * of their queues and read the backup when the lease is gone. See lib/decisions/0004-one-copy-per-target.md.
  */
 export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDeps): SharedCopies {
   const leases = createLeaseWatch({ store, clock });
@@ -57,7 +56,7 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
   const stopped = new AbortController();
 
   function start(key: CopyKey, work: Work, find: Find = findNothing): Copy {
-    /** The copy that is waited for; absent while another replica makes it. */
+    /** The copy of this replica; absent while another replica makes it. */
     let own: Copy | undefined;
     /** The last copy of this replica; it may be queued although no caller waits for it. */
     let latest: Copy | undefined;
@@ -157,7 +156,7 @@ export function shareCopies({ copies, store, holder, clock, logger }: ReplicaDep
     return lease?.sourceDigest === key.sourceDigest ? readingOf(lease) : undefined;
   }
 
-  /** The place behind another digest of the same tag. */
+  /** The place behind the copy of another digest of the same tag. */
   function placeBehind(key: CopyKey): CopyPlace | undefined {
     const lease = isTaken(key) ? leases.get(key.target) : undefined;
     if (lease === undefined) return undefined;
@@ -204,7 +203,7 @@ function findNothing(): Promise<undefined> {
   return Promise.resolve(undefined);
 }
 
-/** `undefined` when the signal is aborted first. */
+/** `undefined` if the signal is aborted first. */
 async function orAborted<Result>(
   promise: Promise<Result>,
   signal: AbortSignal,

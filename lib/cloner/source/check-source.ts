@@ -31,11 +31,11 @@ type Attempt = Pick<CheckedSource, 'access' | 'openedBy'>;
 
 interface CheckOptions {
   readonly budgetMs: number;
-  /** A backup exists to fall back to, so a host that does not answer is not worth the whole budget. */
+  /** A backup exists as a fallback, so an unresponsive host does not get the whole budget. */
   readonly hasBackup: boolean;
   /** The pod whose pull secrets may open the source. */
   readonly pod?: PullSecretRefs | undefined;
-  /** A controller gets the failure of a moment ago instead of another attempt. @default true */
+  /** Whether a recent failure is retried; `false` for a controller, which gets the remembered failure. @default true */
   readonly isInteractive?: boolean | undefined;
   readonly signal: AbortSignal;
 }
@@ -53,15 +53,18 @@ export interface SourceDeps {
   readonly now: () => number;
 }
 
-/** The most that a silent source costs when a backup exists: at most half of the budget, because the backup is read afterwards. */
+/**
+ * The longest wait for an unresponsive source if a backup exists; at most half of the budget, because the backup is read
+ * afterwards.
+ */
 const fallbackTimeoutMs = 2_000;
-/** The same while its circuit is open. */
+/** The same, while the circuit of the source is open. */
 const openCircuitTimeoutMs = 250;
-/** A pull secret can hold thousands of entries for one image, which would be guesses of passwords from our address. */
+/** A pull secret can hold thousands of entries for one image; trying all of them would look like guessing passwords. */
 const maxWorkloadAttempts = 10;
-/** For the answer after a limit was waited out. */
+/** The time for the response after a rate limit was waited out. */
 const answerMs = 1_000;
-/** Failures that are a statement about the image, unlike silence or a limit. */
+/** Failures that concern the image itself, unlike an outage or a rate limit. */
 const lasting: readonly RegistryReason[] = ['NOT_FOUND', 'DENIED', 'REFUSED', 'UNSUPPORTED'];
 
 export function createCheckSource(deps: SourceDeps): CheckSource {
@@ -117,7 +120,10 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
     }
   };
 
-  /** Skips secrets that cannot be read, as the kubelet does: a silent API server must not cost the registry's time. */
+  /**
+   * Skips secrets that cannot be read, as the kubelet does: an unresponsive API server must not use up the time for the
+   * registry.
+   */
   async function readKeyring(
     pod: PullSecretRefs,
     ms: number,
@@ -182,14 +188,14 @@ function toAttempt(
   return { access: { side: 'source', credentials }, openedBy };
 }
 
-/** Adds why pull secrets were missing; a public image needs none, so it is told only with a denial. */
+/** Adds why pull secrets are missing; a public image needs none, so only a denial mentions them. */
 function withReasons(denial: CloneError, warnings: readonly string[]): CloneError {
   if (warnings.length === 0) return denial;
   const message = [denial.message, ...warnings].join('; ');
   return new CloneError(denial.code, message, { cause: denial.cause });
 }
 
-/** Holds passwords, as the connections do. */
+/** Contains passwords, as the keys of connections do. */
 function toKey(source: Reference, attempts: readonly Attempt[]): string {
   const identities = attempts.map(({ access: { credentials } }) => [
     credentials?.username,

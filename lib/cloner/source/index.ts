@@ -1,6 +1,6 @@
 /**
- * Asks source registries for one image, with each credential that may open it.
- * An answer or a `CloneError` `SOURCE_…` within the budget; nothing is copied here.
+ * Checks one image at its source registry, with each credential that may open it. Resolves, or rejects with a `CloneError`
+ * `SOURCE_…`, within the budget; copies nothing.
  */
 export { cacheResolve } from './cached-resolver.ts';
 export { type CheckedSource, createCheckSource } from './check-source.ts';

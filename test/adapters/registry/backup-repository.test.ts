@@ -29,10 +29,13 @@ async function open(
   return { bench, repository: await bench.repository('acme/app') };
 }
 
-/** Serves the pages of a list, each with the given `Link`. */
+const thousand = Array.from({ length: 1000 }, (_, index) => `t${String(index).padStart(4, '0')}`);
+
+/** Serves the pages of a list, each with the given `Link`, and then empty ones. */
 function pages(
   { backup }: Bench,
   bodies: readonly { readonly tags: readonly string[] | null; readonly link?: string }[],
+  options: { readonly times?: number } = {},
 ): void {
   const left = [...bodies];
   backup.faults.add(
@@ -40,12 +43,10 @@ function pages(
     async (exchange, next) => {
       const { tags = null, link } = left.shift() ?? {};
       const body = JSON.stringify({ name: 'acme/app', tags });
-      return await answer(200, { body, ...(link !== undefined && { headers: { link } }) })(
-        exchange,
-        next,
-      );
+      const headers = link === undefined ? {} : { headers: { link } };
+      return await answer(200, { body, ...headers })(exchange, next);
     },
-    { times: bodies.length },
+    options,
   );
 }
 
@@ -90,10 +91,87 @@ describe('openBackupRepository, tags', () => {
       assert.deepEqual(await repository.tags(signal), ['1', '2', '3']);
       assert.deepEqual(
         bench.backup.requests.list({ kind: 'tags' }).map(({ path }) => path),
-        ['/v2/acme/app/tags/list?n=1000', '/v2/acme/app/tags/list?last=2&n=2'],
+        [
+          '/v2/acme/app/tags/list?n=1000',
+          '/v2/acme/app/tags/list?last=2&n=2',
+          '/v2/acme/app/tags/list?n=1000&last=3',
+        ],
       );
     });
   }
+
+  describe('without a Link, which the specification allows a registry to leave out', () => {
+    it('asks for the names after the last one until a page brings nothing new', async () => {
+      const { bench, repository } = await open();
+      pages(bench, [{ tags: ['1', '2'] }, { tags: ['3'] }, { tags: ['4', '5'] }, { tags: [] }]);
+
+      assert.deepEqual(await repository.tags(signal), ['1', '2', '3', '4', '5']);
+      assert.deepEqual(
+        bench.backup.requests.list({ kind: 'tags' }).map(({ path }) => path),
+        [
+          '/v2/acme/app/tags/list?n=1000',
+          '/v2/acme/app/tags/list?n=1000&last=2',
+          '/v2/acme/app/tags/list?n=1000&last=3',
+          '/v2/acme/app/tags/list?n=1000&last=5',
+        ],
+      );
+    });
+
+    it('takes a whole list that the registry repeats, since it ignores the last name', async () => {
+      const { bench, repository } = await open();
+      pages(bench, [{ tags: ['1', '2'] }, { tags: ['1', '2'] }]);
+
+      assert.deepEqual(await repository.tags(signal), ['1', '2']);
+    });
+
+    it('takes a list that is longer than the page it asked for', async () => {
+      const { bench, repository } = await open();
+      const whole = [...thousand, 'z'];
+      pages(bench, [{ tags: whole }, { tags: whole }]);
+
+      assert.deepEqual(await repository.tags(signal), whole);
+    });
+
+    it('ends where the last page begins again, as that of go-containerregistry does', async () => {
+      const { bench, repository } = await open();
+      pages(bench, [{ tags: thousand }, { tags: ['u', 'v'] }, { tags: thousand }]);
+
+      assert.deepEqual(await repository.tags(signal), [...thousand, 'u', 'v']);
+    });
+
+    const unreliable = [
+      ['repeats a full page', [thousand, thousand]],
+      [
+        'shrinks',
+        [
+          ['1', '2', '3'],
+          ['1', '2'],
+        ],
+      ],
+      ['is out of order', [['2', '1'], ['2']]],
+      [
+        'overlaps',
+        [
+          ['1', '3'],
+          ['3', '4'],
+        ],
+      ],
+    ] as const;
+    for (const [what, tags] of unreliable) {
+      it(`rejects a list that ${what}: names may be missing`, async () => {
+        const { bench, repository } = await open();
+        pages(
+          bench,
+          tags.map((page) => ({ tags: page })),
+        );
+
+        await assert.rejects(repository.tags(signal), {
+          code: 'BACKUP_REFUSED',
+          message: /listing its tags: its pages overlap, so names may be missing: try again later$/,
+        });
+      });
+    }
+  });
 
   for (const link of ['nonsense', '</x>; rel="prev"']) {
     it(`stops at the Link ${link}`, async () => {
@@ -132,7 +210,7 @@ describe('openBackupRepository, tags', () => {
 
   it('rejects a list with a missing page', async () => {
     const { bench, repository } = await open();
-    pages(bench, [{ tags: ['1'], link: '<?last=1>; rel="next"' }]);
+    pages(bench, [{ tags: ['1'], link: '<?last=1>; rel="next"' }], { times: 1 });
     bench.backup.faults.add(on('GET', 'tags'), answer(404));
 
     await assert.rejects(repository.tags(signal), {

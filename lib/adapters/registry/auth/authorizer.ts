@@ -17,7 +17,7 @@ type Challenged = Pick<HttpResponse, 'headers'>;
 
 /** Authenticates one client at one registry, and caches the scheme and the tokens. */
 export interface Authorizer {
-  /** The `Authorization` header for a request, if an earlier challenge tells the scheme. */
+  /** The `Authorization` header for a request, if an earlier challenge named the scheme. */
   authorization(scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined>;
   /**
    * Takes the challenge of a 401 response to a request with the header `used`. Returns a function that makes the header for

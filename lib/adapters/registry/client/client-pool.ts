@@ -29,7 +29,7 @@ export type OpenRepository = (
 
 /** A client is a registry with credentials. Authors of manifests choose the hosts, so the one unused for longest is evicted. */
 const maxClients = 500;
-/** A registry that asks for a day is tried again sooner: the limit may have been lifted. */
+/** After this time a registry is tried again, even if it sent a longer duration: the limit may have been lifted. */
 const maxCooldownMs = 300_000;
 
 export function createClientPool(options: ClientPoolOptions): OpenRepository {

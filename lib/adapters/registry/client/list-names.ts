@@ -16,7 +16,7 @@ export interface ListRequest {
 }
 
 /** ECR rejects more than 1000. */
-const pageSize = '1000';
+const pageSize = 1000;
 const maxPages = 1_000;
 const maxNames = 100_000;
 const maxPageBytes = 4 * 1024 * 1024;
@@ -28,7 +28,8 @@ const pageSchema = v.object({
 
 /**
  * Reads all pages; empty after a 404. Of the `Link` to the next page it uses only the query, so a registry cannot lead the
- * client to another URL. Throws `RegistryError`.
+ * client to another URL. A registry may leave out the `Link` (distribution-spec "Listing Tags"), so a page without one is not
+ * the last until a request for the names after it brings nothing new. Throws `RegistryError`.
  */
 export async function listNames(
   send: Send,
@@ -38,6 +39,8 @@ export async function listNames(
   const names = new Set<string>();
   const queries = new Set<string>();
   let query: string | undefined = `?n=${pageSize}`;
+  let hasLink = true;
+  let obeysLast = false;
   while (query !== undefined) {
     if (queries.has(query) || queries.size >= maxPages)
       throw rejected(step, 'its pages do not end');
@@ -53,14 +56,38 @@ export async function listNames(
       return [];
     }
     const { bytes = new Uint8Array() } = response;
-    for (const name of parsePage(bytes, step)[field] ?? []) {
-      if (!isName(name)) throw rejected(step, 'the list contains an invalid name');
-      names.add(name);
+    const found = parsePage(bytes, step)[field] ?? [];
+    if (!found.every(isName)) throw rejected(step, 'the list contains an invalid name');
+    const fresh = found.filter((name) => !names.has(name));
+    const isFollowUp = !hasLink;
+    const isEnd = isFollowUp && fresh.length === 0;
+    const isReliable =
+      fresh.length === found.length || (isEnd && (obeysLast || isWhole(found, names)));
+    if (isFollowUp && !isReliable) {
+      throw rejected(step, 'its pages overlap, so names may be missing: try again later');
     }
+    obeysLast ||= isFollowUp && fresh.length > 0;
+    for (const name of found) names.add(name);
     if (names.size > maxNames) throw rejected(step, `the list has more than ${maxNames} names`);
-    query = parseNext(headerOf(response, 'link'), page, step);
+    const next = parseNext(headerOf(response, 'link'), page, step);
+    hasLink = next !== undefined;
+    query = next ?? (isEnd ? undefined : queryAfter(found.at(-1)));
   }
   return [...names];
+}
+
+/**
+ * Whether a page that brings nothing new is the whole list of a registry that ignores `last`, as distribution 2.8 does. With exactly
+ * `n` names it may be cut.
+ */
+function isWhole(found: readonly string[], names: ReadonlySet<string>): boolean {
+  return found.length === names.size && found.length !== pageSize;
+}
+
+/** Asks for the names after the last one of a page; `undefined` after an empty page. */
+function queryAfter(last: string | undefined): string | undefined {
+  if (last === undefined) return undefined;
+  return `?${new URLSearchParams({ n: String(pageSize), last }).toString()}`;
 }
 
 function parsePage(bytes: Uint8Array, step: string): v.InferOutput<typeof pageSchema> {
