@@ -235,34 +235,67 @@ describe('createRegistryCloner, copy', () => {
     assert.deepEqual(forgottenUploads(bench.backup), []);
   });
 
-  for (const [what, held, code] of [
-    ['holds the image already', image, undefined],
-    ['holds another image', makeImage({ seed: 'other' }), 'BACKUP_REFUSED'],
+  // Registries with immutable tags refuse also a write that changes nothing, each in its own way.
+  for (const [refusal, status, body, said] of [
+    [
+      'TAG_INVALID',
+      400,
+      '{"errors":[{"code":"TAG_INVALID","message":"the tag is immutable"}]}',
+      'did not accept',
+    ],
+    [
+      'DENIED',
+      403,
+      '{"errors":[{"code":"DENIED","message":"the tag is immutable"}]}',
+      'rejected the credentials',
+    ],
+    ['a conflict', 409, '', 'did not accept'],
+    ['a failed precondition', 412, '', 'did not accept'],
   ] as const) {
-    it(`${code === undefined ? 'succeeds' : 'fails'} if an immutable tag ${what}`, async () => {
-      const bench = await open();
-      seed(bench.source, 'app:1', image);
-      seed(bench.backup, 'acme/app:first', held);
-      const body = '{"errors":[{"code":"TAG_INVALID","message":"the tag is immutable"}]}';
+    const refusePut = (bench: Bench): void => {
       bench.backup.faults.add(
         ({ method, path }) => method === 'PUT' && path.endsWith('/manifests/first'),
-        answer(400, { body }),
+        answer(status, { body }),
       );
+    };
 
-      const copying = bench.copy('app', image.digest);
+    it(`completes a copy whose immutable tag holds the image already and is refused with ${refusal}`, async () => {
+      const bench = await open();
+      seed(bench.source, 'app:1', image);
+      seed(bench.backup, 'acme/app:first', image);
+      refusePut(bench);
 
-      if (code === undefined) {
-        await copying;
-        assert.equal(bench.backup.store.manifest('acme/app', 'last')?.digest, image.digest);
-        return;
-      }
-      await assert.rejects(copying, {
-        code,
-        message: `the backup registry ${bench.backup.host} did not accept ${bench.backup.host}/acme/app:first: writing the manifest: the tag is immutable`,
+      await bench.copy('app', image.digest);
+
+      assert.equal(bench.backup.store.manifest('acme/app', 'last')?.digest, image.digest);
+    });
+
+    it(`fails a copy whose immutable tag holds another image and is refused with ${refusal}`, async () => {
+      const bench = await open();
+      seed(bench.source, 'app:1', image);
+      seed(bench.backup, 'acme/app:first', makeImage({ seed: 'other' }));
+      refusePut(bench);
+
+      await assert.rejects(bench.copy('app', image.digest), {
+        message: new RegExp(`^the backup registry ${bench.backup.host} ${said}`),
       });
       assert.deepEqual(bench.backup.store.tags('acme/app'), ['first']);
     });
   }
+
+  it('fails with the refusal of the write when an immutable tag cannot be read either', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.backup.faults.add(
+      ({ path }) => path.endsWith('/manifests/first'),
+      answer(403, { body: '{"errors":[{"code":"DENIED","message":"no"}]}' }),
+    );
+
+    await assert.rejects(bench.copy('app', image.digest), {
+      code: 'BACKUP_DENIED',
+      message: /writing the manifest/,
+    });
+  });
 
   it('waits for the end of a rate limit during a copy', async () => {
     const bench = await open();
