@@ -25,10 +25,12 @@ const codes: ReadonlyMap<number, ErrorCode> = new Map([
 
 /** Responds without executing the request: 429 with `Retry-After`, or the HTML 502 of a proxy. */
 export function answer(status: number, { headers = {}, body }: AnswerOptions = {}): Middleware {
-  return async () =>
-    body === undefined
+  return async () => {
+    if (status === 204) return new Response(null, { status, headers });
+    return body === undefined
       ? respondError(codes.get(status) ?? 'UNKNOWN', { status, headers })
       : new Response(body, { status, headers });
+  };
 }
 
 /** Redirects, as a registry in front of an object store does. @param to receives the requested URL */

@@ -100,12 +100,12 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
         maxBytes: maxManifestBytes,
         step: 'reading referrers',
       } as const;
-      // Registries without the API send one of these.
-      const response = await sendRead(request, [400, 404, 405, 406, 501], signal);
+      // Registries without the API send one of these, or a page of something else.
+      const response = await sendRead(request, [204, 400, 403, 404, 405, 406, 501], signal);
       if (response === undefined) return undefined;
       const { bytes = new Uint8Array() } = response;
       const mediaType = parseMediaType(headerOf(response, 'content-type'));
-      return { bytes, digest: digestOf(bytes), mediaType };
+      return mediaType === indexType ? { bytes, digest: digestOf(bytes), mediaType } : undefined;
     },
 
     async listTags(signal) {

@@ -9,11 +9,14 @@ const cosignSuffixes = ['.sig', '.att', '.sbom'];
 const [indexType] = manifestTypes;
 const maxReferrers = 100;
 
-/** Loose, so that descriptors keep `artifactType` and `annotations` in a new index. */
+/** Loose, so that descriptors keep `artifactType` and `annotations` in a new index. Some registries send null for an empty list. */
 const indexSchema = v.object({
-  manifests: v.pipe(
-    v.array(v.looseObject({ digest: v.string() })),
-    v.maxLength(maxReferrers, 'has too many entries'),
+  manifests: v.nullish(
+    v.pipe(
+      v.array(v.looseObject({ digest: v.string() })),
+      v.maxLength(maxReferrers, 'has too many entries'),
+    ),
+    [],
   ),
 });
 
@@ -100,6 +103,7 @@ async function addToFallback(
 }
 
 function parseIndex({ bytes, mediaType }: ServedManifest): ReferrerIndex {
-  parseManifest(bytes, mediaType);
-  return v.parse(indexSchema, JSON.parse(new TextDecoder().decode(bytes)));
+  const index = v.parse(indexSchema, JSON.parse(new TextDecoder().decode(bytes)));
+  if (index.manifests.length > 0) parseManifest(bytes, mediaType);
+  return index;
 }
