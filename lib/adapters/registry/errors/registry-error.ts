@@ -58,6 +58,8 @@ interface ErrorContext {
 /** Bytes that undici could not parse, and TLS's certificate: up to 100 KiB that a remote host chooses, in errors that are cached. */
 const heavyProperties = ['data', 'cert'];
 
+const maxShownPauseMs = 86_400_000;
+
 /** Translates a failed connection. */
 export function toConnectionError(step: string, error: unknown): RegistryError | CloneError {
   // A request body that fails carries the translated error of the other side.
@@ -117,6 +119,7 @@ function describe(
   }
 }
 
-function formatPause(ms: number | undefined): string {
-  return ms === undefined || ms === 0 ? 'later' : `in ${formatDuration(ms)}`;
+/** Beyond a day the number helps no one who waits. */
+function formatPause(ms = 0): string {
+  return ms === 0 || ms > maxShownPauseMs ? 'later' : `in ${formatDuration(ms)}`;
 }

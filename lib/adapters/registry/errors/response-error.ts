@@ -126,11 +126,13 @@ function toSafeText(text: string): string {
     .toWellFormed();
 }
 
-/** Seconds, seconds since 1970 (Docker Hub, GitHub), or a date. */
+/** Seconds, seconds since 1970 (Docker Hub, GitHub), or a date; a registry that sends something else has not said how long. */
 function parseRetryAfter(value: string | undefined, now: number): number | undefined {
   if (value === undefined) return undefined;
-  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
+  if (/^\d{1,9}(\.\d+)?$/.test(value)) return Math.ceil(Number(value)) * 1000;
   if (/^\d{10}$/.test(value)) return Math.max(0, Number(value) * 1000 - now);
-  const date = Date.parse(value);
+  // Date.parse reads numbers as years.
+  const isDate = /^(?:[A-Za-z]|\d{4}-\d\d-\d\dT)/.test(value);
+  const date = isDate ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }

@@ -138,7 +138,13 @@ describe('toRegistryError', () => {
     ['Tue, 24 Nov 2026 03:01:30 GMT', 90_000],
     ['Tue, 24 Nov 2026 02:00:00 GMT', 0],
     ['soon', undefined],
-    ['-1', 0],
+    ['-1', undefined],
+    ['3600.5', 3_601_000],
+    ['0.2', 1_000],
+    ['3600,5', undefined],
+    ['1 week', undefined],
+    ['Tuesday, 24-Nov-26 03:01:30 GMT', 90_000],
+    ['2026-11-24T03:01:30Z', 90_000],
     ['99999999999999999999', undefined],
     // Seconds since 1970.
     ['1795489290', 90_000],
@@ -330,6 +336,15 @@ describe('toCloneError', () => {
       error.message,
       'reg.test returned an error for reg.test/team/app:1: asking: status 503',
     );
+  });
+
+  it('says "later" for a rate limit of more than a day', () => {
+    const cause = new RegistryError('RATE_LIMITED', 'x', { retryAfterMs: 86_401_000 });
+
+    const error = toCloneError(cause, { side: 'backup', image });
+
+    assert.ok(error instanceof CloneError);
+    assert.match(error.message, /: rate limit; try again later$/);
   });
 
   it('names the time until a rate limit ends', () => {
