@@ -1,4 +1,4 @@
-import { parseDockerConfig } from '../../../lib/adapters/credentials/docker-config.ts';
+import { findRegistryCredentials } from '../../../lib/adapters/credentials/docker-config.ts';
 import { openRegistryCloner } from '../../../lib/adapters/registry/index.ts';
 import { toBackupNamespace } from '../../../lib/config/backup-registry.ts';
 import { formatReference } from '../../../lib/index.ts';
@@ -24,7 +24,7 @@ export async function pushTinyImage(
   { backup, insecureRegistries }: DeploySettings,
   dockerConfig: string,
 ): Promise<string> {
-  const [credentials] = parseDockerConfig(dockerConfig).find(backup);
+  const credentials = findRegistryCredentials(dockerConfig, backup);
   const namespace = toBackupNamespace(backup, credentials?.username ?? '');
   const target = { domain: backup.domain, path: `${namespace}/${name}` };
   const index = makeIndex(platforms.map((platform) => makeImage({ platform, layers: [64] })));

@@ -22,6 +22,26 @@ export function parseDockerConfig(text: string): Keyring {
   return createKeyring(parseDockerConfigJson(text));
 }
 
+/** The backup registry, with the path below its host and the namespace as far as they are configured. */
+export interface ConfiguredRegistry {
+  readonly domain: string;
+  readonly path: string;
+  readonly namespace?: string;
+}
+
+/**
+ * Finds the credentials of the backup in a docker `config.json`. The key of its entry is a host, or a host with the namespace, as
+ * Quay writes it; the kubelet matches both. Throws as `parseDockerConfig` does.
+ */
+export function findRegistryCredentials(
+  text: string,
+  { domain, path, namespace = '' }: ConfiguredRegistry,
+): Credentials | undefined {
+  const below = [path, namespace].filter((part) => part !== '').map((part) => `${part}/`);
+  const [credentials] = parseDockerConfig(text).find({ domain, path: below.join('') });
+  return credentials;
+}
+
 /** The entries of a docker `config.json`, for a keyring of several files. Throws as `parseDockerConfig` does. */
 export function parseDockerConfigJson(text: string): readonly KeyringEntry[] {
   const { auths } = parseText(configSchema, text, 'it is not a docker config.json with "auths"');

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { ConfigError } from '../../errors.ts';
 import type { Credentials } from '../../ports/index.ts';
 import { createFileReloader, type ReloadReports } from '../file-reloader.ts';
-import { parseDockerConfig } from './docker-config.ts';
+import { type ConfiguredRegistry, findRegistryCredentials } from './docker-config.ts';
 
 export interface RegistryAuthOptions extends ReloadReports {
   /** Mount path of the Secret `registry-auth`. */
   readonly dir: string;
   /** Selects the entry of a `.dockerconfigjson`. */
-  readonly registry: { readonly domain: string; readonly path: string };
+  readonly registry: ConfiguredRegistry;
 }
 
 /**
@@ -25,10 +25,7 @@ export async function openRegistryAuth({
   return await createFileReloader({ what: 'credentials', name: dir, read, ...reports });
 }
 
-async function readAuth(
-  dir: string,
-  registry: RegistryAuthOptions['registry'],
-): Promise<Credentials> {
+async function readAuth(dir: string, registry: ConfiguredRegistry): Promise<Credentials> {
   // The kubelet replaces the link `..data`: resolved once, both files come from one version of the Secret.
   const base = await realpath(join(dir, '..data')).catch(() => dir);
   const config = await readIfThere(join(base, '.dockerconfigjson'));
@@ -48,18 +45,15 @@ async function readAuth(
   throw new ConfigError(problems);
 }
 
-function fromConfig(
-  file: string,
-  text: string,
-  { domain, path }: RegistryAuthOptions['registry'],
-): Credentials {
+function fromConfig(file: string, text: string, registry: ConfiguredRegistry): Credentials {
   let credentials: Credentials | undefined;
   try {
-    [credentials] = parseDockerConfig(text).find({ domain, path });
+    credentials = findRegistryCredentials(text, registry);
   } catch (error) {
     throw unusable(file, error instanceof Error ? error.message : 'it cannot be read');
   }
-  if (credentials === undefined) throw unusable(file, `it has no credentials for ${domain}`);
+  if (credentials === undefined)
+    throw unusable(file, `it has no credentials for ${registry.domain}`);
   return credentials;
 }
 

@@ -50,6 +50,35 @@ describe('openRegistryAuth', () => {
     assert.deepEqual(await (await open())(), { username: 'acme', password: 'secret' });
   });
 
+  const paths = [
+    ['the host', 'reg.test', undefined],
+    ['the host and the path of REGISTRY', 'reg.test/acme', undefined],
+    ['the host and the namespace', 'reg.test/acme/backups', 'backups'],
+    ['the host and the namespace with a slash', 'reg.test/acme/backups/', 'backups'],
+    ['a URL with the namespace', 'https://reg.test/acme/backups', 'backups'],
+  ] as const;
+  for (const [what, key, namespace] of paths) {
+    it(`reads the entry of a .dockerconfigjson whose key is ${what}`, async () => {
+      const auths = { [key]: { auth: 'YWNtZTpzZWNyZXQ=' } };
+      await write({ '.dockerconfigjson': JSON.stringify({ auths }) });
+      const registry = { domain: 'reg.test', path: 'acme', ...(namespace && { namespace }) };
+
+      const read = await openRegistryAuth({ dir, registry, logger: log.logger });
+
+      assert.deepEqual(await read(), { username: 'acme', password: 'secret' });
+    });
+  }
+
+  it('does not read the entry of another namespace that begins with the same letters', async () => {
+    const auths = { 'reg.test/acme/back': { auth: 'YWNtZTpzZWNyZXQ=' } };
+    await write({ '.dockerconfigjson': JSON.stringify({ auths }) });
+    const registry = { domain: 'reg.test', path: 'acme', namespace: 'other' };
+
+    await assert.rejects(openRegistryAuth({ dir, registry, logger: log.logger }), {
+      name: 'ConfigError',
+    });
+  });
+
   it('reads both files of one version after the Secret is rotated', async () => {
     await mount('..1', { username: 'acme', password: 'old' });
     const read = await open();
