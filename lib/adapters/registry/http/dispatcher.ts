@@ -1,5 +1,6 @@
-import type { LookupFunction } from 'node:net';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { literalAddress } from './address.ts';
 
 /** `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. */
 interface ProxySettings {
@@ -41,15 +42,34 @@ export function createDispatcher({ ca, proxy, lookup }: DispatcherOptions): Disp
     httpsProxy: toProxyUrl(https),
     noProxy: no,
   });
-  if (https !== '') return proxied;
-  // Without HTTPS_PROXY, undici sends https through HTTP_PROXY; other clients connect directly.
   const direct = new Agent(settings);
-  return proxied.compose(
-    (dispatch) => (request, handler) =>
-      String(request.origin).startsWith('https:')
-        ? direct.dispatch(request, handler)
-        : dispatch(request, handler),
-  );
+  const networks = parseNetworks(no);
+  return proxied.compose((dispatch) => (request, handler) => {
+    const { protocol, hostname } = new URL(String(request.origin));
+    // Without HTTPS_PROXY, undici sends https through HTTP_PROXY; other clients connect directly.
+    const isUnproxied = protocol === 'https:' && https === '';
+    return isUnproxied || isIn(networks, hostname)
+      ? direct.dispatch(request, handler)
+      : dispatch(request, handler);
+  });
+}
+
+/** The networks in NO_PROXY, such as `10.0.0.0/8`, which Go's clients accept and undici does not. */
+function parseNetworks(no: string): BlockList {
+  const networks = new BlockList();
+  for (const entry of no.split(/[,\s]+/)) {
+    const [, address = '', bits = ''] = /^([^/]+)\/(\d{1,3})$/.exec(entry) ?? [];
+    const family = isIP(address);
+    if (family === 0 || Number(bits) > (family === 4 ? 32 : 128)) continue;
+    networks.addSubnet(address, Number(bits), family === 4 ? 'ipv4' : 'ipv6');
+  }
+  return networks;
+}
+
+/** A network applies to hosts that are written as addresses; names are not resolved for it. */
+function isIn(networks: BlockList, hostname: string): boolean {
+  const address = literalAddress(hostname);
+  return address !== undefined && networks.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6');
 }
 
 /** Without a scheme, a proxy is plain http. */

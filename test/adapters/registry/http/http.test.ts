@@ -209,11 +209,35 @@ describe('createHttp', () => {
       assert.deepEqual(connects, []);
     });
 
-    it('connects directly to a host in NO_PROXY', async () => {
-      const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}`, no: '127.0.0.1' } });
+    for (const no of ['127.0.0.1', '10.0.0.0/8, 127.0.0.0/8', '127.0.0.1/32', '*']) {
+      it(`connects directly to an address that NO_PROXY=${no} contains`, async () => {
+        const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}`, no } });
 
-      assert.match(await get(http, `http://127.0.0.1:${port}/`), /^GET /);
-    });
+        assert.match(await get(http, `http://127.0.0.1:${port}/`), /^GET /);
+      });
+    }
+
+    for (const no of ['10.0.0.0/8', '127.0.0.0/33', '127.0.0.1:1', '/8']) {
+      it(`uses the proxy for an address that NO_PROXY=${no} does not contain`, async () => {
+        const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}`, no } });
+
+        assert.match(await get(http, `http://127.0.0.1:${port}/`), /^through the proxy: /);
+      });
+    }
+
+    for (const no of ['.corp.test', 'corp.test', '*.corp.test', 'reg.corp.test:80']) {
+      it(`does not send reg.corp.test to the proxy with NO_PROXY=${no}`, async () => {
+        const lookup: unknown = (
+          _host: string,
+          _options: object,
+          callback: (error: Error, addresses: readonly object[]) => void,
+        ) => callback(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }), []);
+        assert.ok(isLookup(lookup));
+        const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}`, no }, lookup });
+
+        await assert.rejects(get(http, 'http://reg.corp.test/v2/'), { problem: 'unresolved' });
+      });
+    }
 
     it('checks literal addresses before it passes them to the proxy', async () => {
       const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}` } });
