@@ -104,6 +104,28 @@ for (const keepsDigest of [true, false]) {
       );
     });
 
+    it('denies an invalid name at once, and copies nothing for the other images', async () => {
+      const { cloner, send } = stage({ keepsDigest });
+
+      const { response } = await send({ object: deployment({ web: 'Nginx', log: 'nginx:1.27' }) });
+
+      assert.equal(response.allowed, false);
+      assert.equal(
+        response.status?.message,
+        'container "web": "Nginx" is not a valid image name: the repository name must be lower case',
+      );
+      assert.deepEqual([cloner.begun, cloner.resolved], [[], []]);
+    });
+
+    it('copies the other images of an object with an invalid name under ON_ERROR=admit', async () => {
+      const { send } = stage({ keepsDigest, policy: { onError: 'admit' } });
+
+      const answer = await send({ object: deployment({ web: 'Nginx', log: 'nginx:1.27' }) });
+
+      assert.equal(answer.response.allowed, true);
+      assert.match(JSON.stringify(patchOf(answer)), /acme\/nginx:1\.27/);
+    });
+
     it('copies nothing for the second review of an image', async () => {
       const { cloner, send } = stage({ keepsDigest });
       await send(web);

@@ -4,7 +4,7 @@ import { toPrintable } from '../util/printable.ts';
 import { isClusterController } from './deadline.ts';
 import type { Rewrite } from './decide-image.ts';
 import { encodePatch, toPatch } from './patch.ts';
-import type { PlannedImage, ReviewPlan } from './plan.ts';
+import { isCertainlyDenied, type PlannedImage, type ReviewPlan } from './plan.ts';
 import { type AdmissionResponse, type AdmissionReview, allowed, denied } from './review.ts';
 import {
   formatAdmitted,
@@ -39,8 +39,8 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
     ...refused.filter((problem) => !isForbidden(problem)),
     ...problems.filter(({ error }) => error !== undefined),
   ];
-  // A forbidden registry prevents all copies of the object, so its other images are not "still copying".
-  const isCopying = forbidden.length === 0 || outcomes.size > 0;
+  // A certain denial prevents all copies of the object, so its other images are not "still copying".
+  const isCopying = !isCertainlyDenied(plan) || outcomes.size > 0;
   const pending = isCopying ? problems.filter(({ error }) => error === undefined) : [];
   const ready = plan.images.flatMap((image) => {
     const outcome = outcomes.get(image.key);

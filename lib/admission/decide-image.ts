@@ -57,6 +57,7 @@ export interface DecisionContext {
   readonly oldOriginals: ReadonlyMap<string, string>;
   readonly isBackfill: boolean;
   readonly isCloneOnly: boolean;
+  readonly isInjected: boolean;
   readonly policy: ReviewPolicy;
 }
 
@@ -79,6 +80,7 @@ export function toDecisionContext(
     // `kubectl replace` removes the annotation, which is no request to backfill.
     isBackfill: backfill !== undefined && backfill !== old?.annotations.get(backfillAnnotation),
     isCloneOnly,
+    isInjected: workload.isInjected,
     policy,
   };
 }
@@ -95,6 +97,10 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
     return isUnchanged
       ? {}
       : { warning: `${place.label}: imagePullPolicy Never, so its image is left alone` };
+  }
+  if (isPlaceholder(place.image, context.isInjected)) {
+    const warning = `${place.label}: image ${JSON.stringify(place.image)} is a placeholder, so it is left alone`;
+    return isUnchanged ? {} : { warning };
   }
   const reference = tryParse(place.image);
   if (reference instanceof CloneError) {
@@ -128,6 +134,11 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
     return { refusal: { place, error: new CloneError('REGISTRY_NOT_ALLOWED', message) } };
   }
   return { required: { key: canonicalReference(reference), source: reference, backup, place } };
+}
+
+/** Another component sets the image later: Kubernetes accepts a space in pod templates for it, and Istio replaces `auto`. */
+function isPlaceholder(image: string, isInjected: boolean): boolean {
+  return image === ' ' || (isInjected && image === 'auto');
 }
 
 /**

@@ -9,7 +9,7 @@ import type {
 } from '../ports/index.ts';
 import { type CloneOutcomes, completeReview } from './complete.ts';
 import { type ReviewOptions, settledWithin, toDeadline } from './deadline.ts';
-import { planReview, type ReviewPlan } from './plan.ts';
+import { isCertainlyDenied, planReview, type ReviewPlan } from './plan.ts';
 import { type Override, overridePolicy, type ReviewPolicy } from './policy.ts';
 import { completePullSecrets } from './pull-secrets.ts';
 import type { AdmissionReview } from './review.ts';
@@ -98,7 +98,7 @@ async function ensureBackups(
   { ensureBackup, logger }: ReviewHandlerDeps,
 ): Promise<CloneOutcomes> {
   const { images, pod, request } = plan;
-  if (images.length === 0 || namesForbiddenRegistry(plan) || isDryRunWithoutPatch(plan)) {
+  if (images.length === 0 || isCertainlyDenied(plan) || isDryRunWithoutPatch(plan)) {
     return new Map();
   }
   const { uid, dryRun, namespace, username } = request;
@@ -119,11 +119,6 @@ async function ensureBackups(
   );
   await settledWithin(all, answerWaitMs);
   return new Map(outcomes);
-}
-
-/** A forbidden registry denies the whole object, so nothing is copied for it. */
-function namesForbiddenRegistry({ refusals }: ReviewPlan): boolean {
-  return refusals.some(({ error }) => error.code === 'REGISTRY_NOT_ALLOWED');
 }
 
 /** `ensureBackup` reads the registries in a dry run and writes nothing. Without a patch to predict it need not read either. */

@@ -104,6 +104,13 @@ export function planReview(body: unknown, policy: ReviewPolicy): ReviewPlan {
   };
 }
 
+/** Whether the object is denied whatever its other images are, so that nothing is copied for it. */
+export function isCertainlyDenied({ refusals, isCloneOnly, onError }: ReviewPlan): boolean {
+  return refusals.some(
+    ({ error }) => error.code === 'REGISTRY_NOT_ALLOWED' || (onError === 'deny' && !isCloneOnly),
+  );
+}
+
 function toUntouched(request: ReviewRequest, policy: ReviewPolicy): ReviewPlan {
   const { object: _object, oldObject: _oldObject, ...head } = request;
   return {

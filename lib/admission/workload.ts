@@ -26,6 +26,8 @@ export interface ImagePlace {
 
 /** The fields that are read of an object that contains a pod. */
 export interface Workload {
+  /** Istio is asked to inject into the pod, and replaces the image `auto`. */
+  readonly isInjected: boolean;
   /** Labels and annotations contain the names in `relevantNames` only. */
   readonly labels: ReadonlyMap<string, string>;
   readonly templateLabels: ReadonlyMap<string, string>;
@@ -66,8 +68,14 @@ const volume = object({
   image: v.nullish(object({ reference: optionalText, pullPolicy: optionalText })),
 });
 
+/** Istio's label, which is also accepted as an annotation, and the annotation of its gateways (istio.io "Gateway injection"). */
+const injection = object({
+  'sidecar.istio.io/inject': v.optional(v.unknown()),
+  'inject.istio.io/templates': v.optional(v.unknown()),
+});
+
 const podSchema = object({
-  metadata: v.nullish(object({ labels: stringMap })),
+  metadata: v.nullish(object({ labels: stringMap, annotations: v.nullish(injection) })),
   spec: v.nullish(
     object({
       containers,
@@ -136,6 +144,7 @@ export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObje
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);
   const podSpec = ['', ...path, 'spec'].join('/');
   return {
+    isInjected: isInjected(pod.metadata?.labels) || isInjected(pod.metadata?.annotations),
     labels: toMap(metadata?.labels),
     templateLabels: toMap(pod.metadata?.labels),
     annotations: toMap(metadata?.annotations),
@@ -193,6 +202,13 @@ function descend(object: unknown, path: readonly string[]): unknown {
     if (typeof node !== 'object' || Array.isArray(node)) return node;
     return Object.hasOwn(node, key) ? (Reflect.get(node, key) ?? {}) : {};
   }, object);
+}
+
+function isInjected(names: Readonly<Record<string, unknown>> | null | undefined): boolean {
+  return (
+    names?.['sidecar.istio.io/inject'] === 'true' ||
+    names?.['inject.istio.io/templates'] !== undefined
+  );
 }
 
 function toMap(

@@ -157,6 +157,47 @@ describe('planReview of a CREATE', () => {
     assertNothing({ ...planned, warnings: [] });
   });
 
+  const injected: readonly (readonly [string, object])[] = [
+    ['label', { labels: { 'sidecar.istio.io/inject': 'true' } }],
+    ['annotation', { annotations: { 'sidecar.istio.io/inject': 'true' } }],
+    ['gateway annotation', { annotations: { 'inject.istio.io/templates': 'gateway' } }],
+  ];
+  for (const [what, metadata] of injected) {
+    it(`ignores the image "auto" with Istio's ${what}, with a warning, and copies the other images`, () => {
+      const containers = [
+        { name: 'istio-proxy', image: 'auto' },
+        { name: 'web', image: 'nginx:1.27' },
+      ];
+
+      const planned = plan({ object: { spec: { template: { metadata, spec: { containers } } } } });
+
+      assert.deepEqual(planned.warnings, [
+        'container "istio-proxy": image "auto" is a placeholder, so it is left alone',
+      ]);
+      assert.deepEqual(copies(planned), [['nginx:1.27', 'acme/nginx:1.27', ['containers/web']]]);
+      assert.deepEqual(planned.refusals, []);
+    });
+  }
+
+  for (const metadata of [{}, { labels: { 'sidecar.istio.io/inject': 'false' } }]) {
+    it(`copies an image named "auto" with the metadata ${JSON.stringify(metadata)}`, () => {
+      const containers = [{ name: 'web', image: 'auto' }];
+
+      const planned = plan({ object: { spec: { template: { metadata, spec: { containers } } } } });
+
+      assert.deepEqual(copies(planned), [['auto', 'acme/auto:latest', ['containers/web']]]);
+    });
+  }
+
+  it('ignores the image " " of a template, which Kubernetes accepts as not yet set', () => {
+    const planned = plan({ object: deployment({ web: ' ' }) });
+
+    assert.deepEqual(planned.warnings, [
+      'container "web": image " " is a placeholder, so it is left alone',
+    ]);
+    assertNothing({ ...planned, warnings: [] });
+  });
+
   it('ignores images with imagePullPolicy Never, with a warning', () => {
     const spec = { containers: [{ name: 'web', image: 'nginx', imagePullPolicy: 'Never' }] };
 
