@@ -767,7 +767,7 @@ describe('createAdmissionHandler with a copy queue', () => {
       code: 504,
       reason: 'Timeout',
       message:
-        'container "a": still copying a:1: 43 %, 0.0 of 0.0 MiB; container "b": b:1 waits to be copied: next in the queue; container "c": c:1 waits to be copied: second in the queue, 1 copy before it',
+        'container "a": still copying a:1: 43 %, 1 of 1 KiB; container "b": b:1 waits to be copied: next in the queue; container "c": c:1 waits to be copied: second in the queue, 1 copy before it',
       details: { retryAfterSeconds: 5 },
     });
   });

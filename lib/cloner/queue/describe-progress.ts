@@ -49,7 +49,11 @@ function describePlace({ ahead, expectedMs }: CopyPlace): ProgressReport {
 /** `43 %, 112 of 260 MiB pulled`; never 100 %, because a complete copy has no message. */
 function formatAmount({ phase, doneBytes, totalBytes }: CopyProgress): string {
   const percent = Math.min(99, Math.floor((doneBytes / totalBytes) * 100));
-  return `${percent} %, ${toMebibytes(doneBytes)} of ${toMebibytes(totalBytes)} MiB${verbs[phase]}`;
+  const amount =
+    totalBytes < mebibyte
+      ? `${toKibibytes(doneBytes)} of ${toKibibytes(totalBytes)} KiB`
+      : `${toMebibytes(doneBytes)} of ${toMebibytes(totalBytes)} MiB`;
+  return `${percent} %, ${amount}${verbs[phase]}`;
 }
 
 /** The rest of the message, and when to retry. */
@@ -82,8 +86,12 @@ function toRetrySeconds(ms: number | undefined): number {
 
 function formatRate(bytesPerSecond: number): string {
   return bytesPerSecond < mebibyte / 10
-    ? `${(bytesPerSecond / 1024).toFixed(0)} KiB/s`
+    ? `${toKibibytes(bytesPerSecond)} KiB/s`
     : `${toMebibytes(bytesPerSecond)} MiB/s`;
+}
+
+function toKibibytes(bytes: number): string {
+  return Math.ceil(bytes / 1024).toFixed(0);
 }
 
 function toMebibytes(bytes: number): string {

@@ -52,6 +52,17 @@ describe('describeProgress of a running copy', () => {
       10,
     ],
     [
+      'of a tiny image',
+      {
+        ...active,
+        now: { phase: 'copy', doneBytes: 3 * 1024, totalBytes: 12 * 1024 },
+        bytesPerSecond: 1024,
+        remainingMs: 9_000,
+      },
+      '25 %, 3 of 12 KiB, about 9 s to go at 1 KiB/s',
+      9,
+    ],
+    [
       'that takes hours',
       {
         ...active,

@@ -59,6 +59,8 @@ interface ErrorContext {
 const heavyProperties = ['data', 'cert'];
 
 const maxShownPauseMs = 86_400_000;
+/** Gitea, for example. */
+const nameAdvice = '; if it does not accept "__" in names, set NAMING=nested';
 
 /** Translates a failed connection. */
 export function toConnectionError(step: string, error: unknown): RegistryError | CloneError {
@@ -91,7 +93,7 @@ export function isTransient(error: unknown): boolean {
 }
 
 function describe(
-  { reason, message, status, retryAfterMs }: RegistryError,
+  { reason, message, status, code, retryAfterMs }: RegistryError,
   { side, image }: ErrorContext,
 ): string {
   const name = formatReference(image);
@@ -115,7 +117,9 @@ function describe(
     case 'UNSUPPORTED':
       return `${name} cannot be copied: ${message}`;
     case 'REFUSED':
-      return `${registry} did not ${isSource ? 'serve' : 'accept'} ${name}: ${message}`;
+      return isSource
+        ? `${registry} did not serve ${name}: ${message}`
+        : `${registry} did not accept ${name}: ${message}${code === 'NAME_INVALID' ? nameAdvice : ''}`;
   }
 }
 

@@ -62,6 +62,7 @@ const transientCodes = [
 
 /** For statuses that need advice. */
 const statusMessages: ReadonlyMap<number, string> = new Map([
+  [405, 'the method is not allowed (405); is the registry read-only, or a pull-through cache?'],
   [
     413,
     'the upload is too large (413); raise the size limit of the registry or of the proxy before it',
@@ -84,7 +85,8 @@ export function toRegistryError(step: string, response: ErrorResponse): Registry
   if (known !== undefined) return new RegistryError('REFUSED', `${step}: ${known}`, { status });
   // The message of UNKNOWN is as vague as its code.
   const isSpecific = message !== '' && code !== 'UNKNOWN';
-  const generic = `status ${status}${message === '' ? '' : ` (${message})`}`;
+  const detail = message === '' && code !== 'UNKNOWN' ? code : message;
+  const generic = `status ${status}${detail === '' ? '' : ` (${detail})`}`;
   return new RegistryError(
     reasonsByCode.get(code) ?? reasonOf(status),
     `${step}: ${isSpecific ? message : generic}`,

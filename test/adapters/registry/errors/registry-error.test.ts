@@ -49,7 +49,15 @@ describe('toRegistryError', () => {
       'asking: no such repository',
     ],
     [404, body('BLOB_UPLOAD_UNKNOWN', 'gone'), 'REFUSED', true, 'asking: gone'],
-    [405, '', 'REFUSED', false, 'asking: status 405'],
+    [
+      405,
+      '',
+      'REFUSED',
+      false,
+      'asking: the method is not allowed (405); is the registry read-only, or a pull-through cache?',
+    ],
+    [400, body('NAME_INVALID', ''), 'REFUSED', false, 'asking: status 400 (NAME_INVALID)'],
+    [400, body('UNKNOWN', ''), 'REFUSED', false, 'asking: status 400'],
     [408, '', 'UNAVAILABLE', true, 'asking: status 408'],
     [409, '', 'REFUSED', false, 'asking: status 409'],
     [412, body('PROJECTPOLICYVIOLATION', 'vulnerable'), 'REFUSED', false, 'asking: vulnerable'],
@@ -336,6 +344,22 @@ describe('toCloneError', () => {
       error.message,
       'reg.test returned an error for reg.test/team/app:1: asking: status 503',
     );
+  });
+
+  it('advises NAMING=nested when the backup refuses a repository name, and not when a source does', () => {
+    const cause = new RegistryError('REFUSED', 'starting an upload: status 400 (NAME_INVALID)', {
+      status: 400,
+      code: 'NAME_INVALID',
+    });
+    const messages = (['backup', 'source'] as const).map((side) => {
+      const error = toCloneError(cause, { side, image });
+      return error instanceof CloneError ? error.message : '';
+    });
+
+    assert.deepEqual(messages, [
+      'the backup registry reg.test did not accept reg.test/team/app:1: starting an upload: status 400 (NAME_INVALID); if it does not accept "__" in names, set NAMING=nested',
+      'reg.test did not serve reg.test/team/app:1: starting an upload: status 400 (NAME_INVALID)',
+    ]);
   });
 
   it('says "later" for a rate limit of more than a day', () => {
