@@ -36,7 +36,8 @@ export function parseTarget(pathname: string): Target {
   if (isUploads && rest === '') return { kind: 'uploads', repository };
   if (isUploads && /^[\w.=-]+$/.test(rest)) return { kind: 'upload', repository, uuid: rest };
   if (verb === 'tags' && rest === 'list') return { kind: 'tags', repository };
-  if (verb === 'manifests' && (tagPattern.test(rest) || digestLike.test(rest))) {
+  // A reference with a colon can only be meant as a digest; the handler rejects a malformed one.
+  if (verb === 'manifests' && (tagPattern.test(rest) || rest.includes(':'))) {
     return { kind: 'manifest', repository, reference: rest };
   }
   if ((verb === 'blobs' || verb === 'referrers') && digestLike.test(rest)) {
@@ -45,9 +46,9 @@ export function parseTarget(pathname: string): Target {
   return { kind: 'unknown' };
 }
 
-/** Whether a manifest reference is a digest rather than a tag. */
+/** Whether a manifest reference is meant as a digest: tags have no colon. */
 export function isByDigest(reference: string): boolean {
-  return digestLike.test(reference);
+  return reference.includes(':');
 }
 
 /** Some clients encode the colon of a digest as `%3A`. */

@@ -133,6 +133,12 @@ const reads: readonly Row[] = [
     code: 'DIGEST_INVALID',
   },
   {
+    title: 'rejects a PUT to a digest that is not hexadecimal, as the conformance suite wants it',
+    request: 'PUT /v2/app/manifests/sha256:nonsense',
+    status: 400,
+    code: 'DIGEST_INVALID',
+  },
+  {
     title: 'rejects an MD5 digest',
     request: `GET /v2/app/blobs/md5:${'0'.repeat(32)}`,
     status: 400,

@@ -20,6 +20,9 @@ export function parseRealm(text: string, registry: URL): URL {
   const isSecure = realm?.protocol === 'https:';
   const isAsPlain = realm?.protocol === 'http:' && registry.protocol === 'http:';
   const isPlain = realm?.username === '' && realm.password === '';
+  if (realm?.protocol === 'http:' && !isAsPlain) {
+    throw new RegistryError('REFUSED', 'authenticating: its token server uses plain http');
+  }
   if (!(isSecure || isAsPlain) || !isPlain || realm.href.length > maxRealmLength) {
     throw new RegistryError('REFUSED', 'authenticating: its token server has an invalid URL');
   }

@@ -162,7 +162,7 @@ describe('createAuthorizer', () => {
   });
 
   const realms = [
-    ['in plain http', 'http://reg.test/t', 'authenticating: its token server has an invalid URL'],
+    ['in plain http', 'http://reg.test/t', 'authenticating: its token server uses plain http'],
     [
       'with a user',
       'https://u:p@reg.test/t',

@@ -17,7 +17,6 @@ describe('parseRealm', () => {
   }
 
   const refused = [
-    ['plain http for an https registry', 'http://auth.test/token'],
     ['a user', 'https://user@auth.test/token'],
     ['a password', 'https://:password@auth.test/token'],
     ['another protocol', 'file:///etc/passwd'],
@@ -34,6 +33,16 @@ describe('parseRealm', () => {
       });
     });
   }
+});
+
+describe('parseRealm of an https registry', () => {
+  it('rejects a realm with plain http, and says so', () => {
+    assert.throws(() => parseRealm('http://auth.test/token', new URL('https://reg.test')), {
+      name: 'RegistryError',
+      reason: 'REFUSED',
+      message: 'authenticating: its token server uses plain http',
+    });
+  });
 });
 
 describe('isOwnRealm', () => {
