@@ -30,7 +30,7 @@ export async function writeBackup(
   checked: CheckedSource,
   state: BackupState,
 ): Promise<CopyResult> {
-  const { cloner, backup, signal, backoff } = write;
+  const { cloner, backup, signal } = write;
   const { digest, access } = checked;
   if (state.digest !== undefined && !state.isOurs) await tagGeneration(write, state.digest);
   if (cloner.keepsDigest) await assertGenerationFree(write, digest);
@@ -38,12 +38,9 @@ export async function writeBackup(
   const choice = { ...write, source, checked, state, movesPlainTag };
   const image = { source: { ...source, digest }, sourceAccess: access };
   const copied = await copyContent(write, image, async (content) => {
-    // Each attempt chooses again, because another process may have moved the tag in between.
-    await retry({ maxAttempts: maxTagAttempts, backoff, signal, isTransient }, async () => {
-      const { tags, adopted } = await chooseTags(choice, content.digest);
-      if (adopted !== undefined) await tagGeneration(write, adopted);
-      await content.writeTags(tags, signal);
-    });
+    const { tags, adopted } = await chooseTags(choice, content.digest);
+    if (adopted !== undefined) await tagGeneration(write, adopted);
+    await content.writeTags(tags, signal);
   });
   const held = movesPlainTag ? await findHold(write) : undefined;
   if (held === undefined) return copied;
@@ -85,9 +82,12 @@ export async function tagGeneration(
   return { ...copied, bytes: 0 };
 }
 
-/** Copies under the tag that depends on the source's digest only, and runs `finish` while more tags can be written. */
+/**
+ * Copies under the tag that depends on the source's digest only, and runs `finish` while more tags can be written. After a transient
+ * failure `finish` runs and chooses the tags again, because another process may have moved the plain tag in between.
+ */
 async function copyContent(
-  { cloner, backup, access, signal, onProgress }: BackupWrite,
+  { cloner, backup, access, signal, onProgress, backoff }: BackupWrite,
   image: Pick<CopyRequest, 'source' | 'sourceAccess' | 'isRepair'>,
   finish?: (content: CopiedImage) => Promise<void>,
 ): Promise<CopyResult> {
@@ -96,7 +96,8 @@ async function copyContent(
   const request = { ...image, target: backup, targetAccess: access, firstTag };
   const content = await cloner.copy(request, signal, onProgress);
   try {
-    await finish?.(content);
+    const retryOptions = { maxAttempts: maxTagAttempts, backoff, signal, isTransient };
+    await retry(retryOptions, async () => await finish?.(content));
     const isFromSource = image.sourceAccess.side === 'source';
     const unattached = isFromSource ? await content.copyReferrers(signal) : [];
     const { digest, bytes, warnings } = content;
