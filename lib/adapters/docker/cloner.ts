@@ -72,6 +72,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
         return found;
       };
       let id = await pullAndFind(signal);
+      let isPulledAgain = false;
 
       // With a repository's last tag the daemon drops its digests, and an image pulled from there by digest: the first tag stays
       // until `release`. No other process writes it, so one that exists is left over from a copy that was killed.
@@ -85,9 +86,12 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
           for (const tag of tags) {
             const named = { domain, path, tag };
             const next = await pushAs(id, named, targetAccess, within).catch(async (error) => {
-              if (!(error instanceof LocalImageGone)) throw error;
+              if (!(error instanceof LocalImageGone) || isPulledAgain) throw error;
+              isPulledAgain = true;
               id = await pullAndFind(within);
-              return await pushAs(id, named, targetAccess, within);
+              await setTag(id, first);
+              // The pull may have taken minutes, so the caller chooses the tags again.
+              throw new LocalImageGone(toName(named), { isTransient: true });
             });
             if (next.digest !== pushed.digest) throw otherDigest(named);
           }
@@ -209,10 +213,11 @@ type PushedImage = Pick<CopiedImage, 'digest' | 'bytes'>;
 
 /** Another process removed the local image between two steps. */
 class LocalImageGone extends CloneError {
-  constructor(image: string) {
+  constructor(image: string, options: { readonly isTransient?: boolean } = {}) {
     super(
       'CLONER_UNAVAILABLE',
       `the docker daemon removed ${image} during its copy: apply again; if it repeats, free disk space on the daemon's node`,
+      options,
     );
   }
 }

@@ -157,6 +157,38 @@ describe('createDockerCloner', () => {
     assert.equal(digest, daemon.registries.get('backup.test')?.tags.get('acme/app:1'));
   });
 
+  it('pulls an image again that is removed between two pushes, and has its tags chosen again', async () => {
+    const { digest } = await copyWithTags(cloner, request, []);
+    const source = { ...request.target, digest };
+    const copied = await cloner.copy({ ...request, source }, signal, ignore);
+    const heldBy = (tag: string) =>
+      daemon.registries.get('backup.test')?.tags.get(`acme/app:${tag}`);
+
+    daemon.local.clear();
+    await assert.rejects(copied.writeTags(['1.gen', '1'], signal), {
+      code: 'CLONER_UNAVAILABLE',
+      isTransient: true,
+    });
+    assert.equal(heldBy('1.gen'), undefined);
+    await copied.writeTags(['1.gen', '1'], signal);
+
+    await copied.release();
+    assert.deepEqual([heldBy('1.gen'), heldBy('1')], [digest, digest]);
+    assert.deepEqual([...daemon.local], []);
+  });
+
+  it('rejects a copy whose local image is removed twice', async () => {
+    const copied = await cloner.copy(request, signal, ignore);
+
+    for (const isTransient of [true, false]) {
+      daemon.local.clear();
+      const gone = { code: 'CLONER_UNAVAILABLE', isTransient };
+      await assert.rejects(copied.writeTags(['1'], signal), gone);
+    }
+
+    await copied.release();
+  });
+
   const truncated = [
     [
       'a pull that ends without its status line',
