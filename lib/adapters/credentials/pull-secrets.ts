@@ -50,7 +50,8 @@ export function createPullSecrets({
   now = monotonicClock.now,
 }: PullSecretsDeps): WorkloadSecrets {
   const cacheOptions = {
-    ttlMs: ({ status }: { readonly status: string }) => (status === 'unavailable' ? 0 : ttlMs),
+    ttlMs,
+    isKept: ({ status }: { readonly status: string }) => status !== 'unavailable',
     maxEntries: maxCacheEntries,
     now,
   };

@@ -20,7 +20,8 @@ export function createNamespaceAnnotations({
   now = monotonicClock.now,
 }: NamespaceAnnotationsDeps): NamespaceAnnotations {
   const cache = createTtlCache<Lookup<ReadonlyMap<string, string>>>({
-    ttlMs: ({ status }) => (status === 'unavailable' ? 0 : ttlMs),
+    ttlMs,
+    isKept: ({ status }) => status !== 'unavailable',
     maxEntries,
     now,
   });

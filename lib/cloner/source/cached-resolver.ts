@@ -23,7 +23,8 @@ export function cacheResolve(
   { forMs = 60_000, now = monotonicClock.now }: ResolveCacheOptions = {},
 ): ImageCloner {
   const cache = createTtlCache<ResolvedImage | undefined>({
-    ttlMs: (found) => (found === undefined ? 0 : forMs),
+    ttlMs: forMs,
+    isKept: (found) => found !== undefined,
     maxEntries,
     now,
   });

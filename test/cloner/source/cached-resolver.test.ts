@@ -70,6 +70,35 @@ describe('cacheResolve', () => {
     assert.equal(calls(), 2);
   });
 
+  it('forgets a cached tag that isFresh finds absent', async () => {
+    const answers = [found, undefined, found];
+    const { cloner, calls } = createCountingCloner(async () => answers[calls() - 1]);
+    const { resolve } = cacheResolve(cloner, { now: () => 0 });
+    await resolve(image, { side: 'source' }, signal);
+
+    await resolve(image, { side: 'source' }, signal, { isFresh: true });
+    const next = await resolve(image, { side: 'source' }, signal);
+
+    assert.deepEqual(next, found);
+    assert.equal(calls(), 3);
+  });
+
+  it('does not let an earlier answer replace a fresh one', async () => {
+    const newer = { digest: 'sha256:e', isIndex: false };
+    const slow = Promise.withResolvers<ResolvedImage>();
+    const answers = [slow.promise, Promise.resolve(newer)];
+    const { cloner } = createCountingCloner(() => answers.shift() ?? assert.fail());
+    const { resolve } = cacheResolve(cloner, { now: () => 0 });
+    const earlier = resolve(image, { side: 'source' }, signal);
+
+    await resolve(image, { side: 'source' }, signal, { isFresh: true });
+    slow.resolve(found);
+    await earlier;
+
+    const cached = await resolve(image, { side: 'source' }, signal);
+    assert.deepEqual(cached, { ...newer, isRemembered: true });
+  });
+
   it('calls the source once for concurrent requests', async () => {
     const { cloner, calls } = createCountingCloner(async () => found);
     const { resolve } = cacheResolve(cloner);
