@@ -28,6 +28,7 @@ export interface CopyToBackupDeps {
   readonly startCopy: StartCopy;
   readonly guardBackup: GuardBackup;
   readonly privateCopies: PrivateCopies;
+  readonly now: () => number;
 }
 
 /** For a replica that checks whether another one made the copy; the review that waits for it may have ended. */
@@ -36,7 +37,7 @@ const findTimeoutMs = 30_000;
 const minAnswerMs = 1_000;
 
 export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
-  const { startCopy, guardBackup, privateCopies } = deps;
+  const { startCopy, guardBackup, privateCopies, now } = deps;
 
   return async (task, checked, { isCurrent, warnings }) => {
     const { source, backup, access, state } = task;
@@ -47,7 +48,9 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
       return await writeBackup(write, source, checked, state);
     };
     const find: Find = (signal) => {
-      const cloner = guardBackup({ ...task, remainingMs: () => findTimeoutMs });
+      const endsAt = now() + findTimeoutMs;
+      const remainingMs = (): number => Math.max(0, endsAt - now());
+      const cloner = guardBackup({ ...task, remainingMs });
       return findCopy({ cloner, backup, access, signal }, source, checked.digest);
     };
     try {

@@ -95,7 +95,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     toPublic: deps.privateToPublic,
   });
   const integrity = createIntegrityCheck({ cloner, logger: deps.logger, now, soon: deps.soon });
-  const copyToBackup = createCopyToBackup({ startCopy, guardBackup, privateCopies });
+  const copyToBackup = createCopyToBackup({ startCopy, guardBackup, privateCopies, now });
   const useHeld = createUseHeld(startCopy);
   const fallBack = createFallBack({ cloner, privateCopies, integrity });
 
