@@ -10,7 +10,7 @@ export interface Eviction<Entry> {
 
 /**
  * Chooses the entry to evict for a newcomer: the newest evictable one of the namespace with the most entries. `undefined` if
- * the newcomer's namespace would then have as many.
+ * the newcomer's namespace would then have more.
  */
 export function chooseEviction<Entry>(
   groups: Groups<Entry>,
