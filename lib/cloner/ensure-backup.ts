@@ -9,7 +9,7 @@ import type {
   Observer,
   WorkloadSecrets,
 } from '../ports/index.ts';
-import { type Backoff, createBackoff } from '../util/backoff.ts';
+import { createBackoff } from '../util/backoff.ts';
 import { sleep } from '../util/clock.ts';
 import {
   assertMovable,
@@ -58,8 +58,6 @@ export interface EnsureDeps {
   readonly now: () => number;
   /** Milliseconds since 1970, for tags that record a time. @default the system's clock */
   readonly wallClock?: (() => number) | undefined;
-  /** Pauses between attempts to write tags. @default exponential, with jitter */
-  readonly backoff?: Backoff | undefined;
   /** Runs background work, see `createIntegrityCheck`. */
   readonly soon?: IntegrityCheckDeps['soon'];
 }
@@ -73,7 +71,7 @@ export type EnsureBackup = (request: EnsureRequest) => Promise<CloneOutcome>;
  */
 export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   const { cloner, now, adoptExisting, wallClock = Date.now } = deps;
-  const { backoff = createBackoff({ sleep, random: Math.random }) } = deps;
+  const backoff = createBackoff({ sleep, random: Math.random });
   const report = createReport(deps);
   const startCopy = createStartCopy({ ...deps, report, wallClock, backoff });
   const breaker = createCircuitBreaker({ now });

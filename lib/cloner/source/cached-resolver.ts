@@ -5,11 +5,10 @@ import { monotonicClock } from '../../util/clock.ts';
 import { createTtlCache } from '../../util/ttl-cache.ts';
 
 export interface ResolveCacheOptions {
-  /** @default 60 seconds */
-  readonly forMs?: number;
   readonly now?: () => number;
 }
 
+const ttlMs = 60_000;
 const maxEntries = 1_000;
 /** Shared by all callers, so no caller's deadline ends it. */
 const requestTimeoutMs = 30_000;
@@ -20,10 +19,10 @@ const requestTimeoutMs = 30_000;
  */
 export function cacheResolve(
   cloner: ImageCloner,
-  { forMs = 60_000, now = monotonicClock.now }: ResolveCacheOptions = {},
+  { now = monotonicClock.now }: ResolveCacheOptions = {},
 ): ImageCloner {
   const cache = createTtlCache<ResolvedImage | undefined>({
-    ttlMs: forMs,
+    ttlMs,
     isKept: (found) => found !== undefined,
     maxEntries,
     now,
