@@ -95,7 +95,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
           uploadOnce(`${canonicalRepository(target)}@${digest}`, waiting, upload),
         mountFrom: source.domain === target.domain ? source.path : undefined,
         maxImageBytes,
-        isMending: isRepair,
+        isRepair,
         toSourceError,
         backoff,
         signal,

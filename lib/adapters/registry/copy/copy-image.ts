@@ -33,9 +33,9 @@ export async function copyImage(root: ServedManifest, copy: ImageCopy): Promise<
     return await copyTree(root, copy);
   } catch (error) {
     copy.signal.throwIfAborted();
-    if (copy.isMending || !lacksParts(error)) throw error;
+    if (copy.isRepair || !lacksParts(error)) throw error;
     // Since the check, the target has lost parts: to a prune, or to garbage collection.
-    return await copyTree(root, { ...copy, isMending: true });
+    return await copyTree(root, { ...copy, isRepair: true });
   }
 }
 

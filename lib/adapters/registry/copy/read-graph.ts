@@ -33,14 +33,14 @@ export interface ImageGraphOptions {
   readonly source: RepositoryClient;
   readonly target: RepositoryClient;
   /** The target may have manifests without their parts. */
-  readonly isMending: boolean;
+  readonly isRepair: boolean;
   readonly signal: AbortSignal;
 }
 
 /** Reads an image from its root down; leaves out subtrees that the target has. Throws `RegistryError` `UNSUPPORTED`. */
 export async function readGraph(
   root: ServedManifest,
-  { source, target, isMending, signal }: ImageGraphOptions,
+  { source, target, isRepair, signal }: ImageGraphOptions,
 ): Promise<ImageGraph> {
   const listed = new Map<string, Descriptor>();
   const held = new Set<string>();
@@ -69,7 +69,7 @@ export async function readGraph(
     }
     const children = [...new Set(manifest.manifests.map(({ digest }) => digest))];
     await mapConcurrently(children, maxConcurrentRequests, async (child) => {
-      if (!isMending && (await isHeldComplete(child))) held.add(child);
+      if (!isRepair && (await isHeldComplete(child))) held.add(child);
     });
     return { served, children };
   }
