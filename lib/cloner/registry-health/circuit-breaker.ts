@@ -30,7 +30,7 @@ export interface CircuitBreaker {
 
 interface Circuit {
   readonly image: string;
-  /** `false` until a second image fails: the first one alone may be at fault. */
+  /** `false` after the first failure, unless it is a timeout: the image alone may be at fault. */
   isOpen: boolean;
   timedOut: boolean;
   failedAt: number;
