@@ -1,9 +1,10 @@
 import { createMetrics } from '../../lib/adapters/metrics.ts';
 import { createEnsureUntilDone, type EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
-import { createCopies, watchCopies } from '../../lib/cloner/queue/index.ts';
+import { createCopies } from '../../lib/cloner/queue/index.ts';
 import { type Config, readConfig } from '../../lib/config/config.ts';
 import { toEnsureBackup } from '../../lib/create-admission-handler.ts';
 import { formatReference, type Reference, type ReviewPolicy } from '../../lib/index.ts';
+import type { ImageCloner } from '../../lib/ports/index.ts';
 import { monotonicClock, sleep } from '../../lib/util/clock.ts';
 import { createCommandLogger } from './backup-access.ts';
 import { type Env, omitListenerVariables } from './environment.ts';
@@ -34,9 +35,14 @@ export async function openCopier(env: Env, display: ProgressDisplay): Promise<Co
     logger,
     metrics: createMetrics({ adapter: config.cloner, copies: () => copies.counts() }),
   });
-  const cloner = watchCopies(adapters.cloner, {
-    progressed: (source, progress) => display.progress(nameOf(source), progress),
-  });
+  const cloner: ImageCloner = {
+    ...adapters.cloner,
+    copy: (request, signal, onProgress) =>
+      adapters.cloner.copy(request, signal, (progress) => {
+        onProgress(progress);
+        display.progress(nameOf(request.source), progress);
+      }),
+  };
   const ensureBackup = toEnsureBackup({
     ...toEnsureBackupDeps({ ...adapters, cloner }, config),
     copies,

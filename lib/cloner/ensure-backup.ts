@@ -38,7 +38,7 @@ import { createCircuitBreaker, createRateLimits } from './registry-health/index.
 import { createReport } from './report.ts';
 import { type CheckedSource, createCheckSource } from './source/index.ts';
 import { createStartCopy } from './start-copy.ts';
-import { createUseHeld } from './use-held.ts';
+import { createUseRollback } from './use-rollback.ts';
 
 export interface EnsureDeps {
   readonly cloner: ImageCloner;
@@ -94,7 +94,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   });
   const integrity = createIntegrityCheck({ cloner, logger: deps.logger, now, soon: deps.soon });
   const copyToBackup = createCopyToBackup({ startCopy, guardBackup, privateCopies, now });
-  const useHeld = createUseHeld(startCopy);
+  const useRollback = createUseRollback(startCopy);
   const fallBack = createFallBack({ cloner, privateCopies, integrity });
 
   return async function ensureBackup(request) {
@@ -168,7 +168,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       const held = mayBeHeld ? await findHold(query) : undefined;
       if (held !== undefined) {
         await privateCopies.admit(query, opened, held);
-        return await useHeld(task, held, warnings);
+        return await useRollback(task, held, warnings);
       }
     }
     return await copyToBackup(task, checked, { isCurrent, warnings });

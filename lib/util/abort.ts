@@ -37,3 +37,27 @@ export async function untilAborted<Result>(
     signal.removeEventListener('abort', onAbort);
   }
 }
+
+/**
+ * Aborts the signal of `work` only `ms` after `signal`, so that a request that creates something can still return what the
+ * caller must remove.
+ */
+export async function withGracePeriod<Result>(
+  signal: AbortSignal,
+  ms: number,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  signal.throwIfAborted();
+  const late = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    timer = setTimeout(() => late.abort(signal.reason), ms);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await work(late.signal);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    clearTimeout(timer);
+  }
+}

@@ -1,3 +1,3 @@
 /** Copies through a docker daemon: pull, tag, push. Import it dynamically: loading dockerode takes 200 ms. */
 export { createDockerCloner } from './cloner.ts';
-export { openDaemon } from './daemon.ts';
+export { openDaemon } from './open-daemon.ts';

@@ -15,4 +15,3 @@ export {
 } from './copies.ts';
 export { describeProgress } from './describe-progress.ts';
 export { createLoadShedder } from './load-shedder.ts';
-export { watchCopies } from './watch-copies.ts';

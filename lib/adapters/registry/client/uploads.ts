@@ -1,4 +1,4 @@
-import { withGracePeriod } from '../../../util/grace-period.ts';
+import { withGracePeriod } from '../../../util/abort.ts';
 import type { Scope } from '../auth/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import type { Descriptor } from './manifest.ts';

@@ -6,7 +6,7 @@ import { getuid } from 'node:process';
 import { after, afterEach, before, describe, it } from 'node:test';
 import nock from 'nock';
 import { createDockerCloner } from '../../../lib/adapters/docker/cloner.ts';
-import { openDaemon } from '../../../lib/adapters/docker/daemon.ts';
+import { openDaemon } from '../../../lib/adapters/docker/open-daemon.ts';
 import { createMemoryLog } from '../../support/memory-log.ts';
 
 const { signal } = new AbortController();

@@ -4,13 +4,13 @@ import { describeProgress } from './queue/index.ts';
 import type { StartCopy } from './start-copy.ts';
 
 /** Uses the digest at which a rollback holds the tag, whatever the source has now. */
-export type UseHeld = (
+export type UseRollback = (
   task: CloneTask,
   held: string,
   warnings: readonly string[],
 ) => Promise<UsableBackup | PendingCopy>;
 
-export function createUseHeld(startCopy: StartCopy): UseHeld {
+export function createUseRollback(startCopy: StartCopy): UseRollback {
   return async (task, held, warnings) => {
     const { source, backup, state } = task;
     const { digest } = state;
