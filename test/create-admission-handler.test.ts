@@ -905,7 +905,7 @@ describe('createAdmissionHandler with a failing registry', () => {
 
     assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
     assert.deepEqual(answer.response.warnings, [
-      'using the backup of nginx:1.27: docker.io limits requests for 40 s more: authenticate (SOURCE_AUTH_FILE) to get a separ…',
+      'using the backup of nginx:1.27: docker.io limits requests for 40 s more; authenticate (SOURCE_AUTH_FILE) to get a separ…',
     ]);
     assert.equal(cloner.resolved.slice(asked).includes('docker.io/library/nginx:1.27'), false);
   });

@@ -23,7 +23,7 @@ const labels = {
 } as const;
 
 interface ImageResult {
-  readonly result: (typeof labels)[keyof typeof labels] | 'left alone' | 'failed';
+  readonly result: (typeof labels)[keyof typeof labels] | 'ignored' | 'failed';
   readonly lines: readonly string[];
 }
 
@@ -52,7 +52,7 @@ async function copyImage(
     case 'refused':
       return failed(name, plan.reason);
     case 'ignored':
-      return { result: 'left alone', lines: [`${name}: left alone: ${plan.reason}`] };
+      return { result: 'ignored', lines: [`${name}: ignored: ${plan.reason}`] };
     case 'copy': {
       const { source, backup } = plan;
       return toResult(name, await ensureBackup({ source, backup, dryRun, signal, uid: 'clone' }));

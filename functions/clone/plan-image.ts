@@ -39,8 +39,8 @@ export function planImage(name: string, policy: ReviewPolicy): ImagePlan {
   if (isBackup(parseReference(name), policy.backup)) {
     return { state: 'ignored', name, reason: 'it is in the backup already' };
   }
-  const [warning = 'left alone'] = plan.warnings;
-  return { state: 'ignored', name, reason: warning.replace(/^container "image": /, '') };
+  const [warning = 'it needs no copy'] = plan.warnings;
+  return { state: 'ignored', name, reason: warning.replace(/^container "image": ignored: /, '') };
 }
 
 function toPodReview(image: string): unknown {

@@ -15,7 +15,7 @@ export interface Arguments {
   readonly switches: ReadonlySet<string>;
   readonly values: ReadonlyMap<string, string>;
   readonly positionals: readonly string[];
-  readonly asksForHelp: boolean;
+  readonly wantsHelp: boolean;
   /** One sentence for each mistake, without the usage. */
   readonly problems: readonly string[];
 }
@@ -65,8 +65,8 @@ export function readArguments(
       problems.add(`${token.rawName} needs a value`);
     } else values.set(token.name, token.value);
   }
-  const asksForHelp = switches.delete('help');
-  return { switches, values, positionals, asksForHelp, problems: [...problems] };
+  const wantsHelp = switches.delete('help');
+  return { switches, values, positionals, wantsHelp, problems: [...problems] };
 }
 
 /** Node reads `-apply` as the five flags `-a` to `-y`. */

@@ -19,7 +19,7 @@ export async function runCommand(
   delete process.env['DEBUG'];
   const code = await runToEnd(name, async () => {
     const given = readArguments(args, syntax);
-    if (!given.asksForHelp) {
+    if (!given.wantsHelp) {
       const problems = given.problems.length === 0 ? [] : [...given.problems, syntax.usage];
       return await run({ ...given, problems });
     }

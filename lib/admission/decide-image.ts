@@ -94,9 +94,7 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
   const isUnchanged = old?.image === place.image && !isPulledNow && !context.isBackfill;
 
   if (place.neverPulled) {
-    return isUnchanged
-      ? {}
-      : { warning: `${place.label}: imagePullPolicy Never, so its image is left alone` };
+    return isUnchanged ? {} : { warning: `${place.label}: ignored: imagePullPolicy is Never` };
   }
   if (isPlaceholder(place.image, context.isInjected)) {
     const warning = `${place.label}: image ${JSON.stringify(place.image)} is a placeholder, so it is left alone`;
@@ -124,7 +122,7 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
   if (ignoredBy !== undefined) {
     return isUnchanged
       ? {}
-      : { warning: `${place.label}: left alone, IGNORE_IMAGES has ${ignoredBy.text}` };
+      : { warning: `${place.label}: ignored: IGNORE_IMAGES has ${ignoredBy.text}` };
   }
   if (isUnchanged) return { unchanged: place };
 

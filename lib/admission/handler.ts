@@ -80,8 +80,8 @@ async function planWithOverrides(
 ): Promise<ReviewPlan> {
   const plan = planReview(body, policy);
   const { namespace } = plan.request;
-  const isAtStake = plan.images.length > 0 || plan.refusals.length > 0;
-  if (overrides === undefined || !isAtStake || namespace === '') return plan;
+  const namesImages = plan.images.length > 0 || plan.refusals.length > 0;
+  if (overrides === undefined || !namesImages || namespace === '') return plan;
   // The port has its own timeout.
   const annotations = await overrides.annotations.read(namespace, new AbortController().signal);
   if (annotations === undefined) return plan;

@@ -76,7 +76,7 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
       };
     } catch (error) {
       if (!isCurrent || state.digest === undefined || !isUntaggable(error)) throw error;
-      const unused = `${formatReference(backup)} was not written by image-cloner: not used when the source is gone`;
+      const unused = `${formatReference(backup)} was not written by image-cloner: it is not used if the source fails`;
       return { digest: state.digest, result: 'present', warnings: [...warnings, unused] };
     }
   };

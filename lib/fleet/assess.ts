@@ -79,6 +79,6 @@ function assessPlace(place: ImagePlace, plan: ReviewPlan, policy: ReviewPolicy):
   if (parseBackup(place.image, policy.backup) !== undefined) return { place, state: 'rewritten' };
   const prefix = `${place.label}: `;
   const warning = plan.warnings.find((text) => text.startsWith(prefix));
-  const reason = warning?.slice(prefix.length) ?? 'left alone';
+  const reason = warning?.slice(prefix.length) ?? 'ignored';
   return { place, state: 'ignored', reason };
 }

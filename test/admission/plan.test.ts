@@ -151,9 +151,7 @@ describe('planReview of a CREATE', () => {
 
     const planned = plan({ object }, { ignoreImages, sourceRegistries: ['docker.io'] });
 
-    assert.deepEqual(planned.warnings, [
-      'container "web": left alone, IGNORE_IMAGES has quay.io/**',
-    ]);
+    assert.deepEqual(planned.warnings, ['container "web": ignored: IGNORE_IMAGES has quay.io/**']);
     assertNothing({ ...planned, warnings: [] });
   });
 
@@ -203,9 +201,7 @@ describe('planReview of a CREATE', () => {
 
     const planned = plan({ kind: '/Pod', object: { spec } });
 
-    assert.deepEqual(planned.warnings, [
-      'container "web": imagePullPolicy Never, so its image is left alone',
-    ]);
+    assert.deepEqual(planned.warnings, ['container "web": ignored: imagePullPolicy is Never']);
     assertNothing({ ...planned, warnings: [] });
   });
 

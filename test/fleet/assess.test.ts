@@ -46,13 +46,13 @@ describe('assess', () => {
       [
         ['containers/web', 'rewritable', ''],
         ['containers/moved', 'rewritten', ''],
-        ['containers/ours', 'ignored', 'left alone, IGNORE_IMAGES has quay.io/internal/**'],
+        ['containers/ours', 'ignored', 'ignored: IGNORE_IMAGES has quay.io/internal/**'],
         [
           'containers/typo',
           'refused',
           '"NGINX" is not a valid image name: the repository name must be lower case',
         ],
-        ['containers/local', 'ignored', 'imagePullPolicy Never, so its image is left alone'],
+        ['containers/local', 'ignored', 'ignored: imagePullPolicy is Never'],
         ['initContainers/setup', 'rewritable', ''],
       ],
     );

@@ -123,7 +123,7 @@ describe('generation recipes on real docker-registries', () => {
         webhook = await start();
         const { warnings } = await review();
         assert.deepEqual(warnings, [
-          `${image} is held at ${first.slice(0, 19)}; "just rollback IMAGE --release" ends that`,
+          `${image} is held at ${first.slice(0, 19)}; "just rollback IMAGE --release" releases it`,
         ]);
         assert.equal(await backup.digest(repository, '1'), first);
 

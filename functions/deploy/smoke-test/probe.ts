@@ -50,7 +50,7 @@ async function waitForCall(timeoutMs: number): Promise<void> {
     );
     if (/^Warning: .*image-cloner-probe/m.test(stderr)) return;
     if (performance.now() > end) {
-      const problem = stderr === '' ? 'it does not call it at all' : stderr;
+      const problem = stderr === '' ? 'no call of the API server reached it' : stderr;
       throw new Error(`the API server cannot use the webhook: ${problem}`);
     }
     await delay(pollMs);

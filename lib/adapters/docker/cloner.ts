@@ -166,8 +166,8 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
         const progress = layers.add(line);
         if (progress !== undefined) onProgress(progress);
         // The containerd image store sends no `aux`, only the status line.
-        const said = line.aux?.Digest ?? /digest: (\S+)/.exec(line.status)?.[1];
-        if (said !== undefined && isDigest(said)) digest = said;
+        const reported = line.aux?.Digest ?? /digest: (\S+)/.exec(line.status)?.[1];
+        if (reported !== undefined && isDigest(reported)) digest = reported;
       });
     });
     if (digest !== undefined) return { digest, bytes: layers.movedBytes() };

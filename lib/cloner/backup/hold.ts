@@ -28,13 +28,13 @@ export function toHold(digest: string | undefined): string | undefined {
 
 /** For most images it fits into the 120 characters of a warning. */
 export function holdWarning(source: Reference, held: string): string {
-  return `${formatReference(source)} is held at ${held.slice(0, 19)}; "just rollback IMAGE --release" ends that`;
+  return `${formatReference(source)} is held at ${held.slice(0, 19)}; "just rollback IMAGE --release" releases it`;
 }
 
 /** For an interrupted rollback that the review cannot finish. */
 export function unfinishedWarning(source: Reference, held: string): string {
   const name = formatReference(source);
-  return `a rollback is not finished: "just rollback ${name} ${held.slice(0, 19)}" does that`;
+  return `a rollback is not finished: "just rollback ${name} ${held.slice(0, 19)}" finishes it`;
 }
 
 /** Whether the current digest stays in use if a rollback cannot be finished; any other failure ends the review. */

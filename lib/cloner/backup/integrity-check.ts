@@ -50,6 +50,7 @@ export function createIntegrityCheck({
     const key = toKey(query, digest);
     if (cloner.isComplete === undefined || isRecent(key)) return;
     checkedAt.set(key, now());
+    const backup = formatReference({ ...query.backup, digest });
     soon(async () => {
       try {
         if (checks.waiting() >= maxQueuedChecks) {
@@ -59,12 +60,14 @@ export function createIntegrityCheck({
         const isComplete = await checks.run(() => check(query, digest, backgroundTimeoutMs));
         if (isComplete !== false) return;
         checkedAt.delete(key);
-        const fields = { backup: formatReference({ ...query.backup, digest }) };
-        logger.warn(fields, 'the backup has lost parts of an image: copying it again');
+        logger.warn({ backup }, 'the backup has lost parts of an image: copying it again');
         await repair();
       } catch (error) {
         checkedAt.delete(key);
-        logger.warn({ err: error }, 'the backup could not be repaired');
+        logger.warn(
+          { backup, err: error },
+          'an image in the backup could not be checked or repaired',
+        );
       }
     });
   }

@@ -80,7 +80,7 @@ function limitError({ domain, access }: LimitedCall, ms: number): CloneError {
   const name = isSource ? domain : `the backup registry ${domain}`;
   const advice =
     isSource && access.credentials === undefined
-      ? ': authenticate (SOURCE_AUTH_FILE) to get a separate limit'
+      ? '; authenticate (SOURCE_AUTH_FILE) to get a separate limit'
       : '';
   return new CloneError(
     registryCode(access.side, 'RATE_LIMITED'),

@@ -112,11 +112,11 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
     } catch (error) {
       // The secrets may have changed since they were read.
       if (pod !== undefined && isLasting(error)) workloadSecrets?.forget(pod.namespace);
-      const told = isFailureOf('source', error, ['DENIED'])
+      const explained = isFailureOf('source', error, ['DENIED'])
         ? withReasons(error, own?.warnings ?? [])
         : error;
-      if (isLasting(told)) failures.remember(key, told);
-      throw told;
+      if (isLasting(explained)) failures.remember(key, explained);
+      throw explained;
     }
   };
 

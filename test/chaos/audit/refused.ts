@@ -42,7 +42,7 @@ const reasons: readonly (readonly [RegExp, Kinds])[] = [
     /cannot be reached|has trouble with|returned an error for|did not serve|did not (take|accept)/,
     'any',
   ],
-  [/did not say within|did not answer|gave no usable answer|answered so late/, 'any'],
+  [/did not say within|did not answer|gave no usable answer|answered too late/, 'any'],
   [/cannot be copied|has lost|is not whole|is incomplete/, 'any'],
 ];
 

@@ -80,7 +80,7 @@ for (const keepsDigest of [true, false]) {
   const copyOf = (digest: string): string =>
     keepsDigest ? digest : digest.replace(/:..../, ':f0f0');
   const short = copyOf(A).slice(0, 19);
-  const warning = `nginx:1.27 is held at ${short}; "just rollback IMAGE --release" ends that`;
+  const warning = `nginx:1.27 is held at ${short}; "just rollback IMAGE --release" releases it`;
 
   /** `nginx:1.27` was A, then B, and was rolled back to A; its source is now C. */
   const createRolledBack = async (): Promise<Fixture> => {
@@ -253,7 +253,7 @@ describe('createEnsureBackup after a rollback that was interrupted after its hol
 
     assert.equal(digestOf(outcome), B);
     assert.deepEqual(warningsOf(outcome), [
-      'a rollback is not finished: "just rollback nginx:1.27 sha256:aaaaaaaaaaaa" does that',
+      'a rollback is not finished: "just rollback nginx:1.27 sha256:aaaaaaaaaaaa" finishes it',
     ]);
     assert.equal(tags()['1.27'], B);
   });

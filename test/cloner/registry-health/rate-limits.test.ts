@@ -71,7 +71,7 @@ describe('createRateLimits', () => {
     await assert.rejects(call(unused), {
       code: 'SOURCE_RATE_LIMITED',
       message:
-        'docker.io limits requests for 40 s more: authenticate (SOURCE_AUTH_FILE) to get a separate limit',
+        'docker.io limits requests for 40 s more; authenticate (SOURCE_AUTH_FILE) to get a separate limit',
       retryAfterMs: 40_000,
     });
     at(41_000);

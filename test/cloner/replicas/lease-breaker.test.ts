@@ -34,7 +34,7 @@ function createFixture(open?: () => Promise<LeaseStore>): Fixture {
 const forbidden =
   'warn Leases of coordination.k8s.io are forbidden in this namespace: each replica makes its own copies';
 const silent =
-  'warn the API server does not answer for Leases: copies are made without, at worst twice';
+  'warn the API server does not answer Lease requests: replicas copy without Leases, at worst the same image twice';
 const shared = 'info copies are shared with the other replicas by Leases';
 
 describe('createLeaseBreaker', () => {

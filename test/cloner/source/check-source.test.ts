@@ -305,7 +305,7 @@ describe('createCheckSource', () => {
       await assert.rejects(check(other, options), {
         code: 'SOURCE_RATE_LIMITED',
         message:
-          'reg.test limits requests for 40 s more: authenticate (SOURCE_AUTH_FILE) to get a separate limit',
+          'reg.test limits requests for 40 s more; authenticate (SOURCE_AUTH_FILE) to get a separate limit',
       });
       assert.equal(calls, 1);
     });

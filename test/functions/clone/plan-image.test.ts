@@ -37,7 +37,7 @@ describe('planImage', () => {
       expected: {
         state: 'ignored',
         name: 'quay.io/internal/app:1',
-        reason: 'left alone, IGNORE_IMAGES has quay.io/internal/**',
+        reason: 'IGNORE_IMAGES has quay.io/internal/**',
       },
     },
     {

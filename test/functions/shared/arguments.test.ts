@@ -24,16 +24,16 @@ describe('readArguments', () => {
         ['used', 'a=b'],
       ]),
       positionals: ['nginx', '--redis'],
-      asksForHelp: false,
+      wantsHelp: false,
       problems: [],
     });
   });
 
   for (const flag of ['--help', '-h']) {
     it(`accepts ${flag} for every command`, () => {
-      const { asksForHelp, problems } = readArguments([flag], {});
+      const { wantsHelp, problems } = readArguments([flag], {});
 
-      assert.deepEqual({ asksForHelp, problems }, { asksForHelp: true, problems: [] });
+      assert.deepEqual({ wantsHelp, problems }, { wantsHelp: true, problems: [] });
     });
   }
 
