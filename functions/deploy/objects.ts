@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-/** The fields of Kubernetes objects that `deploy` reads. */
+// The fields of Kubernetes objects that `deploy` reads.
 
 /** Label of the pods of a Knative Service. */
 export const serviceLabel = 'serving.knative.dev/service';

@@ -11,7 +11,7 @@ import {
   webhookConfiguration,
 } from './objects.ts';
 
-/** The webhook configuration, and the objects through which the API server reaches the Knative Service. */
+// The webhook configuration, and the objects through which the API server reaches the Knative Service.
 
 type ServiceName = InstallSettings['service'];
 

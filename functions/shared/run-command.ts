@@ -2,14 +2,14 @@ import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { type ArgumentSyntax, type Arguments, nearestName, readArguments } from './arguments.ts';
 
 export interface Command extends ArgumentSyntax {
-  /** Resolves with `false` if the command did not reach its aim. */
+  /** Resolves with `false` if the command failed. */
   readonly run: (args: Arguments) => Promise<boolean>;
 }
 
 /** `engines` in package.json. */
 const minimumNode = { major: 22, minor: 20 };
 
-/** Runs a command and ends the process: with 0 if all is well, 2 for a wrong configuration or command line, 1 for any other failure. */
+/** Runs a command and ends the process: with 0 on success, 2 for a wrong configuration or command line, 1 for any other failure. */
 export async function runCommand(
   name: string,
   { run, ...syntax }: Command,
@@ -85,7 +85,7 @@ export function createInterruptSignal(stop: () => void = () => undefined): Abort
   process.on('SIGINT', () => {
     if (interrupt.signal.aborted) process.exit(1);
     process.stderr.write(
-      'stopping: what is done stays done, and the next run continues from there\n',
+      'stopping: completed work is kept, and the next run continues from there\n',
     );
     stop();
     interrupt.abort();

@@ -23,7 +23,7 @@ const maxAuditKeyLength = 63;
 /** Bounds the warnings and the audit annotations: one object may have 10 000 containers. */
 const maxLines = 50;
 
-/** Plan and outcomes in, response out. Pure. An image without an outcome is still being copied. */
+/** Computes the response of a review. Pure. An image without an outcome is still being copied. */
 export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): AdmissionReview {
   const { uid } = plan.request;
   const refused = plan.refusals.flatMap(({ place, error }) => toFailure([place], error));

@@ -63,7 +63,7 @@ const maxNameLength = 253;
 const noPullSecrets: PlannedPullSecrets = { whenCopied: [], whenReused: [] };
 
 /**
- * Review and policy in, images to copy and places to patch out. Pure: no registry, clock or environment.
+ * Finds the images to copy and the places to patch. Pure: no registry, clock or environment.
  * Throws `CloneError` `INVALID_REVIEW` for a body that no API server sends.
  */
 export function planReview(body: unknown, policy: ReviewPolicy): ReviewPlan {

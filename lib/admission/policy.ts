@@ -6,7 +6,7 @@ export interface ReviewPolicy {
   readonly backup: BackupLocation;
   readonly onError: 'deny' | 'admit';
   readonly onDeadline: 'retry' | 'admit';
-  /** The namespace annotation that set `onError` or `onDeadline`; absent where the configuration did. */
+  /** The namespace annotation that set `onError` or `onDeadline`; absent if the configuration did. */
   readonly overriddenBy?: { readonly onError?: string; readonly onDeadline?: string };
   readonly ignoreImages: readonly ImagePattern[];
   /** Empty: every registry. */

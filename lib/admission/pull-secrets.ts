@@ -2,7 +2,7 @@ import type { WorkloadSecrets } from '../ports/index.ts';
 import type { ReviewPlan } from './plan.ts';
 
 /**
- * Kubernetes ignores the pull secrets of the ServiceAccount when a pod names any, so a template that names none gets
+ * Kubernetes ignores the pull secrets of the ServiceAccount if a pod names any, so a template that names none gets
  * them together with the backup's. Pods have them already: the ServiceAccount plugin runs before webhooks.
  */
 export async function completePullSecrets(

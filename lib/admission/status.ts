@@ -89,7 +89,7 @@ export function formatProblem({ places, image, reason }: ImageProblem): string {
 }
 
 /**
- * The warning of an object that is admitted in spite of a problem: `not backed up: nginx:9.99 does not exist on
+ * The warning of an object that is admitted despite a problem: `not backed up: nginx:9.99 does not exist on
  * docker.io (container "web")`. If it is too long, the end of the reason is cut, and the image stays.
  */
 export function formatAdmitted(consequence: string, problem: ImageProblem): string {

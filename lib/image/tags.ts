@@ -38,8 +38,8 @@ export function holdTag(tag: string): string {
 }
 
 /**
- * Records when `tag` moved from the digest `from` to the digest that this tag points to. So the order of generations needs no
- * record that several writers share.
+ * Records when `tag` moved from the digest `from` to the digest that this tag points to. The order of generations
+ * therefore needs no record that several writers share.
  */
 export function moveTag(tag: string, { at, from }: { at: number; from: string }): string {
   return `${toStem(tag, maxMoveStemLength)}.moved.${toTimeText(at)}.${shortHex(from)}`;

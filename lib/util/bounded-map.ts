@@ -1,4 +1,4 @@
-/** A map that evicts the entry that was set longest ago when it holds more than its maximum. */
+/** A map that evicts the entry that was set longest ago if it exceeds its maximum size. */
 export interface BoundedMap<Key, Value> {
   get(key: Key): Value | undefined;
   has(key: Key): boolean;

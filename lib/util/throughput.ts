@@ -21,7 +21,7 @@ export function createThroughputMeter(now: () => number): ThroughputMeter {
 
   function prune(): void {
     const edge = now() - windowMs;
-    // The newest sample before the window is where the window begins.
+    // The newest sample before the window marks its beginning.
     const first = samples.findLastIndex(({ at }) => at <= edge);
     if (first > 0) samples = samples.slice(first);
   }

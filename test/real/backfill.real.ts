@@ -336,7 +336,7 @@ for (const cloner of ['registry', 'docker'] as const) {
 
       hold.release();
       assert.equal(code, 1, running.stderr());
-      assert.match(running.stderr(), /stopping: what is done stays done/);
+      assert.match(running.stderr(), /stopping: completed work is kept/);
       assert.match(running.stdout(), /1 not reached/);
       assert.equal(imageOf(await stored('deployment', 'late', 'night')), image);
       const again = await run('backfill', '--apply', '--rate=6000', 'night');

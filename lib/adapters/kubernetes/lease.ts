@@ -54,7 +54,7 @@ type Version = Pick<V1ObjectMeta, 'uid' | 'resourceVersion'>;
 
 /**
  * Contains the uid because the API server allows an update to create a Lease: a replacement that names only the
- * `resourceVersion` would create a deleted Lease anew.
+ * `resourceVersion` would create a deleted Lease again.
  */
 export function formatVersion({ uid = '', resourceVersion = '' }: Version): string {
   return `${uid}/${resourceVersion}`;

@@ -26,7 +26,7 @@ export interface RegistryClonerOptions extends ClientPoolOptions {
   readonly maxImageBytes?: number | undefined;
 }
 
-/** A review's budget bounds a lookup, not a copy; the caller of `writeTags` retries with tags that it chose anew. */
+/** A review's budget bounds a lookup, not a copy; the caller of `writeTags` retries with newly chosen tags. */
 const retryPolicy = {
   lookup: { maxAttempts: 2, maxRetryAfterMs: 500 },
   copy: { maxAttempts: 5, maxRetryAfterMs: 60_000 },

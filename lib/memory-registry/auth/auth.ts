@@ -44,7 +44,7 @@ function createBasicAuthorizer(users: Users): Middleware {
     const isGranted = needed.every((access) => covers([users.grant(user, access)], access));
     const isOpen = isExempt(exchange) || (header === null && needed.length > 0 && isGranted);
     if (isOpen || (user !== undefined && isGranted)) return await next(exchange);
-    // Wrong credentials are rejected even where anonymous access is enough.
+    // Wrong credentials are rejected even if anonymous access is enough.
     if (user === undefined) return challenge('Basic realm="memory-registry"', needed);
     return respondError('DENIED', { details: [toDetail(needed)] });
   };

@@ -14,7 +14,7 @@ const customerDomains = [
   'tencentcloudcr.com',
 ];
 
-/** Reads the URL of a token server; plain http only where the registry itself uses it. Throws `RegistryError` `REFUSED`. */
+/** Reads the URL of a token server; plain http only if the registry itself uses it. Throws `RegistryError` `REFUSED`. */
 export function parseRealm(text: string, registry: URL): URL {
   const realm = URL.parse(text, registry);
   const isSecure = realm?.protocol === 'https:';

@@ -13,7 +13,7 @@ export interface BlobCopy {
   readonly toSourceError: (error: unknown) => unknown;
   readonly backoff: Backoff;
   readonly signal: AbortSignal;
-  /** Bytes that were sent; negative when an attempt fails. */
+  /** Bytes that were sent; negative if an attempt fails. */
   readonly onBytes: (bytes: number) => void;
 }
 

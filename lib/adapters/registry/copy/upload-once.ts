@@ -23,7 +23,7 @@ export function createUploadOnce(): UploadOnce {
         () => true,
         () => false,
       );
-      // The bytes count where they are moved. If that upload fails, the next caller tries by itself.
+      // Only the call that moves the bytes counts them. If that upload fails, the next caller starts one.
       if (await untilAborted(isDone, signal)) return 0;
     }
   };

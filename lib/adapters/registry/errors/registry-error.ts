@@ -106,7 +106,7 @@ function describe(
         : `${registry} does not have ${name} (${message}); if it creates no repository on push, create it first`;
     case 'DENIED':
       return isSource
-        ? `${image.domain} denied access to ${name}: the image is private or does not exist`
+        ? `${image.domain} denied access to ${name}: ${status === undefined ? message : 'the image is private or does not exist'}`
         : `${registry} rejected the credentials in registry-auth for ${name} (${message}); update the Secret, or the permissions of its user`;
     case 'RATE_LIMITED':
       return `${registry} rejected the request for ${name}: rate limit; try again ${formatPause(retryAfterMs)}${isSource ? ', or authenticate (SOURCE_AUTH_FILE) to get a separate limit' : ''}`;

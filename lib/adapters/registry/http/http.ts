@@ -42,7 +42,7 @@ const writeTimeoutMs = 600_000;
 const maxInformational = 100;
 
 /**
- * HTTP to hosts that others named. The egress policy checks the resolved address of each connection, so a change of DNS
+ * HTTP to hosts that manifests and registries name. The egress policy checks the resolved address of each connection, so a change of DNS
  * records cannot get around it.
  */
 export function createHttp(options: HttpOptions): Http {

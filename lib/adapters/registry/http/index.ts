@@ -1,6 +1,6 @@
 /**
- * HTTP to addresses that others named: egress policy, certificates, proxies, redirects, size limits.
- * Credentials and retries are in the client wing.
+ * HTTP to hosts that manifests and registries name: egress policy, certificates, proxies, redirects, size limits.
+ * Credentials and retries are in `client/`.
  */
 export { type CaBundle, openCaBundle } from './ca-bundle.ts';
 export { createFindEndpoint, type FindEndpoint } from './endpoint.ts';

@@ -318,7 +318,8 @@ describe('toCloneError', () => {
   for (const [reason, ofSource, ofBackup] of cases) {
     for (const side of ['source', 'backup'] as const) {
       it(`names the image and the cause of ${reason} at the ${side}`, () => {
-        const cause = new RegistryError(reason, 'asking: x');
+        const options = reason === 'DENIED' ? { status: 401 } : {};
+        const cause = new RegistryError(reason, 'asking: x', options);
         const error = toCloneError(cause, { side, image });
 
         assert.ok(error instanceof CloneError);
@@ -333,6 +334,14 @@ describe('toCloneError', () => {
       });
     }
   }
+
+  it('says that the password was not sent to the token server of another site', () => {
+    const why = 'authenticating: its token server evil.test belongs to another site';
+    const error = toCloneError(new RegistryError('DENIED', why), { side: 'source', image });
+
+    assert.ok(error instanceof CloneError);
+    assert.equal(error.message, `reg.test denied access to reg.test/team/app:1: ${why}`);
+  });
 
   it('reports a 503 as an error response, not as unreachable', () => {
     const cause = new RegistryError('UNAVAILABLE', 'asking: status 503', { status: 503 });
