@@ -65,7 +65,7 @@ export async function openAdapters(options: AdapterOptions): Promise<Adapters> {
   return { ...backup, sourceCredentials, workloadSecrets, cloner, certificates };
 }
 
-/** What every entrance that copies images needs for `EnsureBackup`. */
+/** The dependencies of `EnsureBackup`, for every entry point that copies images. */
 export function toEnsureBackupDeps(
   { cloner, backupCredentials, sourceCredentials, workloadSecrets }: Adapters,
   { pinDigests, adoptExisting, privateToPublic, clusterId }: Config,
@@ -155,7 +155,7 @@ async function openCloner({ reading, env, metrics, logger }: AdapterOptions): Pr
   });
 }
 
-/** Stands for an adapter whose own variables are wrong; `problems` has these already. */
+/** Replaces an adapter whose own variables are invalid; `problems` lists those already. */
 function skipped(): Promise<never> {
   return Promise.reject(new ConfigError([]));
 }

@@ -70,7 +70,9 @@ export async function applyToEach({
   if (failures.length > 0) print('failed:');
   for (const failure of failures) print(`  ${failure}`);
   if (stopsRun && rest > 0) {
-    print('stopped, because the next workloads could fail in the same way: fix it and run again');
+    print(
+      'stopped, because the next workloads could fail in the same way: fix the cause and run again',
+    );
   }
   return failures.length === 0 && rest === 0;
 }

@@ -77,8 +77,8 @@ function assessPlace(place: ImagePlace, plan: ReviewPlan, policy: ReviewPolicy):
   const refusal = plan.refusals.find((refused) => isSame(refused.place));
   if (refusal !== undefined) return { place, state: 'refused', reason: refusal.error.message };
   if (parseBackup(place.image, policy.backup) !== undefined) return { place, state: 'rewritten' };
-  const prefix = `${place.label}: `;
+  const prefix = `${place.label}: ignored: `;
   const warning = plan.warnings.find((text) => text.startsWith(prefix));
-  const reason = warning?.slice(prefix.length) ?? 'ignored';
+  const reason = warning?.slice(prefix.length) ?? 'it needs no copy';
   return { place, state: 'ignored', reason };
 }

@@ -75,7 +75,7 @@ describe('applyToEach', () => {
       '3 objects: 1 rewritten, 1 failed, 1 not reached',
       'failed:',
       '  shop deployment/b: it does not start',
-      'stopped, because the next workloads could fail in the same way: fix it and run again',
+      'stopped, because the next workloads could fail in the same way: fix the cause and run again',
     ]);
   });
 

@@ -46,13 +46,13 @@ describe('assess', () => {
       [
         ['containers/web', 'rewritable', ''],
         ['containers/moved', 'rewritten', ''],
-        ['containers/ours', 'ignored', 'ignored: IGNORE_IMAGES has quay.io/internal/**'],
+        ['containers/ours', 'ignored', 'IGNORE_IMAGES has quay.io/internal/**'],
         [
           'containers/typo',
           'refused',
           '"NGINX" is not a valid image name: the repository name must be lower case',
         ],
-        ['containers/local', 'ignored', 'ignored: imagePullPolicy is Never'],
+        ['containers/local', 'ignored', 'imagePullPolicy is Never'],
         ['initContainers/setup', 'rewritable', ''],
       ],
     );
