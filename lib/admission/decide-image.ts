@@ -97,7 +97,7 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
     return isUnchanged ? {} : { warning: `${place.label}: ignored: imagePullPolicy is Never` };
   }
   if (isPlaceholder(place.image, context.isInjected)) {
-    const warning = `${place.label}: image ${JSON.stringify(place.image)} is a placeholder, so it is left alone`;
+    const warning = `${place.label}: ignored: image ${JSON.stringify(place.image)} is a placeholder`;
     return isUnchanged ? {} : { warning };
   }
   const reference = tryParse(place.image);

@@ -170,7 +170,7 @@ describe('planReview of a CREATE', () => {
       const planned = plan({ object: { spec: { template: { metadata, spec: { containers } } } } });
 
       assert.deepEqual(planned.warnings, [
-        'container "istio-proxy": image "auto" is a placeholder, so it is left alone',
+        'container "istio-proxy": ignored: image "auto" is a placeholder',
       ]);
       assert.deepEqual(copies(planned), [['nginx:1.27', 'acme/nginx:1.27', ['containers/web']]]);
       assert.deepEqual(planned.refusals, []);
@@ -190,9 +190,7 @@ describe('planReview of a CREATE', () => {
   it('ignores the image " " of a template, which Kubernetes accepts as not yet set', () => {
     const planned = plan({ object: deployment({ web: ' ' }) });
 
-    assert.deepEqual(planned.warnings, [
-      'container "web": image " " is a placeholder, so it is left alone',
-    ]);
+    assert.deepEqual(planned.warnings, ['container "web": ignored: image " " is a placeholder']);
     assertNothing({ ...planned, warnings: [] });
   });
 
