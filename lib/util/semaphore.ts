@@ -30,12 +30,27 @@ export function createSemaphore(max: number): Semaphore {
   return { run, waiting: () => queue.length };
 }
 
-/** Maps `items` with at most `max` calls at once; the results are in the order of the items. */
+/**
+ * Maps `items` with at most `max` calls at once; the results are in the order of the items. Rejects with the first failure, after which
+ * no further call starts.
+ */
 export async function mapConcurrently<Item, Result>(
   items: readonly Item[],
   max: number,
   work: (item: Item) => Promise<Result>,
 ): Promise<readonly Result[]> {
   const semaphore = createSemaphore(max);
-  return await Promise.all(items.map((item) => semaphore.run(() => work(item))));
+  const failed = new AbortController();
+
+  async function workOn(item: Item): Promise<Result> {
+    failed.signal.throwIfAborted();
+    try {
+      return await work(item);
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  }
+
+  return await Promise.all(items.map((item) => semaphore.run(() => workOn(item))));
 }

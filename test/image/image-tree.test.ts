@@ -62,6 +62,22 @@ describe('readTree', () => {
     assert.equal(most, 4);
   });
 
+  it('reads no further manifest after one that is rejected', async () => {
+    const reads: string[] = [];
+    const read = async (digest: string): Promise<NodeWithBlobs> => {
+      reads.push(digest);
+      await new Promise(setImmediate);
+      if (digest === 'bad') throw new RangeError('bad');
+      return { children: digest === 'root' ? ['good', 'bad', 'next', 'last'] : [], blobs: [] };
+    };
+
+    await assert.rejects(readTree('root', { read, maxConcurrent: 1, tooLarge }), RangeError);
+
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    assert.deepEqual(reads, ['root', 'good', 'bad']);
+  });
+
   for (const [count, isAllowed] of [
     [999, true],
     [1_000, false],
