@@ -17,6 +17,13 @@ export async function runCommand(
 ): Promise<void> {
   // The package `debug`, a dependency of dockerode, would print whole requests with their credentials.
   delete process.env['DEBUG'];
+  // The webhook has a listener of its own: it continues when its log has no reader.
+  if (process.stdout.listenerCount('error') === 0) {
+    process.stdout.on('error', ({ message }) => {
+      process.stderr.write(`${name}: the output cannot be written: ${message}\n`);
+      process.exit(1);
+    });
+  }
   const code = await runToEnd(name, async () => {
     const given = readArguments(args, syntax);
     if (!given.wantsHelp) {
@@ -26,8 +33,8 @@ export async function runCommand(
     print(syntax.usage);
     return true;
   });
-  // The callback follows everything that was written before.
-  process.stdout.write('', () => process.exit(code));
+  // The callback follows everything that was written before, and the event of a failed write follows the callback.
+  process.stdout.write('', () => setImmediate(() => process.exit(code)));
 }
 
 /** Runs the command that the first argument names. */

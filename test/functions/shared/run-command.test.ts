@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import * as v from 'valibot';
 import { requireNode } from '../../../functions/shared/run-command.ts';
@@ -21,6 +23,18 @@ async function run(entrance: string, args: readonly string[]): Promise<Result> {
     (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
   );
   return await promise;
+}
+
+/** Runs the real process with a standard output that nothing reads. */
+async function runWithoutReader(entrance: string): Promise<object> {
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', `functions/${entrance}/main.ts`, '--help'],
+    { env: { PATH: process.env['PATH'] } },
+  );
+  child.stdout.destroy();
+  const [stderr] = await Promise.all([text(child.stderr), once(child, 'close')]);
+  return { code: child.exitCode, stderr };
 }
 
 describe('runCommand', () => {
@@ -65,6 +79,17 @@ describe('runCommand', () => {
       stdout: 'usage: rollback IMAGE DIGEST, or rollback IMAGE --release\n',
       stderr: '',
     });
+  });
+
+  it('exits with 1 and says so if the output of a command cannot be written', async () => {
+    assert.deepEqual(await runWithoutReader('clone'), {
+      code: 1,
+      stderr: 'clone: the output cannot be written: write EPIPE\n',
+    });
+  });
+
+  it('ends the webhook as usual if its output has no reader', async () => {
+    assert.deepEqual(await runWithoutReader('webhook'), { code: 0, stderr: '' });
   });
 });
 
