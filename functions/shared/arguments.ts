@@ -53,7 +53,7 @@ export function readArguments(
         const shown = JSON.stringify(toPrintable(word === token.value ? word : `${word}=…`));
         problems.add(`unexpected argument ${shown}${suggestFlag(word, known)}`);
       }
-    } else if (!Object.hasOwn(known, token.name)) {
+    } else if (!Object.hasOwn(known, token.name) || isGroup(token.rawName, args[token.index])) {
       unknownAt = token.index;
       problems.add(toUnknownFlag(token.rawName, args[token.index] ?? '', known));
     } else if (known[token.name] === 'boolean') {
@@ -69,13 +69,19 @@ export function readArguments(
   return { switches, values, positionals, wantsHelp, problems: [...problems] };
 }
 
-/** Node reads `-apply` as the five flags `-a` to `-y`. */
+/** Node reads `-apply` as the five flags `-a` to `-y`, and no command has two short flags. */
+function isGroup(rawName: string, argument: string | undefined): boolean {
+  return !rawName.startsWith('--') && rawName !== argument;
+}
+
 function toUnknownFlag(rawName: string, argument: string, known: object): string {
-  const suggestion = suggestFlag(argument.slice(1), known);
-  if (!rawName.startsWith('--') && suggestion !== '') {
-    return `unknown flag ${toPrintable(argument)}${suggestion}`;
+  if (rawName.startsWith('--')) {
+    return `unknown flag ${toPrintable(rawName)}${suggestFlag(rawName, known)}`;
   }
-  return `unknown flag ${toPrintable(rawName)}${suggestFlag(rawName, known)}`;
+  const suggestion = suggestFlag(argument.slice(1), known);
+  // Without a suggestion, the rest of a group may be a password.
+  const shown = suggestion === '' ? argument.slice(0, 2) : argument;
+  return `unknown flag ${toPrintable(shown)}${suggestion}`;
 }
 
 function suggestFlag(word: string, known: object): string {

@@ -37,6 +37,15 @@ describe('readArguments', () => {
     });
   }
 
+  it('reads a group of short flags as one unknown flag, also if it contains an h', () => {
+    for (const group of ['-vvh', '-sh=1']) {
+      const { asksForHelp, problems } = readArguments([group], {});
+
+      assert.equal(asksForHelp, false);
+      assert.deepEqual(problems, [`unknown flag ${group.slice(0, 2)}`]);
+    }
+  });
+
   const mistakes: readonly (readonly [args: readonly string[], problems: readonly string[]])[] = [
     [['8443'], ['unexpected argument "8443"']],
     [['port'], ['unexpected argument "port"; did you mean --port?']],
@@ -85,8 +94,9 @@ describe('readArguments', () => {
       ['--password', 'hunter2'],
       ['PASSWORD=hunter2'],
       ['-phunter2'],
+      ['-pcorrect'],
     ]) {
-      assert.doesNotMatch(problemsOf(args).join('\n'), /hunter2/);
+      assert.doesNotMatch(problemsOf(args).join(''), /hunter2|c.*o.*r.*e.*t/);
       assert.notDeepEqual(problemsOf(args), []);
     }
   });
