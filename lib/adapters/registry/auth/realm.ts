@@ -47,6 +47,8 @@ function isSameSite(realm: string, registry: string): boolean {
 
 /** The registrable domain; `undefined` for an IP address, a single label and a public suffix. */
 function siteOf(hostname: string): string | undefined {
+  // A public suffix by the list, but its names exist within one home network only (RFC 8375).
+  if (/(^|\.)home\.arpa$/.test(hostname)) return 'home.arpa';
   const shared = customerDomains.find((domain) => hostname.endsWith(`.${domain}`));
   if (shared === undefined) return getDomain(hostname, { allowPrivateDomains: true }) ?? undefined;
   const customer = hostname

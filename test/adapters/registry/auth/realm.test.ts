@@ -63,6 +63,7 @@ describe('isOwnRealm', () => {
     ['https://example.com:5050', 'https://example.com/jwt/auth', true],
     ['https://reg.acme.co.jp', 'https://auth.acme.co.jp/', true],
     ['https://reg.team.svc.cluster.local', 'https://auth.team.svc.cluster.local/', true],
+    ['https://reg.home.arpa', 'https://auth.home.arpa/', true],
     ['http://127.0.0.1:5000', 'http://127.0.0.1:5000/token', true],
     ['https://evil.test', 'https://auth.docker.io/token', false],
     ['https://reg.example.com', 'https://notexample.com/', false],
