@@ -184,7 +184,7 @@ for (const keepsDigest of [true, false]) {
       });
     }
 
-    it('keeps the old generation when the source tag moves', async () => {
+    it('keeps the old image under a generation tag when the source tag moves', async () => {
       const { cloner, send } = stage({ keepsDigest });
       await send(web);
       cloner.put('nginx:1.27', B);
@@ -354,7 +354,7 @@ describe('createAdmissionHandler', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27.bbbbbbbbbbbb'], B);
   });
 
-  it('denies rather than lose a generation that the docker daemon cannot keep', async () => {
+  it('denies an image rather than lose a generation that the docker daemon cannot keep', async () => {
     const { cloner, send } = stage({ keepsDigest: false, adoptExisting: true });
     cloner.put('acme/nginx:1.27', B);
 
@@ -450,7 +450,7 @@ describe('createAdmissionHandler', () => {
     });
   });
 
-  it('rejects with an unexpected error instead of reporting an outage', async () => {
+  it('rejects with an unexpected error of the cloner instead of reporting an outage', async () => {
     const { cloner } = stage();
     const broken = { ...cloner, resolve: () => Promise.reject(new TypeError('bug')) };
     const handler = createAdmissionHandler({ cloner: broken, policy: policy() });
@@ -496,7 +496,7 @@ describe('createAdmissionHandler naming the image as written', () => {
     });
   }
 
-  it('names both spellings of an image that is gone', async () => {
+  it('names both spellings of an image that is gone in a denial', async () => {
     const { send } = stage();
 
     const { response } = await send({
@@ -509,7 +509,7 @@ describe('createAdmissionHandler naming the image as written', () => {
     );
   });
 
-  it('names a forbidden image as written', async () => {
+  it('names a forbidden image as written in a denial', async () => {
     const { send } = stage({ policy: { sourceRegistries: ['quay.io'] } });
 
     const { response } = await send({ object: deployment({ web: 'index.docker.io/nginx:9' }) });
@@ -562,7 +562,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.begun.length, 1);
   });
 
-  it('joins a running copy', async (t) => {
+  it('joins the running copy of another review', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, send } = stage();
     const release = cloner.pauseCopies(progress);
@@ -610,7 +610,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], B);
   });
 
-  it('continues the copy when the caller hangs up', async () => {
+  it('continues the copy when the API server closes the connection', async () => {
     const { cloner, copies, send } = stage();
     const release = cloner.pauseCopies();
     const caller = new AbortController();
@@ -625,7 +625,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], A);
   });
 
-  it('answers controllers of the cluster within a second', async (t) => {
+  it('answers controllers of the cluster within a second while a copy runs', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = stage();
     const release = cloner.pauseCopies(progress);
@@ -644,7 +644,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     assert.equal(cloner.tags('acme/nginx')['1.27'], A);
   });
 
-  it('admits under ON_DEADLINE=admit and continues the copy', async (t) => {
+  it('admits an image that is still copied under ON_DEADLINE=admit and continues the copy', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, copies, send } = stage({ policy: { onDeadline: 'admit' } });
     const release = cloner.pauseCopies(progress);
@@ -709,7 +709,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     ]);
   });
 
-  it('names the backup registry if it used all the time', async () => {
+  it('names the backup registry in the answer if it used all the time', async () => {
     const { cloner } = stage();
     let time = 0;
     const handler = createAdmissionHandler({
@@ -772,7 +772,7 @@ describe('createAdmissionHandler with a copy queue', () => {
     });
   });
 
-  it('reports why the wait ended early and continues the copy', async () => {
+  it('reports why the wait for a copy ended early and continues the copy', async () => {
     const { cloner, copies, send } = stage();
     const release = cloner.pauseCopies();
     const over = new AbortController();
@@ -860,7 +860,7 @@ describe('createAdmissionHandler with a failing registry', () => {
     cloner.fail('registry.corp', down);
     await send(web);
     await send({ object: deployment({ web: 'redis:7' }) });
-    const asked = cloner.resolved.length;
+    const before = cloner.resolved.length;
 
     const { response } = await send({ ...web, username: flux });
 
@@ -870,13 +870,13 @@ describe('createAdmissionHandler with a failing registry', () => {
       message:
         'container "web": nginx:1.27: the backup registry registry.corp gave no usable answer 0 s ago, next attempt in 2 s',
     });
-    assert.equal(cloner.resolved.length, asked);
+    assert.equal(cloner.resolved.length, before);
     // An interactive write tries the registry at once.
     cloner.fail('registry.corp', undefined);
     assert.deepEqual(patchOf(await send(web)), patched('registry.corp/acme/nginx:1.27'));
   });
 
-  it('repeats a failed source request at once for a person only', async () => {
+  it('repeats a failed source request at once for an interactive user only', async () => {
     const { cloner, send } = stage();
     const missing = { object: deployment({ web: 'nginx:9.99' }) };
     await send({ ...missing, username: flux });
@@ -899,7 +899,7 @@ describe('createAdmissionHandler with a failing registry', () => {
     const limit = new CloneError('SOURCE_RATE_LIMITED', 'slow down', { retryAfterMs: 40_000 });
     cloner.fail('docker.io/library/nginx:1.27', limit);
     await send(web);
-    const asked = cloner.resolved.length;
+    const before = cloner.resolved.length;
 
     const answer = await send(web);
 
@@ -907,7 +907,7 @@ describe('createAdmissionHandler with a failing registry', () => {
     assert.deepEqual(answer.response.warnings, [
       'using the backup of nginx:1.27: docker.io limits requests for 40 s more; authenticate (SOURCE_AUTH_FILE) to get a separ…',
     ]);
-    assert.equal(cloner.resolved.slice(asked).includes('docker.io/library/nginx:1.27'), false);
+    assert.equal(cloner.resolved.slice(before).includes('docker.io/library/nginx:1.27'), false);
   });
 });
 
@@ -917,18 +917,18 @@ describe('createAdmissionHandler with namespace overrides', () => {
   function own(
     annotations: Readonly<Record<string, string>> | undefined,
     change: Partial<ReviewPolicy> = {},
-  ): Stage & { readonly asked: readonly string[] } {
-    const asked: string[] = [];
+  ): Stage & { readonly namespacesRead: readonly string[] } {
+    const namespacesRead: string[] = [];
     const read = async (namespace: string): Promise<ReadonlyMap<string, string> | undefined> => {
-      asked.push(namespace);
+      namespacesRead.push(namespace);
       return annotations === undefined ? undefined : new Map(Object.entries(annotations));
     };
     const overrides = { allowed: ['ON_ERROR', 'ON_DEADLINE'], annotations: { read } } as const;
-    return { ...stage({ overrides, policy: change }), asked };
+    return { ...stage({ overrides, policy: change }), namespacesRead };
   }
 
-  it('admits under the on-error annotation of the namespace and names it', async () => {
-    const { send, asked } = own({ 'image-cloner/on-error': 'admit' });
+  it('admits a failed image under the on-error annotation of the namespace and names it', async () => {
+    const { send, namespacesRead } = own({ 'image-cloner/on-error': 'admit' });
 
     const { response } = await send(missing);
 
@@ -937,10 +937,10 @@ describe('createAdmissionHandler with namespace overrides', () => {
       'namespace shop has image-cloner/on-error: admit',
       'not backed up: nginx:9.99 does not exist on docker.io (container "web")',
     ]);
-    assert.deepEqual(asked, ['shop']);
+    assert.deepEqual(namespacesRead, ['shop']);
   });
 
-  it('denies under the on-error annotation of the namespace and names it', async () => {
+  it('denies a failed image under the on-error annotation of the namespace and names it', async () => {
     const { send } = own({ 'image-cloner/on-error': 'deny' }, { onError: 'admit' });
 
     const { response } = await send(missing);
@@ -952,13 +952,13 @@ describe('createAdmissionHandler with namespace overrides', () => {
     assert.deepEqual(response.warnings, ['namespace shop has image-cloner/on-error: deny']);
   });
 
-  it('does not mention the annotation if every image has a backup', async () => {
+  it('does not mention the on-error annotation if every image has a backup', async () => {
     const { send } = own({ 'image-cloner/on-error': 'admit' });
 
     assert.equal((await send({ ...web, namespace: 'shop' })).response.warnings, undefined);
   });
 
-  it('admits at the deadline under the on-deadline annotation of the namespace', async (t) => {
+  it('admits a pending image under the on-deadline annotation of the namespace', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, send } = own({ 'image-cloner/on-deadline': 'admit' });
     const release = cloner.pauseCopies();
@@ -972,7 +972,7 @@ describe('createAdmissionHandler with namespace overrides', () => {
     assert.equal(response.warnings?.[0], 'namespace shop has image-cloner/on-deadline: admit');
   });
 
-  it('applies ON_ERROR with a warning if the annotation is invalid', async () => {
+  it('applies ON_ERROR with a warning if the on-error annotation is invalid', async () => {
     const { send } = own({ 'image-cloner/on-error': 'yes' });
 
     const { response } = await send(missing);
@@ -1000,11 +1000,11 @@ describe('createAdmissionHandler with namespace overrides', () => {
     );
   });
 
-  it('does not read the namespace if no image is reviewed', async () => {
-    const { send, asked } = own({});
+  it('does not read the annotations of a namespace if no image is reviewed', async () => {
+    const { send, namespacesRead } = own({});
 
     await send({ ...web, oldObject: web.object, namespace: 'shop' });
 
-    assert.deepEqual(asked, []);
+    assert.deepEqual(namespacesRead, []);
   });
 });

@@ -28,7 +28,7 @@ const spoken = new Map([
 ]);
 
 describe('README', () => {
-  it('lists every configuration variable in order, with its default', () => {
+  it('README lists every configuration variable in order, with its default', () => {
     const table = rowsUnder('Configuration').map(([name = '', shown = '']) => ({
       name,
       default: spoken.has(shown) ? spoken.get(shown) : shown,
@@ -42,7 +42,7 @@ describe('README', () => {
     );
   });
 
-  it('says what to do for every error code that a user sees', async () => {
+  it('README describes what to do for every error code that a user sees', async () => {
     const errors = await readFile('lib/errors.ts', 'utf8');
     const plain = [...errors.matchAll(/\| '([A-Z]+_[A-Z_]+)'/g)].map(([, code = '']) => code);
     const reasons = [
@@ -64,7 +64,7 @@ describe('README', () => {
     assert.deepEqual(told.toSorted(), expected.toSorted());
   });
 
-  it('has no more than 240 lines', () => {
+  it('README has no more than 240 lines', () => {
     assert.ok(readme.split('\n').length <= 240);
   });
 });

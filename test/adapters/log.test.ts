@@ -12,7 +12,7 @@ function logged(format: 'json' | 'pretty', fields: Readonly<Record<string, unkno
 }
 
 describe('createLogger', () => {
-  it('writes one JSON object per line', () => {
+  it('writes one JSON object per log line', () => {
     const line: unknown = JSON.parse(logged('json', { uid: 'u', ms: 7 }));
 
     assert.ok(typeof line === 'object' && line !== null && 'time' in line);
@@ -22,14 +22,14 @@ describe('createLogger', () => {
     );
   });
 
-  it('writes a readable line in the pretty format', () => {
+  it('writes a readable log line with LOG_FORMAT=pretty', () => {
     const line = logged('pretty', { uid: 'u-1', text: 'two words' });
 
     assert.match(line, /^\d\d:\d\d:\d\d info {2}review answered uid=u-1 text="two words"\n$/);
   });
 
   for (const format of ['json', 'pretty'] as const) {
-    it(`escapes characters that terminals interpret (${format})`, () => {
+    it(`escapes characters in the log that terminals interpret (${format})`, () => {
       const line = logged(format, { reason: 'a\u001b[31m\u009b31m\u202egnp\u2028b' });
 
       // oxlint-disable-next-line no-control-regex -- the test looks for them

@@ -59,7 +59,7 @@ describe('createMetrics', () => {
     assert.ok((await lines(metrics)).includes('image_cloner_backup_up 0'));
   });
 
-  it('reports stale files by their variable', async () => {
+  it('reports stale files in the metrics by their variable', async () => {
     const metrics = create();
 
     metrics.fileIsStale('REGISTRY_AUTH_DIR', false);
@@ -74,15 +74,15 @@ describe('createMetrics', () => {
     );
   });
 
-  it('omits timestamps that are not known yet', async () => {
+  it('omits metrics of timestamps that are not known yet', async () => {
     assert.doesNotMatch(await create().render(), /certificate_expiry\S+ 0|last_review\S+ 0/);
   });
 
-  it('includes the default process metrics', async () => {
+  it('includes the process metrics of Node', async () => {
     assert.match(await create().render(), /^process_resident_memory_bytes /m);
   });
 
-  it('bounds the labels for invented hosts, kinds and operations', async () => {
+  it('bounds the metric labels for invented hosts, kinds and operations', async () => {
     const metrics = create();
 
     for (let index = 0; index < 5_000; index += 1) {
@@ -105,7 +105,7 @@ describe('createMetrics', () => {
     );
   });
 
-  it('keeps the labels of configured and well-known hosts after many invented hosts', async () => {
+  it('keeps the metric labels of configured and well-known hosts after many invented hosts', async () => {
     const metrics = createMetrics({
       adapter: 'registry',
       copies: () => ({ running: 0, waiting: 0 }),

@@ -283,7 +283,7 @@ describe('completeReview of images that are in the backup', () => {
     });
   });
 
-  it('returns each warning once, shortened and printable', () => {
+  it('returns each warning of a review once, shortened and printable', () => {
     const warning = `using the backup\n${'x'.repeat(200)}`;
     const answer = complete(both, {
       [nginx]: ready('acme/nginx:1.27', { warnings: [warning] }),
@@ -317,7 +317,7 @@ describe('completeReview of the same manifest applied again', () => {
     { annotations: record, pod: { imagePullSecrets: [{ name: 'mine' }, { name: 'backup' }] } },
   );
 
-  it('reuses image, annotation and pull secret of the old object', () => {
+  it('reuses image, annotation and pull secret of the old object when the same manifest is applied again', () => {
     const object = deployment({ web: 'nginx:1.27' }, { pod: mine });
 
     const answer = complete({ object, oldObject: stored }, {}, { backupPullSecret: 'backup' });
@@ -388,7 +388,7 @@ describe('completeReview of the same manifest applied again', () => {
 });
 
 describe('completeReview of images without a backup', () => {
-  it('denies and names container, image and registry', () => {
+  it('denies an image without a backup and names container, image and registry', () => {
     const { response } = complete(both, { [nginx]: gone, [fluent]: ready('acme/fluent:3') });
 
     assert.deepEqual(response, {
@@ -483,7 +483,7 @@ describe('completeReview of images without a backup', () => {
 });
 
 describe('completeReview of images that are still being copied', () => {
-  it('retries after the longest estimate', () => {
+  it('answers retry after the longest estimate of the running copies', () => {
     const { response } = complete(both, { [nginx]: pending(3), [fluent]: pending(8) });
 
     assert.deepEqual(response, {
@@ -543,7 +543,7 @@ describe('completeReview of images that are still being copied', () => {
     ]);
   });
 
-  it('retries for a pending image although a failed one is admitted', () => {
+  it('answers retry for a pending image although a failed one is admitted', () => {
     const { response } = complete(
       both,
       { [nginx]: gone, [fluent]: pending(2) },
@@ -568,7 +568,7 @@ describe('completeReview of a clone-only object', () => {
     gone: gone,
     'still being copied': pending(3),
   })) {
-    it(`allows the object without a patch when its image is ${name}`, () => {
+    it(`allows a clone-only object without a patch when its image is ${name}`, () => {
       const { response } = complete({ object }, { [nginx]: outcome });
 
       assert.deepEqual(response, { uid, allowed: true, warnings: [warning] });

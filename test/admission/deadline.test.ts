@@ -14,7 +14,7 @@ describe('isClusterController', () => {
     ['', false],
   ] as const;
   for (const [username, expected] of cases) {
-    it(`is ${expected} for user ${JSON.stringify(username)}`, () => {
+    it(`isClusterController is ${expected} for user ${JSON.stringify(username)}`, () => {
       assert.equal(isClusterController(username), expected);
     });
   }

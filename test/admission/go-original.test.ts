@@ -143,7 +143,7 @@ describe('defects of the Go original', () => {
     ]);
   });
 
-  it('answers at a timeout of 30 s, not of 30 ms', async (t) => {
+  it('answers a review within a timeout of 30 s, not of 30 ms', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner, send } = stage();
     const release = cloner.pauseCopies();

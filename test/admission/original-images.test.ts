@@ -7,13 +7,13 @@ import {
 } from '../../lib/admission/original-images.ts';
 
 describe('originalImagesAnnotation', () => {
-  it('is image-cloner/original-images', () => {
+  it('keeps the name of the annotation image-cloner/original-images', () => {
     assert.equal(originalImagesAnnotation, 'image-cloner/original-images');
   });
 });
 
 describe('formatOriginalImages', () => {
-  it('sorts the originals by place id', () => {
+  it('sorts the original images in the annotation by place', () => {
     const images = new Map([
       ['initContainers/a', 'busybox'],
       ['containers/b', 'nginx:1.27'],
@@ -26,7 +26,7 @@ describe('formatOriginalImages', () => {
     );
   });
 
-  it('writes the original of a container named __proto__', () => {
+  it('writes the original image of a container named __proto__', () => {
     const text = formatOriginalImages(new Map([['__proto__', 'nginx']]));
 
     assert.equal(text, '{"__proto__":"nginx"}');
@@ -34,7 +34,7 @@ describe('formatOriginalImages', () => {
 });
 
 describe('parseOriginalImages', () => {
-  it('reads what formatOriginalImages writes', () => {
+  it('reads the annotation of original images as it was written', () => {
     const read = parseOriginalImages('{"containers/a":"redis","containers/b":"nginx:1.27"}');
 
     assert.deepEqual(
@@ -60,12 +60,12 @@ describe('parseOriginalImages', () => {
     '{"a":{}}',
   ];
   for (const text of invalid) {
-    it(`returns no originals for the annotation ${String(text)}`, () => {
+    it(`returns no original images for the annotation ${String(text)}`, () => {
       assert.deepEqual([...parseOriginalImages(text)], []);
     });
   }
 
-  it('reads an annotation with the key __proto__ without prototype pollution', () => {
+  it('reads an original images annotation with the key __proto__ without prototype pollution', () => {
     const read = parseOriginalImages('{"__proto__":"nginx","containers/a":"redis"}');
 
     assert.equal(read.get('containers/a'), 'redis');

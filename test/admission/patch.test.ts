@@ -11,14 +11,14 @@ describe('escapePointer', () => {
     ['plain', 'plain'],
   ] as const;
   for (const [segment, expected] of cases) {
-    it(`escapes ${segment} as ${expected}`, () => {
+    it(`escapes ${segment} as ${expected} in a JSON pointer`, () => {
       assert.equal(escapePointer(segment), expected);
     });
   }
 });
 
 describe('encodePatch', () => {
-  it('encodes the operations as base64', () => {
+  it('encodes the operations of a patch as base64', () => {
     const patch = encodePatch([{ op: 'add', path: '/metadata', value: { a: 'b' } }]);
 
     // printf '%s' '[{"op":"add","path":"/metadata","value":{"a":"b"}}]' | base64 -w0
@@ -32,7 +32,7 @@ describe('encodePatch', () => {
     'control characters': 'a\u0000b\u001bc\u007f\u2028',
   };
   for (const [name, value] of Object.entries(texts)) {
-    it(`encodes ${name} as ASCII without loss`, () => {
+    it(`encodes ${name} of a patch as ASCII without loss`, () => {
       const json = Buffer.from(encodePatch([{ op: 'test', path: '/x', value }]), 'base64');
       const decoded: unknown = JSON.parse(json.toString('latin1'));
 

@@ -86,7 +86,7 @@ describe('planReview of a CREATE', () => {
     ]);
   });
 
-  it('plans nothing for images of the backup', () => {
+  it('plans no copy for images of the backup', () => {
     assertNothing(plan({ object: deployment({ web: 'acme/nginx:1.27', b: `acme/x@${D}` }) }));
   });
 
@@ -258,7 +258,7 @@ describe('planReview of a CREATE', () => {
     ],
   ];
   for (const [name, options, change] of untouched) {
-    it(`plans nothing for ${name}`, () => {
+    it(`plans no copy for ${name}`, () => {
       assertNothing(plan(options, change));
     });
   }
@@ -355,7 +355,7 @@ describe('planReview of a CREATE', () => {
     ),
   ];
   for (const [name, body, problem] of bodies) {
-    it(`rejects the body ${name}: ${problem}`, () => {
+    it(`rejects the review body ${name}: ${problem}`, () => {
       assert.throws(() => planReview(body, policy()), {
         name: 'CloneError',
         code: 'INVALID_REVIEW',
@@ -366,7 +366,7 @@ describe('planReview of a CREATE', () => {
 });
 
 describe('planReview of an UPDATE', () => {
-  it('plans nothing for an UPDATE that changes no image', () => {
+  it('plans no copy for an UPDATE that changes no image', () => {
     const object = deployment({ web: 'acme/nginx:1.27' }, recorded('nginx:1.27'));
 
     assertNothing(plan({ object, oldObject: object }));
@@ -527,7 +527,7 @@ describe('planReview of an UPDATE', () => {
     assert.deepEqual([...recordedOriginals], [['containers/web', 'nginx:1.27']]);
   });
 
-  it('drops the annotation entry of another image', () => {
+  it('drops the original-images entry of another image', () => {
     const object = deployment({ web: 'acme/redis:7', log: 'fluent' }, recorded('nginx:1.27'));
 
     assert.deepEqual([...plan({ object, oldObject: object }).recordedOriginals], []);
@@ -560,7 +560,7 @@ describe('planReview of an UPDATE', () => {
     assert.deepEqual(reused(planned), [['containers/web', 'acme/nginx:1.27', 'nginx:1.27']]);
   });
 
-  it('copies new ephemeral containers only, and patches images only', () => {
+  it('copies images of new ephemeral containers only, and patches images only', () => {
     const planned = plan({
       kind: '/Pod',
       subResource: 'ephemeralcontainers',

@@ -81,7 +81,7 @@ describe('completePullSecrets', () => {
     });
   });
 
-  it('does not warn if the cluster does not say whether the pull secret exists', async () => {
+  it('does not warn if the cluster does not report whether the pull secret exists', async () => {
     const { warnings } = await appended(plan({}), cluster({ default: [] }, undefined));
 
     assert.deepEqual(warnings, []);

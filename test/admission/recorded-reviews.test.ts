@@ -288,7 +288,7 @@ describe('recorded reviews', () => {
   });
 
   for (const [name, expected] of Object.entries(expectations)) {
-    it(`plans the images of ${name}`, () => {
+    it(`plans the images of the recorded review ${name}`, () => {
       const plan = planReview(readFixture(name), policy);
 
       assert.deepEqual(plan.images.map(describeImage), expected.planned);
@@ -299,7 +299,7 @@ describe('recorded reviews', () => {
       assert.deepEqual(plan.refusals, []);
     });
 
-    it(`answers ${name}`, () => {
+    it(`answers the recorded review ${name}`, () => {
       const body = readFixture(name);
 
       const { response } = completeAll(planReview(body, policy));
@@ -311,7 +311,7 @@ describe('recorded reviews', () => {
       assert.deepEqual(decode(response.patch), expected.patch);
     });
 
-    it(`tests only values that ${name} contains`, () => {
+    it(`tests in its patch only values that the recorded review ${name} contains`, () => {
       const object = valueAt(readFixture(name), '/request/object');
 
       for (const operation of expected.patch ?? []) {

@@ -66,7 +66,7 @@ describe('toDenial', () => {
     });
   });
 
-  it('lists twenty problems and counts the others', () => {
+  it('lists twenty problems in a denial and counts the others', () => {
     const many = Array.from({ length: 10_000 }, (_, i) =>
       problem(`c${i}`, 'SOURCE_DENIED', 'refused'),
     );
@@ -77,7 +77,7 @@ describe('toDenial', () => {
     assert.match(message, /; container "c19": nginx: refused; and 9980 more$/);
   });
 
-  it('names every container of an image', () => {
+  it('names every container of an image in a denial', () => {
     const places = ['a', 'b'].map((name) => place(`container "${name}"`));
 
     assert.equal(
@@ -98,7 +98,7 @@ function wait(retryAfterSeconds: number): ImageProblem {
 }
 
 describe('toRetry', () => {
-  it('has the code, reason and field that make client-go retry', () => {
+  it('answers retry with the code, reason and field that make client-go retry', () => {
     const copying: ImageProblem = {
       places: [place('container "web"')],
       image: 'nginx:1.27',
@@ -114,14 +114,14 @@ describe('toRetry', () => {
     });
   });
 
-  it('retries after the longest estimate, and after at least one second', () => {
+  it('answers retry after the longest estimate, and after at least one second', () => {
     assert.equal(toRetry([wait(3), wait(9), wait(1)]).details?.retryAfterSeconds, 9);
     assert.equal(toRetry([wait(0)]).details?.retryAfterSeconds, 1);
   });
 });
 
 describe('toFailure', () => {
-  it('makes one problem for each spelling of an image', () => {
+  it('reports one problem for each spelling of an image', () => {
     const error = new CloneError('SOURCE_NOT_FOUND', 'nginx:9 does not exist on docker.io');
     const places = [
       place('container "a"', 'nginx:9'),
@@ -156,7 +156,7 @@ describe('toProblems', () => {
 });
 
 describe('formatProblem', () => {
-  it('shortens a long list of containers', () => {
+  it('shortens a long list of containers in a problem', () => {
     const places = Array.from({ length: 22 }, (_, i) => place(`c${i}`));
 
     assert.match(
@@ -200,7 +200,7 @@ describe('formatProblem', () => {
     });
   }
 
-  it('does not repeat a text that is too long for an image name', () => {
+  it('does not repeat a text that is too long for an image name in a problem', () => {
     const image = 'A'.repeat(1_025);
 
     assert.equal(formatProblem({ places: [place('c')], image, reason: 'invalid' }), 'c: invalid');
@@ -211,21 +211,21 @@ describe('formatAdmitted', () => {
   const format = (reason: string, image: string, label = 'container "web"'): string =>
     formatAdmitted('not backed up', { places: [place(label, image)], image, reason });
 
-  it('puts the reason first and the container last', () => {
+  it('puts the reason of an admitted failure first and the container last', () => {
     assert.equal(
       format('nginx:9.99 does not exist on docker.io', 'nginx:9.99'),
       'not backed up: nginx:9.99 does not exist on docker.io (container "web")',
     );
   });
 
-  it('adds the image where the reason does not name it', () => {
+  it('adds the image to the warning of an admitted failure where the reason does not name it', () => {
     assert.equal(
       format('registry.corp did not answer', 'nginx:1.27'),
       'not backed up: registry.corp did not answer (nginx:1.27, container "web")',
     );
   });
 
-  it('keeps the image when a long reason that names it at its end is cut', () => {
+  it('keeps the image in a warning when a long reason that names it at its end is cut', () => {
     const reason =
       'the backup registry registry.corp answered so late that no time was left to look for nginx:1.27';
 
@@ -235,21 +235,21 @@ describe('formatAdmitted', () => {
     );
   });
 
-  it('shortens digests', () => {
+  it('shortens digests in a warning', () => {
     assert.equal(
       format(`ghcr.io/x/y@${D} does not exist on ghcr.io`, `ghcr.io/x/y@${D}`),
       'not backed up: ghcr.io/x/y@sha256:dddddddddddd… does not exist on ghcr.io (container "web")',
     );
   });
 
-  it('keeps the end of a long image name', () => {
+  it('keeps the end of a long image name in a warning', () => {
     assert.equal(
       format('backup down', `registry.corp/${'team/'.repeat(20)}app:v1`),
       'not backed up: backup down (…eam/team/team/team/team/team/app:v1, container "web")',
     );
   });
 
-  it('counts further containers', () => {
+  it('counts further containers in a warning', () => {
     const places = [place('container "a"'), place('container "b"'), place('container "c"')];
 
     assert.equal(
@@ -258,7 +258,7 @@ describe('formatAdmitted', () => {
     );
   });
 
-  it('never exceeds 120 characters, whatever the names', () => {
+  it('never exceeds 120 characters in a warning, whatever the names', () => {
     const line = format(`r${'x'.repeat(300)}`, 'i'.repeat(300), `container "${'c'.repeat(63)}"`);
 
     assert.equal(line.length, 120);

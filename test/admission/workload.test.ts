@@ -50,7 +50,7 @@ const kinds: readonly (readonly [kind: string, object: unknown, podSpec: string]
 
 describe('parseWorkload', () => {
   for (const [kind, object, podSpec] of kinds) {
-    it(`finds every image of a ${kind}`, () => {
+    it(`finds every image of a ${kind} in a review`, () => {
       const { places, podSpec: actual, templateLabels } = read({ kind, object });
 
       assert.equal(actual, podSpec);
@@ -111,7 +111,7 @@ describe('parseWorkload', () => {
     assert.deepEqual(read({ kind: '/Pod', object: { spec } }).places, []);
   });
 
-  it('marks images with pull policy Never', () => {
+  it('marks images with the pull policy Never', () => {
     const spec = {
       containers: [
         { name: 'a', image: 'x', imagePullPolicy: 'Never' },
@@ -317,7 +317,7 @@ describe('isWorkload', () => {
 });
 
 describe('isEphemeral', () => {
-  it('accepts pods/ephemeralcontainers only', () => {
+  it('isEphemeral accepts pods/ephemeralcontainers only', () => {
     const kind = { group: '', kind: 'Pod' };
 
     assert.equal(isEphemeral({ kind, subResource: 'ephemeralcontainers' }), true);

@@ -238,7 +238,7 @@ describe('oversized reviews', () => {
     assert.ok((response.status?.message.length ?? 0) < 2_000);
   });
 
-  it('answers a review whose copied container has a name of a million dots', async () => {
+  it('answers a review with a copied container whose name is a million dots', async () => {
     const cloner = createFakeCloner();
     cloner.put('nginx:1.27', digest);
     const copying = createAdmissionHandler({ cloner, policy: policy() });
@@ -298,7 +298,7 @@ describe('oversized reviews', () => {
     assert.ok(process.memoryUsage().heapUsed - before < 100_000_000);
   });
 
-  it('frees the review while a registry is silent', async () => {
+  it('frees the memory of a review while a registry does not answer', async () => {
     const fake = createFakeCloner();
     const asked = Promise.withResolvers<undefined>();
     const silent = createAdmissionHandler({

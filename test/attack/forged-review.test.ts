@@ -20,7 +20,7 @@ afterEach(async () => {
 
 /** Every pod reaches the Service, so a review may be forged. */
 describe('a forged review', () => {
-  it('reveals no password in the response', async () => {
+  it('reveals no password in the response to a forged review', async () => {
     await pod.send({ object: deployment({ web: `${pod.source.host}/app:1` }) });
     await pod.send({ object: deployment({ web: `${pod.source.host}/absent:1` }) });
 
@@ -48,7 +48,7 @@ describe('a forged review', () => {
     );
   });
 
-  it('writes nothing for a forged dry run', async () => {
+  it('writes nothing to a registry for a forged dry run', async () => {
     const { allowed } = await pod.send({
       dryRun: true,
       object: deployment({ web: `${pod.source.host}/app:1` }),
@@ -61,7 +61,7 @@ describe('a forged review', () => {
     );
   });
 
-  it('moves and removes no tag, whatever the forged old object says', async () => {
+  it('moves and removes no tag, whatever the old object of a forged review contains', async () => {
     await pod.send({ object: deployment({ web: `${pod.source.host}/app:1` }) });
     const repository = `acme/${pod.source.host.replace(':', '-')}/app`;
     const held = pod.backup.store.repositories().map((name) => pod.backup.store.tags(name));
@@ -82,7 +82,7 @@ describe('a forged review', () => {
     assert.equal(pod.backup.requests.count({ method: 'DELETE' }), 0);
   });
 
-  it('logs a short line for long names', async () => {
+  it('logs a short line for a review with long names', async () => {
     const long = 'x'.repeat(1_000_000);
 
     await pod.send({ kind: `${long}/${long}`, operation: long, name: long, object: {} });
@@ -90,7 +90,7 @@ describe('a forged review', () => {
     assert.ok(pod.said().length < 2_000);
   });
 
-  it('refuses a namespace or uid of excessive length, since both are kept', async () => {
+  it('refuses a review with a namespace or uid of excessive length, since both are kept', async () => {
     const long = 'x'.repeat(1_000_000);
     const refusal = (field: string): object => ({
       code: 'INVALID_REVIEW',
@@ -101,7 +101,7 @@ describe('a forged review', () => {
     await assert.rejects(pod.send({ uid: long, object: {} }), refusal('uid'));
   });
 
-  it('logs one line for names with line breaks', async () => {
+  it('logs one line for a review with line breaks in its names', async () => {
     const name = 'x\n{"level":"info","msg":"forged"}\u001b[2J';
 
     await pod.send({ name, namespace: name, username: name, object: deployment({}) });

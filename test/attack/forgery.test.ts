@@ -100,7 +100,7 @@ describe('a forged original-images annotation', () => {
     });
   }
 
-  it('writes only the backup of the image in the object, whatever the old object says', async () => {
+  it('writes only the backup of the image in the object, whatever the old object contains', async () => {
     // The stored object names a copy that was never made.
     const { send } = attacked();
     const oldObject = forged('acme/evil.example__miner:1', { 'containers/web': evil });
@@ -111,7 +111,7 @@ describe('a forged original-images annotation', () => {
     assert.deepEqual(imagesOf(answer), ['acme/evil.example__miner:1']);
   });
 
-  it('drops the annotation entry of another image at the next change', async () => {
+  it('drops a forged annotation entry of another image at the next change', async () => {
     const { send } = attacked();
     const both = { 'containers/web': evil, 'containers/side': evil };
     const images = { web: 'acme/nginx:1.27', side: 'nginx:1.27' };
@@ -124,7 +124,7 @@ describe('a forged original-images annotation', () => {
     assert.ok(!operations.includes('evil.example'), operations);
   });
 
-  it('ignores an annotation key that points outside the pod spec', async () => {
+  it('ignores a forged annotation key that points outside the pod spec', async () => {
     const { send } = attacked();
     const object = forged('nginx:1.27', { 'containers/../../metadata/name': 'nginx:1.27' });
 
@@ -146,7 +146,7 @@ describe('an image admitted with pull policy Never', () => {
   const withPolicy = (imagePullPolicy: string): unknown =>
     deployment({}, { pod: { containers: [{ name: 'web', image: evil, imagePullPolicy }] } });
 
-  it('checks the image when its pull policy becomes Always', async () => {
+  it('checks an image when its pull policy changes from Never to Always', async () => {
     const { send } = attacked();
 
     const first = await send({ object: withPolicy('Never') });
@@ -156,7 +156,7 @@ describe('an image admitted with pull policy Never', () => {
     assertRefused(second);
   });
 
-  it('checks an image volume when its pull policy becomes Always', async () => {
+  it('checks an image volume when its pull policy changes from Never to Always', async () => {
     const { send } = attacked();
     const volume = (pullPolicy: string): unknown =>
       deployment(
@@ -170,7 +170,7 @@ describe('an image admitted with pull policy Never', () => {
     assert.match(response.status?.message ?? '', /^volume "data": evil\.example\/miner:1 may not/);
   });
 
-  it('leaves the image alone while its pull policy stays Never', async () => {
+  it('leaves an image unchanged while its pull policy stays Never', async () => {
     const { send } = attacked();
 
     const { response } = await send({
@@ -234,7 +234,7 @@ describe('an image name that resembles an allowed one', () => {
 });
 
 describe("a workload that names another namespace's copy", () => {
-  it('is admitted unchanged without a pull secret for the copy', async () => {
+  it("admits a workload that names another namespace's copy unchanged, without a pull secret for it", async () => {
     const { cloner, send } = attacked({ backupPullSecret: 'backup' });
 
     const { response } = await send({ object: deployment({ web: 'acme/quay.io__other__app:1' }) });
@@ -243,7 +243,7 @@ describe("a workload that names another namespace's copy", () => {
     assert.deepEqual(cloner.resolved, []);
   });
 
-  it('does not learn whether the copy exists', async () => {
+  it("does not reveal to a workload whether another namespace's copy exists", async () => {
     const { cloner, send } = attacked();
     cloner.put('acme/quay.io__other__app:1', A);
 

@@ -20,7 +20,7 @@ const workloadSecrets: WorkloadSecrets = {
 };
 
 describe('a namespace with rate-limited or revoked pull secrets', () => {
-  it('does not fail the copy of a public image for other namespaces', async () => {
+  it('rate-limited or revoked pull secrets of a namespace do not fail the copy of a public image for others', async () => {
     const fake = createFakeCloner();
     fake.put('nginx:1.27', `sha256:${'a'.repeat(64)}`);
     const limited = new CloneError('SOURCE_RATE_LIMITED', 'docker.io limits evil');

@@ -7,7 +7,7 @@ import { createFakeCloner } from '../support/fake-cloner.ts';
 import { deployment, policy, review } from '../support/reviews.ts';
 
 describe('a namespace that applies thousands of images of a silent registry', () => {
-  it('keeps a thousand requests open and does not delay other namespaces', async () => {
+  it('a namespace with a thousand open requests to a silent registry does not delay other namespaces', async () => {
     const fake = createFakeCloner();
     fake.put('nginx:1.27', `sha256:${'a'.repeat(64)}`);
     let [open, most] = [0, 0];
@@ -52,7 +52,7 @@ describe('a namespace that applies thousands of images of a silent registry', ()
 });
 
 describe('a namespace whose registry serves an endless image, with MAX_CLONES=1', () => {
-  it('gives the only slot to another namespace after two minutes', async () => {
+  it('a copy of an endless image yields the only slot to another namespace after two minutes', async () => {
     const fake = createFakeCloner();
     fake.put('nginx:1.27', `sha256:${'a'.repeat(64)}`);
     fake.put('evil.example/endless:1', `sha256:${'e'.repeat(64)}`);

@@ -59,7 +59,7 @@ describe('parseConfig', () => {
     assert.deepEqual(parseConfig(empty), defaults);
   });
 
-  it('ignores variables of other programs', () => {
+  it('ignores environment variables of other programs', () => {
     const others = {
       HOME: '/root',
       PATH: '/bin',
@@ -150,7 +150,7 @@ describe('parseConfig', () => {
     ['LOG_FORMAT', 'pretty', { logFormat: 'pretty' }],
   ];
   for (const [name, value, change] of accepted) {
-    it(`reads ${name}=${JSON.stringify(value)}`, () => {
+    it(`reads the variable ${name}=${JSON.stringify(value)}`, () => {
       assert.deepEqual(parseConfig({ [name]: value }), { ...defaults, ...change });
     });
   }
@@ -305,7 +305,7 @@ describe('parseConfig', () => {
     ['IMAGE_CLONER_COLOUR', 'red', 'IMAGE_CLONER_COLOUR is not known'],
   ];
   for (const [name, value, problem] of refused) {
-    it(`refuses ${name}=${JSON.stringify(value).slice(0, 40)} with "${problem}"`, () => {
+    it(`refuses the variable ${name}=${JSON.stringify(value).slice(0, 40)} with "${problem}"`, () => {
       assert.deepEqual(problems({ [name]: value }), [problem]);
     });
   }
@@ -322,7 +322,7 @@ describe('parseConfig', () => {
     });
   }
 
-  it('lists all problems of an environment at once', () => {
+  it("lists all problems of the webhook's variables at once", () => {
     const env = {
       REGISTRY: 'https://quay.io',
       PORT: 'http',
@@ -357,7 +357,7 @@ describe('parseConfig', () => {
 });
 
 describe('readConfig', () => {
-  it('reads the valid variables beside invalid ones', () => {
+  it('readConfig reads the valid variables beside invalid ones', () => {
     const { config, problems, isValid } = readConfig({ CLONER: 'podman', SOURCE_AUTH_FILE: '/a' });
 
     assert.deepEqual(problems, ['CLONER must be docker or registry']);
@@ -421,7 +421,7 @@ describe('toBackupNamespace', () => {
     });
   }
 
-  it('refuses a registry and namespace of more than 200 characters', () => {
+  it('refuses a backup registry and namespace of more than 200 characters', () => {
     const backup = { domain: 'registry.corp', path: 'p'.repeat(100), namespace: 'n'.repeat(100) };
 
     assert.throws(() => toBackupNamespace(backup, 'acme'), {

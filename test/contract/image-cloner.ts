@@ -53,7 +53,7 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       assert.deepEqual(found, { digest, isIndex: false });
     });
 
-    it('resolves a digest to itself', async () => {
+    it('resolves an image by digest to that digest', async () => {
       const digest = await bench.publish('contract/resolve', '1');
       const image = { domain: bench.source, path: 'contract/resolve', digest };
 
@@ -86,7 +86,7 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
     ];
     for (const [what, credentials] of refused) {
       for (const side of ['source', 'backup'] satisfies Side[]) {
-        it(`rejects with the ${side}'s denial for ${what}`, async () => {
+        it(`rejects with a denial of the ${side} for ${what}`, async () => {
           const image = { domain: bench.backup, path: 'acme/contract', tag: '1' };
 
           await assert.rejects(bench.cloner.resolve(image, { side, credentials }, signal), {
@@ -97,7 +97,7 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       }
     }
 
-    it('rejects with the side that cannot be reached', async () => {
+    it('names the side that cannot be reached', async () => {
       const image = { domain: bench.deadHost, path: 'a/b', tag: '1' };
 
       await assert.rejects(bench.cloner.resolve(image, { side: 'source' }, signal), {
@@ -109,21 +109,21 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
     });
 
     it('copies an image and writes every tag with the digest that it reports', async () => {
-      const asked = await request('contract/copy');
+      const copyRequest = await request('contract/copy');
 
-      const { digest } = await copyWithTags(bench.cloner, asked, ['second', 'last']);
+      const { digest } = await copyWithTags(bench.cloner, copyRequest, ['second', 'last']);
 
       for (const tag of ['first', 'second', 'last']) {
         assert.equal(await bench.held('acme/contract/copy', tag), digest, tag);
       }
-      if (bench.cloner.keepsDigest) assert.equal(digest, asked.source.digest);
+      if (bench.cloner.keepsDigest) assert.equal(digest, copyRequest.source.digest);
     });
 
     it('copies the same image again to the same digest', async () => {
-      const asked = await request('contract/again');
-      const first = await copyWithTags(bench.cloner, asked, ['last']);
+      const copyRequest = await request('contract/again');
+      const first = await copyWithTags(bench.cloner, copyRequest, ['last']);
 
-      const second = await copyWithTags(bench.cloner, asked, ['last']);
+      const second = await copyWithTags(bench.cloner, copyRequest, ['last']);
 
       assert.equal(second.digest, first.digest);
       assert.equal(second.bytes, 0);
@@ -143,7 +143,7 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       assert.equal(await bench.held('acme/contract/both', 'two'), second?.digest);
     });
 
-    it('reports progress in bytes', async () => {
+    it('reports the progress of a copy in bytes', async () => {
       const seen: CopyProgress[] = [];
 
       await copyWithTags(
@@ -161,20 +161,20 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       assert.ok(seen.some(({ doneBytes }) => doneBytes > 0));
     });
 
-    it('writes only the first tag until more are asked for', async () => {
-      const asked = await request('contract/first');
+    it('writes only the first tag until the policy requests more', async () => {
+      const copyRequest = await request('contract/first');
 
-      const copied = await bench.cloner.copy(asked, signal, () => undefined);
+      const copied = await bench.cloner.copy(copyRequest, signal, () => undefined);
       await copied.release();
 
       assert.equal(await bench.held('acme/contract/first', 'first'), copied.digest);
       assert.equal(await bench.held('acme/contract/first', 'last'), undefined);
     });
 
-    it('ends the writing of tags with the reason of its signal', async () => {
+    it('stops writing tags with the abort reason of its signal', async () => {
       const reason = new Error('enough');
-      const asked = await request('contract/late');
-      const copied = await bench.cloner.copy(asked, signal, () => undefined);
+      const copyRequest = await request('contract/late');
+      const copied = await bench.cloner.copy(copyRequest, signal, () => undefined);
 
       await assert.rejects(copied.writeTags(['last'], AbortSignal.abort(reason)), reason);
       await copied.release();
@@ -182,12 +182,12 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       assert.equal(await bench.held('acme/contract/late', 'last'), undefined);
     });
 
-    it('rejects if the source is gone, and writes nothing', async () => {
-      const asked = await request('contract/gone');
-      const source = { ...asked.source, digest: `sha256:${'0'.repeat(64)}` };
+    it('rejects a copy if the source is gone, and writes nothing', async () => {
+      const copyRequest = await request('contract/gone');
+      const source = { ...copyRequest.source, digest: `sha256:${'0'.repeat(64)}` };
 
       await assert.rejects(
-        bench.cloner.copy({ ...asked, source }, signal, () => undefined),
+        bench.cloner.copy({ ...copyRequest, source }, signal, () => undefined),
         {
           code: 'SOURCE_NOT_FOUND',
         },
@@ -195,13 +195,13 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       assert.equal(await bench.held('acme/contract/gone', 'first'), undefined);
     });
 
-    it('rejects if the backup denies a wrong password, and writes nothing', async () => {
-      const asked = await request('contract/denied', {
+    it('rejects a copy if the backup denies a wrong password, and writes nothing', async () => {
+      const copyRequest = await request('contract/denied', {
         targetAccess: { side: 'backup', credentials: { username: 'acme', password: 'wrong' } },
       });
 
       await assert.rejects(
-        bench.cloner.copy(asked, signal, () => undefined),
+        bench.cloner.copy(copyRequest, signal, () => undefined),
         {
           code: 'BACKUP_DENIED',
         },
@@ -209,12 +209,12 @@ export function describeImageCloner(name: string, open: () => Promise<ClonerBenc
       assert.equal(await bench.held('acme/contract/denied', 'first'), undefined);
     });
 
-    it('rejects with the reason of an aborted signal, and writes nothing', async () => {
+    it('rejects a copy with the abort reason of its signal, and writes nothing', async () => {
       const reason = new Error('enough');
-      const asked = await request('contract/aborted');
+      const copyRequest = await request('contract/aborted');
 
       await assert.rejects(
-        bench.cloner.copy(asked, AbortSignal.abort(reason), () => undefined),
+        bench.cloner.copy(copyRequest, AbortSignal.abort(reason), () => undefined),
         reason,
       );
       assert.equal(await bench.held('acme/contract/aborted', 'last'), undefined);

@@ -93,7 +93,7 @@ export function describeLeaseStore(name: string, open: () => Promise<LeaseBench>
       assert.deepEqual(late, { status: 'conflict' });
     });
 
-    it('answers conflict to replacing a removed lease', async () => {
+    it('answers conflict to the replacement of a removed lease', async () => {
       const version = await resultOf(bench.one.create(lease({ target: 'a/b:4' }), signal));
       await resultOf(bench.two.remove({ target: 'a/b:4', version }, signal));
 
@@ -120,7 +120,7 @@ export function describeLeaseStore(name: string, open: () => Promise<LeaseBench>
       assert.equal(await leaseOf('a/b:5'), undefined);
     });
 
-    it('answers conflict for the version of an earlier lease of the same target', async () => {
+    it('answers conflict to a write with the version of an earlier lease of the same target', async () => {
       const key = { target: 'a/b:6' };
       const version = await resultOf(bench.one.create(lease(key), signal));
       await resultOf(bench.one.remove({ ...key, version }, signal));

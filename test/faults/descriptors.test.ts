@@ -54,7 +54,7 @@ describe('a webhook without free file descriptors', { skip: !isLinux }, () => {
   const descriptors = (): number => readdirSync(`/proc/${webhook.pid}/fd`).length;
 
   /** Opens that many idle connections. */
-  async function crowd(size: number): Promise<void> {
+  async function openConnections(size: number): Promise<void> {
     const { port } = new URL(webhook.url);
     const more = Array.from({ length: size }, () => connect(Number(port), '127.0.0.1'));
     others.push(...more);
@@ -63,16 +63,16 @@ describe('a webhook without free file descriptors', { skip: !isLinux }, () => {
   }
 
   /** Fills all descriptors but one, including those that close meanwhile. */
-  async function leaveOne(): Promise<void> {
+  async function leaveOneDescriptor(): Promise<void> {
     await eventually('one descriptor is free', async () => {
       const left = limit - 1 - descriptors();
-      if (left > 0) await crowd(left);
+      if (left > 0) await openConnections(left);
       else if (left < 0) others.pop()?.destroy();
       return left === 0;
     });
   }
 
-  async function disperse(): Promise<void> {
+  async function closeConnections(): Promise<void> {
     for (const socket of others.splice(0)) socket.destroy();
     await eventually('the connections are gone', () => descriptors() < limit - 4);
   }
@@ -82,13 +82,13 @@ describe('a webhook without free file descriptors', { skip: !isLinux }, () => {
     return (await webhook.review(review({ object }))).body;
   }
 
-  it('waits for a descriptor, and blames the webhook if none is free for a registry', async () => {
+  it('waits for a free file descriptor, and names the webhook as the cause if none is free for a registry', async () => {
     const [known, unknown] = sources;
     assert.match(await apply(known), /"allowed":true/);
-    await leaveOne();
+    await leaveOneDescriptor();
 
     const body = await apply(unknown);
-    await disperse();
+    await closeConnections();
 
     // Retries go on for a moment, and a closed idle connection may free a descriptor.
     assert.match(body, /"allowed":true|image-cloner has no connections left/);
@@ -97,10 +97,10 @@ describe('a webhook without free file descriptors', { skip: !isLinux }, () => {
     );
   });
 
-  it('recovers after idle connections take all descriptors', async () => {
-    await crowd(3 * limit);
+  it('recovers after idle connections take all file descriptors', async () => {
+    await openConnections(3 * limit);
     await apply(sources[0]).catch(() => 'no answer');
-    await disperse();
+    await closeConnections();
 
     assert.match(await apply(sources[0]), /"allowed":true/);
     assert.equal((await webhook.stop()).code, 0);

@@ -38,9 +38,9 @@ function assertNothingLost(scene: Scene): void {
 
 async function assertCompletes(scene: Scene): Promise<void> {
   scene.restart();
-  const told = await scene.apply();
+  const result = await scene.apply();
 
-  assert.deepEqual([told.allowed, told.message, told.warnings], [true, undefined, []]);
+  assert.deepEqual([result.allowed, result.message, result.warnings], [true, undefined, []]);
   assertNothingLost(scene);
   assert.deepEqual(walk(scene.backup, copies(scene), '1'), walk(scene.source, 'app', '1'));
 }
@@ -57,7 +57,7 @@ async function open(): Promise<Scene> {
 
 describe('a killed process', () => {
   for (const side of ['source', 'backup'] as const) {
-    it(`loses nothing at any request to the ${side}, and the next process completes the copy`, async () => {
+    it(`a process killed at any request to the ${side} loses nothing, and the next process completes the copy`, async () => {
       let isSurvived = false;
       for (let last = 0; !isSurvived; last += interruptionStep) {
         const scene = await open();
@@ -89,7 +89,7 @@ describe('a killed process', () => {
     });
   }
 
-  it('loses nothing at any byte of a layer, and the next process completes the copy', async () => {
+  it('a process killed at any byte of a layer loses nothing, and the next process completes the copy', async () => {
     const size = 30_000;
     for (let last = 0; last <= size; last += 1_500 * interruptionStep) {
       const scene = await open();
@@ -124,7 +124,7 @@ describe('a killed process', () => {
 });
 
 describe('two processes with one image', () => {
-  it('make one complete backup when they copy the same image at the same time', async () => {
+  it('two processes that copy one image at the same time make one complete backup', async () => {
     const scene = await open();
     try {
       const first = scene.apply();
@@ -149,7 +149,7 @@ describe('a clock change during a copy', () => {
     ['back a day', -day],
     ['forward a day', day],
   ] as const) {
-    it(`causes no refusal, no second copy and no invalid duration when the clock moves ${where}`, async (t) => {
+    it(`a clock that moves ${where} during a copy causes no refusal, no second copy and no invalid duration`, async (t) => {
       t.mock.timers.enable({ apis: ['Date'], now: 40 * 365 * day });
       const scene = await openScene();
       try {
@@ -161,10 +161,10 @@ describe('a clock change during a copy', () => {
             return await next(exchange);
           },
         );
-        const told = [await scene.apply(), await scene.apply()];
+        const result = [await scene.apply(), await scene.apply()];
 
         assert.ok(moved.hits() > 2);
-        for (const { allowed, message, audit } of told) {
+        for (const { allowed, message, audit } of result) {
           assert.deepEqual([allowed, message], [true, undefined]);
           assert.match(audit, /, \d+ bytes, \d+ ms$/);
         }

@@ -60,15 +60,15 @@ function errors(code: string, message: string): { readonly body: string } {
 }
 
 async function refuses(scene: Scene, words: string): Promise<void> {
-  const told = await scene.apply();
+  const result = await scene.apply();
 
-  assert.deepEqual([told.allowed, told.code], [false, 403]);
-  assert.equal(told.message, `container "web": ${words}`);
+  assert.deepEqual([result.allowed, result.code], [false, 403]);
+  assert.equal(result.message, `container "web": ${words}`);
   assert.deepEqual(scene.backup.store.tags('acme/public.test/app'), []);
 }
 
 describe('refusals when the source', () => {
-  const lie = changeHeaders({ 'docker-content-digest': `sha256:${'f'.repeat(64)}` });
+  const wrongDigest = changeHeaders({ 'docker-content-digest': `sha256:${'f'.repeat(64)}` });
   const rows: readonly Row[] = [
     [
       'cuts the connection',
@@ -101,21 +101,21 @@ describe('refusals when the source', () => {
       `public.test did not serve ${exact}: reading its manifest: it served content with another digest`,
     ],
     [
-      'says that a layer is shorter than it is',
+      'sends a Content-Length below the size of a layer',
       layer,
       changeContentLength(77),
       `public.test did not serve ${exact}: reading a layer: its length differs from the manifest`,
     ],
     [
-      'says that a layer is longer than it is',
+      'sends a Content-Length above the size of a layer',
       layer,
       changeContentLength(1_000_000),
       `public.test did not serve ${exact}: reading a layer: its length differs from the manifest`,
     ],
     [
-      'names a digest that it does not have',
+      'resolves a tag to a digest that it does not have',
       look,
-      lie,
+      wrongDigest,
       `public.test/app:1@sha256:${'f'.repeat(64)} does not exist on public.test`,
     ],
     [
@@ -164,14 +164,14 @@ describe('refusals when the source', () => {
       `public.test returned an error for ${exact}: reading a layer: status 500 (unknown error)`,
     ],
     [
-      'says in its own words that it is down',
+      'is down and sends a message with terminal escapes',
       layer,
       answer(503, errors('UNAVAILABLE', 'back at \u001b[31mnoon\u001b[0m\r\n')),
       `public.test returned an error for ${exact}: reading a layer: back at [31mnoon [0m`,
     ],
   ];
   for (const [what, match, fault, words] of rows) {
-    it(what, async () => {
+    it(`refuses an image when the source ${what}`, async () => {
       const scene = await open();
       scene.source.faults.add(match, fault);
 
@@ -180,7 +180,7 @@ describe('refusals when the source', () => {
   }
 
   for (const status of [401, 403, 404]) {
-    it(`answers ${status}, to GET as well`, async () => {
+    it(`refuses an image when the source answers ${status} to HEAD and GET`, async () => {
       const scene = await open();
       scene.source.faults.add(look, answer(status));
       scene.source.faults.add(read, answer(status));
@@ -194,7 +194,7 @@ describe('refusals when the source', () => {
     });
   }
 
-  it('has a login page in front', async () => {
+  it('refuses an image when the source has a login page in front', async () => {
     const scene = await open();
     scene.source.faults.add(look, login);
     scene.source.faults.add(read, login);
@@ -202,7 +202,7 @@ describe('refusals when the source', () => {
     await refuses(scene, `public.test returned an error for ${source}: ${noManifest}`);
   });
 
-  it('does not answer at all', async () => {
+  it('refuses an image when the source does not answer at all', async () => {
     const scene = await open({ budgetMs: 60 });
     const hold = createHold();
     scene.source.faults.add(look, hold.fault);
@@ -216,7 +216,7 @@ describe('refusals when the source', () => {
     );
   });
 
-  it('has an image that is larger than it may be', async () => {
+  it('refuses an image when it is larger than MAX_IMAGE_BYTES', async () => {
     const scene = await open({ maxImageBytes: 1_000 });
 
     const { message } = await scene.apply();
@@ -260,7 +260,7 @@ describe('refusals when the backup', () => {
       `${refused} backup.test/acme/public.test/app:1: resolving the reference: it redirects more than 5 times`,
     ],
     [
-      'has a proxy in front that takes nothing large',
+      'has a proxy in front that limits the body size',
       write,
       rejectUpload(10),
       `${refused} ${copy}: writing a layer: the upload is too large (413); raise the size limit of the registry or of the proxy before it`,
@@ -284,25 +284,25 @@ describe('refusals when the backup', () => {
       `${refused} ${copy}: writing the manifest: no storage left (${quota})`,
     ],
     [
-      'refuses our password',
+      'rejects the credentials',
       begin,
       answer(401),
       `${denied} ${copy} (starting an upload: authentication required); ${update}`,
     ],
     [
-      'lets us read only',
+      'allows reads only',
       begin,
       answer(403),
       `${denied} ${copy} (starting an upload: requested access to the resource is denied); ${update}`,
     ],
     [
-      'wants repositories to be created first',
+      'requires repositories to be created first',
       begin,
       answer(404),
       `${unknown} ${copy} (starting an upload: repository name not known to registry); ${first}`,
     ],
     [
-      'limits how often it may be asked',
+      'limits the request rate',
       write,
       answer(429),
       `the backup registry backup.test rejected the request for ${copy}: rate limit; try again later`,
@@ -317,7 +317,7 @@ describe('refusals when the backup', () => {
     ),
   ];
   for (const [what, match, fault, words] of rows) {
-    it(what, async () => {
+    it(`refuses an image when the backup ${what}`, async () => {
       const scene = await open();
       scene.backup.faults.add(match, fault);
 
@@ -325,7 +325,7 @@ describe('refusals when the backup', () => {
     });
   }
 
-  it('has a login page in front', async () => {
+  it('refuses an image when the backup has a login page in front', async () => {
     const scene = await open();
     scene.backup.faults.add(look, login);
     scene.backup.faults.add(read, login);
@@ -336,16 +336,16 @@ describe('refusals when the backup', () => {
     );
   });
 
-  it('does not answer at all', async () => {
+  it('refuses an image when the backup does not answer at all', async () => {
     const scene = await open({ budgetMs: 60 });
     const hold = createHold();
     scene.backup.faults.add(look, hold.fault);
 
-    const told = await scene.apply();
+    const result = await scene.apply();
     hold.release();
 
     assert.equal(
-      told.message,
+      result.message,
       'container "web": public.test/app:1: the backup registry backup.test did not answer in time',
     );
   });
@@ -353,22 +353,27 @@ describe('refusals when the backup', () => {
 
 describe('one transient fault', () => {
   const moments: readonly (readonly [string, 'source' | 'backup', Row[1], Row[2]])[] = [
-    ['a reset while looking', 'source', look, dropConnection()],
+    ['a reset while a tag is resolved', 'source', look, dropConnection()],
     ['a reset in a layer', 'source', layer, cutBody(50)],
-    ['a 503', 'source', look, answer(503)],
+    ['a 503 while a tag is resolved', 'source', look, answer(503)],
     ['a reset of an upload', 'backup', write, dropConnection()],
-    ['an upload that is lost', 'backup', write, answer(404, errors('BLOB_UPLOAD_UNKNOWN', 'gone'))],
+    [
+      'an upload session that is lost',
+      'backup',
+      write,
+      answer(404, errors('BLOB_UPLOAD_UNKNOWN', 'gone')),
+    ],
     ['a 500 for a manifest', 'backup', tag, answer(500)],
   ];
   for (const [what, side, match, fault] of moments) {
-    it(`recovers from ${what}`, async () => {
+    it(`recovers from one transient fault of a registry: ${what}`, async () => {
       const scene = await open();
       const met = scene[side].faults.add(match, fault, { times: 1 });
 
-      const told = await scene.apply();
+      const result = await scene.apply();
 
       assert.equal(met.hits(), 1);
-      assert.deepEqual([told.allowed, told.message, told.warnings], [true, undefined, []]);
+      assert.deepEqual([result.allowed, result.message, result.warnings], [true, undefined, []]);
     });
   }
 });

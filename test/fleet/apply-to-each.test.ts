@@ -29,7 +29,7 @@ async function run(
 const rewritten: ApplyResult = { state: 'done', action: 'rewritten', notes: [] };
 
 describe('applyToEach', () => {
-  it('prints each changed object with its notes, and a summary', async () => {
+  it('a run prints each changed object with its notes, and a summary', async () => {
     const { isWell, lines } = await run((name) =>
       name === 'a' ? { state: 'untouched' } : { ...rewritten, notes: [`note on ${name}`] },
     );
@@ -44,7 +44,7 @@ describe('applyToEach', () => {
     ]);
   });
 
-  it('continues after a failure and lists all failures at the end', async () => {
+  it('a run continues after a failure and lists all failures at the end', async () => {
     const { isWell, lines } = await run((name) =>
       name === 'a'
         ? { state: 'failed', problem: 'no such image', stopsRun: false }
@@ -65,7 +65,7 @@ describe('applyToEach', () => {
     ]);
   });
 
-  it('stops after a failure that the next objects could share', async () => {
+  it('a run stops after a failure that the next objects could share', async () => {
     const { isWell, lines } = await run((name) =>
       name === 'b' ? { state: 'failed', problem: 'it does not start', stopsRun: true } : rewritten,
     );
@@ -79,7 +79,7 @@ describe('applyToEach', () => {
     ]);
   });
 
-  it('counts the objects that it did not reach when it is aborted', async () => {
+  it('a run counts the objects that it did not reach when it is aborted', async () => {
     const { isWell, lines } = await run((name, stop) => {
       if (name === 'a') return rewritten;
       stop();

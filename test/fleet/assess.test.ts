@@ -97,7 +97,7 @@ describe('assess', () => {
     },
   ];
   for (const { name, stored, reason } of skipped) {
-    it(`skips ${name} and reports why`, () => {
+    it(`a backfill skips ${name} and reports why`, () => {
       const assessed = assess(stored, policy({ excludedNamespaces: ['kube-system'] }), stamp);
 
       assert.equal(assessed.skipped, reason);
@@ -105,7 +105,7 @@ describe('assess', () => {
     });
   }
 
-  it('does not change the stored workload', () => {
+  it('a backfill report does not change the stored workload', () => {
     const given = workload('deployments', nginx);
     const before = structuredClone(given);
 
@@ -116,7 +116,7 @@ describe('assess', () => {
 });
 
 describe('withOriginals', () => {
-  it('puts back recorded images that belong to the backups in the object', () => {
+  it('puts back recorded original images that belong to the backups in the object', () => {
     const given = workload(
       'deployments',
       {

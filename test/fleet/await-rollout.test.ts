@@ -40,25 +40,25 @@ describe('createAwaitRollout', () => {
     return awaitRollout(busy, new AbortController().signal);
   }
 
-  it('resolves when the rollout is complete', async () => {
+  it('the wait for a rollout ends when the rollout is complete', async () => {
     assert.deepEqual(await wait([busy, done]), { state: 'done' });
   });
 
-  it('resolves with the last status when the timeout has elapsed', async () => {
+  it('the wait for a rollout ends with the last status when the timeout has elapsed', async () => {
     assert.deepEqual(await wait([busy, busy, busy, done]), {
       state: 'running',
       detail: '1 of 2 pods are updated',
     });
   });
 
-  it('retries until the timeout while the API server does not answer', async () => {
+  it('the wait for a rollout retries until the timeout while the API server does not answer', async () => {
     const silence = new Error('the API server did not answer');
 
     assert.deepEqual(await wait([silence, done]), { state: 'done' });
     await assert.rejects(wait([busy, silence, silence, done]), silence);
   });
 
-  it('resolves when the object is deleted', async () => {
+  it('the wait for a rollout ends when the object is deleted', async () => {
     assert.deepEqual(await wait([undefined]), { state: 'gone' });
   });
 });

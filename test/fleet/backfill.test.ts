@@ -88,7 +88,7 @@ const rewriting = (image = 'acme/nginx:1.27'): FakeStore =>
 const notRewriting = (): FakeStore => createFakeStore((object) => object);
 
 describe('createBackfill apply', () => {
-  it('copies the image, then writes the annotation and no other field', async () => {
+  it('backfill copies the image, then writes its annotation and no other field', async () => {
     const store = rewriting();
     const { apply, ensured } = open({ store });
 
@@ -120,7 +120,7 @@ describe('createBackfill apply', () => {
     assert.deepEqual(store.patches, []);
   });
 
-  it('leaves a rewritten object untouched without a request to a registry', async () => {
+  it('does not write a rewritten object, and sends no request to a registry for it', async () => {
     const store = rewriting();
     const { apply, ensured } = open({ store });
 
@@ -128,7 +128,7 @@ describe('createBackfill apply', () => {
     assert.deepEqual([ensured, store.patches], [[], []]);
   });
 
-  it('leaves an object untouched that was deleted after it was listed', async () => {
+  it('does not write an object that was deleted after it was listed', async () => {
     const store = rewriting();
     const backfill = open({ store });
     const gone = createFakeStore(() => ({ status: 'gone' }));
@@ -149,7 +149,7 @@ describe('createBackfill apply', () => {
     assert.equal(store.patches.length, 1);
   });
 
-  it('reports the warnings of a webhook that was called and did not rewrite', async () => {
+  it('reports the warnings of a webhook that was called and did not rewrite the object', async () => {
     const given = web('nginx:1.27');
     const store = createFakeStore(() => ({
       status: 'written',
@@ -184,7 +184,7 @@ describe('createBackfill apply', () => {
     });
   });
 
-  it('stops the run if the rollout of a rewritten object does not complete', async () => {
+  it('stops the backfill if the rollout of a rewritten object does not complete', async () => {
     const rollout = { state: 'running', detail: '1 of 2 pods are available' } as const;
     const { apply } = open({ store: rewriting(), rollout });
 
@@ -195,7 +195,7 @@ describe('createBackfill apply', () => {
     });
   });
 
-  it('does not wait for a rollout that was incomplete before', async () => {
+  it('does not wait for a rollout that was incomplete before the backfill', async () => {
     const rollout = { state: 'stuck', detail: 'never read' } as const;
     const { apply } = open({ store: rewriting(), rollout });
     const incomplete = storedWorkload('deployments', {
@@ -233,7 +233,7 @@ describe('createBackfill with refresh', () => {
     assert.deepEqual(store.patches, []);
   });
 
-  it('notes a place that stays pinned although its tag has moved', async () => {
+  it('notes an image that stays pinned although its tag has moved', async () => {
     const [old, moved] = [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`];
     const { apply } = open({ store: notRewriting(), refresh: true, digest: moved });
 
@@ -251,7 +251,7 @@ describe('createBackfill with refresh', () => {
     });
   });
 
-  it('copies no image of an annotation entry that belongs to another backup', async () => {
+  it('copies no original image of an annotation entry that belongs to another backup', async () => {
     const { apply, ensured } = open({ store: notRewriting(), refresh: true });
     const forged = { 'image-cloner/original-images': '{"containers/main":"evil.example/x:1"}' };
 
@@ -259,7 +259,7 @@ describe('createBackfill with refresh', () => {
     assert.deepEqual(ensured, []);
   });
 
-  it('copies no original from a registry that SOURCE_REGISTRIES does not list', async () => {
+  it('copies no original image from a registry that SOURCE_REGISTRIES does not list', async () => {
     const { apply, ensured } = open({
       store: notRewriting(),
       refresh: true,
@@ -274,7 +274,7 @@ describe('createBackfill with refresh', () => {
 });
 
 describe('createBackfill report', () => {
-  it('reports for each image what would happen, and writes nothing', async () => {
+  it('a backfill report shows for each image what would happen, and writes nothing', async () => {
     const store = rewriting();
     const { report, ensured } = open({
       store,
@@ -305,7 +305,7 @@ describe('createBackfill report', () => {
     assert.deepEqual(store.patches, []);
   });
 
-  it('checks an image once, however many objects name it', async () => {
+  it('a backfill report checks an image once, however many objects name it', async () => {
     const { report, ensured } = open({ store: notRewriting() });
 
     await report(web('nginx:1.27'));
@@ -314,7 +314,7 @@ describe('createBackfill report', () => {
     assert.deepEqual(ensured, ['nginx:1.27 (dry)']);
   });
 
-  it('checks no image of an object that is skipped', async () => {
+  it('a backfill report checks no image of an object that is skipped', async () => {
     const { report, ensured } = open({ store: notRewriting() });
     const job = storedWorkload('jobs', {
       metadata: { name: 'once', namespace: 'shop' },
@@ -327,7 +327,7 @@ describe('createBackfill report', () => {
     assert.deepEqual(ensured, []);
   });
 
-  it('reports with refresh which tags have moved', async () => {
+  it('a backfill report with refresh shows which tags have moved', async () => {
     const { report } = open({
       store: notRewriting(),
       refresh: true,

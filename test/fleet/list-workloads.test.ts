@@ -33,26 +33,26 @@ describe('listAll', () => {
     });
   });
 
-  it('lists the given namespaces even if it may not read namespaces', async () => {
+  it('lists workloads of the given namespaces even if it may not read namespaces', async () => {
     for (const readNamespace of [known, forbidden]) {
       const found = await find(['shop'], readNamespace);
       assert.deepEqual(found.map(formatWorkload), ['deployment/web']);
     }
   });
 
-  it('lists all namespaces and reads none if none is given', async () => {
+  it('lists workloads of all namespaces, and reads no namespace, if none is given', async () => {
     assert.equal((await find([], forbidden)).length, 1);
   });
 });
 
 describe('workloadKinds', () => {
-  it('has a kind for every value of WORKLOADS', () => {
+  it('has a workload kind for every value of WORKLOADS', () => {
     const workloads = workloadKinds.map(({ workload }) => workload);
 
     assert.deepEqual(workloads.toSorted(), knownWorkloads.toSorted());
   });
 
-  it('has the API group, plural and kind of each workload', () => {
+  it('has the API group, plural and kind of each workload kind', () => {
     const paths = workloadKinds.map(({ group, plural, kind }) => `${group}/${plural} ${kind}`);
 
     assert.deepEqual(paths.slice(4, 10), [

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { createRateLimiter } from '../../lib/fleet/rate-limiter.ts';
 
 describe('createRateLimiter', () => {
-  it('resolves the first call at once and spaces the others by the interval, work in between included', async () => {
+  it('starts the first write at once and the others one interval apart, the work in between included', async () => {
     let clock = 1_000;
     const slept: number[] = [];
     const rateLimiter = createRateLimiter({

@@ -77,7 +77,7 @@ const optOut = { op: 'add', path: '/metadata/labels/image-cloner', value: 'disab
 const image = (index: number): string => `/spec/template/spec/containers/${index}/image`;
 
 describe('createRestore apply', () => {
-  it('puts the original back and opts the object out in one guarded write', async () => {
+  it('restore puts the original image back and opts the object out in one guarded write', async () => {
     const store = keeping();
 
     const end = await open(store).apply(web());
@@ -96,7 +96,7 @@ describe('createRestore apply', () => {
     ]);
   });
 
-  it('uses no annotation entry that belongs to another backup than the object names', async () => {
+  it('restore uses no annotation entry that belongs to another backup than the object names', async () => {
     const store = keeping();
 
     const end = await open(store).apply(
@@ -131,7 +131,7 @@ describe('createRestore apply', () => {
     );
   });
 
-  it('fails if the annotation records no original of any backup in the object', async () => {
+  it('restore fails if the annotation records no original image of any backup in the object', async () => {
     const store = keeping();
 
     assert.deepEqual(await open(store).apply(web({ originals: 'nonsense' })), {
@@ -163,7 +163,7 @@ describe('createRestore apply', () => {
     },
   ];
   for (const { name, given } of untouched) {
-    it(`leaves ${name} untouched`, async () => {
+    it(`restore does not write ${name}`, async () => {
       const store = keeping();
 
       assert.deepEqual(await open(store).apply(given), { state: 'untouched' });
@@ -173,7 +173,7 @@ describe('createRestore apply', () => {
 
   const secrets = [
     {
-      name: 'removes the pull secret that the webhook appended and no other',
+      name: 'restore removes the pull secret that the webhook appended and no other',
       pullSecrets: ['own', 'backup', 'backup-2'],
       expected: [
         { op: 'test', path: '/spec/template/spec/imagePullSecrets/1/name', value: 'backup' },
@@ -181,7 +181,7 @@ describe('createRestore apply', () => {
       ],
     },
     {
-      name: 'removes imagePullSecrets with its last entry, so that those of the ServiceAccount apply',
+      name: 'restore removes imagePullSecrets with its last entry, so that those of the ServiceAccount apply',
       pullSecrets: ['backup'],
       expected: [
         { op: 'test', path: '/spec/template/spec/imagePullSecrets/0/name', value: 'backup' },
@@ -189,7 +189,7 @@ describe('createRestore apply', () => {
       ],
     },
     {
-      name: 'keeps a pull secret whose name only starts with BACKUP_PULL_SECRET',
+      name: 'restore keeps a pull secret whose name only starts with BACKUP_PULL_SECRET',
       pullSecrets: ['backup-2'],
       expected: [],
     },
@@ -205,7 +205,7 @@ describe('createRestore apply', () => {
     });
   }
 
-  it('keeps the pull secret if a backup stays in the object', async () => {
+  it('restore keeps the pull secret if a backup stays in the object', async () => {
     const store = keeping();
     const given = web({
       containers: { main: 'acme/nginx:1.27', other: 'acme/redis:7' },
@@ -219,7 +219,7 @@ describe('createRestore apply', () => {
     assert.ok(!text.includes('imagePullSecrets'));
   });
 
-  it('removes the annotation of a backfill and adds labels to an object without any', async () => {
+  it('restore removes the annotation of a backfill and adds labels to an object without any', async () => {
     const store = keeping();
     const given = web({
       metadata: {
@@ -241,7 +241,7 @@ describe('createRestore apply', () => {
     ]);
   });
 
-  it('opts out the Jobs of a CronJob, which the webhook reviews', async () => {
+  it('restore opts out the Jobs of a CronJob, which the webhook reviews', async () => {
     const cronJob = (jobTemplate: object): StoredWorkload =>
       storedWorkload('cronjobs', {
         metadata: {
@@ -283,7 +283,7 @@ describe('createRestore apply', () => {
     }
   });
 
-  it('opts out the pods of a workload if the webhook reviews pods', async () => {
+  it('restore opts out the pods of a workload if the webhook reviews pods', async () => {
     const store = keeping();
 
     await open(store, { arePodsReviewed: true }).apply(web());
@@ -300,7 +300,7 @@ describe('createRestore apply', () => {
     ]);
   });
 
-  it('releases the fields that it owns after the write', async () => {
+  it('restore releases the fields that it owns after the write', async () => {
     const managedFields = [
       { manager: 'flux', operation: 'Apply' },
       { manager: 'image-cloner-restore', operation: 'Update' },
@@ -325,7 +325,7 @@ describe('createRestore apply', () => {
     });
   });
 
-  it('releases the fields that an interrupted run still owns', async () => {
+  it('restore releases the fields that an interrupted run still owns', async () => {
     const store = keeping();
 
     const end = await open(store).apply(
@@ -351,7 +351,7 @@ describe('createRestore apply', () => {
     ]);
   });
 
-  it('stops the run if the rollout of a restored object does not complete', async () => {
+  it('stops the restore if the rollout of a restored object does not complete', async () => {
     const healthy = web({
       metadata: { generation: 1, annotations: recorded },
       status: { observedGeneration: 1, replicas: 1, updatedReplicas: 1, availableReplicas: 1 },
@@ -371,7 +371,7 @@ describe('createRestore apply', () => {
 });
 
 describe('createRestore report', () => {
-  it('reports for each place that names a backup what it would become', () => {
+  it('a restore report shows for each image from the backup what it would become', () => {
     const { report } = open(keeping());
 
     assert.deepEqual(

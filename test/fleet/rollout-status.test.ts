@@ -122,7 +122,7 @@ describe('parseRolloutStatus', () => {
     },
   ];
   for (const { name, stored, expected } of cases) {
-    it(`parses the status of ${name} as ${expected.state}`, () => {
+    it(`parses the rollout status of ${name} as ${expected.state}`, () => {
       assert.deepEqual(parseRolloutStatus(stored), expected);
     });
   }

@@ -20,7 +20,7 @@ function order(holdings: Readonly<Record<string, string | undefined>>): string {
 }
 
 describe('generationsOf', () => {
-  it('puts the current generation first, then the newest, and those without a recorded move last', () => {
+  it('lists the current generation first, then the newest, and those without a recorded move last', () => {
     const holdings = {
       1: B,
       [`1.${hex.A}`]: A,
@@ -65,7 +65,7 @@ describe('generationsOf', () => {
     assert.equal(order(holdings), 'a?');
   });
 
-  it('reports for each generation whether it is current and held, since when, and its tags', () => {
+  it('lists for each generation whether it is current and held, since when, and its tags', () => {
     const holdings = new Map([
       ['1', B ?? ''],
       ['1.hold', B ?? ''],

@@ -189,7 +189,7 @@ describe('planPrune', () => {
     assert.deepEqual(await plan({ keep: 1 }), []);
   });
 
-  it('fails to plan when a manifest cannot be read', async () => {
+  it('fails to plan a prune when a manifest cannot be read', async () => {
     const { move, bench, plan } = await open();
     for (const [day, image] of [one, two].entries()) move('1', image, day + 1);
     bench.backup.faults.add(on('GET', 'manifest'), answer(403));
@@ -226,7 +226,7 @@ describe('removeGeneration', () => {
     );
   });
 
-  it('removes several generations, the oldest first', async () => {
+  it('removes several generations of a tag, the oldest first', async () => {
     const { bench, move, apply } = await open();
     for (const [day, image] of [one, two, three, four].entries()) move('1', image, day + 1);
 
@@ -290,7 +290,7 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(back));
   });
 
-  it('reads the tag last and keeps a generation that it has gone back to', async () => {
+  it('reads the tag last before a removal and keeps a generation that it has gone back to', async () => {
     const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
@@ -437,7 +437,7 @@ describe('removeGeneration', () => {
     assert.ok(bench.backup.store.manifests('acme/app').includes(one.digest));
   });
 
-  it('stops when the registry removes other tags, too', async () => {
+  it('stops a prune when the registry removes other tags, too', async () => {
     const { bench, repository, move, put } = await open();
     move('1', one, 1);
     move('1', two, 2);

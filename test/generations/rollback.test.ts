@@ -53,7 +53,7 @@ function written({ backup }: Bench): readonly string[] {
 }
 
 describe('rollBack', () => {
-  it('writes the hold, then the move tag, then the plain tag', async () => {
+  it('a rollback writes the hold, then the move tag, then the plain tag', async () => {
     const { bench, context, held } = await open();
 
     const moved = await rollBack(context, old.digest);
@@ -81,7 +81,7 @@ describe('rollBack', () => {
     });
   }
 
-  it('writes only the hold when the tag holds the digest already', async () => {
+  it('a rollback writes only the hold when the tag holds the digest already', async () => {
     const { bench, context, held } = await open();
 
     assert.deepEqual(await rollBack(context, current.digest), {
@@ -92,7 +92,7 @@ describe('rollBack', () => {
     assert.equal(held('1.hold'), current.digest);
   });
 
-  it('reads the tag again after it wrote the hold, because a review may have moved the tag before', async () => {
+  it('a rollback reads the tag again after it wrote the hold, because a review may have moved the tag before', async () => {
     const { bench, context, held } = await open();
     const newest = makeImage({ seed: 'newest' });
     const { backup } = bench;
@@ -219,7 +219,7 @@ describe('rollBack', () => {
 });
 
 describe('release', () => {
-  it('overwrites the hold on release, and deletes nothing', async () => {
+  it('a release overwrites the hold, and deletes nothing', async () => {
     const { bench, context, held } = await open();
     await rollBack(context, old.digest);
     bench.backup.requests.clear();
@@ -233,7 +233,7 @@ describe('release', () => {
     assert.equal(walk(bench.backup, 'acme/app', '1.hold').size, 2);
   });
 
-  it('writes nothing on release when no hold exists or it is released already', async () => {
+  it('a release writes nothing when no hold exists or it is released already', async () => {
     const { bench, context } = await open();
 
     assert.equal(await release(context), undefined);
@@ -255,7 +255,7 @@ describe('release', () => {
     assert.equal(held('1.hold'), current.digest);
   });
 
-  it('fails when the registry does not say whether a hold exists', async () => {
+  it('a release fails when the registry does not report whether a hold exists', async () => {
     const { bench, context } = await open();
     bench.backup.faults.add(on('HEAD', 'manifest'), answer(403));
     bench.backup.faults.add(on('GET', 'manifest'), answer(403));

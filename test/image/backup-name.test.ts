@@ -43,7 +43,7 @@ describe('backupReference', () => {
     ['localhost/foo:1', 'acme/localhost__foo:1'],
   ];
   for (const [source, backup] of flat) {
-    it(`maps ${source} to ${backup} (flat)`, () => {
+    it(`maps ${source} to the backup ${backup} with NAMING=flat`, () => {
       assert.equal(formatReference(backupReference(parseReference(source), hub)), backup);
     });
   }
@@ -63,13 +63,13 @@ describe('backupReference', () => {
     ['x-0123456789ab:1', 'docker.io/library/x-0123456789ab-234211502bd0:1'],
   ];
   for (const [source, backup] of nested) {
-    it(`maps ${source} to ${backup} (nested)`, () => {
+    it(`maps ${source} to the backup ${backup} with NAMING=nested`, () => {
       const found = backupReference(parseReference(source), corp);
       assert.equal(formatReference(found), `registry.corp/team/acme/${backup}`);
     });
   }
 
-  it('truncates a name of more than 255 characters with the host and appends a hash', () => {
+  it('truncates a backup name of more than 255 characters with the host and appends a hash', () => {
     const source = parseReference(`quay.io/${'q'.repeat(255)}:1`);
 
     const { domain, path, tag } = backupReference(source, hub);
@@ -86,7 +86,7 @@ describe('backupReference', () => {
     assert.equal(`${domain}/${path}`.length, 255);
   });
 
-  it('keeps a name whole that has 255 characters with the host', () => {
+  it('keeps a backup name whole that has 255 characters with the host', () => {
     const source = parseReference(`${'q'.repeat(240)}:1`);
 
     const { path } = backupReference(source, hub);
@@ -100,7 +100,7 @@ describe('backupReference', () => {
     naming: fc.constantFrom('flat', 'nested'),
   });
 
-  it('is injective: two sources never share a backup', () => {
+  it('gives two sources never the same backup name', () => {
     fc.assert(
       fc.property(anyReference, anyReference, location, (a, b, place) => {
         fc.pre(canonicalReference(a) !== canonicalReference(b));
@@ -149,7 +149,7 @@ describe('backupReference', () => {
     });
   }
 
-  it('returns a valid name inside the backup of at most 255 characters with the host', () => {
+  it('returns a valid backup name of at most 255 characters with the host', () => {
     fc.assert(
       fc.property(anyReference, location, (source, place) => {
         const backup = backupReference(source, place);
@@ -163,7 +163,7 @@ describe('backupReference', () => {
     );
   });
 
-  it('has two path components with NAMING=flat, the most that Docker Hub and quay.io allow', () => {
+  it('gives a backup name two path components with NAMING=flat, the most that Docker Hub and quay.io allow', () => {
     fc.assert(
       fc.property(anyReference, (source) => {
         assert.equal(backupReference(source, hub).path.split('/').length, 2);

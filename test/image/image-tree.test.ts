@@ -22,7 +22,7 @@ function open(table: Readonly<Record<string, Partial<NodeWithBlobs>>>): {
 }
 
 describe('readTree', () => {
-  it('reads each manifest once, and lists children before parents', async () => {
+  it('reads each manifest of an image once, and lists children before parents', async () => {
     const { read, reads } = open({
       root: { children: ['b', 'a', 'c'] },
       a: { children: ['b', 'd'] },
@@ -37,7 +37,7 @@ describe('readTree', () => {
     assert.deepEqual(reads, ['root 0', 'b 1', 'a 1', 'd 2', 'c 1']);
   });
 
-  it('comes to an end when a manifest lists itself', async () => {
+  it('stops reading an image when a manifest lists itself', async () => {
     const { read } = open({ root: { children: ['root'] } });
 
     const { nodes } = await readTree('root', { read, maxConcurrent: 1, tooLarge });
@@ -45,7 +45,7 @@ describe('readTree', () => {
     assert.deepEqual([...nodes.keys()], ['root']);
   });
 
-  it('reads no more children of an index at once than it may', async () => {
+  it('limits how many children of an index it reads at once', async () => {
     let running = 0;
     let most = 0;
     const read = async (digest: string): Promise<NodeWithBlobs> => {
@@ -118,15 +118,15 @@ describe('findMissingParts', () => {
     return { missing, asked };
   }
 
-  it('finds nothing in a complete image, and asks for each blob once', async () => {
+  it('finds no missing part in a complete image, and checks each blob once', async () => {
     assert.deepEqual(await find(image, ['x', 'y']), { missing: [], asked: ['x', 'y'] });
   });
 
-  it('finds a missing blob', async () => {
+  it('finds a missing blob of an image', async () => {
     assert.deepEqual((await find(image, ['x'])).missing, ['y']);
   });
 
-  it('asks for no blob when a manifest is missing', async () => {
+  it('checks no blob of an image when a manifest is missing', async () => {
     const { root, a } = image;
 
     assert.deepEqual(await find({ root, a }, ['x', 'y']), { missing: ['b'], asked: [] });

@@ -72,12 +72,12 @@ describe('parseImagePattern', () => {
   ];
   for (const { pattern, matches, misses } of cases) {
     for (const image of matches) {
-      it(`matches ${image.slice(0, 40)} with ${pattern.slice(0, 40)}`, () => {
+      it(`matches the image ${image.slice(0, 40)} with the pattern ${pattern.slice(0, 40)}`, () => {
         assert.equal(parseImagePattern(pattern).matches(parseReference(image)), true);
       });
     }
     for (const image of misses) {
-      it(`does not match ${image.slice(0, 40)} with ${pattern.slice(0, 40)}`, () => {
+      it(`does not match the image ${image.slice(0, 40)} with the pattern ${pattern.slice(0, 40)}`, () => {
         assert.equal(parseImagePattern(pattern).matches(parseReference(image)), false);
       });
     }
@@ -106,7 +106,7 @@ describe('parseImagePattern', () => {
     });
   }
 
-  it('keeps the text of the pattern as it was written', () => {
+  it('keeps the text of an image pattern as it was written', () => {
     assert.equal(parseImagePattern('nginx').text, 'nginx');
   });
 
@@ -118,12 +118,12 @@ describe('parseImagePattern', () => {
     'alternating runs': `quay.io/${'a***'.repeat(200)}b`,
   };
   for (const [name, pattern] of Object.entries(hostile)) {
-    it(`matches in bounded time a pattern of ${name}`, { timeout: 20_000 }, () => {
+    it(`matches an image pattern of ${name} in bounded time`, { timeout: 20_000 }, () => {
       assert.equal(parseImagePattern(pattern).matches(long), false);
     });
   }
 
-  it('matches every image with its full name and with ** before any end of it', () => {
+  it('matches every image with a pattern of its full name, and of ** before any end of it', () => {
     fc.assert(
       fc.property(anyReference, fc.nat(), (image, cut) => {
         const name = canonicalRepository(image);

@@ -13,14 +13,14 @@ describe('privateTag', () => {
 
 describe('namespaceGrantTag', () => {
   // printf '["blue","shop"]' | sha256sum
-  it('hashes the cluster and the namespace of a grant together', () => {
+  it('hashes the cluster and the namespace of a grant for a private copy together', () => {
     assert.equal(
       namespaceGrantTag(digest, { cluster: 'blue', namespace: 'shop' }),
       'private.0123456789abcdef0123456789abcdef.42d61447832b14d5ae6686dc6b661b20',
     );
   });
 
-  it('makes different grants for different clusters and namespaces', () => {
+  it('makes different grants for private copies of different clusters and namespaces', () => {
     const namespaces = [
       { cluster: 'blue', namespace: 'shop' },
       { cluster: 'green', namespace: 'shop' },

@@ -140,7 +140,7 @@ describe('parseReference', () => {
     IPv6: `[${'a:'.repeat(8_000)}/x`,
   };
   for (const [name, input] of Object.entries(hostile)) {
-    it(`refuses 16 000 characters of ${name} and truncates them in the error`, () => {
+    it(`refuses an image name of 16 000 characters of ${name} and truncates it in the error`, () => {
       assert.throws(
         () => parseReference(input),
         (error) => {
@@ -152,12 +152,12 @@ describe('parseReference', () => {
       );
     });
 
-    it(`refuses the first 1024 characters of ${name}`, () => {
+    it(`refuses an image name of 1024 characters of ${name}`, () => {
       assert.throws(() => parseReference(input.slice(0, 1024)), invalid);
     });
   }
 
-  it('escapes control characters in the error', () => {
+  it('escapes control characters of an image name in the error', () => {
     assert.throws(() => parseReference('\u001b[31mred'), {
       ...invalid,
       message: String.raw`"\u001b[31mred" is not a valid image name`,
@@ -188,7 +188,7 @@ describe('formatReference', () => {
     });
   }
 
-  it('is the inverse of parseReference for every reference', () => {
+  it('formats every reference so that parsing returns it again', () => {
     fc.assert(
       fc.property(anyReference, (reference) => {
         assert.deepEqual(parseReference(formatReference(reference)), reference);

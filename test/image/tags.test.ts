@@ -20,11 +20,11 @@ const long = 't'.repeat(110);
 const longStem = `${'t'.repeat(96)}-9b10d413b024`;
 
 describe('digestTag', () => {
-  it('joins algorithm and digits with a dot, unlike a referrers tag or cosign’s', () => {
+  it('makes a digest tag of algorithm and digits with a dot, unlike a referrers tag or cosign’s', () => {
     assert.equal(digestTag(A), `sha256.${'a'.repeat(64)}`);
   });
 
-  it('truncates a sha512 digest and appends a hash', () => {
+  it('truncates a sha512 digest in a tag and appends a hash', () => {
     // printf 'sha512.%0128d' 0 | sha256sum
     assert.equal(digestTag(`sha512:${'0'.repeat(128)}`), `sha512.${'0'.repeat(89)}-a0ef46579e80`);
   });
@@ -35,11 +35,11 @@ describe('generationTag', () => {
     assert.equal(generationTag('1.27', B), '1.27.0123456789ab');
   });
 
-  it('keeps a tag of 109 characters whole', () => {
+  it('keeps a tag of 109 characters whole in a generation tag', () => {
     assert.equal(generationTag('t'.repeat(109), A), `${'t'.repeat(109)}.aaaaaaaaaaaa`);
   });
 
-  it('truncates a tag of more than 109 characters and appends a hash', () => {
+  it('truncates a tag of more than 109 characters in a generation tag and appends a hash', () => {
     assert.equal(generationTag(long, A), `${longStem}.aaaaaaaaaaaa`);
   });
 });
@@ -49,7 +49,7 @@ describe('provenanceTag', () => {
     assert.equal(provenanceTag('1.27', B), '1.27.from.0123456789ab');
   });
 
-  it('truncates a long tag as generationTag does', () => {
+  it('truncates a long tag in a provenance tag as in a generation tag', () => {
     assert.equal(provenanceTag(long, A), `${longStem}.from.aaaaaaaaaaaa`);
   });
 });
@@ -67,7 +67,7 @@ describe('moveTag', () => {
     assert.equal(moveTag('1.27', { at, from: B }), '1.27.moved.20261125T033408Z.0123456789ab');
   });
 
-  it('truncates a tag of more than 92 characters and appends a hash', () => {
+  it('truncates a tag of more than 92 characters in a move tag and appends a hash', () => {
     // printf 't%.0s' $(seq 93) | sha256sum
     assert.equal(
       moveTag('t'.repeat(93), { at, from: A }),
@@ -79,7 +79,7 @@ describe('moveTag', () => {
     [-5, '19700101T000000Z'],
     [8.64e15, '99991231T000000Z'],
   ] as const) {
-    it(`writes the time ${clock} of a move as ${text}`, () => {
+    it(`writes the time ${clock} of a move into its tag as ${text}`, () => {
       assert.equal(moveTag('1', { at: clock, from: A }), `1.moved.${text}.aaaaaaaaaaaa`);
     });
   }
@@ -103,12 +103,12 @@ describe('parseTagRole', () => {
     ['latest', undefined],
   ];
   for (const [tag, expected] of cases) {
-    it(`parses ${tag} as ${expected?.kind ?? 'no role'} of 1.27`, () => {
+    it(`parses the tag ${tag} as ${expected?.kind ?? 'no role'} of 1.27`, () => {
       assert.deepEqual(parseTagRole(tag, '1.27'), expected);
     });
   }
 
-  it('parses the tags of a truncated tag', () => {
+  it('parses the roles of tags that were made of a truncated tag', () => {
     assert.equal(parseTagRole(generationTag(long, A), long)?.kind, 'generation');
     assert.equal(parseTagRole(provenanceTag(long, A), long)?.kind, 'provenance');
     assert.equal(parseTagRole(holdTag(long), long)?.kind, 'hold');
@@ -123,7 +123,7 @@ describe('parseTagRole', () => {
 describe('copyTag', () => {
   const hex32 = 'ab'.repeat(16);
   for (const tag of ['1.27', 'hold', '1.27.holder', '1.27.aaaaaaaaaaaa', 'private', long]) {
-    it(`keeps ${tag.slice(0, 20)}, which is not reserved`, () => {
+    it(`keeps the source tag ${tag.slice(0, 20)}, which is not reserved`, () => {
       assert.equal(copyTag(tag), tag);
     });
   }
@@ -135,13 +135,13 @@ describe('copyTag', () => {
     ['1.moved.20261125T033408Z.0123456789ab', '1.moved.20261125T033408Z.0123456789ab-e189cf868310'],
   ] as const;
   for (const [tag, expected] of altered) {
-    it(`appends a hash to ${tag}, which is reserved`, () => {
+    it(`appends a hash to the source tag ${tag}, which is reserved`, () => {
       assert.equal(copyTag(tag), expected);
     });
   }
 
   for (const tag of [`private.${hex32}`, `private.${hex32}.${hex32}`]) {
-    it(`appends a hash to ${tag.slice(0, 20)}…, which marks a private copy`, () => {
+    it(`appends a hash to the source tag ${tag.slice(0, 20)}…, which marks a private copy`, () => {
       assert.match(copyTag(tag), new RegExp(`^${tag}-[0-9a-f]{12}$`));
     });
   }
@@ -166,7 +166,7 @@ describe('tags made of a tag', () => {
   const grammar = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
   const anyTag = fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/);
 
-  it('makes valid tags of every tag', () => {
+  it('makes valid role tags of every source tag', () => {
     fc.assert(
       fc.property(anyTag, (tag) => {
         assert.match(generationTag(tag, A), grammar);

@@ -10,7 +10,7 @@ const names = [
 ] as const;
 
 describe('createCertificateChain', () => {
-  it('certifies all DNS names of the server and no other', async () => {
+  it("certifies all DNS names of the webhook's Service and no other", async () => {
     const leaf = new X509Certificate(
       (await createCertificateChain({ hosts: names, now })).certificate,
     );
@@ -30,7 +30,7 @@ describe('createCertificateChain', () => {
     { host: '::1', text: 'IP Address:0:0:0:0:0:0:0:1' },
   ];
   for (const { host, text } of addresses) {
-    it(`certifies the IP address ${host}`, async () => {
+    it(`certifies the IP address ${host} of the webhook`, async () => {
       const { certificate } = await createCertificateChain({ hosts: [host], now });
 
       const leaf = new X509Certificate(certificate);
@@ -67,7 +67,7 @@ describe('createCertificateChain', () => {
     assert.deepEqual(leaf.keyUsage, ['1.3.6.1.5.5.7.3.1']);
   });
 
-  it('returns the P-256 keys of the CA and of the server', async () => {
+  it('returns the P-256 keys of the CA and of the server certificate', async () => {
     const chain = await createCertificateChain({ hosts: names, now });
 
     const keys = [createPrivateKey(chain.caKey), createPrivateKey(chain.key)] as const;
@@ -79,7 +79,7 @@ describe('createCertificateChain', () => {
     );
   });
 
-  it('is valid from an hour ago, the server certificate for one year, the CA for ten', async () => {
+  it('makes a server certificate for one year and a CA for ten, valid from an hour ago', async () => {
     const chain = await createCertificateChain({ hosts: names, now });
 
     const [ca, leaf] = [new X509Certificate(chain.ca), new X509Certificate(chain.certificate)];
@@ -89,7 +89,7 @@ describe('createCertificateChain', () => {
     assert.equal(ca.validTo, 'Nov 21 12:00:00 2036 GMT');
   });
 
-  it('creates new keys and serial numbers on every call', async () => {
+  it('creates new keys and serial numbers for every certificate', async () => {
     const first = await createCertificateChain({ hosts: names, now });
     const second = await createCertificateChain({ hosts: names, now });
 

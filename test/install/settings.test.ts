@@ -23,11 +23,11 @@ const defaults: InstallSettings = {
 };
 
 describe('parseSettings', () => {
-  it('returns the default settings for an empty environment', () => {
+  it('returns the default settings of an installation for an empty environment', () => {
     assert.deepEqual(parseSettings({}), defaults);
   });
 
-  it('counts an empty variable as not set', () => {
+  it('counts an empty variable of an installation as not set', () => {
     assert.deepEqual(parseSettings({ NAME: '', WORKLOADS: ' ', WEBHOOK_URL: '' }), defaults);
   });
 
@@ -111,14 +111,14 @@ describe('parseSettings', () => {
     });
   });
 
-  it('has no backup if REGISTRY_NAMESPACE is not set', () => {
+  it('names no backup in the webhook configuration if REGISTRY_NAMESPACE is not set', () => {
     const { backup, registryNamespace } = parseSettings({ REGISTRY: 'registry.tools.svc:5000' });
 
     assert.equal(backup, undefined);
     assert.equal(registryNamespace, 'tools');
   });
 
-  it('uses Docker Hub if only REGISTRY_NAMESPACE is set', () => {
+  it('names a backup on Docker Hub if only REGISTRY_NAMESPACE is set', () => {
     assert.deepEqual(parseSettings({ REGISTRY_NAMESPACE: 'acme' }).backup, {
       domain: 'docker.io',
       namespace: 'acme',
@@ -203,13 +203,13 @@ describe('parseSettings', () => {
     });
   }
 
-  it('reads no variable that parseConfig refuses as misspelt', () => {
+  it('reads no installation variable that parseConfig refuses as misspelt', () => {
     const env = Object.fromEntries(settingVariables.map(({ name }) => [name, 'x']));
 
     assert.doesNotThrow(() => parseConfig(env));
   });
 
-  it('lists all problems of an environment at once', () => {
+  it("lists all problems of the installation's variables at once", () => {
     const env = {
       NAME: '1st',
       NAMESPACE: 'Tools',
@@ -244,7 +244,7 @@ describe('parseSettings', () => {
     });
   });
 
-  it('lists a problem of the registry when all settings are valid', () => {
+  it('lists a problem of REGISTRY when all other settings are valid', () => {
     assert.throws(() => parseSettings({ REGISTRY_NAMESPACE: 'Acme' }), {
       name: 'ConfigError',
       problems: [

@@ -83,7 +83,7 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
     });
   });
 
-  it('has one rule for each API group, and one for ephemeral containers of pods', () => {
+  it('has one webhook rule for each API group, and one for ephemeral containers of pods', () => {
     const settings = parseSettings({
       WORKLOADS:
         'services.serving.knative.dev jobs deployments pods configurations.serving.knative.dev replicationcontrollers podtemplates replicasets deployments',
@@ -126,7 +126,7 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
     assert.equal(name, 'image-cloner.kourier-system.svc');
   });
 
-  it('excludes the namespaces of the webhook, its Service and its backup registry', () => {
+  it('excludes the namespaces of the webhook, its Service and its backup registry from reviews', () => {
     const settings = parseSettings({
       NAMESPACE: 'tools',
       SERVICE_NAMESPACE: 'gateways',

@@ -9,11 +9,11 @@ const version = '1.1';
 
 describe('formatYaml and parseYaml', () => {
   for (const name of names) {
-    it(`quotes ${name}, which YAML 1.1 does not read as a string`, () => {
+    it(`quotes the YAML value ${name}, which YAML 1.1 does not read as a string`, () => {
       assert.deepEqual(parse(formatYaml({ name }), { version }), { name });
     });
 
-    it(`quotes ${name} when it is added to a parsed manifest`, () => {
+    it(`quotes the YAML value ${name} when it is added to a parsed manifest`, () => {
       const [object] = parseYaml('kind: Service\nenv: []\n');
       object?.addIn(['env'], { name: 'REGISTRY_NAMESPACE', value: name });
 

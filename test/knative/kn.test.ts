@@ -165,14 +165,14 @@ async function readYaml(): Promise<unknown> {
 }
 
 describe('knative/kn.md', () => {
-  it('describes the same Service with flags as knative/base, except fields without a flag', async () => {
+  it('kn.md describes the same Service with flags as knative/base, except fields without a flag', async () => {
     const { words, flags } = await readFlags();
 
     assert.deepEqual(words.slice(0, 3), ['kn', 'service', 'create']);
     assert.deepEqual(toService(words, flags), await readYaml());
   });
 
-  it('names every field without a flag', async () => {
+  it('kn.md names every field without a flag', async () => {
     const text = await readFile('knative/kn.md', 'utf8');
     const [, list = ''] = text.split('What flags cannot say');
 

@@ -148,7 +148,7 @@ function ofKind(objects: readonly Document[], kind: string): Document {
 
 for (const { overlay, variant, isDirect } of overlays) {
   describe(`knative/${overlay}`, () => {
-    it('declares the port of the webhook, which Knative does not reserve', async () => {
+    it('the Knative Service declares the port of the webhook, which Knative does not reserve', async () => {
       const { ports } = await readContainer(overlay);
 
       assert.equal(ports[0].containerPort, parseConfig({}).port);
@@ -157,7 +157,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       assert.equal(ports[0].name, 'http1');
     });
 
-    it('probes paths that the webhook serves', async () => {
+    it('the Knative Service probes paths that the webhook serves', async () => {
       const { readinessProbe, livenessProbe } = await readContainer(overlay);
       const { logger } = createMemoryLog();
       const review = (): never => assert.fail('not called');
@@ -170,7 +170,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       }
     });
 
-    it('sets a grace period that covers running copies', async () => {
+    it('the Knative Service sets a grace period that covers running copies', async () => {
       const { timeoutSeconds, responseStartTimeoutSeconds } = (await readService(overlay)).spec
         .template.spec;
       const main = await readFile('functions/webhook/main.ts', 'utf8');
@@ -181,7 +181,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       assert.ok(drainMs <= timeoutSeconds * 1_000 - beforeTermMs, `${drainMs} ms of draining`);
     });
 
-    it('sets only variables that the webhook reads and Knative does not reserve', async () => {
+    it('the Knative Service sets only variables that the webhook reads and Knative does not reserve', async () => {
       const { env } = await readContainer(overlay);
       const known = configVariables.map(({ name }) => name);
 
@@ -192,7 +192,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       }
     });
 
-    it('mounts every volume once, read-only, at a path that Knative allows', async () => {
+    it('the Knative Service mounts every volume once, read-only, at a path that Knative allows', async () => {
       const { volumes } = (await readService(overlay)).spec.template.spec;
       const { volumeMounts } = await readContainer(overlay);
 
@@ -210,7 +210,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       assert.equal(volumeMounts.find(({ name }) => name === files?.name)?.mountPath, '/files');
     });
 
-    it('is excluded from the webhook by its namespace and by its label', async () => {
+    it('the Knative Service is excluded from the webhook by its namespace and by its label', async () => {
       const { metadata, spec } = await readService(overlay);
       const [byName] = webhook.namespaceSelector.matchExpressions;
       const [byLabel] = webhook.objectSelector.matchExpressions;
@@ -219,7 +219,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       assert.ok(byLabel?.values.includes(spec.template.metadata.labels[byLabel.key] ?? ''));
     });
 
-    it('has the name and namespace of the gen defaults', async () => {
+    it('the Knative Service has the default name and namespace of gen', async () => {
       const { metadata, spec } = await readService(overlay);
       const objects = await readAll('namespace.yaml');
       const account = ofKind(objects, 'ServiceAccount');
@@ -231,7 +231,7 @@ for (const { overlay, variant, isDirect } of overlays) {
       assert.equal(account.getIn(['metadata', 'namespace']), settings.namespace);
     });
 
-    it('keeps at least one pod and scales up with the number of reviews', async () => {
+    it('the Knative Service keeps at least one pod and scales up with the number of reviews', async () => {
       const { annotations } = (await readService(overlay)).spec.template.metadata;
 
       assert.equal(annotations['autoscaling.knative.dev/min-scale'], '1');
@@ -241,7 +241,7 @@ for (const { overlay, variant, isDirect } of overlays) {
 }
 
 describe('knative/registry', () => {
-  it('has no privileges and no host path, and runs as the user of the image', async () => {
+  it('the pod with CLONER=registry has no privileges and no host path, and runs as the user of the image', async () => {
     const { securityContext } = await readContainer('registry');
     const { volumes } = (await readService('registry')).spec.template.spec;
     const dockerfile = await readFile('Dockerfile', 'utf8');
@@ -254,7 +254,7 @@ describe('knative/registry', () => {
 });
 
 describe('knative/docker', () => {
-  it('mounts the docker socket at the default DOCKER_HOST', async () => {
+  it('the pod with CLONER=docker mounts the docker socket at the default DOCKER_HOST', async () => {
     const { volumes } = (await readService('docker')).spec.template.spec;
     const { volumeMounts } = await readContainer('docker');
     const socket = volumes.find(({ hostPath }) => hostPath !== undefined);
@@ -266,7 +266,7 @@ describe('knative/docker', () => {
 
 for (const gateway of gateways) {
   describe(`knative/gateway/${gateway}.yaml`, () => {
-    it('uses one host name for Service, certificate and webhook configuration', async () => {
+    it('the gateway manifest uses one host name for Service, certificate and webhook configuration', async () => {
       const objects = await readAll('gateway', `${gateway}.yaml`);
       const service = ofKind(objects, 'Service');
       const mapping = ofKind(objects, 'DomainMapping');
@@ -289,7 +289,7 @@ for (const gateway of gateways) {
       assert.ok(namespaceSelector.matchExpressions[0]?.values.includes(namespace));
     });
 
-    it('maps the host name to the Knative Service with the TLS Secret of gen', async () => {
+    it('the gateway manifest maps the host name to the Knative Service with the TLS Secret of gen', async () => {
       const objects = await readAll('gateway', `${gateway}.yaml`);
       const mapping = ofKind(objects, 'DomainMapping');
       const { metadata } = toTlsSecret(settings, { certificate: '', key: '' });
@@ -301,7 +301,7 @@ for (const gateway of gateways) {
       assert.equal(claim.getIn(['spec', 'namespace']), metadata.namespace);
     });
 
-    it('has a Service that the API server can dial and Knative does not delete', async () => {
+    it('the gateway manifest has a Service that the API server can dial and Knative does not delete', async () => {
       const service = ofKind(await readAll('gateway', `${gateway}.yaml`), 'Service');
 
       assert.equal(service.hasIn(['spec', 'type']), false);
@@ -309,7 +309,7 @@ for (const gateway of gateways) {
       assert.equal(service.hasIn(['metadata', 'labels']), false);
     });
 
-    it('uses the default SERVICE_NAMESPACE of gen', async () => {
+    it('the gateway manifest uses the default SERVICE_NAMESPACE of gen', async () => {
       const service = ofKind(await readAll('gateway', `${gateway}.yaml`), 'Service');
       const made = parseSettings({ GATEWAY: gateway });
 
@@ -321,7 +321,7 @@ for (const gateway of gateways) {
 describe('knative/direct', () => {
   const direct = parseSettings({ WIRING: 'direct' });
 
-  it('has its own Service, with the host name of certificate and webhook configuration', async () => {
+  it('WIRING=direct has its own Service, with the host name of certificate and webhook configuration', async () => {
     const service = ofKind(await readAll('direct', 'service.yaml'), 'Service');
     const { clientConfig } = toWebhookConfiguration(direct, 'CA').webhooks[0];
 
@@ -337,7 +337,7 @@ describe('knative/direct', () => {
     assert.equal(service.hasIn(['metadata', 'labels']), false);
   });
 
-  it('targets the TLS port of the pods, and its NetworkPolicy opens that port', async () => {
+  it('the Service of WIRING=direct targets the TLS port of the pods, and its NetworkPolicy opens that port', async () => {
     const objects = await readAll('direct', 'service.yaml');
     const service = ofKind(objects, 'Service');
     const policy: unknown = ofKind(objects, 'NetworkPolicy').toJS();
@@ -357,7 +357,7 @@ describe('knative/direct', () => {
     assert.equal(reservedPorts.includes(port), false);
   });
 
-  it('mounts the TLS Secret of gen at the path that the webhook reads', async () => {
+  it('the pod with WIRING=direct mounts the TLS Secret of gen at the path that the webhook reads', async () => {
     const { volumes } = (await readService('direct/registry')).spec.template.spec;
     const { volumeMounts } = await readContainer('direct/registry');
     const { metadata } = toTlsSecret(direct, { certificate: '', key: '' });
@@ -369,7 +369,7 @@ describe('knative/direct', () => {
 });
 
 describe('knative/rbac.yaml', () => {
-  it('grants only Leases in the namespace of the webhook', async () => {
+  it('rbac.yaml grants only Leases in the namespace of the webhook', async () => {
     const objects = await readAll('rbac.yaml');
 
     assert.deepEqual(
@@ -388,7 +388,7 @@ describe('knative/rbac.yaml', () => {
 });
 
 describe('excludedNamespaces', () => {
-  it('contains every namespace that the webhook depends on', async () => {
+  it('the excluded namespaces contain every namespace that the webhook depends on', async () => {
     const policy: unknown = ofKind(await readAll('network-policy.yaml'), 'NetworkPolicy').toJS();
     const { values } = v.parse(callersSchema, policy).spec.ingress[0].from[0].namespaceSelector
       .matchExpressions[0];
@@ -397,7 +397,7 @@ describe('excludedNamespaces', () => {
     assert.ok(excludedNamespaces.includes('kube-system'));
   });
 
-  it('is the list that the admission handler uses', async () => {
+  it('the excluded namespaces are those that the admission handler uses', async () => {
     const source = await readFile('functions/shared/open-adapters.ts', 'utf8');
 
     assert.match(source, /excludedNamespaces: \[\n\s+\.\.\.excludedNamespaces,/);
@@ -405,7 +405,7 @@ describe('excludedNamespaces', () => {
 });
 
 describe('Dockerfile', () => {
-  it('starts the bundled webhook on the port of the manifests', async () => {
+  it('the container image starts the bundled webhook on the port of the manifests', async () => {
     const dockerfile = await readFile('Dockerfile', 'utf8');
     const { ports } = await readContainer('registry');
 
@@ -421,7 +421,7 @@ describe('Dockerfile', () => {
 });
 
 describe('knative/gateway', () => {
-  it('has a test for every gateway manifest', async () => {
+  it('every gateway manifest has a test', async () => {
     const files = await readdir('knative/gateway');
 
     assert.deepEqual(files.toSorted(), gateways.map((name) => `${name}.yaml`).toSorted());

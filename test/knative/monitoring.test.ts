@@ -39,7 +39,7 @@ const scraped = ['job', 'instance'];
 
 describe('knative/monitoring', () => {
   for (const [file, text] of Object.entries({ alerts, dashboard, expectations })) {
-    it(`queries only existing metrics in ${file}`, async () => {
+    it(`${file} queries only existing metrics`, async () => {
       const known = await exported();
 
       const used = namesIn(text);
@@ -51,7 +51,7 @@ describe('knative/monitoring', () => {
       );
     });
 
-    it(`queries only existing labels in ${file}`, () => {
+    it(`${file} queries only existing labels`, () => {
       const selectors = text.replaceAll('\\"', '"').matchAll(/(image_cloner_\w+)\{([^}]*)\}/g);
       for (const [whole, name = '', inner = ''] of selectors) {
         const used = [...inner.matchAll(/(\w+)(?:=|!=|=~|!~)"/g)].map(([, label = '']) => label);
@@ -65,7 +65,7 @@ describe('knative/monitoring', () => {
     });
   }
 
-  it('has a promtool test for every alert', () => {
+  it('every Prometheus alert has a promtool test', () => {
     const names = (text: string, key: string): readonly string[] =>
       [...text.matchAll(new RegExp(`${key}: (ImageCloner\\w+)`, 'g'))].map(([, name = '']) => name);
 
@@ -73,7 +73,7 @@ describe('knative/monitoring', () => {
     assert.equal(typeof parse(alerts), 'object');
   });
 
-  it('has a dashboard whose data source is chosen at import', () => {
+  it('the Grafana dashboard lets its import choose the data source', () => {
     const sources = [...dashboard.matchAll(/"uid": "([^"]*)"/g)].map(([, uid = '']) =>
       uid.replace(/^[$]/, 'of '),
     );

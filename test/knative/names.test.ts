@@ -10,7 +10,7 @@ import { ConfigError } from '../../lib/errors.ts';
 const image = 'registry.example.com/image-cloner:v1';
 
 describe('parseDeploySettings', () => {
-  it('passes webhook variables to the pod, without those of this machine', () => {
+  it('deploy passes webhook variables to the pod, without those of this machine', () => {
     const { env, variant, install } = parseDeploySettings({
       IMAGE: image,
       REGISTRY: 'registry.example.com',
@@ -31,7 +31,7 @@ describe('parseDeploySettings', () => {
     assert.equal(install.gateway, 'kourier');
   });
 
-  it('uses IMAGE for the smoke test unless PROBE_IMAGE is set', () => {
+  it('deploy uses IMAGE for the smoke test unless PROBE_IMAGE is set', () => {
     assert.equal(parseDeploySettings({ IMAGE: image }).probeImage, image);
     const settings = parseDeploySettings({ IMAGE: image, PROBE_IMAGE: 'busybox:1.36' });
     assert.equal(settings.probeImage, 'busybox:1.36');
@@ -41,7 +41,7 @@ describe('parseDeploySettings', () => {
     );
   });
 
-  it('accepts files of the Secret image-cloner-files, but no files of this machine', () => {
+  it('deploy accepts files of the Secret image-cloner-files, but no files of this machine', () => {
     const { files, env } = parseDeploySettings({
       IMAGE: image,
       CLONER: 'registry',
@@ -59,14 +59,14 @@ describe('parseDeploySettings', () => {
     }
   });
 
-  it('accepts TLS_CLIENT_CA_FILE only with WIRING=direct', () => {
+  it('deploy accepts TLS_CLIENT_CA_FILE only with WIRING=direct', () => {
     const env = { IMAGE: image, TLS_CLIENT_CA_FILE: '/files/client-ca.crt' };
 
     assert.deepEqual(parseDeploySettings({ ...env, WIRING: 'direct' }).files, ['client-ca.crt']);
     assert.throws(() => parseDeploySettings(env), /TLS_CLIENT_CA_FILE needs WIRING=direct/);
   });
 
-  it('lists all problems at once, including those of the webhook configuration', () => {
+  it('deploy lists all problems at once, including those of the webhook configuration', () => {
     const env = { IMAGE: 'image-cloner:v1', GATEWAY: 'nginx', ON_ERROR: 'maybe', NAME: 'Über' };
 
     assert.throws(
@@ -81,7 +81,7 @@ describe('parseDeploySettings', () => {
   });
 
   for (const image of ['', 'image-cloner:v1', 'docker.io/library/image-cloner', 'Not An Image']) {
-    it(`rejects IMAGE=${JSON.stringify(image)}, which no node can pull`, () => {
+    it(`deploy rejects IMAGE=${JSON.stringify(image)}, which no node can pull`, () => {
       assert.throws(() => parseDeploySettings({ IMAGE: image }), /IMAGE must name a registry/);
     });
   }
@@ -91,7 +91,7 @@ describe('parseDeploySettings', () => {
     'dev.local/image-cloner',
     '10.0.0.1:5000/a@sha256:' + 'a'.repeat(64),
   ]) {
-    it(`accepts IMAGE=${image}`, () => {
+    it(`deploy accepts IMAGE=${image}`, () => {
       assert.equal(parseDeploySettings({ IMAGE: image }).image, image);
     });
   }
@@ -146,7 +146,7 @@ function ofKind({ objects }: Filled, kind: string, apiVersion?: string): Documen
 const knativeService = 'serving.knative.dev/service';
 
 describe('fillManifests', () => {
-  it('uses the names of this installation in all manifests', async () => {
+  it('deploy uses the names of this installation in all manifests', async () => {
     const filled = await fill(
       { service: 'base/service.yaml', wiring: 'gateway/kourier.yaml' },
       {
@@ -186,7 +186,7 @@ describe('fillManifests', () => {
     });
   });
 
-  it('allows traffic from the namespace of the gateway', async () => {
+  it('deploy allows traffic from the namespace of the gateway', async () => {
     const filled = await fill(
       { service: 'base/service.yaml', wiring: 'gateway/kourier.yaml' },
       { SERVICE_NAMESPACE: 'gateways' },
@@ -208,7 +208,7 @@ describe('fillManifests', () => {
     });
   });
 
-  it('uses the names of this installation for WIRING=direct', async () => {
+  it('deploy uses the names of this installation for WIRING=direct', async () => {
     const filled = await fill(
       { service: 'base/service.yaml', wiring: 'direct/service.yaml' },
       { WIRING: 'direct', NAME: 'cloner', NAMESPACE: 'tools' },

@@ -12,7 +12,7 @@ const readme = await readFile('knative/README.md', 'utf8');
 const derived = new Set(['SERVICE_NAME', 'SERVICE_NAMESPACE']);
 
 describe('knative/README.md', () => {
-  it('lists the variables of gen and deploy with their defaults', () => {
+  it('knative/README.md lists the variables of gen and deploy with their defaults', () => {
     const [, after = ''] = readme.split('\n## Variables of an installation\n');
     const [section = ''] = after.split('\n## ');
     const table = [...section.matchAll(/^\| `([A-Z_]+)` \| (?:`([^`]*)`)?/gm)].map(
@@ -26,7 +26,7 @@ describe('knative/README.md', () => {
     for (const workload of knownWorkloads) assert.ok(section.includes(workload), workload);
   });
 
-  it('names only files that exist', () => {
+  it('knative/README.md names only files that exist', () => {
     const [, after = ''] = readme.split('\n| file | what it is |\n');
     const [table = ''] = after.split('\n\n');
     const names = [...table.matchAll(/^\| ([^|]+) \|/gm)]

@@ -7,7 +7,7 @@ import { makeCertificate } from '../support/certificate.ts';
 import { createSample, digests, toBytes, withDigest } from './sample.ts';
 
 describe('serveMemoryRegistry', () => {
-  it('reopens a closed registry on the same port with its contents', async () => {
+  it('reopens a closed memory registry on the same port with its contents', async () => {
     const served = await serveMemoryRegistry({ registry: createSample() });
     const get = async (): Promise<number> => (await fetch(`${served.url}/v2/app/tags/list`)).status;
     const refused = { name: 'TypeError', message: 'fetch failed' };
@@ -21,7 +21,7 @@ describe('serveMemoryRegistry', () => {
     await assert.rejects(get(), refused);
   });
 
-  it('rejects with EADDRINUSE if the port is in use', async () => {
+  it('rejects the start of a memory registry with EADDRINUSE if the port is in use', async () => {
     const served = await serveMemoryRegistry({ registry: createSample() });
     const port = Number(served.host.split(':')[1]);
 
@@ -31,7 +31,7 @@ describe('serveMemoryRegistry', () => {
     await served.close();
   });
 
-  it('serves HTTPS, with https in upload Locations', async () => {
+  it('serves a memory registry over HTTPS, with https in upload Locations', async () => {
     const tls = await makeCertificate('01');
     const served = await serveMemoryRegistry({ registry: createSample(), tls });
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
@@ -49,7 +49,7 @@ describe('serveMemoryRegistry', () => {
     await served.close();
   });
 
-  it('stores and returns a blob of 8 MiB in many chunks', async () => {
+  it('stores and returns a blob of 8 MiB in many chunks over HTTP', async () => {
     const registry = createSample();
     const served = await serveMemoryRegistry({ registry });
     const chunk = toBytes('0123456789abcdef'.repeat(65_536));

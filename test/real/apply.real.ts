@@ -189,7 +189,7 @@ describe('the webhook with CLONER=docker behind a real API server', () => {
     assert.equal(await storedImage('web'), `${backup.host}/acme/nginx:1.28`);
   });
 
-  it('rewrites DaemonSets, and Deployments of other clients', async () => {
+  it('rewrites DaemonSets, and Deployments of clients other than kubectl', async () => {
     await pushImage(source, 'library/setup:1');
     const config = new KubeConfig();
     config.loadFromFile(apiServer.kubeconfig);

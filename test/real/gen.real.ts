@@ -400,7 +400,7 @@ describe('the webhook configuration of gen', () => {
     });
   }
 
-  it('compares an update with an incomplete old object', async () => {
+  it('matches an update whose old object is incomplete', async () => {
     const object = { apiVersion: 'serving.knative.dev/v1', kind: 'Service' };
     const metadata = { name: 'growing' };
     const replace = async (rest: object): Promise<string> =>
@@ -418,7 +418,7 @@ describe('the webhook configuration of gen', () => {
     assert.deepEqual(sent().corp, ['Service UPDATE']);
   });
 
-  it('stays within the CEL cost budget for Deployments of the maximum size', async () => {
+  it('keeps its CEL expressions within the cost budget for Deployments of the maximum size', async () => {
     const digest = 'sha256:a25fbdaa3e4d03e0d735fd03f231e9a48332ecf40ca209b2f103b1f970d1cde0';
 
     const large = wrap('Deployment', 'large', toContainers(200, `${inside}@${digest}`));
@@ -435,7 +435,7 @@ describe('the webhook configuration of gen', () => {
     assert.deepEqual(sent().hub, []);
   });
 
-  it('reviews only opted-in namespaces, and never those that the webhook needs', async () => {
+  it('sends objects of opted-in namespaces for review, and never those of namespaces that the webhook needs', async () => {
     await apiServer.createNamespace('elsewhere');
     for (const excluded of ['image-cloner', 'kourier-system', 'tools']) {
       await apiServer.createNamespace(excluded, enabled);
@@ -453,7 +453,7 @@ describe('the webhook configuration of gen', () => {
     assert.deepEqual(sent(), { corp: expected, hub: expected, tools: [] });
   });
 
-  it('does not review objects that opted out', async () => {
+  it('does not send objects for review that opted out', async () => {
     const manifest = toManifest('Deployment', 'disabled', outside, { 'image-cloner': 'disabled' });
 
     assert.equal(await create(manifest), '');
@@ -461,7 +461,7 @@ describe('the webhook configuration of gen', () => {
     assert.deepEqual(sent(), { corp: [], hub: [], tools: [] });
   });
 
-  it('calls the Service by its name, rejects writes while it is down, and is removed by one command', async () => {
+  it('the webhook configuration calls the Service by its name, rejects writes while it is down, and is removed by one command', async () => {
     const clusterIP = `127.77.${1 + Math.floor(Math.random() * 200)}.77`;
     const served = await startRegistered({ NAME: 'served' }, clusterIP, 443);
     running.push(served);
@@ -495,7 +495,7 @@ describe('the webhook configuration of gen', () => {
     sent();
   });
 
-  it('causes no error in its CEL expressions', async () => {
+  it('evaluates its CEL expressions without an error', async () => {
     const metrics = await apiServer.mustKubectl(['get', '--raw', '/metrics']);
 
     const lines = metrics.split('\n').filter((line) => !line.startsWith('#'));

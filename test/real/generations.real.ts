@@ -105,7 +105,7 @@ describe('generation recipes on real docker-registries', () => {
         return (await backup.digest(repository, '1')) ?? '';
       }
 
-      it('lists generations, rolls back, holds the tag when the source moves, and releases it', async () => {
+      it('the recipes list generations, roll back, hold the tag when the source moves, and release it', async () => {
         const first = await publish('first');
         const second = await publish('second');
         assert.notEqual(first, second);
@@ -149,7 +149,7 @@ describe('generation recipes on real docker-registries', () => {
         }
       });
 
-      it('prunes old generations and keeps held ones', async () => {
+      it('just prune removes old generations and keeps held ones', async () => {
         const tags = await backup.tags(repository);
         const current = await backup.digest(repository, '1');
         const report = await must(['prune', image], { KEEP_GENERATIONS: '1' });
@@ -178,7 +178,7 @@ describe('generation recipes on real docker-registries', () => {
     });
   }
 
-  it('reports a registry without delete support, and loses no generation', async () => {
+  it('just prune reports a registry without delete support, and loses no generation', async () => {
     const webhook = await startWebhook({ env: { ...settings(strict), CLONER: 'registry' } });
     const image = `${source.host}/strict/app:1`;
     for (const seed of ['a', 'b']) {
@@ -199,7 +199,7 @@ describe('generation recipes on real docker-registries', () => {
     assert.equal((await recipe(['generations', image], strict)).stdout, listed.stdout);
   });
 
-  it('lists the tags of a repository with more than one page', async () => {
+  it('just generations lists the tags of a repository with more than one page', async () => {
     const digest = await pushImage(backup, 'copies/docker.io/library/many:1');
     const manifest = await backup.request(`copies/docker.io/library/many/manifests/${digest}`, {
       headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },

@@ -41,7 +41,7 @@ describe('the container image', () => {
     return v.parse(imageSchema, JSON.parse(stdout))[0];
   }
 
-  it('builds a reproducible layer and sets its labels', async () => {
+  it('the image build makes a reproducible layer and sets the labels', async () => {
     const one = await build('one:1');
     // No cache of the first build.
     await daemon.cli(['image', 'rm', '--force', 'one:1']);

@@ -83,7 +83,7 @@ for (const { name, options } of guards) {
       });
     }
 
-    it('serves skopeo inspect and list-tags', async () => {
+    it('a memory registry serves skopeo inspect and list-tags', async () => {
       const flags = ['--tls-verify=false', '--authfile', authFile()];
       const tags = await run('skopeo', 'list-tags', ...flags, docker('app'));
       const raw = await run('skopeo', 'inspect', '--raw', ...flags, docker('app:oci'));
@@ -92,7 +92,7 @@ for (const { name, options } of guards) {
       assert.equal(raw, new TextDecoder().decode(platforms.bytes));
     });
 
-    it('serves crane pull, push, copy, ls and validate', async () => {
+    it('a memory registry serves crane pull, push, copy, ls and validate', async () => {
       const tarball = join(createTempDir('crane'), 'image.tar');
 
       await run('crane', 'pull', '--format=oci', at('app:oci'), `${tarball}.dir`);
@@ -108,7 +108,7 @@ for (const { name, options } of guards) {
       assert.match(catalog, /^app$/m);
     });
 
-    it('serves crane append and delete', async () => {
+    it('a memory registry serves crane append and delete', async () => {
       const layer = join(createTempDir('layer'), 'layer.tar');
       await writeFile(layer, randomBytes(3 * 1024 * 1024));
 
@@ -406,13 +406,13 @@ describe('a memory registry compared with docker-registry', () => {
   }
 
   for (const row of rows) {
-    it(`responds as docker-registry does: ${title(row)}`, async () => {
+    it(`a memory registry responds as docker-registry does: ${title(row)}`, async () => {
       assert.equal(await sendRequest(served.host, row), await sendRequest(theirs.host, row));
     });
   }
 
   for (const row of differences) {
-    it(`responds differently from docker-registry: ${title(row)}`, async () => {
+    it(`a memory registry responds differently from docker-registry: ${title(row)}`, async () => {
       assert.equal(await sendRequest(theirs.host, row), row.theirs);
       assert.equal(await sendRequest(served.host, row), row.ours);
     });
@@ -478,7 +478,7 @@ describe('a memory registry compared with docker-registry', () => {
   }
 
   for (const { title, steps } of uploads) {
-    it(`handles an upload as docker-registry does: ${title}`, async () => {
+    it(`a memory registry handles an upload as docker-registry does: ${title}`, async () => {
       assert.deepEqual(await upload(served.host, steps), await upload(theirs.host, steps));
     });
   }

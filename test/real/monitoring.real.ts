@@ -4,7 +4,7 @@ import { runProgram } from './support/program.ts';
 
 /** promtool on the shipped alerts. */
 describe('knative/monitoring/alerts.yaml', () => {
-  it('passes promtool check rules', async () => {
+  it('the Prometheus alerts pass promtool check rules', async () => {
     const { code, stdout, stderr } = await runProgram('promtool', [
       'check',
       'rules',
@@ -15,7 +15,7 @@ describe('knative/monitoring/alerts.yaml', () => {
     assert.match(stdout, /SUCCESS: 10 rules found/);
   });
 
-  it('passes promtool test rules', async () => {
+  it('the Prometheus alerts pass promtool test rules', async () => {
     const { code, stdout, stderr } = await runProgram('promtool', [
       'test',
       'rules',

@@ -51,7 +51,7 @@ describe('NAMESPACE_OVERRIDES with a real API server', () => {
     );
   });
 
-  it('reads namespace annotations, and nothing else, with the manifest applied', async () => {
+  it('reads namespace annotations, and nothing else, with namespace-overrides.yaml applied', async () => {
     await server.mustKubectl(['apply', '-f', 'knative/namespace-overrides.yaml']);
 
     const { found, log } = await read('shop');

@@ -27,7 +27,7 @@ describe('just deploy without a suitable Knative', () => {
     });
   }
 
-  it('lists Knative and all other missing requirements at once', async () => {
+  it('just deploy lists Knative and all other missing requirements at once', async () => {
     const { code, stderr } = await deploy({ CLONER: 'docker' });
 
     assert.equal(code, 2);
@@ -45,7 +45,7 @@ describe('just deploy without a suitable Knative', () => {
     assert.match(stderr, /nothing was changed$/m);
   });
 
-  it('needs no gateway and no DomainMapping with WIRING=direct', async () => {
+  it('just deploy needs no gateway and no DomainMapping with WIRING=direct', async () => {
     const { code, stderr } = await deploy({ CLONER: 'registry', WIRING: 'direct' });
 
     assert.equal(code, 2);
@@ -53,7 +53,7 @@ describe('just deploy without a suitable Knative', () => {
     assert.doesNotMatch(stderr, /domainmapping|kourier|hostpath/);
   });
 
-  it('names the features that an old Knative lacks', async () => {
+  it('just deploy names the features that an old Knative lacks', async () => {
     await server.mustKubectl(['create', '--filename=-'], JSON.stringify(toOldKnative()));
     await eventually('the API server serves the definitions', async () => {
       const { code } = await server.kubectl(['get', 'ksvc', '--all-namespaces']);

@@ -220,7 +220,7 @@ describe('pull secrets with a real API server', () => {
     });
   });
 
-  it('sends no request for names with path segments', async () => {
+  it('sends no request for pull secret names with path segments', async () => {
     const seen = await audited(async () => {
       await credentialsOf('a', ['..', '../../b/secrets/pod-pull', '']);
       await credentialsOf('../b', ['pod-pull']);
@@ -275,7 +275,7 @@ describe('pull secrets with a real API server', () => {
     });
   });
 
-  it('uses a new Role and a corrected Secret after its cache is cleared', async () => {
+  it('uses a new Role and a corrected Secret after the cache of pull secrets is cleared', async () => {
     await server.createNamespace('later');
     await fill('later');
     assert.deepEqual((await credentialsOf('later', ['pod-pull'])).found, []);
@@ -291,7 +291,7 @@ describe('pull secrets with a real API server', () => {
     assert.deepEqual(found, { found: [readerCredentials], warnings: [] });
   });
 
-  it('grants only get on Secrets and ServiceAccounts', async () => {
+  it('pull-secrets.yaml grants only get on Secrets and ServiceAccounts', async () => {
     const may = async (...args: readonly string[]): Promise<boolean> =>
       (await server.kubectl(['auth', 'can-i', ...args, `--as=${us}`, '-q'])).code === 0;
 
@@ -307,7 +307,7 @@ describe('pull secrets with a real API server', () => {
     assert.equal(await may('get', 'secrets', '--all-namespaces'), false);
   });
 
-  it('answers unavailable for a rejected token and for an API server that is down', async () => {
+  it('reports pull secrets as unavailable for a rejected token and for an API server that is down', async () => {
     const silence = {
       found: [],
       warnings: ['its pull secrets could not be read: the API server did not answer'],

@@ -75,7 +75,7 @@ describe('a backup registry with a private CA', () => {
     return allowed ? 'allowed' : (status?.message ?? '');
   }
 
-  it('copies into a backup registry over https', async () => {
+  it('copies into a backup registry over https with a private CA', async () => {
     assert.equal(await apply('1'), 'allowed');
   });
 

@@ -111,7 +111,7 @@ describe('the webhook with CLONER=registry between real registries', () => {
     ],
   ] as const;
   for (const [what, name, options] of shapes) {
-    it(`copies ${what} unchanged`, async () => {
+    it(`copies ${what} unchanged between real registries`, async () => {
       const digest = await pushImage(source, name, options);
 
       const { allowed, message, image, at } = await review(`${source.host}/${name}`);
@@ -233,7 +233,7 @@ describe('the webhook with CLONER=registry between real registries', () => {
     await validate(image);
   });
 
-  it('completes a copy after kill -9 and a restart', async () => {
+  it('completes a copy after kill -9 and a restart of the webhook', async () => {
     await pushImage(source, 'killed/app:1', { seed: 'first' });
     const image = `${gate.host}/killed/app:1`;
     const { at } = await review(image);
@@ -255,7 +255,7 @@ describe('the webhook with CLONER=registry between real registries', () => {
     assert.equal(await backup.digest(at[0], `1.${old?.slice(7, 19)}`), old);
   });
 
-  it('finishes a running copy at SIGTERM', async () => {
+  it('the webhook finishes a running copy at SIGTERM', async () => {
     await pushImage(source, 'drained/app:1', { bytes: 300_000 });
     const held = gate.hold(isBlobGet);
     const answer = review(`${gate.host}/drained/app:1`);

@@ -25,7 +25,7 @@ describe('just status of a broken installation', () => {
     return stdout.split('\n').map((line) => line.replace(/ {2,}/g, ' '));
   }
 
-  it('shows all other rows if the certificate is not valid', async () => {
+  it('just status shows all other rows if the certificate is not valid', async () => {
     const secret = ['secret', 'generic', 'image-cloner-tls', '--from-literal=tls.crt=garbage'];
     await server.mustKubectl(['--namespace=image-cloner', 'create', ...secret]);
 
@@ -35,7 +35,7 @@ describe('just status of a broken installation', () => {
     assert.ok(lines.includes('-- certificate not valid: just gen deploy'), lines.join('\n'));
   });
 
-  it('shows a webhook configuration without a webhook as not registered', async () => {
+  it('just status shows a webhook configuration without a webhook as not registered', async () => {
     const emptied = {
       apiVersion: 'admissionregistration.k8s.io/v1',
       kind: 'MutatingWebhookConfiguration',

@@ -26,14 +26,14 @@ describe('node --import tsx', () => {
     assert.match(await runAs('22.20.0', ['--test', file]), /^exit 0\n[^]*pass [1-9]/);
   });
 
-  it('names the needed version when a test file runs with Node 22.19', async () => {
+  it('names the Node version that is needed when a test file runs with Node 22.19', async () => {
     const output = await runAs('22.19.0', ['--test', file]);
 
     assert.match(output, /^exit [12]\n/);
     assert.ok(output.includes(sentence), output);
   });
 
-  it('names the needed version when an entrance runs with Node 22.19', async () => {
+  it('names the Node version that is needed when an entrance runs with Node 22.19', async () => {
     assert.equal(await runAs('22.19.0', ['functions/gen/main.ts']), `exit 2\n${sentence}\n`);
   });
 });

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { createBoundedMap } from '../../lib/util/bounded-map.ts';
 
 describe('createBoundedMap', () => {
-  it('evicts the entry that was set longest ago when the map is full', () => {
+  it('evicts the entry that was set longest ago when a bounded map is full', () => {
     const map = createBoundedMap<string, number>(2);
 
     map.set('a', 1);
@@ -19,7 +19,7 @@ describe('createBoundedMap', () => {
     );
   });
 
-  it('makes an entry the newest when it is set again', () => {
+  it('makes an entry of a bounded map the newest when it is set again', () => {
     const map = createBoundedMap<string, number>(2);
 
     map.set('a', 1);

@@ -10,7 +10,7 @@ function open(): Cooldown {
 }
 
 describe('createCooldown', () => {
-  it('counts a pause down, and keeps the longer one of two', () => {
+  it('counts the pause of a cooldown down, and keeps the longer one of two', () => {
     const cooldown = open();
 
     assert.equal(cooldown.remainingMs('a'), 0);
@@ -23,7 +23,7 @@ describe('createCooldown', () => {
     assert.equal(cooldown.remainingMs('a'), 0);
   });
 
-  it('keeps the pause of one key apart from that of another', () => {
+  it('keeps the cooldowns of different keys apart', () => {
     const cooldown = open();
 
     cooldown.start('a', 10_000);
@@ -31,7 +31,7 @@ describe('createCooldown', () => {
     assert.equal(cooldown.remainingMs('b'), 0);
   });
 
-  it('cuts a pause to its maximum', () => {
+  it('limits a cooldown to its maximum', () => {
     const cooldown = open();
 
     cooldown.start('a', 1e12);
@@ -39,7 +39,7 @@ describe('createCooldown', () => {
     assert.equal(cooldown.remainingMs('a'), 300_000);
   });
 
-  it('ends a pause that is deleted', () => {
+  it('ends a cooldown that is deleted', () => {
     const cooldown = open();
     cooldown.start('a', 10_000);
 
@@ -48,7 +48,7 @@ describe('createCooldown', () => {
     assert.equal(cooldown.remainingMs('a'), 0);
   });
 
-  it('evicts the oldest pause when there are too many', () => {
+  it('evicts the oldest cooldown when there are too many', () => {
     const cooldown = open();
 
     for (const key of ['a', 'b', 'c']) cooldown.start(key, 10_000);

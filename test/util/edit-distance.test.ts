@@ -18,7 +18,7 @@ describe('editDistance', () => {
     { a: 'SSL_CERT_FILE', b: 'TLS_CERT_FILE', distance: 3 },
   ];
   for (const { a, b, distance } of cases) {
-    it(`counts ${distance} between "${a}" and "${b}"`, () => {
+    it(`counts ${distance} edits between "${a}" and "${b}"`, () => {
       assert.equal(editDistance(a, b), distance);
     });
   }

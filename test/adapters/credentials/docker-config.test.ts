@@ -46,7 +46,7 @@ describe('parseDockerConfig', () => {
     });
   }
 
-  it('reads a password of a million NUL characters in linear time', () => {
+  it('reads a docker config password of a million NUL characters in linear time', () => {
     const text = `a:${'\0'.repeat(1_000_000)}x`;
 
     const [credentials] = parseDockerConfig(
@@ -58,7 +58,7 @@ describe('parseDockerConfig', () => {
 
   const broken = ['', 'not json s3cret', '{"auths":{"reg.test":"s3cret"}}', '{"auths":7}'];
   for (const text of broken) {
-    it(`rejects ${JSON.stringify(text)} without quoting it`, () => {
+    it(`rejects the docker config ${JSON.stringify(text)} without quoting it`, () => {
       assert.throws(
         () => parseDockerConfig(text),
         (error: unknown) =>

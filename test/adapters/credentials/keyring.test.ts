@@ -84,19 +84,19 @@ const rows: readonly Row[] = [
     usernames: [],
   },
   {
-    behaviour: 'does not match a host that has the key as a prefix',
+    behaviour: 'a keyring key does not match a host that has the key as a prefix',
     keys: ['reg.test'],
     image: ['reg.test.evil.example', 'x'],
     usernames: [],
   },
   {
-    behaviour: 'expands stars and question marks within a label',
+    behaviour: 'a keyring expands stars and question marks within a label',
     keys: ['a*c*e-?.reg.test', 'a*c*e-??.reg.test', '**.reg.test', 'x*.reg.test'],
     image: ['abcce-1.reg.test', 'x'],
     usernames: ['a*c*e-?.reg.test', '**.reg.test'],
   },
   {
-    behaviour: 'matches a key with many stars in polynomial time',
+    behaviour: 'a keyring matches a key with many stars in polynomial time',
     keys: [`${'*a'.repeat(30)}*b.reg.test`],
     image: [`${'a'.repeat(63)}.reg.test`, 'x'],
     usernames: [],

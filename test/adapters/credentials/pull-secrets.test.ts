@@ -254,7 +254,7 @@ describe('createPullSecrets keyring', () => {
     });
   });
 
-  it('skips credentials of more than 16 KiB', async () => {
+  it('skips pull secret credentials of more than 16 KiB', async () => {
     const setup = createSetup();
     const entries = {
       'reg.test': { username: 'short', password: 'p'.repeat(16_000) },
@@ -278,7 +278,7 @@ describe('createPullSecrets keyring', () => {
     assert.equal(setup.requests.length, 20);
   });
 
-  it('sends no request for a name of more than 253 characters', async () => {
+  it('sends no request for a pull secret name of more than 253 characters', async () => {
     const setup = createSetup();
     const name = 'x'.repeat(1_000_000);
 
@@ -297,7 +297,7 @@ describe('createPullSecrets keyring', () => {
     assert.equal(await setup.source.hasSecret('a', name, signal), false);
   });
 
-  it('stops at its timeout when the API server hangs', async () => {
+  it('stops reading pull secrets at its timeout when the API server hangs', async () => {
     const setup = createSetup({ timeoutMs: 20 });
     setup.secrets.set('a/x', 'hang');
 
@@ -307,7 +307,7 @@ describe('createPullSecrets keyring', () => {
     });
   });
 
-  it('rejects with the abort reason of the review before its own timeout', async () => {
+  it('stops reading pull secrets with the abort reason of the review before its own timeout', async () => {
     const setup = createSetup({ timeoutMs: 500 });
     setup.secrets.set('a/x', 'hang');
     const review = new AbortController();
@@ -394,7 +394,7 @@ describe('createPullSecrets cache', () => {
 });
 
 describe('createPullSecrets serviceAccountSecrets and hasSecret', () => {
-  it('returns the pull secrets of a ServiceAccount, or undefined if unknown', async () => {
+  it('returns the pull secrets of a ServiceAccount, or undefined if the API server does not say', async () => {
     const setup = createSetup();
     setup.accounts.set('a/named', { status: 'found', found: ['x', 'y'] });
     setup.accounts.set('a/bare', { status: 'found', found: [] });
@@ -409,7 +409,7 @@ describe('createPullSecrets serviceAccountSecrets and hasSecret', () => {
     assert.deepEqual(answers, [['x', 'y'], [], undefined, undefined, undefined]);
   });
 
-  it('returns whether a Secret exists, regardless of its content, or undefined if unknown', async () => {
+  it('returns whether a Secret exists, whatever it contains, or undefined if the API server does not say', async () => {
     const setup = createSetup();
     const type = 'kubernetes.io/dockerconfigjson';
     setup.secrets.set('a/good', configJson({}));

@@ -37,7 +37,7 @@ describe('openRegistryAuth', () => {
     await rename(join(dir, '..data_tmp'), join(dir, '..data'));
   }
 
-  it('reads username and password without a trailing newline', async () => {
+  it('reads username and password of registry-auth without a trailing newline', async () => {
     await write({ username: 'acme\n', password: ' pa"ss\\+/wörd \r\n' });
 
     assert.deepEqual(await (await open())(), { username: 'acme', password: ' pa"ss\\+/wörd ' });
@@ -79,7 +79,7 @@ describe('openRegistryAuth', () => {
     });
   });
 
-  it('reads both files of one version after the Secret is rotated', async () => {
+  it('reads both files of registry-auth from one version when the Secret is rotated', async () => {
     await mount('..1', { username: 'acme', password: 'old' });
     const read = await open();
     assert.deepEqual(await read(), { username: 'acme', password: 'old' });
@@ -137,7 +137,7 @@ describe('openRegistryAuth', () => {
     });
   }
 
-  it('names both files if both are missing', async () => {
+  it('names both files of registry-auth if both are missing', async () => {
     await assert.rejects(open(), (error) => {
       assert.ok(error instanceof ConfigError);
       assert.equal(error.problems.length, 2);

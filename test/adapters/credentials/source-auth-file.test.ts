@@ -16,7 +16,7 @@ describe('openSourceAuthFile', () => {
     await rm(dir, { recursive: true });
   });
 
-  it('finds the credentials of an image, and re-reads the file', async () => {
+  it('finds the credentials of an image in SOURCE_AUTH_FILE, and re-reads the file', async () => {
     const file = join(dir, 'config.json');
     await writeFile(file, '{"auths":{"reg.test":{"auth":"YTpi"}}}');
     const source = await openSourceAuthFile({ file, logger });

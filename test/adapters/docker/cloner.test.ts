@@ -44,13 +44,13 @@ describe('createDockerCloner', () => {
     await daemon.close();
   });
 
-  it('removes the local image and its tags after a copy', async () => {
+  it('removes the local image and its tags from the docker daemon after a copy', async () => {
     await copyWithTags(cloner, request, ['1']);
 
     assert.deepEqual([...daemon.local], []);
   });
 
-  it('removes the local image and its tags when the push fails', async () => {
+  it('removes the local image and its tags from the docker daemon when the push fails', async () => {
     daemon.override(/\/push/, (_, response) => fail(response, [], 'denied: requested access'));
 
     await assert.rejects(copyWithTags(cloner, request, ['1']), { code: 'BACKUP_DENIED' });
@@ -80,7 +80,7 @@ describe('createDockerCloner', () => {
     assert.deepEqual([...daemon.local], []);
   });
 
-  it('writes more tags for an image that the backup already holds', async () => {
+  it('writes more tags for an image that the backup already holds, through the docker daemon', async () => {
     const { digest } = await copyWithTags(cloner, request, ['1']);
     const marked = await copyWithTags(
       cloner,
@@ -211,7 +211,7 @@ describe('createDockerCloner', () => {
     });
   }
 
-  it('rejects when the connection closes during a push', async () => {
+  it('rejects a copy when the docker daemon closes the connection during a push', async () => {
     daemon.override(/push/, (_, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.write('{"status":"Preparing"}\n', () => response.destroy());
@@ -255,7 +255,7 @@ describe('createDockerCloner', () => {
     await assert.rejects(copyWithTags(cloner, request, ['1']), { code: 'BACKUP_REFUSED' });
   });
 
-  it('aborts a resolve that hangs, and its request to the daemon', async () => {
+  it('aborts a resolve that hangs, and its request to the docker daemon', async () => {
     const hangUp = Promise.withResolvers<undefined>();
     const arrived = Promise.withResolvers<undefined>();
     daemon.override(/distribution/, (incoming) => {

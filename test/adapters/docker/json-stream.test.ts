@@ -15,7 +15,7 @@ async function statuses(...parts: readonly (string | Uint8Array)[]): Promise<rea
 }
 
 describe('readLines', () => {
-  it('reads JSON lines split at any byte', async () => {
+  it('reads JSON lines of a daemon stream that is split at any byte', async () => {
     const bytes = new TextEncoder().encode('{"status":"größe"}\r\n{"status":"b"}\n');
 
     const seen = await statuses(bytes.slice(0, 14), bytes.slice(14, 15), bytes.slice(15));
@@ -23,7 +23,7 @@ describe('readLines', () => {
     assert.deepEqual(seen, ['größe', 'b']);
   });
 
-  it('reads a last line without a newline', async () => {
+  it('reads the last line of a daemon stream without a newline', async () => {
     assert.deepEqual(await statuses('{"status":"a"}\n{"status":"b"}'), ['a', 'b']);
   });
 

@@ -19,7 +19,7 @@ describe('createLayerProgress', () => {
     assert.deepEqual(progress, { phase: 'push', doneBytes: 300_000, totalBytes: 300_000 });
   });
 
-  it('does not count existing layers as moved bytes', () => {
+  it('does not count layers that the registry has as moved bytes', () => {
     const layers = createLayerProgress('push');
 
     layers.add(line('Layer already exists', 'a'));
@@ -29,7 +29,7 @@ describe('createLayerProgress', () => {
     assert.equal(layers.movedBytes(), 7);
   });
 
-  it('reports no progress for lines without byte counts', () => {
+  it('reports no progress for daemon lines without byte counts', () => {
     const layers = createLayerProgress('pull');
 
     assert.equal(layers.add(line('Pulling fs layer', 'a')), undefined);

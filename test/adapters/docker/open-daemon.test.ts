@@ -51,7 +51,7 @@ describe('openDaemon with DOCKER_HOST=tcp://…', () => {
     });
   }
 
-  it('rejects a distribution response without a valid digest', async () => {
+  it('rejects a distribution response of the docker daemon without a valid digest', async () => {
     nock('http://docker.test:2375')
       .get('/distribution/reg.test/team/app:1/json')
       .reply(200, { Descriptor: { digest: 'sha256:../../evil' } });
@@ -69,7 +69,7 @@ describe('openDaemon with DOCKER_HOST=tcp://…', () => {
 
 describe('openDaemon with DOCKER_HOST=unix://…', () => {
   // Root ignores permissions.
-  it('rejects with ConfigError when a parent directory of the socket denies access', {
+  it('reports a configuration error when a parent directory of the docker socket denies access', {
     skip: getuid?.() === 0,
   }, async () => {
     const dir = await mkdtemp(join(tmpdir(), 'daemon-'));

@@ -111,7 +111,7 @@ describe('createLeaseStore', () => {
     ['a response that stops in its body', { hang: 'amid body' }, 'unavailable'],
   ];
   for (const [what, answer, status] of answers) {
-    it(`answers ${status} for ${what}, and does not log the body`, async () => {
+    it(`answers ${status} to a Lease request after ${what}, and does not log the body`, async () => {
       const impatient = createLeaseStore({
         api: fake.coordination,
         namespace: 'ours',
@@ -127,7 +127,7 @@ describe('createLeaseStore', () => {
     });
   }
 
-  it('answers unavailable when the API server is down', async () => {
+  it('answers unavailable to Lease requests when the API server is down', async () => {
     await fake.close();
 
     assert.deepEqual(await store.list(signal), { status: 'unavailable' });
@@ -138,7 +138,7 @@ describe('createLeaseStore', () => {
     fake = await startFakeApi();
   });
 
-  it('answers conflict to replacing a deleted Lease, and done to removing it', async () => {
+  it('answers conflict to the replacement of a deleted Lease, and done to its removal', async () => {
     assert.deepEqual(await store.replace(lease, 'u/7', signal), { status: 'conflict' });
     assert.deepEqual(await store.remove({ target: lease.target, version: 'u/7' }, signal), {
       status: 'done',

@@ -25,7 +25,7 @@ describe('openNamespaceReader', () => {
     return file;
   }
 
-  it('sends the token of the current context to its server', async () => {
+  it("sends the token of the kubeconfig's current context to the server of that context", async () => {
     const fake = await startFakeApi();
     const kubeconfigFile = await writeKubeconfig(
       JSON.stringify({
@@ -65,7 +65,7 @@ describe('openNamespaceReader', () => {
     });
   }
 
-  it('rejects with ConfigError in a pod without a ServiceAccount token', async () => {
+  it('reports a configuration error in a pod without a ServiceAccount token', async () => {
     await assert.rejects(
       openNamespaceReader({ kubeconfigFile: undefined, insideCluster: true, logger }),
       {
@@ -76,7 +76,7 @@ describe('openNamespaceReader', () => {
     );
   });
 
-  it('rejects with ConfigError outside a cluster without KUBECONFIG', async () => {
+  it('reports a configuration error outside a cluster without KUBECONFIG', async () => {
     await assert.rejects(
       openNamespaceReader({ kubeconfigFile: undefined, insideCluster: false, logger }),
       {
@@ -92,7 +92,7 @@ describe('openLeaseStore', () => {
   const { logger } = createMemoryLog();
   const settings = { kubeconfigFile: undefined, insideCluster: true, namespace: 'ours', logger };
 
-  it("uses the namespace of the kubeconfig's context", async (t) => {
+  it("keeps Leases in the namespace of the kubeconfig's context", async (t) => {
     const fake = await startFakeApi();
     t.after(fake.close);
     const dir = await mkdtemp(join(tmpdir(), 'kubeconfig-'));

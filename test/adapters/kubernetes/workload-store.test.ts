@@ -71,7 +71,7 @@ describe('createWorkloadStore', () => {
     return store.patch(web, { type: 'merge', body: { metadata: {} } }, options);
   }
 
-  it('lists all pages over one connection', async () => {
+  it('lists all pages of workloads over one connection', async () => {
     replies = [
       { body: { metadata: { continue: 'a b' }, items: [stored] } },
       ...Array.from({ length: 8 }, () => ({ body: { metadata: { continue: 'c' }, items: [] } })),
@@ -92,7 +92,7 @@ describe('createWorkloadStore', () => {
     assert.ok(connections <= 2, String(connections));
   });
 
-  it('lists nothing for a kind that the cluster does not have', async () => {
+  it('lists no workloads of a kind that the cluster does not have', async () => {
     replies = [{ status: 404, body: 'page not found' }];
 
     assert.deepEqual(await store.list(web.kind, undefined, signal), []);
@@ -106,7 +106,7 @@ describe('createWorkloadStore', () => {
     });
   });
 
-  it('patches with its field manager and returns the stored object and the warnings', async () => {
+  it('patches a workload with its field manager, and returns the stored object and the warnings', async () => {
     replies = [
       {
         headers: { warning: '299 - "one \\"quoted\\", comma", 299 - "two"' },

@@ -51,7 +51,7 @@ function pages(
 }
 
 describe('openBackupRepository, tags', () => {
-  it('lists all tags', async () => {
+  it('lists all tags of a backup repository', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     seed(bench.backup, 'acme/app:2', image);
@@ -59,7 +59,7 @@ describe('openBackupRepository, tags', () => {
     assert.deepEqual(await repository.tags(signal), ['1', '2']);
   });
 
-  it('retries a list whose connection was reset', async () => {
+  it('retries a tag list whose connection was reset', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     bench.backup.faults.add(on('GET', 'tags'), cutBody(5), { times: 1 });
@@ -67,7 +67,7 @@ describe('openBackupRepository, tags', () => {
     assert.deepEqual(await repository.tags(signal), ['1']);
   });
 
-  it('lists no tags after a 404, and for null', async () => {
+  it('lists no tags if the registry answers 404, or null as the list', async () => {
     const { bench, repository } = await open();
 
     assert.deepEqual(await repository.tags(signal), []);
@@ -84,7 +84,7 @@ describe('openBackupRepository, tags', () => {
     ['a unix socket', '<unix:///var/run/docker.sock?last=2&n=2>; rel="next"'],
   ] as const;
   for (const [what, link] of links) {
-    it(`uses only the query of a Link with ${what}`, async () => {
+    it(`uses only the query of the next page's Link with ${what}`, async () => {
       const { bench, repository } = await open();
       pages(bench, [{ tags: ['1', '2'], link }, { tags: ['3'] }]);
 
@@ -174,7 +174,7 @@ describe('openBackupRepository, tags', () => {
   });
 
   for (const link of ['nonsense', '</x>; rel="prev"']) {
-    it(`stops at the Link ${link}`, async () => {
+    it(`stops a tag list at the Link ${link}`, async () => {
       const { bench, repository } = await open();
       pages(bench, [{ tags: ['1'], link }]);
 
@@ -183,7 +183,7 @@ describe('openBackupRepository, tags', () => {
   }
 
   for (const link of ['<http://[>; rel="next"', '</no/query>; rel="next"', 'rel="next"']) {
-    it(`rejects the invalid Link ${link}`, async () => {
+    it(`rejects a tag list with the invalid Link ${link}`, async () => {
       const { bench, repository } = await open();
       pages(bench, [{ tags: ['1'], link }]);
 
@@ -194,7 +194,7 @@ describe('openBackupRepository, tags', () => {
     });
   }
 
-  it('rejects pages that repeat', async () => {
+  it('rejects a tag list whose pages repeat', async () => {
     const { bench, repository } = await open();
     const link = '<?last=1>; rel="next"';
     pages(bench, [
@@ -208,7 +208,7 @@ describe('openBackupRepository, tags', () => {
     });
   });
 
-  it('rejects a list with a missing page', async () => {
+  it('rejects a tag list with a missing page', async () => {
     const { bench, repository } = await open();
     pages(bench, [{ tags: ['1'], link: '<?last=1>; rel="next"' }], { times: 1 });
     bench.backup.faults.add(on('GET', 'tags'), answer(404));
@@ -219,7 +219,7 @@ describe('openBackupRepository, tags', () => {
   });
 
   for (const tag of ['../../other', 'a/b', 'a b', '', '\u001b[2J', 'x'.repeat(129)]) {
-    it(`rejects an invalid tag: ${JSON.stringify(tag.slice(0, 12))}`, async () => {
+    it(`rejects a tag list with the invalid tag ${JSON.stringify(tag.slice(0, 12))}`, async () => {
       const { bench, repository } = await open();
       pages(bench, [{ tags: ['1', tag] }]);
 
@@ -229,7 +229,7 @@ describe('openBackupRepository, tags', () => {
     });
   }
 
-  it('rejects a response that is not a list', async () => {
+  it('rejects a response that is not a tag list', async () => {
     const { bench, repository } = await open();
     bench.backup.faults.add(on('GET', 'tags'), answer(200, { body: '<html>' }));
 
@@ -238,7 +238,7 @@ describe('openBackupRepository, tags', () => {
 });
 
 describe('openBackupRepository', () => {
-  it('resolves tags, and rejects instead of treating a 403 as absent', async () => {
+  it('resolves tags of the backup, and reports a 403 as denied instead of absent', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
 
@@ -249,7 +249,7 @@ describe('openBackupRepository', () => {
     await assert.rejects(repository.hasBlob(image.digest, signal), { code: 'BACKUP_DENIED' });
   });
 
-  it('reads the children and blobs of a digest', async () => {
+  it('reads the children and blobs of a manifest in the backup', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', index);
 
@@ -279,7 +279,7 @@ describe('openBackupRepository', () => {
     });
   });
 
-  it('deletes a digest, also one that does not exist, and never a tag', async () => {
+  it('deletes a manifest by digest, also one that does not exist, and never a tag', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
 
@@ -290,7 +290,7 @@ describe('openBackupRepository', () => {
     await assert.rejects(repository.remove('1', signal), { name: 'TypeError' });
   });
 
-  it('names the setting if the registry does not allow deletion', async () => {
+  it("names the registry's setting if it does not allow deletion", async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     bench.backup.faults.add(on('DELETE', 'manifest'), answer(405));
@@ -301,7 +301,7 @@ describe('openBackupRepository', () => {
     });
   });
 
-  it('rejects a manifest with another digest', async () => {
+  it('rejects a manifest whose digest differs from the requested one', async () => {
     const { bench, repository } = await open();
     seed(bench.backup, 'acme/app:1', image);
     bench.backup.faults.add(

@@ -41,7 +41,7 @@ async function resolve(
 }
 
 describe('createRegistryCloner, resolve', () => {
-  it('tells an index from an image, whatever parameters its media type has', async () => {
+  it('distinguishes an index from an image, whatever parameters its media type has', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', index);
     bench.source.faults.add(
@@ -62,7 +62,7 @@ describe('createRegistryCloner, resolve', () => {
   });
 
   for (const status of [401, 403, 405]) {
-    it(`resolves by GET if HEAD is answered with ${status}`, async () => {
+    it(`resolves a tag by GET if the registry answers HEAD with ${status}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', index);
       bench.source.faults.add(on('HEAD', 'manifest'), answer(status));
@@ -90,7 +90,7 @@ describe('createRegistryCloner, resolve', () => {
     });
   });
 
-  it('rejects schema 1 with its name', async () => {
+  it('rejects a schema 1 image and names that format', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(
@@ -176,7 +176,7 @@ describe('createRegistryCloner, resolve', () => {
 });
 
 describe('createRegistryCloner, copy', () => {
-  it('sends each side only its own password', async () => {
+  it('sends source and backup only their own passwords', async () => {
     const other = { username: 'reader', password: 'other' };
     const bench = await open({
       source: { auth: { scheme: 'basic', users: { reader: 'other' } } },
@@ -222,7 +222,7 @@ describe('createRegistryCloner, copy', () => {
     assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
   });
 
-  it('cancels sessions with a token that allows deletion', async () => {
+  it('cancels upload sessions with a token that allows deletion', async () => {
     const bench = await open({ backup: { auth: { scheme: 'bearer', users } } });
     seed(bench.source, 'app:1', image);
     bench.backup.faults.add(on('PUT', 'upload'), answer(400));
@@ -312,7 +312,7 @@ describe('createRegistryCloner, copy', () => {
     assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
   });
 
-  it('names the side that went down', async () => {
+  it('names the side that goes down during a copy', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     await bench.backup.close();
@@ -361,7 +361,7 @@ describe('createRegistryCloner under the policy', () => {
     });
   }
 
-  it('sends at most four requests, and writes nothing, when nothing changed', async () => {
+  it('sends at most four requests for an unchanged image, and writes nothing', async () => {
     const bench = await open({
       source: { auth: { scheme: 'bearer', users, isPublic: () => true } },
       backup: { auth: { scheme: 'basic', users } },
@@ -380,7 +380,7 @@ describe('createRegistryCloner under the policy', () => {
     assert.deepEqual(bench.backup.requests.tally(), { 'HEAD manifest': 2 });
   });
 
-  it('sends three requests after a restart when nothing changed', async () => {
+  it('sends three requests for an unchanged image after a restart', async () => {
     const bench = await open({ backup: { auth: { scheme: 'basic', users } } });
     seed(bench.source, 'app:1', index);
     await ask(bench, policy(bench));

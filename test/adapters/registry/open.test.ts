@@ -17,7 +17,7 @@ describe('openRegistryCloner', () => {
     onResponse: () => undefined,
   };
 
-  it('opens with a proxy', () => {
+  it('opens a registry cloner with a proxy', () => {
     const proxy = { https: 'proxy.test:3128', http: '', no: '.svc,10.0.0.0/8' };
 
     assert.equal(openRegistryCloner({ ...settings, proxy }).keepsDigest, true);
@@ -32,7 +32,7 @@ describe('openRegistryCloner', () => {
     });
   });
 
-  it('reports every response, and the rest of a rate limit', async () => {
+  it('reports every registry response, and how much of a rate limit remains', async () => {
     const bench = await openBench();
     try {
       seed(bench.source, 'app:1', makeImage());

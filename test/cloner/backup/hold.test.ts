@@ -171,7 +171,7 @@ for (const keepsDigest of [true, false]) {
 }
 
 describe('createEnsureBackup for a hold that is written between the last read and the move', () => {
-  it('reads the hold after the move, and moves the tag back', async () => {
+  it('reads a hold again after the move, and moves the tag back if it was written meanwhile', async () => {
     let writeLateHold: (() => void) | undefined;
     const fixture = createFixture(true, (cloner) => ({
       ...cloner,
@@ -222,7 +222,7 @@ describe('createEnsureBackup after a rollback that was interrupted after its hol
     return fixture;
   };
 
-  it('finishes the rollback at the next review that would move the tag', async () => {
+  it('finishes an interrupted rollback at the next review that would move the tag', async () => {
     const { review, writeHold, tags } = await createInterrupted(true);
     writeHold(A);
 
@@ -234,7 +234,7 @@ describe('createEnsureBackup after a rollback that was interrupted after its hol
     assert.equal(tags()['1.27.bbbbbbbbbbbb'], B);
   });
 
-  it('finishes the rollback with a daemon that pushes the same digest again', async () => {
+  it('finishes an interrupted rollback with a daemon that pushes the same digest again', async () => {
     const { review, writeHold, tags } = await createInterrupted(false);
     const pushedA = A.replace(/:..../, ':f0f0');
     writeHold(pushedA);
@@ -243,7 +243,7 @@ describe('createEnsureBackup after a rollback that was interrupted after its hol
     assert.equal(tags()['1.27'], pushedA);
   });
 
-  it('warns that the rollback is not finished when the backup refuses it, and moves no tag', async () => {
+  it('warns that an interrupted rollback is not finished when the backup refuses it, and moves no tag', async () => {
     const { cloner, review, writeHold, tags } = await createInterrupted(true);
     writeHold(A);
     const pinned = `registry.example/acme/nginx@${A}`;
@@ -258,7 +258,7 @@ describe('createEnsureBackup after a rollback that was interrupted after its hol
     assert.equal(tags()['1.27'], B);
   });
 
-  it('creates a missing plain tag at the held digest', async () => {
+  it('creates a missing plain tag at the digest of an interrupted rollback', async () => {
     const { cloner, review, tags } = await createInterrupted(true);
     cloner.remove('registry.example/acme/nginx');
     for (const tag of ['1.27.hold', '1.27.aaaaaaaaaaaa']) {

@@ -127,7 +127,7 @@ describe('createIntegrityCheck for a backup that lost a blob', () => {
     );
   });
 
-  it('makes no request for layers before the answer', async () => {
+  it('makes no request for layers of the backup before the answer', async () => {
     const fixture = await openFixture();
     await send(fixture);
     fixture.backup.requests.clear();
@@ -137,7 +137,7 @@ describe('createIntegrityCheck for a backup that lost a blob', () => {
     assert.deepEqual(fixture.backup.requests.tally(), { 'HEAD manifest': 2 });
   });
 
-  it('checks an image at most once in ten minutes', async () => {
+  it('checks the layers of an image in the backup at most once in ten minutes', async () => {
     const fixture = await openFixture();
     await send(fixture);
     const checks: number[] = [];
@@ -151,7 +151,7 @@ describe('createIntegrityCheck for a backup that lost a blob', () => {
     assert.deepEqual(checks, [1, 0, 0, 1, 0]);
   });
 
-  it('checks an image again at the next review when the repair failed', async () => {
+  it('checks the layers of an image again at the next review when the repair failed', async () => {
     const fixture = await openFixture();
     await send(fixture);
     deleteBlob(fixture, image, 1);
@@ -234,7 +234,7 @@ describe('checkLater', () => {
     };
   }
 
-  it('checkLater runs two checks at once', async () => {
+  it('checkLater runs at most two integrity checks at once', async () => {
     const { pending, checkLater } = createFixture();
 
     const all = [1, 2, 3].map((n) => checkLater(n));
@@ -248,7 +248,7 @@ describe('checkLater', () => {
     await Promise.all(all);
   });
 
-  it('checkLater checks other images while a repair runs', async () => {
+  it('checkLater checks other images while one is repaired', async () => {
     const { pending, checkLater } = createFixture();
     const repair = Promise.withResolvers<undefined>();
     const all = [1, 2, 3, 4].map((n) => checkLater(n, () => repair.promise));
@@ -286,7 +286,7 @@ describe('checkLater', () => {
 });
 
 describe('isUsable', () => {
-  it('isUsable trusts a backup that does not answer within the time left', async (t) => {
+  it('isUsable accepts a backup that does not answer within the time left', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const cloner = { ...createFakeCloner(), isComplete: () => new Promise<never>(() => undefined) };
     const integrity = createIntegrityCheck({

@@ -40,7 +40,7 @@ function createWork(): {
 const key = (target: string, sourceDigest = 'sha256:a'): CopyKey => ({ target, sourceDigest });
 
 describe('createCopies', () => {
-  it('makes one copy for all requests of the same image', async () => {
+  it('makes one copy for concurrent requests of the same image', async () => {
     const copies = createCopies();
     const { work, finish, calls } = createWork();
 
@@ -51,7 +51,7 @@ describe('createCopies', () => {
     assert.equal(calls(), 1);
   });
 
-  it('makes a new copy after the first one is done', async () => {
+  it('makes a new copy for a request after the first copy is done', async () => {
     const copies = createCopies();
     const { work, finish, calls } = createWork();
     finish();
@@ -107,7 +107,7 @@ describe('createCopies', () => {
     await works[2]?.started;
   });
 
-  it('gives a failure that no review received to the next request, once', async () => {
+  it('reports the failure of a copy that no review received to the next request, once', async () => {
     const copies = createCopies();
     const { work, fail, started } = createWork();
     await copies.start(key('t'), work).wait(AbortSignal.abort());
@@ -124,7 +124,7 @@ describe('createCopies', () => {
     assert.deepEqual(await copies.start(key('t'), next.work).wait(neverAborted), result);
   });
 
-  it('retries after a failure that a waiting request received', async () => {
+  it('starts a new copy after a failure that a waiting request received', async () => {
     const copies = createCopies();
     const failing = createWork();
     const wait = copies.start(key('t'), failing.work).wait(neverAborted);
@@ -136,7 +136,7 @@ describe('createCopies', () => {
     assert.deepEqual(await copies.start(key('t'), next.work).wait(neverAborted), result);
   });
 
-  it('drops a failure that no review received after a minute', async () => {
+  it('drops the failure of a copy that no review received after a minute', async () => {
     let time = 0;
     const copies = createCopies({ now: () => time });
     const failing = createWork();
@@ -180,7 +180,7 @@ describe('createCopies', () => {
 });
 
 describe('createCopies for several namespaces', () => {
-  it('alternates between namespaces and reports the place of each copy', async () => {
+  it('alternates copies between namespaces and reports the place of each copy', async () => {
     const copies = createCopies({ maxCopies: 1 });
     const works = ['a', 'b', 'c', 'd'].map((target) => ({ target, ...createWork() }));
     const places = works.map(({ target, work }) =>
@@ -255,7 +255,7 @@ describe('createCopies for several namespaces', () => {
     assert.deepEqual(expected, [2_000, 7_000, undefined]);
   });
 
-  it('keeps a copy across callers that give up', async () => {
+  it('keeps a copy in the queue across callers that give up', async () => {
     const copies = createCopies();
     const { work, finish, calls } = createWork();
     for (let retry = 0; retry < 11; retry += 1) {
@@ -267,7 +267,7 @@ describe('createCopies for several namespaces', () => {
     assert.equal(calls(), 1);
   });
 
-  it('answers a controller with the recent failure instead of another attempt', async () => {
+  it('answers a controller with the recent failure of a copy instead of another attempt', async () => {
     let time = 0;
     const copies = createCopies({ now: () => time });
     const failing = createWork();
@@ -289,7 +289,7 @@ describe('createCopies for several namespaces', () => {
     assert.deepEqual(await copies.start(controllers, next.work).wait(neverAborted), result);
   });
 
-  it('retries at once for an interactive request', async () => {
+  it('starts a failed copy again at once for an interactive request', async () => {
     const copies = createCopies();
     const failing = createWork();
     const wait = copies.start(key('t'), failing.work).wait(neverAborted);
@@ -301,7 +301,7 @@ describe('createCopies for several namespaces', () => {
     assert.deepEqual(await copies.start(key('t'), next.work).wait(neverAborted), result);
   });
 
-  it('keeps at most 1000 failures that no review received, and evicts the oldest', async () => {
+  it('keeps at most 1000 failures of copies that no review received, and evicts the oldest', async () => {
     const copies = createCopies({ maxWaiting: 2_000 });
     const failing = createWork();
     failing.fail(new CloneError('SOURCE_UNAVAILABLE', 'down'));
@@ -386,7 +386,7 @@ describe('createCopies for several namespaces', () => {
     });
   });
 
-  it('retries at once for a controller after the backup rejected the credentials', async () => {
+  it('starts a copy again at once for a controller after the backup rejected the credentials', async () => {
     const copies = createCopies();
     const failing = createWork();
     const wait = copies.start(key('t'), failing.work).wait(neverAborted);

@@ -56,7 +56,7 @@ describe('createCopyMeter', () => {
     assert.equal(Math.round(meter.read().remainingMs ?? 0), 3_643);
   });
 
-  it('measures the rate anew when the push begins', () => {
+  it('measures the rate of a copy anew when the push begins', () => {
     const { meter, at } = createFixture();
     at(1_000);
     meter.note({ phase: 'pull', doneBytes: 260 * mib, totalBytes: 260 * mib });
@@ -68,7 +68,7 @@ describe('createCopyMeter', () => {
     assert.equal(meter.read().remainingMs, 25_000);
   });
 
-  it('gives no estimate and reports the idle time when no byte is transferred', () => {
+  it('reports the idle time and no estimate when a copy transfers no byte', () => {
     const { meter, at } = createFixture();
     at(1_000);
     meter.note({ phase: 'copy', doneBytes: mib, totalBytes: 2 * mib });
@@ -82,7 +82,7 @@ describe('createCopyMeter', () => {
     assert.deepEqual([idleMs, remainingMs, bytesPerSecond], [19_000, undefined, 0]);
   });
 
-  it('shows the highest progress and estimates from the actual bytes after a retry takes bytes back', () => {
+  it('shows the highest progress, and estimates from the actual bytes, after a retry subtracts bytes', () => {
     const { meter, at } = createFixture();
     at(1_000);
     meter.note({ phase: 'copy', doneBytes: 80 * mib, totalBytes: 100 * mib });
@@ -95,7 +95,7 @@ describe('createCopyMeter', () => {
     assert.equal(remainingMs, 8_000);
   });
 
-  it('reports no rate and no idle time when the clock goes back', () => {
+  it('reports no rate and no idle time of a copy when the clock goes back', () => {
     const { meter, at } = createFixture();
     at(60_000);
     meter.note({ phase: 'copy', doneBytes: mib, totalBytes: 2 * mib });
@@ -107,7 +107,7 @@ describe('createCopyMeter', () => {
     assert.deepEqual([bytesPerSecond, idleMs], [undefined, 0]);
   });
 
-  it('never shows a smaller fraction than before within one phase', () => {
+  it('never shows a smaller fraction of a copy than before within one phase', () => {
     const size = fc.nat({ max: 1_000 });
     fc.assert(
       fc.property(fc.array(fc.record({ done: size, total: size, pause: size })), (notes) => {

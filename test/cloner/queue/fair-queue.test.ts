@@ -57,7 +57,7 @@ function createFixture({ maxRunning = 1, maxWaiting = 1_000 } = {}): Fixture {
 }
 
 describe('createFairQueue', () => {
-  it('alternates between namespaces, however many tasks each has queued', async () => {
+  it('alternates tasks between namespaces, however many each has queued', async () => {
     const { begun, join, end } = createFixture();
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name);
     for (const name of ['b1', 'b2']) join('b', name);
@@ -68,7 +68,7 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
   });
 
-  it('alternates between namespaces that wait for one target', async () => {
+  it('alternates tasks between namespaces that wait for one target', async () => {
     const { begun, join, end } = createFixture({ maxRunning: 4 });
     for (const name of ['a1', 'a2', 'a3', 'a4']) join('a', name, 'nginx:1.27');
     const wanted = join('b', 'b1', 'nginx:1.27');
@@ -104,7 +104,7 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['a1', 'shared', 'a2', 'a3']);
   });
 
-  it('runs one task of each target at a time, in order of arrival, while other targets overtake', async () => {
+  it('runs one task of a target at a time, in order of arrival, while tasks of other targets overtake', async () => {
     const { begun, join, end } = createFixture({ maxRunning: 3 });
     join('a', 'first', 't');
     join('a', 'second', 't');
@@ -207,7 +207,7 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun.slice(5), ['b1']);
   });
 
-  it('preempts nothing for a namespace that has a slot or a task whose own target is busy', async () => {
+  it('preempts no task for a namespace that has a slot, or whose own target is busy', async () => {
     const { begun, join, at } = createFixture({ maxRunning: 2 });
     join('a', 'a1');
     join('b', 'b1');
@@ -288,7 +288,7 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['first', 'other']);
   });
 
-  it('rejects queued and new tasks after close and lets running tasks end', async () => {
+  it('rejects queued and new tasks after the queue is closed and lets running tasks end', async () => {
     const { join, queue, end } = createFixture();
     const reason = new CloneError('INTERRUPTED', 'image-cloner is shutting down');
     const [running, waiting] = [join('a', 'a1'), join('a', 'a2')];
@@ -400,7 +400,7 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['shop1', 'a1', 'a2', 'a3']);
   });
 
-  it('begins a task kept from the last slot when another namespace waits for it, too', async () => {
+  it('starts a task that is kept from the last slot when another namespace waits for it, too', async () => {
     const { begun, join, end } = createFixture({ maxRunning: 2 });
     join('shop', 'shop1');
     await end();
@@ -432,7 +432,7 @@ describe('createFairQueue', () => {
     );
   });
 
-  it('predicts every place exactly while no task arrives or overtakes', async () => {
+  it('predicts every place in the queue exactly while no task arrives or overtakes', async () => {
     await fc.assert(
       fc.asyncProperty(arrivals, async (namespaces) => {
         const { begun, join, end } = createFixture();

@@ -30,7 +30,7 @@ const isFull = (size: number, namespace: string): object => ({
 });
 
 describe('createLoadShedder', () => {
-  it('lets one namespace run up to the limit and rejects its next image', async () => {
+  it('lets one namespace look up images up to the limit and rejects its next image', async () => {
     const { start } = createFixture(4);
     const running = Array.from({ length: 4 }, () => start('a'));
 
@@ -40,7 +40,7 @@ describe('createLoadShedder', () => {
     assert.deepEqual(await Promise.all(running.map(({ result }) => result)), ['a', 'a', 'a', 'a']);
   });
 
-  it('aborts the newest work of the namespace with the most work when another namespace arrives', async () => {
+  it('aborts the newest lookup of the namespace with the most lookups when another namespace arrives', async () => {
     const { start } = createFixture(4);
     const running = Array.from({ length: 4 }, () => start('a'));
 
@@ -52,7 +52,7 @@ describe('createLoadShedder', () => {
     assert.equal(await running[2]?.result, 'a');
   });
 
-  it('shares the limit equally between two namespaces', async () => {
+  it('shares the limit of lookups equally between two namespaces', async () => {
     const { start } = createFixture(4);
     for (let n = 0; n < 4; n += 1) start('a');
     start('b');
@@ -65,7 +65,7 @@ describe('createLoadShedder', () => {
     assert.equal(await second.result, 'b');
   });
 
-  it('accepts new work at the limit after earlier work has ended', async () => {
+  it('accepts new lookups at the limit after earlier lookups have ended', async () => {
     const { start } = createFixture(1);
     const first = start('a');
     first.end();
@@ -77,7 +77,7 @@ describe('createLoadShedder', () => {
     assert.equal(await second.result, 'a');
   });
 
-  it('aborts the work when the signal of its caller is aborted', async () => {
+  it('aborts a lookup when the signal of its caller is aborted', async () => {
     const caller = new AbortController();
     const aborted = createLoadShedder(1).run('a', caller.signal, async (signal) => {
       caller.abort(new Error('gone'));

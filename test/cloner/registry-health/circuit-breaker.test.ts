@@ -58,7 +58,7 @@ const unused = (): Promise<string> => assert.fail('the registry was called');
 const works = (): Promise<string> => Promise.resolve('there');
 
 describe('createCircuitBreaker', () => {
-  it('keeps at most 1000 registries, and evicts the one that failed longest ago', async () => {
+  it('keeps the circuits of at most 1000 registries, and evicts the one that failed longest ago', async () => {
     const { call, openCircuit } = createFixture();
     await openCircuit();
     await assert.rejects(call(unused), { code: 'SOURCE_UNAVAILABLE' });
@@ -77,7 +77,7 @@ describe('createCircuitBreaker', () => {
     assert.deepEqual(await Promise.all([call(works), call(works)]), ['there', 'there']);
   });
 
-  it('fails calls at once after a timeout and reports the time of the next attempt', async (t) => {
+  it('fails calls to a registry at once after a timeout and reports the time of the next attempt', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { call, at } = createFixture();
     const silent = call(() => new Promise(() => undefined));
@@ -105,7 +105,7 @@ describe('createCircuitBreaker', () => {
     });
   });
 
-  it('does not count a timeout under a second as an outage', async (t) => {
+  it('does not count a timeout under a second as an outage of the registry', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { call } = createFixture();
     const short = call(() => new Promise(() => undefined), { timeoutMs: 900 });
@@ -131,7 +131,7 @@ describe('createCircuitBreaker', () => {
     assert.deepEqual(probes, [2, 6, 14, 30, 60, 90, 120]);
   });
 
-  it('runs one probe at a time and fails calls of controllers meanwhile', async () => {
+  it('runs one probe of an open circuit at a time and fails calls of controllers meanwhile', async () => {
     const { call, at, openCircuit } = createFixture();
     await openCircuit();
     at(2_500);
@@ -182,7 +182,7 @@ describe('createCircuitBreaker', () => {
     for (const other of others) await assert.rejects(other, { code: 'SOURCE_UNAVAILABLE' });
   });
 
-  it('does not delay the next probe when interactive calls probe before it', async () => {
+  it('does not delay the next probe of an open circuit when interactive calls probe before it', async () => {
     const { call, at, openCircuit } = createFixture();
     await openCircuit();
     for (const ms of [500, 1_000, 1_500]) {
@@ -195,7 +195,7 @@ describe('createCircuitBreaker', () => {
   });
 
   for (const code of ['SOURCE_NOT_FOUND', 'SOURCE_DENIED', 'SOURCE_RATE_LIMITED'] as const) {
-    it(`closes the circuit after the answer ${code}`, async () => {
+    it(`closes the circuit when the registry answers ${code}`, async () => {
       const { call, at, openCircuit } = createFixture();
       await openCircuit();
       at(2_000);
@@ -224,7 +224,7 @@ describe('createCircuitBreaker', () => {
     assert.equal(await call(works), 'there');
   });
 
-  it('lets the next call probe when the caller of the probe is aborted', async () => {
+  it('lets the next call probe an open circuit when the caller of the probe is aborted', async () => {
     const { call, at, openCircuit } = createFixture();
     await openCircuit();
     at(2_000);

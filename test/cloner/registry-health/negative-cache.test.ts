@@ -72,7 +72,7 @@ describe('createNegativeCache', () => {
     assert.equal(cache.recall('nginx', true), undefined);
   });
 
-  it('pauses at most 30 s after failures of the backup, outages and cloner failures', () => {
+  it('remembers failures of the backup, outages and cloner failures for at most 30 s', () => {
     for (const code of ['BACKUP_REFUSED', 'SOURCE_UNAVAILABLE', 'CLONER_UNAVAILABLE'] as const) {
       let time = 0;
       const cache = createNegativeCache({ now: () => time });
@@ -84,7 +84,7 @@ describe('createNegativeCache', () => {
     }
   });
 
-  it('counts concurrent failures once and does not extend the pause for an interactive one', () => {
+  it('counts concurrent failures once and does not extend their pause for an interactive failure', () => {
     let time = 0;
     const cache = createNegativeCache({ now: () => time });
     for (let i = 0; i < 20; i += 1) cache.remember('nginx', gone);
@@ -97,7 +97,7 @@ describe('createNegativeCache', () => {
     );
   });
 
-  it('drops a failure on forget and starts with two seconds again', () => {
+  it('drops a remembered failure on forget and starts with two seconds again', () => {
     let time = 0;
     const cache = createNegativeCache({ now: () => time });
     failTimes(3, cache, (ms) => (time = ms));
@@ -109,7 +109,7 @@ describe('createNegativeCache', () => {
     assert.match(cache.recall('nginx', false)?.message ?? '', /next attempt in 2 s$/);
   });
 
-  it('starts with two seconds again after a long time without a failure', () => {
+  it('remembers a failure for two seconds again after a long time without one', () => {
     let time = 0;
     const cache = createNegativeCache({ now: () => time });
     failTimes(3, cache, (ms) => (time = ms));
@@ -120,7 +120,7 @@ describe('createNegativeCache', () => {
     assert.match(cache.recall('nginx', false)?.message ?? '', /next attempt in 2 s$/);
   });
 
-  it('evicts the oldest failure beyond maxEntries', () => {
+  it('evicts the oldest remembered failure beyond maxEntries', () => {
     const cache = createNegativeCache({ now: () => 0, maxEntries: 2 });
     for (const key of ['a', 'b', 'c']) cache.remember(key, gone);
 

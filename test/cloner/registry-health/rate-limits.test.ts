@@ -49,7 +49,7 @@ const unused = (): Promise<string> => assert.fail('the registry was called');
 const works = (): Promise<string> => Promise.resolve('there');
 
 describe('createRateLimits', () => {
-  it('keeps at most 1000 limits, and evicts the oldest', async () => {
+  it('keeps at most 1000 rate limits, and evicts the oldest', async () => {
     const { call } = createFixture();
     await assert.rejects(call(limited(41_000)), { message: 'slow down' });
     await assert.rejects(call(unused), { code: 'SOURCE_RATE_LIMITED' });
@@ -78,7 +78,7 @@ describe('createRateLimits', () => {
     assert.equal(await call(works), 'there');
   });
 
-  it('omits the advice to authenticate for authenticated calls, and names the backup registry', async () => {
+  it('omits the advice to authenticate for authenticated calls in a rate limit error, and names the backup registry', async () => {
     const { call } = createFixture();
     const own = { access: { side: 'source', credentials } } as const;
     const backup = { access: { side: 'backup', credentials } } as const;
@@ -96,7 +96,7 @@ describe('createRateLimits', () => {
     });
   });
 
-  it('does not limit the backup for a limit of the source', async () => {
+  it('does not limit the backup for a rate limit of the source', async () => {
     const { call } = createFixture();
     const backup = { access: { side: 'backup', credentials } } as const;
     await assert.rejects(call(limited(600_000), backup), { code: 'SOURCE_RATE_LIMITED' });
@@ -104,7 +104,7 @@ describe('createRateLimits', () => {
     assert.equal(await call(works, backup), 'there');
   });
 
-  it('keeps a separate limit for each registry, side and credentials', async () => {
+  it('keeps a separate rate limit for each registry, side and credentials', async () => {
     const { call } = createFixture();
     await assert.rejects(call(limited(60_000)));
 
@@ -128,7 +128,7 @@ describe('createRateLimits', () => {
     assert.deepEqual(calledAt, [0, 2, 6, 14, 30, 62, 126, 254, 510, 810, 1_110]);
   });
 
-  it('counts concurrent refusals as one', async () => {
+  it('counts concurrent rate limit responses as one', async () => {
     const { call } = createFixture();
     const all = Array.from({ length: 20 }, () => call(limited()));
     for (const one of all) await assert.rejects(one, { message: 'slow down' });
@@ -136,7 +136,7 @@ describe('createRateLimits', () => {
     await assert.rejects(call(unused), { message: /for 2 s more/ });
   });
 
-  it('starts with the shortest pause again after an answer', async () => {
+  it('starts with the shortest pause again after the registry answered', async () => {
     const { call, at } = createFixture();
     await assert.rejects(call(limited()));
     at(2_000);
@@ -146,7 +146,7 @@ describe('createRateLimits', () => {
     await assert.rejects(call(unused), { message: /for 2 s more/ });
   });
 
-  it('waits for a limit that ends within the timeout, and calls again', async () => {
+  it('waits for a rate limit that ends within the timeout, and calls the registry again', async () => {
     const { call, slept } = createFixture();
     const answers = [limited(3_000), works];
 
@@ -156,7 +156,7 @@ describe('createRateLimits', () => {
     assert.deepEqual(slept, [3_000]);
   });
 
-  it('does not wait longer than the timeout in total', async () => {
+  it('does not wait for rate limits longer than the timeout in total', async () => {
     const { call, slept } = createFixture();
 
     await assert.rejects(call(limited(3_000), { timeoutMs: 8_000 }), { message: 'slow down' });
@@ -164,7 +164,7 @@ describe('createRateLimits', () => {
     assert.deepEqual(slept, [3_000, 3_000]);
   });
 
-  it('calls again after an hour when the registry sets a limit of a day', async () => {
+  it('calls a registry again after an hour when it sets a rate limit of a day', async () => {
     const { call, at } = createFixture();
     await assert.rejects(call(limited(86_400_000)));
     at(3_600_000);

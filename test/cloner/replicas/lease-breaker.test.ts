@@ -84,7 +84,7 @@ describe('createLeaseBreaker', () => {
     assert.deepEqual(logged(), [silent, shared]);
   });
 
-  it('ignores the answer to an aborted call', async () => {
+  it('ignores the answer to an aborted call to the lease store', async () => {
     const { breaker, logged } = createFixture();
 
     await breaker.list(AbortSignal.abort());

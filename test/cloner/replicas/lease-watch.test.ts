@@ -20,7 +20,7 @@ function createFixture(): {
 }
 
 describe('createLeaseWatch', () => {
-  it('has no lease and is not fresh before the first refresh', async () => {
+  it('a lease watch has no lease and is not fresh before its first refresh', async () => {
     const { watch } = createFixture();
     assert.deepEqual([watch.get(target), watch.isFresh()], [undefined, false]);
 

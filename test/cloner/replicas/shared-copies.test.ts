@@ -147,7 +147,7 @@ describe('shareCopies', () => {
     assert.deepEqual(await first, copiedElsewhere);
   });
 
-  it('makes one copy, which the other replica finds in the backup', async () => {
+  it('makes one copy for two replicas, and the other replica finds it in the backup', async () => {
     const { a, b, backup, clock, leases } = createFixture();
     const first = a.start().wait(neverAborted);
     await settle();
@@ -194,7 +194,7 @@ describe('shareCopies', () => {
     backup.finish();
   });
 
-  it('ends the wait when the caller is aborted, and the copy of the other replica goes on', async () => {
+  it('ends the wait when the caller is aborted, and the copy of the other replica continues', async () => {
     const { a, b, backup, clock } = createFixture();
     const first = a.start().wait(neverAborted);
     await settle();
@@ -209,7 +209,7 @@ describe('shareCopies', () => {
     assert.deepEqual(await first, copied);
   });
 
-  it('renews its lease as long as the copy takes, also without progress', async () => {
+  it('renews the lease of a copy as long as the copy takes, also without progress', async () => {
     const { a, b, backup, clock } = createFixture();
     const first = a.start().wait(neverAborted);
     await settle();
@@ -243,7 +243,7 @@ describe('shareCopies', () => {
     assert.deepEqual(await wait, copied);
   });
 
-  it('lets one of two replicas take over an expired lease', async () => {
+  it('lets only one of two replicas take over an expired lease', async () => {
     const { a, b, backup, clock, leases } = createFixture();
     leases.put({ ...key(), holder: 'dead', reading: { idleMs: 0, elapsedMs: 9 }, version: '0' });
     const waits = [a.start().wait(neverAborted), b.start().wait(neverAborted)];
@@ -277,7 +277,7 @@ describe('shareCopies', () => {
     backup.finish();
   });
 
-  it('copies without a lease when the API server does not answer', async () => {
+  it('makes a copy without a lease when the API server does not answer', async () => {
     const { a, backup, leases } = createFixture();
     leases.answer('unavailable');
     const wait = a.start().wait(neverAborted);
@@ -377,7 +377,7 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target), undefined);
   });
 
-  it('keeps its lease when answers of the API server are lost', async () => {
+  it('keeps the lease of a copy when answers of the API server are lost', async () => {
     const { a, backup, clock, leases } = createFixture();
     const wait = a.start().wait(neverAborted);
     await settle();
@@ -393,7 +393,7 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target), undefined);
   });
 
-  it('reuses its own lease whose creation was not confirmed', async () => {
+  it('reuses a lease of its own whose creation was not confirmed', async () => {
     const { a, backup, leases } = createFixture();
     leases.loseNextAnswer();
     const first = a.start().wait(neverAborted);
@@ -525,7 +525,7 @@ describe('shareCopies', () => {
     backup.finish();
   });
 
-  it('reads the backup once for all callers that waited for another replica', async () => {
+  it('reads the backup once for all callers that waited for the copy of another replica', async () => {
     const { a, b, backup, clock } = createFixture();
     const first = a.start().wait(neverAborted);
     await settle();
@@ -626,7 +626,7 @@ describe('shareCopies', () => {
     await assert.rejects(async () => await a.start().wait(neverAborted), { code: 'INTERRUPTED' });
   });
 
-  it('releases its leases after a stop with abort', async () => {
+  it('releases its leases and aborts its copies after a stop with abort', async () => {
     const { a, leases } = createFixture();
     const wait = a.start().wait(neverAborted);
     await settle();
@@ -638,7 +638,7 @@ describe('shareCopies', () => {
     assert.equal(leases.at(target), undefined);
   });
 
-  it('removes expired leases and no others until it is stopped', async () => {
+  it('removes expired leases and no others until the replica is stopped', async () => {
     const { a, b, backup, clock, leases } = createFixture();
     const abandoned = { target: 'backup.test/acme/old:1', sourceDigest: 'sha256:o' };
     leases.put({

@@ -26,7 +26,7 @@ function createCountingCloner(answer: () => Promise<ResolvedImage | undefined>):
 }
 
 describe('cacheResolve', () => {
-  it('caches at most 1000 tags, and evicts the oldest', async () => {
+  it('caches at most 1000 source tags, and evicts the oldest', async () => {
     const { cloner, calls } = createCountingCloner(async () => found);
     const { resolve } = cacheResolve(cloner, { now: () => 0 });
 
@@ -108,7 +108,7 @@ describe('cacheResolve', () => {
     assert.equal(calls(), 1);
   });
 
-  it('caches each tag and credentials separately', async () => {
+  it('caches source tags separately by tag and by credentials', async () => {
     const { cloner, calls } = createCountingCloner(async () => found);
     const { resolve } = cacheResolve(cloner);
     const credentials = { username: 'a', password: 'b' };
@@ -130,7 +130,7 @@ describe('cacheResolve', () => {
     assert.equal(calls(), 2);
   });
 
-  it('does not cache failures or absent images', async () => {
+  it('does not cache failures or absent images of the source', async () => {
     const answers = [
       () => Promise.reject(new CloneError('SOURCE_UNAVAILABLE', 'down')),
       () => Promise.resolve(undefined),
@@ -146,7 +146,7 @@ describe('cacheResolve', () => {
     assert.deepEqual(await resolve(image, { side: 'source' }, signal), found);
   });
 
-  it('ends the wait of an aborted caller without failing the shared request', async () => {
+  it('ends the wait of an aborted caller without failing the shared request to the source', async () => {
     const answer = Promise.withResolvers<ResolvedImage>();
     const { cloner } = createCountingCloner(() => answer.promise);
     const { resolve } = cacheResolve(cloner);

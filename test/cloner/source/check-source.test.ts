@@ -40,7 +40,7 @@ const hangs: Resolve = () => new Promise(() => undefined);
 describe('createCheckSource', () => {
   const keyring = ['a', 'b'].map((username) => ({ username, password: 'p' }));
 
-  it('tries each credential in its order and anonymous access last', async () => {
+  it('tries each credential for a source in its order and anonymous access last', async () => {
     const tried: (string | undefined)[] = [];
     const check = createCheck(
       async (_, { credentials }) => {
@@ -180,7 +180,7 @@ describe('createCheckSource', () => {
     assert.equal(calls.length, 4);
   });
 
-  it('waits for the full timeout again after the source answered', async (t) => {
+  it('waits for a source up to the full timeout again after it answered', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const answers: Resolve[] = [
       async () => down(),
@@ -310,7 +310,7 @@ describe('createCheckSource', () => {
       assert.equal(calls, 1);
     });
 
-    it('waits for a rate limit that ends within the budget', async (t) => {
+    it('waits for a rate limit of the source that ends within the budget', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       let time = 0;
       const answers: Resolve[] = [
@@ -364,7 +364,7 @@ describe('createCheckSource', () => {
       assert.deepEqual(tried, ['own', 'a', 'b', undefined]);
     });
 
-    it('tries at most ten credentials of the pull secrets', async () => {
+    it('tries at most ten credentials of the pull secrets for an image', async () => {
       const tried: (string | undefined)[] = [];
       const guesses = Array.from({ length: 50 }, (_, n) => ({ username: `g${n}`, password: 'p' }));
       const check = createCheck(
@@ -386,7 +386,7 @@ describe('createCheckSource', () => {
       assert.deepEqual(tried.slice(8), ['g8', 'g9', 'a', 'b', undefined]);
     });
 
-    it('adds the warnings about pull secrets to a denial and drops the cached secrets', async () => {
+    it('adds the warnings about pull secrets to a denial of the source and drops the cached secrets', async () => {
       const workloadSecrets = createSecrets();
       const check = createCheck(async () => denied(), { workloadSecrets });
 

@@ -24,7 +24,7 @@ describe('finalizeBundle', () => {
     paths: ['/home/me/image-cloner'],
   });
 
-  it('sets SOURCE_DATE_EPOCH on the folder and every file', async () => {
+  it('sets SOURCE_DATE_EPOCH on the folder and every file of a bundle', async () => {
     await finalizeBundle(options());
 
     for (const name of ['.', 'webhook.js', 'package.json']) {

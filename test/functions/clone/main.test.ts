@@ -72,7 +72,7 @@ describe('functions/clone/main.ts', () => {
   const copied = (): string =>
     `${escape(source.host)}/app:1 -> ${escape(backup.host)}/copies/127\\.0\\.0\\.1-\\d+__app-[0-9a-f]{12}:1`;
 
-  it('copies nothing with --dry-run', async () => {
+  it('just clone copies nothing with --dry-run', async () => {
     const { code, stdout, stderr } = await run(['--dry-run', `${source.host}/app:1`]);
 
     assert.equal(code, 0, stderr);
@@ -83,7 +83,7 @@ describe('functions/clone/main.ts', () => {
     assert.equal(backupRegistry.requests.bytesIn(), 0);
   });
 
-  it('copies images from the command line and standard input, and continues after a failure', async () => {
+  it('just clone copies images from the command line and standard input, and continues after a failure', async () => {
     const { code, stdout, stderr } = await run(
       [`${source.host}/app:1`, '-'],
       `${source.host}/app:1\n${source.host}/gone:1 # no more\n`,
@@ -100,7 +100,7 @@ describe('functions/clone/main.ts', () => {
     assert.equal(stderr, '');
   });
 
-  it('does not copy an image that the backup holds', async () => {
+  it('just clone does not copy an image that the backup holds', async () => {
     const before = backupRegistry.requests.bytesIn();
 
     const { code, stdout } = await run([`${source.host}/app:1`]);
@@ -110,7 +110,7 @@ describe('functions/clone/main.ts', () => {
     assert.equal(backupRegistry.requests.bytesIn(), before);
   });
 
-  it('reports that the backup replaces a source that is down', async () => {
+  it('just clone reports that the backup replaces a source that is down', async () => {
     await source.close();
 
     const { code, stdout } = await run([`${source.host}/app:1`]);
@@ -121,7 +121,7 @@ describe('functions/clone/main.ts', () => {
     assert.match(stdout, /^1 images: 1 from the backup$/m);
   });
 
-  it('reports every invalid name before it copies anything', async () => {
+  it('just clone reports every invalid image name before it copies anything', async () => {
     const { code, stdout, stderr } = await run(['NGINX', `${source.host}/app:1`, 'a b']);
 
     assert.equal(code, 2);

@@ -5,7 +5,7 @@ import { parseImagePattern } from '../../../lib/image/pattern.ts';
 import { policy } from '../../support/reviews.ts';
 
 describe('parseImageList', () => {
-  it('reads names from lines and words and ignores comments', () => {
+  it('reads image names from lines and words and ignores comments', () => {
     assert.deepEqual(
       parseImageList('# base images\nnginx:1.27  redis\n\n\tquay.io/a/b # ours\r\n'),
       ['nginx:1.27', 'redis', 'quay.io/a/b'],

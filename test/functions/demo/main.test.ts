@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { describe, it } from 'node:test';
 
 describe('npm run demo', () => {
-  it('shows copy, reuse, moved tag and outage with the real webhook, in plain text, and exits with 0', async () => {
+  it('npm run demo shows copy, reuse, moved tag and outage with the real webhook, and exits with 0', async () => {
     const child = spawn(process.execPath, ['--import', 'tsx', 'functions/demo/main.ts']);
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {

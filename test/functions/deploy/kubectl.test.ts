@@ -11,11 +11,11 @@ describe('withoutLog', () => {
     assert.equal(withoutLog(`${logged}\n${logged}\n${refused}\n`), refused);
   });
 
-  it('keeps klog lines if there is nothing else', () => {
+  it('keeps klog lines of kubectl if there is nothing else', () => {
     assert.equal(withoutLog(`${logged}\n`), logged);
   });
 
-  it('keeps the warnings of the API server', () => {
+  it('keeps the warnings of the API server in the error of kubectl', () => {
     const text = 'Warning: policy/v1beta1 is deprecated\nError from server (NotFound): x';
     assert.equal(withoutLog(`${text}\n`), text);
   });

@@ -50,7 +50,7 @@ describe('functions/gen/main.ts', () => {
     return Object.fromEntries(await Promise.all(entries));
   }
 
-  it('writes certificates, a Secret and a webhook configuration that match', async () => {
+  it('just gen writes certificates, a Secret and a webhook configuration that match', async () => {
     const { code, stderr } = await gen({ REGISTRY_NAMESPACE: 'acme' });
 
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
@@ -102,7 +102,7 @@ describe('functions/gen/main.ts', () => {
     assert.match(webhook, /^ {10}request\.operation != 'UPDATE' \|\|$/m);
   });
 
-  it('prints what it wrote, the next steps and how to remove the webhook', async () => {
+  it('just gen prints what it wrote, the next steps and how to remove the webhook', async () => {
     const { stdout } = await gen({ NAME: 'copier', WEBHOOK_URL: 'https://127.0.0.1:8443' });
 
     assert.equal(
@@ -131,14 +131,14 @@ To remove the webhook at any time:
     );
   });
 
-  it('warns if the Service has the name of the one that Knative creates', async () => {
+  it('just gen warns if the Service has the name of the one that Knative creates', async () => {
     const { code, stdout } = await gen({ SERVICE_NAMESPACE: 'image-cloner' });
 
     assert.equal(code, 0);
     assert.match(stdout, /^Warning: Knative creates its own Service image-cloner in image-/m);
   });
 
-  it('replaces its files except the cluster id at the second run, and keeps other files', async () => {
+  it('just gen replaces its files except the cluster id at the second run, and keeps other files', async () => {
     await gen();
     const before = await read('tls.key');
     const clusterId = await read('cluster-id');
@@ -164,7 +164,7 @@ To remove the webhook at any time:
     });
   });
 
-  it('writes the key of the CA only with KEEP_CA_KEY, and deletes the key of an older CA', async () => {
+  it('just gen writes the key of the CA only with KEEP_CA_KEY, and deletes the key of an older CA', async () => {
     await gen({ KEEP_CA_KEY: 'true' });
     assert.equal((await modes())['ca.key'], '600');
     const ca = new X509Certificate(await read('ca.crt'));
@@ -174,7 +174,7 @@ To remove the webhook at any time:
     assert.equal((await modes())['ca.key'], undefined);
   });
 
-  it('exits with 2 and one line for each problem, and writes nothing', async () => {
+  it('just gen exits with 2 and one line for each problem, and writes nothing', async () => {
     const outcome = await gen({ TIMEOUT_SECONDS: '60', FAILURE_POLICY: 'Maybe' });
 
     assert.deepEqual(outcome, {
@@ -186,7 +186,7 @@ To remove the webhook at any time:
     assert.deepEqual(await readdir(dir), []);
   });
 
-  it('exits with 1 when it cannot write, and leaves no temporary file', async () => {
+  it('just gen exits with 1 when it cannot write, and leaves no temporary file', async () => {
     // A directory blocks the last file.
     await mkdir(join(dir, 'webhook.yaml'));
 

@@ -81,7 +81,7 @@ describe('functions/generations/main.ts', () => {
   const held = (tag: string): string | undefined =>
     registry.store.manifest('backups/nginx', tag)?.digest;
 
-  it('removes control characters of an image from its output', async () => {
+  it('just generations removes control characters of an image from its output', async () => {
     const hostile = makeIndex([makeImage({ platform: 'li\u001b[2Jnux/amd64' })]);
     seed(registry, `backups/evil:${generationTag('1', hostile.digest)}`, hostile);
     seed(registry, 'backups/evil:1', hostile);
@@ -93,7 +93,7 @@ describe('functions/generations/main.ts', () => {
     assert.equal(lines.join('').includes('\u001b'), false);
   });
 
-  it('ignores the TLS settings of the webhook', async () => {
+  it('just generations ignores the TLS settings of the webhook', async () => {
     const { code, stderr } = await run(['generations', 'nginx:1.27'], {
       TLS_CLIENT_CA_FILE: '/files/ca.crt',
     });
@@ -101,7 +101,7 @@ describe('functions/generations/main.ts', () => {
     assert.equal(code, 0, stderr);
   });
 
-  it('lists generations, rolls back, holds and releases a tag', async () => {
+  it('just generations and just rollback list generations, roll back, hold and release a tag', async () => {
     const listed = await run(['generations', 'nginx:1.27']);
     const move = moveTag('1.27', { at: Date.UTC(2026, 10, 25, 3, 34), from: old.digest });
     const pad = (text: string, width: number): string => text.padEnd(width);
@@ -144,7 +144,7 @@ describe('functions/generations/main.ts', () => {
     await run(['rollback', 'nginx:1.27', '--release']);
   });
 
-  it('prunes only with --apply, and prints what keeps a generation', async () => {
+  it('just prune removes only with --apply, and prints what keeps a generation', async () => {
     assert.deepEqual((await run(['prune'])).lines, [
       'KEEP_GENERATIONS is not set: every generation is kept',
     ]);
@@ -223,7 +223,7 @@ describe('functions/generations/main.ts', () => {
     ],
   ];
   for (const [what, args, code, stderr] of mistakes) {
-    it(`rejects ${what}`, async () => {
+    it(`rejects a generations command with ${what}`, async () => {
       const end = await run(args);
 
       assert.equal(end.code, code, end.stderr);
@@ -231,14 +231,14 @@ describe('functions/generations/main.ts', () => {
     });
   }
 
-  it('rejects prune --apply without --used when PIN_DIGESTS is true', async () => {
+  it('just prune --apply requires --used when PIN_DIGESTS is true', async () => {
     const end = await run(['prune', '--apply'], { KEEP_GENERATIONS: '1', PIN_DIGESTS: 'true' });
 
     assert.equal(end.code, 2);
     assert.match(end.stderr, /^prune: PIN_DIGESTS=true: workloads name digests/);
   });
 
-  it('rejects a --used file without digests', async () => {
+  it('just prune rejects a --used file without digests', async () => {
     // The shell creates the file also if kubectl fails.
     await writeFile(join(dir, 'empty.yaml'), 'apiVersion: v1\nitems: []\n');
     const file = join(dir, 'empty.yaml');
@@ -252,7 +252,7 @@ describe('functions/generations/main.ts', () => {
     );
   });
 
-  it('reports what it removed before the registry failed', async () => {
+  it('just prune reports what it removed before the registry failed', async () => {
     const three = ['a', 'b', 'c'].map((each) => makeImage({ seed: each }));
     for (const [day, image] of three.entries()) {
       const from = registry.store.manifest('backups/app', '1')?.digest;
@@ -283,7 +283,7 @@ describe('functions/generations/main.ts', () => {
     );
   });
 
-  it('exits with 1 when the backup has no generation of an image', async () => {
+  it('just generations exits with 1 when the backup has no generation of an image', async () => {
     const end = await run(['generations', 'redis:7']);
 
     assert.equal(end.code, 1);
@@ -293,7 +293,7 @@ describe('functions/generations/main.ts', () => {
     ]);
   });
 
-  it('never prints the password', async () => {
+  it('just generations never prints the password', async () => {
     registry.faults.add(() => true, answer(403));
 
     const end = await run(['generations', 'nginx:1.27']);

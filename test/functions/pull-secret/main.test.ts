@@ -33,7 +33,7 @@ describe('functions/pull-secret/main.ts', () => {
     ['docker.io', 'https://index.docker.io/v1/'],
   ] as const;
   for (const [registry, key] of registries) {
-    it(`writes a pull secret for ${registry}`, async () => {
+    it(`just pull-secret writes a pull secret for ${registry}`, async () => {
       const { stdout } = await write({ REGISTRY: registry, BACKUP_PULL_SECRET: 'backup' });
 
       assert.deepEqual(parseAllDocuments(String(stdout)).at(-1)?.toJS(), {
@@ -49,7 +49,7 @@ describe('functions/pull-secret/main.ts', () => {
     });
   }
 
-  it('writes the Role and RoleBinding of this installation without BACKUP_PULL_SECRET', async () => {
+  it('just pull-secret writes the Role and RoleBinding of this installation without BACKUP_PULL_SECRET', async () => {
     const { stdout } = await write({ REGISTRY: 'reg.test', NAMESPACE: 'tools' });
 
     const objects = parseAllDocuments(String(stdout));
@@ -63,7 +63,7 @@ describe('functions/pull-secret/main.ts', () => {
     });
   });
 
-  it('exits with 2 and writes nothing when the credentials are missing', async () => {
+  it('just pull-secret exits with 2 and writes nothing when the credentials are missing', async () => {
     const env = {
       REGISTRY: 'reg.test',
       BACKUP_PULL_SECRET: 'backup',

@@ -14,7 +14,7 @@ function problemsOf(args: readonly string[], maxPositionals = 0): readonly strin
 }
 
 describe('readArguments', () => {
-  it('separates switches, values and positionals', () => {
+  it('separates switches, values and positionals of a command line', () => {
     const args = ['--apply', 'nginx', '--port', '1', '--used=a=b', '--', '--redis'];
 
     assert.deepEqual(readArguments(args, { flags, maxPositionals: 2 }), {
@@ -79,12 +79,12 @@ describe('readArguments', () => {
     ],
   ];
   for (const [args, problems] of mistakes) {
-    it(`rejects ${JSON.stringify(args.join(' '))} with its name`, () => {
+    it(`rejects the arguments ${JSON.stringify(args.join(' '))} and names the wrong one`, () => {
       assert.deepEqual(problemsOf(args), problems);
     });
   }
 
-  it('rejects only the positionals beyond the maximum', () => {
+  it('rejects only the positional arguments beyond the maximum', () => {
     assert.deepEqual(problemsOf(['nginx', 'redis'], 1), ['unexpected argument "redis"']);
   });
 
@@ -113,7 +113,7 @@ describe('nearestName', () => {
     { word: '', nearest: undefined },
   ];
   for (const { word, nearest } of cases) {
-    it(`finds ${nearest} for "${word}"`, () => {
+    it(`suggests ${nearest} for "${word}"`, () => {
       assert.equal(nearestName(word, names), nearest);
     });
   }

@@ -13,7 +13,7 @@ function read(args: readonly string[]): WorkloadFlags {
 }
 
 describe('toWorkloadFlags', () => {
-  it('reports at a low rate and waits for rollouts by default', () => {
+  it('backfill and restore wait for rollouts at a low rate, and only report, by default', () => {
     assert.deepEqual(read([]), {
       namespaces: [],
       apply: false,
@@ -23,7 +23,7 @@ describe('toWorkloadFlags', () => {
     });
   });
 
-  it('reads every flag, and each namespace once', () => {
+  it('reads every flag of backfill and restore, and each namespace once', () => {
     const args = ['--apply', 'shop', '--rate', '60', '--no-wait', 'tools', 'shop'];
 
     assert.deepEqual(read(args), {
@@ -34,7 +34,7 @@ describe('toWorkloadFlags', () => {
     });
   });
 
-  it('reports every mistake of the command line at once', () => {
+  it('reports every mistake in the flags of backfill and restore at once', () => {
     const args = ['--aply', '--rate=0', '--rollout-timeout', 'soon', '--apply=yes', 'Shop'];
 
     assert.deepEqual(read(args).problems, [

@@ -32,7 +32,7 @@ function post(
 }
 
 describe('POST /clone-image', () => {
-  it('responds with the review of the handler', async () => {
+  it('responds to POST /clone-image with the review of the handler', async () => {
     const response = await post('{"a":1}', {
       review: (body) => {
         assert.deepEqual(body, { a: 1 });
@@ -65,7 +65,7 @@ describe('POST /clone-image', () => {
   describe('while bodies that never arrive take all slots', () => {
     const stalled = (): ReadableStream => new ReadableStream({ pull: () => new Promise(() => {}) });
 
-    it('accepts other reviews after two seconds, and responds to the evicted ones with 503', async (t) => {
+    it('accepts other reviews after two seconds of bodies that never arrive, and evicts those with 503', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const { logger } = createMemoryLog();
       const review = (): Promise<AdmissionReview> => Promise.resolve(answer);
@@ -97,7 +97,7 @@ describe('POST /clone-image', () => {
     });
   });
 
-  it('aborts the signal of the handler when the client disconnects', async () => {
+  it('aborts the signal of the handler when the API server disconnects', async () => {
     const client = new AbortController();
     const seen = Promise.withResolvers<boolean>();
     const { logger } = createMemoryLog();
@@ -152,7 +152,7 @@ describe('POST /clone-image', () => {
     ],
   ];
   for (const [what, body, type, status, text] of refusals) {
-    it(`rejects ${what} with ${status}`, async () => {
+    it(`rejects a review request with ${status}: ${what}`, async () => {
       const response = await post(body, { type });
 
       assert.equal(response.status, status);
@@ -161,7 +161,7 @@ describe('POST /clone-image', () => {
     });
   }
 
-  it('accepts a body of 8 MiB', async () => {
+  it('accepts a review body of 8 MiB', async () => {
     assert.equal((await post(`"${' '.repeat(8 * 1024 * 1024 - 2)}"`)).status, 200);
   });
 
@@ -175,7 +175,7 @@ describe('POST /clone-image', () => {
     assert.equal(await response.text(), 'not an AdmissionReview: kind is missing\n');
   });
 
-  it('responds to a bug with 500, one plain line with the uid and nothing of the error', async () => {
+  it('responds to an unexpected error with 500 and one plain line with the uid, without the error', async () => {
     const review: AdmissionHandler = () => Promise.reject(new TypeError('s3cret'));
 
     const response = await post('{"request":{"uid":"u-1"}}', { review });
@@ -236,7 +236,7 @@ describe('createApp', () => {
     assert.equal(await response.text(), 'OK\nthe backup registry is down');
   });
 
-  it('responds to /readyz with 503 and to /livez with 200 while it is not ready', async () => {
+  it('responds to /readyz with 503 and to /livez with 200 while the webhook is not ready', async () => {
     const { logger } = createMemoryLog();
     const app = createApp({
       review: () => assert.fail(),
@@ -293,7 +293,7 @@ describe('toBudgetMs', () => {
     ['', 9_000],
   ];
   for (const [timeout, budgetMs] of rows) {
-    it(`is ${budgetMs} ms for timeout=${timeout}`, () => {
+    it(`has a budget of ${budgetMs} ms for timeout=${timeout}`, () => {
       assert.equal(toBudgetMs(timeout), budgetMs);
     });
   }

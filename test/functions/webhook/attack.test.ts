@@ -128,7 +128,7 @@ describe('openServer with malformed requests', () => {
     ['a backslash in the path', post(review('a')).replace('/clone', '/\\clone')],
   ];
   for (const [what, bytes] of ambiguous) {
-    it(`rejects ${what} with 400 before the handler sees it`, async () => {
+    it(`rejects the malformed request with 400 before the handler gets it: ${what}`, async () => {
       answered.length = 0;
 
       assert.deepEqual(statusesOf(await send(server, bytes))[0], 400);
@@ -141,7 +141,7 @@ describe('openServer with malformed requests', () => {
     ['one header of 20 kB', `x-a: ${'a'.repeat(20_000)}`],
     ['3000 headers', Array.from({ length: 3000 }, (_, index) => `a${index}: b`).join('\r\n')],
   ] as const) {
-    it(`rejects ${what} with 431`, async () => {
+    it(`rejects with 431 a request with ${what}`, async () => {
       assert.deepEqual(statusesOf(await send(server, post(review('a'), header))), [431]);
     });
   }
@@ -199,7 +199,7 @@ describe('openServer with malformed requests', () => {
     ['half a review', review('a').slice(0, -5), 400, notJson],
   ];
   for (const [what, body, status, expected] of bodies) {
-    it(`rejects ${what} with ${status} and one sentence`, async () => {
+    it(`rejects with ${status} and one sentence a review with ${what}`, async () => {
       const answer = await send(server, post(body));
 
       assert.deepEqual(statusesOf(answer), [status]);
@@ -207,7 +207,7 @@ describe('openServer with malformed requests', () => {
     });
   }
 
-  it('rejects a compressed body without unpacking it', async () => {
+  it('rejects a compressed review body without unpacking it', async () => {
     const packed = gzipSync(review('a'));
     const first = head('content-encoding: gzip', `content-length: ${packed.length}`);
 

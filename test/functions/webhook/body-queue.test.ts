@@ -35,7 +35,7 @@ function createHarness(now?: () => number): Harness {
 }
 
 describe('createBodyQueue', () => {
-  it('admits 16 MiB of large bodies at once, and every small one', async () => {
+  it('admits 16 MiB of large review bodies at once, and every small one', async () => {
     const { begun, begin, end } = createHarness();
 
     const all = [
@@ -57,7 +57,7 @@ describe('createBodyQueue', () => {
     await Promise.all(all);
   });
 
-  it('admits four bodies without a content length at once', async () => {
+  it('admits four review bodies without a content length at once', async () => {
     const { begun, begin, end } = createHarness();
     const all = ['1', '2', '3', '4', '5'].map((name) => begin(name, undefined));
     await drainMicrotasks();
@@ -72,7 +72,7 @@ describe('createBodyQueue', () => {
     await Promise.all(all);
   });
 
-  it('admits a body of 400 KiB beside 40 slow ones of 300 KiB', async () => {
+  it('admits a review body of 400 KiB beside 40 slow ones of 300 KiB', async () => {
     const { begun, begin, end } = createHarness();
     const all = Array.from({ length: 40 }, (_, n) => begin(`evil ${n}`, 300 * 1024));
 
@@ -84,7 +84,7 @@ describe('createBodyQueue', () => {
     await Promise.all(all);
   });
 
-  it('admits the smallest waiting body first', async () => {
+  it('admits the smallest waiting review body first', async () => {
     const { begun, begin, end } = createHarness();
     const all = [begin('a', 8 * mebi), begin('b', 8 * mebi)];
     all.push(begin('c', 8 * mebi), begin('d', mebi), begin('e', 2 * mebi), begin('f', mebi));
@@ -103,7 +103,7 @@ describe('createBodyQueue', () => {
   });
 
   describe('eviction of bodies that never arrive', () => {
-    it('evicts as many of the oldest bodies after two seconds as a waiting one needs', async (t) => {
+    it('evicts as many of the oldest review bodies after two seconds as a waiting one needs', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       let time = 0;
       const { begun, evicted, begin, end } = createHarness(() => time);
@@ -132,7 +132,7 @@ describe('createBodyQueue', () => {
       await Promise.all(all);
     });
 
-    it('evicts no body while none waits', async (t) => {
+    it('evicts no review body while none waits', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       let time = 0;
       const { evicted, begin, end } = createHarness(() => time);
@@ -148,7 +148,7 @@ describe('createBodyQueue', () => {
     });
   });
 
-  it('admits the next body after one that failed', async () => {
+  it('admits the next review body after one that failed', async () => {
     const withSlot = createBodyQueue();
     const fail = (): Promise<never> => Promise.reject(new Error('cut off'));
 

@@ -123,7 +123,7 @@ describe('createApp with TLS_CLIENT_CA_FILE', () => {
     });
   }
 
-  it('accepts a resumed session with a client certificate', async () => {
+  it('accepts a resumed TLS session with a client certificate', async () => {
     const identity = await clients.issue();
     const first = open('TLSv1.3', undefined, identity);
     const session = await sessionOf(first);
@@ -134,7 +134,7 @@ describe('createApp with TLS_CLIENT_CA_FILE', () => {
     assert.match(await postOn(second), /^HTTP\/1\.1 200 /);
   });
 
-  it('accepts only client certificates of the new CA after a renewal', async () => {
+  it('accepts only client certificates of the new CA after TLS_CLIENT_CA_FILE changes', async () => {
     const old = await clients.issue();
     const next = await makeClientCa();
 

@@ -8,7 +8,7 @@ function read(args: readonly string[]): Arguments {
 }
 
 describe('toVariables', () => {
-  it('sets the variable of each flag', () => {
+  it('sets the variable of each flag of the webhook', () => {
     const args = ['--port', '8443', '--tls-cert-file=/a', '--tls-private-key-file', '/b'];
 
     assert.deepEqual(toVariables(read(args)), {
@@ -19,7 +19,7 @@ describe('toVariables', () => {
     assert.deepEqual(read(args).problems, []);
   });
 
-  it('keeps valid flags beside unknown ones, which are all named', () => {
+  it('keeps valid flags of the webhook beside unknown ones, and names all unknown ones', () => {
     const args = read(['--prot', '1', '--port=1', '8443', '-v', '--tls-cert-file']);
 
     assert.deepEqual(toVariables(args), { PORT: '1' });

@@ -141,7 +141,7 @@ describe('functions/webhook/main.ts', () => {
     }
   });
 
-  it('responds to pending reviews on SIGTERM, finishes the copy and exits with 0', async () => {
+  it('the webhook responds to pending reviews on SIGTERM, finishes the copy and exits with 0', async () => {
     daemon.publish('public.test', 'team/slow', '1');
     const pulled = Promise.withResolvers<() => void>();
     daemon.override(/create\?fromImage=public\.test\/team\/slow/, (_, response) => {
@@ -331,7 +331,7 @@ describe('functions/webhook/main.ts', () => {
     await writeFile(join(robot, 'password'), 'p');
   });
   for (const { what, env, code, patterns } of failures) {
-    it(`exits with ${code} at the start with ${what}`, async () => {
+    it(`the webhook exits with ${code} at its start with ${what}`, async () => {
       const { exit, output } = start(env());
 
       assert.equal(await exit, code);
@@ -339,7 +339,7 @@ describe('functions/webhook/main.ts', () => {
     });
   }
 
-  it('exits with 0 on SIGTERM during the start', async () => {
+  it('the webhook exits with 0 on SIGTERM during its start', async () => {
     // The process sends itself SIGTERM when it installs the handler. As process 1 of a container it would ignore the signal without.
     const early = `process.on('newListener', (name) => name === 'SIGTERM' && process.kill(process.pid, name))`;
     const { exit, output } = start({
@@ -351,7 +351,7 @@ describe('functions/webhook/main.ts', () => {
     assert.doesNotMatch(output(), /"ready"/);
   });
 
-  it('continues when the reader of its log is gone', async () => {
+  it('the webhook continues when the reader of its log is gone', async () => {
     daemon.publish('public.test', 'team/unread', '1');
     const port = await freePort();
     const { waitFor, child, exit } = start({ PORT: port });
@@ -367,7 +367,7 @@ describe('functions/webhook/main.ts', () => {
     assert.equal(await exit, 0);
   });
 
-  it('reports a port in use and exits with 1', async () => {
+  it('the webhook reports a port in use and exits with 1', async () => {
     const server = createServer();
     const { promise, resolve } = Promise.withResolvers<number>();
     server.listen(0, () => {
@@ -386,7 +386,7 @@ describe('functions/webhook/main.ts', () => {
     server.close();
   });
 
-  it('reports an unknown flag, the usage and wrong variables together', async () => {
+  it('the webhook reports an unknown flag, the usage and wrong variables together', async () => {
     const { exit, output } = start({ ON_ERROR: 'maybe' }, ['--prot', '1']);
 
     assert.equal(await exit, 2);
@@ -394,7 +394,7 @@ describe('functions/webhook/main.ts', () => {
     assert.match(output(), /^image-cloner: ON_ERROR must be deny or admit$/m);
   });
 
-  it('prints the usage for --help', async () => {
+  it('the webhook prints its usage for --help', async () => {
     const { exit, output } = start({}, ['--help']);
 
     assert.equal(await exit, 0);

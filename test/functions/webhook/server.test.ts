@@ -48,7 +48,7 @@ describe('createApp on a real server', () => {
   const chunked = (body: string): string => `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
 
   for (const length of [7, eightMiB]) {
-    it(`accepts a body of ${length} bytes without a content length`, async () => {
+    it(`accepts a review body of ${length} bytes without a content length`, async () => {
       const body = `{"a":1${' '.repeat(length - 7)}}`;
 
       const answer = await send(['transfer-encoding: chunked'], chunked(body));
@@ -58,7 +58,7 @@ describe('createApp on a real server', () => {
     });
   }
 
-  it('rejects a body without a content length that is larger than 8 MiB', async () => {
+  it('rejects a review body without a content length that is larger than 8 MiB', async () => {
     const body = ' '.repeat(eightMiB + 1);
 
     const answer = await send(['transfer-encoding: chunked'], chunked(body));
@@ -66,7 +66,7 @@ describe('createApp on a real server', () => {
     assert.match(answer, /^HTTP\/1\.1 413 [^]*the AdmissionReview is larger than 8 MiB\n$/);
   });
 
-  it('logs no error when the client disconnects before its body has arrived', async () => {
+  it('logs no error when the API server disconnects before its body has arrived', async () => {
     await send(['content-length: 100'], '{"a"', true);
     await send(['transfer-encoding: chunked'], '5\r\n{"a"', true);
     assert.match(await send(['content-length: 2'], '{}'), /^HTTP\/1\.1 200 /);
@@ -79,7 +79,7 @@ describe('createApp on a real server', () => {
 });
 
 describe('openServer', () => {
-  it('closes although a client never completes its second request', async () => {
+  it('closes the server although a client never completes its second request', async () => {
     const server = await openServer({
       fetch: () => new Response('OK'),
       port: 0,

@@ -156,7 +156,7 @@ describe('bearer authentication of a memory registry', () => {
     { request: 'GET /v2/_catalog', scope: ',scope="registry:catalog:*"' },
   ];
   for (const { request, scope } of challenges) {
-    it(`challenges with the scope for ${request.split('?')[0]?.slice(0, 30)}`, async () => {
+    it(`challenges ${request.split('?')[0]?.slice(0, 30)} with the scope that it needs`, async () => {
       const [method = '', path = ''] = request.split(' ');
 
       const response = await createGuarded().app.request(path, { method });
@@ -225,7 +225,7 @@ describe('bearer authentication of a memory registry', () => {
     assert.match(response.headers.get('www-authenticate') ?? '', /,error="invalid_token"$/);
   });
 
-  it('rejects every token after tokens.expire()', async () => {
+  it('rejects every token after the memory registry expires its tokens', async () => {
     const registry = createGuarded();
     const { token } = await fetchToken(registry, '&scope=repository:app:pull');
 
@@ -271,7 +271,7 @@ describe('bearer authentication of a memory registry', () => {
     assert.equal(refused.status, 401);
   });
 
-  it('challenges with a configured realm', async () => {
+  it('sends challenges with a configured realm', async () => {
     const { app } = createSample({
       auth: { scheme: 'bearer', users, realm: () => 'https://auth.test/token', service: 's' },
     });

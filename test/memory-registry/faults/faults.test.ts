@@ -66,7 +66,7 @@ describe('faults of a memory registry', () => {
     assert.equal((await get()).status, 500);
   });
 
-  it('answers with the given status, headers and body', async () => {
+  it('answers a faulty request with the given status, headers and body', async () => {
     registry.faults.add(on('GET', 'blob'), answer(429, { headers: { 'retry-after': '7' } }), {
       times: 1,
     });
@@ -80,7 +80,7 @@ describe('faults of a memory registry', () => {
     assert.deepEqual([proxied.status, await proxied.text()], [502, '<html>']);
   });
 
-  it('redirects to a URL computed from the requested one', async () => {
+  it('redirects a faulty request to a URL computed from the requested one', async () => {
     registry.faults.add(
       on('GET', 'blob'),
       redirect(({ pathname }) => `http://cdn.test${pathname}`),
@@ -92,7 +92,7 @@ describe('faults of a memory registry', () => {
     assert.equal(response.headers.get('location'), `http://cdn.test${blobPath}`);
   });
 
-  it('sets and removes response headers', async () => {
+  it('sets and removes response headers by a fault', async () => {
     registry.faults.add(
       on('GET', 'blob'),
       changeHeaders({ 'docker-content-digest': undefined, 'content-encoding': 'gzip' }),
@@ -164,7 +164,7 @@ describe('faults of a memory registry', () => {
     assert.equal((await get()).status, 200);
   });
 
-  it('sends only the released bytes of a body', async () => {
+  it('sends only the released bytes of a response body', async () => {
     const trickle = createTrickle();
     registry.faults.add(on('GET', 'blob'), trickle.fault);
     const reader = (await get()).body?.getReader();
@@ -228,14 +228,14 @@ describe('faults of a served memory registry', () => {
     return promise;
   }
 
-  it('closes the connection without a response', async () => {
+  it('closes the connection of a faulty request without a response', async () => {
     registry.faults.add(on('GET', 'blob'), dropConnection());
 
     assert.deepEqual(await receive(blobPath), { body: '', error: 'ECONNRESET' });
     assert.equal(registry.requests.list().at(-1)?.status, undefined);
   });
 
-  it('cuts a body after exactly the given number of bytes', async () => {
+  it('cuts a response body after exactly the given number of bytes', async () => {
     registry.faults.add(on('GET', 'blob'), cutBody(3));
 
     const received = await receive(blobPath);
@@ -245,7 +245,7 @@ describe('faults of a served memory registry', () => {
     assert.deepEqual({ status, bytesOut }, { status: 200, bytesOut: 3 });
   });
 
-  it('cuts a large body after exactly 3 MiB', async () => {
+  it('cuts a large response body after exactly 3 MiB', async () => {
     const big = registry.store.putBlob('app', new Uint8Array(4 * 1024 * 1024));
     registry.faults.add(on('GET', 'blob'), cutBody(3 * 1024 * 1024));
 
@@ -255,7 +255,7 @@ describe('faults of a served memory registry', () => {
     assert.equal(received.error, 'ECONNRESET');
   });
 
-  it('sends a Content-Length larger than the body', async () => {
+  it('sends a Content-Length larger than the response body', async () => {
     registry.faults.add(on('GET', 'blob'), changeContentLength(7));
 
     const received = await receive(blobPath);
@@ -263,7 +263,7 @@ describe('faults of a served memory registry', () => {
     assert.deepEqual(received, { status: 200, length: '7', body: 'hello', error: 'ECONNRESET' });
   });
 
-  it('sends a Content-Length smaller than the body', async () => {
+  it('sends a Content-Length smaller than the response body', async () => {
     registry.faults.add(on('GET', 'blob'), changeContentLength(2));
 
     const response = await fetch(`${served.url}${blobPath}`);

@@ -38,7 +38,7 @@ describe('makeImage', () => {
     assert.notEqual(makeImage().digest, makeImage({ seed: 'other' }).digest);
   });
 
-  it('makes a layer of the given size and uses a given blob unchanged', () => {
+  it('makes an image with a layer of the given size, and with a given blob unchanged', () => {
     const { bytes, blobs } = makeImage({ layers: [100_000, toBytes('hello'), toBytes('')] });
 
     const { config, layers } = v.parse(imageSchema, parse(bytes));
@@ -55,7 +55,7 @@ describe('makeImage', () => {
     assert.ok(gunzipSync(layer?.bytes ?? '').length >= 100_000);
   });
 
-  it('uses docker media types if requested', () => {
+  it('makes an image with docker media types if requested', () => {
     const { mediaType, blobs } = makeImage({ mediaTypes: 'docker' });
 
     assert.equal(mediaType, 'application/vnd.docker.distribution.manifest.v2+json');
@@ -68,7 +68,7 @@ describe('makeImage', () => {
     );
   });
 
-  it('uses the empty config of two bytes', () => {
+  it('makes an image with the empty config of two bytes', () => {
     const { blobs } = makeImage({ config: emptyConfig });
 
     assert.deepEqual([blobs[0]?.digest, blobs[0]?.size], [digests.config, 2]);
@@ -76,7 +76,7 @@ describe('makeImage', () => {
 });
 
 describe('makeIndex', () => {
-  it('lists platforms and attestations as buildkit does', () => {
+  it('makes an index that lists platforms and attestations as buildkit does', () => {
     const amd = makeImage();
     const arm = makeImage({ platform: 'linux/arm/v7' });
 

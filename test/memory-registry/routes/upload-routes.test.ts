@@ -146,7 +146,7 @@ describe('/v2/NAME/blobs/uploads/', () => {
     assert.equal(registry.store.uploads.list().length, 1);
   });
 
-  it('rejects a _state that is missing, altered, outdated or of another repository', async () => {
+  it('rejects an upload whose _state is missing, altered, outdated or of another repository', async () => {
     const registry = createSample();
     const location = await startUpload(registry);
     await registry.app.request(location, { method: 'PATCH', headers: octets, body: 'abc' });
@@ -165,7 +165,7 @@ describe('/v2/NAME/blobs/uploads/', () => {
     assert.equal(registry.store.uploads.list().length, 1);
   });
 
-  it('cancels an upload on DELETE', async () => {
+  it('cancels an upload session on DELETE', async () => {
     const registry = createSample();
     const location = await startUpload(registry);
 

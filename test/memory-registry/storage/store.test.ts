@@ -9,7 +9,7 @@ import {
 import { digests, toBytes } from '../sample.ts';
 
 describe('seed', () => {
-  it('stores an image with its children, also of an index in an index', () => {
+  it('seed stores an image with its children, also of an index in an index', () => {
     const { store } = createMemoryRegistry();
     const inner = makeIndex([makeImage({ layers: [toBytes('hello')] })]);
     const outer = makeIndex([inner, makeImage({ platform: 'linux/arm64' })]);
@@ -21,7 +21,7 @@ describe('seed', () => {
     assert.ok(store.blobs('library/nginx').includes(digests.layer));
   });
 
-  it('stores an image by digest only if the name has no tag', () => {
+  it('seed stores an image only by its digest if the name has no tag', () => {
     const registry = createMemoryRegistry();
 
     const { digest } = seed(registry, 'app', makeImage());

@@ -110,7 +110,7 @@ describe('just deploy', () => {
     );
   }
 
-  it('lists all missing requirements at once and changes nothing', async () => {
+  it('just deploy lists all missing requirements at once and changes nothing', async () => {
     await stage.kubectl(['create', 'namespace', own]);
     await stage.kubectl(['label', 'namespace', own, 'image-cloner=enabled']);
     await stage.kubectl([
@@ -156,7 +156,7 @@ describe('just deploy', () => {
     await stage.kubectl(['delete', 'namespace', own]);
   });
 
-  it('lists the permissions that the current user lacks', async () => {
+  it('just deploy lists the permissions that the current user lacks', async () => {
     const kubeconfig = parseDocument(await readFile(stage.env['KUBECONFIG'] ?? '', 'utf8'));
     kubeconfig.setIn(['users', 0, 'user', 'as'], 'system:serviceaccount:default:default');
     const KUBECONFIG = join(createTempDir('nobody'), 'kubeconfig');
@@ -180,7 +180,7 @@ describe('just deploy', () => {
     assert.match(stderr, /nothing was changed/);
   });
 
-  it('does not register the webhook if no node can pull its copies', async () => {
+  it('just deploy does not register the webhook if no node can pull its copies', async () => {
     await stage.prepare();
     asBefore = await everything();
 
@@ -194,7 +194,7 @@ describe('just deploy', () => {
     assert.doesNotMatch(left, /image-cloner/);
   });
 
-  it('suggests credentials or PROBE_IMAGE if the webhook cannot read the image of the smoke test', async () => {
+  it('just deploy suggests credentials or PROBE_IMAGE if the webhook cannot read the image of the smoke test', async () => {
     const PROBE_IMAGE = `${stage.source.host}/team/none:1`;
 
     const { code, stderr } = await stage.tryJust('deploy', { PROBE_IMAGE });
@@ -208,7 +208,7 @@ describe('just deploy', () => {
     assert.match(stderr, /The webhook is not registered/);
   });
 
-  it('installs the built image and registers the webhook last', async () => {
+  it('just deploy installs the built image and registers the webhook last', async () => {
     const output = await stage.just('deploy');
 
     assert.doesNotMatch(output, /Warning/);
@@ -251,7 +251,7 @@ describe('just deploy', () => {
     await stage.run(shop, 'again');
   });
 
-  it('changes nothing when it deploys a second time', async () => {
+  it('just deploy changes nothing when it deploys a second time', async () => {
     const before = await versions();
 
     const output = await stage.just('deploy');
@@ -261,7 +261,7 @@ describe('just deploy', () => {
     assert.doesNotMatch(output, /a node has pulled/);
   });
 
-  it('replaces the certificates without rejecting a review', async () => {
+  it('just gen deploy replaces the certificates without rejecting a review', async () => {
     await stage.just('gen');
     const over = new AbortController();
     const reviews = repeatUntil(over.signal, dryRun);
@@ -277,7 +277,7 @@ describe('just deploy', () => {
     for (const state of states) assert.match(state ?? 'none', /^ok /);
   });
 
-  it('reports whether the webhook is still registered when a step fails', async () => {
+  it('just deploy reports whether the webhook is still registered when a step fails', async () => {
     const none = `${stage.images.host}/image-cloner:none`;
 
     const { code, stderr } = await stage.tryJust('deploy', { IMAGE: none });

@@ -53,7 +53,7 @@ describe('the manifests of knative/', () => {
   }
 
   for (const { file } of gateways) {
-    it(`applies ${file}`, async () => {
+    it(`applies knative/${file} to a cluster`, async () => {
       const output = await cluster.mustKubectl([
         'apply',
         '--dry-run=server',
@@ -66,7 +66,7 @@ describe('the manifests of knative/', () => {
   }
 
   for (const file of ['namespace', 'rbac', 'network-policy', 'direct/service', 'pull-secrets']) {
-    it(`applies ${file}.yaml without a warning`, async () => {
+    it(`applies knative/${file}.yaml without a warning`, async () => {
       const { code, stdout, stderr } = await cluster.kubectl(
         [
           'apply',
@@ -84,7 +84,7 @@ describe('the manifests of knative/', () => {
     });
   }
 
-  it('needs a Knative feature flag only for the docker socket', async () => {
+  it('the Knative Service needs a feature flag of Knative only for the docker socket', async () => {
     await allowHostPath('disabled');
     const docker = await cluster.mustKubectl(['kustomize', 'knative/docker']);
     const registry = await cluster.mustKubectl(['kustomize', 'knative/registry']);
@@ -98,7 +98,7 @@ describe('the manifests of knative/', () => {
     await allowHostPath('enabled');
   });
 
-  it('does not change when Knative sets defaults a second time', async () => {
+  it('the Knative Service does not change when Knative sets defaults a second time', async () => {
     const yaml = await cluster.mustKubectl(['kustomize', 'knative/direct/registry']);
     const generation = async (): Promise<string> =>
       await cluster.mustKubectl([

@@ -36,7 +36,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness()), served.digest);
   });
 
-  it('answers its own challenge when a concurrent request gets another one', async () => {
+  it('answers the challenge of a request when a concurrent request gets another one', async () => {
     const authorizer = createAuthorizer({
       http: { send: () => Promise.reject(new Error('asked')), close: () => Promise.resolve() },
       registry: new URL('https://reg.test'),
@@ -89,7 +89,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness({ credentials: acme, isConfigured: true })), served.digest);
   });
 
-  it('sends the password to the token server of the same site, and the token to the registry', async () => {
+  it('sends the password to the token server of the same domain, and the token to the registry', async () => {
     nock('https://reg.example.test', anonymous)
       .head(path)
       .reply(401, '', bearer('https://auth.example.test/token'));
@@ -126,7 +126,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness()), served.digest);
   });
 
-  it('prefers Basic if the token server of Bearer is another site', async () => {
+  it('prefers Basic if the token server of Bearer belongs to another domain', async () => {
     nock('https://reg.test')
       .head(path)
       .reply(401, '', {
@@ -139,7 +139,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness({ credentials: acme })), served.digest);
   });
 
-  it('keeps the password from the token server of another site, and names it in the error', async () => {
+  it('keeps the password from the token server of another domain, and names that server in the error', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://evil.test/t'));
     nock('https://evil.test', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
     nock('https://reg.test', withToken('anon'))
@@ -153,7 +153,7 @@ describe('createAuthorizer', () => {
     });
   });
 
-  it('reads a public image with an anonymous token of another site', async () => {
+  it('reads a public image with an anonymous token from another domain', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://other.test/t'));
     nock('https://other.test', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
     nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
@@ -269,7 +269,7 @@ describe('createAuthorizer', () => {
     await head(harness);
   });
 
-  it('fetches one token for concurrent requests', async () => {
+  it('fetches one registry token for concurrent requests', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
@@ -433,14 +433,14 @@ describe('createAuthorizer', () => {
     ['a Basic challenge without credentials', { 'www-authenticate': 'Basic realm="r"' }],
   ] as const;
   for (const [what, headers] of mute) {
-    it(`does not retry after ${what}`, async () => {
+    it(`does not retry a request after ${what}`, async () => {
       nock('https://reg.test').head(path).reply(401, '', headers);
 
       await assert.rejects(head(openHarness()), { reason: 'DENIED', status: 401 });
     });
   }
 
-  it('forgets a realm that it rejects', async () => {
+  it('drops a challenge whose token server it rejects', async () => {
     const inside = 'http://169.254.169.254/t';
     nock('http://reg.test').head(path).reply(401, '', bearer(inside));
     const harness = openHarness({ registry: 'http://reg.test' });
@@ -450,7 +450,7 @@ describe('createAuthorizer', () => {
     assert.equal(await head(harness), served.digest);
   });
 
-  it('waits for a new challenge after the token server fails', async () => {
+  it('drops the challenge after its token server fails, and waits for a new one', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://old.test/t'));
     nock('https://old.test').get('/t').query(true).reply(200, { token: 'one' });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
@@ -490,7 +490,7 @@ describe('createAuthorizer', () => {
     );
   });
 
-  it('ends the wait of only the request whose signal aborts', async () => {
+  it('aborts the wait for a token only for the request whose signal is aborted', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
     nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
     nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);

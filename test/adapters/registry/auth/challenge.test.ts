@@ -89,7 +89,7 @@ describe('parseChallenges', () => {
     { what: 'garbage', headers: ['"""', '=,=', '\u0000', '{"a":1}'], expected: [] },
   ];
   for (const { what, headers, expected } of cases) {
-    it(`parses ${what}`, () => {
+    it(`parses challenge headers: ${what}`, () => {
       const challenges = parseChallenges(headers);
 
       assert.deepEqual(
@@ -112,7 +112,7 @@ describe('parseChallenges', () => {
     ','.repeat(16_384),
   ];
   for (const header of hostile) {
-    it(`parses in linear time 16 KiB of ${JSON.stringify(header.slice(0, 14))}…`, () => {
+    it(`parses a challenge header of 16 KiB of ${JSON.stringify(header.slice(0, 14))}… in linear time`, () => {
       const challenges = parseChallenges([header]);
 
       assert.ok(challenges.length <= 4_096);

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { createTokenBudget } from '../../../../lib/adapters/registry/auth/token-budget.ts';
 
 describe('createTokenBudget', () => {
-  it('drops the oldest tokens until the rest fits, and no more', () => {
+  it('drops the oldest tokens until the rest fits the token budget, and no more', () => {
     const dropped: string[] = [];
     const budget = createTokenBudget(10_000);
     const spend = (name: string, characters: number): void =>
@@ -20,7 +20,7 @@ describe('createTokenBudget', () => {
     assert.deepEqual(dropped, ['a', 'b']);
   });
 
-  it('counts an overhead for short tokens', () => {
+  it('counts an overhead for short tokens in the token budget', () => {
     let dropped = 0;
     const budget = createTokenBudget(10_000);
 
@@ -29,7 +29,7 @@ describe('createTokenBudget', () => {
     assert.equal(dropped, 81);
   });
 
-  it('drops a token that exceeds the budget alone', () => {
+  it('drops a token that alone exceeds the token budget', () => {
     let isDropped = false;
 
     createTokenBudget(10_000).spend(20_000, () => {

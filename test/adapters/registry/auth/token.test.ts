@@ -16,7 +16,7 @@ describe('parseToken', () => {
     ['a lifetime of null as 60 seconds', '{"token":"a","expires_in":null}', 'a', 54_000],
   ] as const;
   for (const [what, body, value, usableMs] of cases) {
-    it(`parses ${what}`, () => {
+    it(`parses ${what} of a token response`, () => {
       assert.deepEqual(parseToken(body), { value, usableMs });
     });
   }
@@ -35,7 +35,7 @@ describe('parseToken', () => {
     ['null', 'null'],
   ] as const;
   for (const [what, body] of bad) {
-    it(`rejects ${what} without quoting it`, () => {
+    it(`rejects a token response with ${what} without quoting it`, () => {
       assert.throws(
         () => parseToken(body),
         (error: unknown) => {

@@ -45,7 +45,7 @@ describe('createClientPool', () => {
     assert.equal(await head('b', acme), served.digest);
   });
 
-  it('asks a registry again after five minutes, however long its rate limit is', async () => {
+  it('calls a registry again after five minutes, however long its rate limit is', async () => {
     nock('https://reg.test').head('/v2/a/manifests/1').reply(429, '', limit);
     nock('https://reg.test').head('/v2/a/manifests/1').reply(200, '', served.headers);
     const { head, clock } = open();

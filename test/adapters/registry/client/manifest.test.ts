@@ -49,19 +49,19 @@ describe('parseManifest', () => {
     });
   }
 
-  it('parses a body without a media type', () => {
+  it('parses a manifest without a media type in its body', () => {
     const manifest = parseManifest(bytesOf({ schemaVersion: 2, config, layers: [] }), oci.image);
 
     assert.deepEqual(manifest, { kind: 'image', config, layers: [] });
   });
 
-  it('parses null as no layers', () => {
+  it('parses a manifest whose layers are null as one without layers', () => {
     const manifest = parseManifest(bytesOf({ schemaVersion: 2, config, layers: null }), oci.image);
 
     assert.deepEqual(manifest, { kind: 'image', config, layers: [] });
   });
 
-  it('parses a layer of 12 GiB, and one of 0 bytes', () => {
+  it('parses a manifest with a layer of 12 GiB, and one of 0 bytes', () => {
     const layers = [
       { ...layer, size: 12_884_901_888 },
       { ...layer, size: 0 },
@@ -237,7 +237,7 @@ describe('parseManifest', () => {
     ],
   ];
   for (const [what, body, mediaType, message] of refused) {
-    it(`rejects ${what}`, () => {
+    it(`rejects a manifest: ${what}`, () => {
       assert.throws(() => parseManifest(bytesOf(body), mediaType), {
         name: 'RegistryError',
         reason: 'UNSUPPORTED',
@@ -246,7 +246,7 @@ describe('parseManifest', () => {
     });
   }
 
-  it('rejects an image without a config', () => {
+  it('rejects an image manifest without a config', () => {
     const body = bytesOf({ schemaVersion: 2, layers: [] });
 
     assert.throws(() => parseManifest(body, oci.image), {
@@ -255,20 +255,20 @@ describe('parseManifest', () => {
     });
   });
 
-  it('rejects bytes that are not UTF-8', () => {
+  it('rejects a manifest that is not UTF-8', () => {
     assert.throws(() => parseManifest(Uint8Array.of(0xff, 0xfe), oci.image), {
       message: 'its manifest is not JSON',
     });
   });
 
-  it('rejects 4 MiB of brackets', () => {
+  it('rejects a manifest of 4 MiB of brackets', () => {
     assert.throws(() => parseManifest(bytesOf('['.repeat(4 * 1024 * 1024)), oci.image), {
       name: 'RegistryError',
     });
   });
 });
 
-it('parseManifest accepts annotations with any key', () => {
+it('accepts manifest annotations with any key', () => {
   const body = {
     schemaVersion: 2,
     config: { mediaType: 'x', digest, size: 2, annotations: { Digest: 'd' } },
@@ -286,14 +286,14 @@ describe('parseMediaType', () => {
     [undefined, ''],
   ] as const;
   for (const [header, expected] of cases) {
-    it(`parses ${JSON.stringify(header)}`, () => {
+    it(`parses the media type ${JSON.stringify(header)}`, () => {
       assert.equal(parseMediaType(header), expected);
     });
   }
 });
 
 describe('isIndexType', () => {
-  it('is true for an index of either format, and false for an image', () => {
+  it('isIndexType is true for an index of either format, and false for an image', () => {
     assert.deepEqual([oci.index, docker.index, oci.image, docker.image].map(isIndexType), [
       true,
       true,
@@ -304,20 +304,20 @@ describe('isIndexType', () => {
 });
 
 describe('assertNotSchema1', () => {
-  it('accepts schema 2 and OCI', () => {
+  it('accepts manifests of schema 2 and OCI, unlike schema 1', () => {
     assert.doesNotThrow(() => assertNotSchema1(docker.image));
   });
 });
 
 describe('digestOf', () => {
-  it('uses sha256 by default', () => {
+  it('computes a sha256 digest by default', () => {
     assert.equal(
       digestOf(new TextEncoder().encode('hello')),
       'sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824',
     );
   });
 
-  it('uses the algorithm of another digest', () => {
+  it('computes a digest with the algorithm of a given digest', () => {
     assert.equal(
       digestOf(new Uint8Array(), other),
       'sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e',

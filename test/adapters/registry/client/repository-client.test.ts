@@ -21,7 +21,7 @@ const accept = [
 describe('headManifest', () => {
   useNock();
 
-  it('accepts every known media type', async () => {
+  it('requests a manifest with every known media type', async () => {
     nock('https://reg.test', { reqheaders: { accept } })
       .head(tag)
       .reply(200, '', {
@@ -35,7 +35,7 @@ describe('headManifest', () => {
     });
   });
 
-  it('resolves to undefined after a 404', async () => {
+  it('resolves a manifest that the registry answers with 404 to undefined', async () => {
     nock('https://reg.test').head(tag).reply(404);
 
     assert.equal(await openHarness().client.headManifest('1', signal), undefined);
@@ -88,7 +88,7 @@ describe('headManifest', () => {
 describe('getManifest', () => {
   useNock();
 
-  it('returns the bytes unchanged', async () => {
+  it('returns the bytes of a manifest unchanged', async () => {
     const bytes = '{ }';
     nock('https://reg.test')
       .get(tag)
@@ -107,7 +107,7 @@ describe('getManifest', () => {
     ['a malformed digest in the header', '1', { 'docker-content-digest': 'x' }],
   ] as const;
   for (const [what, reference, headers] of lies) {
-    it(`rejects bytes that do not match ${what}`, async () => {
+    it(`rejects manifest bytes that do not match ${what}`, async () => {
       nock('https://reg.test').get(`/v2/team/app/manifests/${reference}`).reply(200, '{}', headers);
 
       await assert.rejects(openHarness().client.getManifest(reference, signal), {
@@ -134,7 +134,7 @@ describe('getManifest', () => {
     });
   }
 
-  it('accepts bytes with the requested digest whatever their type', async () => {
+  it('accepts manifest bytes with the requested digest, whatever their media type', async () => {
     nock('https://reg.test').get(`/v2/team/app/manifests/${empty}`).reply(200, '{}');
 
     assert.equal((await openHarness().client.getManifest(empty, signal))?.digest, empty);
@@ -232,7 +232,7 @@ describe('hasBlob and hasManifest', () => {
     ['405', 405, {}, false],
   ] as const;
   for (const [what, status, headers, expected] of cases) {
-    it(`treats ${what} as ${expected ? 'present' : 'absent'}`, async () => {
+    it(`treats a blob or manifest as ${expected ? 'present' : 'absent'} after ${what}`, async () => {
       nock('https://reg.test')
         .head(`/v2/team/app/blobs/${served.digest}`)
         .reply(status, '', headers);
@@ -255,7 +255,7 @@ describe('hasBlob and hasManifest', () => {
 describe('lacksBlob', () => {
   useNock();
 
-  it('rejects a web page as the response', async () => {
+  it('rejects a web page as the response to a check for a blob', async () => {
     nock('https://reg.test')
       .head(`/v2/team/app/blobs/${served.digest}`)
       .reply(200, '', { 'content-type': 'text/html' });
@@ -277,7 +277,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     yield await Promise.resolve(Buffer.from('hello'));
   }
 
-  it('uploads to the Location with its query', async () => {
+  it('uploads a blob to the Location with its query', async () => {
     nock('https://reg.test').post(posted).reply(202, '', { location: '/up/1?_state=a%2Bb==&x' });
     nock('https://reg.test', {
       reqheaders: { 'content-length': '5', 'content-type': 'application/octet-stream' },
@@ -301,7 +301,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     await client.finishUpload(session, { ...descriptor, size: 0 }, hello, signal);
   });
 
-  it('rejects a 201 response to a POST without a mount', async () => {
+  it('rejects a 201 response to the start of an upload without a mount', async () => {
     nock('https://reg.test').post(posted).reply(201, '', { location: '/up/1' });
 
     await assert.rejects(openHarness().client.startUpload(signal), {
@@ -310,7 +310,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     });
   });
 
-  it('rejects a response without a Location', async () => {
+  it('rejects the start of an upload without a Location', async () => {
     nock('https://reg.test').post(posted).reply(202);
 
     await assert.rejects(openHarness().client.startUpload(signal), {
@@ -318,7 +318,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     });
   });
 
-  it('returns the upload session if the registry does not mount', async () => {
+  it('returns the upload session if the registry does not mount a blob', async () => {
     nock('https://reg.test')
       .post(posted)
       .query({ mount: digest, from: 'a/b' })
@@ -329,7 +329,7 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     assert.deepEqual(session, { location: new URL('https://reg.test/up/1') });
   });
 
-  it('cancels a session, and ignores that it does not exist', async () => {
+  it('cancels an upload session, and ignores that it does not exist', async () => {
     nock('https://reg.test').delete('/up/1?_state=x').reply(204);
     nock('https://reg.test').delete('/up/2').reply(500).delete('/up/2').reply(404);
     const { client } = openHarness();
@@ -344,7 +344,7 @@ describe('getReferrers', () => {
   const referrers = `/v2/team/app/referrers/${served.digest}`;
 
   for (const status of [400, 404, 405, 406, 501]) {
-    it(`resolves to undefined after ${status}, from a registry without the API`, async () => {
+    it(`resolves referrers to undefined after ${status}, from a registry without the referrers API`, async () => {
       nock('https://reg.test').get(referrers).reply(status, 'what?');
 
       assert.equal(await openHarness().client.getReferrers(served.digest, signal), undefined);

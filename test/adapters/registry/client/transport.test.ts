@@ -222,7 +222,7 @@ describe('createTransport, redirects', () => {
     });
   }
 
-  it('requests a new redirect when the storage denies access', async () => {
+  it('requests a new redirect when the object store denies access', async () => {
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/?sig=1' });
     nock('https://cdn.test').get('/?sig=1').reply(403, '<Error>Request has expired</Error>');
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/?sig=2' });
@@ -231,7 +231,7 @@ describe('createTransport, redirects', () => {
     assert.equal((await request(openHarness())).status, 200);
   });
 
-  it('reports a 403 of the storage as UNAVAILABLE, not as DENIED', async () => {
+  it('reports a 403 of the object store as UNAVAILABLE, not as DENIED', async () => {
     nock('https://reg.test').get(path).times(3).reply(307, '', { location: 'https://cdn.test/' });
     nock('https://cdn.test').get('/').times(3).reply(403);
 
@@ -241,7 +241,7 @@ describe('createTransport, redirects', () => {
     });
   });
 
-  it('ignores a challenge of the storage that it was redirected to', async () => {
+  it('ignores a challenge of the object store that it was redirected to', async () => {
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://evil.test/' });
     nock('https://evil.test', anonymous).get('/').reply(401, '', bearer('https://evil.test/token'));
 
@@ -252,7 +252,7 @@ describe('createTransport, redirects', () => {
 describe('createTransport, uploads to another host', () => {
   useNock();
 
-  it('sends no credentials to another host', async () => {
+  it('sends no credentials with an upload to another host', async () => {
     nock('https://cdn.test', anonymous).put('/u/1?sig=x').reply(201);
     const harness = openHarness({ credentials: acme, isConfigured: true });
 
@@ -271,7 +271,7 @@ describe('createTransport, uploads to another host', () => {
     assert.equal(answer.status, 201);
   });
 
-  it('does not answer a challenge of another host', async () => {
+  it('does not answer a challenge of another host during an upload', async () => {
     nock('https://cdn.test', anonymous)
       .put('/u/1')
       .reply(401, '', { 'www-authenticate': 'Basic realm="r"' });
@@ -311,7 +311,7 @@ describe('createTransport, retries', () => {
   useNock();
 
   for (const status of [408, 425, 429, 500, 502, 503, 504, 522]) {
-    it(`retries after ${status}`, async () => {
+    it(`retries a request after status ${status}`, async () => {
       nock('https://reg.test').get(path).reply(status, '<html>');
       nock('https://reg.test').get(path).reply(200, 'bytes');
       const harness = openHarness();
@@ -322,7 +322,7 @@ describe('createTransport, retries', () => {
   }
 
   for (const status of [400, 401, 403, 405, 409, 410, 412, 413, 415, 416, 501, 507]) {
-    it(`does not retry after ${status}`, async () => {
+    it(`does not retry a request after status ${status}`, async () => {
       nock('https://reg.test').get(path).reply(status, '');
       const harness = openHarness();
 
@@ -331,14 +331,14 @@ describe('createTransport, retries', () => {
     });
   }
 
-  it('returns an expected 404', async () => {
+  it('returns a 404 that its caller expects', async () => {
     nock('https://reg.test').get(path).reply(404);
 
     assert.equal((await request(openHarness())).status, 404);
   });
 
   for (const code of ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN', 'UND_ERR_SOCKET']) {
-    it(`retries after ${code}`, async () => {
+    it(`retries a request after ${code}`, async () => {
       nock('https://reg.test')
         .get(path)
         .replyWithError(Object.assign(new Error('x'), { code }));
@@ -351,7 +351,7 @@ describe('createTransport, retries', () => {
   }
 
   for (const code of ['ENOTFOUND', 'CERT_HAS_EXPIRED', 'EPROTO']) {
-    it(`does not retry after ${code}`, async () => {
+    it(`does not retry a request after ${code}`, async () => {
       nock('https://reg.test')
         .get(path)
         .replyWithError(Object.assign(new Error('x'), { code }));
@@ -360,7 +360,7 @@ describe('createTransport, retries', () => {
     });
   }
 
-  it('retries up to its maximum with growing pauses', async () => {
+  it('retries a request up to its maximum of attempts with growing pauses', async () => {
     nock('https://reg.test').get(path).times(7).reply(503);
     const harness = openHarness({ maxAttempts: 7 });
 
@@ -376,7 +376,7 @@ describe('createTransport, retries', () => {
     [429, '0', 500],
   ] as const;
   for (const [status, retryAfter, pause] of pauses) {
-    it(`waits after ${status} with Retry-After: ${retryAfter}`, async () => {
+    it(`waits before the next attempt after ${status} with Retry-After: ${retryAfter}`, async () => {
       nock('https://reg.test').get(path).reply(status, '', { 'retry-after': retryAfter });
       nock('https://reg.test').get(path).reply(200, 'bytes');
       const harness = openHarness();
@@ -387,7 +387,7 @@ describe('createTransport, retries', () => {
   }
 
   for (const header of ['x-retry-after', 'ratelimit-reset', 'x-ratelimit-reset']) {
-    it(`reads ${header} if there is no Retry-After`, async () => {
+    it(`reads the header ${header} if a response has no Retry-After`, async () => {
       nock('https://reg.test')
         .get(path)
         .reply(429, '', { [header]: '3' });
@@ -411,7 +411,7 @@ describe('createTransport, retries', () => {
   });
 
   for (const status of [429, 503]) {
-    it(`fails at once if ${status} asks for a longer pause than allowed`, async () => {
+    it(`fails at once if ${status} requires a longer pause than allowed`, async () => {
       nock('https://reg.test').get(path).reply(status, '', { 'retry-after': '6' });
       const harness = openHarness();
 
@@ -424,7 +424,7 @@ describe('createTransport, retries', () => {
     });
   }
 
-  it('sends no request until a rate limit ends', async () => {
+  it('sends no request until the rate limit of the registry ends', async () => {
     nock('https://reg.test').get(path).reply(429, '', { 'retry-after': '60' });
     const harness = openHarness();
     await assert.rejects(request(harness), { reason: 'RATE_LIMITED' });
@@ -440,7 +440,7 @@ describe('createTransport, retries', () => {
     assert.deepEqual(harness.pauses, [4_000]);
   });
 
-  it('sends a request after five minutes of a longer rate limit', async () => {
+  it('sends a request after five minutes of a longer rate limit of the registry', async () => {
     nock('https://reg.test').get(path).reply(429, '', { 'retry-after': '86400' });
     const harness = openHarness();
     await assert.rejects(request(harness), { reason: 'RATE_LIMITED' });
@@ -450,7 +450,7 @@ describe('createTransport, retries', () => {
     assert.equal(await textOf(await request(harness)), 'bytes');
   });
 
-  it('retries a request with bytes', async () => {
+  it('retries a request whose body is bytes', async () => {
     nock('https://reg.test').put(path, 'abc').reply(503);
     nock('https://reg.test').put(path, 'abc').reply(201);
 
@@ -475,7 +475,7 @@ describe('createTransport, retries', () => {
     ['a rate limit', 429, { 'retry-after': '1' }],
   ] as const;
   for (const [what, status, headers] of once) {
-    it(`does not retry a stream after ${what}`, async () => {
+    it(`does not retry a request whose body is a stream after ${what}`, async () => {
       nock('https://reg.test').put(path, 'abc').reply(status, '', headers);
       let opened = 0;
       async function* body(): AsyncGenerator<Uint8Array> {
@@ -503,7 +503,7 @@ describe('createTransport, retries', () => {
     });
   }
 
-  it('leaves the query of a URL out of the error', async () => {
+  it('leaves the query of a URL out of its error', async () => {
     nock('https://reg.test')
       .get(path)
       .reply(307, '', { location: 'https://cdn.test/b?X-Sig=5ecret' });
@@ -520,7 +520,7 @@ describe('createTransport, retries', () => {
     await assert.rejects(request(openHarness()), { message: 'reading: status 400' });
   });
 
-  it('reports every response', async () => {
+  it('reports every response, redirects included, with its host and status', async () => {
     nock('https://reg.test').get(path).reply(503);
     nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/b' });
     nock('https://cdn.test').get('/b').reply(200, 'bytes');
@@ -531,7 +531,7 @@ describe('createTransport, retries', () => {
     assert.deepEqual(harness.answers, ['GET reg.test 503', 'GET reg.test 307', 'GET cdn.test 200']);
   });
 
-  it('rejects with the reason of its signal', async () => {
+  it('rejects a request with the abort reason of its signal', async () => {
     const reason = new Error('enough');
 
     await assert.rejects(

@@ -51,7 +51,7 @@ describe('parseUploadLocation', () => {
     ],
   ] as const;
   for (const [what, registry, location, expected] of cases) {
-    it(`resolves ${what}`, () => {
+    it(`resolves an upload Location: ${what}`, () => {
       assert.equal(parseUploadLocation(location, new URL(posted, registry)).href, expected);
     });
   }
@@ -71,7 +71,7 @@ describe('parseUploadLocation', () => {
     ],
   ] as const;
   for (const [what, location, message] of refused) {
-    it(`rejects ${what}`, () => {
+    it(`rejects an upload Location: ${what}`, () => {
       assert.throws(() => parseUploadLocation(location, new URL(posted, 'https://reg.test')), {
         name: 'RegistryError',
         reason: 'REFUSED',
@@ -91,7 +91,7 @@ describe('withDigest', () => {
     ],
   ] as const;
   for (const [location, expected] of cases) {
-    it(`keeps the query of ${location}`, () => {
+    it(`adds the digest to an upload URL and keeps the query of ${location}`, () => {
       assert.equal(withDigest(new URL(location), 'sha256:ab').href, expected);
     });
   }

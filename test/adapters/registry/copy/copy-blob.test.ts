@@ -68,7 +68,7 @@ function ranges({ source }: Bench): readonly (string | null)[] {
 }
 
 describe('copyBlob from a faulty source', () => {
-  it('resumes with a range after the connection was reset', async () => {
+  it('resumes a blob with a range after the connection was reset', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
@@ -85,7 +85,7 @@ describe('copyBlob from a faulty source', () => {
     );
   });
 
-  it('resumes if the source does not support ranges', async () => {
+  it('resumes a blob if the source does not support ranges', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
@@ -98,7 +98,7 @@ describe('copyBlob from a faulty source', () => {
     await arrives(bench);
   });
 
-  it('resumes three times', async () => {
+  it('resumes a blob three times', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(60_000), { times: 3 });
@@ -162,7 +162,7 @@ describe('copyBlob from a faulty source', () => {
     ],
   ] as const;
   for (const [what, fault, code, why] of faults) {
-    it(`stores nothing, and reports the cause, if the source ${what}`, async () => {
+    it(`stores no blob, and reports the cause, if the source ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       bench.source.faults.add(reading, fault);
@@ -178,7 +178,7 @@ describe('copyBlob from a faulty source', () => {
     });
   }
 
-  it('stores nothing of a body that is longer than its descriptor', async () => {
+  it('stores no blob that is longer than its descriptor', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, async () => {
@@ -195,7 +195,7 @@ describe('copyBlob from a faulty source', () => {
     assert.deepEqual(forgottenUploads(bench.backup), []);
   });
 
-  it('rejects another range than requested', async () => {
+  it('rejects a blob response with another range than requested', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
@@ -207,7 +207,7 @@ describe('copyBlob from a faulty source', () => {
     await fails(bench, 'SOURCE_REFUSED', 'reading a layer: it served another range than requested');
   });
 
-  it('follows the source to its object store without credentials', async () => {
+  it("follows the source's redirect to its object store without credentials", async () => {
     const users = { acme: 'secret' };
     const bench = await open({ source: { auth: { scheme: 'basic', users } } });
     const store = await openBench();
@@ -265,7 +265,7 @@ describe('copyBlob into a faulty target', () => {
     ],
   ] as const;
   for (const [what, fault, code, why] of faults) {
-    it(`cancels its session, and reports the cause, if the target ${what}`, async () => {
+    it(`cancels its upload session, and reports the cause, if the target ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       const fed = bench.backup.faults.add(writing, fault);
@@ -326,7 +326,7 @@ describe('copyBlob into a faulty target', () => {
     assert.deepEqual(forgottenUploads(bench.backup), []);
   });
 
-  it('takes back the progress of a failed upload', async () => {
+  it('subtracts the bytes of a failed upload from the progress', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.backup.faults.add(writing, rejectUpload(size, 503), { times: 2 });
@@ -347,7 +347,7 @@ describe('copyBlob into a faulty target', () => {
     assert.equal(seen.at(-1), totalBytes);
   });
 
-  it('fails after four uploads', async () => {
+  it('fails a blob after four uploads', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     const down = bench.backup.faults.add(writing, answer(503));
@@ -357,15 +357,15 @@ describe('copyBlob into a faulty target', () => {
   });
 
   const locations = [
-    ['relative', (location: URL): string => `${location.pathname}${location.search}`],
+    ['an absolute path', (location: URL): string => `${location.pathname}${location.search}`],
     [
-      'below the request',
+      'a relative path',
       (location: URL): string => `${location.pathname.split('/').at(-1)}${location.search}`,
     ],
-    ['with more of a query', (location: URL): string => `${location.href}&sig=a%2Bb%20c`],
+    ['a URL with an additional query', (location: URL): string => `${location.href}&sig=a%2Bb%20c`],
   ] as const;
   for (const [what, rewrite] of locations) {
-    it(`uploads to a location that is ${what}`, async () => {
+    it(`uploads a blob to a Location that is ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       bench.backup.faults.add(on('POST', 'uploads'), changeLocation(rewrite));
@@ -374,7 +374,7 @@ describe('copyBlob into a faulty target', () => {
     });
   }
 
-  it('sends no credentials to a location on another host', async () => {
+  it('sends no credentials to an upload Location on another host', async () => {
     const credentials = { username: 'acme', password: 'secret' };
     const bench = await open({ backup: { auth: { scheme: 'basic', users: { acme: 'secret' } } } });
     const other = await openBench();
@@ -405,7 +405,7 @@ describe('copyBlob into a faulty target', () => {
 describe('copyBlob, aborted', () => {
   const reason = new Error('shutting down');
 
-  it('cancels its session and closes the source when aborted during a layer', async () => {
+  it('cancels its upload session and closes the source when a copy is aborted during a layer', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     const trickle = createTrickle();
@@ -426,7 +426,7 @@ describe('copyBlob, aborted', () => {
     trickle.releaseAll();
   });
 
-  it('cancels a session whose start was in flight', async () => {
+  it('cancels an upload session whose start was in flight when the copy was aborted', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     const hold = createHold();
@@ -443,7 +443,7 @@ describe('copyBlob, aborted', () => {
     assert.equal(bench.source.requests.count({ method: 'GET', kind: 'blob' }), 0);
   });
 
-  it('aborts the other layers when one fails', async () => {
+  it('aborts the other layers of a copy when one fails', async () => {
     const bench = await open();
     const layers = Array.from({ length: 9 }, (_, index) =>
       Uint8Array.from({ length: 50 }, () => index),

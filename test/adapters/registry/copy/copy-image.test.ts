@@ -53,7 +53,7 @@ function nothingWritten({ backup }: Bench): void {
 }
 
 describe('copyImage', () => {
-  it('retries manifests whose connection was reset', async () => {
+  it('retries to read manifests whose connection was reset', async () => {
     const bench = await open();
     const image = seed(bench.source, 'app:1', makeIndex([makeImage()]));
     const met = bench.source.faults.add(on('GET', 'manifest'), cutBody(10), { times: 3 });
@@ -130,7 +130,7 @@ describe('copyImage', () => {
     ['an image with a layer of 3 MiB', makeImage({ layers: [3 * 1024 * 1024] })],
   ];
   for (const [what, image] of images) {
-    it(`copies ${what} byte by byte`, async () => {
+    it(`copies ${what} byte for byte`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
 
@@ -165,7 +165,7 @@ describe('copyImage', () => {
     assert.equal(bench.source.requests.count({ method: 'GET', kind: 'blob' }), 2);
   });
 
-  it('writes children before parents and tags last', async () => {
+  it('writes child manifests before their parents, and tags last', async () => {
     const bench = await open();
     const inner = makeIndex([amd]);
     const image = seed(bench.source, 'app:1', makeIndex([inner, arm]));
@@ -215,7 +215,7 @@ describe('copyImage', () => {
     );
   });
 
-  it('copies also parts that the backup loses during the copy', async () => {
+  it('copies parts again that the backup loses during the copy', async () => {
     const bench = await open();
     const old = seed(bench.source, 'app:1', makeIndex([amd]));
     await bench.copy('app', old.digest);
@@ -239,7 +239,7 @@ describe('copyImage', () => {
     );
   });
 
-  it('uploads only the missing layers', async () => {
+  it('uploads only the layers that the backup lacks', async () => {
     const bench = await open();
     const base = seed(bench.source, 'app:1', makeImage({ layers: [shared] }));
     await bench.copy('app', base.digest);
@@ -271,7 +271,7 @@ describe('copyImage', () => {
     );
   });
 
-  it('reports progress up to the total size and not beyond', async () => {
+  it('reports the progress of a copy up to the total size and not beyond', async () => {
     const bench = await open();
     const layers = [bytes(40_000), bytes(20_000), bytes(10_000)];
     const image = seed(bench.source, 'app:1', makeImage({ layers }));
@@ -332,7 +332,7 @@ describe('copyImage', () => {
       target: { domain: bench.source.host, path },
     });
 
-    it('mounts every blob', async () => {
+    it('mounts every blob in a copy within one registry', async () => {
       const bench = await open();
       const image = seed(bench.source, 'app:1', makeIndex([amd, arm]));
 
@@ -345,7 +345,7 @@ describe('copyImage', () => {
     });
 
     for (const status of [undefined, 400, 403, 405, 500]) {
-      it(`uploads if a mount is answered with ${status ?? 'an upload session'}`, async () => {
+      it(`uploads a blob if the registry answers its mount with ${status ?? 'an upload session'}`, async () => {
         const bench = await open();
         bench.source.faults.add(on('POST', 'uploads'), refuseMount(status));
         const image = seed(bench.source, 'app:1', makeImage({ layers: [shared] }));
@@ -358,7 +358,7 @@ describe('copyImage', () => {
       });
     }
 
-    it('uploads if a mount is answered with 201 and the blob is absent', async () => {
+    it('uploads a blob if the registry answers its mount with 201 and does not have it', async () => {
       const bench = await open();
       const image = seed(bench.source, 'app:1', amd);
       bench.source.faults.add(({ path }) => path.includes('mount='), answer(201, { body: '' }));
@@ -420,7 +420,7 @@ describe('copyImage', () => {
       ],
     ];
     for (const [what, body, mediaType, why] of broken) {
-      it(`rejects ${what}, and writes nothing`, async () => {
+      it(`rejects ${what} at the source, and writes nothing`, async () => {
         const bench = await open();
         seed(bench.source, 'app', amd);
         const planted = plant(bench, body, mediaType);
@@ -447,7 +447,7 @@ describe('copyImage', () => {
       nothingWritten(bench);
     });
 
-    it('rejects too many manifests, counting those in the backup', async () => {
+    it('rejects an image with too many manifests, counting those in the backup', async () => {
       const bench = await open();
       const children = Array.from({ length: 999 }, (_, index) =>
         makeIndex([], { annotations: { n: String(index) } }),
@@ -477,7 +477,7 @@ describe('copyImage', () => {
       nothingWritten(bench);
     });
 
-    it('rejects manifests larger than 16 MiB in total, without reading more', async () => {
+    it('rejects an image whose manifests exceed 16 MiB in total, without reading more', async () => {
       const bench = await open();
       const long = 'x'.repeat(3 * 1024 * 1024);
       const children = Array.from({ length: 8 }, (_, index) =>
@@ -532,7 +532,7 @@ describe('copyImage', () => {
       );
     }
 
-    it('skips a layer that the source lacks, fetches it from nowhere else, and warns', async () => {
+    it('skips a foreign layer that the source lacks, fetches it from nowhere else, and warns', async () => {
       const bench = await open();
       const digest = plantForeign(bench, ['http://169.254.169.254/layer']);
 
@@ -568,7 +568,7 @@ describe('copyImage', () => {
     });
   });
 
-  it('copies any image completely', async () => {
+  it('copies images of any shape completely or reports an error, whatever faults occur', async () => {
     const leaf = fc
       .record({
         layers: fc.array(fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constant(shared)), {

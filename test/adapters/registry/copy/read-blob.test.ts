@@ -102,7 +102,7 @@ async function paced(
 const kibibyte = 1024;
 
 describe('readBlob with a slow end', () => {
-  it('accepts a link of 5 KiB/s', async () => {
+  it('reads a blob over a link of 5 KiB/s', async () => {
     const sizes = Array.from({ length: 40 }, () => 50 * kibibyte);
 
     assert.equal(await paced(sizes, { comesMs: 10_000 }), 2_000 * kibibyte);
@@ -140,7 +140,7 @@ describe('readBlob', () => {
     ['that ends early three times', [[], ['h'], ['el'], ['lo']], [0, 0, 1, 3]],
   ] as const;
   for (const [what, parts, offsets] of resumed) {
-    it(`resumes a connection ${what}`, async () => {
+    it(`resumes a blob after a connection ${what}`, async () => {
       const bench = open(parts);
 
       assert.equal(await textOf(bench.chunks), 'hello');
@@ -149,11 +149,11 @@ describe('readBlob', () => {
     });
   }
 
-  it('ignores a reset after the last byte', async () => {
+  it('ignores a connection reset after the last byte of a blob', async () => {
     assert.equal(await textOf(open([['hello', reset]]).chunks), 'hello');
   });
 
-  it('fails the fourth time with the last error', async () => {
+  it('fails with the last error when a blob breaks off for the fourth time', async () => {
     const bench = open([[reset], [], ['h', reset], ['e', reset], ['llo']]);
 
     const [handedOn, cause] = await failureOf(bench);
@@ -167,7 +167,7 @@ describe('readBlob', () => {
     assert.deepEqual(bench.pauses, [1, 2, 3]);
   });
 
-  it('does not count failures with a MiB of progress between them', async () => {
+  it('does not count failures of a blob with a MiB of progress between them', async () => {
     const mebi = 'x'.repeat(1024 * 1024);
     const parts = [[mebi], [mebi], [mebi], [mebi], [mebi], [mebi]];
     const bench = open(parts, {
@@ -215,7 +215,7 @@ describe('readBlob', () => {
     assert.deepEqual(bench.offsets, [0]);
   });
 
-  it('does not reopen the source when the consumer fails', async () => {
+  it('does not reopen the source when the consumer of a blob fails', async () => {
     const bench = open([['he', 'llo'], ['llo']]);
     await bench.chunks.next();
 
@@ -225,7 +225,7 @@ describe('readBlob', () => {
     assert.deepEqual([bench.offsets, bench.pauses, bench.closed], [[0], [], [0]]);
   });
 
-  it('closes the source when the consumer stops', async () => {
+  it("closes the source's connection when the consumer of a blob stops", async () => {
     const bench = open([['he', 'llo']]);
     await bench.chunks.next();
 

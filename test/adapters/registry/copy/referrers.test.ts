@@ -41,7 +41,7 @@ function warning({ source }: Bench): string {
 }
 
 describe('copyReferrers', () => {
-  it("copies cosign's tags", async () => {
+  it("copies the tags of cosign's signatures, attestations and SBOMs", async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     const { tag, image: signature } = makeSignature(image);
@@ -117,7 +117,7 @@ describe('copyReferrers', () => {
     assert.deepEqual(fallback?.content.children, [sbom.digest]);
   });
 
-  it('warns of nothing if there are no referrers', async () => {
+  it('does not warn about an image without referrers', async () => {
     const bench = await open({ source: { referrers: false } });
     seed(bench.source, 'app:1', image);
 
@@ -125,7 +125,7 @@ describe('copyReferrers', () => {
   });
 
   for (const status of [204, 400, 403, 404, 405, 501]) {
-    it(`warns of nothing if the API answers ${status}`, async () => {
+    it(`does not warn if the referrers API answers ${status}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       bench.source.faults.add(on('GET', 'referrers'), answer(status));
@@ -151,7 +151,7 @@ describe('copyReferrers', () => {
     });
   }
 
-  it('warns of nothing if an absent tag is answered with 403 (Artifactory)', async () => {
+  it('does not warn if the registry answers 403 for an absent referrers tag (Artifactory)', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
     bench.source.faults.add(({ path }) => path.includes('/manifests/sha256-'), answer(403));
@@ -183,7 +183,7 @@ describe('copyReferrers', () => {
     ],
   ] as const;
   for (const [what, side, match, fault] of failures) {
-    it(`warns, and keeps the image, if ${what}`, async () => {
+    it(`warns that referrers are missing, and keeps the image, if ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       seed(bench.source, 'app', sbom);
@@ -204,7 +204,7 @@ describe('copyReferrers', () => {
     ],
   ];
   for (const [what, index] of hostile) {
-    it(`warns, and keeps the image, if the list has ${what}`, async () => {
+    it(`warns that referrers are missing, and keeps the image, if their list has ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       seed(bench.source, 'app', sbom);
@@ -251,7 +251,7 @@ describe('copyReferrers', () => {
     );
   });
 
-  it('copies no referrers within the backup', async () => {
+  it('copies no referrers when source and target are the backup', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);
 

@@ -5,7 +5,7 @@ import { createUploadOnce } from '../../../../lib/adapters/registry/copy/upload-
 const { signal } = new AbortController();
 
 describe('createUploadOnce', () => {
-  it('runs concurrent uploads of a key once, and a later one again', async () => {
+  it('runs concurrent uploads of one blob once, and a later upload again', async () => {
     const once = createUploadOnce();
     let uploads = 0;
     const upload = async (): Promise<number> => {
@@ -19,7 +19,7 @@ describe('createUploadOnce', () => {
     assert.equal(await once('a', signal, upload), 7);
   });
 
-  it('runs the next upload of a key after one failed', async () => {
+  it('runs the next upload of a blob after one failed', async () => {
     const once = createUploadOnce();
     let uploads = 0;
     const upload = async (): Promise<number> => {

@@ -129,7 +129,7 @@ describe('toRegistryError', () => {
     [400, '{"errors":[{"code":7,"message":{}}]}', 'REFUSED', false, 'asking: status 400'],
   ];
   for (const [status, text, reason, isTransient, message] of cases) {
-    it(`translates ${status} with ${text === '' ? 'no body' : text.slice(0, 50)}`, () => {
+    it(`translates a registry response ${status} with ${text === '' ? 'no body' : text.slice(0, 50)}`, () => {
       const error = toRegistryError('asking', { status, text, now });
 
       assert.deepEqual(
@@ -236,7 +236,7 @@ describe('toConnectionError', () => {
     ['UND_ERR_INVALID_ARG', 'the connection failed', false],
   ] as const;
   for (const [code, expected, isTransient] of cases) {
-    it(`translates ${code}`, () => {
+    it(`translates the connection error ${code}`, () => {
       const cause = Object.assign(new Error('secret words'), { code });
       const error = toConnectionError('asking', cause);
 
@@ -248,7 +248,7 @@ describe('toConnectionError', () => {
     });
   }
 
-  it('reads the code of the cause', () => {
+  it('translates a connection error by the code of its cause', () => {
     const inner = Object.assign(new Error('inner'), { code: 'ECONNREFUSED' });
 
     assert.equal(
@@ -257,7 +257,7 @@ describe('toConnectionError', () => {
     );
   });
 
-  it('drops the bytes and the certificate that a remote host sent', () => {
+  it('drops the bytes and the certificate of a remote host from a connection error', () => {
     const error = Object.assign(new Error('Response does not match the HTTP/1.1 protocol'), {
       code: 'HPE_INVALID_CONSTANT',
       data: 'x'.repeat(100_000),
@@ -270,13 +270,13 @@ describe('toConnectionError', () => {
     assert.deepEqual(Object.keys(error), ['code']);
   });
 
-  it('returns a translated error as it is', () => {
+  it('returns a connection error that is translated already as it is', () => {
     const known = new CloneError('SOURCE_REFUSED', 'corrupt');
 
     assert.equal(toConnectionError('asking', known), known);
   });
 
-  it('translates a thrown value that is not an Error', () => {
+  it('translates a thrown value that is not an Error into a connection error', () => {
     assert.equal(toConnectionError('asking', 'boo').message, 'asking: the connection failed');
   });
 });
@@ -380,7 +380,7 @@ describe('toCloneError', () => {
     assert.match(error.message, /: rate limit; try again later$/);
   });
 
-  it('names the time until a rate limit ends', () => {
+  it('names the time until a rate limit ends in the error', () => {
     const cause = new RegistryError('RATE_LIMITED', 'x', { retryAfterMs: 40_000 });
     const error = toCloneError(cause, { side: 'source', image });
 
@@ -392,7 +392,7 @@ describe('toCloneError', () => {
     );
   });
 
-  it('returns every other error as it is', () => {
+  it('returns an error that no registry caused as it is', () => {
     const bug = new TypeError('bug');
 
     assert.equal(toCloneError(bug, { side: 'source', image }), bug);

@@ -97,14 +97,14 @@ describe('createEgressPolicy, lookups', () => {
     assert.deepEqual(addresses, [{ address: '127.0.0.1', family: 4 }]);
   });
 
-  it('returns one address to a lookup without the option all', async () => {
+  it('returns one address to a DNS lookup without the option all', async () => {
     const { promise, resolve } = Promise.withResolvers<unknown>();
     open(kinds).lookup('registry')('both.test', {}, (_error, ...rest) => resolve(rest));
 
     assert.deepEqual(await promise, ['93.184.216.34', 4]);
   });
 
-  it('passes on the error for a name that does not resolve', async () => {
+  it('passes on the DNS error for a name that does not resolve', async () => {
     assert.equal(await resolveHost(open({}), 'registry', 'nobody.test'), 'ENOTFOUND');
   });
 });
@@ -112,7 +112,7 @@ describe('createEgressPolicy, lookups', () => {
 describe('createEgressPolicy, zoneOf', () => {
   const url = new URL('https://next.test/');
 
-  it('is registry for the registry itself', () => {
+  it('puts the registry itself into the zone registry', () => {
     assert.equal(open({}).zoneOf(url, undefined), 'registry');
   });
 
@@ -126,7 +126,7 @@ describe('createEgressPolicy, zoneOf', () => {
     ['https://never-looked-up.test/', 'public'],
   ] as const;
   for (const [sentBy, expected] of senders) {
-    it(`is ${expected} for a URL that ${sentBy} named`, () => {
+    it(`puts a URL that ${sentBy} named into the zone ${expected}`, () => {
       assert.equal(open({}).zoneOf(url, new URL(sentBy)), expected);
     });
   }
@@ -137,7 +137,7 @@ describe('createEgressPolicy, zoneOf', () => {
     ['a name with public and private addresses', ['10.0.0.1', '93.184.216.34'], 'public'],
   ] as const;
   for (const [what, addresses, expected] of names) {
-    it(`is ${expected} for a URL that ${what} named`, async () => {
+    it(`puts a URL that ${what} named into the zone ${expected}`, async () => {
       const egress = open({ 'sender.test': addresses });
       await resolveHost(egress, 'registry', 'sender.test');
 
@@ -145,7 +145,7 @@ describe('createEgressPolicy, zoneOf', () => {
     });
   }
 
-  it('stays public for a name that later resolves to a private address', async () => {
+  it('keeps a name in the zone public that later resolves to a private address', async () => {
     const names: Names = { 'sender.test': ['93.184.216.34'] };
     const egress = open(names);
     await resolveHost(egress, 'registry', 'sender.test');
@@ -177,14 +177,14 @@ describe('createEgressPolicy, zoneOf', () => {
     ['https://10.0.0.1:6443/', 'public'],
   ] as const;
   for (const [text, expected] of configured) {
-    it(`is ${expected} for ${text} with the configured hosts ${configuredHosts.join(', ')}`, () => {
+    it(`puts ${text} into the zone ${expected} with the configured hosts ${configuredHosts.join(', ')}`, () => {
       const egress = open({}, { configuredHosts });
 
       assert.equal(egress.zoneOf(new URL(text), new URL('https://1.1.1.1/')), expected);
     });
   }
 
-  it('remembers the class of a thousand names', async () => {
+  it('remembers the zones of a thousand host names', async () => {
     const names = Object.fromEntries(
       Array.from({ length: 1_001 }, (_, index) => [`n${index}.test`, ['10.0.0.1']]),
     );

@@ -92,7 +92,7 @@ describe('createFindEndpoint', () => {
     });
   }
 
-  it('falls back to plain http on loopback, and probes once', async () => {
+  it('falls back to plain http for a registry on loopback, and probes it once', async () => {
     const domain = `127.0.0.1:${await listen(plain())}`;
     const find = open();
 
@@ -102,7 +102,7 @@ describe('createFindEndpoint', () => {
     assert.equal(requests, requestsBefore);
   });
 
-  it('prefers https on loopback', async () => {
+  it('prefers https for a registry on loopback', async () => {
     const { cert, key } = await makeCertificate('01');
     const domain = `127.0.0.1:${await listen(createTlsServer({ cert, key }, (_request, response) => response.end()))}`;
 
@@ -120,7 +120,7 @@ describe('createFindEndpoint', () => {
     });
   });
 
-  it('probes again after a registry was down', async () => {
+  it('probes a loopback registry again after it was down', async () => {
     const { cert, key } = await makeCertificate('01');
     const server = createTlsServer({ cert, key }, (_request, response) => response.end());
     const port = await listen(server);
@@ -134,7 +134,7 @@ describe('createFindEndpoint', () => {
     assert.equal((await find(`127.0.0.1:${port}`, signal)).protocol, 'https:');
   });
 
-  it('is probed again by a cloner after the registry was down', async () => {
+  it('calls a loopback registry over https that was down at the first request', async () => {
     const { cert, key } = await makeCertificate('01');
     const digest = `sha256:${'a'.repeat(64)}`;
     const server = createTlsServer({ cert, key }, (_request, response) =>

@@ -78,7 +78,7 @@ describe('createHttp', () => {
     message: 'asking: the egress policy forbids the address',
   };
 
-  it('requests no compression, and decodes none', async () => {
+  it('requests no compressed responses, and decodes none', async () => {
     assert.equal(await get(open(), `http://127.0.0.1:${port}/`), `GET 127.0.0.1:${port} undefined`);
     assert.equal(await get(open(), `http://127.0.0.1:${port}/gzip`), 'not gzip');
   });
@@ -95,13 +95,13 @@ describe('createHttp', () => {
     await assert.rejects(get(http, `http://127.0.0.1:${port}/`), forbidden);
   });
 
-  it('allows loopback inside a cluster if it is configured', async () => {
+  it('allows a loopback registry inside a cluster if it is configured', async () => {
     const http = open({ insideCluster: true, configuredHosts: [`127.0.0.1:${port}`] });
 
     assert.match(await get(http, `http://127.0.0.1:${port}/`), /^GET /);
   });
 
-  it('checks the address of a name, not the name', async () => {
+  it('checks the address of a host name, not the name', async () => {
     const lookup: unknown = (
       _hostname: string,
       _options: unknown,
@@ -144,14 +144,14 @@ describe('createHttp', () => {
     });
   });
 
-  it('rejects a body that exceeds the limit', async () => {
+  it('rejects a response body that exceeds the limit', async () => {
     await assert.rejects(get(open(), `http://127.0.0.1:${port}/long`), {
       reason: 'UNSUPPORTED',
       message: 'asking: the response is larger than 1000 bytes',
     });
   });
 
-  it('drops a long body without an error', async () => {
+  it('discards a long response body without an error', async () => {
     const http = open();
     const answer = await http.send({
       method: 'GET',
@@ -176,7 +176,7 @@ describe('createHttp', () => {
     });
   });
 
-  it('rejects with the reason of its signal', async () => {
+  it('rejects an HTTP request with the abort reason of its signal', async () => {
     const reason = new Error('enough');
     const request = { method: 'GET', url: new URL(`http://127.0.0.1:${port}/`), step } as const;
 

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { readBody } from '../../../../lib/adapters/registry/http/response.ts';
 
 describe('readBody', () => {
-  it('rejects a body that takes longer than two minutes', async () => {
+  it('rejects a response body that takes longer than two minutes', async () => {
     let now = 0;
     async function* trickle(): AsyncGenerator<Buffer> {
       for (;;) {

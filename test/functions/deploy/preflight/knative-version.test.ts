@@ -15,7 +15,7 @@ describe('isOlder', () => {
     { version: '', expected: false },
   ];
   for (const { version, expected } of cases) {
-    it(`returns ${expected} for Knative version "${version}" and minimum 1.17`, () => {
+    it(`isOlder is ${expected} for Knative version "${version}" and minimum 1.17`, () => {
       assert.equal(isOlder(version, '1.17'), expected);
     });
   }

@@ -34,12 +34,12 @@ describe('toPullState', () => {
     },
   ];
   for (const { name, state } of pulled) {
-    it(`reports ${name} as pulled`, () => {
+    it(`reports the pull of the smoke test as done for ${name}`, () => {
       assert.deepEqual(toPullState(toPod({ containerStatuses: [{ state }] })), { state: 'pulled' });
     });
   }
 
-  it('reports a failed pull with its reason', () => {
+  it('reports a failed pull of the smoke test with its reason', () => {
     assert.deepEqual(toPullState(waiting('ErrImagePull', 'x509: unknown authority')), {
       state: 'failing',
       reason: 'ErrImagePull: x509: unknown authority',
@@ -108,7 +108,7 @@ describe('toPullAdvice', () => {
     });
   }
 
-  it('names the pull secret when the backup rejects it', () => {
+  it('names the pull secret when the backup rejects its credentials', () => {
     assert.match(toPullAdvice('403 Forbidden', 'r.test', 'backup-pull'), /pull secret backup-pull/);
   });
 });

@@ -19,7 +19,7 @@ describe('isAboutBackup', () => {
     },
   ];
   for (const { message, expected } of cases) {
-    it(`returns ${expected} for the refusal "${message.slice(denied.length + 1)}"`, () => {
+    it(`isAboutBackup is ${expected} for the refusal "${message.slice(denied.length + 1)}"`, () => {
       assert.equal(isAboutBackup(message, image), expected);
     });
   }

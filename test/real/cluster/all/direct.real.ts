@@ -34,7 +34,7 @@ describe('just deploy with WIRING=direct', () => {
     ]);
   }
 
-  it('registers a Service in front of the pods, without a gateway', async () => {
+  it('just deploy with WIRING=direct registers a Service in front of the pods, without a gateway', async () => {
     const output = await stage.just('deploy', direct);
 
     assert.doesNotMatch(output, /Warning|domainmapping/);
@@ -54,13 +54,13 @@ describe('just deploy with WIRING=direct', () => {
     assert.match((await stage.stored(shop, 'web')).image, /:5003\/backups\/.*web.*:1\.0$/);
   });
 
-  it('changes nothing when it deploys WIRING=direct a second time', async () => {
+  it('just deploy with WIRING=direct changes nothing a second time', async () => {
     const output = await stage.just('deploy', direct);
 
     assert.doesNotMatch(output, / (created|configured)$/m);
   });
 
-  it('replaces the certificates of the pods without rejecting a review', async () => {
+  it('just gen deploy replaces the certificates of the pods without rejecting a review', async () => {
     await stage.just('gen', direct);
     const over = new AbortController();
     const rejections = (async () => {
@@ -77,7 +77,7 @@ describe('just deploy with WIRING=direct', () => {
     assert.deepEqual(await rejections, []);
   });
 
-  it('changes to WIRING=gateway with gen and deploy, and removes the old route', async () => {
+  it('just gen deploy changes from WIRING=direct to WIRING=gateway and removes the old route', async () => {
     await stage.just('gen');
 
     const output = await stage.just('deploy');

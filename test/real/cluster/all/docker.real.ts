@@ -71,7 +71,7 @@ describe('just deploy with CLONER=docker', () => {
     await stage.close();
   });
 
-  it('replaces the Go original with a webhook that copies through the docker socket', async () => {
+  it('just deploy replaces the Go original with a webhook that copies through the docker socket', async () => {
     await stage.kubectl(['apply', '--filename=-'], goOriginal);
 
     const output = await stage.just('deploy', more);
@@ -110,7 +110,7 @@ describe('just deploy with CLONER=docker', () => {
     await stage.source.start();
   });
 
-  it('changes to CLONER=registry with another deploy', async () => {
+  it('just deploy changes from CLONER=docker to CLONER=registry', async () => {
     const output = await stage.just('deploy');
 
     assert.match(output, /image-cloner configured$/m);

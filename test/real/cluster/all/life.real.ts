@@ -64,7 +64,7 @@ describe('the deployed webhook', () => {
     assert.equal(answer.trim(), 'yes');
   });
 
-  it('finishes a running copy when its pod terminates', async () => {
+  it('the webhook finishes a running copy when its pod terminates', async () => {
     await stage.pushAs('team/slow:1.0');
     const gate = await stage.openGate();
     const image = `${gate.host}/team/slow:1.0`;
@@ -95,7 +95,7 @@ describe('the deployed webhook', () => {
     await gate.stop();
   });
 
-  it('uses a new password of the backup without a restart', async () => {
+  it('the webhook uses a new password of the backup without a restart', async () => {
     const before = await pods();
     const password = 'another/Pässword=1';
     await stage.changePassword(password);
@@ -136,7 +136,7 @@ describe('the deployed webhook', () => {
     assert.deepEqual(await pods(), before);
   });
 
-  it('answers the first review after scale to zero within the timeout of the API server', async (t) => {
+  it('the webhook answers the first review after scale to zero within the timeout of the API server', async (t) => {
     const annotations = {
       'autoscaling.knative.dev/min-scale': '0',
       'autoscaling.knative.dev/window': '6s',
