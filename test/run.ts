@@ -1,19 +1,21 @@
 import { spawn } from 'node:child_process';
-import { glob, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { globSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /**
- * Files that leave nothing behind in their process: each group runs in one process, since starting a process costs more than most
- * files do. All other files keep a process: those with hooks outside a `describe`, memory limits, or programs that they start.
+ * Each group runs in one process, because starting a process takes longer than most files. Files with hooks outside a `describe`,
+ * with memory limits or with child processes are in no group and run in a process each.
  */
 const groups: Readonly<Record<string, readonly string[]>> = {
   pure: [
     '{image,admission,config,util,install,knative}/**/*',
     'cloner/{queue,source,registry-health}/*',
     'functions/{build,shared}/*',
-    'functions/deploy/{manifests,preflight,status}/*',
+    'functions/clone/plan-image',
+    'functions/deploy/**/*',
   ],
   kubernetes: ['fleet/*', 'adapters/{kubernetes,credentials}/*'],
   webhook: [
@@ -32,28 +34,28 @@ const groups: Readonly<Record<string, readonly string[]>> = {
     'adapters/{*,docker/{cloner,contract,daemon-error,json-stream,layer-progress}}',
     'adapters/registry/{*,errors/*,http/*}',
     'adapters/registry/auth/{challenge,realm,token,token-budget}',
-    'adapters/registry/client/{cooldown,manifest,upload-location}',
+    'adapters/registry/client/{client-pool,manifest,upload-location}',
   ],
   copies: ['adapters/registry/copy/*'],
 };
 
+// `npm test -- FILE…` runs only these files. Other arguments are flags of Node, such as `--test-name-pattern TITLE`.
 const args = process.argv.slice(2);
-const flags = args.filter((arg) => arg.startsWith('-'));
-const named = args.filter((arg) => !arg.startsWith('-'));
+const named = args.filter((arg) => !arg.startsWith('-') && arg.endsWith('.ts'));
+const flags = args.filter((arg) => !named.includes(arg));
 const dir = await mkdtemp(join(tmpdir(), 'image-cloner-test-'));
 try {
-  const files = named.length > 0 ? named : await allFiles();
-  process.exitCode = await runTests(files);
+  process.exitCode = await runTests(named.length > 0 ? named : await allFiles(dir));
 } finally {
   await rm(dir, { recursive: true });
 }
 
-/** Every test file: those of a group by a file that imports them, the others by name. */
-async function allFiles(): Promise<readonly string[]> {
-  const all = new Set(await matches('test/**/*.test.ts'));
+/** Every test file: those of a group by a file in `dir` that imports them, the others by name. */
+async function allFiles(dir: string): Promise<readonly string[]> {
+  const all = new Set(globSync('test/**/*.test.ts').toSorted());
   const entries: string[] = [];
   for (const [name, patterns] of Object.entries(groups)) {
-    const files = await matches(patterns.map((pattern) => `test/${pattern}.test.ts`));
+    const files = globSync(patterns.map((pattern) => `test/${pattern}.test.ts`)).toSorted();
     const imports = files.map((file) => `import ${JSON.stringify(pathToFileURL(resolve(file)))};`);
     const entry = join(dir, `${name}.mjs`);
     await writeFile(entry, imports.join('\n'));
@@ -61,12 +63,6 @@ async function allFiles(): Promise<readonly string[]> {
     for (const file of files) all.delete(file);
   }
   return [...entries, ...all];
-}
-
-async function matches(pattern: string | readonly string[]): Promise<readonly string[]> {
-  const files: string[] = [];
-  for await (const file of glob(pattern)) files.push(file);
-  return files.toSorted();
 }
 
 async function runTests(files: readonly string[]): Promise<number> {
