@@ -29,11 +29,11 @@ const maxMemoryMiB = 400;
 /** After the faults end, every available image is admitted in its current form without intervention. */
 export async function recover({ catalogue, ...after }: Aftermath): Promise<void> {
   const wanted = catalogue.all.filter(({ isThere, isDryOnly }) => isThere && !isDryOnly);
-  const asked = wanted.flatMap((published) => {
+  const recoveries = wanted.flatMap((published) => {
     const namespaces = published.role === 'safe' ? holders : ['no-faults'];
     return namespaces.map((namespace) => recoverOne(published, namespace, after));
   });
-  await Promise.all(asked);
+  await Promise.all(recoveries);
 }
 
 async function recoverOne(

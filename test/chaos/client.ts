@@ -43,12 +43,12 @@ export function createClient({
   onVerdict,
   haste,
 }: ClientOptions): Client {
-  let turn = 0;
+  let calls = 0;
 
   function next(): Replica {
     const up = replicas.filter((replica) => replica.isUp());
-    turn += 1;
-    return up[turn % Math.max(1, up.length)] ?? replicas[0];
+    calls += 1;
+    return up[calls % Math.max(1, up.length)] ?? replicas[0];
   }
 
   /** `undefined` if the caller hung up or the replica was killed. */

@@ -73,8 +73,8 @@ async function writeOnce(write: Write, options: LoadOptions): Promise<void> {
   if (write.isDryRun || !dice.chance(0.3, 'again?', write.nth)) return;
 
   const stored = applyPatch(write.object, verdict.patch ?? []);
-  const { hangUpAfterMs: _hangUp, ...patient } = write;
-  const again = await client.write(patient, stored);
+  const { hangUpAfterMs: _hangUp, ...uninterrupted } = write;
+  const again = await client.write(uninterrupted, stored);
   ledger.count('written again');
   ledger.check(
     'the same manifest applied again stores the same object',

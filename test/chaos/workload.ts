@@ -4,7 +4,7 @@ import type { Dice } from './random.ts';
 import { testNamespaces, toPullSecrets } from './servers/namespaces.ts';
 
 /** One image of a workload, and the catalogue's record of it. */
-export interface Wish {
+export interface RequestedImage {
   readonly image: string;
   readonly published: Published;
   /** The digest that it is pinned to. */
@@ -15,7 +15,7 @@ export interface Wish {
 export interface Write {
   readonly nth: number;
   readonly namespace: string;
-  readonly wishes: readonly Wish[];
+  readonly requestedImages: readonly RequestedImage[];
   readonly isDryRun: boolean;
   /** Whether one of the cluster's controllers writes, which gets no Retry-After. */
   readonly isController: boolean;
@@ -54,9 +54,9 @@ export function drawWrite(
   const { name: namespace } = dice.pick(testNamespaces, 'namespace', nth);
   const usable = all.filter(({ isDryOnly }) => isDryRun || !isDryOnly);
   const closed = all.filter(({ role }) => role === 'safe');
-  const wishes = [0, 1, 2]
+  const requestedImages = [0, 1, 2]
     .slice(0, 1 + dice.below(3, 'containers', nth))
-    .flatMap((place): readonly Wish[] => {
+    .flatMap((place): readonly RequestedImage[] => {
       const wantsClosed = closed.length > 0 && dice.chance(0.25, 'closed?', nth, place);
       const choice = wantsClosed ? closed : usable;
       const published = choice[dice.below(choice.length, 'image', nth, place)];
@@ -73,13 +73,13 @@ export function drawWrite(
     kind,
     nth,
     namespace,
-    wishes.map(({ image }) => image),
+    requestedImages.map(({ image }) => image),
   );
   const hangsUp = dice.chance(0.1, 'hang up?', nth);
   return {
     nth,
     namespace,
-    wishes,
+    requestedImages,
     isDryRun,
     isController,
     ...(hangsUp && { hangUpAfterMs: 10 + dice.below(700, 'hang up', nth) }),
@@ -115,7 +115,7 @@ export function toPod(image: string, published: Published, namespace: string): W
   return {
     nth: 0,
     namespace,
-    wishes: [{ image, published }],
+    requestedImages: [{ image, published }],
     isDryRun: false,
     isController: false,
     timeout: '10s',

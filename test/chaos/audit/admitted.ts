@@ -12,8 +12,9 @@ export async function auditAdmitted(
   const images = patch.filter(({ op, path }) => op === 'replace' && path.endsWith('/image'));
   ledger.check(
     'every image of an admitted write is patched',
-    images.length === write.wishes.length,
-    () => `write ${write.nth}: ${images.length} of ${write.wishes.length} images are patched`,
+    images.length === write.requestedImages.length,
+    () =>
+      `write ${write.nth}: ${images.length} of ${write.requestedImages.length} images are patched`,
   );
   for (const { path, value } of images) {
     const image = text(value);
@@ -23,8 +24,8 @@ export async function auditAdmitted(
       () => `write ${write.nth}: ${path} becomes ${image}`,
     );
     const original = patch.find(({ op, path: tested }) => op === 'test' && tested === path);
-    const wish = write.wishes.find(({ image: asked }) => asked === original?.value);
-    if (write.isDryRun || wish === undefined) continue;
+    const requested = write.requestedImages.find(({ image: name }) => name === original?.value);
+    if (write.isDryRun || requested === undefined) continue;
     const [, repository = '', tag = '', pinned] =
       /^[^/]+\/([^:@]+):([^@]+)(?:@(.+))?$/.exec(image) ?? [];
     const { digest, problems } = await registryReader.inspect(repository, pinned ?? tag, 'heads');
@@ -33,7 +34,7 @@ export async function auditAdmitted(
       problems.length === 0,
       () => `write ${write.nth}: ${image}: ${problems.join('; ')}`,
     );
-    const right = wish.pinned === undefined ? wish.published.history : [wish.pinned];
+    const right = requested.pinned === undefined ? requested.published.history : [requested.pinned];
     ledger.check(
       'a copy is what its tag held at the source',
       digest !== undefined && right.includes(digest),

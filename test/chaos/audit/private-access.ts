@@ -1,6 +1,6 @@
 import type { Published } from '../catalogue.ts';
 import { hasSecret } from '../servers/namespaces.ts';
-import type { Wish, Write } from '../workload.ts';
+import type { RequestedImage, Write } from '../workload.ts';
 
 /** Records which namespaces were admitted to which private tags. */
 export interface PrivateAccess {
@@ -14,8 +14,8 @@ export function createPrivateAccess(): PrivateAccess {
   const toKey = (namespace: string, { repository, tag }: Published): string =>
     `${namespace} ${repository}:${tag}`;
   return {
-    note: ({ namespace, wishes, isDryRun }) => {
-      for (const { published, pinned } of wishes) {
+    note: ({ namespace, requestedImages, isDryRun }) => {
+      for (const { published, pinned } of requestedImages) {
         // A pinned image has a separate copy.
         if (isDryRun || pinned !== undefined || published.role !== 'safe') continue;
         const key = toKey(namespace, published);
@@ -30,6 +30,6 @@ export function createPrivateAccess(): PrivateAccess {
 }
 
 /** Whether the namespace may not use the image. */
-export function isForbiddenTo(namespace: string, { published }: Wish): boolean {
+export function isForbiddenTo(namespace: string, { published }: RequestedImage): boolean {
   return published.role === 'safe' && !hasSecret(namespace);
 }

@@ -6,7 +6,7 @@ import { hasSecret, testNamespaces } from '../servers/namespaces.ts';
 import { toPod, type Write } from '../workload.ts';
 import { auditAdmitted } from './admitted.ts';
 import { isForbiddenTo, type PrivateAccess } from './private-access.ts';
-import { denial, isPending, readObstacles } from './refused.ts';
+import { denial, isPending, readReasons } from './refused.ts';
 
 /** Audits any response: only a namespace whose own pull secret opens a private image gets it. */
 export function auditPrivateWrite(
@@ -14,7 +14,9 @@ export function auditPrivateWrite(
   { allowed, message }: Verdict,
   ledger: Ledger,
 ): void {
-  const closed = write.wishes.filter((wish) => isForbiddenTo(write.namespace, wish));
+  const closed = write.requestedImages.filter((requested) =>
+    isForbiddenTo(write.namespace, requested),
+  );
   if (closed.length === 0) return;
   const images = closed.map(({ image }) => image).join(', ');
   ledger.check(
@@ -22,18 +24,20 @@ export function auditPrivateWrite(
     !allowed,
     () => `write ${write.nth} of ${write.namespace}: ${images}`,
   );
-  const told = readObstacles(write, message).filter(
-    ({ why, wishes }) => tellsOfCopy(why) && wishes.some((wish) => closed.includes(wish)),
+  const revealing = readReasons(write, message).filter(
+    ({ why, requestedImages }) =>
+      reportsCopy(why) && requestedImages.some((requested) => closed.includes(requested)),
   );
   ledger.check(
-    'a namespace without the secret is not told how far a private copy is',
-    told.length === 0,
-    () => `write ${write.nth} of ${write.namespace}: ${told.map(({ text }) => text).join('; ')}`,
+    'a namespace without the secret gets no progress of a private copy',
+    revealing.length === 0,
+    () =>
+      `write ${write.nth} of ${write.namespace}: ${revealing.map(({ text }) => text).join('; ')}`,
   );
 }
 
 /** A hang-up or an early answer to a controller reveals nothing about a copy. */
-function tellsOfCopy(why: string): boolean {
+function reportsCopy(why: string): boolean {
   return (
     isPending(why) &&
     !/the caller closed the connection before the answer$|^still copying \S+$/.test(why)
@@ -50,23 +54,23 @@ export async function auditPrivateImages(
 ): Promise<void> {
   const closed = after.catalogue.all.filter(({ role }) => role === 'safe');
   const holders = testNamespaces.map(({ name }) => name).filter(hasSecret);
-  await Promise.all(closed.map((published) => keepOut(published, after)));
+  await Promise.all(closed.map((published) => auditDenied(published, after)));
   await Promise.all(
     closed.map(async (published) => {
       const { isThere, repository } = published;
-      // While the source serves it, every namespace with the secret opens it.
+      // While the source has it, every namespace with the secret opens it.
       const entitled = isThere
         ? holders
         : holders.filter((name) => privateAccess.had(name, published, Date.now()));
       after.proxies.safe.forget(repository);
       published.isThere = false;
-      for (const namespace of entitled) await serve(published, namespace, after);
-      await keepOut(published, after);
+      for (const namespace of entitled) await auditServed(published, namespace, after);
+      await auditDenied(published, after);
     }),
   );
 }
 
-async function keepOut(
+async function auditDenied(
   published: Published,
   { client, proxies, ledger }: Aftermath,
 ): Promise<void> {
@@ -80,7 +84,7 @@ async function keepOut(
       const write = toPod(image, published, namespace);
       const { verdict } = await client.write(write);
       ledger.check(
-        'a namespace without the secret is told that the image is denied or gone',
+        'a namespace without the secret gets the answer that a private image is denied or gone',
         denial.test(verdict.message) ||
           (!published.isThere && /does not exist on/.test(verdict.message)),
         () => `${namespace}, ${image}: ${verdict.message}`,
@@ -90,7 +94,7 @@ async function keepOut(
 }
 
 /** Audits that the backup serves a private image after its source is gone. */
-async function serve(
+async function auditServed(
   published: Published,
   namespace: string,
   { client, proxies, registryReader, ledger }: Aftermath,

@@ -20,28 +20,28 @@ export interface SessionAuditOptions {
 }
 
 /** Copies begun under faults end within this time once the faults end. */
-const restMs = 90_000;
+const idleMs = 90_000;
 /** A registry may still be reading what a proxy forwarded. */
 const settleMs = 500;
 /** A replica skips an unresponsive API server for this time, during which two replicas may make the same copy. */
-const gateMs = 6_000;
+const leaseOutageMs = 6_000;
 
 /** Kills and cut connections leave sessions behind: they are counted, and later phases must add none. */
 export async function startSessionAudit(options: SessionAuditOptions): Promise<SessionAudit> {
   const { replicas, openUploads, hasCluster, ledger } = options;
 
-  async function look(): Promise<readonly string[]> {
-    await eventually('all replicas are idle', () => areAtRest(replicas), restMs);
+  async function listWhenIdle(): Promise<readonly string[]> {
+    await eventually('all replicas are idle', () => areIdle(replicas), idleMs);
     await delay(settleMs);
     return await openUploads();
   }
 
-  if (hasCluster) await delay(gateMs);
-  const before = new Set(await look());
+  if (hasCluster) await delay(leaseOutageMs);
+  const before = new Set(await listWhenIdle());
   ledger.count('upload sessions left by kills and cut connections', before.size);
   return {
     async finish() {
-      const added = (await look()).filter((session) => !before.has(session));
+      const added = (await listWhenIdle()).filter((session) => !before.has(session));
       ledger.check(
         'no upload session is left behind without faults',
         added.length === 0,
@@ -51,7 +51,7 @@ export async function startSessionAudit(options: SessionAuditOptions): Promise<S
   };
 }
 
-async function areAtRest(replicas: readonly Replica[]): Promise<boolean> {
+async function areIdle(replicas: readonly Replica[]): Promise<boolean> {
   const pages = await Promise.all(replicas.map(({ url }) => sendRequest(`${url}/metrics`)));
   return pages.every(({ body }) =>
     ['in_flight', 'waiting'].every((what) => body.includes(`\nimage_cloner_clones_${what} 0\n`)),

@@ -21,12 +21,12 @@ export function startTagHistory(registryReader: RegistryReader, ledger: Ledger):
 
   async function poll(): Promise<void> {
     while (!stopping.signal.aborted) {
-      await look();
+      await recordTags();
       await delay(pollMs, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   }
 
-  async function look(): Promise<void> {
+  async function recordTags(): Promise<void> {
     for (const repository of await registryReader.repositories()) {
       for (const tag of await registryReader.tags(repository)) {
         const digest = await registryReader.digest(repository, tag);
@@ -65,7 +65,7 @@ export function startTagHistory(registryReader: RegistryReader, ledger: Ledger):
     async finish() {
       stopping.abort();
       await polling;
-      await look();
+      await recordTags();
       for (const key of seen.keys()) {
         const [repository = '', tag = '', digest = ''] = key.split(' ');
         await checkGeneration(repository, tag, digest);

@@ -85,7 +85,7 @@ function isFaultFree(repository: string): boolean {
 
 /** Draws the fault of the nth request of a kind from the seed. */
 export interface FaultDraw {
-  draw(role: Role, asked: ParsedRequest): FaultKind | undefined;
+  draw(role: Role, request: ParsedRequest): FaultKind | undefined;
 }
 
 export function createFaultDraw(dice: Dice, probability: number): FaultDraw {

@@ -69,8 +69,8 @@ export async function startRegistryProxy({
 
   function pass(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const { method = '', url: path = '' } = incoming;
-    const asked = parseRequest(method, path);
-    const { repository } = asked;
+    const parsed = parseRequest(method, path);
+    const { repository } = parsed;
     const entry: ProxiedRequest = {
       at: Date.now(),
       method,
@@ -85,7 +85,7 @@ export async function startRegistryProxy({
       entry.endedAt = Date.now();
       entry.status = outgoing.headersSent ? outgoing.statusCode : 0;
     });
-    const drawn = draw.draw(role, asked);
+    const drawn = draw.draw(role, parsed);
     if (isDown) {
       note('down', repository);
       incoming.socket.destroy();
