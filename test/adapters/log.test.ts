@@ -32,7 +32,7 @@ describe('createLogger', () => {
     it(`escapes characters in the log that terminals interpret (${format})`, () => {
       const line = logged(format, { reason: 'a\u001b[31m\u009b31m\u202egnp\u2028b' });
 
-      // oxlint-disable-next-line no-control-regex -- the test looks for them
+      // oxlint-disable-next-line no-control-regex -- the test searches for them
       assert.doesNotMatch(line.trimEnd(), /[\u0000-\u001f\u007f-\u009f\u2028\u202e]/);
       assert.match(line, /\\u009b31m\\u202egnp/);
     });

@@ -227,11 +227,11 @@ describe('formatAdmitted', () => {
 
   it('keeps the image in a warning when a long reason that names it at its end is cut', () => {
     const reason =
-      'the backup registry registry.corp answered so late that no time was left to look for nginx:1.27';
+      'the backup registry registry.corp answered too late: no time was left to check nginx:1.27';
 
     assert.equal(
       format(reason, 'nginx:1.27'),
-      'not backed up: the backup registry registry.corp answered so late that no time was left t… (nginx:1.27, container "web")',
+      'not backed up: the backup registry registry.corp answered too late: no time was left to c… (nginx:1.27, container "web")',
     );
   });
 

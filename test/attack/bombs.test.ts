@@ -300,12 +300,12 @@ describe('oversized reviews', () => {
 
   it('frees the memory of a review while a registry does not answer', async () => {
     const fake = createFakeCloner();
-    const asked = Promise.withResolvers<undefined>();
+    const requested = Promise.withResolvers<undefined>();
     const silent = createAdmissionHandler({
       cloner: {
         ...fake,
         resolve: (_image, _access, signal) => {
-          asked.resolve(undefined);
+          requested.resolve(undefined);
           const { promise, reject } = Promise.withResolvers<never>();
           signal.addEventListener('abort', () => reject(signal.reason), { once: true });
           return promise;
@@ -321,7 +321,7 @@ describe('oversized reviews', () => {
     };
 
     const { answer, object } = begin();
-    await asked.promise;
+    await requested.promise;
     setFlagsFromString('--expose-gc');
     await setImmediate();
     runInNewContext('gc()');

@@ -38,13 +38,13 @@ const shapes = [
 ] as const;
 
 describe('request smuggling', () => {
-  const asked: unknown[] = [];
+  const bodies: unknown[] = [];
   let server: WebhookServer;
   before(async () => {
     const { logger } = createMemoryLog();
     const { fetch } = createApp({
       review: (body) => {
-        asked.push(body);
+        bodies.push(body);
         return Promise.resolve({
           apiVersion: 'admission.k8s.io/v1',
           kind: 'AdmissionReview',
@@ -76,13 +76,13 @@ describe('request smuggling', () => {
 
   for (const [what, shape] of shapes) {
     it(`rejects an ambiguous request and does not read the hidden one: ${what}`, async () => {
-      asked.length = 0;
+      bodies.length = 0;
 
       const received = await send(`${shape}${inner}`);
 
       assert.match(received, /^HTTP\/1\.1 400 /);
       assert.equal(received.match(/HTTP\/1\.1/g)?.length, 1);
-      assert.ok(!JSON.stringify(asked).includes('hidden'));
+      assert.ok(!JSON.stringify(bodies).includes('hidden'));
     });
   }
 });

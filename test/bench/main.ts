@@ -88,8 +88,8 @@ async function benchCopies(from: Registry, to: Registry, docker: DockerDaemon): 
 
   await Promise.all([from.forgetRequests(), to.forgetRequests()]);
   await clone(ours, `${from.host}/library/big-${rounds}:1`);
-  const asked = [...(await from.requests()), ...(await to.requests())];
-  report(`${'nothing to copy'.padEnd(34)} ${asked.length} requests (bar: 4)`);
+  const requests = [...(await from.requests()), ...(await to.requests())];
+  report(`${'nothing to copy'.padEnd(34)} ${requests.length} requests (bar: 4)`);
   await Promise.all([ours.stop(), through.stop(), docker.cli(['image', 'prune', '--force'])]);
 }
 

@@ -62,22 +62,22 @@ describe('a killed process', () => {
       for (let last = 0; !isSurvived; last += interruptionStep) {
         const scene = await open();
         try {
-          let asked = 0;
+          let requests = 0;
           // A killed process sends nothing more and receives no response.
           const dead = [scene.source, scene.backup].map((registry) =>
             registry.faults.add(
               () => true,
               async (exchange, next) => {
-                if (registry === scene[side]) asked += 1;
-                if (asked <= last) return await next(exchange);
-                if (asked === last + 1 && registry === scene[side]) await next(exchange);
+                if (registry === scene[side]) requests += 1;
+                if (requests <= last) return await next(exchange);
+                if (requests === last + 1 && registry === scene[side]) await next(exchange);
                 exchange.connection?.destroy();
                 return exchange.connection?.alreadySent ?? new Response();
               },
             ),
           );
           await scene.apply();
-          isSurvived = asked <= last;
+          isSurvived = requests <= last;
           for (const { end } of dead) end();
           assertNothingLost(scene);
 

@@ -30,7 +30,7 @@ const source = 'public.test/app:1';
 const exact = `${source}@${digest}`;
 /** Written first, so a failed copy names it. */
 const copy = 'backup.test/acme/public.test/app:1.3a10d26a6f0b';
-const look = on('HEAD', 'manifest');
+const resolving = on('HEAD', 'manifest');
 const read = on('GET', 'manifest');
 const layer = on('GET', 'blob');
 const begin = on('POST', 'uploads');
@@ -72,7 +72,7 @@ describe('refusals when the source', () => {
   const rows: readonly Row[] = [
     [
       'cuts the connection',
-      look,
+      resolving,
       dropConnection(),
       `public.test cannot be reached for ${source}: resolving the reference: the connection was reset`,
     ],
@@ -114,13 +114,13 @@ describe('refusals when the source', () => {
     ],
     [
       'resolves a tag to a digest that it does not have',
-      look,
+      resolving,
       wrongDigest,
       `public.test/app:1@sha256:${'f'.repeat(64)} does not exist on public.test`,
     ],
     [
       'redirects in a circle',
-      look,
+      resolving,
       redirect(({ href }) => href),
       `public.test did not serve ${source}: resolving the reference: it redirects more than 5 times`,
     ],
@@ -132,7 +132,7 @@ describe('refusals when the source', () => {
     ],
     [
       'answers 400',
-      look,
+      resolving,
       answer(400),
       `public.test did not serve ${source}: resolving the reference: status 400`,
     ],
@@ -145,14 +145,14 @@ describe('refusals when the source', () => {
     ],
     [
       'answers 429',
-      look,
+      resolving,
       answer(429),
       `public.test rejected the request for ${source}: rate limit; try again later, or authenticate (SOURCE_AUTH_FILE) to get a separate limit`,
     ],
     ...[408, 500, 502, 503, 504].map(
       (status): Row => [
         `answers ${status}`,
-        look,
+        resolving,
         answer(status),
         `public.test returned an error for ${source}: resolving the reference: status ${status}`,
       ],
@@ -182,7 +182,7 @@ describe('refusals when the source', () => {
   for (const status of [401, 403, 404]) {
     it(`refuses an image when the source answers ${status} to HEAD and GET`, async () => {
       const scene = await open();
-      scene.source.faults.add(look, answer(status));
+      scene.source.faults.add(resolving, answer(status));
       scene.source.faults.add(read, answer(status));
 
       await refuses(
@@ -196,7 +196,7 @@ describe('refusals when the source', () => {
 
   it('refuses an image when the source has a login page in front', async () => {
     const scene = await open();
-    scene.source.faults.add(look, login);
+    scene.source.faults.add(resolving, login);
     scene.source.faults.add(read, login);
 
     await refuses(scene, `public.test returned an error for ${source}: ${noManifest}`);
@@ -205,7 +205,7 @@ describe('refusals when the source', () => {
   it('refuses an image when the source does not answer at all', async () => {
     const scene = await open({ budgetMs: 60 });
     const hold = createHold();
-    scene.source.faults.add(look, hold.fault);
+    scene.source.faults.add(resolving, hold.fault);
 
     const { message } = await scene.apply();
     hold.release();
@@ -237,7 +237,7 @@ describe('refusals when the backup', () => {
   const rows: readonly Row[] = [
     [
       'cuts the connection',
-      look,
+      resolving,
       dropConnection(),
       'the backup registry backup.test cannot be reached for backup.test/acme/public.test/app:1: resolving the reference: the connection was reset',
     ],
@@ -255,7 +255,7 @@ describe('refusals when the backup', () => {
     ],
     [
       'redirects in a circle',
-      look,
+      resolving,
       redirect(({ href }) => href),
       `${refused} backup.test/acme/public.test/app:1: resolving the reference: it redirects more than 5 times`,
     ],
@@ -327,7 +327,7 @@ describe('refusals when the backup', () => {
 
   it('refuses an image when the backup has a login page in front', async () => {
     const scene = await open();
-    scene.backup.faults.add(look, login);
+    scene.backup.faults.add(resolving, login);
     scene.backup.faults.add(read, login);
 
     await refuses(
@@ -339,7 +339,7 @@ describe('refusals when the backup', () => {
   it('refuses an image when the backup does not answer at all', async () => {
     const scene = await open({ budgetMs: 60 });
     const hold = createHold();
-    scene.backup.faults.add(look, hold.fault);
+    scene.backup.faults.add(resolving, hold.fault);
 
     const result = await scene.apply();
     hold.release();
@@ -353,9 +353,9 @@ describe('refusals when the backup', () => {
 
 describe('one transient fault', () => {
   const moments: readonly (readonly [string, 'source' | 'backup', Row[1], Row[2]])[] = [
-    ['a reset while a tag is resolved', 'source', look, dropConnection()],
+    ['a reset while a tag is resolved', 'source', resolving, dropConnection()],
     ['a reset in a layer', 'source', layer, cutBody(50)],
-    ['a 503 while a tag is resolved', 'source', look, answer(503)],
+    ['a 503 while a tag is resolved', 'source', resolving, answer(503)],
     ['a reset of an upload', 'backup', write, dropConnection()],
     [
       'an upload session that is lost',

@@ -104,22 +104,22 @@ describe('findMissingParts', () => {
   async function find(
     table: Parameters<typeof open>[0],
     held: readonly string[],
-  ): Promise<{ readonly missing: readonly string[]; readonly asked: readonly string[] }> {
-    const asked: string[] = [];
+  ): Promise<{ readonly missing: readonly string[]; readonly checked: readonly string[] }> {
+    const checked: string[] = [];
     const missing = await findMissingParts('root', {
       read: open(table).read,
       hasBlob: (digest) => {
-        asked.push(digest);
+        checked.push(digest);
         return Promise.resolve(held.includes(digest));
       },
       maxConcurrent: 2,
       tooLarge,
     });
-    return { missing, asked };
+    return { missing, checked };
   }
 
   it('finds no missing part in a complete image, and checks each blob once', async () => {
-    assert.deepEqual(await find(image, ['x', 'y']), { missing: [], asked: ['x', 'y'] });
+    assert.deepEqual(await find(image, ['x', 'y']), { missing: [], checked: ['x', 'y'] });
   });
 
   it('finds a missing blob of an image', async () => {
@@ -129,6 +129,6 @@ describe('findMissingParts', () => {
   it('checks no blob of an image when a manifest is missing', async () => {
     const { root, a } = image;
 
-    assert.deepEqual(await find({ root, a }, ['x', 'y']), { missing: ['b'], asked: [] });
+    assert.deepEqual(await find({ root, a }, ['x', 'y']), { missing: ['b'], checked: [] });
   });
 });

@@ -5,7 +5,7 @@ import { type RecordedReview, startReviewRecorder } from './support/review-recor
 import { createTls } from './support/tls.ts';
 import { registerWebhook } from './support/webhook-configuration.ts';
 
-// Writes test/fixtures/reviews/*.json: what a real API server sends for what a person does with kubectl.
+// Writes test/fixtures/reviews/*.json: what a real API server sends for actions of a kubectl user.
 
 /** One user action, and the review of it that is recorded. */
 interface Case {

@@ -319,7 +319,7 @@ describe('createCopies for several namespaces', () => {
   });
 
   describe("createCopies with a namespace's own credentials", () => {
-    const denied = new CloneError('SOURCE_DENIED', 'it does not let us read t');
+    const denied = new CloneError('SOURCE_DENIED', 'denied access to t');
     const keyFor = (credentialNamespace?: string): CopyKey => ({
       ...key('t'),
       isInteractive: false,

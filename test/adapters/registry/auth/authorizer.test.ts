@@ -38,7 +38,10 @@ describe('createAuthorizer', () => {
 
   it('answers the challenge of a request when a concurrent request gets another one', async () => {
     const authorizer = createAuthorizer({
-      http: { send: () => Promise.reject(new Error('asked')), close: () => Promise.resolve() },
+      http: {
+        send: () => Promise.reject(new Error('unexpected request')),
+        close: () => Promise.resolve(),
+      },
       registry: new URL('https://reg.test'),
       credentials: acme,
       now: () => 0,

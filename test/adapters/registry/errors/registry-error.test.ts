@@ -16,97 +16,97 @@ function body(code: string, message = ''): string {
 
 describe('toRegistryError', () => {
   const cases: readonly (readonly [number, string, RegistryReason, boolean, string])[] = [
-    [400, '', 'REFUSED', false, 'asking: status 400'],
+    [400, '', 'REFUSED', false, 'reading: status 400'],
     [
       400,
       body('NAME_INVALID', 'invalid repository name'),
       'REFUSED',
       false,
-      'asking: invalid repository name',
+      'reading: invalid repository name',
     ],
-    [400, body('TAG_INVALID', 'tag exists'), 'REFUSED', false, 'asking: tag exists'],
-    [401, '', 'DENIED', false, 'asking: status 401'],
+    [400, body('TAG_INVALID', 'tag exists'), 'REFUSED', false, 'reading: tag exists'],
+    [401, '', 'DENIED', false, 'reading: status 401'],
     [
       401,
       body('UNAUTHORIZED', 'authentication required'),
       'DENIED',
       false,
-      'asking: authentication required',
+      'reading: authentication required',
     ],
     [
       403,
       body('DENIED', 'requested access to the resource is denied'),
       'DENIED',
       false,
-      'asking: requested access to the resource is denied',
+      'reading: requested access to the resource is denied',
     ],
-    [404, '<html>nginx</html>', 'NOT_FOUND', false, 'asking: status 404'],
+    [404, '<html>nginx</html>', 'NOT_FOUND', false, 'reading: status 404'],
     [
       404,
       body('NAME_UNKNOWN', 'no such repository'),
       'NOT_FOUND',
       false,
-      'asking: no such repository',
+      'reading: no such repository',
     ],
-    [404, body('BLOB_UPLOAD_UNKNOWN', 'gone'), 'REFUSED', true, 'asking: gone'],
+    [404, body('BLOB_UPLOAD_UNKNOWN', 'gone'), 'REFUSED', true, 'reading: gone'],
     [
       405,
       '',
       'REFUSED',
       false,
-      'asking: the method is not allowed (405); is the registry read-only, or a pull-through cache?',
+      'reading: the method is not allowed (405); is the registry read-only, or a pull-through cache?',
     ],
-    [400, body('NAME_INVALID', ''), 'REFUSED', false, 'asking: status 400 (NAME_INVALID)'],
-    [400, body('UNKNOWN', ''), 'REFUSED', false, 'asking: status 400'],
-    [408, '', 'UNAVAILABLE', true, 'asking: status 408'],
-    [409, '', 'REFUSED', false, 'asking: status 409'],
-    [412, body('PROJECTPOLICYVIOLATION', 'vulnerable'), 'REFUSED', false, 'asking: vulnerable'],
+    [400, body('NAME_INVALID', ''), 'REFUSED', false, 'reading: status 400 (NAME_INVALID)'],
+    [400, body('UNKNOWN', ''), 'REFUSED', false, 'reading: status 400'],
+    [408, '', 'UNAVAILABLE', true, 'reading: status 408'],
+    [409, '', 'REFUSED', false, 'reading: status 409'],
+    [412, body('PROJECTPOLICYVIOLATION', 'vulnerable'), 'REFUSED', false, 'reading: vulnerable'],
     [
       413,
       '<html>',
       'REFUSED',
       false,
-      'asking: the upload is too large (413); raise the size limit of the registry or of the proxy before it',
+      'reading: the upload is too large (413); raise the size limit of the registry or of the proxy before it',
     ],
-    [415, '', 'REFUSED', false, 'asking: status 415'],
-    [425, '', 'UNAVAILABLE', true, 'asking: status 425'],
-    [429, body('TOOMANYREQUESTS', 'slow down'), 'RATE_LIMITED', true, 'asking: slow down'],
+    [415, '', 'REFUSED', false, 'reading: status 415'],
+    [425, '', 'UNAVAILABLE', true, 'reading: status 425'],
+    [429, body('TOOMANYREQUESTS', 'slow down'), 'RATE_LIMITED', true, 'reading: slow down'],
     [
       429,
       'toomanyrequests: You have reached your limit',
       'RATE_LIMITED',
       true,
-      'asking: status 429',
+      'reading: status 429',
     ],
-    [500, '', 'UNAVAILABLE', true, 'asking: status 500'],
-    [500, body('UNKNOWN', 'oops'), 'UNAVAILABLE', true, 'asking: status 500 (oops)'],
+    [500, '', 'UNAVAILABLE', true, 'reading: status 500'],
+    [500, body('UNKNOWN', 'oops'), 'UNAVAILABLE', true, 'reading: status 500 (oops)'],
     [
       403,
       body('DENIED', 'adding 1 MiB will exceed the configured upper limit of 1 GiB'),
       'REFUSED',
       false,
-      'asking: no storage left (adding 1 MiB will exceed the configured upper limit of 1 GiB)',
+      'reading: no storage left (adding 1 MiB will exceed the configured upper limit of 1 GiB)',
     ],
     [
       403,
       body('DENIED', 'storage quota exceeded'),
       'REFUSED',
       false,
-      'asking: no storage left (storage quota exceeded)',
+      'reading: no storage left (storage quota exceeded)',
     ],
     [
       429,
       body('TOOMANYREQUESTS', 'pull quota exceeded'),
       'RATE_LIMITED',
       true,
-      'asking: pull quota exceeded',
+      'reading: pull quota exceeded',
     ],
     [
       507,
       body('DENIED', 'no'),
       'REFUSED',
       false,
-      'asking: no space left (507); free space in the registry',
+      'reading: no space left (507); free space in the registry',
     ],
     [
       500,
@@ -115,22 +115,22 @@ describe('toRegistryError', () => {
       }),
       'REFUSED',
       false,
-      'asking: no blob',
+      'reading: no blob',
     ],
-    [500, body('DENIED', 'no'), 'DENIED', false, 'asking: no'],
-    [501, '', 'UNAVAILABLE', false, 'asking: status 501'],
-    [502, '<html><h1>Bad Gateway</h1></html>', 'UNAVAILABLE', true, 'asking: status 502'],
-    [503, body('UNAVAILABLE', 'later'), 'UNAVAILABLE', true, 'asking: later'],
-    [504, '', 'UNAVAILABLE', true, 'asking: status 504'],
-    [507, '', 'REFUSED', false, 'asking: no space left (507); free space in the registry'],
-    [524, '', 'UNAVAILABLE', true, 'asking: status 524'],
-    [307, '', 'REFUSED', false, 'asking: status 307'],
-    [400, '{"errors":[]}', 'REFUSED', false, 'asking: status 400'],
-    [400, '{"errors":[{"code":7,"message":{}}]}', 'REFUSED', false, 'asking: status 400'],
+    [500, body('DENIED', 'no'), 'DENIED', false, 'reading: no'],
+    [501, '', 'UNAVAILABLE', false, 'reading: status 501'],
+    [502, '<html><h1>Bad Gateway</h1></html>', 'UNAVAILABLE', true, 'reading: status 502'],
+    [503, body('UNAVAILABLE', 'later'), 'UNAVAILABLE', true, 'reading: later'],
+    [504, '', 'UNAVAILABLE', true, 'reading: status 504'],
+    [507, '', 'REFUSED', false, 'reading: no space left (507); free space in the registry'],
+    [524, '', 'UNAVAILABLE', true, 'reading: status 524'],
+    [307, '', 'REFUSED', false, 'reading: status 307'],
+    [400, '{"errors":[]}', 'REFUSED', false, 'reading: status 400'],
+    [400, '{"errors":[{"code":7,"message":{}}]}', 'REFUSED', false, 'reading: status 400'],
   ];
   for (const [status, text, reason, isTransient, message] of cases) {
     it(`translates a registry response ${status} with ${text === '' ? 'no body' : text.slice(0, 50)}`, () => {
-      const error = toRegistryError('asking', { status, text, now });
+      const error = toRegistryError('reading', { status, text, now });
 
       assert.deepEqual(
         [error.reason, error.isTransient, error.message, error.status],
@@ -161,7 +161,7 @@ describe('toRegistryError', () => {
   ] as const;
   for (const [retryAfter, expected] of pauses) {
     it(`parses Retry-After: ${retryAfter}`, () => {
-      const error = toRegistryError('asking', { status: 429, text: '', retryAfter, now });
+      const error = toRegistryError('reading', { status: 429, text: '', retryAfter, now });
 
       assert.equal(error.retryAfterMs, expected);
     });
@@ -180,9 +180,9 @@ describe('toRegistryError', () => {
   ] as const;
   for (const [what, said, expected] of secrets) {
     it(`leaves ${what} out of the message of a registry`, () => {
-      const error = toRegistryError('asking', { status: 400, text: body('X', said), now });
+      const error = toRegistryError('reading', { status: 400, text: body('X', said), now });
 
-      assert.equal(error.message, `asking: ${expected}`);
+      assert.equal(error.message, `reading: ${expected}`);
     });
   }
 
@@ -238,12 +238,12 @@ describe('toConnectionError', () => {
   for (const [code, expected, isTransient] of cases) {
     it(`translates the connection error ${code}`, () => {
       const cause = Object.assign(new Error('secret words'), { code });
-      const error = toConnectionError('asking', cause);
+      const error = toConnectionError('reading', cause);
 
       assert.ok(error instanceof RegistryError);
       assert.deepEqual(
         [error.reason, error.message, error.isTransient, error.cause],
-        ['UNAVAILABLE', `asking: ${expected}`, isTransient, cause],
+        ['UNAVAILABLE', `reading: ${expected}`, isTransient, cause],
       );
     });
   }
@@ -252,8 +252,8 @@ describe('toConnectionError', () => {
     const inner = Object.assign(new Error('inner'), { code: 'ECONNREFUSED' });
 
     assert.equal(
-      toConnectionError('asking', new TypeError('fetch failed', { cause: inner })).message,
-      'asking: connection refused',
+      toConnectionError('reading', new TypeError('fetch failed', { cause: inner })).message,
+      'reading: connection refused',
     );
   });
 
@@ -273,11 +273,11 @@ describe('toConnectionError', () => {
   it('returns a connection error that is translated already as it is', () => {
     const known = new CloneError('SOURCE_REFUSED', 'corrupt');
 
-    assert.equal(toConnectionError('asking', known), known);
+    assert.equal(toConnectionError('reading', known), known);
   });
 
   it('translates a thrown value that is not an Error into a connection error', () => {
-    assert.equal(toConnectionError('asking', 'boo').message, 'asking: the connection failed');
+    assert.equal(toConnectionError('reading', 'boo').message, 'reading: the connection failed');
   });
 });
 
@@ -286,13 +286,13 @@ describe('toCloneError', () => {
   const cases: readonly (readonly [RegistryReason, string, string])[] = [
     [
       'NOT_FOUND',
-      'reg.test/team/app:1 does not exist on reg.test (asking: x)',
-      'the backup registry reg.test does not have reg.test/team/app:1 (asking: x); if it creates no repository on push, create it first',
+      'reg.test/team/app:1 does not exist on reg.test (reading: x)',
+      'the backup registry reg.test does not have reg.test/team/app:1 (reading: x); if it creates no repository on push, create it first',
     ],
     [
       'DENIED',
       'reg.test denied access to reg.test/team/app:1: the image is private or does not exist',
-      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1 (asking: x); update the Secret, or the permissions of its user',
+      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1 (reading: x); update the Secret, or the permissions of its user',
     ],
     [
       'RATE_LIMITED',
@@ -301,25 +301,25 @@ describe('toCloneError', () => {
     ],
     [
       'UNAVAILABLE',
-      'reg.test cannot be reached for reg.test/team/app:1: asking: x',
-      'the backup registry reg.test cannot be reached for reg.test/team/app:1: asking: x',
+      'reg.test cannot be reached for reg.test/team/app:1: reading: x',
+      'the backup registry reg.test cannot be reached for reg.test/team/app:1: reading: x',
     ],
     [
       'UNSUPPORTED',
-      'reg.test/team/app:1 cannot be copied: asking: x',
-      'reg.test/team/app:1 cannot be copied: asking: x',
+      'reg.test/team/app:1 cannot be copied: reading: x',
+      'reg.test/team/app:1 cannot be copied: reading: x',
     ],
     [
       'REFUSED',
-      'reg.test did not serve reg.test/team/app:1: asking: x',
-      'the backup registry reg.test did not accept reg.test/team/app:1: asking: x',
+      'reg.test did not serve reg.test/team/app:1: reading: x',
+      'the backup registry reg.test did not accept reg.test/team/app:1: reading: x',
     ],
   ];
   for (const [reason, ofSource, ofBackup] of cases) {
     for (const side of ['source', 'backup'] as const) {
       it(`names the image and the cause of ${reason} at the ${side}`, () => {
         const options = reason === 'DENIED' ? { status: 401 } : {};
-        const cause = new RegistryError(reason, 'asking: x', options);
+        const cause = new RegistryError(reason, 'reading: x', options);
         const error = toCloneError(cause, { side, image });
 
         assert.ok(error instanceof CloneError);
@@ -344,14 +344,14 @@ describe('toCloneError', () => {
   });
 
   it('reports a 503 as an error response, not as unreachable', () => {
-    const cause = new RegistryError('UNAVAILABLE', 'asking: status 503', { status: 503 });
+    const cause = new RegistryError('UNAVAILABLE', 'reading: status 503', { status: 503 });
 
     const error = toCloneError(cause, { side: 'source', image });
 
     assert.ok(error instanceof CloneError);
     assert.equal(
       error.message,
-      'reg.test returned an error for reg.test/team/app:1: asking: status 503',
+      'reg.test returned an error for reg.test/team/app:1: reading: status 503',
     );
   });
 
