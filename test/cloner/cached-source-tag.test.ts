@@ -38,7 +38,7 @@ it('a replica with a cached source tag does not move the backup tag back', async
   assert.equal(cloner.tags('acme/nginx')['1.27'], pushedDigest(newer));
 });
 
-it('a tag moves for a source tag that a dry run cached a moment ago', async () => {
+it('moves the backup tag after a dry run that cached the source tag a moment ago', async () => {
   const cloner = createFakeCloner({ keepsDigest: false });
   const handler = start(cloner);
   cloner.put('acme/nginx:1.27', pushedDigest(older));

@@ -83,7 +83,7 @@ function removeOld(repository: BackupRepository, digest: string): Promise<boolea
 }
 
 describe('planPrune', () => {
-  it('plans to remove all generations but the newest ones that rules keep', async () => {
+  it('prune plans to remove all generations but the newest ones that rules keep', async () => {
     const { move, plan } = await open();
     for (const [day, image] of [one, two, three, four].entries()) move('1', image, day + 1);
 
@@ -92,7 +92,7 @@ describe('planPrune', () => {
     assert.deepEqual(await plan({ keep: 4 }), []);
   });
 
-  it('counts the current generation among those to keep, also when it is the oldest', async () => {
+  it('prune counts the current generation among those to keep, also when it is the oldest', async () => {
     const { move, plan } = await open();
     for (const [day, image] of [one, two, three, one].entries()) move('1', image, day + 1);
 
@@ -136,7 +136,7 @@ describe('planPrune', () => {
     ],
   ];
   for (const [what, prepare, verdict] of keeps) {
-    it(`keeps a generation that ${what} holds`, async () => {
+    it(`prune keeps a generation that ${what} holds`, async () => {
       const fixture = await open();
       for (const [day, image] of [one, two, three].entries()) fixture.move('1', image, day + 1);
       prepare(fixture);
@@ -145,7 +145,7 @@ describe('planPrune', () => {
     });
   }
 
-  it('keeps a generation in use, by its own digest or the digest of a platform', async () => {
+  it('prune keeps a generation in use, by its own digest or the digest of a platform', async () => {
     const { move, plan, put } = await open();
     const index = makeIndex([two, three]);
     move('1', index, 1);
@@ -160,7 +160,7 @@ describe('planPrune', () => {
     put('1', one);
   });
 
-  it('keeps a generation without a recorded move of the tag', async () => {
+  it('prune keeps a generation without a recorded move of the tag', async () => {
     const { put, move, plan } = await open();
     put(generationTag('1', four.digest), four);
     move('1', one, 1);
@@ -169,7 +169,7 @@ describe('planPrune', () => {
     assert.deepEqual(await plan({ keep: 1 }), ['#1 of 1: goes']);
   });
 
-  it('removes a generation only when it is old for every tag that had it', async () => {
+  it('prune removes a generation only when it is old for every tag that had it', async () => {
     const { move, plan } = await open();
     for (const tag of ['1', 'latest']) {
       for (const [day, image] of [one, two].entries()) move(tag, image, day + 1);
@@ -181,7 +181,7 @@ describe('planPrune', () => {
     ]);
   });
 
-  it('keeps all generations of a tag that is gone', async () => {
+  it('prune keeps all generations of a tag that is gone', async () => {
     const { put, plan } = await open();
     for (const image of [one, two]) put(generationTag('1', image.digest), image);
     put(moveTag('1', { at: 0, from: one.digest }), two);
@@ -189,7 +189,7 @@ describe('planPrune', () => {
     assert.deepEqual(await plan({ keep: 1 }), []);
   });
 
-  it('fails to plan a prune when a manifest cannot be read', async () => {
+  it('prune fails to plan when a manifest cannot be read', async () => {
     const { move, bench, plan } = await open();
     for (const [day, image] of [one, two].entries()) move('1', image, day + 1);
     bench.backup.faults.add(on('GET', 'manifest'), answer(403));
@@ -199,7 +199,7 @@ describe('planPrune', () => {
 });
 
 describe('removeGeneration', () => {
-  it('removes a generation with its own parts and tags, and nothing else', async () => {
+  it('prune removes a generation with its own parts and tags, and nothing else', async () => {
     const { bench, move, apply, tags } = await open();
     const shared = makeImage({ seed: 'shared' });
     const old = makeIndex([one, shared]);
@@ -226,7 +226,7 @@ describe('removeGeneration', () => {
     );
   });
 
-  it('removes several generations of a tag, the oldest first', async () => {
+  it('prune removes several generations of a tag, the oldest first', async () => {
     const { bench, move, apply } = await open();
     for (const [day, image] of [one, two, three, four].entries()) move('1', image, day + 1);
 
@@ -235,7 +235,7 @@ describe('removeGeneration', () => {
     assert.deepEqual(bench.backup.store.manifests('acme/app'), [four.digest]);
   });
 
-  it('keeps a generation that the tag has gone back to', async () => {
+  it('prune keeps a generation that the tag has gone back to', async () => {
     const { repository, move, tags } = await open();
     for (const [day, image] of [one, two, one, two].entries()) move('1', image, day + 1);
     const rules = { keep: 2, used: new Set<string>() };
@@ -247,7 +247,7 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
-  it('removes an index before an older generation that is a part of it', async () => {
+  it('prune removes an index before an older generation that is a part of it', async () => {
     const { bench, move, apply } = await open();
     const index = makeIndex([one, two]);
     move('1', one, 1);
@@ -262,7 +262,7 @@ describe('removeGeneration', () => {
     assert.deepEqual(bench.backup.store.manifests('acme/app'), [three.digest]);
   });
 
-  it('keeps a generation that got a new tag since the plan', async () => {
+  it('prune keeps a generation that got a new tag since the plan', async () => {
     const { repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
@@ -272,7 +272,7 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes('golden'));
   });
 
-  it('keeps a generation that the tag goes back to while the kept images are read', async () => {
+  it('prune keeps a generation that the tag goes back to while the kept images are read', async () => {
     const { bench, move, apply, tags } = await open();
     for (const [day, image] of [one, two, three].entries()) move('1', image, day + 1);
     const back = generationTag('1', one.digest);
@@ -290,7 +290,7 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(back));
   });
 
-  it('reads the tag last before a removal and keeps a generation that it has gone back to', async () => {
+  it('prune reads the tag last before a removal and keeps a generation that it has gone back to', async () => {
     const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
@@ -305,7 +305,7 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
-  it('keeps a generation that became a part of a new image while manifests were read', async () => {
+  it('prune keeps a generation that became a part of a new image while manifests were read', async () => {
     const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
@@ -339,7 +339,7 @@ describe('removeGeneration', () => {
       return await removeOld(fixture.repository, digest);
     }
 
-    it('restores a generation that became a part of a new image right before its removal', async () => {
+    it('prune restores a generation that became a part of a new image right before its removal', async () => {
       const fixture = await open();
       fixture.move('1', one, 1);
       fixture.move('1', two, 2);
@@ -351,7 +351,7 @@ describe('removeGeneration', () => {
       assert.ok(fixture.tags().includes(generationTag('1', one.digest)));
     });
 
-    it('restores a part of a generation that a new image uses right before its removal', async () => {
+    it('prune restores a part of a generation that a new image uses right before its removal', async () => {
       const fixture = await open();
       const old = makeIndex([makeIndex([one])]);
       fixture.move('1', old, 1);
@@ -367,7 +367,7 @@ describe('removeGeneration', () => {
       assert.equal(fixture.bench.backup.store.manifest('acme/app', old.digest), undefined);
     });
 
-    it('restores the tag when it goes back to a generation right before its removal', async () => {
+    it('prune restores the tag when it goes back to a generation right before its removal', async () => {
       const fixture = await open();
       fixture.move('1', one, 1);
       fixture.move('1', two, 2);
@@ -381,7 +381,7 @@ describe('removeGeneration', () => {
       assert.equal(fixture.bench.backup.store.manifest('acme/app', '1')?.digest, two.digest);
     });
 
-    it('restores the generation tag when a copy moves the tag to it right after its removal', async () => {
+    it('prune restores the generation tag when a copy moves the tag to it right after its removal', async () => {
       const fixture = await open();
       fixture.move('1', one, 1);
       fixture.move('1', two, 2);
@@ -395,7 +395,7 @@ describe('removeGeneration', () => {
     });
   });
 
-  it('removes nothing when the registry lists a hold and answers 404 for it', async () => {
+  it('prune removes nothing when the registry lists a hold and answers 404 for it', async () => {
     const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
@@ -410,7 +410,7 @@ describe('removeGeneration', () => {
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
-  it('ignores generation tags that the registry lists after their removal', async () => {
+  it('prune ignores generation tags that the registry lists after their removal', async () => {
     const { bench, repository, move, put, tags } = await open();
     move('1', one, 1);
     move('1', two, 2);
@@ -422,7 +422,7 @@ describe('removeGeneration', () => {
     assert.ok(!tags().includes(generationTag('1', one.digest)));
   });
 
-  it('removes nothing when the registry answers 404 for the manifest of a tag', async () => {
+  it('prune removes nothing when the registry answers 404 for the manifest of a tag', async () => {
     const { bench, repository, move } = await open();
     const kept = makeIndex([one, two]);
     move('1', makeIndex([one]), 1);
@@ -437,7 +437,7 @@ describe('removeGeneration', () => {
     assert.ok(bench.backup.store.manifests('acme/app').includes(one.digest));
   });
 
-  it('stops a prune when the registry removes other tags, too', async () => {
+  it('prune stops when the registry removes other tags, too', async () => {
     const { bench, repository, move, put } = await open();
     move('1', one, 1);
     move('1', two, 2);

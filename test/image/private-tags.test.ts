@@ -37,14 +37,14 @@ describe('namespaceGrantTag', () => {
 
 describe('publicGrantTag', () => {
   // printf '["anybody"]' | sha256sum
-  it('makes a public grant with a hash of its own', () => {
+  it('makes the grant of a public copy with a hash of its own', () => {
     assert.equal(
       publicGrantTag(digest),
       'private.0123456789abcdef0123456789abcdef.dbadd4d673d056646a305dba0a9f01ac',
     );
   });
 
-  it('makes a public grant that no source with the same tag can forge', () => {
+  it('makes the grant of a public copy so that no source with the same tag can forge it', () => {
     assert.notEqual(copyTag(publicGrantTag(digest)), publicGrantTag(digest));
   });
 });

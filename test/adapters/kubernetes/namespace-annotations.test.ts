@@ -71,7 +71,7 @@ describe('createNamespaceAnnotations', () => {
   });
 
   for (const status of ['absent', 'unavailable'] as const) {
-    it(`returns undefined without a log line when the namespace is ${status}`, async () => {
+    it(`returns no annotations and logs nothing when the namespace is ${status}`, async () => {
       const { annotations, log } = createSetup({ status });
 
       assert.equal(await annotations.read('shop', signal), undefined);
@@ -79,7 +79,7 @@ describe('createNamespaceAnnotations', () => {
     });
   }
 
-  it('does not cache a namespace that was unavailable', async () => {
+  it('does not cache the annotations of a namespace that was unavailable', async () => {
     const { annotations, requests } = createSetup({ status: 'unavailable' });
     await annotations.read('shop', signal);
     await annotations.read('shop', signal);

@@ -114,7 +114,7 @@ describe('createNamespaceReader', () => {
   }
 
   for (const hang of ['before', 'amid body'] as const) {
-    it(`stops at its signal when the API server hangs (${hang})`, async () => {
+    it(`stops reading a Secret at its signal when the API server hangs (${hang})`, async () => {
       fake.answers.set('a/secrets/x', { hang });
 
       const answer = await reader.readSecret('a', 'x', AbortSignal.timeout(50));
@@ -127,7 +127,7 @@ describe('createNamespaceReader', () => {
     });
   }
 
-  it('opens a new connection after the API server closed the old one', async () => {
+  it('opens a new connection to the API server after that closed the old one', async () => {
     fake.answers.set('a/secrets/x', { body: { type: 't' } });
     await reader.readSecret('a', 'x', signal);
     const { close } = fake;
@@ -154,7 +154,7 @@ describe('createNamespaceReader', () => {
     ['a'.repeat(64), 'x'],
   ] as const;
   for (const [namespace, name] of impossible) {
-    it(`sends no request for the invalid name ${namespace.slice(0, 20)} ${name.slice(0, 30)}`, async () => {
+    it(`sends no request to the API server for the invalid name ${namespace.slice(0, 20)} ${name.slice(0, 30)}`, async () => {
       const answers = [
         await reader.readSecret(namespace, name, signal),
         await reader.readPullSecretNames(namespace, name, signal),

@@ -85,7 +85,7 @@ function assertIsComplete(fixture: Fixture, of: Image): void {
 }
 
 describe('createIntegrityCheck for a backup that lost a blob', () => {
-  it('copies a lost layer again after the next answer', async () => {
+  it('copies a layer that the backup lost again after the next answer', async () => {
     const fixture = await openFixture();
     await send(fixture);
     deleteBlob(fixture, image, 1);
@@ -101,7 +101,7 @@ describe('createIntegrityCheck for a backup that lost a blob', () => {
     );
   });
 
-  it('copies the lost manifest of one platform again after the next answer', async () => {
+  it('copies the manifest of one platform that the backup lost again after the next answer', async () => {
     const fixture = await openFixture();
     await send(fixture);
     fixture.backup.store.deleteManifest(repositoryOf(fixture), image.digest);

@@ -143,7 +143,7 @@ describe('createFairQueue', () => {
     assert.equal(await endless.done, 'a1');
   });
 
-  it('doubles the slot of a task that was preempted', async () => {
+  it('doubles the slot time of a task that was preempted', async () => {
     const { begun, join, at, end } = createFixture();
     const endless = join('a', 'a1');
     await drainMicrotasks();
@@ -165,7 +165,7 @@ describe('createFairQueue', () => {
     assert.equal(endless.ahead(), 0);
   });
 
-  it('limits a slot to one hour, however often the task was preempted', async () => {
+  it('limits the slot time of a task to one hour, however often it was preempted', async () => {
     const { begun, join, at, end } = createFixture();
     join('a', 'endless');
     await drainMicrotasks();
@@ -415,7 +415,7 @@ describe('createFairQueue', () => {
     assert.deepEqual(begun, ['shop1', 'a1', 'a2']);
   });
 
-  it('runs every task, however many slots there are', async () => {
+  it('runs every queued task, however many slots there are', async () => {
     await fc.assert(
       fc.asyncProperty(arrivals, fc.integer({ min: 1, max: 4 }), async (namespaces, maxRunning) => {
         const { begun, join, end, queue } = createFixture({ maxRunning });

@@ -171,7 +171,7 @@ describe('putManifest', () => {
     ['the digest of the manifest', { 'docker-content-digest': empty }, false],
     ['a subject', { 'oci-subject': other }, true],
   ] as const) {
-    it(`accepts a PUT response with ${what}`, async () => {
+    it(`accepts a response to the PUT of a manifest with ${what}`, async () => {
       nock('https://reg.test', { reqheaders: { 'content-type': imageType } })
         .put(tag, '{}')
         .reply(201, '', headers);

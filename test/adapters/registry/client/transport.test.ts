@@ -204,7 +204,7 @@ describe('createTransport, redirects', () => {
   });
 
   for (const status of [301, 302, 307, 308]) {
-    it(`does not follow a ${status} of a POST`, async () => {
+    it(`does not follow a redirect (${status}) of a POST`, async () => {
       nock('https://reg.test').post(path).reply(status, '', { location: 'https://evil.test/' });
 
       const sent = openHarness().send(
@@ -514,7 +514,7 @@ describe('createTransport, retries', () => {
     await assert.rejects(request(openHarness()), { message: 'reading: https://cdn.test/b' });
   });
 
-  it('reads at most 64 KiB of an error body', async () => {
+  it('reads at most 64 KiB of an error response', async () => {
     nock('https://reg.test').get(path).reply(400, 'x'.repeat(70_000));
 
     await assert.rejects(request(openHarness()), { message: 'reading: status 400' });

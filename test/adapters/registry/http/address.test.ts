@@ -81,7 +81,7 @@ describe('kindOfAddress', () => {
   } as const;
   for (const [kind, addresses] of Object.entries(kinds)) {
     for (const address of addresses) {
-      it(`classifies ${JSON.stringify(address)} as ${kind}`, () => {
+      it(`classifies the address ${JSON.stringify(address)} as ${kind}`, () => {
         assert.equal(kindOfAddress(address), kind);
       });
     }
@@ -105,7 +105,7 @@ describe('literalAddress', () => {
     ['http://127.0.0.1.nip.io/', undefined],
   ] as const;
   for (const [url, expected] of cases) {
-    it(`finds ${expected ?? 'none'} in ${url}`, () => {
+    it(`finds the literal address ${expected ?? 'none'} in ${url}`, () => {
       assert.equal(literalAddress(new URL(url).hostname), expected);
     });
   }

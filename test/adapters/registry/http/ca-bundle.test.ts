@@ -81,11 +81,11 @@ describe('openCaBundle', () => {
     server.closeAllConnections();
   }
 
-  it('trusts the certificates in the file', async () => {
+  it('trusts the certificates in REGISTRY_CA_FILE', async () => {
     assert.equal(await get(), 'here');
   });
 
-  it('trusts a certificate that is added at run time', async () => {
+  it('trusts a certificate that is added to REGISTRY_CA_FILE at run time', async () => {
     assert.equal(await get(), 'here');
     reissue(other);
     await assert.rejects(get(), untrusted);
@@ -95,7 +95,7 @@ describe('openCaBundle', () => {
     assert.equal(await get(), 'here');
   });
 
-  it('reads the file again when the kubelet replaces the symbolic link', async () => {
+  it('reads REGISTRY_CA_FILE again when the kubelet replaces its symbolic link', async () => {
     const [before, now] = [join(folder, '..1'), join(folder, '..2')];
     await writeFile(before, one?.cert ?? '');
     await writeFile(now, other?.cert ?? '');
@@ -110,7 +110,7 @@ describe('openCaBundle', () => {
     assert.equal(await get(), 'here');
   });
 
-  it('stops trusting a removed certificate, also on open connections', async () => {
+  it('does not trust a certificate that is removed from REGISTRY_CA_FILE, also on open connections', async () => {
     assert.equal(await get(), 'here');
 
     await writeFile(file, other?.cert ?? '');
@@ -118,7 +118,7 @@ describe('openCaBundle', () => {
     await assert.rejects(get(), untrusted);
   });
 
-  it('finishes a response that began before the certificates changed', async () => {
+  it('finishes a response that began before REGISTRY_CA_FILE changed', async () => {
     const slow = await https.send({
       method: 'GET',
       url: new URL('/slow', url),
@@ -134,7 +134,7 @@ describe('openCaBundle', () => {
     assert.equal(new TextDecoder().decode(bytes), 'first last');
   });
 
-  it('keeps the last good certificates when the file is broken, and logs it once', async () => {
+  it('keeps the last good certificates when REGISTRY_CA_FILE is broken, and logs it once', async () => {
     await writeFile(file, 'no certificate');
     assert.deepEqual([await get(), await get()], ['here', 'here']);
     await unlink(file);
