@@ -34,27 +34,27 @@ format:
     npm run format
     just --fmt
 
-# all checks before a commit: format, lint, types, unused code, tests
+# run all checks before a commit: format, lint, types, unused code, tests
 [group("check")]
 check:
     npm run check
 
-# lint, type-aware
+# run the type-aware linter
 [group("check")]
 lint:
     npm run check:lint
 
-# unit and contract tests: no network, no docker, no cluster
+# run the unit and contract tests: no network, no docker, no cluster
 [group("check")]
 test:
     npm test
 
-# uncovered lines and functions of lib and functions, by file: for reading, not a gate
+# run the tests and list uncovered lines and uncalled functions by file: for reading, not a gate
 [group("check")]
 coverage:
     npm run coverage
 
-# tests against real servers; needs KUBEBUILDER_ASSETS, dockerd, docker-registry and root
+# run the tests against real servers; needs KUBEBUILDER_ASSETS, dockerd, docker-registry and root
 [group("check")]
 test-real:
     npm run test:real
