@@ -63,7 +63,7 @@ describe('overridePolicy', () => {
     });
   }
 
-  it('does not override SOURCE_REGISTRIES', () => {
+  it('does not override SOURCE_REGISTRIES by a namespace annotation', () => {
     const annotations = new Map([['image-cloner/source-registries', 'evil.test']]);
     const strict = policy({ sourceRegistries: ['docker.io'] });
 
