@@ -58,7 +58,7 @@ describe('openRegistryAuth', () => {
     ['a URL with the namespace', 'https://reg.test/acme/backups', 'backups'],
   ] as const;
   for (const [what, key, namespace] of paths) {
-    it(`reads the entry of a .dockerconfigjson whose key is ${what}`, async () => {
+    it(`reads the registry-auth entry of a .dockerconfigjson whose key is ${what}`, async () => {
       const auths = { [key]: { auth: 'YWNtZTpzZWNyZXQ=' } };
       await write({ '.dockerconfigjson': JSON.stringify({ auths }) });
       const registry = { domain: 'reg.test', path: 'acme', ...(namespace && { namespace }) };
@@ -69,7 +69,7 @@ describe('openRegistryAuth', () => {
     });
   }
 
-  it('does not read the entry of another namespace that begins with the same letters', async () => {
+  it('does not read the registry-auth entry of a namespace with the same prefix', async () => {
     const auths = { 'reg.test/acme/back': { auth: 'YWNtZTpzZWNyZXQ=' } };
     await write({ '.dockerconfigjson': JSON.stringify({ auths }) });
     const registry = { domain: 'reg.test', path: 'acme', namespace: 'other' };

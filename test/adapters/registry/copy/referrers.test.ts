@@ -142,7 +142,7 @@ describe('copyReferrers', () => {
     ['another content type', { headers: { 'content-type': 'application/json' }, body: '{}' }],
     ['no content type', { body: '{}' }],
   ] as const) {
-    it(`warns of nothing if the API answers with ${what}`, async () => {
+    it(`does not warn if the referrers API answers with ${what}`, async () => {
       const bench = await open();
       seed(bench.source, 'app:1', image);
       bench.source.faults.add(on('GET', 'referrers'), answer(200, response));
