@@ -39,9 +39,9 @@ describe('readArguments', () => {
 
   it('reads a group of short flags as one unknown flag, also if it contains an h', () => {
     for (const group of ['-vvh', '-sh=1']) {
-      const { asksForHelp, problems } = readArguments([group], {});
+      const { wantsHelp, problems } = readArguments([group], {});
 
-      assert.equal(asksForHelp, false);
+      assert.equal(wantsHelp, false);
       assert.deepEqual(problems, [`unknown flag ${group.slice(0, 2)}`]);
     }
   });
