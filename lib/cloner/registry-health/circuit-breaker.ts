@@ -131,9 +131,9 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
     const name = side === 'source' ? domain : `the backup registry ${domain}`;
     const what = timedOut ? 'did not answer' : 'gave no usable answer';
     const leftMs = Math.max(0, probeAt - now());
-    const next =
-      probe === undefined ? `next attempt in ${formatDuration(leftMs)}` : 'an attempt is running';
-    const message = `${name} ${what} ${formatDuration(now() - failedAt)} ago, ${next}`;
+    const pause = leftMs > 0 ? `, next attempt in ${formatDuration(leftMs)}` : '';
+    const next = probe === undefined ? pause : ', an attempt is running';
+    const message = `${name} ${what} ${formatDuration(now() - failedAt)} ago${next}`;
     return new CloneError(registryCode(side, 'UNAVAILABLE'), message, { retryAfterMs: leftMs });
   }
 

@@ -182,6 +182,24 @@ describe('createCircuitBreaker', () => {
     for (const other of others) await assert.rejects(other, { code: 'SOURCE_UNAVAILABLE' });
   });
 
+  it('names no next attempt if the pause ended during an early probe', async () => {
+    const { call, at, openCircuit } = createFixture();
+    await openCircuit();
+    at(1_500);
+    const { promise, reject } = Promise.withResolvers<string>();
+    const probe = call(() => promise, { isInteractive: true });
+    const waiting = call(unused, { isInteractive: true });
+    at(2_500);
+    reject(refused);
+
+    await assert.rejects(probe, refused);
+    await assert.rejects(waiting, {
+      code: 'SOURCE_UNAVAILABLE',
+      message: 'docker.io gave no usable answer 3 s ago',
+      retryAfterMs: 0,
+    });
+  });
+
   it('does not delay the next probe of an open circuit when interactive calls probe before it', async () => {
     const { call, at, openCircuit } = createFixture();
     await openCircuit();
