@@ -58,6 +58,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   const overrides: { readonly match: RegExp; readonly handler: Handler }[] = [];
 
   const server = createServer((request, response) => {
+    if (request.url === '/_ping') return json(response, 200, 'OK');
     const line = `${request.method ?? ''} ${decodeURIComponent(request.url ?? '')}`;
     requests.push(line);
     const header = request.headers['x-registry-auth'];

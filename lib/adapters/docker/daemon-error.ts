@@ -20,6 +20,13 @@ const errorSchema = v.fallback(
   { message: '' },
 );
 
+/** An error of a call to the daemon: either no connection, with a `code`, or a response. */
+export interface DaemonError {
+  readonly code?: string | undefined;
+  readonly statusCode?: number | undefined;
+  readonly text: string;
+}
+
 type Reason = RegistryReason | 'DAEMON';
 
 /** The first match counts: a rate limit arrives as 429, as 500 or in a stream, and its text can match later rows too. */
@@ -60,14 +67,14 @@ const outagePatterns: readonly (readonly [RegExp, string])[] = [
 
 /** Whether the daemon's local image store does not have the image. */
 export function isNotLocal(error: unknown): boolean {
-  const { statusCode, text } = parseError(error);
+  const { statusCode, text } = parseDaemonError(error);
   return statusCode === 404 || /does not exist locally/.test(text);
 }
 
 /** Translates an error of a call to the daemon; the text takes precedence because dockerd answers most failures with 500. */
 export function toCloneError(error: unknown, attempt: Attempt): CloneError {
   if (error instanceof CloneError) return error;
-  const { code, statusCode, text } = parseError(error);
+  const { code, statusCode, text } = parseDaemonError(error);
   const reason = code === undefined ? toReason(statusCode, text) : 'DAEMON';
   const name = formatReference(attempt.image);
   if (reason !== 'DAEMON') {
@@ -80,9 +87,7 @@ export function toCloneError(error: unknown, attempt: Attempt): CloneError {
   return new CloneError('CLONER_UNAVAILABLE', message, { cause: error });
 }
 
-function parseError(
-  error: unknown,
-): Pick<v.InferOutput<typeof errorSchema>, 'code' | 'statusCode'> & { readonly text: string } {
+export function parseDaemonError(error: unknown): DaemonError {
   const { message, json, ...codes } = v.parse(errorSchema, error);
   return { ...codes, text: json?.message ?? message };
 }

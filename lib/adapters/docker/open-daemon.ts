@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
-import { connect } from 'node:net';
 import Docker from 'dockerode';
 import { ConfigError } from '../../errors.ts';
 import type { Logger } from '../../ports/index.ts';
+import { type DaemonError, parseDaemonError } from './daemon-error.ts';
 
 export interface DaemonOptions {
   /** `unix:///var/run/docker.sock` or `tcp://host:port`. */
@@ -12,10 +12,11 @@ export interface DaemonOptions {
 
 /** dockerd sends nothing while it extracts a large layer. */
 const idleTimeoutMs = 600_000;
+const pingTimeoutMs = 2_000;
 
 /**
- * Opens a client for the daemon. Rejects with `ConfigError` without a socket or the permission to use it;
- * a daemon that is down is an outage, which is logged.
+ * Opens a client for the daemon. Rejects with `ConfigError` without the socket of a docker daemon or the permission to use
+ * it; a daemon that is down is an outage, which is logged.
  */
 export async function openDaemon({ dockerHost, logger }: DaemonOptions): Promise<Docker> {
   const url = new URL(dockerHost);
@@ -49,20 +50,29 @@ async function checkSocket(path: string, logger: Logger): Promise<void> {
       `DOCKER_HOST: ${path} is not a socket; set it to the socket of a docker daemon`,
     ]);
   }
-  const code = await tryConnect(path);
+  const failure = await ping(path);
+  if (failure === undefined) return;
+  const { code, statusCode } = failure;
   if (isForbidden(code)) throw permissionDenied(path);
-  if (code !== undefined)
-    logger.warn({ socket: path, code }, 'the docker daemon does not answer yet');
+  // containerd speaks HTTP/2, which Node's parser reports as `HPE_…`.
+  if (statusCode === 404 || code?.startsWith('HPE_') === true) {
+    throw new ConfigError([
+      `DOCKER_HOST: the server at ${path} is not a docker daemon; set it to the socket of one`,
+    ]);
+  }
+  logger.warn(
+    { socket: path, code: code ?? `HTTP ${statusCode}` },
+    'the docker daemon does not answer yet',
+  );
 }
 
-async function tryConnect(path: string): Promise<string | undefined> {
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
-  const socket = connect(path);
-  socket.once('connect', () => resolve(undefined));
-  socket.once('error', (error) => resolve(codeOf(error)));
-  const code = await promise;
-  socket.destroy();
-  return code;
+async function ping(socketPath: string): Promise<DaemonError | undefined> {
+  try {
+    await new Docker({ host: undefined, socketPath, timeout: pingTimeoutMs }).ping();
+    return undefined;
+  } catch (error) {
+    return parseDaemonError(error);
+  }
 }
 
 function permissionDenied(path: string): ConfigError {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getuid } from 'node:process';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import nock from 'nock';
 import { createDockerCloner } from '../../../lib/adapters/docker/cloner.ts';
 import { openDaemon } from '../../../lib/adapters/docker/open-daemon.ts';
@@ -68,11 +71,65 @@ describe('openDaemon with DOCKER_HOST=tcp://…', () => {
 });
 
 describe('openDaemon with DOCKER_HOST=unix://…', () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'daemon-'));
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+
+  /** A server that sends `answer` to each request, and closes the connection. */
+  async function serve(answer: string): Promise<AsyncDisposable & { readonly path: string }> {
+    const path = join(dir, 'docker.sock');
+    const server = createServer((socket: Socket) => {
+      socket.once('data', () => socket.end(answer));
+    });
+    await once(server.listen(path), 'listening');
+    return { path, [Symbol.asyncDispose]: () => promisify(server.close.bind(server))() };
+  }
+
+  const others = [
+    ['a web server', 'HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n'],
+    ['containerd, which uses HTTP/2', '\0\0\x06\x04\0\0\0\0\0\0\x05\0\0@\0'],
+  ] as const;
+  for (const [what, answer] of others) {
+    it(`reports a configuration error for the socket of ${what}`, async () => {
+      await using server = await serve(answer);
+      const { logger } = createMemoryLog();
+
+      await assert.rejects(openDaemon({ dockerHost: `unix://${server.path}`, logger }), {
+        name: 'ConfigError',
+        message: `DOCKER_HOST: the server at ${server.path} is not a docker daemon; set it to the socket of one`,
+      });
+    });
+  }
+
+  const answers = [
+    ['answers', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK', []],
+    ['answers 500', 'HTTP/1.1 500 x\r\ncontent-length: 0\r\n\r\n', ['HTTP 500']],
+    ['closes the connection', '', ['ECONNRESET']],
+  ] as const;
+  for (const [what, answer, codes] of answers) {
+    it(`logs ${codes[0] ?? 'nothing'} if the docker daemon ${what} at start-up`, async () => {
+      await using server = await serve(answer);
+      const { logger, lines } = createMemoryLog();
+
+      await openDaemon({ dockerHost: `unix://${server.path}`, logger });
+
+      assert.deepEqual(
+        lines,
+        codes.map((code) => ({
+          level: 'warn',
+          message: 'the docker daemon does not answer yet',
+          fields: { socket: server.path, code },
+        })),
+      );
+    });
+  }
+
   // Root ignores permissions.
   it('reports a configuration error when a parent directory of the docker socket denies access', {
     skip: getuid?.() === 0,
   }, async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'daemon-'));
     await chmod(dir, 0o000);
     const { logger } = createMemoryLog();
 
@@ -80,7 +137,5 @@ describe('openDaemon with DOCKER_HOST=unix://…', () => {
       name: 'ConfigError',
       message: `DOCKER_HOST: permission denied for ${dir}/docker.sock; run as its owner or in its group`,
     });
-
-    await rm(dir, { recursive: true });
   });
 });
