@@ -44,7 +44,7 @@ const reasonPatterns: readonly (readonly [RegExp, Reason])[] = [
   ],
   [/manifest unknown|name unknown|not found|does not exist/i, 'NOT_FOUND'],
   [
-    /dial tcp|no such host|connection refused|connection reset|timeout|deadline|EOF|TLS|x509|server misbehaving|status: 5\d\d|HTTP 5\d\d/i,
+    /dial tcp|no such host|connection refused|connection reset|timeout|deadline|EOF|TLS|x509|server gave HTTP response|server misbehaving|status: 5\d\d|HTTP 5\d\d/i,
     'UNAVAILABLE',
   ],
 ];

@@ -90,6 +90,13 @@ const rows: readonly Row[] = [
       "reg.test cannot be reached for reg.test/team/app:1: its name does not resolve; check the node's DNS",
   },
   {
+    text: 'Get "https://reg.test/v2/": http: server gave HTTP response to HTTPS client',
+    status: 500,
+    code: 'SOURCE_UNAVAILABLE',
+    message:
+      'reg.test cannot be reached for reg.test/team/app:1: it uses plain HTTP; add it to insecure-registries of the docker daemon',
+  },
+  {
     text: 'Head "http://127.0.0.1:6003/v2/reset/a/manifests/1": EOF',
     status: 500,
     code: 'SOURCE_UNAVAILABLE',
