@@ -84,15 +84,26 @@ export function headerOf(
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** The target of a redirect, if the response is one. Only reads follow redirects, and never from https to http. */
+interface Redirectable {
+  readonly method: string;
+  readonly body?: unknown;
+  readonly step: string;
+}
+
+/**
+ * The target of a redirect, if the response is one. A write follows only 307 and 308, within one origin, and not with a stream,
+ * which is sent once. Throws `RegistryError` for an invalid URL and from https to http.
+ */
 export function redirectOf(
   response: Pick<HttpResponse, 'status' | 'headers'>,
   from: URL,
-  { method, step }: { readonly method: string; readonly step: string },
+  { method, body, step }: Redirectable,
 ): URL | undefined {
   const location = headerOf(response, 'location');
-  const isRedirect = [301, 302, 303, 307, 308].includes(response.status) && location !== undefined;
-  if (!isRedirect || (method !== 'GET' && method !== 'HEAD')) return undefined;
+  const isRead = method === 'GET' || method === 'HEAD';
+  const statuses = isRead ? [301, 302, 303, 307, 308] : [307, 308];
+  if (location === undefined || !statuses.includes(response.status)) return undefined;
+  if (typeof body === 'function') return undefined;
   const next = URL.parse(location, from);
   if (next === null) {
     throw new RegistryError('REFUSED', `${step}: it redirects to an invalid URL`);
@@ -100,5 +111,5 @@ export function redirectOf(
   if (from.protocol === 'https:' && next.protocol !== 'https:') {
     throw new RegistryError('REFUSED', `${step}: it redirects from https to plain http`);
   }
-  return next;
+  return isRead || next.origin === from.origin ? next : undefined;
 }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import nock from 'nock';
-import type { RegistryResponse } from '../../../../lib/adapters/registry/client/transport.ts';
+import type {
+  RegistryRequest,
+  RegistryResponse,
+} from '../../../../lib/adapters/registry/client/transport.ts';
 import {
   acme,
   acmeBasic,
@@ -203,22 +206,47 @@ describe('createTransport, redirects', () => {
     }
   });
 
-  for (const status of [301, 302, 307, 308]) {
-    it(`does not follow a redirect (${status}) of a POST`, async () => {
-      nock('https://reg.test').post(path).reply(status, '', { location: 'https://evil.test/' });
+  async function write(body?: RegistryRequest['body']): Promise<RegistryResponse> {
+    const url = new URL(`https://reg.test${path}`);
+    const write = { method: 'POST', url, scopes: [], expect: [202], step: 'writing' } as const;
+    return await openHarness(known).send({ ...write, ...(body && { body }) }, signal);
+  }
 
-      const sent = openHarness().send(
-        {
-          method: 'POST',
-          url: new URL(`https://reg.test${path}`),
-          scopes: [],
-          expect: [202],
-          step: 'writing',
-        },
-        signal,
-      );
+  for (const status of [307, 308]) {
+    it(`follows a redirect (${status}) of a write within the registry, with body and credentials`, async () => {
+      const own = { reqheaders: { authorization: acmeBasic } };
+      const body = Buffer.from('bytes');
+      nock('https://reg.test', own).post(path).reply(status, '', { location: '/other' });
+      nock('https://reg.test', own).post('/other', 'bytes').reply(202);
 
-      await assert.rejects(sent, { reason: 'REFUSED', message: `writing: status ${status}` });
+      const { url } = await write(body);
+
+      assert.equal(url.href, 'https://reg.test/other');
+    });
+
+    it(`does not follow a redirect (${status}) of a stream`, async () => {
+      nock('https://reg.test').post(path).reply(status, '', { location: '/other' });
+      const body = (): Uint8Array => Buffer.from('bytes');
+
+      await assert.rejects(write(body), {
+        reason: 'REFUSED',
+        message: `writing: status ${status}`,
+      });
+    });
+  }
+
+  const refusedWrites = [
+    [301, '/other'],
+    [302, '/other'],
+    [303, '/other'],
+    [307, 'https://evil.test/'],
+    [308, 'https://reg.test:8443/other'],
+  ] as const;
+  for (const [status, location] of refusedWrites) {
+    it(`does not follow a redirect (${status}) of a write to ${location}`, async () => {
+      nock('https://reg.test').post(path).reply(status, '', { location });
+
+      await assert.rejects(write(), { reason: 'REFUSED', message: `writing: status ${status}` });
     });
   }
 
