@@ -8,11 +8,18 @@ const entrySchema = v.object({
   auth: optionalText,
   username: optionalText,
   password: optionalText,
+  identitytoken: v.fallback(optionalText, ''),
 });
 
 const entriesSchema = v.record(v.string(), v.nullish(entrySchema, {}));
 
-const configSchema = v.object({ auths: v.nullish(entriesSchema, {}) });
+const configSchema = v.object({
+  auths: v.nullish(entriesSchema, {}),
+  credsStore: v.fallback(optionalText, ''),
+  credHelpers: v.fallback(v.nullish(v.record(v.string(), v.unknown()), {}), {}),
+});
+
+const notConfig = 'it is not a docker config.json with "auths"';
 
 /**
  * Reads a docker `config.json` (`auths` with `auth` or `username` and `password`), as the kubelet does.
@@ -44,8 +51,28 @@ export function findRegistryCredentials(
 
 /** The entries of a docker `config.json`, for a keyring of several files. Throws as `parseDockerConfig` does. */
 export function parseDockerConfigJson(text: string): readonly KeyringEntry[] {
-  const { auths } = parseText(configSchema, text, 'it is not a docker config.json with "auths"');
-  return toEntries(auths);
+  return toEntries(parseText(configSchema, text, notConfig).auths);
+}
+
+/** One sentence for each part of a docker `config.json` that gives no credentials. Throws as `parseDockerConfig` does. */
+export function listUnusedCredentials(text: string): readonly string[] {
+  const { auths, credsStore, credHelpers } = parseText(configSchema, text, notConfig);
+  const advice = 'which does not run here; put a username and a password into auths';
+  return [
+    ...(credsStore === '' ? [] : [`credsStore names the program ${credsStore}, ${advice}`]),
+    ...Object.keys(credHelpers).map((host) => `credHelpers names a program for ${host}, ${advice}`),
+    ...Object.entries(auths).flatMap(([host, entry]) => {
+      // Azure's entries with an identity token have a username, but no password.
+      if (entry.identitytoken !== '') {
+        return [
+          `the entry ${host} has an identity token, which is not supported; use a username and a password`,
+        ];
+      }
+      return toCredentials(entry) === undefined
+        ? [`the entry ${host} has no username and password`]
+        : [];
+    }),
+  ];
 }
 
 /** Reads the `.dockercfg` format: entries without an `auths` object. Throws as `parseDockerConfig` does. */

@@ -28,6 +28,39 @@ describe('openSourceAuthFile', () => {
     assert.deepEqual(await source.credentialsFor(image), [{ username: 'a', password: 'c' }]);
   });
 
+  it('logs once what in SOURCE_AUTH_FILE is not used, without its secrets', async () => {
+    const file = join(dir, 'config.json');
+    const auths = {
+      'ghcr.io': {},
+      'quay.io': null,
+      'corp.azurecr.io': { auth: Buffer.from('0000:').toString('base64'), identitytoken: 's3cret' },
+      'mcr.test': { identitytoken: 's3cret' },
+      'bad.test': { auth: 'bm9jb2xvbg==' },
+      'good.test': { username: 'a', password: 'b' },
+    };
+    const credHelpers = { 'gcr.io': 'gcloud' };
+    await writeFile(file, JSON.stringify({ auths, credsStore: 'desktop', credHelpers }));
+    const { logger: log, lines } = createMemoryLog();
+
+    const source = await openSourceAuthFile({ file, logger: log });
+    await source.credentialsFor({ domain: 'good.test', path: 'x' });
+
+    const inline = 'put a username and a password into auths';
+    const messages = [
+      `SOURCE_AUTH_FILE: credsStore names the program desktop, which does not run here; ${inline}`,
+      `SOURCE_AUTH_FILE: credHelpers names a program for gcr.io, which does not run here; ${inline}`,
+      'SOURCE_AUTH_FILE: the entry ghcr.io has no username and password',
+      'SOURCE_AUTH_FILE: the entry quay.io has no username and password',
+      'SOURCE_AUTH_FILE: the entry corp.azurecr.io has an identity token, which is not supported; use a username and a password',
+      'SOURCE_AUTH_FILE: the entry mcr.test has an identity token, which is not supported; use a username and a password',
+      'SOURCE_AUTH_FILE: the entry bad.test has no username and password',
+    ];
+    assert.deepEqual(
+      lines,
+      messages.map((message) => ({ level: 'warn', message, fields: { file } })),
+    );
+  });
+
   it('rejects a missing or malformed SOURCE_AUTH_FILE and names it', async () => {
     const file = join(dir, 'config.json');
     await assert.rejects(openSourceAuthFile({ file, logger }), {
