@@ -113,7 +113,10 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
 
   const backup = backupReference(reference, policy.backup);
   if (!context.isCloneOnly && old !== undefined && !context.isBackfill) {
-    const original = context.oldOriginals.get(place.id);
+    const original =
+      context.oldOriginals.get(place.id) ??
+      // The entry has the position if the container had no name then.
+      findOriginal(place, backup, [context.oldOriginals], policy.backup);
     if (isSameWrite(reference, backup, old.image, original)) {
       return { reused: { place, image: old.image, original: original ?? place.image } };
     }

@@ -518,6 +518,33 @@ describe('planReview of an UPDATE', () => {
     assertNothing({ ...planned, reused: [] });
   });
 
+  it('reuses the copy of an image with a digest when the manifest names the container, too', () => {
+    const stored = `acme/nginx:sha256.${'d'.repeat(64)}@${D}`;
+    const planned = plan({
+      kind: 'serving.knative.dev/Service',
+      object: service({ name: 'user-container', image: `nginx@${D}` }),
+      oldObject: service(
+        { name: 'user-container', image: stored },
+        { [original]: `{"containers[0]":"nginx@${D}"}` },
+      ),
+    });
+
+    assert.deepEqual(reused(planned), [['containers/user-container', stored, `nginx@${D}`]]);
+    assertNothing({ ...planned, reused: [] });
+  });
+
+  it('does not take the entry of another container for the position of a reused copy', () => {
+    const planned = plan({
+      object: deployment({ web: 'nginx:1.27' }),
+      oldObject: deployment(
+        { log: 'acme/fluent:1', web: 'acme/nginx:1.27' },
+        { annotations: { [original]: '{"containers[0]":"fluent:1"}' } },
+      ),
+    });
+
+    assert.deepEqual(reused(planned), [['containers/web', 'acme/nginx:1.27', 'nginx:1.27']]);
+  });
+
   it('takes the original of an unchanged copy from the annotation of the old object', () => {
     const object = deployment({ web: 'acme/nginx:1.27', log: 'fluent' });
     const oldObject = deployment({ web: 'acme/nginx:1.27' }, recorded('nginx:1.27'));
