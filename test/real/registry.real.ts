@@ -216,7 +216,7 @@ describe('the webhook with CLONER=registry between real registries', () => {
     assert.equal(first.code, 504);
     assert.match(
       first.message,
-      /^container "web": still copying \S+: \d+ %, \S+ of \S+ MiB(, .+)?$/,
+      /^container "web": still copying \S+: \d+ %, \S+ of \S+ KiB(, .+)?$/,
     );
     assert.equal(second.allowed, true, second.message);
     await validate(second.image);
