@@ -123,7 +123,7 @@ function describe(
   }
 }
 
-/** Beyond a day the number helps no one who waits. */
+/** The exact pause, unless it is longer than a day. */
 function formatPause(ms = 0): string {
   return ms === 0 || ms > maxShownPauseMs ? 'later' : `in ${formatDuration(ms)}`;
 }

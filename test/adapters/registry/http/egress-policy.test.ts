@@ -105,7 +105,7 @@ describe('createEgressPolicy, lookups', () => {
   });
 
   it('passes on the DNS error for a name that does not resolve', async () => {
-    assert.equal(await resolveHost(open({}), 'registry', 'nobody.test'), 'ENOTFOUND');
+    assert.equal(await resolveHost(open({}), 'registry', 'missing.test'), 'ENOTFOUND');
   });
 });
 
