@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import {
   type AdmissionHandler,
   type AdmissionReview,
@@ -13,17 +13,13 @@ import {
   makeImage,
   seed,
 } from '../../lib/memory-registry/index.ts';
-import { type Bench, openBench } from '../adapters/registry/bench.ts';
+import { type Bench, useBench } from '../adapters/registry/bench.ts';
 import { deployment, policy, review } from '../support/reviews.ts';
 
 const older = makeImage({ seed: 'older' });
 const newer = makeImage({ seed: 'newer' });
 
-let bench: Bench | undefined;
-afterEach(async () => {
-  await bench?.close();
-  bench = undefined;
-});
+const openBench = useBench();
 
 /** A new process, which shares only the registries with others. */
 function start({ cloner, backup }: Bench, adoptExisting = false): AdmissionHandler {
@@ -64,7 +60,7 @@ async function openSlowCopy(): Promise<{
   readonly hold: ReturnType<typeof createHold>;
   readonly slow: Promise<boolean>;
 }> {
-  bench = await openBench();
+  const bench = await openBench();
   seed(bench.source, 'app:1', older);
   const hold = holdCopy(bench, older);
   const slow = send(start(bench), bench);
@@ -119,7 +115,7 @@ describe('createEnsureBackup when another process moves the tag during a copy', 
   }
 
   it('keeps the tag that another process moved between two attempts to write it', async () => {
-    bench = await openBench();
+    const bench = await openBench();
     const { source, backup } = bench;
     const slow = start(bench);
     const quick = start(bench);
@@ -146,7 +142,7 @@ describe('createEnsureBackup when another process moves the tag during a copy', 
   });
 
   it('does not move the tag for an image pinned by digest when another process created the tag', async () => {
-    bench = await openBench();
+    const bench = await openBench();
     seed(bench.source, 'app:1', older);
     const hold = holdCopy(bench, older);
     const pinned = send(start(bench), bench, `1@${older.digest}`);
@@ -166,7 +162,7 @@ describe('createEnsureBackup when another process moves the tag during a copy', 
 describe('createEnsureBackup when the source goes back during a copy', () => {
   /** The tag holds the older image, and a copy of the newer one is held. */
   async function openRevertedSource(): ReturnType<typeof openSlowCopy> {
-    bench = await openBench();
+    const bench = await openBench();
     seed(bench.source, 'app:1', older);
     await send(start(bench), bench);
     seed(bench.source, 'app:1', newer);
@@ -204,8 +200,10 @@ describe('createEnsureBackup when another tool pushes the tag during a copy', ()
   const foreign = makeImage({ seed: 'foreign' });
 
   /** Pushes after the copy has begun to write. */
-  async function pushDuringCopy(adoptExisting: boolean): Promise<AdmissionReview['response']> {
-    bench = await openBench();
+  async function pushDuringCopy(
+    adoptExisting: boolean,
+  ): Promise<Pick<Bench, 'backup'> & AdmissionReview['response']> {
+    const bench = await openBench();
     seed(bench.source, 'app:1', older);
     const hold = holdCopy(bench, older);
     const sent = sendReview(start(bench, adoptExisting), bench);
@@ -214,22 +212,21 @@ describe('createEnsureBackup when another tool pushes the tag during a copy', ()
     const [, repository = ''] = /^\/v2\/(.*)\/manifests\//.exec(path) ?? [];
     seed(bench.backup, `${repository}:1`, foreign);
     hold.release();
-    return await sent;
+    return { backup: bench.backup, ...(await sent) };
   }
 
   it('denies with the reason and keeps the tag that another tool pushed', async () => {
-    const { allowed, status } = await pushDuringCopy(false);
+    const { allowed, status, backup } = await pushDuringCopy(false);
 
     assert.equal(allowed, false);
     assert.match(status?.message ?? '', /exists in the backup and was not written by image-cloner/);
-    assert.equal(digestOf(bench?.backup ?? assert.fail(), '1'), foreign.digest);
+    assert.equal(digestOf(backup, '1'), foreign.digest);
   });
 
   it('gives the image of another tool a generation tag before ADOPT_EXISTING moves the tag', async () => {
-    const { allowed } = await pushDuringCopy(true);
+    const { allowed, backup } = await pushDuringCopy(true);
 
     assert.equal(allowed, true);
-    const { backup } = bench ?? assert.fail();
     assert.equal(digestOf(backup, '1'), older.digest);
     assert.equal(digestOf(backup, generation(foreign)), foreign.digest);
   });

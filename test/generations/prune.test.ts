@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { readHoldings } from '../../lib/generations/generations.ts';
 import { type PruneRules, planPrune, removeGeneration } from '../../lib/generations/prune.ts';
 import { generationTag, moveTag } from '../../lib/image/tags.ts';
@@ -12,7 +12,7 @@ import {
   on,
   seed,
 } from '../../lib/memory-registry/index.ts';
-import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';
+import { type Bench, useBench, walk } from '../adapters/registry/bench.ts';
 
 const { signal } = new AbortController();
 const one = makeImage({ seed: 'one' });
@@ -20,11 +20,7 @@ const two = makeImage({ seed: 'two' });
 const three = makeImage({ seed: 'three' });
 const four = makeImage({ seed: 'four' });
 
-let bench: Bench | undefined;
-afterEach(async () => {
-  await bench?.close();
-  bench = undefined;
-});
+const openBench = useBench();
 
 interface Fixture {
   readonly bench: Bench;
@@ -39,10 +35,9 @@ interface Fixture {
 }
 
 async function open(): Promise<Fixture> {
-  const opened = await openBench();
-  bench = opened;
-  const { backup } = opened;
-  const repository = await opened.repository('acme/app');
+  const bench = await openBench();
+  const { backup } = bench;
+  const repository = await bench.repository('acme/app');
   const names = new Map(
     [one, two, three, four].map(({ digest }, index) => [digest, `#${index + 1}`]),
   );
@@ -53,7 +48,7 @@ async function open(): Promise<Fixture> {
   const readPlan = async (rules: Partial<PruneRules>) =>
     await planPrune(repository, await readHoldings(repository, signal), full(rules), signal);
   return {
-    bench: opened,
+    bench,
     repository,
     put,
     move: (tag, image, day) => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { released } from '../../lib/cloner/backup/hold.ts';
 import { type RollbackContext, release, rollBack } from '../../lib/generations/rollback.ts';
 import { answer, makeImage, makeIndex, on, seed } from '../../lib/memory-registry/index.ts';
-import { type Bench, openBench, walk } from '../adapters/registry/bench.ts';
+import { type Bench, useBench, walk } from '../adapters/registry/bench.ts';
 
 const at = Date.UTC(2026, 10, 25, 3, 34, 8);
 const old = makeIndex([
@@ -13,11 +13,7 @@ const old = makeIndex([
 const current = makeImage({ seed: 'current' });
 const hexOf = ({ digest }: { readonly digest: string }): string => digest.slice(7, 19);
 
-let bench: Bench | undefined;
-afterEach(async () => {
-  await bench?.close();
-  bench = undefined;
-});
+const openBench = useBench();
 
 /** `acme/app:1` was `old` and is `current`. */
 async function open(): Promise<{
@@ -25,17 +21,16 @@ async function open(): Promise<{
   readonly context: RollbackContext;
   readonly held: (tag: string) => string | undefined;
 }> {
-  const opened = await openBench();
-  bench = opened;
-  const { backup } = opened;
+  const bench = await openBench();
+  const { backup } = bench;
   seed(backup, `acme/app:1.${hexOf(old)}`, old);
   seed(backup, `acme/app:1.${hexOf(current)}`, current);
   seed(backup, 'acme/app:1', current);
   backup.requests.clear();
   return {
-    bench: opened,
+    bench,
     context: {
-      repository: await opened.repository('acme/app'),
+      repository: await bench.repository('acme/app'),
       backup: { domain: 'registry.example', path: 'acme/app', tag: '1' },
       adoptExisting: false,
       now: () => at,

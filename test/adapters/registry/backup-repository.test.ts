@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { BackupRepository } from '../../../lib/index.ts';
 import {
   answer,
@@ -10,22 +10,18 @@ import {
   on,
   seed,
 } from '../../../lib/memory-registry/index.ts';
-import { type Bench, openBench } from './bench.ts';
+import { type Bench, useBench } from './bench.ts';
 
 const { signal } = new AbortController();
 const image = makeImage({ layers: [1000, 2000] });
 const index = makeIndex([image, makeImage({ platform: 'linux/arm/v7' })], { attestations: true });
 
-let bench: Bench | undefined;
-afterEach(async () => {
-  await bench?.close();
-  bench = undefined;
-});
+const openBench = useBench();
 
 async function open(
   ...options: Parameters<typeof openBench>
 ): Promise<{ readonly bench: Bench; readonly repository: BackupRepository }> {
-  bench = await openBench(...options);
+  const bench = await openBench(...options);
   return { bench, repository: await bench.repository('acme/app') };
 }
 

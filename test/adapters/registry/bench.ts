@@ -1,3 +1,4 @@
+import { afterEach } from 'node:test';
 import { openBackupRepository } from '../../../lib/adapters/registry/backup-repository.ts';
 import { createClientPool } from '../../../lib/adapters/registry/client/client-pool.ts';
 import { createRegistryCloner } from '../../../lib/adapters/registry/cloner.ts';
@@ -103,6 +104,19 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
       await http.close();
       await Promise.all([source.close(), backup.close()]);
     },
+  };
+}
+
+/** Opens benches that are closed after the test. */
+export function useBench(): typeof openBench {
+  const opened: Bench[] = [];
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((bench) => bench.close()));
+  });
+  return async (options) => {
+    const bench = await openBench(options);
+    opened.push(bench);
+    return bench;
   };
 }
 

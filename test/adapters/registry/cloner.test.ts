@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { createEnsureBackup, type EnsureBackup } from '../../../lib/cloner/ensure-backup.ts';
 import { createCopies } from '../../../lib/cloner/queue/copies.ts';
 import type { CloneOutcome, RegistryAccess, ResolvedImage } from '../../../lib/index.ts';
@@ -13,7 +13,7 @@ import {
   seed,
 } from '../../../lib/memory-registry/index.ts';
 import { createMemoryLog } from '../../support/memory-log.ts';
-import { type Bench, forgottenUploads, openBench, type Served, walk } from './bench.ts';
+import { type Bench, forgottenUploads, type Served, useBench, walk } from './bench.ts';
 
 const { signal } = new AbortController();
 const image = makeImage();
@@ -21,15 +21,7 @@ const index = makeIndex([image, makeImage({ platform: 'linux/arm64' })]);
 const credentials = { username: 'acme', password: 'secret' };
 const users = { acme: 'secret' };
 
-let bench: Bench | undefined;
-async function open(...options: Parameters<typeof openBench>): Promise<Bench> {
-  bench = await openBench(...options);
-  return bench;
-}
-afterEach(async () => {
-  await bench?.close();
-  bench = undefined;
-});
+const open = useBench();
 
 async function resolve(
   { cloner }: Bench,

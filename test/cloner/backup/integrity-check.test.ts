@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { createIntegrityCheck } from '../../../lib/cloner/backup/integrity-check.ts';
 import {
   type AdmissionHandler,
@@ -15,7 +15,7 @@ import {
   on,
   seed,
 } from '../../../lib/memory-registry/index.ts';
-import { type Bench, openBench, walk } from '../../adapters/registry/bench.ts';
+import { type Bench, useBench, walk } from '../../adapters/registry/bench.ts';
 import { drainMicrotasks } from '../../support/drain-microtasks.ts';
 import { createFakeCloner } from '../../support/fake-cloner.ts';
 import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
@@ -24,11 +24,7 @@ import { deployment, policy, review } from '../../support/reviews.ts';
 const image = makeImage({ layers: [2_000, 3_000] });
 const index = makeIndex([image, makeImage({ platform: 'linux/arm64' })]);
 
-let bench: Bench | undefined;
-afterEach(async () => {
-  await bench?.close();
-  bench = undefined;
-});
+const openBench = useBench();
 
 interface Fixture extends Bench {
   readonly handler: AdmissionHandler;
@@ -39,7 +35,7 @@ interface Fixture extends Bench {
 }
 
 async function openFixture(sourceImage: Image = index): Promise<Fixture> {
-  bench = await openBench();
+  const bench = await openBench();
   seed(bench.source, 'app:1', sourceImage);
   const queued: (() => Promise<void>)[] = [];
   const clock = { now: 0 };
@@ -71,9 +67,9 @@ function repositoryOf({ backup }: Bench): string {
 }
 
 /** Deletes a blob, as a garbage collection at the wrong time does. */
-function deleteBlob({ backup }: Bench, of: Image, which: number): void {
+function deleteBlob(bench: Bench, of: Image, which: number): void {
   const digest = of.blobs[which]?.digest ?? '';
-  assert.equal(backup.store.deleteBlob(repositoryOf(bench ?? assert.fail()), digest), true);
+  assert.equal(bench.backup.store.deleteBlob(repositoryOf(bench), digest), true);
 }
 
 function assertIsComplete(fixture: Fixture, of: Image): void {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { namespaceGrantTag, privateTag, publicGrantTag } from '../../../lib/image/private-tags.ts';
 import {
   type AdmissionHandler,
@@ -16,7 +16,7 @@ import {
   makeIndex,
   seed,
 } from '../../../lib/memory-registry/index.ts';
-import { type Bench, forgottenUploads, openBench } from '../../adapters/registry/bench.ts';
+import { type Bench, forgottenUploads, useBench } from '../../adapters/registry/bench.ts';
 import { deployment, policy, review } from '../../support/reviews.ts';
 
 const pull = { username: 'team', password: 'pull' };
@@ -24,11 +24,7 @@ const push = { username: 'acme', password: 'push' };
 const image = makeImage();
 const cluster = 'blue';
 
-let bench: Bench | undefined;
-afterEach(async () => {
-  await bench?.close();
-  bench = undefined;
-});
+const openBench = useBench();
 
 interface FixtureOptions {
   /** Namespaces whose pull secret opens the source. @default team */
@@ -44,7 +40,7 @@ async function openFixture({
   isPublicSource = false,
   isPublicBackup = false,
 }: FixtureOptions = {}): Promise<Bench> {
-  bench = await openBench({
+  const bench = await openBench({
     source: {
       auth: {
         scheme: 'bearer',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import {
   answer,
   changeContentLength,
@@ -16,17 +16,9 @@ import {
   rejectUpload,
   seed,
 } from '../../../../lib/memory-registry/index.ts';
-import { type Bench, forgottenUploads, openBench, walk } from '../bench.ts';
+import { type Bench, forgottenUploads, useBench, walk } from '../bench.ts';
 
-let bench: Bench | undefined;
-async function open(...options: Parameters<typeof openBench>): Promise<Bench> {
-  bench = await openBench(...options);
-  return bench;
-}
-afterEach(async () => {
-  await bench?.close();
-  bench = undefined;
-});
+const open = useBench();
 
 const size = 300_000;
 const layer = Uint8Array.from({ length: size }, (_, index) => (index * 31) % 251);
@@ -210,30 +202,26 @@ describe('copyBlob from a faulty source', () => {
   it("follows the source's redirect to its object store without credentials", async () => {
     const users = { acme: 'secret' };
     const bench = await open({ source: { auth: { scheme: 'basic', users } } });
-    const store = await openBench();
-    try {
-      seed(bench.source, 'app:1', image);
-      seed(store.source, 'app:1', image);
-      bench.source.faults.add(
-        on('GET', 'blob'),
-        redirect(({ pathname }) => `${store.source.url}${pathname}?sig=1`),
-      );
+    const store = await open();
+    seed(bench.source, 'app:1', image);
+    seed(store.source, 'app:1', image);
+    bench.source.faults.add(
+      on('GET', 'blob'),
+      redirect(({ pathname }) => `${store.source.url}${pathname}?sig=1`),
+    );
 
-      const copied = await bench.copy('app', image.digest, {
-        sourceAccess: { side: 'source', credentials: { username: 'acme', password: 'secret' } },
-      });
+    const copied = await bench.copy('app', image.digest, {
+      sourceAccess: { side: 'source', credentials: { username: 'acme', password: 'secret' } },
+    });
 
-      assert.ok(copied.bytes > size);
-      const reads = store.source.requests.list();
-      assert.equal(reads.length, 2);
-      assert.deepEqual(
-        reads.map(({ headers }) => headers.get('authorization')),
-        [null, null],
-      );
-      assert.ok(reads.every(({ path }) => path.endsWith('?sig=1')));
-    } finally {
-      await store.close();
-    }
+    assert.ok(copied.bytes > size);
+    const reads = store.source.requests.list();
+    assert.equal(reads.length, 2);
+    assert.deepEqual(
+      reads.map(({ headers }) => headers.get('authorization')),
+      [null, null],
+    );
+    assert.ok(reads.every(({ path }) => path.endsWith('?sig=1')));
   });
 });
 
@@ -377,28 +365,24 @@ describe('copyBlob into a faulty target', () => {
   it('sends no credentials to an upload Location on another host', async () => {
     const credentials = { username: 'acme', password: 'secret' };
     const bench = await open({ backup: { auth: { scheme: 'basic', users: { acme: 'secret' } } } });
-    const other = await openBench();
-    try {
-      seed(bench.source, 'app:1', image);
-      bench.backup.faults.add(
-        on('POST', 'uploads'),
-        changeLocation(({ pathname, search }) => `${other.backup.url}${pathname}${search}`),
-      );
+    const other = await open();
+    seed(bench.source, 'app:1', image);
+    bench.backup.faults.add(
+      on('POST', 'uploads'),
+      changeLocation(({ pathname, search }) => `${other.backup.url}${pathname}${search}`),
+    );
 
-      const copying = bench.copy('app', image.digest, {
-        targetAccess: { side: 'backup', credentials },
-      });
+    const copying = bench.copy('app', image.digest, {
+      targetAccess: { side: 'backup', credentials },
+    });
 
-      await assert.rejects(copying, { name: 'CloneError' });
-      const requests = other.backup.requests.list();
-      assert.ok(requests.some(({ method, path }) => method === 'PUT' && path.includes('_state=')));
-      assert.deepEqual(
-        new Set(requests.map(({ headers }) => headers.get('authorization'))),
-        new Set([null]),
-      );
-    } finally {
-      await other.close();
-    }
+    await assert.rejects(copying, { name: 'CloneError' });
+    const requests = other.backup.requests.list();
+    assert.ok(requests.some(({ method, path }) => method === 'PUT' && path.includes('_state=')));
+    assert.deepEqual(
+      new Set(requests.map(({ headers }) => headers.get('authorization'))),
+      new Set([null]),
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { CloneError } from '../../../../lib/errors.ts';
 import {
@@ -14,20 +14,12 @@ import {
   seed,
 } from '../../../../lib/memory-registry/index.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
-import { type Bench, forgottenUploads, openBench, walk } from '../bench.ts';
+import { type Bench, forgottenUploads, useBench, walk } from '../bench.ts';
 
 const ociIndex = 'application/vnd.oci.image.index.v1+json';
 const ociImage = 'application/vnd.oci.image.manifest.v1+json';
 
-let bench: Bench | undefined;
-async function open(...options: Parameters<typeof openBench>): Promise<Bench> {
-  bench = await openBench(...options);
-  return bench;
-}
-afterEach(async () => {
-  await bench?.close();
-  bench = undefined;
-});
+const open = useBench();
 
 /** Incompressible bytes of any length. */
 function bytes(length: number, fill = 7): Uint8Array<ArrayBuffer> {

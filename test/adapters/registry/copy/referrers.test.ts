@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import {
   answer,
   cutBody,
@@ -13,17 +13,9 @@ import {
   referrersTag,
   seed,
 } from '../../../../lib/memory-registry/index.ts';
-import { type Bench, openBench, walk } from '../bench.ts';
+import { type Bench, useBench, walk } from '../bench.ts';
 
-let bench: Bench | undefined;
-async function open(...options: Parameters<typeof openBench>): Promise<Bench> {
-  bench = await openBench(...options);
-  return bench;
-}
-afterEach(async () => {
-  await bench?.close();
-  bench = undefined;
-});
+const open = useBench();
 
 const image = makeIndex([makeImage()]);
 const artifactType = 'application/vnd.example.sbom';
