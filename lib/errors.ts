@@ -65,6 +65,11 @@ export function registryCode(
   return `${side === 'source' ? 'SOURCE' : 'BACKUP'}_${reason}`;
 }
 
+/** How a message names the registry of one side. */
+export function describeRegistry(side: Side, domain: string): string {
+  return side === 'source' ? domain : `the backup registry ${domain}`;
+}
+
 /** Whether `error` is a failure of one side, for one of `reasons` if any are given. */
 export function isFailureOf(
   side: Side,

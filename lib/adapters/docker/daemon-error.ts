@@ -1,5 +1,11 @@
 import * as v from 'valibot';
-import { CloneError, type RegistryReason, registryCode, type Side } from '../../errors.ts';
+import {
+  CloneError,
+  describeRegistry,
+  type RegistryReason,
+  registryCode,
+  type Side,
+} from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 
 /** The image that a call to the daemon was for. */
@@ -104,7 +110,7 @@ function toReason(statusCode: number | undefined, text: string): Reason {
 function describe(reason: RegistryReason, text: string, { side, image }: Attempt): string {
   const name = formatReference(image);
   const isSource = side === 'source';
-  const registry = isSource ? image.domain : `the backup registry ${image.domain}`;
+  const registry = describeRegistry(side, image.domain);
   switch (reason) {
     case 'NOT_FOUND':
       return isSource

@@ -1,4 +1,10 @@
-import { CloneError, isFailureOf, registryCode, type Side } from '../../errors.ts';
+import {
+  CloneError,
+  describeRegistry,
+  isFailureOf,
+  registryCode,
+  type Side,
+} from '../../errors.ts';
 import { withDeadline } from '../../util/abort.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
 import { formatDuration } from '../../util/duration.ts';
@@ -128,7 +134,7 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
 
   function openError({ side, domain }: GuardedCall, circuit: Circuit): CloneError {
     const { failedAt, probeAt, timedOut, probe } = circuit;
-    const name = side === 'source' ? domain : `the backup registry ${domain}`;
+    const name = describeRegistry(side, domain);
     const what = timedOut ? 'did not answer' : 'gave no usable answer';
     const leftMs = Math.max(0, probeAt - now());
     const pause = leftMs > 0 ? `, next attempt in ${formatDuration(leftMs)}` : '';

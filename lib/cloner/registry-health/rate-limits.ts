@@ -1,4 +1,4 @@
-import { CloneError, isFailureOf, registryCode } from '../../errors.ts';
+import { CloneError, describeRegistry, isFailureOf, registryCode } from '../../errors.ts';
 import type { RegistryAccess } from '../../ports/index.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
 import { sleep as sleepFor } from '../../util/clock.ts';
@@ -77,7 +77,7 @@ function keyOf({ domain, access: { side, credentials } }: LimitedCall): string {
 
 function limitError({ domain, access }: LimitedCall, ms: number): CloneError {
   const isSource = access.side === 'source';
-  const name = isSource ? domain : `the backup registry ${domain}`;
+  const name = describeRegistry(access.side, domain);
   const advice =
     isSource && access.credentials === undefined
       ? '; authenticate (SOURCE_AUTH_FILE) to get a separate limit'

@@ -1,4 +1,10 @@
-import { CloneError, type RegistryReason, registryCode, type Side } from '../../../errors.ts';
+import {
+  CloneError,
+  describeRegistry,
+  type RegistryReason,
+  registryCode,
+  type Side,
+} from '../../../errors.ts';
 import { formatReference, type Reference } from '../../../image/reference.ts';
 import { formatDuration } from '../../../util/duration.ts';
 import {
@@ -98,7 +104,7 @@ function describe(
 ): string {
   const name = formatReference(image);
   const isSource = side === 'source';
-  const registry = isSource ? image.domain : `the backup registry ${image.domain}`;
+  const registry = describeRegistry(side, image.domain);
   switch (reason) {
     case 'NOT_FOUND':
       return isSource
