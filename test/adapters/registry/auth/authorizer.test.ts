@@ -26,6 +26,33 @@ function withToken(token: string): { reqheaders: Record<string, string> } {
   return { reqheaders: { authorization: `Bearer ${token}` } };
 }
 
+/** The registry asks for a token of its token server. */
+function challenge(): void {
+  nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+}
+
+/** The token server answers one request. */
+function grant(token: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  nock('https://reg.test')
+    .get('/t')
+    .query(true)
+    .reply(200, { token, ...fields });
+}
+
+/** The registry answers requests with this token. */
+function serve(token: string, times = 1): void {
+  nock('https://reg.test', withToken(token)).head(path).times(times).reply(200, '', served.headers);
+}
+
+async function openWithToken(token: string): Promise<Harness> {
+  challenge();
+  grant(token);
+  serve(token);
+  const harness = openHarness();
+  await head(harness);
+  return harness;
+}
+
 describe('createAuthorizer', () => {
   useNock();
   const anonymous = { badheaders: ['authorization'] };
@@ -65,7 +92,7 @@ describe('createAuthorizer', () => {
       .get('/token')
       .query({ realm: 'own', service: 'reg', scope: pull })
       .reply(200, { token: 'anon' });
-    nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
+    serve('anon');
 
     assert.equal(await head(openHarness()), served.digest);
   });
@@ -114,7 +141,7 @@ describe('createAuthorizer', () => {
       .get('/auth/token')
       .query({ service: 'reg', scope: pull })
       .reply(200, { token: 'mine' });
-    nock('https://reg.test', withToken('mine')).head(path).reply(200, '', served.headers);
+    serve('mine');
 
     assert.equal(await head(openHarness({ credentials: acme })), served.digest);
   });
@@ -124,7 +151,7 @@ describe('createAuthorizer', () => {
       'www-authenticate': 'Negotiate, Basic realm="r", Bearer realm="https://reg.test/t"',
     });
     nock('https://reg.test').get('/t').query({ scope: pull }).reply(200, { token: 'anon' });
-    nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
+    serve('anon');
 
     assert.equal(await head(openHarness()), served.digest);
   });
@@ -159,7 +186,7 @@ describe('createAuthorizer', () => {
   it('reads a public image with an anonymous token from another domain', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://other.test/t'));
     nock('https://other.test', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
-    nock('https://reg.test', withToken('anon')).head(path).reply(200, '', served.headers);
+    serve('anon');
 
     assert.equal(await head(openHarness({ credentials: acme })), served.digest);
   });
@@ -213,7 +240,7 @@ describe('createAuthorizer', () => {
   });
 
   it('follows no redirect of a token server', async () => {
-    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    challenge();
     nock('https://reg.test')
       .get('/t')
       .query(true)
@@ -226,61 +253,57 @@ describe('createAuthorizer', () => {
   });
 
   it('caches a token for nine tenths of its lifetime', async () => {
-    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 300 });
-    nock('https://reg.test', withToken('one')).head(path).twice().reply(200, '', served.headers);
+    challenge();
+    grant('one', { expires_in: 300 });
+    serve('one', 2);
     const harness = openHarness();
     await head(harness);
     harness.clock.now += 269_999;
 
     await head(harness);
 
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'two', expires_in: 300 });
-    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+    grant('two', { expires_in: 300 });
+    serve('two');
     harness.clock.now += 1;
     await head(harness);
   });
 
   it('caches a token for at least 54 seconds', async () => {
-    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 1 });
-    nock('https://reg.test', withToken('one')).head(path).twice().reply(200, '', served.headers);
+    challenge();
+    grant('one', { expires_in: 1 });
+    serve('one', 2);
     const harness = openHarness();
     await head(harness);
     harness.clock.now += 53_999;
 
     await head(harness);
 
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'two' });
-    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+    grant('two');
+    serve('two');
     harness.clock.now += 1;
     await head(harness);
   });
 
   it('fetches a new token after the token budget evicted the old one', async () => {
-    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one', expires_in: 300 });
-    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
+    challenge();
+    grant('one', { expires_in: 300 });
+    serve('one');
     const tokenBudget = createTokenBudget(2_000);
     const harness = openHarness({ tokenBudget });
     await head(harness);
 
     tokenBudget.spend(1_400, () => undefined);
 
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'two' });
-    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+    grant('two');
+    serve('two');
     await head(harness);
   });
 
   it('fetches one registry token for concurrent requests', async () => {
-    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
-    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
-    const harness = openHarness();
-    await head(harness);
+    const harness = await openWithToken('one');
     harness.clock.now += 60_000;
     nock('https://reg.test').get('/t').query(true).delay(20).reply(200, { token: 'two' });
-    nock('https://reg.test', withToken('two')).head(path).times(8).reply(200, '', served.headers);
+    serve('two', 8);
 
     const digests = await Promise.all(Array.from({ length: 8 }, () => head(harness)));
 
@@ -288,17 +311,13 @@ describe('createAuthorizer', () => {
   });
 
   it('fetches one new token when several requests get a 401 with the old one', async () => {
-    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'old' });
-    nock('https://reg.test', withToken('old')).head(path).reply(200, '', served.headers);
-    const harness = openHarness();
-    await head(harness);
+    const harness = await openWithToken('old');
     nock('https://reg.test', withToken('old'))
       .head(path)
       .times(4)
       .reply(401, '', bearer('https://reg.test/t', ',error="invalid_token"'));
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'new' });
-    nock('https://reg.test', withToken('new')).head(path).times(4).reply(200, '', served.headers);
+    grant('new');
+    serve('new', 4);
 
     const digests = await Promise.all(Array.from({ length: 4 }, () => head(harness)));
 
@@ -306,11 +325,7 @@ describe('createAuthorizer', () => {
   });
 
   it('uses the new token that another request has fetched meanwhile', async () => {
-    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'old' });
-    nock('https://reg.test', withToken('old')).head(path).reply(200, '', served.headers);
-    const harness = openHarness();
-    await head(harness);
+    const harness = await openWithToken('old');
     const late = Promise.withResolvers<undefined>();
     nock('https://reg.test', withToken('old'))
       .head(path)
@@ -320,8 +335,8 @@ describe('createAuthorizer', () => {
         await late.promise;
         return [401, '', bearer('https://reg.test/t')];
       });
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'new' });
-    nock('https://reg.test', withToken('new')).head(path).reply(200, '', served.headers);
+    grant('new');
+    serve('new');
     nock('https://reg.test', withToken('new'))
       .head('/v2/team/app/manifests/late')
       .reply(200, '', served.headers);
@@ -336,12 +351,12 @@ describe('createAuthorizer', () => {
   it('ends with DENIED when a new token lacks the scope too', async () => {
     const challenge = bearer('https://reg.test/t', ',error="insufficient_scope"');
     nock('https://reg.test').head(path).reply(401, '', challenge);
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'weak' });
+    grant('weak');
     nock('https://reg.test', withToken('weak')).head(path).reply(401, '', challenge);
     const harness = openHarness();
     await assert.rejects(head(harness), { reason: 'DENIED', status: 401 });
     nock('https://reg.test', withToken('weak')).head(path).reply(401, '', challenge);
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'weaker' });
+    grant('weaker');
     nock('https://reg.test', withToken('weaker')).head(path).reply(401, '', challenge);
 
     await assert.rejects(head(harness), { reason: 'DENIED', status: 401 });
@@ -401,7 +416,7 @@ describe('createAuthorizer', () => {
   ] as const;
   for (const [what, body, reason, message] of useless) {
     it(`rejects ${what} as a token`, async () => {
-      nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+      challenge();
       nock('https://reg.test').get('/t').query(true).reply(200, body);
 
       await assert.rejects(head(openHarness()), { reason, message });
@@ -409,7 +424,7 @@ describe('createAuthorizer', () => {
   }
 
   it('reports a token server that answers 404 as REFUSED, not as a missing image', async () => {
-    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    challenge();
     nock('https://reg.test').get('/t').query(true).reply(404, 'not found');
 
     await assert.rejects(head(openHarness()), {
@@ -419,10 +434,10 @@ describe('createAuthorizer', () => {
   });
 
   it('retries a token server that answers 503', async () => {
-    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
+    challenge();
     nock('https://reg.test').get('/t').query(true).reply(503, 'later');
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
-    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
+    grant('one');
+    serve('one');
     const harness = openHarness();
 
     assert.equal(await head(harness), served.digest);
@@ -456,7 +471,7 @@ describe('createAuthorizer', () => {
   it('drops the challenge after its token server fails, and waits for a new one', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://old.test/t'));
     nock('https://old.test').get('/t').query(true).reply(200, { token: 'one' });
-    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
+    serve('one');
     const harness = openHarness();
     await head(harness);
     harness.clock.now += 60_000;
@@ -464,7 +479,7 @@ describe('createAuthorizer', () => {
     await assert.rejects(head(harness), { name: 'RegistryError', reason: 'REFUSED' });
     nock('https://reg.test', anonymous).head(path).reply(401, '', bearer('https://new.test/t'));
     nock('https://new.test').get('/t').query(true).reply(200, { token: 'two' });
-    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+    serve('two');
 
     assert.equal(await head(harness), served.digest);
   });
@@ -494,14 +509,10 @@ describe('createAuthorizer', () => {
   });
 
   it('aborts the wait for a token only for the request whose signal is aborted', async () => {
-    nock('https://reg.test').head(path).reply(401, '', bearer('https://reg.test/t'));
-    nock('https://reg.test').get('/t').query(true).reply(200, { token: 'one' });
-    nock('https://reg.test', withToken('one')).head(path).reply(200, '', served.headers);
-    const harness = openHarness();
-    await head(harness);
+    const harness = await openWithToken('one');
     harness.clock.now += 60_000;
     nock('https://reg.test').get('/t').query(true).delay(30).reply(200, { token: 'two' });
-    nock('https://reg.test', withToken('two')).head(path).reply(200, '', served.headers);
+    serve('two');
     const leaving = new AbortController();
     const reason = new Error('enough');
 
