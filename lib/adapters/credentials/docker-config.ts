@@ -60,19 +60,26 @@ export function listUnusedCredentials(text: string): readonly string[] {
   const advice = 'which does not run here; put a username and a password into auths';
   return [
     ...(credsStore === '' ? [] : [`credsStore names the program ${credsStore}, ${advice}`]),
-    ...Object.keys(credHelpers).map((host) => `credHelpers names a program for ${host}, ${advice}`),
-    ...Object.entries(auths).flatMap(([host, entry]) => {
+    ...Object.keys(credHelpers).map(
+      (key) => `credHelpers names a program for ${withoutUserinfo(key)}, ${advice}`,
+    ),
+    ...Object.entries(auths).flatMap(([key, entry]) => {
+      const credentials = toCredentials(entry);
+      const name = `the entry ${withoutUserinfo(key)}`;
       // Azure's entries with an identity token have a username, but no password.
-      if (entry.identitytoken !== '') {
+      if (entry.identitytoken !== '' && !credentials?.password) {
         return [
-          `the entry ${host} has an identity token, which is not supported; use a username and a password`,
+          `${name} has an identity token, which is not supported; use a username and a password`,
         ];
       }
-      return toCredentials(entry) === undefined
-        ? [`the entry ${host} has no username and password`]
-        : [];
+      return credentials === undefined ? [`${name} has no username and password`] : [];
     }),
   ];
+}
+
+/** A key may be a URL, which can contain a password. */
+function withoutUserinfo(key: string): string {
+  return key.slice(key.lastIndexOf('@') + 1);
 }
 
 /** Reads the `.dockercfg` format: entries without an `auths` object. Throws as `parseDockerConfig` does. */

@@ -9,17 +9,22 @@ export interface SourceAuthFileOptions extends ReloadReports {
   readonly file: string;
 }
 
-/** Credentials from a docker `config.json`, read at each use; logs once what gives none. Rejects with `ConfigError` if the first read fails. */
+/**
+ * Credentials from a docker `config.json`, read at each use. Logs what gives no credentials when the file changes. Rejects with
+ * `ConfigError` if the first read fails.
+ */
 export async function openSourceAuthFile({
   file,
   ...reports
 }: SourceAuthFileOptions): Promise<CredentialSource> {
-  const warnings = new Set<string>();
+  let logged: string | undefined;
   async function read(): Promise<Keyring> {
-    const { keyring, unused } = await readConfig(file);
-    for (const warning of unused) {
-      if (!warnings.has(warning)) reports.logger.warn({ file }, `SOURCE_AUTH_FILE: ${warning}`);
-      warnings.add(warning);
+    const { text, keyring } = await readConfig(file);
+    if (text !== logged) {
+      logged = text;
+      for (const part of listUnusedCredentials(text)) {
+        reports.logger.warn({ file }, `SOURCE_AUTH_FILE: ${part}`);
+      }
     }
     return keyring;
   }
@@ -29,10 +34,10 @@ export async function openSourceAuthFile({
 
 async function readConfig(
   file: string,
-): Promise<{ readonly keyring: Keyring; readonly unused: readonly string[] }> {
+): Promise<{ readonly text: string; readonly keyring: Keyring }> {
   try {
     const text = await readFile(file, 'utf8');
-    return { keyring: parseDockerConfig(text), unused: listUnusedCredentials(text) };
+    return { text, keyring: parseDockerConfig(text) };
   } catch (error) {
     throw new ConfigError([
       `SOURCE_AUTH_FILE ${file} cannot be used: ${describe(error)}; mount a docker config.json there, or unset SOURCE_AUTH_FILE`,

@@ -28,7 +28,7 @@ describe('openSourceAuthFile', () => {
     assert.deepEqual(await source.credentialsFor(image), [{ username: 'a', password: 'c' }]);
   });
 
-  it('logs once what in SOURCE_AUTH_FILE is not used, without its secrets', async () => {
+  it('logs once what is not used of SOURCE_AUTH_FILE, without its secrets', async () => {
     const file = join(dir, 'config.json');
     const auths = {
       'ghcr.io': {},
@@ -36,6 +36,7 @@ describe('openSourceAuthFile', () => {
       'corp.azurecr.io': { auth: Buffer.from('0000:').toString('base64'), identitytoken: 's3cret' },
       'mcr.test': { identitytoken: 's3cret' },
       'bad.test': { auth: 'bm9jb2xvbg==' },
+      'https://acme:s3cret@user.test/v2/': {},
       'good.test': { username: 'a', password: 'b' },
     };
     const credHelpers = { 'gcr.io': 'gcloud' };
@@ -54,6 +55,7 @@ describe('openSourceAuthFile', () => {
       'SOURCE_AUTH_FILE: the entry corp.azurecr.io has an identity token, which is not supported; use a username and a password',
       'SOURCE_AUTH_FILE: the entry mcr.test has an identity token, which is not supported; use a username and a password',
       'SOURCE_AUTH_FILE: the entry bad.test has no username and password',
+      'SOURCE_AUTH_FILE: the entry user.test/v2/ has no username and password',
     ];
     assert.deepEqual(
       lines,
