@@ -31,6 +31,7 @@ interface CloneErrorOptions {
   readonly cause?: unknown;
   readonly retryAfterMs?: number | undefined;
   readonly isTransient?: boolean;
+  readonly isUnreachable?: boolean;
 }
 
 /** A failure that users see; the message is a lower-case clause for a terminal, `cause` is for the log. */
@@ -45,6 +46,8 @@ export class CloneError extends Error {
   readonly retryAfterMs?: number;
   /** Whether the same request may succeed a moment later. */
   readonly isTransient: boolean;
+  /** The request was not sent, or the connection failed, so that no other request can succeed now. */
+  readonly isUnreachable: boolean;
 
   constructor(code: CloneErrorCode, message: string, options?: CloneErrorOptions) {
     super(message, options);
@@ -53,6 +56,7 @@ export class CloneError extends Error {
     this.side = side;
     this.reason = side && registryReasons.find((reason) => code === registryCode(side, reason));
     this.isTransient = options?.isTransient ?? false;
+    this.isUnreachable = options?.isUnreachable ?? false;
     if (options?.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
   }
 }

@@ -41,6 +41,8 @@ export interface UsableBackup {
   /** Absent in a dry run if the digest is unknown. */
   readonly digest?: string;
   readonly result: 'present' | 'copied' | 'fallback' | 'planned';
+  /** Whether the tag alone would not lead to the digest. @default false */
+  readonly isPinned?: boolean | undefined;
   readonly bytes?: number;
   readonly warnings: readonly string[];
 }
@@ -71,12 +73,12 @@ export async function waitForCopy(
 /** The outcome for the review, with the reference that is written into the object. */
 export function toReady(
   { source, backup }: CloneTask,
-  { digest, result, bytes = 0, warnings }: UsableBackup,
+  { digest, result, isPinned = false, bytes = 0, warnings }: UsableBackup,
   durationMs: number,
   pinDigests: boolean,
 ): CloneOutcome {
   const { domain, path, tag } = backup;
-  const wantsDigest = pinDigests || source.digest !== undefined;
+  const wantsDigest = pinDigests || isPinned || source.digest !== undefined;
   const { digest: _digest, ...named } = source;
   const unknown = `dry run: the copy's digest is not known yet: ${formatReference(named)}`;
   return {

@@ -1,6 +1,7 @@
 import { CloneError, isFailureOf } from '../errors.ts';
 import { formatReference } from '../image/reference.ts';
 import {
+  type BackupState,
   type BackupWrite,
   findCopy,
   type GuardBackup,
@@ -9,7 +10,7 @@ import {
   writeBackup,
 } from './backup/index.ts';
 import { type CloneTask, type PendingCopy, type UsableBackup, waitForCopy } from './clone-task.ts';
-import { type CopyResult, describeProgress, type Find } from './queue/index.ts';
+import { type Copy, type CopyResult, describeProgress, type Find } from './queue/index.ts';
 import type { CheckedSource } from './source/index.ts';
 import type { StartCopy } from './start-copy.ts';
 
@@ -64,12 +65,14 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
         find,
       );
       const copied = await waitForCopy(copy, task);
+      if (copied === undefined && isSilent(state) && !hasMoved(copy)) throw state.unclear;
       // A namespace that waited for the copy of another one has opened the image too.
       if (copied === undefined || !(await isAdmitted(task, opened, copied.digest))) {
         return { status: 'pending', ...describeProgress(copy) };
       }
       return {
         digest: copied.digest,
+        isPinned: copied.isPinned,
         bytes: copied.bytes,
         result: isCurrent || copied.isElsewhere === true ? 'present' : 'copied',
         warnings: [...warnings, ...copied.warnings],
@@ -96,6 +99,16 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
       return false;
     }
   }
+}
+
+/** A backup that does not answer is more likely down than slow, so the review is refused unless the copy makes progress. */
+function isSilent(state: BackupState): state is BackupState & { readonly unclear: CloneError } {
+  return isFailureOf('backup', state.unclear, ['UNAVAILABLE']);
+}
+
+function hasMoved(copy: Copy): boolean {
+  const { doneBytes = 0, movedBytes = doneBytes } = copy.progress()?.now ?? {};
+  return movedBytes > 0;
 }
 
 /** The docker daemon cannot give the image a second tag without changing its digest; the image itself is right. */

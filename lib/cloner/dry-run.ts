@@ -18,12 +18,16 @@ export async function previewCopy(
 ): Promise<UsableBackup> {
   const { digest } = state;
   if (isCurrent && digest !== undefined) return { digest, result: 'present', warnings };
-  assertMovable(backup, state, adoptExisting);
+  if (state.unclear === undefined) assertMovable(backup, state, adoptExisting);
   const mayBeHeld = digest !== undefined && source.digest === undefined;
   const held = mayBeHeld ? await findHold(query) : undefined;
-  if (held !== undefined) {
+  if (typeof held === 'string') {
     return { digest: held, result: 'present', warnings: [...warnings, holdWarning(source, held)] };
   }
+  const unclear = state.unclear ?? held;
+  if (unclear?.reason === 'UNAVAILABLE' || unclear?.reason === 'RATE_LIMITED') throw unclear;
   const known = keepsDigest ? { digest: checked.digest } : {};
-  return { ...known, result: 'planned', warnings };
+  const unsure =
+    unclear === undefined ? [] : [`dry run: the copy may be refused: ${unclear.message}`];
+  return { ...known, result: 'planned', warnings: [...warnings, ...unsure] };
 }

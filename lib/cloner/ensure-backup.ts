@@ -113,14 +113,16 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     return outcome;
   };
 
-  /** Reads the backup first, because its state decides how much time the source gets. */
+  /** Reads the backup first, because its state decides how much time the source gets; a quarter of the budget is left for it. */
   async function openTask(request: EnsureRequest, remainingMs: () => number): Promise<CloneTask> {
     const access = { side: 'backup', credentials: await deps.backupCredentials() } as const;
     const backup = { ...request.backup, tag: request.backup.tag ?? 'latest' };
-    const guarded = guardBackup({ ...request, backup, remainingMs });
-    const query = { cloner: guarded, backup, access, signal: request.signal };
-    const state = await readBackup(query, request.source);
-    return { ...request, backup, access, query, state, remainingMs };
+    const readMs = (): number => Math.max(0, remainingMs() - request.budgetMs / 4);
+    const query = { backup, access, signal: request.signal };
+    const first = { ...query, cloner: guardBackup({ ...request, backup, remainingMs: readMs }) };
+    const state = await readBackup(first, request.source);
+    const cloner = guardBackup({ ...request, backup, remainingMs });
+    return { ...request, backup, access, query: { ...query, cloner }, state, remainingMs };
   }
 
   async function useSourceOrBackup(task: CloneTask): Promise<UsableBackup | PendingCopy> {
@@ -128,7 +130,6 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     try {
       const budgetMs = task.remainingMs();
       const hasBackup = state.digest !== undefined && state.isOurs;
-      if (!hasBackup && budgetMs < task.budgetMs / 4) throw backupTooLate(task);
       const options = { budgetMs, hasBackup, pod, isInteractive, signal };
       return await useSource(task, await checkSource(source, options));
     } catch (error) {
@@ -162,11 +163,11 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       return { digest, result: 'present', warnings };
     }
     if (!isCurrent) {
-      assertMovable(backup, state, adoptExisting);
+      if (state.unclear === undefined) assertMovable(backup, state, adoptExisting);
       // If no tag exists yet, the copy reads the hold before it writes.
       const mayBeHeld = digest !== undefined && source.digest === undefined;
       const held = mayBeHeld ? await findHold(query) : undefined;
-      if (held !== undefined) {
+      if (typeof held === 'string') {
         await privateCopies.admit(query, opened, held);
         return await useRollback(task, held, warnings);
       }
@@ -187,13 +188,6 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     if (!isIndex || cloner.keepsDigest) return [];
     return [`${formatReference(source)}: only the docker daemon's own platform is backed up`];
   }
-}
-
-function backupTooLate({ source, backup }: CloneTask): CloneError {
-  return new CloneError(
-    'BACKUP_UNAVAILABLE',
-    `the backup registry ${backup.domain} answered too late: no time was left to check ${formatReference(source)}`,
-  );
 }
 
 /** A `CloneError` becomes an outcome; every other error is a bug. */

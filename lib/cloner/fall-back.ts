@@ -1,7 +1,12 @@
-import { CloneError } from '../errors.ts';
+import { CloneError, isFailureOf } from '../errors.ts';
 import { formatReference } from '../image/reference.ts';
 import type { ImageCloner } from '../ports/index.ts';
-import type { IntegrityCheck, PrivateCopies } from './backup/index.ts';
+import {
+  type BackupState,
+  type IntegrityCheck,
+  type PrivateCopies,
+  readBackup,
+} from './backup/index.ts';
 import { type CloneTask, toBackgroundQuery, type UsableBackup } from './clone-task.ts';
 
 /** Uses the backup if the source fails with `error`; throws `error`, with the reason added, if the backup must not be used. */
@@ -9,28 +14,66 @@ export type FallBack = (task: CloneTask, error: unknown) => Promise<UsableBackup
 
 export interface FallBackDeps {
   readonly cloner: ImageCloner;
-  readonly privateCopies: Pick<PrivateCopies, 'assertServedTo'>;
+  readonly privateCopies: Pick<PrivateCopies, 'isServedTo'>;
   readonly integrity: Pick<IntegrityCheck, 'isUsable'>;
 }
 
+/** A backup that is up answers within this time. */
+const minAnswerMs = 250;
+
 export function createFallBack({ cloner, privateCopies, integrity }: FallBackDeps): FallBack {
   return async (task, error) => {
-    const { source, backup, state, pod } = task;
-    const { digest } = state;
-    if (!(error instanceof CloneError) || digest === undefined) throw error;
+    const { source, backup, query, pod } = task;
+    if (!(error instanceof CloneError)) throw error;
+    const state = await confirmState(task);
+    const { digest, unclear } = state;
+    if (unclear !== undefined) throw bothFailed(unclear, error);
+    if (digest === undefined) throw error;
     if (!state.isOurs) {
       const { domain, path, tag } = backup;
       const name = formatReference({ domain, path, tag });
       throw withReason(error, `${name} in the backup was not written by image-cloner: not used`);
     }
-    await privateCopies.assertServedTo(task.query, { digest, namespace: pod?.namespace }, error);
-    const query = toBackgroundQuery(task, cloner);
-    if (!(await integrity.isUsable(query, digest, task.remainingMs()))) {
+    const namespace = pod?.namespace;
+    const isServed = await privateCopies.isServedTo(query, { digest, namespace });
+    if (isServed instanceof CloneError) throw bothFailed(isServed, error);
+    if (!isServed) {
+      const rule = `its backup is private to the namespaces whose own pull secrets opened it, and ${JSON.stringify(namespace)} is not one of them`;
+      throw withReason(error, rule);
+    }
+    const background = toBackgroundQuery(task, cloner);
+    if (!(await integrity.isUsable(background, digest, task.remainingMs()))) {
       throw withReason(error, 'its backup is incomplete: the backup registry has lost parts of it');
     }
     const warning = `using the backup of ${formatReference(source)}: ${error.message}`;
     return { digest, result: 'fallback', warnings: [warning] };
   };
+}
+
+/** The object is refused without a backup, so what is absent is confirmed, unless no time is left. */
+async function confirmState({
+  state,
+  query,
+  source,
+  remainingMs,
+}: CloneTask): Promise<BackupState> {
+  if (state.isOurs || remainingMs() < minAnswerMs) return state;
+  try {
+    return await readBackup(query, source, { isFinal: true });
+  } catch (error) {
+    if (!isFailureOf('backup', error)) throw error;
+    return state;
+  }
+}
+
+/** The backup is at fault: it may have a copy that it does not show. */
+function bothFailed(backupError: CloneError, { message }: CloneError): CloneError {
+  const { code, retryAfterMs, isTransient } = backupError;
+  return new CloneError(code, `${backupError.message}; and ${message}`, {
+    cause: backupError,
+    retryAfterMs,
+    isTransient,
+  });
 }
 
 function withReason(error: CloneError, reason: string): CloneError {

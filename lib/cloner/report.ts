@@ -90,7 +90,7 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
         return;
       case 'failed': {
         const { code, message, cause } = what.error;
-        logger.warn({ ...fields, code, reason: message, err: cause }, 'image has no backup');
+        logger.warn({ ...fields, code, reason: message, err: cause }, 'no usable backup');
         if (!counted.has(what.error)) {
           observer.cloned({ result: 'failed', reason: code, seconds, bytes: 0 });
         }

@@ -17,6 +17,13 @@ export interface ResolvedImage {
   readonly isRemembered?: boolean;
 }
 
+export interface ResolveOptions {
+  /** Bypasses caches. */
+  readonly isFresh?: boolean;
+  /** Something final follows, so that an absence is confirmed. The absence of a source always is. */
+  readonly isFinal?: boolean;
+}
+
 /** The progress of a copy, in bytes of the compressed layers that are known so far. */
 export interface CopyProgress {
   readonly phase: 'pull' | 'push' | 'copy';
@@ -77,13 +84,15 @@ export interface CopiedImage {
 export interface ImageCloner {
   /** Whether a copy has the digest of its source, all platforms included. */
   readonly keepsDigest: boolean;
-  /** The digest that `image` has now; `undefined` if the registry does not have it. Transfers no layer. */
+  /**
+   * The digest that `image` has now; `undefined` if the registry says that it does not have it. Rejects if the registry does not
+   * say. Transfers no layer.
+   */
   resolve(
     image: Reference,
     access: RegistryAccess,
     signal: AbortSignal,
-    /** `isFresh` bypasses caches. */
-    options?: { readonly isFresh?: boolean },
+    options?: ResolveOptions,
   ): Promise<ResolvedImage | undefined>;
   /** Makes the target hold the source under `firstTag`; resolves when a kubelet can pull it. */
   copy(

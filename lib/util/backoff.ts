@@ -24,14 +24,14 @@ export function createBackoff({ sleep, random }: BackoffOptions): Backoff {
     sleep(random() * Math.min(maxPauseMs, firstPauseMs * 2 ** attempt), signal);
 }
 
-/** Repeats `work` after transient failures; rejects with the last one. */
+/** Repeats `work` after transient failures; rejects with the last one. Attempts count from 1. */
 export async function retry<Result>(
   { maxAttempts, backoff, signal, isTransient }: RetryOptions,
-  work: () => Promise<Result>,
+  work: (attempt: number) => Promise<Result>,
 ): Promise<Result> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await work();
+      return await work(attempt);
     } catch (error) {
       signal.throwIfAborted();
       if (attempt >= maxAttempts || !isTransient(error)) throw error;

@@ -37,7 +37,7 @@ it('createCopyToBackup: all lookups for a copy of another replica share 30 secon
     privateCopies: {
       markBeforeCopy: () => assert.fail('no copy begins'),
       admit: () => assert.fail('no copy ends'),
-      assertServedTo: () => assert.fail('no fallback'),
+      isServedTo: () => assert.fail('no fallback'),
     },
     now: () => time,
   });

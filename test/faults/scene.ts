@@ -13,7 +13,9 @@ export interface Scene extends Pick<Bench, 'source' | 'backup'> {
   /** Replaces the handler, as a new process with the same registries. */
   restart(): void;
   /** Result of `kubectl apply` of a Deployment with this image, with names instead of loopback addresses. */
-  apply(image?: string): Promise<Told>;
+  apply(image?: string, options?: { readonly dryRun?: boolean }): Promise<Told>;
+  /** The last value of the metric `backup_up`. */
+  isBackupUp(): boolean | undefined;
   close(): Promise<void>;
 }
 
@@ -40,6 +42,7 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
   const bench = await openBench(maxImageBytes === undefined ? {} : { maxImageBytes });
   const { source, backup, cloner } = bench;
   const log = createMemoryLog();
+  let isBackupUp: boolean | undefined;
   const start = (): AdmissionHandler =>
     createAdmissionHandler({
       cloner,
@@ -48,6 +51,13 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
         ...options.policy,
       }),
       logger: log.logger,
+      observer: {
+        reviewed: () => undefined,
+        cloned: () => undefined,
+        backupAnswered: (isUp) => {
+          isBackupUp = isUp;
+        },
+      },
     });
   let handler = start();
   // Ports differ in every run.
@@ -64,8 +74,9 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
     restart() {
       handler = start();
     },
-    async apply(image = 'app:1') {
-      const body = review({ object: deployment({ web: `${source.host}/${image}` }) });
+    isBackupUp: () => isBackupUp,
+    async apply(image = 'app:1', { dryRun = false } = {}) {
+      const body = review({ object: deployment({ web: `${source.host}/${image}` }), dryRun });
       const answer = await handler(body, { signal: new AbortController().signal, budgetMs });
       const { allowed, status, warnings = [], auditAnnotations = {} } = answer.response;
       return {

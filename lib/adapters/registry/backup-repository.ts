@@ -43,7 +43,8 @@ export async function openBackupRepository(
     tags: client.listTags,
 
     async resolve(reference, within) {
-      return (await client.resolveManifest(reference, within))?.digest;
+      // A tag that is wrongly taken for absent would not protect its digest from prune.
+      return (await client.resolveForCertain(reference, within))?.digest;
     },
 
     async read(digest, within) {

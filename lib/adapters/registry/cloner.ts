@@ -19,7 +19,7 @@ import {
   writeMarkers,
   writeTag,
 } from './copy/index.ts';
-import { RegistryError, toCloneError } from './errors/index.ts';
+import { toCloneError } from './errors/index.ts';
 
 export interface RegistryClonerOptions extends ClientPoolOptions {
   /** @default no limit */
@@ -55,21 +55,19 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
   return {
     keepsDigest: true,
 
-    async resolve(image, access, signal) {
+    async resolve(image, access, signal, { isFinal = false } = {}) {
       const { side } = access;
       try {
         const client = await openRepository(image, access, retryPolicy.lookup, signal);
-        const found = await client.resolveManifest(image.digest ?? image.tag ?? 'latest', signal);
+        const isCertain = isFinal || side === 'source';
+        const resolve = isCertain ? client.resolveForCertain : client.resolveManifest;
+        const found = await resolve(image.digest ?? image.tag ?? 'latest', signal);
         if (found === undefined) return undefined;
         // Fails here, so that no review waits for a copy that cannot be made.
         assertNotSchema1(found.mediaType);
         return { digest: found.digest, isIndex: isIndexType(found.mediaType) };
       } catch (error) {
         signal.throwIfAborted();
-        // Artifactory answers 403 for what it does not have; a copy meets a true refusal again.
-        if (side === 'backup' && error instanceof RegistryError && error.status === 403) {
-          return undefined;
-        }
         throw toCloneError(error, { side, image });
       }
     },

@@ -6,10 +6,13 @@ import { findHold } from './hold.ts';
 import {
   type BackupQuery,
   type BackupState,
-  hasGenerationTag,
   isCopyOf,
+  isGeneration,
   readTag,
 } from './read-backup.ts';
+
+/** What is read here decides whether a tag is overwritten. */
+const final = { isFinal: true };
 
 /** A copy whose content is in the backup and whose tags are not chosen yet. */
 interface TagChoice extends BackupQuery {
@@ -29,6 +32,8 @@ interface ChosenTags {
   readonly tags: readonly string[];
   /** A digest that another tool wrote and that is about to lose the plain tag; it needs a generation tag first. */
   readonly adopted?: string;
+  /** The plain tag stays where it is, because the backup does not say what it, or the hold, is. */
+  readonly unclear?: CloneError;
 }
 
 /**
@@ -40,16 +45,22 @@ export async function chooseTags(choice: TagChoice, digest: string): Promise<Cho
   const { tag } = backup;
   if (!cloner.keepsDigest) await assertGenerationFree(choice, digest);
   const generation = cloner.keepsDigest ? [] : [generationTag(tag, digest)];
-  if (!movesPlainTag || (await findHold(choice)) !== undefined) return { tags: generation };
-  const from = await readTag(choice, tag);
+  if (!movesPlainTag) return { tags: generation };
+  const hold = await findHold(choice, final);
+  if (hold instanceof CloneError) return { tags: generation, unclear: hold };
+  if (hold !== undefined) return { tags: generation };
+  const from = await readTag(choice, tag, final);
+  if (from instanceof CloneError) return { tags: generation, unclear: from };
   if (from === undefined || from === digest) return { tags: [...generation, tag] };
   const moved = [...generation, moveTag(tag, { at: wallClock(), from }), tag];
-  if (from === state.digest && checked.isRemembered !== true) {
+  const isAsBefore = from === state.digest && state.unclear === undefined;
+  if (isAsBefore && checked.isRemembered !== true) {
     return { tags: (await hasSourceReturned(choice, from)) ? generation : moved };
   }
   // Another process has moved the tag since the source was checked, perhaps to this very image.
   if (source.digest !== undefined || from === checked.digest) return { tags: generation };
-  const isOurs = await hasGenerationTag(choice, from);
+  const isOurs = await isGeneration(choice, from, final);
+  if (isOurs instanceof CloneError) return { tags: generation, unclear: isOurs };
   assertMovable(backup, { digest: from, isOurs }, choice.adoptExisting);
   if (!isOurs) return { tags: moved, adopted: from };
   // The other process most likely checked the source later, and a slow copy must not move the tag back.
@@ -99,7 +110,7 @@ export async function assertGenerationFree(query: BackupQuery, digest: string): 
   const { domain, path, tag } = query.backup;
   const generation = generationTag(tag, digest);
   const kept = await readTag(query, generation);
-  if (kept === undefined || kept === digest) return;
+  if (kept === undefined || kept === digest || kept instanceof CloneError) return;
   throw new CloneError(
     'BACKUP_GENERATION_LOST',
     `${formatReference({ domain, path, tag: generation })} in the backup keeps another image, whose digest has the same first digits: it is not overwritten`,

@@ -1,7 +1,7 @@
 import { CloneError, isPostponed } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
 import { holdTag } from '../../image/tags.ts';
-import { type BackupQuery, readTag } from './read-backup.ts';
+import { type BackupQuery, type ReadOptions, readTag, type TagAnswer } from './read-backup.ts';
 
 /**
  * Overwrites the tag of a hold that ends, because distribution 2.8 deletes by digest, with every tag that holds it. The image
@@ -17,8 +17,9 @@ export const released = {
 } as const;
 
 /** The digest at which a rollback holds the tag. Read only if the tag is about to move. */
-export async function findHold(query: BackupQuery): Promise<string | undefined> {
-  return toHold(await readTag(query, holdTag(query.backup.tag)));
+export async function findHold(query: BackupQuery, options?: ReadOptions): Promise<TagAnswer> {
+  const held = await readTag(query, holdTag(query.backup.tag), options);
+  return held instanceof CloneError ? held : toHold(held);
 }
 
 /** The held digest, from the digest of the hold's tag; `undefined` if the hold is released. */

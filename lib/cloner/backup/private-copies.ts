@@ -1,4 +1,4 @@
-import { CloneError, isFailureOf } from '../../errors.ts';
+import { CloneError } from '../../errors.ts';
 import {
   type ClusterNamespace,
   namespaceGrantTag,
@@ -10,7 +10,7 @@ import { isGenerationTag } from '../../image/tags.ts';
 import type { ImageCloner } from '../../ports/index.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
 import type { CheckedSource } from '../source/index.ts';
-import { type BackupQuery, readTag } from './read-backup.ts';
+import { type BackupQuery, readManifest, readTag, type TagAnswer } from './read-backup.ts';
 
 /**
  * Copies of images that refused anonymous access and that a workload's own pull secret opened. Marker tags in the backup name
@@ -24,12 +24,11 @@ export interface PrivateCopies {
    * anonymously.
    */
   admit(query: BackupQuery, opened: OpenedImage, digest: string): Promise<void>;
-  /** Throws the source's own error, with the reason, if the copy is private to other namespaces. */
-  assertServedTo(
+  /** Whether a copy whose source is gone may be served to a namespace; an error if the backup does not say. */
+  isServedTo(
     query: BackupQuery,
     fallback: { readonly digest: string; readonly namespace: string | undefined },
-    sourceError: CloneError,
-  ): Promise<void>;
+  ): Promise<boolean | CloneError>;
 }
 
 /** An image that its registry served to a workload of a namespace. */
@@ -84,28 +83,30 @@ export function createPrivateCopies({
     if (!isEnabled || namespace === undefined || !cloner.keepsDigest) return;
     const key = toKey(query, digest, namespace);
     if (settled.has(key)) return;
+    // A mark that the backup neither has nor denies counts as one.
     if ((await readTag(query, privateTag(digest))) !== undefined) {
       // Anonymous access proves only the digest that was opened to be public.
       const isPublic = checked.openedBy === 'anonymous' && checked.digest === digest;
       const mark = isPublic ? publicGrantTag(digest) : ownMark(digest, namespace);
-      if ((await readTag(query, mark)) === undefined) await writeMarks(query, [mark]);
+      if (typeof (await readTag(query, mark)) !== 'string') await writeMarks(query, [mark]);
     }
     settled.set(key, true);
   }
 
-  async function assertServedTo(
+  async function isServedTo(
     query: BackupQuery,
     { digest, namespace }: { readonly digest: string; readonly namespace: string | undefined },
-    sourceError: CloneError,
-  ): Promise<void> {
-    if (namespace === undefined || !(await isPrivate(query, digest))) return;
+  ): Promise<boolean | CloneError> {
+    if (namespace === undefined) return true;
+    const mark = await findPrivateMark(query, digest);
+    if (mark === undefined) return true;
+    const answers: TagAnswer[] = [mark];
     for (const tag of [ownMark(digest, namespace), publicGrantTag(digest)]) {
-      if ((await readTag(query, tag)) !== undefined) return;
+      const granted = await readTag(query, tag);
+      if (typeof granted === 'string') return true;
+      answers.push(granted);
     }
-    const rule = `its backup is private to the namespaces whose own pull secrets opened it, and ${JSON.stringify(namespace)} is not one of them`;
-    throw new CloneError(sourceError.code, `${sourceError.message}; ${rule}`, {
-      cause: sourceError,
-    });
+    return answers.find((answer) => answer instanceof CloneError) ?? false;
   }
 
   function ownMark(digest: string, namespace: string): string {
@@ -130,13 +131,12 @@ export function createPrivateCopies({
   /** The mark itself is the probe: an anonymous client that can read it can read the repository. */
   async function assertHidden(query: BackupQuery, mark: string, source: Reference): Promise<void> {
     if (toPublic === 'allow') return;
-    try {
-      const anonymous = { ...query, access: { side: 'backup' } } as const;
-      if ((await readTag(anonymous, mark)) === undefined) return;
-    } catch (error) {
-      query.signal.throwIfAborted();
-      if (isFailureOf('backup', error, ['DENIED'])) return;
-      throw error;
+    const anonymous = { ...query, access: { side: 'backup' } } as const;
+    const found = await readTag(anonymous, mark);
+    if (found === undefined) return;
+    if (found instanceof CloneError) {
+      if (found.reason === 'DENIED') return;
+      throw found;
     }
     const { domain, path } = query.backup;
     throw new CloneError(
@@ -145,16 +145,16 @@ export function createPrivateCopies({
     );
   }
 
-  return { markBeforeCopy, admit, assertServedTo };
+  return { markBeforeCopy, admit, isServedTo };
 }
 
 /**
  * Requests an absent mark twice: if the source is gone, only the mark shows that the copy is private, and a replica of the
- * registry may lag behind.
+ * registry may lag behind. The second request confirms the absence.
  */
-async function isPrivate(query: BackupQuery, digest: string): Promise<boolean> {
+async function findPrivateMark(query: BackupQuery, digest: string): Promise<TagAnswer> {
   const mark = privateTag(digest);
-  return ((await readTag(query, mark)) ?? (await readTag(query, mark))) !== undefined;
+  return (await readTag(query, mark)) ?? (await readTag(query, mark, { isFinal: true }));
 }
 
 /**
@@ -162,11 +162,9 @@ async function isPrivate(query: BackupQuery, digest: string): Promise<boolean> {
  * written first. Otherwise one namespace could make a public copy private to itself.
  */
 async function isServedToAll(query: BackupQuery, digest: string): Promise<boolean> {
-  const { cloner, backup, access, signal } = query;
-  const { domain, path } = backup;
-  if (cloner.listTags === undefined) return false;
+  if (query.cloner.listTags === undefined) return false;
   // Most images are new, so this saves the list of tags.
-  if ((await cloner.resolve({ domain, path, digest }, access, signal)) === undefined) return false;
+  if ((await readManifest(query, digest)) !== digest) return false;
   if ((await readTag(query, privateTag(digest))) !== undefined) return false;
   for (const tag of await listTags(query)) {
     if (isGenerationTag(tag, digest) && (await readTag(query, tag)) === digest) return true;

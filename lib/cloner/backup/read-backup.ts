@@ -1,6 +1,8 @@
+import { CloneError, isFailureOf } from '../../errors.ts';
 import type { Reference } from '../../image/reference.ts';
 import { generationTag, provenanceTag } from '../../image/tags.ts';
-import type { ImageCloner, RegistryAccess } from '../../ports/index.ts';
+import type { ImageCloner, RegistryAccess, ResolveOptions } from '../../ports/index.ts';
+import { withDeadline } from '../../util/abort.ts';
 
 /** What the backup holds for one source. */
 export interface BackupState {
@@ -8,7 +10,12 @@ export interface BackupState {
   readonly digest?: string;
   /** Whether the generation tag of that digest exists; if not, another tool wrote the tag. */
   readonly isOurs: boolean;
+  /** Why one of these is unknown: the backup neither has the tag nor says that it is absent. */
+  readonly unclear?: CloneError;
 }
+
+/** What a tag of the backup holds: a digest, nothing, or an error if the registry does not say. */
+export type TagAnswer = string | undefined | CloneError;
 
 /** One tag in the backup, and how to read it. */
 export interface BackupQuery {
@@ -18,20 +25,37 @@ export interface BackupQuery {
   readonly signal: AbortSignal;
 }
 
+/** A copy asks without the deadline of a review. */
+const answerTimeoutMs = 10_000;
+
 /** Reads what the backup holds for `source`. */
-export async function readBackup(query: BackupQuery, source: Reference): Promise<BackupState> {
+export async function readBackup(
+  query: BackupQuery,
+  source: Reference,
+  options: ReadOptions = {},
+): Promise<BackupState> {
   const { tag } = query.backup;
   const isPinned = source.digest !== undefined;
-  const digest = isPinned ? await readPinned(query, source.digest) : await readTag(query, tag);
+  const digest = isPinned
+    ? await readPinned(query, source.digest, options)
+    : await readTag(query, tag, options);
   if (digest === undefined) return { isOurs: false };
-  const isOurs = await hasGenerationTag(query, digest);
+  if (digest instanceof CloneError) return { isOurs: false, unclear: digest };
+  const isOurs = await isGeneration(query, digest, options);
   // For a pinned source only the generation counts: the plain tag may rightly hold another digest.
-  return isPinned && !isOurs ? { isOurs } : { digest, isOurs };
+  const known = isPinned && isOurs !== true ? {} : { digest };
+  if (isOurs instanceof CloneError) return { ...known, isOurs: false, unclear: isOurs };
+  return { ...known, isOurs };
 }
 
 /** Whether image-cloner wrote the tag with this digest. */
-export async function hasGenerationTag(query: BackupQuery, digest: string): Promise<boolean> {
-  return (await readTag(query, generationTag(query.backup.tag, digest))) === digest;
+export async function isGeneration(
+  query: BackupQuery,
+  digest: string,
+  options?: ReadOptions,
+): Promise<boolean | CloneError> {
+  const kept = await readTag(query, generationTag(query.backup.tag, digest), options);
+  return kept instanceof CloneError ? kept : kept === digest;
 }
 
 /** Whether `digest` in the backup is the copy of `sourceDigest`. */
@@ -58,16 +82,47 @@ export async function findCopy(
   return isThere ? digest : undefined;
 }
 
-/** The digest that a tag of the backup's repository holds. */
+export type ReadOptions = Pick<ResolveOptions, 'isFinal'>;
+
+/** The digest that a tag of the backup's repository holds. Rejects only if the registry cannot be reached. */
 export async function readTag(
-  { cloner, backup: { domain, path }, access, signal }: BackupQuery,
+  query: BackupQuery,
   tag: string,
-): Promise<string | undefined> {
-  return (await cloner.resolve({ domain, path, tag }, access, signal))?.digest;
+  options: ReadOptions = {},
+): Promise<TagAnswer> {
+  return await ask(query, { tag }, options);
 }
 
-async function readPinned(query: BackupQuery, digest: string): Promise<string | undefined> {
+/** As `readTag`, for a digest. */
+export async function readManifest(query: BackupQuery, digest: string): Promise<TagAnswer> {
+  return await ask(query, { digest }, {});
+}
+
+async function ask(
+  { cloner, backup: { domain, path }, access, signal }: BackupQuery,
+  version: Pick<Reference, 'tag' | 'digest'>,
+  options: ReadOptions,
+): Promise<TagAnswer> {
+  const error = (): CloneError =>
+    new CloneError('BACKUP_UNAVAILABLE', `the backup registry ${domain} did not answer in time`);
+  try {
+    const found = await withDeadline({ ms: answerTimeoutMs, error, signal }, (within) =>
+      cloner.resolve({ domain, path, ...version }, access, within, options),
+    );
+    return found?.digest;
+  } catch (failure) {
+    signal.throwIfAborted();
+    if (isFailureOf('backup', failure) && !failure.isUnreachable) return failure;
+    throw failure;
+  }
+}
+
+async function readPinned(
+  query: BackupQuery,
+  digest: string,
+  options: ReadOptions,
+): Promise<TagAnswer> {
   return query.cloner.keepsDigest
     ? digest
-    : await readTag(query, provenanceTag(query.backup.tag, digest));
+    : await readTag(query, provenanceTag(query.backup.tag, digest), options);
 }

@@ -32,18 +32,27 @@ export async function writeBackup(
 ): Promise<CopyResult> {
   const { cloner, backup, signal } = write;
   const { digest, access } = checked;
-  if (state.digest !== undefined && !state.isOurs) await tagGeneration(write, state.digest);
+  const isAdopted = state.digest !== undefined && !state.isOurs && state.unclear === undefined;
+  if (isAdopted) await tagGeneration(write, state.digest);
   if (cloner.keepsDigest) await assertGenerationFree(write, digest);
   const movesPlainTag = await canTakePlainTag(write, source, checked);
   const choice = { ...write, source, checked, state, movesPlainTag };
   const image = { source: { ...source, digest }, sourceAccess: access };
-  const copied = await copyContent(write, image, async (content) => {
-    const { tags, adopted } = await chooseTags(choice, content.digest);
+  let unclear: CloneError | undefined;
+  const copied = await copyContent(write, image, async (content, attempt) => {
+    const { tags, adopted, ...chosen } = await chooseTags(choice, content.digest);
+    unclear = chosen.unclear;
+    // One repetition; the tag may stay unclear for as long as the registry is up.
+    if (unclear?.isTransient === true && attempt === 1) throw unclear;
     if (adopted !== undefined) await tagGeneration(write, adopted);
     await content.writeTags(tags, signal);
   });
-  const held = movesPlainTag ? await findHold(write) : undefined;
+  const held = movesPlainTag && unclear === undefined ? await findHold(write) : unclear;
   if (held === undefined) return copied;
+  if (held instanceof CloneError) {
+    const warnings = [...copied.warnings, unclearWarning(source, held)];
+    return { ...copied, isPinned: true, warnings };
+  }
   // A rollback writes the hold before it moves the tag, so the last writer of the tag always sees the hold.
   if (held !== copied.digest) await tagGeneration(write, held, [backup.tag]);
   return { ...copied, digest: held, warnings: [...copied.warnings, holdWarning(source, held)] };
@@ -89,7 +98,7 @@ export async function tagGeneration(
 async function copyContent(
   { cloner, backup, access, signal, onProgress, backoff }: BackupWrite,
   image: Pick<CopyRequest, 'source' | 'sourceAccess' | 'isRepair'>,
-  finish?: (content: CopiedImage) => Promise<void>,
+  finish?: (content: CopiedImage, attempt: number) => Promise<void>,
 ): Promise<CopyResult> {
   const toTag = cloner.keepsDigest ? generationTag : provenanceTag;
   const firstTag = toTag(backup.tag, image.source.digest);
@@ -97,7 +106,7 @@ async function copyContent(
   const content = await cloner.copy(request, signal, onProgress);
   try {
     const retryOptions = { maxAttempts: maxTagAttempts, backoff, signal, isTransient };
-    await retry(retryOptions, async () => await finish?.(content));
+    await retry(retryOptions, async (attempt) => await finish?.(content, attempt));
     const isFromSource = image.sourceAccess.side === 'source';
     const unattached = isFromSource ? await content.copyReferrers(signal) : [];
     const { digest, bytes, warnings } = content;
@@ -105,6 +114,10 @@ async function copyContent(
   } finally {
     await content.release();
   }
+}
+
+function unclearWarning(source: Reference, { message }: CloneError): string {
+  return `${formatReference(source)} is pinned to its digest, its tag in the backup was not moved: ${message}`;
 }
 
 function isTransient(error: unknown): boolean {

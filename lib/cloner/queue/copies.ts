@@ -23,6 +23,8 @@ export interface CopyResult {
   /** Bytes transferred into the target, without layers that it had already. */
   readonly bytes: number;
   readonly warnings: readonly string[];
+  /** The plain tag does not hold the digest, so objects must name the digest. */
+  readonly isPinned?: boolean;
   /** Another replica made the copy during the wait. */
   readonly isElsewhere?: boolean;
 }

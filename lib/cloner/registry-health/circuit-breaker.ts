@@ -140,7 +140,10 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
     const pause = leftMs > 0 ? `, next attempt in ${formatDuration(leftMs)}` : '';
     const next = probe === undefined ? pause : ', an attempt is running';
     const message = `${name} ${what} ${formatDuration(now() - failedAt)} ago${next}`;
-    return new CloneError(registryCode(side, 'UNAVAILABLE'), message, { retryAfterMs: leftMs });
+    return new CloneError(registryCode(side, 'UNAVAILABLE'), message, {
+      retryAfterMs: leftMs,
+      isUnreachable: true,
+    });
   }
 
   return { call };

@@ -30,13 +30,13 @@ export function cacheResolve(
 
   return {
     ...cloner,
-    async resolve(image, access, signal, { isFresh = false } = {}) {
-      if (access.side === 'backup') return await cloner.resolve(image, access, signal);
+    async resolve(image, access, signal, options = {}) {
+      if (access.side === 'backup') return await cloner.resolve(image, access, signal, options);
       const { username, password } = access.credentials ?? {};
       const key = JSON.stringify([canonicalReference(image), username, password]);
       const load = (): Promise<ResolvedImage | undefined> =>
         cloner.resolve(image, access, AbortSignal.timeout(requestTimeoutMs));
-      if (isFresh) return await untilAborted(cache.reload(key, load), signal);
+      if (options.isFresh === true) return await untilAborted(cache.reload(key, load), signal);
       const known = cache.known(key);
       const found = await untilAborted(known ?? cache.get(key, load), signal);
       return known === undefined ? found : found && { ...found, isRemembered: true };

@@ -71,11 +71,13 @@ describe('createRegistryCloner, resolve', () => {
     assert.deepEqual(await resolve(bench, bench.source), { digest: image.digest, isIndex: false });
   });
 
-  it('treats 403 as an absent tag in the backup, and as a denial at the source', async () => {
+  it('does not take 403 for an absent tag', async () => {
     const bench = await open();
     bench.source.faults.add(() => true, answer(403));
 
-    assert.equal(await resolve(bench, bench.source, { side: 'backup' }), undefined);
+    await assert.rejects(resolve(bench, bench.source, { side: 'backup' }), {
+      code: 'BACKUP_DENIED',
+    });
     await assert.rejects(resolve(bench, bench.source), {
       code: 'SOURCE_DENIED',
       message: `${bench.source.host} denied access to ${bench.source.host}/app:1: the image is private or does not exist`,

@@ -362,7 +362,7 @@ describe('createPrivateCopies for a public image that a pull secret opens', () =
     await copying.waiting();
     time = 19_900;
     const silent = createHold();
-    bench.backup.faults.add(({ path }) => path.endsWith(privateTag(image.digest)), silent.fault);
+    bench.backup.faults.add(({ path }) => path.includes(privateTag(image.digest)), silent.fault);
     copying.release();
 
     const { response } = await sent;

@@ -10,11 +10,16 @@ export interface ExistenceChecks {
   hasManifest(digest: string, signal: AbortSignal): Promise<boolean>;
   /** As `hasManifest`. */
   hasBlob(digest: string, signal: AbortSignal): Promise<boolean>;
-  /** Whether the registry says 404. Rejects without a clear answer. */
+  /** Whether the registry says 404, to HEAD and to GET. Rejects without a clear answer. */
   lacksBlob(digest: string, signal: AbortSignal): Promise<boolean>;
+  /** For a manifest that was just written: rejects if the registry says 404 to HEAD and to GET, or fails with 5xx. */
+  assertStored(digest: string, signal: AbortSignal): Promise<void>;
 }
 
 const blobStep = 'checking for a layer';
+const manifestStep = 'checking for a manifest';
+/** If a check fails, the write follows, with its own attempts. */
+const maxAttempts = 2;
 
 export function createExistenceChecks(sendRead: SendRead): ExistenceChecks {
   async function isHeld(
@@ -22,8 +27,8 @@ export function createExistenceChecks(sendRead: SendRead): ExistenceChecks {
     digest: string,
     signal: AbortSignal,
   ): Promise<boolean> {
-    // Artifactory sends 403 for what does not exist, and other registries do not support HEAD.
-    const response = await sendRead(request, [403, 404, 405], signal);
+    const response = await sendRead({ ...request, maxAttempts }, [404], signal).catch(unclear);
+    signal.throwIfAborted();
     if (response === undefined) return false;
     await drop(response);
     if (isWebPage(response)) return false;
@@ -32,14 +37,27 @@ export function createExistenceChecks(sendRead: SendRead): ExistenceChecks {
   }
 
   return {
-    async hasManifest(digest, signal) {
-      const path = `manifests/${digest}`;
-      const step = 'checking for a manifest';
-      return await isHeld({ method: 'HEAD', path, headers: { accept }, step }, digest, signal);
+    hasManifest: (digest, signal) => isHeld(toManifest('HEAD', digest), digest, signal),
+    hasBlob: (digest, signal) => isHeld(toBlob('HEAD', digest), digest, signal),
+    async assertStored(digest, signal) {
+      for (const method of ['HEAD', 'GET'] as const) {
+        const response = await sendRead(toManifest(method, digest), [404], signal).catch(
+          unlessDown,
+        );
+        signal.throwIfAborted();
+        if (response === null) return;
+        if (response === undefined) continue;
+        await drop(response);
+        return;
+      }
+      const message =
+        'writing the manifest: it was accepted, and the registry does not have it (404)';
+      throw new RegistryError('REFUSED', message, { status: 404 });
     },
-    hasBlob: (digest, signal) => isHeld(headBlob(digest), digest, signal),
     async lacksBlob(digest, signal) {
-      const response = await sendRead(headBlob(digest), [404], signal);
+      const response =
+        (await sendRead(toBlob('HEAD', digest), [404], signal)) ??
+        (await sendRead(toBlob('GET', digest), [404], signal));
       if (response === undefined) return true;
       await drop(response);
       if (!isWebPage(response)) return false;
@@ -49,8 +67,27 @@ export function createExistenceChecks(sendRead: SendRead): ExistenceChecks {
   };
 }
 
-function headBlob(digest: string): Parameters<SendRead>[0] {
-  return { method: 'HEAD', path: `blobs/${digest}`, step: blobStep };
+type Method = 'HEAD' | 'GET';
+
+function toBlob(method: Method, digest: string): Parameters<SendRead>[0] {
+  // Of the blob itself, one byte is enough.
+  const headers = method === 'GET' ? { range: 'bytes=0-0' } : {};
+  return { method, path: `blobs/${digest}`, headers, step: blobStep };
+}
+
+function toManifest(method: Method, digest: string): Parameters<SendRead>[0] {
+  return { method, path: `manifests/${digest}`, headers: { accept }, step: manifestStep };
+}
+
+/** An answer that says nothing about the digest counts as none. */
+function unclear(error: unknown): undefined {
+  if (!(error instanceof RegistryError)) throw error;
+}
+
+/** Only a failure of the server casts doubt on a write that it accepted. */
+function unlessDown(error: unknown): null {
+  if (error instanceof RegistryError && (error.status ?? 0) < 500) return null;
+  throw error;
 }
 
 /** A page of a proxy. Registries that serve blobs as text send their digest. */

@@ -23,8 +23,10 @@ type Resolve = (reference: string, signal: AbortSignal) => Promise<ResolvedManif
 export interface ManifestReader {
   /** The digest and the type of a tag or digest. */
   readonly headManifest: Resolve;
-  /** As `headManifest`; if the registry rejects HEAD, by GET. */
+  /** As `headManifest`; by GET if the registry rejects HEAD, as docker does. */
   readonly resolveManifest: Resolve;
+  /** As `resolveManifest`; confirms by GET that the registry does not have it. */
+  readonly resolveForCertain: Resolve;
   /** The bytes, checked against their digest. */
   getManifest(reference: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
 }
@@ -57,9 +59,8 @@ export function createManifestReader(sendRead: SendRead): ManifestReader {
     try {
       return await headManifest(reference, signal);
     } catch (error) {
-      const isRejected =
-        error instanceof RegistryError && [401, 403, 405].includes(error.status ?? 0);
-      if (!isRejected) throw error;
+      if (!mayBeOfHead(error)) throw error;
+      // A response to HEAD has no body, so only GET brings the reason.
       return await digestManifest(reference, signal);
     }
   };
@@ -74,6 +75,8 @@ export function createManifestReader(sendRead: SendRead): ManifestReader {
   return {
     headManifest,
     resolveManifest,
+    resolveForCertain: async (reference, signal) =>
+      (await resolveManifest(reference, signal)) ?? (await digestManifest(reference, signal)),
     async getManifest(reference, signal) {
       const response = await sendRead(get(reference), [404], signal);
       if (response === undefined) return undefined;
@@ -120,6 +123,13 @@ function noManifest(mediaType: string): RegistryError {
   const served = mediaType === '' ? 'content without a type' : quote(mediaType);
   const message = `${step}: it served ${served} instead of a manifest; check for a proxy or a login page in front of it`;
   return new RegistryError('UNAVAILABLE', message, { status: 200 });
+}
+
+/** Whether a request by GET may succeed. 500 is the answer of some registries to what they do not support. */
+function mayBeOfHead(error: unknown): boolean {
+  if (!(error instanceof RegistryError)) return false;
+  const { status = 0, isTransient } = error;
+  return status === 500 || (status >= 400 && !isTransient);
 }
 
 function wrongDigest(step: string): RegistryError {

@@ -33,9 +33,11 @@ export async function openWithSideErrors(
   return {
     headManifest: sided(client.headManifest),
     resolveManifest: sided(client.resolveManifest),
+    resolveForCertain: sided(client.resolveForCertain),
     getManifest: sided(client.getManifest),
     putManifest: sided(client.putManifest),
     hasManifest: sided(client.hasManifest),
+    assertStored: sided(client.assertStored),
     hasBlob: sided(client.hasBlob),
     lacksBlob: sided(client.lacksBlob),
     openBlob: sided(client.openBlob),

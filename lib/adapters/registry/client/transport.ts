@@ -22,6 +22,8 @@ export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | '
   readonly maxBytes?: number;
   /** Of the body, keeps only the digest, in the algorithm of the digest that this returns. @default keeps the bytes */
   readonly digestLike?: (response: Pick<HttpResponse, 'headers'>) => string | undefined;
+  /** @default that of the transport */
+  readonly maxAttempts?: number;
   /** Error codes that are transient for this request only. */
   readonly transientCodes?: readonly string[];
   /** A function is sent once: neither a challenge nor a failure repeats it. */
@@ -42,7 +44,10 @@ export type Send = (request: RegistryRequest, signal: AbortSignal) => Promise<Re
 
 /** Sends a read below one repository; resolves with `undefined` for a status in `absent`. */
 export type SendRead = (
-  request: Pick<RegistryRequest, 'method' | 'headers' | 'maxBytes' | 'digestLike' | 'step'> & {
+  request: Pick<
+    RegistryRequest,
+    'method' | 'headers' | 'maxBytes' | 'digestLike' | 'maxAttempts' | 'step'
+  > & {
     /** `manifests/1.27` */
     readonly path: string;
   },
@@ -93,7 +98,8 @@ export function createTransport(options: TransportOptions): Send {
         const { reason, retryAfterMs = 0 } = error;
         if (reason === 'RATE_LIMITED') cooldown.start(clientKey, retryAfterMs);
         // The caller restarts a stream.
-        if (attempt >= maxAttempts || typeof request.body === 'function') throw error;
+        if (attempt >= (request.maxAttempts ?? maxAttempts) || typeof request.body === 'function')
+          throw error;
         if (retryAfterMs > maxRetryAfterMs) throw error;
         if (retryAfterMs === 0) await backoff(attempt, signal);
         else if (reason !== 'RATE_LIMITED') await sleep(retryAfterMs, signal);

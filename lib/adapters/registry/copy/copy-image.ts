@@ -51,7 +51,7 @@ async function copyTree(root: ServedManifest, copy: ImageCopy): Promise<CopiedIm
     for (const manifest of graph.manifests) {
       await copy.target.putManifest(manifest.digest, manifest, copy.signal);
       // After a full disk, distribution 2.8 accepts the manifest and keeps an empty file.
-      await copy.target.hasManifest(manifest.digest, copy.signal);
+      await copy.target.assertStored(manifest.digest, copy.signal);
     }
   } catch (error) {
     copy.signal.throwIfAborted();

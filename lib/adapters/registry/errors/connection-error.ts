@@ -34,6 +34,14 @@ const transientProblems: readonly ConnectionProblem[] = [
   'exhausted',
 ];
 
+/** After these the request may have arrived; any other failed connection carries no request. */
+const uncertainProblems: readonly ConnectionProblem[] = ['reset', 'timeout', 'unknown'];
+
+/** Whether no request can reach the registry now. */
+export function isUnreachable(problem: ConnectionProblem | undefined): boolean {
+  return problem !== undefined && !uncertainProblems.includes(problem);
+}
+
 /** Classifies an error of the system, of TLS or of undici. */
 export function connectionProblemOf(error: unknown): {
   readonly problem: ConnectionProblem;

@@ -11,6 +11,7 @@ import {
   type ConnectionProblem,
   connectionMessages,
   connectionProblemOf,
+  isUnreachable,
 } from './connection-error.ts';
 
 /** An error response of a registry, or no response. Callers add the side and the image. */
@@ -85,8 +86,13 @@ export function toConnectionError(step: string, error: unknown): RegistryError |
 /** Adds the side and the image to a `RegistryError`; returns every other error as it is. */
 export function toCloneError(error: unknown, context: ErrorContext): unknown {
   if (!(error instanceof RegistryError)) return error;
-  const { reason, retryAfterMs, isTransient } = error;
-  const options = { cause: error, retryAfterMs, isTransient };
+  const { reason, retryAfterMs, isTransient, problem } = error;
+  const options = {
+    cause: error,
+    retryAfterMs,
+    isTransient,
+    isUnreachable: isUnreachable(problem),
+  };
   return new CloneError(registryCode(context.side, reason), describe(error, context), options);
 }
 
