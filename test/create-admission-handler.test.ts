@@ -709,6 +709,47 @@ describe('createAdmissionHandler when the copy takes longer', () => {
       'using the backup of nginx:1.27: docker.io did not say within 2 s whether nginx:1.27 exists',
     ]);
   });
+
+  it('leaves a quarter of the budget to the source when the backup does not answer', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner } = stage();
+    cloner.put('nginx:1.27', A);
+    let time = 0;
+    const silent = Promise.withResolvers<never>().promise;
+    const handler = createAdmissionHandler({
+      cloner: {
+        ...cloner,
+        resolve: (image, access, signal) =>
+          access.side === 'backup' ? silent : cloner.resolve(image, access, signal),
+      },
+      policy: policy(),
+      now: () => time,
+    });
+    const pass = async (ms: number): Promise<void> => {
+      await settle();
+      time += ms;
+      t.mock.timers.tick(ms);
+    };
+
+    const answering = handler(review(web), {
+      signal: new AbortController().signal,
+      budgetMs: 9_000,
+    });
+    await pass(6_749);
+    const before = [...cloner.resolved];
+    await pass(1);
+    await settle();
+    const after = [...cloner.resolved];
+    await pass(2_250);
+    const answer = await answering;
+
+    assert.deepEqual(before, []);
+    assert.deepEqual(after, ['docker.io/library/nginx:1.27']);
+    assert.equal(
+      answer.response.status?.message,
+      'container "web": nginx:1.27: the backup registry docker.io did not answer in time',
+    );
+  });
 });
 
 describe('createAdmissionHandler with a copy queue', () => {

@@ -14,13 +14,16 @@ import { sleep } from '../util/clock.ts';
 import {
   assertMovable,
   createGuardBackup,
+  createImmutableTags,
   createIntegrityCheck,
   createPrivateCopies,
+  findGeneration,
   findHold,
   type IntegrityCheckDeps,
   isCopyOf,
   readBackup,
   repairBackup,
+  unclearWarning,
 } from './backup/index.ts';
 import {
   type CloneTask,
@@ -73,7 +76,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   const { cloner, now, adoptExisting, wallClock = Date.now } = deps;
   const backoff = createBackoff({ sleep, random: Math.random });
   const report = createReport(deps);
-  const startCopy = createStartCopy({ ...deps, report, wallClock, backoff });
+  const immutableTags = createImmutableTags({ now });
+  const startCopy = createStartCopy({ ...deps, immutableTags, report, wallClock, backoff });
   const breaker = createCircuitBreaker({ now });
   const limits = createRateLimits({ now });
   const shedder = createLoadShedder();
@@ -150,6 +154,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const isCurrent =
       digest !== undefined &&
       (source.digest !== undefined || (await isCopyOf(query, digest, checked.digest)));
+    const pinned = isCurrent ? undefined : await findPinned(task, checked, warnings);
+    if (pinned !== undefined) return pinned;
     if (task.dryRun) {
       const { keepsDigest } = cloner;
       return await previewCopy(task, checked, { isCurrent, keepsDigest, adoptExisting, warnings });
@@ -173,6 +179,29 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       }
     }
     return await copyToBackup(task, checked, { isCurrent, warnings });
+  }
+
+  /**
+   * The generation of the source's digest, if there is one and the plain tag is immutable or unclear: another copy would change
+   * nothing.
+   */
+  async function findPinned(
+    task: CloneTask,
+    checked: CheckedSource,
+    warnings: readonly string[],
+  ): Promise<UsableBackup | undefined> {
+    const { source, backup, state, query, pod, dryRun } = task;
+    const { unclear } = state;
+    // An outage concerns every tag, so another question would only use up the time.
+    if (unclear?.reason === 'UNAVAILABLE') return undefined;
+    if (unclear === undefined && !immutableTags.isKnown(backup)) return undefined;
+    const digest = await findGeneration(query, checked.digest);
+    if (digest === undefined || typeof (await findHold(query)) === 'string') return undefined;
+    if (!dryRun) {
+      await privateCopies.admit(query, { source, checked, namespace: pod?.namespace }, digest);
+    }
+    const why = unclear === undefined ? [] : [unclearWarning(source, unclear)];
+    return { digest, result: 'present', isPinned: true, warnings: [...warnings, ...why] };
   }
 
   /** Copies again, in the background, the parts that the backup has lost. */

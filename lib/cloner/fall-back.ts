@@ -3,6 +3,7 @@ import { formatReference } from '../image/reference.ts';
 import type { ImageCloner } from '../ports/index.ts';
 import {
   type BackupState,
+  findNewerGeneration,
   type IntegrityCheck,
   type PrivateCopies,
   readBackup,
@@ -26,14 +27,16 @@ export function createFallBack({ cloner, privateCopies, integrity }: FallBackDep
     const { source, backup, query, pod } = task;
     if (!(error instanceof CloneError)) throw error;
     const state = await confirmState(task);
-    const { digest, unclear } = state;
+    const { digest: held, unclear } = state;
     if (unclear !== undefined) throw bothFailed(unclear, error);
-    if (digest === undefined) throw error;
+    if (held === undefined) throw error;
     if (!state.isOurs) {
       const { domain, path, tag } = backup;
       const name = formatReference({ domain, path, tag });
       throw withReason(error, `${name} in the backup was not written by image-cloner: not used`);
     }
+    const newer = source.digest === undefined ? await findNewerGeneration(query, held) : undefined;
+    const digest = newer ?? held;
     const namespace = pod?.namespace;
     const isServed = await privateCopies.isServedTo(query, { digest, namespace });
     if (isServed instanceof CloneError) throw bothFailed(isServed, error);
@@ -46,7 +49,7 @@ export function createFallBack({ cloner, privateCopies, integrity }: FallBackDep
       throw withReason(error, 'its backup is incomplete: the backup registry has lost parts of it');
     }
     const warning = `using the backup of ${formatReference(source)}: ${error.message}`;
-    return { digest, result: 'fallback', warnings: [warning] };
+    return { digest, result: 'fallback', isPinned: newer !== undefined, warnings: [warning] };
   };
 }
 

@@ -1,7 +1,7 @@
 import { canonicalReference } from '../image/reference.ts';
 import type { CopyProgress, ImageCloner } from '../ports/index.ts';
 import type { Backoff } from '../util/backoff.ts';
-import type { BackupWrite } from './backup/index.ts';
+import type { BackupWrite, ImmutableTags } from './backup/index.ts';
 import type { CloneTask } from './clone-task.ts';
 import type { Copies, Copy, CopyKey, CopyResult, Find, Work } from './queue/index.ts';
 import type { Report } from './report.ts';
@@ -20,6 +20,7 @@ export interface StartCopyDeps {
   readonly copies: Copies;
   readonly report: Report;
   readonly adoptExisting: boolean;
+  readonly immutableTags: ImmutableTags;
   readonly backoff: Backoff;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;

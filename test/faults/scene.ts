@@ -42,6 +42,7 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
   const bench = await openBench(maxImageBytes === undefined ? {} : { maxImageBytes });
   const { source, backup, cloner } = bench;
   const log = createMemoryLog();
+  let seconds = 0;
   let isBackupUp: boolean | undefined;
   const start = (): AdmissionHandler =>
     createAdmissionHandler({
@@ -51,6 +52,11 @@ export async function openScene(options: SceneOptions = {}): Promise<Scene> {
         ...options.policy,
       }),
       logger: log.logger,
+      // A second passes between any two records of a time.
+      wallClock: () => {
+        seconds += 1;
+        return Date.UTC(2026, 0, 1, 0, 0, seconds);
+      },
       observer: {
         reviewed: () => undefined,
         cloned: () => undefined,

@@ -164,17 +164,6 @@ describe('a backup that does not say what the plain tag holds', () => {
       'container "web": public.test/app:1: the backup registry backup.test did not answer in time',
     );
   });
-
-  it('leaves a quarter of the budget to the source when the backup is silent', async () => {
-    const scene = await open({ budgetMs: 200 });
-    const hold = createHold();
-    failReads(scene, '1', hold.fault);
-
-    await scene.apply();
-    hold.release();
-
-    assert.equal(scene.source.requests.list({ method: 'HEAD', kind: 'manifest' }).length, 1);
-  });
 });
 
 describe('a backup that does not say whether it has a blob or a child manifest', () => {

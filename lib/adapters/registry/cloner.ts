@@ -111,8 +111,10 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
         bytes,
         warnings: skippedLayers > 0 ? [foreign] : [],
         async writeTags(tags, within) {
-          const client = await open(named, targetAccess, within, retryPolicy.tag);
-          for (const tag of tags) await writeTag(client, tag, root, within);
+          for (const tag of tags) {
+            const client = await open({ ...target, tag }, targetAccess, within, retryPolicy.tag);
+            await writeTag(client, tag, root, within);
+          }
         },
         copyReferrers: (within) => copyReferrers(root, { ...imageCopy, signal: within }, name),
         release: () => Promise.resolve(),

@@ -3,6 +3,7 @@ import { formatReference, type Reference } from '../../image/reference.ts';
 import { generationTag, isGenerationTag, moveTag } from '../../image/tags.ts';
 import type { CheckedSource } from '../source/index.ts';
 import { findHold } from './hold.ts';
+import { findUnfinishedMove } from './immutable-tags.ts';
 import {
   type BackupQuery,
   type BackupState,
@@ -28,8 +29,10 @@ interface TagChoice extends BackupQuery {
 }
 
 interface ChosenTags {
-  /** In the order of writing; readers use the last one. */
+  /** In the order of writing; the plain tag, if it moves, is the last. */
   readonly tags: readonly string[];
+  /** Whether the plain tag moves away from another digest. */
+  readonly isMove?: boolean;
   /** A digest that another tool wrote and that is about to lose the plain tag; it needs a generation tag first. */
   readonly adopted?: string;
   /** The plain tag stays where it is, because the backup does not say what it, or the hold, is. */
@@ -52,19 +55,22 @@ export async function chooseTags(choice: TagChoice, digest: string): Promise<Cho
   const from = await readTag(choice, tag, final);
   if (from instanceof CloneError) return { tags: generation, unclear: from };
   if (from === undefined || from === digest) return { tags: [...generation, tag] };
-  const moved = [...generation, moveTag(tag, { at: wallClock(), from }), tag];
+  // A copy that was interrupted, or not allowed to move the tag, has recorded this move already.
+  const isRecorded = (await findUnfinishedMove(choice, from)) === digest;
+  const record = isRecorded ? [] : [moveTag(tag, { at: wallClock(), from })];
+  const moved = { tags: [...generation, ...record, tag], isMove: true };
   const isAsBefore = from === state.digest && state.unclear === undefined;
   if (isAsBefore && checked.isRemembered !== true) {
-    return { tags: (await hasSourceReturned(choice, from)) ? generation : moved };
+    return (await hasSourceReturned(choice, from)) ? { tags: generation } : moved;
   }
   // Another process has moved the tag since the source was checked, perhaps to this very image.
   if (source.digest !== undefined || from === checked.digest) return { tags: generation };
   const isOurs = await isGeneration(choice, from, final);
   if (isOurs instanceof CloneError) return { tags: generation, unclear: isOurs };
   assertMovable(backup, { digest: from, isOurs }, choice.adoptExisting);
-  if (!isOurs) return { tags: moved, adopted: from };
+  if (!isOurs) return { ...moved, adopted: from };
   // The other process most likely checked the source later, and a slow copy must not move the tag back.
-  return { tags: (await readSourceAgain(choice)) === checked.digest ? moved : generation };
+  return (await readSourceAgain(choice)) === checked.digest ? moved : { tags: generation };
 }
 
 /** Whether a pinned source gets the plain tag: only if there is none and the source's own tag resolves to that digest. */

@@ -5,6 +5,7 @@
 export { assertMovable } from './choose-tags.ts';
 export { createGuardBackup, type GuardBackup } from './guard-backup.ts';
 export { findHold, holdWarning, isPassable, released, toHold, unfinishedWarning } from './hold.ts';
+export { createImmutableTags, findNewerGeneration, type ImmutableTags } from './immutable-tags.ts';
 export {
   createIntegrityCheck,
   type IntegrityCheck,
@@ -15,7 +16,14 @@ export {
   type BackupQuery,
   type BackupState,
   findCopy,
+  findGeneration,
   isCopyOf,
   readBackup,
 } from './read-backup.ts';
-export { type BackupWrite, repairBackup, tagGeneration, writeBackup } from './write-backup.ts';
+export {
+  type BackupWrite,
+  repairBackup,
+  tagGeneration,
+  unclearWarning,
+  writeBackup,
+} from './write-backup.ts';

@@ -10,7 +10,13 @@ import { isGenerationTag } from '../../image/tags.ts';
 import type { ImageCloner } from '../../ports/index.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
 import type { CheckedSource } from '../source/index.ts';
-import { type BackupQuery, readManifest, readTag, type TagAnswer } from './read-backup.ts';
+import {
+  type BackupQuery,
+  listTags,
+  readManifest,
+  readTag,
+  type TagAnswer,
+} from './read-backup.ts';
 
 /**
  * Copies of images that refused anonymous access and that a workload's own pull secret opened. Marker tags in the backup name
@@ -170,22 +176,6 @@ async function isServedToAll(query: BackupQuery, digest: string): Promise<boolea
     if (isGenerationTag(tag, digest) && (await readTag(query, tag)) === digest) return true;
   }
   return false;
-}
-
-/** A backup that does not list its tags counts as a backup without tags. */
-async function listTags({
-  cloner,
-  backup: { domain, path },
-  access,
-  signal,
-}: BackupQuery): Promise<readonly string[]> {
-  try {
-    return (await cloner.listTags?.({ domain, path }, access, signal)) ?? [];
-  } catch (error) {
-    signal.throwIfAborted();
-    if (error instanceof CloneError) return [];
-    throw error;
-  }
 }
 
 async function writeMarks(

@@ -98,6 +98,22 @@ export async function readManifest(query: BackupQuery, digest: string): Promise<
   return await ask(query, { digest }, {});
 }
 
+/** A backup that does not list its tags counts as a backup without tags. */
+export async function listTags({
+  cloner,
+  backup: { domain, path },
+  access,
+  signal,
+}: BackupQuery): Promise<readonly string[]> {
+  try {
+    return (await cloner.listTags?.({ domain, path }, access, signal)) ?? [];
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof CloneError) return [];
+    throw error;
+  }
+}
+
 async function ask(
   { cloner, backup: { domain, path }, access, signal }: BackupQuery,
   version: Pick<Reference, 'tag' | 'digest'>,
@@ -117,10 +133,20 @@ async function ask(
   }
 }
 
+/** The digest of a copy of `sourceDigest` that has a generation tag, whatever the plain tag holds. */
+export async function findGeneration(
+  query: BackupQuery,
+  sourceDigest: string,
+): Promise<string | undefined> {
+  const digest = await readPinned(query, sourceDigest);
+  if (typeof digest !== 'string') return undefined;
+  return (await isGeneration(query, digest)) === true ? digest : undefined;
+}
+
 async function readPinned(
   query: BackupQuery,
   digest: string,
-  options: ReadOptions,
+  options?: ReadOptions,
 ): Promise<TagAnswer> {
   return query.cloner.keepsDigest
     ? digest

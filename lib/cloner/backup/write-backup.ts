@@ -7,6 +7,7 @@ import type { CopyResult } from '../queue/index.ts';
 import type { CheckedSource } from '../source/index.ts';
 import { assertGenerationFree, canTakePlainTag, chooseTags } from './choose-tags.ts';
 import { findHold, holdWarning } from './hold.ts';
+import { type ImmutableTags, immutableWarning, isImmovable } from './immutable-tags.ts';
 import type { BackupQuery, BackupState } from './read-backup.ts';
 
 /** One tag in the backup, and how to write it. */
@@ -16,6 +17,7 @@ export interface BackupWrite extends BackupQuery {
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
   readonly backoff: Backoff;
+  readonly immutableTags: ImmutableTags;
 }
 
 const maxTagAttempts = 5;
@@ -39,20 +41,31 @@ export async function writeBackup(
   const choice = { ...write, source, checked, state, movesPlainTag };
   const image = { source: { ...source, digest }, sourceAccess: access };
   let unclear: CloneError | undefined;
+  let refusal: CloneError | undefined;
   const copied = await copyContent(write, image, async (content, attempt) => {
     const { tags, adopted, ...chosen } = await chooseTags(choice, content.digest);
     unclear = chosen.unclear;
     // One repetition; the tag may stay unclear for as long as the registry is up.
     if (unclear?.isTransient === true && attempt === 1) throw unclear;
     if (adopted !== undefined) await tagGeneration(write, adopted);
-    await content.writeTags(tags, signal);
+    const others = tags.filter((tag) => tag !== backup.tag);
+    await content.writeTags(others, signal);
+    if (!tags.includes(backup.tag)) return;
+    try {
+      await content.writeTags([backup.tag], signal);
+    } catch (error) {
+      // Every tag before this one was accepted, so the tag itself is immutable.
+      if (!chosen.isMove || !isImmovable(error)) throw error;
+      refusal = error;
+    }
   });
+  if (refusal !== undefined) {
+    write.immutableTags.note(backup);
+    return pinned(copied, immutableWarning(source, refusal));
+  }
   const held = movesPlainTag && unclear === undefined ? await findHold(write) : unclear;
   if (held === undefined) return copied;
-  if (held instanceof CloneError) {
-    const warnings = [...copied.warnings, unclearWarning(source, held)];
-    return { ...copied, isPinned: true, warnings };
-  }
+  if (held instanceof CloneError) return pinned(copied, unclearWarning(source, held));
   // A rollback writes the hold before it moves the tag, so the last writer of the tag always sees the hold.
   if (held !== copied.digest) await tagGeneration(write, held, [backup.tag]);
   return { ...copied, digest: held, warnings: [...copied.warnings, holdWarning(source, held)] };
@@ -116,7 +129,11 @@ async function copyContent(
   }
 }
 
-function unclearWarning(source: Reference, { message }: CloneError): string {
+function pinned(copied: CopyResult, warning: string): CopyResult {
+  return { ...copied, isPinned: true, warnings: [...copied.warnings, warning] };
+}
+
+export function unclearWarning(source: Reference, { message }: CloneError): string {
   return `${formatReference(source)} is pinned to its digest, its tag in the backup was not moved: ${message}`;
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createImmutableTags } from '../../../lib/cloner/backup/immutable-tags.ts';
 import {
   type BackupWrite,
   tagGeneration,
@@ -54,6 +55,7 @@ function toWrite(cloner: ImageCloner): BackupWrite {
     onProgress: () => undefined,
     wallClock: () => 0,
     backoff: () => Promise.resolve(),
+    immutableTags: createImmutableTags({ now: () => 0 }),
   };
 }
 

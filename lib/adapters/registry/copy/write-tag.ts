@@ -19,10 +19,7 @@ const maxBlobAttempts = 3;
 const imageType = manifestTypes[2];
 const artifactType = 'application/vnd.image-cloner.marker.v1+json';
 
-/** Answers of registries with immutable tags to a write that changes nothing: 400, 403, 405, 409, 412 and their own. */
-const refusals = ['REFUSED', 'DENIED', 'UNSUPPORTED'] as const;
-
-/** Succeeds also if the registry refuses the write, in whatever words, and the tag holds the manifest already. */
+/** Succeeds also if the registry refuses the write, as with immutable tags, and the tag holds the manifest already. */
 export async function writeTag(
   target: RepositoryClient,
   tag: string,
@@ -32,7 +29,7 @@ export async function writeTag(
   try {
     await target.putManifest(tag, root, signal);
   } catch (error) {
-    if (!isFailureOf('backup', error, refusals)) throw error;
+    if (!isFailureOf('backup', error)) throw error;
     const held = await target.headManifest(tag, signal).catch(() => undefined);
     if (held?.digest !== root.digest) throw error;
   }
