@@ -710,6 +710,35 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     ]);
   });
 
+  it('waits one second for the signatures of a copied image', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner } = stage();
+    cloner.put('nginx:1.27', A);
+    const silent = Promise.withResolvers<never>().promise;
+    const handler = createAdmissionHandler({
+      cloner: { ...cloner, findReferrers: () => silent },
+      policy: policy(),
+      now: () => 0,
+    });
+    let isAnswered = false;
+
+    const answering = handler(review(web), {
+      signal: new AbortController().signal,
+      budgetMs: 9_000,
+    }).finally(() => {
+      isAnswered = true;
+    });
+    await settle();
+    t.mock.timers.tick(999);
+    await settle();
+    const before = isAnswered;
+    t.mock.timers.tick(1);
+    const answer = await answering;
+
+    assert.equal(before, false);
+    assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+  });
+
   it('leaves a quarter of the budget to the source when the backup does not answer', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner } = stage();

@@ -1,7 +1,15 @@
+import { CloneError } from '../errors.ts';
 import { formatReference, type Reference } from '../image/reference.ts';
-import type { CloneOutcome, ImageCloner, PullSecretRefs } from '../ports/index.ts';
+import type {
+  CloneOutcome,
+  ImageCloner,
+  PullSecretRefs,
+  ReferrersRequest,
+} from '../ports/index.ts';
+import { withDeadline } from '../util/abort.ts';
 import type { BackupQuery, BackupState } from './backup/index.ts';
 import type { Copy, CopyKey } from './queue/index.ts';
+import type { CheckedSource } from './source/index.ts';
 
 /** A request to make the backup hold one image. */
 export interface EnsureRequest {
@@ -15,6 +23,8 @@ export interface EnsureRequest {
   readonly budgetMs: number;
   /** How long to wait for a copy, from the beginning of the request. @default budgetMs */
   readonly copyWaitMs?: number;
+  /** How long to wait for signatures, which are copied behind the image. @default 1000 */
+  readonly referrersWaitMs?: number;
   /** The namespace whose share of the copy queue the request uses. @default none */
   readonly namespace?: string;
   /** Whether recent failures are retried; controllers repeat their requests by themselves. @default true */
@@ -67,6 +77,37 @@ export async function waitForCopy(
     return await copy.wait(AbortSignal.any([expiry.signal, signal]));
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** The signatures of a source that exists, and where to copy them. */
+export function toReferrersRequest(
+  { source, backup, access }: CloneTask,
+  checked: CheckedSource,
+): ReferrersRequest {
+  return {
+    source: { ...source, digest: checked.digest },
+    sourceAccess: checked.access,
+    target: backup,
+    targetAccess: access,
+  };
+}
+
+/** Admission controllers that verify signatures run right after this one. */
+const defaultReferrersWaitMs = 1_000;
+
+/** The warnings about signatures, if they come within the task's time. */
+export async function waitForReferrers(
+  referrers: Promise<readonly string[]>,
+  { referrersWaitMs = defaultReferrersWaitMs, remainingMs, signal }: CloneTask,
+): Promise<readonly string[]> {
+  const late = new CloneError('INTERRUPTED', 'signatures are copied behind the image');
+  const ms = Math.min(referrersWaitMs, remainingMs());
+  try {
+    return await withDeadline({ ms, error: () => late, signal }, () => referrers);
+  } catch (error) {
+    if (error !== late) throw error;
+    return [];
   }
 }
 

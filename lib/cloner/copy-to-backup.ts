@@ -6,10 +6,18 @@ import {
   findCopy,
   type GuardBackup,
   type PrivateCopies,
+  type Referrers,
   tagGeneration,
   writeBackup,
 } from './backup/index.ts';
-import { type CloneTask, type PendingCopy, type UsableBackup, waitForCopy } from './clone-task.ts';
+import {
+  type CloneTask,
+  type PendingCopy,
+  toReferrersRequest,
+  type UsableBackup,
+  waitForCopy,
+  waitForReferrers,
+} from './clone-task.ts';
 import { type Copy, type CopyResult, describeProgress, type Find } from './queue/index.ts';
 import type { CheckedSource } from './source/index.ts';
 import type { StartCopy } from './start-copy.ts';
@@ -29,6 +37,7 @@ export interface CopyToBackupDeps {
   readonly startCopy: StartCopy;
   readonly guardBackup: GuardBackup;
   readonly privateCopies: PrivateCopies;
+  readonly referrers: Pick<Referrers, 'copyBehind'>;
   readonly now: () => number;
 }
 
@@ -38,7 +47,7 @@ const findTimeoutMs = 30_000;
 const minAnswerMs = 1_000;
 
 export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
-  const { startCopy, guardBackup, privateCopies, now } = deps;
+  const { startCopy, guardBackup, privateCopies, referrers, now } = deps;
 
   return async (task, checked, { isCurrent, warnings }) => {
     const { source, backup, access, state } = task;
@@ -46,7 +55,9 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
     const write = async (write: BackupWrite): Promise<CopyResult> => {
       if (isCurrent && state.digest !== undefined) return await tagGeneration(write, state.digest);
       await privateCopies.markBeforeCopy(write, opened);
-      return await writeBackup(write, source, checked, state);
+      return await referrers.copyBehind(toReferrersRequest(task, checked), () =>
+        writeBackup(write, source, checked, state),
+      );
     };
     const find: Find = (signal) => {
       const endsAt = now() + findTimeoutMs;
@@ -70,12 +81,14 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
       if (copied === undefined || !(await isAdmitted(task, opened, copied.digest))) {
         return { status: 'pending', ...describeProgress(copy) };
       }
+      const unsigned =
+        copied.referrers === undefined ? [] : await waitForReferrers(copied.referrers, task);
       return {
         digest: copied.digest,
         isPinned: copied.isPinned,
         bytes: copied.bytes,
         result: isCurrent || copied.isElsewhere === true ? 'present' : 'copied',
-        warnings: [...warnings, ...copied.warnings],
+        warnings: [...warnings, ...copied.warnings, ...unsigned],
       };
     } catch (error) {
       if (!isCurrent || state.digest === undefined || !isUntaggable(error)) throw error;

@@ -17,6 +17,7 @@ import {
   createImmutableTags,
   createIntegrityCheck,
   createPrivateCopies,
+  createReferrers,
   findGeneration,
   findHold,
   type IntegrityCheckDeps,
@@ -31,7 +32,9 @@ import {
   type PendingCopy,
   toBackgroundQuery,
   toReady,
+  toReferrersRequest,
   type UsableBackup,
+  waitForReferrers,
 } from './clone-task.ts';
 import { createCopyToBackup } from './copy-to-backup.ts';
 import { previewCopy } from './dry-run.ts';
@@ -97,7 +100,15 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     toPublic: deps.privateToPublic,
   });
   const integrity = createIntegrityCheck({ cloner, logger: deps.logger, now, soon: deps.soon });
-  const copyToBackup = createCopyToBackup({ startCopy, guardBackup, privateCopies, now });
+  const { stopping } = deps.copies;
+  const referrers = createReferrers({ cloner, logger: deps.logger, stopping });
+  const copyToBackup = createCopyToBackup({
+    startCopy,
+    guardBackup,
+    privateCopies,
+    referrers,
+    now,
+  });
   const useRollback = createUseRollback(startCopy);
   const fallBack = createFallBack({ cloner, privateCopies, integrity });
 
@@ -163,10 +174,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const opened = { source, checked, namespace: task.pod?.namespace };
     if (isCurrent && state.isOurs) {
       await privateCopies.admit(query, opened, checked.digest);
-      integrity.checkLater(toBackgroundQuery(task, cloner), digest, () =>
-        repair(task, checked, digest),
-      );
-      return { digest, result: 'present', warnings };
+      const unsigned = await checkParts(task, checked, digest);
+      return { digest, result: 'present', warnings: [...warnings, ...unsigned] };
     }
     if (!isCurrent) {
       if (state.unclear === undefined) assertMovable(backup, state, adoptExisting);
@@ -204,11 +213,33 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     return { digest, result: 'present', isPinned: true, warnings: [...warnings, ...why] };
   }
 
-  /** Copies again, in the background, the parts that the backup has lost. */
+  /**
+   * Copies again, in the background, the parts that the backup has lost, and signatures that are newer than the copy. A command
+   * waits for these.
+   */
+  async function checkParts(
+    task: CloneTask,
+    checked: CheckedSource,
+    digest: string,
+  ): Promise<readonly string[]> {
+    const query = toBackgroundQuery(task, cloner);
+    if (checked.digest !== digest) return [];
+    const request = toReferrersRequest(task, checked);
+    const isCommand = task.referrersWaitMs !== undefined;
+    integrity.checkLater(query, digest, {
+      repair: () => repair(task, checked, digest),
+      refresh: async () => (isCommand ? [] : await referrers.copyAgain(request)),
+    });
+    return isCommand ? await waitForReferrers(referrers.copyAgain(request), task) : [];
+  }
+
   async function repair(task: CloneTask, checked: CheckedSource, digest: string): Promise<void> {
     const { source, backup, uid } = task;
-    if (checked.digest !== digest) return;
-    const copy = startCopy(task, digest, 'repair', (write) => repairBackup(write, source, checked));
+    const copy = startCopy(task, digest, 'repair', (write) =>
+      referrers.copyBehind(toReferrersRequest(task, checked), () =>
+        repairBackup(write, source, checked),
+      ),
+    );
     const copied = await copy.wait(new AbortController().signal);
     deps.logger.info({ uid, backup: formatReference(backup), ...copied }, 'backup repaired');
   }

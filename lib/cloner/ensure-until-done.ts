@@ -21,7 +21,12 @@ export function createEnsureUntilDone(deps: EnsureUntilDoneDeps): EnsureUntilDon
   return async (request) => {
     const { signal } = request;
     for (;;) {
-      const outcome = await ensureBackup({ ...request, budgetMs: roundMs });
+      // The process may end with the answer, and what is copied behind it too.
+      const outcome = await ensureBackup({
+        ...request,
+        budgetMs: roundMs,
+        referrersWaitMs: roundMs,
+      });
       if (outcome.status !== 'pending' || signal.aborted) return outcome;
       await sleep(pauseMs, signal).catch(() => undefined);
       // The last outcome contains the progress of the copy.

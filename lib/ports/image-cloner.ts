@@ -58,6 +58,15 @@ export interface CopyRequest {
   readonly firstTag: string;
 }
 
+/** An image and its copy; the digest is that of the image. */
+export type ReferrersRequest = Pick<
+  CopyRequest,
+  'source' | 'sourceAccess' | 'target' | 'targetAccess'
+>;
+
+/** Copies what was found into the target, which has the image by then. */
+export type CopyReferrers = (signal: AbortSignal) => Promise<void>;
+
 /** An image whose content and first tag are in the target. */
 export interface CopiedImage {
   /** The digest in the target. */
@@ -68,11 +77,6 @@ export interface CopiedImage {
   readonly warnings: readonly string[];
   /** Gives the copy more tags, in this order, in one attempt. Rejects with a `CloneError`. */
   writeTags(tags: readonly string[], signal: AbortSignal): Promise<void>;
-  /**
-   * Copies signatures and attestations of the source. They are not part of the image, so a failure is one of the returned
-   * warnings.
-   */
-  copyReferrers(signal: AbortSignal): Promise<readonly string[]>;
   /** Frees what the adapter keeps for `writeTags`. Must be called once; never rejects. */
   release(): Promise<void>;
 }
@@ -100,6 +104,11 @@ export interface ImageCloner {
     signal: AbortSignal,
     onProgress: (progress: CopyProgress) => void,
   ): Promise<CopiedImage>;
+  /**
+   * Finds signatures and attestations of an image: cosign's tags and OCI 1.1 referrers. They are not part of it. Absent if a copy
+   * has another digest.
+   */
+  findReferrers?(request: ReferrersRequest, signal: AbortSignal): Promise<CopyReferrers>;
   /**
    * Whether a registry has everything below a digest; rejects without a clear answer. Absent if the adapter would have to pull
    * the image.

@@ -39,6 +39,7 @@ it('createCopyToBackup: all lookups for a copy of another replica share 30 secon
       admit: () => assert.fail('no copy ends'),
       isServedTo: () => assert.fail('no fallback'),
     },
+    referrers: { copyBehind: () => assert.fail('no copy begins') },
     now: () => time,
   });
   const task: CloneTask = {

@@ -115,7 +115,6 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
       async writeTags(tags: readonly string[]) {
         for (const tag of await Promise.resolve(tags)) write(tag);
       },
-      copyReferrers: () => Promise.resolve([]),
       release: () => Promise.resolve(),
     };
 

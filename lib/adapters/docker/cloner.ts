@@ -96,7 +96,6 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
             if (next.digest !== pushed.digest) throw otherDigest(named);
           }
         },
-        copyReferrers: () => Promise.resolve([]),
         release,
       };
     } catch (error) {

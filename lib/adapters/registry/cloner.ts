@@ -1,6 +1,11 @@
 import { CloneError, registryCode } from '../../errors.ts';
 import { canonicalRepository, formatReference, type Reference } from '../../image/reference.ts';
-import type { ImageCloner, RegistryAccess } from '../../ports/index.ts';
+import type {
+  CopyRequest,
+  ImageCloner,
+  ReferrersRequest,
+  RegistryAccess,
+} from '../../ports/index.ts';
 import { createBackoff } from '../../util/backoff.ts';
 import {
   assertNotSchema1,
@@ -9,11 +14,14 @@ import {
   isIndexType,
   openWithSideErrors,
   type RepositoryClient,
+  type RetryPolicy,
+  type ServedManifest,
 } from './client/index.ts';
 import {
   copyImage,
   copyReferrers,
   createUploadOnce,
+  findReferrers,
   type ImageCopy,
   isComplete,
   writeMarkers,
@@ -52,6 +60,39 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     return await openWithSideErrors(openRepository, image, access, policy, signal);
   }
 
+  async function openBoth(
+    { source, sourceAccess, target, targetAccess }: ReferrersRequest,
+    tag: string,
+    policy: RetryPolicy,
+    signal: AbortSignal,
+  ): Promise<{ readonly from: RepositoryClient; readonly to: RepositoryClient }> {
+    return {
+      from: await open(source, sourceAccess, signal, policy),
+      to: await open({ ...target, tag }, targetAccess, signal),
+    };
+  }
+
+  function toImageCopy(
+    { source, sourceAccess: { side }, target }: ReferrersRequest,
+    from: RepositoryClient,
+    to: RepositoryClient,
+    signal: AbortSignal,
+  ): ImageCopy {
+    return {
+      source: from,
+      target: to,
+      uploadOnce: (digest, waiting, upload) =>
+        uploadOnce(`${canonicalRepository(target)}@${digest}`, waiting, upload),
+      mountFrom: source.domain === target.domain ? source.path : undefined,
+      maxImageBytes,
+      isRepair: false,
+      toSourceError: (error) => toCloneError(error, { side, image: source }),
+      backoff,
+      signal,
+      onProgress: () => undefined,
+    };
+  }
+
   return {
     keepsDigest: true,
 
@@ -74,35 +115,22 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
 
     async copy(request, signal, onProgress) {
       const { source, target, sourceAccess, targetAccess, firstTag, isRepair = false } = request;
-      const { side } = sourceAccess;
       const name = formatReference(source);
-      const toSourceError = (error: unknown): unknown =>
-        toCloneError(error, { side, image: source });
-      const named = { ...target, tag: firstTag };
-      const from = await open(source, sourceAccess, signal);
-      const to = await open(named, targetAccess, signal);
-      const root = await from.getManifest(source.digest, signal);
+      const { from, to } = await openBoth(request, firstTag, retryPolicy.copy, signal);
+      const root = await getRoot(from, source, signal);
       if (root === undefined) {
-        const code = registryCode(side, 'NOT_FOUND');
+        const code = registryCode(sourceAccess.side, 'NOT_FOUND');
         throw new CloneError(code, `${name} does not exist on ${source.domain}`);
       }
-      const imageCopy: ImageCopy = {
-        source: from,
-        target: to,
-        uploadOnce: (digest, waiting, upload) =>
-          uploadOnce(`${canonicalRepository(target)}@${digest}`, waiting, upload),
-        mountFrom: source.domain === target.domain ? source.path : undefined,
-        maxImageBytes,
+      const imageCopy = {
+        ...toImageCopy(request, from, to, signal),
         isRepair,
-        toSourceError,
-        backoff,
-        signal,
-        onProgress: (doneBytes, totalBytes, movedBytes) =>
+        onProgress: (doneBytes: number, totalBytes: number, movedBytes: number) =>
           onProgress({ phase: 'copy', doneBytes, totalBytes, movedBytes }),
       };
       // A malformed image is the source's failure.
       const { bytes, skippedLayers } = await copyImage(root, imageCopy).catch((error: unknown) => {
-        throw toSourceError(error);
+        throw imageCopy.toSourceError(error);
       });
       await writeTag(to, firstTag, root, signal);
       const foreign = `${name}: ${skippedLayers} layers are not in the backup: their licence forbids redistribution`;
@@ -116,9 +144,16 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
             await writeTag(client, tag, root, within);
           }
         },
-        copyReferrers: (within) => copyReferrers(root, { ...imageCopy, signal: within }, name),
         release: () => Promise.resolve(),
       };
+    },
+
+    async findReferrers(request, signal) {
+      const tag = request.source.digest.replace(':', '-');
+      // They are optional, so their source gets no more attempts than a lookup.
+      const { from, to } = await openBoth(request, tag, retryPolicy.lookup, signal);
+      const found = await findReferrers(from, request.source.digest, signal);
+      return (within) => copyReferrers(found, toImageCopy(request, from, to, within));
     },
 
     async isComplete(image, access, signal) {
@@ -139,4 +174,16 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
       return await (await open({ domain, path }, access, signal)).listTags(signal);
     },
   };
+}
+
+/** Some registries serve a manifest by its tag only. */
+async function getRoot(
+  from: RepositoryClient,
+  { digest, tag }: CopyRequest['source'],
+  signal: AbortSignal,
+): Promise<ServedManifest | undefined> {
+  const root = await from.getManifest(digest, signal);
+  if (root !== undefined || tag === undefined) return root;
+  const tagged = await from.getManifest(tag, signal);
+  return tagged?.digest === digest ? tagged : undefined;
 }

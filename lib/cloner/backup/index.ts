@@ -20,6 +20,7 @@ export {
   isCopyOf,
   readBackup,
 } from './read-backup.ts';
+export { createReferrers, type Referrers } from './referrers.ts';
 export {
   type BackupWrite,
   repairBackup,

@@ -11,10 +11,17 @@ import type { BackupQuery } from './read-backup.ts';
  * without the layers, and only a node that pulls would notice.
  */
 export interface IntegrityCheck {
-  /** Checks soon after the response, and rarely per image; calls `repair` if something is missing. */
-  checkLater(query: BackupQuery, digest: string, repair: () => Promise<unknown>): void;
+  /** Checks soon after the response, and rarely per image. */
+  checkLater(query: BackupQuery, digest: string, then: IntegrityActions): void;
   /** `false` only if something is known to be missing; a registry that does not answer in time is trusted. */
   isUsable(query: BackupQuery, digest: string, withinMs: number): Promise<boolean>;
+}
+
+interface IntegrityActions {
+  /** Called if something is missing. */
+  readonly repair: () => Promise<unknown>;
+  /** Called if nothing is. */
+  readonly refresh: () => Promise<unknown>;
 }
 
 export interface IntegrityCheckDeps {
@@ -46,7 +53,7 @@ export function createIntegrityCheck({
   const checkedAt = createBoundedMap<string, number>(maxRemembered);
   const checks = createSemaphore(maxConcurrentChecks);
 
-  function checkLater(query: BackupQuery, digest: string, repair: () => Promise<unknown>): void {
+  function checkLater(query: BackupQuery, digest: string, then: IntegrityActions): void {
     const key = toKey(query, digest);
     if (cloner.isComplete === undefined || isRecent(key)) return;
     checkedAt.set(key, now());
@@ -58,10 +65,13 @@ export function createIntegrityCheck({
           return;
         }
         const isComplete = await checks.run(() => check(query, digest, backgroundTimeoutMs));
-        if (isComplete !== false) return;
+        if (isComplete !== false) {
+          await then.refresh();
+          return;
+        }
         checkedAt.delete(key);
         logger.warn({ backup }, 'the backup has lost parts of an image: copying it again');
-        await repair();
+        await then.repair();
       } catch (error) {
         checkedAt.delete(key);
         logger.warn(

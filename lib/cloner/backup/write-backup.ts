@@ -120,10 +120,8 @@ async function copyContent(
   try {
     const retryOptions = { maxAttempts: maxTagAttempts, backoff, signal, isTransient };
     await retry(retryOptions, async (attempt) => await finish?.(content, attempt));
-    const isFromSource = image.sourceAccess.side === 'source';
-    const unattached = isFromSource ? await content.copyReferrers(signal) : [];
     const { digest, bytes, warnings } = content;
-    return { digest, bytes, warnings: [...warnings, ...unattached] };
+    return { digest, bytes, warnings };
   } finally {
     await content.release();
   }

@@ -25,6 +25,8 @@ export interface CopyResult {
   readonly warnings: readonly string[];
   /** The plain tag does not hold the digest, so objects must name the digest. */
   readonly isPinned?: boolean;
+  /** Warnings about its signatures, which are copied behind it. Never rejects. */
+  readonly referrers?: Promise<readonly string[]>;
   /** Another replica made the copy during the wait. */
   readonly isElsewhere?: boolean;
 }
@@ -72,6 +74,8 @@ export interface Copies {
    * down. `find` is for copies that are shared with other processes.
    */
   start(key: CopyKey, work: Work, find?: Find): Copy;
+  /** Aborted by `stop`, for work that no review waits for. */
+  readonly stopping: AbortSignal;
   counts(): { readonly running: number; readonly waiting: number };
   /** Resolves when no copy runs or waits. */
   idle(): Promise<void>;
@@ -112,6 +116,7 @@ export function createCopies({
   const meters = new Set<CopyMeter>();
   const queue = createFairQueue({ maxRunning: maxCopies, maxWaiting, now });
   const failures = createNegativeCache({ now });
+  const stopping = new AbortController();
   const aborting = new AbortController();
 
   function start(key: CopyKey, work: Work): Copy {
@@ -206,11 +211,12 @@ export function createCopies({
 
   function stop({ abort }: { readonly abort: boolean }): void {
     const reason = new CloneError('INTERRUPTED', 'image-cloner is shutting down');
+    stopping.abort(reason);
     queue.close(reason);
     if (abort) aborting.abort(reason);
   }
 
-  return { start, counts: queue.counts, idle, stop };
+  return { start, stopping: stopping.signal, counts: queue.counts, idle, stop };
 }
 
 /** The same for all requests that one copy serves. */

@@ -224,7 +224,8 @@ describe('checkLater', () => {
     return {
       pending,
       async checkLater(n, repair = () => Promise.resolve()) {
-        integrity.checkLater(query, `sha256:${String(n).padStart(64, '0')}`, repair);
+        const then = { repair, refresh: () => Promise.resolve() };
+        integrity.checkLater(query, `sha256:${String(n).padStart(64, '0')}`, then);
         await Promise.all(due.splice(0).map((work) => work()));
       },
     };

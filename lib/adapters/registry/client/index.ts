@@ -2,7 +2,12 @@
  * The verbs of the distribution API for one repository, with retries and credentials.
  * Every manifest is checked against its digest.
  */
-export { type ClientPoolOptions, createClientPool, type OpenRepository } from './client-pool.ts';
+export {
+  type ClientPoolOptions,
+  createClientPool,
+  type OpenRepository,
+  type RetryPolicy,
+} from './client-pool.ts';
 export {
   assertNotSchema1,
   type Descriptor,

@@ -4,6 +4,6 @@
  */
 export { copyImage, type ImageCopy } from './copy-image.ts';
 export { isComplete } from './is-complete.ts';
-export { copyReferrers } from './referrers.ts';
+export { copyReferrers, findReferrers } from './referrers.ts';
 export { createUploadOnce } from './upload-once.ts';
 export { writeMarkers, writeSmallBlob, writeTag } from './write-tag.ts';

@@ -1,7 +1,12 @@
 import * as v from 'valibot';
 import { isFailureOf } from '../../../errors.ts';
 import { digestOf } from '../../../image/digest.ts';
-import { manifestTypes, parseManifest, type ServedManifest } from '../client/index.ts';
+import {
+  manifestTypes,
+  parseManifest,
+  type RepositoryClient,
+  type ServedManifest,
+} from '../client/index.ts';
 import { copyImage, type ImageCopy } from './copy-image.ts';
 
 /** Suffixes of cosign's tags: signature, attestations, SBOM. */
@@ -9,92 +14,142 @@ const cosignSuffixes = ['.sig', '.att', '.sbom'];
 const [indexType] = manifestTypes;
 const maxReferrers = 100;
 
-/** Loose, so that descriptors keep `artifactType` and `annotations` in a new index. Some registries send null for an empty list. */
+/** Loose, so that descriptors keep `artifactType` and `annotations` in a new index. */
+const descriptorSchema = v.looseObject({ digest: v.string() });
+
+/** Some registries send null for an empty list. */
 const indexSchema = v.object({
   manifests: v.nullish(
-    v.pipe(
-      v.array(v.looseObject({ digest: v.string() })),
-      v.maxLength(maxReferrers, 'has too many entries'),
-    ),
+    v.pipe(v.array(descriptorSchema), v.maxLength(maxReferrers, 'has too many entries')),
     [],
   ),
 });
 
-type ReferrerIndex = v.InferOutput<typeof indexSchema>;
+type Descriptors = readonly v.InferOutput<typeof descriptorSchema>[];
 
-/**
- * Copies cosign's tags and OCI 1.1 referrers, with the tag fallback. They are not part of the image: a failure is a
- * warning in the result.
- */
-export async function copyReferrers(
-  root: ServedManifest,
-  copy: ImageCopy,
-  name: string,
-): Promise<readonly string[]> {
-  const base = root.digest.replace(':', '-');
-  const silent: ImageCopy = { ...copy, onProgress: () => undefined };
-  const attempts = [
-    ...cosignSuffixes.map((suffix) => () => copyTag(`${base}${suffix}`, silent)),
-    () => copyReferrersOf(root.digest, base, silent),
-  ];
-  for (const attempt of attempts) {
-    try {
-      await attempt();
-    } catch {
-      copy.signal.throwIfAborted();
-      return [`${name}: the image was copied, its signatures were not`];
-    }
-  }
-  return [];
+/** What a registry has for one image. */
+export interface FoundReferrers {
+  /** Of the image. */
+  readonly digest: string;
+  readonly tagged: readonly { readonly tag: string; readonly manifest: ServedManifest }[];
+  readonly listed: Descriptors;
+  /** What could not be read. */
+  readonly failures: readonly unknown[];
 }
 
-async function copyTag(tag: string, copy: ImageCopy): Promise<void> {
-  const manifest = await readTag(tag, copy);
-  if (manifest === undefined) return;
-  await copyImage(manifest, copy);
-  await copy.target.putManifest(tag, manifest, copy.signal);
+/** Reads cosign's tags and the list of OCI 1.1 referrers, all at once. */
+export async function findReferrers(
+  source: RepositoryClient,
+  digest: string,
+  signal: AbortSignal,
+): Promise<FoundReferrers> {
+  const failures: unknown[] = [];
+  const orNothing = async <Found>(found: Promise<readonly Found[]>): Promise<readonly Found[]> => {
+    try {
+      return await found;
+    } catch (error) {
+      signal.throwIfAborted();
+      failures.push(error);
+      return [];
+    }
+  };
+  const readCosignTag = async (suffix: string): Promise<FoundReferrers['tagged']> => {
+    const tag = `${toFallbackTag(digest)}${suffix}`;
+    const manifest = await readTag(source, tag, signal);
+    return manifest === undefined ? [] : [{ tag, manifest }];
+  };
+  const [listed, ...tagged] = await Promise.all([
+    orNothing(readList(source, digest, signal)),
+    ...cosignSuffixes.map((suffix) => orNothing(readCosignTag(suffix))),
+  ]);
+  return { digest, tagged: tagged.flat(), listed, failures };
+}
+
+/** Copies what was found and the target lacks, as far as possible; together it has at most `maxImageBytes`. Rejects with the first failure. */
+export async function copyReferrers(
+  { digest, tagged, listed, failures }: FoundReferrers,
+  copy: ImageCopy,
+): Promise<void> {
+  const { source, target, signal } = copy;
+  const failed = [...failures];
+  const unlisted: Descriptors[number][] = [];
+  let leftBytes = copy.maxImageBytes;
+
+  const copyOne = async (manifest: ServedManifest): Promise<void> => {
+    let totalBytes = 0;
+    const onProgress = (_done: number, total: number): void => {
+      totalBytes = total;
+    };
+    await copyImage(manifest, { ...copy, maxImageBytes: leftBytes, onProgress });
+    leftBytes -= totalBytes;
+  };
+  const copyTagged = async ({ tag, manifest }: FoundReferrers['tagged'][number]): Promise<void> => {
+    if ((await target.headManifest(tag, signal))?.digest === manifest.digest) return;
+    await copyOne(manifest);
+    await target.putManifest(tag, manifest, signal);
+  };
+  const copyListed = async (descriptor: Descriptors[number]): Promise<void> => {
+    const manifest = await source.getManifest(descriptor.digest, signal);
+    if (manifest === undefined) return;
+    // No tool makes an index a referrer, and its children would evade maxReferrers.
+    if (parseManifest(manifest.bytes, manifest.mediaType).kind !== 'image') return;
+    await copyOne(manifest);
+    const { hasSubject } = await target.putManifest(manifest.digest, manifest, signal);
+    if (!hasSubject) unlisted.push(descriptor);
+  };
+  const attached = listed.length === 0 ? [] : await readList(target, digest, signal);
+  const missing = listed.filter((each) => !attached.some((held) => held.digest === each.digest));
+  const steps = [
+    ...tagged.map((each) => () => copyTagged(each)),
+    ...missing.map((each) => () => copyListed(each)),
+    () => addToFallback(toFallbackTag(digest), unlisted, copy),
+  ];
+  for (const step of steps) {
+    await step().catch((error: unknown) => failed.push(error));
+    signal.throwIfAborted();
+  }
+  if (failed.length > 0) throw failed[0];
+}
+
+/** The tag under which clients look for a list, where a registry lacks the referrers API. */
+function toFallbackTag(digest: string): string {
+  return digest.replace(':', '-');
+}
+
+async function readList(
+  client: RepositoryClient,
+  digest: string,
+  signal: AbortSignal,
+): Promise<Descriptors> {
+  const served =
+    (await client.getReferrers(digest, signal)) ??
+    (await readTag(client, toFallbackTag(digest), signal));
+  return served === undefined ? [] : parseIndex(served);
 }
 
 /** In a readable repository, some registries send 403 for a tag that does not exist. */
-async function readTag(tag: string, copy: ImageCopy): Promise<ServedManifest | undefined> {
+async function readTag(
+  source: RepositoryClient,
+  tag: string,
+  signal: AbortSignal,
+): Promise<ServedManifest | undefined> {
   try {
-    return await copy.source.getManifest(tag, copy.signal);
+    return await source.getManifest(tag, signal);
   } catch (error) {
     if (isFailureOf('source', error, ['DENIED'])) return undefined;
     throw error;
   }
 }
 
-async function copyReferrersOf(
-  digest: string,
-  fallbackTag: string,
-  copy: ImageCopy,
-): Promise<void> {
-  const { source, target, signal } = copy;
-  const served = (await source.getReferrers(digest, signal)) ?? (await readTag(fallbackTag, copy));
-  if (served === undefined) return;
-  const { manifests } = parseIndex(served);
-  const unlisted: ReferrerIndex['manifests'] = [];
-  for (const descriptor of manifests) {
-    const manifest = await source.getManifest(descriptor.digest, signal);
-    if (manifest === undefined) continue;
-    // No tool makes an index a referrer, and its children would evade maxReferrers.
-    if (parseManifest(manifest.bytes, manifest.mediaType).kind !== 'image') continue;
-    await copyImage(manifest, copy);
-    const { hasSubject } = await target.putManifest(manifest.digest, manifest, signal);
-    if (!hasSubject) unlisted.push(descriptor);
-  }
-  if (unlisted.length > 0) await addToFallback(fallbackTag, unlisted, copy);
-}
-
 /** Without the referrers API, clients maintain the list (distribution-spec "Referrers Tag Schema"). */
 async function addToFallback(
   tag: string,
-  added: ReferrerIndex['manifests'],
+  added: Descriptors,
   { target, signal }: ImageCopy,
 ): Promise<void> {
+  if (added.length === 0) return;
   const current = await target.getManifest(tag, signal);
-  const listed = current === undefined ? [] : parseIndex(current).manifests;
+  const listed = current === undefined ? [] : parseIndex(current);
   const missing = added.filter(({ digest }) => !listed.some((entry) => entry.digest === digest));
   if (missing.length === 0) return;
   const index = { schemaVersion: 2, mediaType: indexType, manifests: [...listed, ...missing] };
@@ -102,8 +157,8 @@ async function addToFallback(
   await target.putManifest(tag, { bytes, mediaType: indexType, digest: digestOf(bytes) }, signal);
 }
 
-function parseIndex({ bytes, mediaType }: ServedManifest): ReferrerIndex {
-  const index = v.parse(indexSchema, JSON.parse(new TextDecoder().decode(bytes)));
-  if (index.manifests.length > 0) parseManifest(bytes, mediaType);
-  return index;
+function parseIndex({ bytes, mediaType }: ServedManifest): Descriptors {
+  const { manifests } = v.parse(indexSchema, JSON.parse(new TextDecoder().decode(bytes)));
+  if (manifests.length > 0) parseManifest(bytes, mediaType);
+  return manifests;
 }

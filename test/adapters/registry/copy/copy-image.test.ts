@@ -482,7 +482,8 @@ describe('copyImage', () => {
         message: /cannot be copied: its manifests are larger than 16 MiB in total$/,
       });
       nothingWritten(bench);
-      assert.equal(bench.source.requests.count({ method: 'GET', kind: 'manifest' }), 7);
+      const read = bench.source.requests.list({ method: 'GET', kind: 'manifest' });
+      assert.equal(read.filter(({ path }) => path.includes('sha256:')).length, 7);
     });
 
     it('rejects an image larger than MAX_IMAGE_BYTES before the first blob', async () => {
