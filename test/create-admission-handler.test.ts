@@ -14,6 +14,7 @@ import {
   type FakeCloner,
   type FakeClonerOptions,
 } from './support/fake-cloner.ts';
+import { createMemoryLog } from './support/memory-log.ts';
 import {
   deployment,
   firstImage,
@@ -90,7 +91,7 @@ for (const keepsDigest of [true, false]) {
       assert.equal(answer.response.allowed, true);
       assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
       assert.deepEqual(answer.response.auditAnnotations, {
-        'containers.web': 'nginx:1.27 -> acme/nginx:1.27, copied, 1000 bytes, 0 ms',
+        'containers.web': `nginx:1.27 -> acme/nginx:1.27@${copyOf(A)}, copied, 1000 bytes, 0 ms`,
       });
       assert.deepEqual(
         cloner.written,
@@ -290,6 +291,19 @@ describe('createAdmissionHandler', () => {
     assert.deepEqual(answer.response.warnings, [
       'not backed up: registry.corp refuses us (nginx:1.27, container "web")',
     ]);
+  });
+
+  it('logs the refusal of an image that is admitted under ON_ERROR=admit', async () => {
+    const { logger, lines } = createMemoryLog();
+    const { send } = stage({ policy: { onError: 'admit' }, logger });
+
+    await send({ object: deployment({ web: 'Nginx' }) });
+
+    const [answered] = lines.filter(({ message }) => message === 'review answered');
+    assert.equal(
+      answered?.fields['refused'],
+      'container "web": "Nginx" is not a valid image name: the repository name must be lower case',
+    );
   });
 
   const notOurs =
@@ -492,7 +506,7 @@ describe('createAdmissionHandler naming the image as written', () => {
       const [warning = ''] = response.warnings ?? [];
       assert.equal(response.allowed, true);
       assert.ok(warning.length <= 120, warning);
-      assert.match(warning, /^not backed up: the (backup registry registry\.corp|docker daemon) /);
+      assert.match(warning, /^not backed up: the (backup registry|docker daemon) /);
       assert.match(warning, / \(docker\.io\/library\/nginx:9, container "web"\)$/);
     });
   }
@@ -949,7 +963,7 @@ describe('createAdmissionHandler with a failing registry', () => {
 
     assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
     assert.deepEqual(answer.response.warnings, [
-      'using the backup of nginx:1.27: docker.io limits requests for 40 s more; authenticate (SOURCE_AUTH_FILE) to get a separ…',
+      'using the backup: docker.io limits requests for 40 s more; authenticate (SOURCE_AUTH_FILE) to get a separa… (nginx:1.27)',
     ]);
     assert.equal(cloner.resolved.slice(before).includes('docker.io/library/nginx:1.27'), false);
   });

@@ -6,27 +6,26 @@ import type { Rewrite } from './decide-image.ts';
 import { encodePatch, toPatch } from './patch.ts';
 import { isCertainlyDenied, type PlannedImage, type ReviewPlan } from './plan.ts';
 import { type AdmissionResponse, type AdmissionReview, allowed, denied } from './review.ts';
-import {
-  formatAdmitted,
-  type ImageProblem,
-  toDenial,
-  toFailure,
-  toProblems,
-  toRetry,
-  toWarning,
-} from './status.ts';
+import { type ImageProblem, toDenial, toProblems, toRefusal, toRetry } from './status.ts';
+import { fitWarning, toWarning } from './warning.ts';
 
 /** Outcomes by `PlannedImage.key`. */
 export type CloneOutcomes = ReadonlyMap<string, CloneOutcome>;
 
+/** The id of a place, and what happened to its image. */
+type Audit = readonly [id: string, text: string];
+
 const maxAuditKeyLength = 63;
+/** Longer than any image name; other text is a malformed one. */
+const maxAuditNameLength = 1_024;
+const usedLater = 'backup used from the next image change or "just backfill"';
 /** Bounds the warnings and the audit annotations: one object may have 10 000 containers. */
 const maxLines = 50;
 
 /** Computes the response of a review. Pure. An image without an outcome is still being copied. */
 export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): AdmissionReview {
   const { uid } = plan.request;
-  const refused = plan.refusals.flatMap(({ place, error }) => toFailure([place], error));
+  const refused = plan.refusals.map(toRefusal);
   const forbidden = refused.filter(isForbidden);
   if (plan.isCloneOnly) {
     return forbidden.length > 0
@@ -34,7 +33,7 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
       : allowed(uid, toExtras(plan.warnings, []));
   }
 
-  const problems = plan.images.flatMap(({ key, places }) => toProblems(places, outcomes.get(key)));
+  const problems = plan.images.flatMap((image) => toProblems(image, outcomes.get(image.key)));
   const failed = [
     ...refused.filter((problem) => !isForbidden(problem)),
     ...problems.filter(({ error }) => error !== undefined),
@@ -63,10 +62,8 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
   }
 
   const admitted = [
-    ...failed.map((problem) => formatAdmitted('not backed up', problem)),
-    ...pending.map((problem) =>
-      formatAdmitted('backup used from the next image change or "just backfill"', problem),
-    ),
+    ...failed.map((problem) => ({ problem, text: `not backed up: ${problem.reason}` })),
+    ...pending.map((problem) => ({ problem, text: `${usedLater}: ${problem.reason}` })),
   ];
   const { whenCopied, whenReused } = plan.pullSecrets;
   const pullSecrets = ready.length > 0 ? whenCopied : whenReused;
@@ -74,7 +71,10 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
   const operations = toPatch(plan, rewrites, pullSecrets);
   return allowed(uid, {
     ...(operations.length > 0 && { patchType: 'JSONPatch', patch: encodePatch(operations) }),
-    ...toExtras([...warnings, ...admitted], toAudit(ready)),
+    ...toExtras(
+      [...warnings, ...admitted.map(toAdmittedWarning)],
+      [...toAudit(ready), ...admitted.flatMap(toAdmittedAudit)],
+    ),
   });
 }
 
@@ -101,24 +101,46 @@ function toRewrites({ places, outcome }: ReadyImage): readonly Rewrite[] {
   return places.map((place) => ({ place, image, original: place.image }));
 }
 
+/** A problem of an object that is admitted, with its consequence. */
+interface AdmittedProblem {
+  readonly problem: ImageProblem;
+  readonly text: string;
+}
+
+function toAdmittedWarning({ problem: { image, places, backup }, text }: AdmittedProblem): string {
+  return fitWarning(text, { image, places, ...(backup !== undefined && { others: [backup] }) });
+}
+
+/** A warning may be cut, so the audit annotation has the whole sentence. */
+function toAdmittedAudit({ problem: { image, places }, text }: AdmittedProblem): readonly Audit[] {
+  const shown = image.slice(0, maxAuditNameLength);
+  return places.map(({ id }) => [id, toPrintable(`${shown} -> ${text}`)]);
+}
+
 function readyWarnings(images: readonly ReadyImage[], imagesOnly: boolean): readonly string[] {
-  return images.flatMap(({ places, outcome }) => {
+  return images.flatMap(({ places, source, backup, outcome }) => {
     // The annotation cannot be written there, so a warning names the original.
     const originals = imagesOnly
-      ? places.map(({ label, image }) => `${label}: runs the backup of ${image}`)
+      ? places.map(({ label, image }) =>
+          fitWarning(`${label}: runs the backup of ${image}`, { image }),
+        )
       : [];
-    return [...outcome.warnings, ...originals];
+    const image = places[0]?.image ?? formatReference(source);
+    const others = [source, backup];
+    return [...outcome.warnings.map((text) => fitWarning(text, { image, others })), ...originals];
   });
 }
 
-/** `containers.web` → `nginx:1.27 -> acme/nginx:1.27, copied, 1234 bytes, 56 ms` */
-function toAudit(images: readonly ReadyImage[]): readonly (readonly [string, string])[] {
-  return images
-    .flatMap(({ places, outcome: { image, result, bytes, durationMs } }) => {
-      const done = `${formatReference(image)}, ${result}, ${bytes} bytes, ${Math.round(durationMs)} ms`;
-      return places.map((place) => [place.id, `${toPrintable(place.image)} -> ${done}`] as const);
-    })
-    .map(([id, text], index) => [toAuditKey(id, index), text] as const);
+/** `containers.web` → `nginx:1.27 -> acme/nginx:1.27@sha256:…, copied, 1234 bytes, 56 ms` */
+function toAudit(images: readonly ReadyImage[]): readonly Audit[] {
+  return images.flatMap(
+    ({ places, outcome: { image, digest, result, bytes, durationMs, warnings } }) => {
+      const copy = formatReference({ ...image, ...(digest !== undefined && { digest }) });
+      const done = `${copy}, ${result}, ${bytes} bytes, ${Math.round(durationMs)} ms`;
+      const text = [done, ...warnings].join('; ');
+      return places.map((place): Audit => [place.id, toPrintable(`${place.image} -> ${text}`)]);
+    },
+  );
 }
 
 /** The API server drops keys that are no qualified names: 1–63 of `[A-Za-z0-9._-]`, alphanumeric at both ends. */
@@ -132,12 +154,17 @@ function toAuditKey(id: string, index: number): string {
 
 function toExtras(
   warnings: readonly string[],
-  audit: readonly (readonly [string, string])[],
+  audit: readonly Audit[],
 ): Pick<AdmissionResponse, 'warnings' | 'auditAnnotations'> {
   return {
     ...(warnings.length > 0 && {
       warnings: [...new Set(warnings.map(toWarning))].slice(0, maxLines),
     }),
-    ...(audit.length > 0 && { auditAnnotations: Object.fromEntries(audit.slice(0, maxLines)) }),
+    ...(audit.length > 0 && { auditAnnotations: toAnnotations(audit) }),
   };
+}
+
+function toAnnotations(audit: readonly Audit[]): Readonly<Record<string, string>> {
+  const entries = audit.slice(0, maxLines);
+  return Object.fromEntries(entries.map(([id, text], index) => [toAuditKey(id, index), text]));
 }

@@ -13,6 +13,7 @@ import { isCertainlyDenied, planReview, type ReviewPlan } from './plan.ts';
 import { type Override, overridePolicy, type ReviewPolicy } from './policy.ts';
 import { completePullSecrets } from './pull-secrets.ts';
 import type { AdmissionReview } from './review.ts';
+import { formatProblems, toRefusal } from './status.ts';
 
 /** What namespaces may override, and where their annotations are read. */
 export interface NamespaceOverrides {
@@ -157,6 +158,9 @@ function toLogFields(
     dryRun,
     verdict: verdictOf(completed),
     ...(status !== undefined && { message: status.message }),
+    // Images that were copied, or failed, have their own lines.
+    ...(status === undefined &&
+      plan.refusals.length > 0 && { refused: formatProblems(plan.refusals.map(toRefusal)) }),
     ...(warnings !== undefined && { warnings: warnings.length }),
     ms: Math.round(ms),
   };

@@ -125,6 +125,7 @@ export function toReady(
   return {
     status: 'ready',
     image: { domain, path, tag, ...(wantsDigest && digest !== undefined && { digest }) },
+    ...(digest !== undefined && { digest }),
     result,
     bytes,
     durationMs,

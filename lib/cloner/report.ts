@@ -12,7 +12,7 @@ interface ReportSubject {
 
 /** Logs and counts what happens to images. */
 export interface Report {
-  /** Logs a line once a second while a copy runs. */
+  /** Logs a line at the beginning of each phase of a copy, and once a second while it runs. */
   progress(subject: ReportSubject): (progress: CopyProgress) => void;
   /** Counts a copy once, however many reviews wait for it. */
   copy(subject: ReportSubject, work: () => Promise<CopyResult>): Promise<CopyResult>;
@@ -34,10 +34,12 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
   const counted = new WeakSet<CloneError>();
 
   function progress({ uid, source }: ReportSubject): (progress: CopyProgress) => void {
-    let nextAt = now() + progressLogMs;
+    let nextAt = now();
+    let logged: CopyProgress['phase'] | undefined;
     return ({ phase, doneBytes, totalBytes }) => {
-      if (now() < nextAt) return;
+      if (phase === logged && now() < nextAt) return;
       nextAt = now() + progressLogMs;
+      logged = phase;
       const fields = { uid, source: canonicalReference(source), phase, doneBytes, totalBytes };
       logger.info(fields, 'copying');
     };
@@ -78,8 +80,9 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
     };
     switch (what.status) {
       case 'ready': {
-        const { result, bytes, image } = what;
-        logger.info({ ...fields, result, bytes, digest: image.digest }, 'image is in the backup');
+        const { result, bytes, digest, warnings } = what;
+        const notes = warnings.length === 0 ? {} : { warnings };
+        logger.info({ ...fields, result, bytes, digest, ...notes }, 'image is in the backup');
         if (result === 'present' || result === 'fallback') {
           observer.cloned({ result, reason: '', seconds, bytes: 0 });
         }

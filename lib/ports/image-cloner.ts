@@ -139,6 +139,8 @@ export type CloneOutcome =
       readonly status: 'ready';
       /** The reference to write into the object. */
       readonly image: Reference;
+      /** The digest in the backup, also if `image` has none. Absent in a dry run that does not know it. */
+      readonly digest?: string;
       /** `planned`: a dry run that would have copied. `fallback`: the source failed and the backup is used. */
       readonly result: 'present' | 'copied' | 'fallback' | 'planned';
       readonly bytes: number;

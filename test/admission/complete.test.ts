@@ -105,6 +105,33 @@ describe('completeReview of images that are in the backup', () => {
     });
   });
 
+  const results = ['copied', 'present', 'fallback', 'planned'] as const;
+  for (const result of results) {
+    it(`names the digest of the copy in the audit annotation of an image that is ${result}`, () => {
+      const answer = complete(
+        { object: deployment({ web: 'nginx:1.27' }) },
+        { [nginx]: ready('acme/nginx:1.27', { result, bytes: 0, digest: D }) },
+      );
+
+      assert.deepEqual(answer.response.auditAnnotations, {
+        'containers.web': `nginx:1.27 -> acme/nginx:1.27@${D}, ${result}, 0 bytes, 56 ms`,
+      });
+      assert.match(JSON.stringify(patchOf(answer)), /"value":"acme\/nginx:1\.27"/);
+    });
+  }
+
+  it('has the whole of a long warning in the audit annotation', () => {
+    const warning = `using the backup of nginx:1.27: ${'docker.io did not answer; '.repeat(8)}`;
+    const answer = complete(
+      { object: deployment({ web: 'nginx:1.27' }) },
+      { [nginx]: ready('acme/nginx:1.27', { result: 'fallback', bytes: 0, warnings: [warning] }) },
+    );
+
+    assert.deepEqual(answer.response.auditAnnotations, {
+      'containers.web': `nginx:1.27 -> acme/nginx:1.27, fallback, 0 bytes, 56 ms; ${warning}`,
+    });
+  });
+
   const pod = {
     spec: {
       containers: [{ name: 'web', image: 'nginx:1.27' }],
@@ -284,13 +311,17 @@ describe('completeReview of images that are in the backup', () => {
   });
 
   it('returns each warning of a review once, shortened and printable', () => {
-    const warning = `using the backup\n${'x'.repeat(200)}`;
+    const warning = 'using\nthe backup';
+    const long = `it is held ${'x'.repeat(200)}`;
     const answer = complete(both, {
-      [nginx]: ready('acme/nginx:1.27', { warnings: [warning] }),
+      [nginx]: ready('acme/nginx:1.27', { warnings: [warning, long] }),
       [fluent]: ready('acme/fluent:3', { warnings: [warning] }),
     });
 
-    assert.deepEqual(answer.response.warnings, [`using the backup ${'x'.repeat(102)}…`]);
+    assert.deepEqual(answer.response.warnings, [
+      'using the backup',
+      `it is held ${'x'.repeat(95)}… (nginx:1.27)`,
+    ]);
   });
 
   it('writes valid audit annotation keys for any container name', () => {
@@ -434,6 +465,23 @@ describe('completeReview of images without a backup', () => {
     ]);
   });
 
+  it('keeps the reason in a warning, and has the whole sentence in the audit annotation, under ON_ERROR=admit', () => {
+    const image = `quay.io/prometheus/node-exporter:v1.8.0@${D}`;
+    const message = `quay.io denied access to ${image}: the image is private or does not exist`;
+    const answer = complete(
+      { object: deployment({ web: image }) },
+      { [image]: failed('SOURCE_DENIED', message) },
+      { onError: 'admit' },
+    );
+
+    assert.deepEqual(answer.response.warnings, [
+      'not backed up: quay.io denied access to it: the image is private or does not exist (prometheus/node-exporter:v1.8.0)',
+    ]);
+    assert.deepEqual(answer.response.auditAnnotations, {
+      'containers.web': `${image} -> not backed up: ${message}`,
+    });
+  });
+
   it('denies an invalid image name with 422', () => {
     const { response } = complete({ object: deployment({ web: 'Nginx' }) });
 
@@ -539,7 +587,7 @@ describe('completeReview of images that are still being copied', () => {
     assert.equal(answer.response.allowed, true);
     assert.equal(patchOf(answer), undefined);
     assert.deepEqual(answer.response.warnings, [
-      'backup used from the next image change or "just backfill": still copying nginx:1.27: 43 %, 112 of 260… (container "web")',
+      'backup used from the next image change or "just backfill": still copying it: 43 %, 112 of 260 MiB pulled (nginx:1.27)',
     ]);
   });
 

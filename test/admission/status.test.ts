@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
-  formatAdmitted,
   formatProblem,
   type ImageProblem,
   toDenial,
-  toFailure,
   toProblems,
   toRetry,
-  toWarning,
 } from '../../lib/admission/status.ts';
 import type { ImagePlace } from '../../lib/admission/workload.ts';
 import { CloneError, type CloneErrorCode } from '../../lib/errors.ts';
@@ -120,7 +117,10 @@ describe('toRetry', () => {
   });
 });
 
-describe('toFailure', () => {
+describe('toProblems', () => {
+  const source = { domain: 'docker.io', path: 'library/nginx', tag: '1' };
+  const backup = { domain: 'registry.corp', path: 'backups/nginx', tag: '1' };
+
   it('reports one problem for each spelling of an image', () => {
     const error = new CloneError('SOURCE_NOT_FOUND', 'nginx:9 does not exist on docker.io');
     const places = [
@@ -128,28 +128,28 @@ describe('toFailure', () => {
       place('container "b"', 'docker.io/library/nginx:9'),
       place('container "c"', 'nginx:9'),
     ];
+    const outcome = { status: 'failed', error } as const;
 
-    assert.deepEqual(toFailure(places, error).map(formatProblem), [
+    assert.deepEqual(toProblems({ places, source, backup }, outcome).map(formatProblem), [
       'container "a", container "c": nginx:9 does not exist on docker.io',
       'container "b": docker.io/library/nginx:9: nginx:9 does not exist on docker.io',
     ]);
   });
-});
 
-describe('toProblems', () => {
   it('names the image as written while it is copied or queued', () => {
     const places = [place('container "a"', 'docker.io/nginx:1'), place('container "b"', 'nginx:1')];
+    const planned = { places, source, backup };
     const waiting = { status: 'pending', stage: 'waiting', retryAfterSeconds: 3 } as const;
 
-    assert.deepEqual(toProblems(places, undefined).map(formatProblem), [
+    assert.deepEqual(toProblems(planned, undefined).map(formatProblem), [
       'container "a": still copying docker.io/nginx:1',
       'container "b": still copying nginx:1',
     ]);
     assert.deepEqual(
-      toProblems(places, { ...waiting, detail: 'next in line' }).map(formatProblem),
+      toProblems(planned, { ...waiting, detail: 'next in the queue' }).map(formatProblem),
       [
-        'container "a": docker.io/nginx:1 waits to be copied: next in line',
-        'container "b": nginx:1 waits to be copied: next in line',
+        'container "a": docker.io/nginx:1 waits to be copied: next in the queue',
+        'container "b": nginx:1 waits to be copied: next in the queue',
       ],
     );
   });
@@ -204,78 +204,5 @@ describe('formatProblem', () => {
     const image = 'A'.repeat(1_025);
 
     assert.equal(formatProblem({ places: [place('c')], image, reason: 'invalid' }), 'c: invalid');
-  });
-});
-
-describe('formatAdmitted', () => {
-  const format = (reason: string, image: string, label = 'container "web"'): string =>
-    formatAdmitted('not backed up', { places: [place(label, image)], image, reason });
-
-  it('puts the reason of an admitted failure first and the container last', () => {
-    assert.equal(
-      format('nginx:9.99 does not exist on docker.io', 'nginx:9.99'),
-      'not backed up: nginx:9.99 does not exist on docker.io (container "web")',
-    );
-  });
-
-  it('adds the image to the warning of an admitted failure where the reason does not name it', () => {
-    assert.equal(
-      format('registry.corp did not answer', 'nginx:1.27'),
-      'not backed up: registry.corp did not answer (nginx:1.27, container "web")',
-    );
-  });
-
-  it('keeps the image in a warning when a long reason that names it at its end is cut', () => {
-    const reason =
-      'the backup registry registry.corp answered too late: no time was left to check nginx:1.27';
-
-    assert.equal(
-      format(reason, 'nginx:1.27'),
-      'not backed up: the backup registry registry.corp answered too late: no time was left to c… (nginx:1.27, container "web")',
-    );
-  });
-
-  it('shortens digests in a warning', () => {
-    assert.equal(
-      format(`ghcr.io/x/y@${D} does not exist on ghcr.io`, `ghcr.io/x/y@${D}`),
-      'not backed up: ghcr.io/x/y@sha256:dddddddddddd… does not exist on ghcr.io (container "web")',
-    );
-  });
-
-  it('keeps the end of a long image name in a warning', () => {
-    assert.equal(
-      format('backup down', `registry.corp/${'team/'.repeat(20)}app:v1`),
-      'not backed up: backup down (…eam/team/team/team/team/team/app:v1, container "web")',
-    );
-  });
-
-  it('counts further containers in a warning', () => {
-    const places = [place('container "a"'), place('container "b"'), place('container "c"')];
-
-    assert.equal(
-      formatAdmitted('not backed up', { places, image: 'nginx', reason: 'gone' }),
-      'not backed up: gone (nginx, container "a" and 2 more)',
-    );
-  });
-
-  it('never exceeds 120 characters in a warning, whatever the names', () => {
-    const line = format(`r${'x'.repeat(300)}`, 'i'.repeat(300), `container "${'c'.repeat(63)}"`);
-
-    assert.equal(line.length, 120);
-    assert.match(line, /^not backed up: rx{38}… \(…i{35}, container "c+…$/);
-  });
-});
-
-describe('toWarning', () => {
-  it('keeps a warning of 120 characters', () => {
-    assert.equal(toWarning('w'.repeat(120)), 'w'.repeat(120));
-  });
-
-  it('cuts a warning of more than 120 characters', () => {
-    assert.equal(toWarning('w'.repeat(121)), `${'w'.repeat(119)}…`);
-  });
-
-  it('does not cut a warning inside a surrogate pair', () => {
-    assert.equal(toWarning(`${'w'.repeat(118)}🚢🚢`), `${'w'.repeat(118)}…`);
   });
 });

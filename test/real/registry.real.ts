@@ -304,7 +304,7 @@ describe('the webhook with CLONER=registry between real registries', () => {
     const { allowed, warnings, image } = await review(`${gate.host}/gone/app:1`);
 
     assert.equal(allowed, true);
-    assert.match(warnings.join(), /^using the backup of /);
+    assert.match(warnings.join(), /^using the backup/);
     await validate(image);
   });
 

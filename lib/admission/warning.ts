@@ -1,0 +1,139 @@
+import { CloneError } from '../errors.ts';
+import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
+import { toPrintable } from '../util/printable.ts';
+import { tryParse } from './original-images.ts';
+import type { ImagePlace } from './workload.ts';
+
+/** The image that a warning is about. */
+export interface WarningSubject {
+  /** As it is written in the object. */
+  readonly image: string;
+  /** Other images that the text may name, such as the copy. @default none */
+  readonly others?: readonly Reference[];
+  /** Where the object names it. @default the warning names no place */
+  readonly places?: readonly ImagePlace[];
+}
+
+/** The limit that Kubernetes recommends for one warning. */
+const maxWarningLength = 120;
+const maxShortNameLength = 30;
+const minNameLength = 20;
+const digestPattern = '(?:@[a-z0-9]+:[0-9a-f]{32,})';
+
+/** One line of at most 120 printable characters. */
+export function toWarning(text: string): string {
+  return cut(toPrintable(text), maxWarningLength);
+}
+
+/**
+ * A warning with the reason first. If it is too long, its end loses the place, then the beginning of the name, and then the
+ * advice at the end of the reason.
+ */
+export function fitWarning(text: string, { image, others = [], places }: WarningSubject): string {
+  const sentence = toPrintable(shortenDigests(text));
+  const name = shortenDigests(image);
+  const place = places === undefined ? undefined : toPlace(places);
+  const isNamed = place === undefined || namesImage(sentence, name);
+  const whole = toLine(sentence, isNamed ? undefined : name, place);
+  if (whole.length <= maxWarningLength) return whole;
+
+  const brief = toPrintable(shortenDigests(withoutNames(text, image, others)));
+  const shown = withoutHost(name, brief);
+  const short = shorten(shown, maxShortNameLength);
+  const lines = [toLine(brief, shown, place), toLine(brief, shown), toLine(brief, short)];
+  return lines.find((line) => line.length <= maxWarningLength) ?? fitClause(brief, shown);
+}
+
+/** The reason comes before "; " and the advice after it, so the name gets what the reason leaves. */
+function fitClause(sentence: string, name: string): string {
+  const [reason = ''] = sentence.split('; ');
+  const room = maxWarningLength - toLine(reason, '').length;
+  const short = shorten(name, Math.min(Math.max(room, minNameLength), maxShortNameLength));
+  return toWarning(toLine(cut(sentence, maxWarningLength - toLine('', short).length), short));
+}
+
+/** Whether `text` contains the image as a whole word, with or without a digest: `acme/nginx:1` does not name `nginx:1`. */
+export function namesImage(text: string, image: string): boolean {
+  for (let at = text.indexOf(image); at >= 0; at = text.indexOf(image, at + 1)) {
+    const before = text.slice(Math.max(0, at - 1), at);
+    const after = text.slice(at + image.length, at + image.length + '@sha256:'.length);
+    // A colon or a full stop also ends a clause.
+    if (!/[\w./:@-]/.test(before) && /^([:.]?$|[:.]\s|@sha256:|[^\w./:@-])/.test(after))
+      return true;
+  }
+  return false;
+}
+
+/** `text (name, place)` */
+function toLine(text: string, ...details: readonly (string | undefined)[]): string {
+  const given = details.filter((detail) => detail !== undefined);
+  return given.length === 0 ? text : `${text} (${given.join(', ')})`;
+}
+
+function toPlace(places: readonly ImagePlace[]): string {
+  const [{ label } = { label: 'the object' }, ...others] = places;
+  return others.length === 0 ? label : `${label} and ${others.length} more`;
+}
+
+/** Removes the names of the image, of its copy and of the backup from a sentence, or replaces them by a pronoun. */
+function withoutNames(text: string, image: string, others: readonly Reference[]): string {
+  const source = tryParse(image);
+  const own = source instanceof CloneError ? [] : [shortenDigests(image), ...toNames(source)];
+  const names = [...new Set([...own, ...others.flatMap(toNames)])];
+  const backups = others.map(({ domain }) => `(?<=the backup registry) ${escapePattern(domain)}`);
+  if (names.length === 0) return text;
+  const any = toPattern(names.map((name) => `${escapePattern(name)}${digestPattern}?`));
+  // A single word, such as `docker`, may be a word of the sentence.
+  const distinctive = toPattern(
+    names.map((name) => `${escapePattern(name)}${digestPattern}${/[/:.]/.test(name) ? '?' : ''}`),
+  );
+  const isDropped = [`^${any}: `, ` (?:for|of) ${any}`, `: ${any}$`, ...backups];
+  return text
+    .replaceAll(new RegExp(isDropped.join('|'), 'g'), '')
+    .replaceAll(new RegExp(`${distinctive}(?= (?:exists )?in the backup)`, 'g'), 'the tag')
+    .replaceAll(new RegExp(distinctive, 'g'), 'it');
+}
+
+/** The forms in which messages name an image. */
+function toNames(reference: Reference): readonly string[] {
+  const { digest: _digest, ...named } = reference;
+  return [formatReference(named), canonicalReference(named)];
+}
+
+/** Any of the names as a whole word, the longest first. */
+function toPattern(names: readonly string[]): string {
+  const longestFirst = names.toSorted((a, b) => b.length - a.length);
+  return String.raw`(?<![\w./:@-])(?:${longestFirst.join('|')})(?![\w/@-]|[.:]\w)`;
+}
+
+/** The sentence names the host already. */
+function withoutHost(name: string, sentence: string): string {
+  const slash = name.indexOf('/');
+  const host = name.slice(0, Math.max(0, slash));
+  const isHost = /[.:]/.test(host);
+  return isHost && sentence.split(/[\s,;]+/).includes(host) ? name.slice(slash + 1) : name;
+}
+
+/** The last component of a path says most. */
+function shorten(name: string, maxLength: number): string {
+  if (name.length <= maxLength) return name;
+  const last = name.slice(name.lastIndexOf('/') + 1);
+  return last.length < maxLength ? `…${last}` : `…${name.slice(1 - maxLength)}`;
+}
+
+/** Tags tell images apart well enough; other digests, such as that of a held copy, stay recognizable. */
+function shortenDigests(text: string): string {
+  return text
+    .replaceAll(new RegExp(digestPattern, 'g'), '')
+    .replaceAll(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, '$1…');
+}
+
+function escapePattern(text: string): string {
+  return text.replaceAll(/[^\w/]/gu, String.raw`\$&`);
+}
+
+function cut(text: string, maxLength: number): string {
+  if (text.length <= maxLength) return text;
+  // The last character may be the first half of a surrogate pair.
+  return `${text.slice(0, maxLength - 1).replace(/[\ud800-\udbff]$/, '')}…`;
+}
