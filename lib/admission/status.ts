@@ -1,5 +1,5 @@
 import type { CloneError, CloneErrorCode } from '../errors.ts';
-import type { Reference } from '../image/reference.ts';
+import { dockerHub, type Reference } from '../image/reference.ts';
 import type { CloneOutcome } from '../ports/index.ts';
 import { toPrintable } from '../util/printable.ts';
 import type { Refusal } from './decide-image.ts';
@@ -39,15 +39,16 @@ export function toRefusal({ place, error }: Refusal): ImageProblem {
 
 /** The problems of an image that has no backup, or not yet. */
 export function toProblems(
-  { places, backup }: Pick<PlannedImage, 'places' | 'source' | 'backup'>,
+  planned: Pick<PlannedImage, 'places' | 'source' | 'backup'>,
   outcome: CloneOutcome | undefined,
 ): readonly ImageProblem[] {
+  const { places, backup } = planned;
   if (outcome?.status === 'ready') return [];
   const groups = [...Map.groupBy(places, ({ image }) => image)];
   const problems = groups.map(([image, places]) => ({ places, image, backup }));
   if (outcome?.status === 'failed') {
     const { error } = outcome;
-    const reason = error.message;
+    const reason = `${error.message}${adviceFor(error, planned)}`;
     return problems.map((problem) => ({ ...problem, reason, error }));
   }
   // Without an outcome, the copy has not reported its progress yet.
@@ -60,6 +61,18 @@ export function toProblems(
         : `still copying ${problem.image}${progress}`,
     retryAfterSeconds: outcome?.retryAfterSeconds ?? 1,
   }));
+}
+
+/** The backup's own credentials open no source, because they may read more than the author of the workload. */
+function adviceFor(
+  { code }: CloneError,
+  { source: { domain, path }, backup }: Pick<PlannedImage, 'source' | 'backup'>,
+): string {
+  // Docker Hub denies access to official images that do not exist, and all others are public.
+  const isOfficial = domain === dockerHub && path.startsWith('library/');
+  if (code !== 'SOURCE_DENIED' || domain !== backup.domain || isOfficial) return '';
+  const folder = path.includes('/') ? `${path.slice(0, path.lastIndexOf('/'))}/**` : path;
+  return `; registry-auth opens no image outside the backup: set IGNORE_IMAGES=${domain}/${folder} to leave such images unchanged, or add credentials to SOURCE_AUTH_FILE to copy them`;
 }
 
 /** A final denial that lists every problem. */

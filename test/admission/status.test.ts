@@ -153,6 +153,67 @@ describe('toProblems', () => {
       ],
     );
   });
+
+  const advice = 'registry-auth opens no image outside the backup: set IGNORE_IMAGES=';
+  const choice =
+    ' to leave such images unchanged, or add credentials to SOURCE_AUTH_FILE to copy them';
+  const denied: readonly (readonly [
+    name: string,
+    code: CloneErrorCode,
+    source: readonly [domain: string, path: string],
+    backup: string,
+    advice: string,
+  ])[] = [
+    [
+      "names both ways for a private image on the backup's own registry",
+      'SOURCE_DENIED',
+      ['registry.corp', 'team/web/app'],
+      'registry.corp',
+      `; ${advice}registry.corp/team/web/**${choice}`,
+    ],
+    [
+      "names the image itself if a private image on the backup's own registry has no folder",
+      'SOURCE_DENIED',
+      ['registry.corp', 'app'],
+      'registry.corp',
+      `; ${advice}registry.corp/app${choice}`,
+    ],
+    [
+      'gives no advice about IGNORE_IMAGES for a private image on another registry',
+      'SOURCE_DENIED',
+      ['quay.io', 'team/app'],
+      'registry.corp',
+      '',
+    ],
+    [
+      'gives no advice about IGNORE_IMAGES for a misspelt official image if the backup is on Docker Hub',
+      'SOURCE_DENIED',
+      ['docker.io', 'library/ngnix'],
+      'docker.io',
+      '',
+    ],
+    [
+      "gives no advice about IGNORE_IMAGES for an absent image on the backup's own registry",
+      'SOURCE_NOT_FOUND',
+      ['registry.corp', 'team/app'],
+      'registry.corp',
+      '',
+    ],
+  ];
+  for (const [name, code, [domain, path], host, expected] of denied) {
+    it(name, () => {
+      const planned = {
+        places: [place('container "a"')],
+        source: { domain, path, tag: '1' },
+        backup: { domain: host, path: 'backups/app', tag: '1' },
+      };
+      const error = new CloneError(code, 'it did not work');
+
+      const [problem] = toProblems(planned, { status: 'failed', error });
+
+      assert.equal(problem?.reason, `it did not work${expected}`);
+    });
+  }
 });
 
 describe('formatProblem', () => {
