@@ -11,7 +11,7 @@ import type {
   RegistryAccess,
 } from '../../ports/index.ts';
 import { createKeyedMutex } from '../../util/keyed-mutex.ts';
-import { type Attempt, isNotLocal, toCloneError } from './daemon-error.ts';
+import { isNotLocal, LocalImageGone, toCloneError, translateFailures } from './daemon-error.ts';
 import { createResolve } from './distribution.ts';
 import { readLines } from './json-stream.ts';
 import { createLayerProgress } from './layer-progress.ts';
@@ -65,8 +65,13 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
       cleanUps.push(await names.acquire(toName(source)));
       const wasThere = (await findId(toName(source))) !== undefined;
       cleanUps.push(() => (wasThere ? undefined : untag(toName(source))));
+      let pulledBytes = 0;
+      const onPull: Progress = (progress) => {
+        pulledBytes = progress.totalBytes;
+        onProgress(progress);
+      };
       const pullAndFind = async (within: AbortSignal): Promise<string> => {
-        await pull(source, sourceAccess, within, onProgress);
+        await pull(source, sourceAccess, within, onPull);
         const found = await findId(toName(source));
         if (found === undefined) throw new LocalImageGone(toName(source));
         return found;
@@ -78,7 +83,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
       // until `release`. No other process writes it, so one that exists is left over from a copy that was killed.
       cleanUps.push(await names.acquire(toName(first)), () => untag(toName(first)));
       await setTag(id, first);
-      const pushed = await push(first, targetAccess, signal, onProgress);
+      const pushed = await push(first, targetAccess, signal, { onProgress, pulledBytes });
       return {
         ...pushed,
         warnings: [],
@@ -151,9 +156,9 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
     target: TaggedImage,
     { side, credentials }: RegistryAccess,
     signal: AbortSignal,
-    onProgress: Progress = () => undefined,
+    { onProgress = () => undefined, pulledBytes = 0 }: PushOptions = {},
   ): Promise<PushedImage> {
-    const layers = createLayerProgress('push');
+    const layers = createLayerProgress('push', pulledBytes);
     let digest: string | undefined;
     await translateFailures({ side, image: target }, signal, async () => {
       const stream = await docker.getImage(canonicalRepository(target)).push({
@@ -208,35 +213,13 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
   return { keepsDigest: false, resolve, copy };
 }
 
+interface PushOptions {
+  readonly onProgress?: Progress;
+  /** The size of the pulled layers. */
+  readonly pulledBytes?: number;
+}
+
 type PushedImage = Pick<CopiedImage, 'digest' | 'bytes'>;
-
-/** Another process removed the local image between two steps. */
-class LocalImageGone extends CloneError {
-  constructor(image: string, options: { readonly isTransient?: boolean } = {}) {
-    super(
-      'CLONER_UNAVAILABLE',
-      `the docker daemon removed ${image} during its copy: apply again; if it repeats, free disk space on the daemon's node`,
-      options,
-    );
-  }
-}
-
-/** A body that ends early and an abort throw the same errors; the signal distinguishes them. */
-async function translateFailures(
-  attempt: Attempt,
-  signal: AbortSignal,
-  work: () => Promise<void>,
-): Promise<void> {
-  try {
-    signal.throwIfAborted();
-    await work();
-  } catch (error) {
-    signal.throwIfAborted();
-    if (isNotLocal(error) && attempt.side === 'backup')
-      throw new LocalImageGone(toName(attempt.image));
-    throw toCloneError(error, attempt);
-  }
-}
 
 function otherDigest(image: Reference): CloneError {
   return new CloneError(

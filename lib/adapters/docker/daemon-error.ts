@@ -7,6 +7,7 @@ import {
   type Side,
 } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
+import { toName } from './names.ts';
 
 /** The image that a call to the daemon was for. */
 export interface Attempt {
@@ -91,6 +92,34 @@ export function toCloneError(error: unknown, attempt: Attempt): CloneError {
     ? `the docker daemon has no space left to copy ${name}: free disk space on its node`
     : `the docker daemon cannot be reached for ${name} (${code}): check that it runs and that DOCKER_HOST names its socket`;
   return new CloneError('CLONER_UNAVAILABLE', message, { cause: error });
+}
+
+/** Another process removed the local image between two steps. */
+export class LocalImageGone extends CloneError {
+  constructor(image: string, options: { readonly isTransient?: boolean } = {}) {
+    super(
+      'CLONER_UNAVAILABLE',
+      `the docker daemon removed ${image} during its copy: apply again; if it repeats, free disk space on the daemon's node`,
+      options,
+    );
+  }
+}
+
+/** A body that ends early and an abort throw the same errors; the signal distinguishes them. */
+export async function translateFailures(
+  attempt: Attempt,
+  signal: AbortSignal,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    signal.throwIfAborted();
+    await work();
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isNotLocal(error) && attempt.side === 'backup')
+      throw new LocalImageGone(toName(attempt.image));
+    throw toCloneError(error, attempt);
+  }
 }
 
 export function parseDaemonError(error: unknown): DaemonError {

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { isDigest } from '../../image/digest.ts';
 import type { ImageCloner } from '../../ports/index.ts';
 import { toCloneError } from './daemon-error.ts';
+import { dial } from './dial.ts';
 import { toAuthConfig, toName } from './names.ts';
 
 /** Response to `GET /distribution/{name}/json`. */
@@ -41,24 +42,4 @@ export function createResolve(docker: Pick<Docker, 'modem'>): ImageCloner['resol
       throw cloneError;
     }
   };
-}
-
-interface Dialer {
-  dial(options: object, callback: (error: unknown, data: unknown) => void): void;
-}
-
-/** dockerode's `distribution()` ignores the abort signal, so each registry that hangs would leak a request. */
-function dial({ modem }: Pick<Docker, 'modem'>, options: object): Promise<unknown> {
-  const dialer: unknown = modem;
-  if (!isDialer(dialer)) throw new TypeError('dockerode has no modem');
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  dialer.dial(options, (error, data) => {
-    if (error === null || error === undefined) resolve(data);
-    else reject(error);
-  });
-  return promise;
-}
-
-function isDialer(value: unknown): value is Dialer {
-  return typeof value === 'object' && value !== null && 'dial' in value;
 }

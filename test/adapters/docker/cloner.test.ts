@@ -44,6 +44,37 @@ describe('createDockerCloner', () => {
     await daemon.close();
   });
 
+  it('reports a pull and a push through the docker daemon from their first line', async () => {
+    const seen: unknown[] = [];
+
+    const copied = await cloner.copy(request, signal, ({ phase, doneBytes, totalBytes }) =>
+      seen.push([phase, doneBytes, totalBytes]),
+    );
+    await copied.release();
+
+    assert.deepEqual(seen, [
+      ['pull', 0, 0],
+      ['pull', 100_000, 300_000],
+      ['pull', 300_000, 300_000],
+      ['pull', 300_000, 300_000],
+      ['push', 0, 300_000],
+      ['push', 33_280, 300_000],
+      ['push', 300_000, 300_000],
+      ['push', 300_000, 300_000],
+    ]);
+  });
+
+  it('reports the beginning of a push whose layers the registry has', async () => {
+    const first = await cloner.copy(request, signal, ignore);
+    await first.release();
+    const phases: string[] = [];
+
+    const second = await cloner.copy(request, signal, ({ phase }) => phases.push(phase));
+    await second.release();
+
+    assert.deepEqual(phases.slice(-1), ['push']);
+  });
+
   it('removes the local image and its tags from the docker daemon after a copy', async () => {
     await copyWithTags(cloner, request, ['1']);
 

@@ -29,8 +29,30 @@ describe('createLayerProgress', () => {
     assert.equal(layers.movedBytes(), 7);
   });
 
-  it('reports no progress for daemon lines without byte counts', () => {
+  it('reports the first line of a pull as its beginning', () => {
+    const progress = createLayerProgress('pull').add(line('Pulling from team/app', '1'));
+
+    assert.deepEqual(progress, { phase: 'pull', doneBytes: 0, totalBytes: 0 });
+  });
+
+  it('reports the first line of a push as its beginning, with the size of the pull', () => {
+    const layers = createLayerProgress('push', 150);
+
+    assert.deepEqual(layers.add(line('The push refers to repository [backup.test/app]', '')), {
+      phase: 'push',
+      doneBytes: 0,
+      totalBytes: 150,
+    });
+    assert.deepEqual(layers.add(line('Pushing', 'a', 30, 400)), {
+      phase: 'push',
+      doneBytes: 30,
+      totalBytes: 400,
+    });
+  });
+
+  it('reports no progress for later daemon lines without byte counts', () => {
     const layers = createLayerProgress('pull');
+    layers.add(line('Pulling from team/app', '1'));
 
     assert.equal(layers.add(line('Pulling fs layer', 'a')), undefined);
     assert.equal(layers.add(line('Download complete', 'never seen')), undefined);
