@@ -39,6 +39,8 @@ export interface AdapterOptions {
   readonly env: Env;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Receives whether the docker daemon answers. @default the daemon is not watched */
+  readonly onDaemonAnswer?: (isUp: boolean) => void;
 }
 
 /** Rejects with one `ConfigError` that lists the problems of the variables and of everything that the valid ones name. */
@@ -134,12 +136,18 @@ async function openPullSecrets({ reading, env, logger }: AdapterOptions): Promis
 }
 
 /** SDKs load slowly, so only the one in use is imported. */
-async function openCloner({ reading, env, metrics, logger }: AdapterOptions): Promise<ImageCloner> {
+async function openCloner(options: AdapterOptions): Promise<ImageCloner> {
+  const { reading, env, metrics, logger, onDaemonAnswer: onAnswer } = options;
   const { config } = reading;
   if (config.cloner === 'docker') {
-    const { createDockerCloner, openDaemon } = await import('../../lib/adapters/docker/index.ts');
+    const { createDockerCloner, openDaemon, watchDaemon } = await import(
+      '../../lib/adapters/docker/index.ts'
+    );
     const docker = await openDaemon({ dockerHost: config.dockerHost, logger });
-    return cacheResolve(createDockerCloner({ docker }), { now: monotonicClock.now });
+    const cloner = createDockerCloner({ docker });
+    const watched =
+      onAnswer === undefined ? cloner : watchDaemon(cloner, { docker, onAnswer, logger });
+    return cacheResolve(watched, { now: monotonicClock.now });
   }
   const { openRegistryCloner, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
   const { backup, insecureRegistries, sourceRegistries, registryCaFile: file } = config;

@@ -5,6 +5,7 @@ import { type Copies, createCopies } from '../../lib/cloner/queue/index.ts';
 import { readConfig } from '../../lib/config/config.ts';
 import { createAdmissionHandler } from '../../lib/index.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
+import packageJson from '../../package.json' with { type: 'json' };
 import type { Arguments } from '../shared/arguments.ts';
 import { openAdapters, toEnsureBackupDeps } from '../shared/open-adapters.ts';
 import { runCommand } from '../shared/run-command.ts';
@@ -12,6 +13,7 @@ import { createApp, createProbeApp } from './app.ts';
 import { syntax, toVariables } from './flags.ts';
 import { openNamespaceOverrides, openSharedCopies } from './kubernetes.ts';
 import { type Listeners, openListeners } from './listeners.ts';
+import { createOutages } from './outages.ts';
 
 /** A pod may end 600 s after its deletion, and Knative uses 30 s of them before it sends SIGTERM. */
 const drainMs = 560_000;
@@ -46,20 +48,23 @@ async function serve(args: Arguments): Promise<boolean> {
   const ownCopies = createCopies({ maxCopies, maxWaiting, now });
   const sharedCopies = openSharedCopies(ownCopies, env, logger);
   const copies = sharedCopies ?? ownCopies;
-  const metrics = createMetrics({
-    adapter: config.cloner,
-    copies: () => copies.counts(),
-    hosts: [config.backup.domain, ...config.sourceRegistries],
-  });
+  const outages = createOutages(
+    createMetrics({
+      adapter: config.cloner,
+      copies: () => copies.counts(),
+      hosts: [config.backup.domain, ...config.sourceRegistries],
+    }),
+    config.backup.domain,
+  );
+  const { metrics } = outages;
   const adapters = await openAdapters({
     reading: { ...reading, problems: [...args.problems, ...reading.problems] },
     env,
     logger,
     metrics,
+    onDaemonAnswer: metrics.daemonAnswered,
   });
 
-  const { domain, namespace } = adapters.policy.backup;
-  let isBackupUp = true;
   const review = createAdmissionHandler({
     ...toEnsureBackupDeps(adapters, config),
     ...(await openNamespaceOverrides(config, env, logger)),
@@ -67,22 +72,13 @@ async function serve(args: Arguments): Promise<boolean> {
     copies,
     now,
     logger,
-    observer: {
-      ...metrics,
-      backupAnswered(isUp) {
-        isBackupUp = isUp;
-        metrics.backupAnswered(isUp);
-      },
-    },
+    observer: metrics,
   });
 
   let isReady = true;
   const probes = {
     isReady: () => isReady,
-    outage: () =>
-      isBackupUp
-        ? undefined
-        : `the backup registry ${domain} gave no usable response to the last request`,
+    outage: outages.describe,
     metrics,
     logger,
   };
@@ -95,12 +91,15 @@ async function serve(args: Arguments): Promise<boolean> {
     metrics,
     logger,
   });
+  const { domain, namespace } = adapters.policy.backup;
   logger.info(
     {
+      version: packageJson.version,
+      cloner: config.cloner,
+      backup: `${domain}/${namespace}`,
       port: listeners.port,
       https: tls !== undefined,
       ...(tls?.port !== undefined && { probes: port }),
-      backup: `${domain}/${namespace}`,
     },
     'ready',
   );

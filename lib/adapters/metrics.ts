@@ -19,6 +19,8 @@ export interface Metrics extends Observer {
     /** From `ratelimit-remaining`. */
     readonly remaining: number | undefined;
   }): void;
+  /** Whether the docker daemon answered the last ping. */
+  daemonAnswered(isUp: boolean): void;
   /** Whether the file of `variable` can no longer be read, so that its last valid content is in use. */
   fileIsStale(variable: FileVariable, isStale: boolean): void;
   /** Expiry of the serving certificate. */
@@ -124,6 +126,11 @@ export function createMetrics({
     help: '1 if the last request to the backup registry succeeded.',
     registers,
   });
+  const daemonUp = new Gauge({
+    name: 'image_cloner_daemon_up',
+    help: '1 if the docker daemon answered the last ping; absent with CLONER=registry.',
+    registers,
+  });
   const stale = new Gauge({
     name: 'image_cloner_stale_files',
     help: '1 if the file of a variable can no longer be read and its last valid content is in use.',
@@ -141,7 +148,7 @@ export function createMetrics({
     registers,
   });
   // Unset gauges report 0, which would mean an outage or a date in 1970.
-  for (const gauge of [backupUp, certificateExpiry, lastReview]) gauge.remove();
+  for (const gauge of [backupUp, daemonUp, certificateExpiry, lastReview]) gauge.remove();
   const inFlight = new Gauge({
     name: 'image_cloner_clones_in_flight',
     help: 'Running copies.',
@@ -177,6 +184,9 @@ export function createMetrics({
     },
     backupAnswered(isUp) {
       backupUp.set(isUp ? 1 : 0);
+    },
+    daemonAnswered(isUp) {
+      daemonUp.set(isUp ? 1 : 0);
     },
     answered({ host, method, status, remaining: left }) {
       const label = toHost(host);

@@ -59,6 +59,17 @@ describe('createMetrics', () => {
     assert.ok((await lines(metrics)).includes('image_cloner_backup_up 0'));
   });
 
+  it('omits image_cloner_daemon_up without a docker daemon, and reports its last ping', async () => {
+    const metrics = create();
+
+    assert.ok(!(await lines(metrics)).some((line) => line.includes('daemon_up')));
+
+    metrics.daemonAnswered(false);
+    assert.ok((await lines(metrics)).includes('image_cloner_daemon_up 0'));
+    metrics.daemonAnswered(true);
+    assert.ok((await lines(metrics)).includes('image_cloner_daemon_up 1'));
+  });
+
   it('reports stale files in the metrics by their variable', async () => {
     const metrics = create();
 

@@ -58,13 +58,13 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   const overrides: { readonly match: RegExp; readonly handler: Handler }[] = [];
 
   const server = createServer((request, response) => {
-    if (request.url === '/_ping') return json(response, 200, 'OK');
     const line = `${request.method ?? ''} ${decodeURIComponent(request.url ?? '')}`;
+    const override = overrides.find(({ match }) => match.test(line))?.handler;
+    if (override === undefined && request.url === '/_ping') return json(response, 200, 'OK');
     requests.push(line);
     const header = request.headers['x-registry-auth'];
     if (typeof header === 'string') auths.push(decodeAuth(header));
-    const handler = overrides.find(({ match }) => match.test(line))?.handler ?? handle;
-    handler(request, response);
+    (override ?? handle)(request, response);
   });
 
   function handle(request: IncomingMessage, response: ServerResponse): void {

@@ -141,6 +141,33 @@ describe('functions/webhook/main.ts', () => {
     }
   });
 
+  it('the webhook names its version, cloner and backup in one line at start', async () => {
+    const { waitFor } = start({ PORT: await freePort() });
+
+    const output = await waitFor('"ready"');
+
+    const [ready = ''] = output.split('\n').filter((line) => line.includes('"ready"'));
+    assert.match(ready, /"version":"\d+\.\d+\.\d+"/);
+    assert.match(ready, /"cloner":"docker","backup":"backup\.test\/acme"/);
+  });
+
+  it('shows a docker daemon that goes away in /readyz and /metrics, and stays ready', async () => {
+    const own = await startFakeDaemon();
+    const port = await freePort();
+    const { waitFor } = start({ PORT: port, DOCKER_HOST: `unix://${own.socketPath}` });
+    await waitFor('"ready"');
+    const probe = async (path: string): Promise<string> =>
+      await (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+    assert.equal(await probe('/readyz'), 'OK');
+
+    await own.close();
+    await review(port, 'public.test/team/app:1');
+    await waitFor('the docker daemon does not answer"');
+
+    assert.equal(await probe('/readyz'), 'OK\nthe docker daemon did not answer the last ping');
+    assert.match(await probe('/metrics'), /^image_cloner_daemon_up 0$/m);
+  });
+
   it('the webhook responds to pending reviews on SIGTERM, finishes the copy and exits with 0', async () => {
     daemon.publish('public.test', 'team/slow', '1');
     const pulled = Promise.withResolvers<() => void>();
