@@ -72,7 +72,7 @@ function adviceFor(
   const isOfficial = domain === dockerHub && path.startsWith('library/');
   if (code !== 'SOURCE_DENIED' || domain !== backup.domain || isOfficial) return '';
   const folder = path.includes('/') ? `${path.slice(0, path.lastIndexOf('/'))}/**` : path;
-  return `; registry-auth opens no image outside the backup: set IGNORE_IMAGES=${domain}/${folder} to leave such images unchanged, or add credentials to SOURCE_AUTH_FILE to copy them`;
+  return `; registry-auth opens only the backup: SOURCE_AUTH_FILE opens other images of this registry, and IGNORE_IMAGES=${domain}/${folder} leaves them unchanged`;
 }
 
 /** A final denial that lists every problem. */

@@ -154,9 +154,8 @@ describe('toProblems', () => {
     );
   });
 
-  const advice = 'registry-auth opens no image outside the backup: set IGNORE_IMAGES=';
-  const choice =
-    ' to leave such images unchanged, or add credentials to SOURCE_AUTH_FILE to copy them';
+  const advice =
+    '; registry-auth opens only the backup: SOURCE_AUTH_FILE opens other images of this registry, and IGNORE_IMAGES=';
   const denied: readonly (readonly [
     name: string,
     code: CloneErrorCode,
@@ -169,14 +168,14 @@ describe('toProblems', () => {
       'SOURCE_DENIED',
       ['registry.corp', 'team/web/app'],
       'registry.corp',
-      `; ${advice}registry.corp/team/web/**${choice}`,
+      `${advice}registry.corp/team/web/** leaves them unchanged`,
     ],
     [
       "names the image itself if a private image on the backup's own registry has no folder",
       'SOURCE_DENIED',
       ['registry.corp', 'app'],
       'registry.corp',
-      `; ${advice}registry.corp/app${choice}`,
+      `${advice}registry.corp/app leaves them unchanged`,
     ],
     [
       'gives no advice about IGNORE_IMAGES for a private image on another registry',

@@ -11,7 +11,13 @@ import type {
   RegistryAccess,
 } from '../../ports/index.ts';
 import { createKeyedMutex } from '../../util/keyed-mutex.ts';
-import { isNotLocal, LocalImageGone, toCloneError, translateFailures } from './daemon-error.ts';
+import {
+  isNotLocal,
+  LocalImageGone,
+  toCloneError,
+  toUnreachable,
+  translateFailures,
+} from './daemon-error.ts';
 import { createResolve } from './distribution.ts';
 import { readLines } from './json-stream.ts';
 import { createLayerProgress } from './layer-progress.ts';
@@ -193,11 +199,7 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
       return v.parse(inspectSchema, await docker.getImage(name).inspect()).Id;
     } catch (error) {
       if (isNotLocal(error)) return undefined;
-      throw new CloneError(
-        'CLONER_UNAVAILABLE',
-        `the docker daemon cannot be reached for ${name}: check that it runs and that DOCKER_HOST names its socket`,
-        { cause: error },
-      );
+      throw toUnreachable(error);
     }
   }
 

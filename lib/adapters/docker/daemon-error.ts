@@ -88,10 +88,21 @@ export function toCloneError(error: unknown, attempt: Attempt): CloneError {
     const message = describe(reason, text, attempt);
     return new CloneError(registryCode(attempt.side, reason), message, { cause: error });
   }
-  const message = /no space left|quota/i.test(text)
-    ? `the docker daemon has no space left to copy ${name}: free disk space on its node`
-    : `the docker daemon cannot be reached for ${name} (${code}): check that it runs and that DOCKER_HOST names its socket`;
+  if (code !== undefined) return toUnreachable(error);
+  const message = `the docker daemon has no space left to copy ${name}: free disk space on its node`;
   return new CloneError('CLONER_UNAVAILABLE', message, { cause: error });
+}
+
+/** Translates an error of a call that the daemon did not answer. */
+export function toUnreachable(error: unknown): CloneError {
+  const message = `the docker daemon cannot be reached (${describeCode(error)}): check that it runs and that DOCKER_HOST names its socket`;
+  return new CloneError('CLONER_UNAVAILABLE', message, { cause: error });
+}
+
+/** `ECONNREFUSED`, `HTTP 500` */
+export function describeCode(error: unknown): string {
+  const { code, statusCode } = parseDaemonError(error);
+  return code === 'ABORT_ERR' ? 'timeout' : (code ?? `HTTP ${statusCode}`);
 }
 
 /** Another process removed the local image between two steps. */

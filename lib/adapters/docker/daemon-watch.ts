@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import { CloneError } from '../../errors.ts';
 import type { ImageCloner, Logger } from '../../ports/index.ts';
-import { parseDaemonError } from './daemon-error.ts';
+import { describeCode } from './daemon-error.ts';
 import { dial } from './dial.ts';
 
 export interface DaemonWatchDeps {
@@ -37,7 +37,7 @@ export function watchDaemon(cloner: ImageCloner, deps: DaemonWatchDeps): ImageCl
       if (!isUp) logger.info({}, 'the docker daemon answers again');
       isUp = true;
     } catch (error) {
-      if (isUp) logger.warn({ code: describe(error) }, 'the docker daemon does not answer');
+      if (isUp) logger.warn({ code: describeCode(error) }, 'the docker daemon does not answer');
       isUp = false;
     }
     isPinging = false;
@@ -63,10 +63,4 @@ export function watchDaemon(cloner: ImageCloner, deps: DaemonWatchDeps): ImageCl
     resolve: (...args) => observe(cloner.resolve(...args)),
     copy: (...args) => observe(cloner.copy(...args)),
   };
-}
-
-function describe(error: unknown): string {
-  const { code, statusCode } = parseDaemonError(error);
-  if (code === 'ABORT_ERR') return 'timeout';
-  return code ?? `HTTP ${statusCode}`;
 }

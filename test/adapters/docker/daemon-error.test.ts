@@ -163,7 +163,7 @@ describe('toCloneError', () => {
       assert.equal(translated.code, 'CLONER_UNAVAILABLE');
       assert.equal(
         translated.message,
-        `the docker daemon cannot be reached for reg.test/team/app:1 (${code}): check that it runs and that DOCKER_HOST names its socket`,
+        `the docker daemon cannot be reached (${code}): check that it runs and that DOCKER_HOST names its socket`,
       );
     });
   }
