@@ -13,6 +13,8 @@ export interface Descriptor {
 /** A layer; a foreign one may not be redistributed (`…foreign…`, `…nondistributable…`). */
 export interface Layer extends Descriptor {
   readonly isForeign: boolean;
+  /** Whether it can be downloaded from elsewhere; by default, distribution 2.8 and 3 reject its OCI manifest. @default false */
+  readonly hasUrls?: boolean;
 }
 
 interface ImageManifest {
@@ -69,6 +71,9 @@ const descriptor = objectOf({
 });
 
 const descriptors = v.pipe(v.array(descriptor, 'is not a list'), v.maxLength(maxEntries, tooMany));
+/** Other clients ignore what is no list. */
+const layer = objectOf({ ...descriptor.entries, urls: v.fallback(v.array(v.unknown()), []) });
+const layers = v.pipe(v.array(layer, 'is not a list'), v.maxLength(maxEntries, tooMany));
 
 const common = {
   schemaVersion: v.literal(2, 'is not 2'),
@@ -88,7 +93,7 @@ const imageSchema = objectOf({
   ...common,
   config: descriptor,
   // Go marshals a nil slice as null.
-  layers: v.nullish(descriptors, []),
+  layers: v.nullish(layers, []),
   manifests: v.optional(v.undefined('is not allowed beside layers')),
 });
 
@@ -149,9 +154,10 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
     throw unsupported(`its manifest is invalid: some clients read ${lookAlike}`);
   }
   if ('config' in output && output.config !== undefined) {
-    const layers = (output.layers ?? []).map((layer) => ({
+    const layers = (output.layers ?? []).map(({ urls, ...layer }) => ({
       ...layer,
       isForeign: isForeign(layer.mediaType),
+      ...(urls.length > 0 && { hasUrls: true }),
     }));
     return { kind: 'image', config: output.config, layers };
   }

@@ -87,6 +87,24 @@ describe('parseManifest', () => {
     });
   }
 
+  const urls: readonly (readonly [urls: unknown, hasUrls: boolean | undefined])[] = [
+    [['https://layers.test/a'], true],
+    [[], undefined],
+    [null, undefined],
+    [undefined, undefined],
+    ['https://layers.test/a', undefined],
+  ];
+  for (const [value, hasUrls] of urls) {
+    it(`reads ${hasUrls === true ? 'the' : 'no'} URLs of an ordinary layer from urls: ${JSON.stringify(value)}`, () => {
+      const body = { schemaVersion: 2, config, layers: [{ ...layer, urls: value }] };
+      const manifest = parseManifest(bytesOf(body), oci.image);
+
+      assert.deepEqual(manifest.kind === 'image' && manifest.layers, [
+        { ...layer, isForeign: false, ...(hasUrls === true && { hasUrls }) },
+      ]);
+    });
+  }
+
   const image = { schemaVersion: 2, config, layers: [layer] };
   const index = { schemaVersion: 2, manifests: [config] };
   const many = Array.from({ length: 5_000 }, () => layer);
