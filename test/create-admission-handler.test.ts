@@ -901,8 +901,8 @@ describe('createAdmissionHandler with a copy queue', () => {
 
     assert.equal(response.allowed, true);
     assert.deepEqual(response.warnings, [
-      'backup used from the next image change or "just backfill": still copying nginx:1.27: started (container "web")',
-      'backup used from the next image change or "just backfill": a:1 waits to be copied: next in the queue (container "log")',
+      'original image used until it changes or "just backfill" runs: still copying nginx:1.27: started (container "web")',
+      'original image used until it changes or "just backfill" runs: it waits to be copied: next in the queue (a:1)',
     ]);
   });
 });

@@ -18,7 +18,7 @@ type Audit = readonly [id: string, text: string];
 const maxAuditKeyLength = 63;
 /** Longer than any image name; other text is a malformed one. */
 const maxAuditNameLength = 1_024;
-const usedLater = 'backup used from the next image change or "just backfill"';
+const usedLater = 'original image used until it changes or "just backfill" runs';
 /** Bounds the warnings and the audit annotations: one object may have 10 000 containers. */
 const maxLines = 50;
 

@@ -186,6 +186,9 @@ function cloneOnlyWarning({ controller }: Workload): string {
 function unchangedWarning(decisions: readonly ImageDecision[]): readonly string[] {
   const [first, ...rest] = decisions.flatMap(({ unchanged }) => unchanged ?? []);
   if (first === undefined) return [];
-  const more = rest.length === 0 ? '' : ` and ${rest.length} more`;
-  return [`${first.label}${more}: unchanged and outside the backup, "just backfill" moves it`];
+  return rest.length === 0
+    ? [`${first.label}: its image is unchanged and not in the backup; "just backfill" copies it`]
+    : [
+        `${first.label} and ${rest.length} more: their images are unchanged and not in the backup; "just backfill" copies them`,
+      ];
 }

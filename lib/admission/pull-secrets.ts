@@ -20,7 +20,7 @@ export async function completePullSecrets(
     secrets.hasSecret(namespace, name, signal),
   ]);
   const others = (ofAccount ?? []).filter((other) => other !== name);
-  const unreadable = `pull secrets of ServiceAccount ${serviceAccount} cannot be read, and do not apply beside ${name}`;
+  const unreadable = `ServiceAccount ${serviceAccount}: its pull secrets cannot be read, and do not apply beside ${name}: run "just pull-secret ${namespace}"`;
   const missing = `pull secret ${name} does not exist: run "just pull-secret ${namespace}"`;
   return {
     ...plan,

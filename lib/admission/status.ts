@@ -10,6 +10,7 @@ import type { ImagePlace } from './workload.ts';
 
 /** Why an image has no backup yet. All places name it in the same spelling, so that one line describes them. */
 export interface ImageProblem {
+  /** Empty if the whole object is at fault. */
   readonly places: readonly ImagePlace[];
   /** As it is written in the object. */
   readonly image: string;
@@ -32,9 +33,10 @@ const maxListed = 20;
 /** A longer text is no image name; its error quotes the beginning. */
 const maxImageLength = 1_024;
 
-/** The problem of a place that was refused without a registry call. */
+/** The problem of a place, or of the whole object, that was refused without a registry call. */
 export function toRefusal({ place, error }: Refusal): ImageProblem {
-  return { places: [place], image: place.image, reason: error.message, error };
+  const places = error.code === 'TOO_MANY_IMAGES' ? [] : [place];
+  return { places, image: place.image, reason: error.message, error };
 }
 
 /** The problems of an image that has no backup, or not yet. */
@@ -100,6 +102,7 @@ export function toRetry(problems: readonly ImageProblem[]): AdmissionStatus {
 
 /** `container "web": nginx:9.99 does not exist on docker.io` */
 export function formatProblem({ places, image, reason }: ImageProblem): string {
+  if (places.length === 0) return reason;
   const isNamed = image.length > maxImageLength || namesImage(reason, image);
   return `${formatPlaces(places)}: ${isNamed ? reason : `${image}: ${reason}`}`;
 }

@@ -10,7 +10,7 @@ export interface WarningSubject {
   readonly image: string;
   /** Other images that the text may name, such as the copy. @default none */
   readonly others?: readonly Reference[];
-  /** Where the object names it. @default the warning names no place */
+  /** Where the object names it; if empty, the warning names no place. @default [] */
   readonly places?: readonly ImagePlace[];
 }
 
@@ -29,10 +29,13 @@ export function toWarning(text: string): string {
  * A warning with the reason first. If it is too long, its end loses the place, then the beginning of the name, and then the
  * advice at the end of the reason.
  */
-export function fitWarning(text: string, { image, others = [], places }: WarningSubject): string {
+export function fitWarning(
+  text: string,
+  { image, others = [], places = [] }: WarningSubject,
+): string {
   const sentence = toPrintable(shortenDigests(text));
   const name = shortenDigests(image);
-  const place = places === undefined ? undefined : toPlace(places);
+  const place = toPlace(places);
   const isNamed = place === undefined || namesImage(sentence, name);
   const whole = toLine(sentence, isNamed ? undefined : name, place);
   if (whole.length <= maxWarningLength) return whole;
@@ -70,9 +73,9 @@ function toLine(text: string, ...details: readonly (string | undefined)[]): stri
   return given.length === 0 ? text : `${text} (${given.join(', ')})`;
 }
 
-function toPlace(places: readonly ImagePlace[]): string {
-  const [{ label } = { label: 'the object' }, ...others] = places;
-  return others.length === 0 ? label : `${label} and ${others.length} more`;
+function toPlace([first, ...others]: readonly ImagePlace[]): string | undefined {
+  if (first === undefined) return undefined;
+  return others.length === 0 ? first.label : `${first.label} and ${others.length} more`;
 }
 
 /** Removes the names of the image, of its copy and of the backup from a sentence, or replaces them by a pronoun. */

@@ -492,6 +492,18 @@ describe('completeReview of images without a backup', () => {
     });
   });
 
+  it('blames no container for an object with too many images', () => {
+    const names = Array.from({ length: 201 }, (_, i) => [`c${i}`, `app:${i}`] as const);
+    const object = deployment(Object.fromEntries(names));
+    const reason =
+      'the object names 201 different images, and at most 200 are copied for one object: split it';
+
+    assert.deepEqual(complete({ object }).response.status, { code: 422, message: reason });
+    assert.deepEqual(complete({ object }, {}, { onError: 'admit' }).response.warnings, [
+      `not backed up: ${reason}`,
+    ]);
+  });
+
   it('admits an invalid image name under ON_ERROR=admit', () => {
     const answer = complete({ object: deployment({ web: 'Nginx' }) }, {}, { onError: 'admit' });
 
@@ -587,7 +599,7 @@ describe('completeReview of images that are still being copied', () => {
     assert.equal(answer.response.allowed, true);
     assert.equal(patchOf(answer), undefined);
     assert.deepEqual(answer.response.warnings, [
-      'backup used from the next image change or "just backfill": still copying it: 43 %, 112 of 260 MiB pulled (nginx:1.27)',
+      'original image used until it changes or "just backfill" runs: still copying it: 43 %, 112 of 260 MiB pulled (nginx:1.27)',
     ]);
   });
 

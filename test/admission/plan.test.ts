@@ -378,7 +378,7 @@ describe('planReview of an UPDATE', () => {
     const planned = plan({ object, oldObject: object });
 
     assert.deepEqual(planned.warnings, [
-      'container "web" and 1 more: unchanged and outside the backup, "just backfill" moves it',
+      'container "web" and 1 more: their images are unchanged and not in the backup; "just backfill" copies them',
     ]);
     assertNothing({ ...planned, warnings: [] });
   });

@@ -75,7 +75,7 @@ describe('completePullSecrets', () => {
     assert.deepEqual(await appended(plan({}), cluster({}, false)), {
       names: ['backup'],
       warnings: [
-        'pull secrets of ServiceAccount default cannot be read, and do not apply beside backup',
+        'ServiceAccount default: its pull secrets cannot be read, and do not apply beside backup: run "just pull-secret shop"',
         'pull secret backup does not exist: run "just pull-secret shop"',
       ],
     });

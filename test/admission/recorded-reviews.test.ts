@@ -111,13 +111,13 @@ const expectations: Readonly<Record<string, Expectation>> = {
       ...record('{"containers/web":"nginx:1.28"}'),
     ],
     warnings: [
-      'container "metrics" and 1 more: unchanged and outside the backup, "just backfill" moves it',
+      'container "metrics" and 1 more: their images are unchanged and not in the backup; "just backfill" copies them',
     ],
   },
   'deployment-update-labels-only': {
     planned: [],
     warnings: [
-      'container "web" and 2 more: unchanged and outside the backup, "just backfill" moves it',
+      'container "web" and 2 more: their images are unchanged and not in the backup; "just backfill" copies them',
     ],
   },
   'deployment-scale': { planned: [] },

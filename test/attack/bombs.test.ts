@@ -177,7 +177,7 @@ describe('oversized reviews', () => {
 
     assert.equal(
       response.status?.message,
-      'container "c0": app-0:1: the object names 10000 different images, and at most 200 are copied for one object: split it',
+      'the object names 10000 different images, and at most 200 are copied for one object: split it',
     );
   });
 
@@ -227,7 +227,7 @@ describe('oversized reviews', () => {
     assert.deepEqual(response.status, {
       code: 422,
       message:
-        'container "c0": nginx: the object names images in 401 places, and at most 400 are patched in one object: split it',
+        'the object names images in 401 places, and at most 400 are patched in one object: split it',
     });
   });
 
