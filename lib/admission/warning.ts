@@ -18,6 +18,8 @@ export interface WarningSubject {
 const maxWarningLength = 120;
 const maxShortNameLength = 30;
 const minNameLength = 20;
+/** The request that failed, between what failed and why: `: resolving the reference: connection refused`. */
+const stepPattern = /: \w+ing [a-z ]+(?=: )/;
 const digestPattern = '(?:@[a-z0-9]+:[0-9a-f]{32,})';
 
 /** One line of at most 120 printable characters. */
@@ -26,8 +28,8 @@ export function toWarning(text: string): string {
 }
 
 /**
- * A warning with the reason first. If it is too long, its end loses the place, then the beginning of the name, and then the
- * advice at the end of the reason.
+ * A warning with the reason first. If it is too long, it loses the place, then the beginning of the name, the request that
+ * failed, and at last the advice at the end of the reason.
  */
 export function fitWarning(
   text: string,
@@ -43,14 +45,20 @@ export function fitWarning(
   const brief = toPrintable(shortenDigests(withoutNames(text, image, others)));
   const shown = withoutHost(name, brief);
   const short = shorten(shown, maxShortNameLength);
-  const lines = [toLine(brief, shown, place), toLine(brief, shown), toLine(brief, short)];
-  return lines.find((line) => line.length <= maxWarningLength) ?? fitClause(brief, shown);
+  const terse = brief.replace(stepPattern, '');
+  const lines = [
+    toLine(brief, shown, place),
+    toLine(brief, shown),
+    toLine(brief, short),
+    toLine(terse, short),
+  ];
+  return lines.find((line) => line.length <= maxWarningLength) ?? fitClause(terse, shown);
 }
 
 /** The reason comes before "; " and the advice after it, so the name gets what the reason leaves. */
 function fitClause(sentence: string, name: string): string {
   const [reason = ''] = sentence.split('; ');
-  const room = maxWarningLength - toLine(reason, '').length;
+  const room = maxWarningLength - toLine(`${reason}…`, '').length;
   const short = shorten(name, Math.min(Math.max(room, minNameLength), maxShortNameLength));
   return toWarning(toLine(cut(sentence, maxWarningLength - toLine('', short).length), short));
 }
@@ -138,5 +146,5 @@ function escapePattern(text: string): string {
 function cut(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text;
   // The last character may be the first half of a surrogate pair.
-  return `${text.slice(0, maxLength - 1).replace(/[\ud800-\udbff]$/, '')}…`;
+  return `${text.slice(0, maxLength - 1).replace(/[\ud800-\udbff]$|[;,:]? ?$/, '')}…`;
 }

@@ -123,6 +123,30 @@ describe('fitWarning', () => {
     });
   }
 
+  it('drops the request that failed from a long warning before the reason', () => {
+    const image = `no-such-registry.invalid/some/team/application:v1.0.0@${D}`;
+
+    assert.equal(
+      fitWarning(
+        `not backed up: no-such-registry.invalid cannot be reached for ${image}: resolving the reference: its host name does not resolve`,
+        { image, places: web },
+      ),
+      'not backed up: no-such-registry.invalid cannot be reached: its host name does not resolve (some/team/application:v1.0.0)',
+    );
+  });
+
+  it('cuts a long warning without a separator before the ellipsis', () => {
+    const reason =
+      'registry.example.com denied access to it: the image is private or does not exist';
+
+    assert.equal(
+      fitWarning(`not backed up: ${reason}; ${'advice '.repeat(9)}`, {
+        image: 'quay.io/a/app:latest',
+      }),
+      `not backed up: ${reason}… (quay.io/a/app:latest)`,
+    );
+  });
+
   it('names an image in a long warning by its last component, if that fits', () => {
     const reason =
       'the registry returned a page that is not a manifest, so its proxy asks for a login';
