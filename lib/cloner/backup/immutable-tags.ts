@@ -32,7 +32,7 @@ export function isImmovable(error: unknown): error is CloneError {
 }
 
 export function immutableWarning(source: Reference, { message }: CloneError): string {
-  return `${formatReference(source)} is pinned to its digest, its tag in the backup cannot be moved: ${message}`;
+  return `${formatReference(source)} is pinned to its digest, because its tag is immutable: ${message}`;
 }
 
 /**

@@ -132,7 +132,7 @@ function pinned(copied: CopyResult, warning: string): CopyResult {
 }
 
 export function unclearWarning(source: Reference, { message }: CloneError): string {
-  return `${formatReference(source)} is pinned to its digest, its tag in the backup was not moved: ${message}`;
+  return `${formatReference(source)} is pinned to its digest: ${message}`;
 }
 
 function isTransient(error: unknown): boolean {
