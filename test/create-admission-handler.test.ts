@@ -362,7 +362,7 @@ describe('createAdmissionHandler', () => {
     assert.deepEqual(cloner.written, [
       'acme/nginx:1.27.bbbbbbbbbbbb',
       'acme/nginx:1.27.aaaaaaaaaaaa',
-      'acme/nginx:1.27.moved.19700101T000000Z.bbbbbbbbbbbb',
+      'acme/nginx:1.27.moved.19700101t000000z.bbbbbbbbbbbb',
       'acme/nginx:1.27',
     ]);
     assert.equal(cloner.tags('acme/nginx')['1.27.bbbbbbbbbbbb'], B);

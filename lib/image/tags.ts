@@ -6,9 +6,12 @@ const maxStemLength = 109;
 /** Leaves room for the suffix of a move: `.moved.`, a time of 16 characters, a dot and 12 hex digits. */
 const maxMoveStemLength = 92;
 const hexLength = 12;
-/** Holds, moves and markers of private copies, and the tags that `copyTag` makes of sources with such tags. */
+/**
+ * Holds, moves and markers of private copies, and the tags that `copyTag` makes of sources with such tags. In any case, because
+ * some registries have no case in tags.
+ */
 const reservedTag =
-  /(\.hold|\.moved\.\d{8}T\d{6}Z\.[0-9a-f]{12}|^private\.[0-9a-f]{32}(\.[0-9a-f]{32})?)(-[0-9a-f]{12})*$/;
+  /(\.hold|\.moved\.\d{8}T\d{6}Z\.[0-9a-f]{12}|^private\.[0-9a-f]{32}(\.[0-9a-f]{32})?)(-[0-9a-f]{12})*$/i;
 const maxTime = Date.UTC(9999, 11, 31);
 
 /** The tag for a source named by digest alone. The dot distinguishes it from a referrers tag and cosign's (`sha256-<hex>…`). */
@@ -52,16 +55,26 @@ export type TagRole =
   /** `at`: milliseconds since 1970; `from`: the first hex digits of the previous digest. */
   | { readonly kind: 'move'; readonly at: number; readonly from: string };
 
-/** Parses the role that `tag` has for the tag `of`; `undefined` if it has none. */
-export function parseTagRole(tag: string, of: string): TagRole | undefined {
-  if (tag === of) return { kind: 'plain' };
-  if (tag === holdTag(of)) return { kind: 'hold' };
-  const suffix = stripStem(tag, toStem(of));
+/**
+ * Parses the role that `tag` has for the tag `of`; `undefined` if it has none. `ignoresCase` is for a registry whose tags have no
+ * case: Gitea lists them in lower case.
+ */
+export function parseTagRole(
+  tag: string,
+  of: string,
+  { ignoresCase = false }: { readonly ignoresCase?: boolean } = {},
+): TagRole | undefined {
+  const fold = (name: string): string => (ignoresCase ? name.toLowerCase() : name);
+  const name = fold(tag);
+  if (name === fold(of)) return { kind: 'plain' };
+  if (name === fold(holdTag(of))) return { kind: 'hold' };
+  const suffix = stripStem(name, fold(toStem(of)));
   const [, named, hex] = /^(\.from)?\.([0-9a-f]{12})$/.exec(suffix) ?? [];
   if (hex !== undefined) return { kind: named === undefined ? 'generation' : 'provenance', hex };
-  const moveSuffix = stripStem(tag, toStem(of, maxMoveStemLength));
+  const moveSuffix = stripStem(name, fold(toStem(of, maxMoveStemLength)));
+  // Version 0.1 wrote the time in upper case.
   const [, time = '', from = ''] =
-    /^\.moved\.(\d{8}T\d{6}Z)\.([0-9a-f]{12})$/.exec(moveSuffix) ?? [];
+    /^\.moved\.(\d{8}[Tt]\d{6}[Zz])\.([0-9a-f]{12})$/.exec(moveSuffix) ?? [];
   const at = parseTimeText(time);
   return at === undefined ? undefined : { kind: 'move', at, from };
 }
@@ -76,9 +89,14 @@ export function copyTag(tag: string): string {
   return `${tag.length <= room ? tag : `${tag.slice(0, room - '.hold'.length)}.hold`}-${hashText(tag, hexLength)}`;
 }
 
-/** Whether `tag`, which points to `digest`, is the generation tag of some shorter tag. */
+/** Whether `tag`, which points to `digest`, is the generation tag of some shorter tag, in a registry with or without case. */
 export function isGenerationTag(tag: string, digest: string): boolean {
-  return tag.endsWith(`.${shortHex(digest)}`);
+  return tag.toLowerCase().endsWith(`.${shortHex(digest)}`);
+}
+
+/** Whether two different tags are one tag in a registry whose tags have no case. */
+export function isSameTagWithoutCase(a: string, b: string): boolean {
+  return a !== b && a.toLowerCase() === b.toLowerCase();
 }
 
 function toStem(tag: string, maxLength = maxStemLength): string {
@@ -90,13 +108,17 @@ function stripStem(tag: string, stem: string): string {
   return tag.startsWith(stem) ? tag.slice(stem.length) : '';
 }
 
-/** Formats a time as `20261125T033408Z`, and a time outside the years 1970 to 9999 as the nearest one inside. */
+/**
+ * Formats a time as `20261125t033408z`, in lower case because some registries list tags in lower case, and a time outside
+ * the years 1970 to 9999 as the nearest one inside.
+ */
 function toTimeText(at: number): string {
-  return new Date(Math.min(Math.max(at, 0), maxTime)).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  const iso = new Date(Math.min(Math.max(at, 0), maxTime)).toISOString();
+  return iso.replaceAll(/[-:]|\.\d+/g, '').toLowerCase();
 }
 
 function parseTimeText(text: string): number | undefined {
-  const iso = text.replace(/^(....)(..)(..)T(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6Z');
+  const iso = text.replace(/^(....)(..)(..)T(..)(..)(..)Z$/i, '$1-$2-$3T$4:$5:$6Z');
   const at = Date.parse(iso);
   return Number.isNaN(at) ? undefined : at;
 }

@@ -54,7 +54,7 @@ describe('rollBack', () => {
     const moved = await rollBack(context, old.digest);
 
     assert.deepEqual(moved, { digest: old.digest, from: current.digest });
-    const move = `1.moved.20261125T033408Z.${hexOf(current)}`;
+    const move = `1.moved.20261125t033408z.${hexOf(current)}`;
     assert.deepEqual(written(bench), ['1.hold', move, '1']);
     for (const tag of ['1', '1.hold', move]) assert.equal(held(tag), old.digest, tag);
     assert.equal(held(`1.${hexOf(current)}`), current.digest);
@@ -107,7 +107,7 @@ describe('rollBack', () => {
     });
 
     assert.equal(held('1'), current.digest);
-    assert.equal(held(`1.moved.20261125T033408Z.${hexOf(newest)}`), current.digest);
+    assert.equal(held(`1.moved.20261125t033408z.${hexOf(newest)}`), current.digest);
   });
 
   it('rolls a tag back and forth', async () => {

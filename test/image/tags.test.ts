@@ -7,6 +7,7 @@ import {
   generationTag,
   holdTag,
   isGenerationTag,
+  isSameTagWithoutCase,
   moveTag,
   parseTagRole,
   provenanceTag,
@@ -64,20 +65,20 @@ describe('moveTag', () => {
   const at = Date.UTC(2026, 10, 25, 3, 34, 8, 999);
 
   it('makes a move tag with the time of the move and the previous digest', () => {
-    assert.equal(moveTag('1.27', { at, from: B }), '1.27.moved.20261125T033408Z.0123456789ab');
+    assert.equal(moveTag('1.27', { at, from: B }), '1.27.moved.20261125t033408z.0123456789ab');
   });
 
   it('truncates a tag of more than 92 characters in a move tag and appends a hash', () => {
     // printf 't%.0s' $(seq 93) | sha256sum
     assert.equal(
       moveTag('t'.repeat(93), { at, from: A }),
-      `${'t'.repeat(79)}-16d4ee00633e.moved.20261125T033408Z.aaaaaaaaaaaa`,
+      `${'t'.repeat(79)}-16d4ee00633e.moved.20261125t033408z.aaaaaaaaaaaa`,
     );
   });
 
   for (const [clock, text] of [
-    [-5, '19700101T000000Z'],
-    [8.64e15, '99991231T000000Z'],
+    [-5, '19700101t000000z'],
+    [8.64e15, '99991231t000000z'],
   ] as const) {
     it(`writes the time ${clock} of a move into its tag as ${text}`, () => {
       assert.equal(moveTag('1', { at: clock, from: A }), `1.moved.${text}.aaaaaaaaaaaa`);
@@ -92,8 +93,10 @@ describe('parseTagRole', () => {
     ['1.27.hold', { kind: 'hold' }],
     ['1.27.0123456789ab', { kind: 'generation', hex: '0123456789ab' }],
     ['1.27.from.0123456789ab', { kind: 'provenance', hex: '0123456789ab' }],
+    ['1.27.moved.20261125t033408z.0123456789ab', { kind: 'move', at, from: '0123456789ab' }],
+    // As version 0.1 wrote it.
     ['1.27.moved.20261125T033408Z.0123456789ab', { kind: 'move', at, from: '0123456789ab' }],
-    ['1.27.moved.20261325T033408Z.0123456789ab', undefined],
+    ['1.27.moved.20261325t033408z.0123456789ab', undefined],
     ['1.27.4', undefined],
     ['1.27.4.0123456789ab', undefined],
     ['1.27.4.hold', undefined],
@@ -107,6 +110,28 @@ describe('parseTagRole', () => {
       assert.deepEqual(parseTagRole(tag, '1.27'), expected);
     });
   }
+
+  const listed = [
+    ['v1-alpine', { kind: 'plain' }],
+    ['v1-alpine.hold', { kind: 'hold' }],
+    ['v1-alpine.0123456789ab', { kind: 'generation', hex: '0123456789ab' }],
+    ['v1-alpine.from.0123456789ab', { kind: 'provenance', hex: '0123456789ab' }],
+    ['v1-alpine.moved.20261125t033408z.0123456789ab', { kind: 'move', at, from: '0123456789ab' }],
+  ] as const;
+  for (const [tag, expected] of listed) {
+    it(`parses ${tag} as ${expected.kind} of v1-Alpine only if the registry lists tags in lower case`, () => {
+      assert.deepEqual(parseTagRole(tag, 'v1-Alpine', { ignoresCase: true }), expected);
+      assert.equal(parseTagRole(tag, 'v1-Alpine'), undefined);
+    });
+  }
+
+  it('parses the roles of a truncated tag that a registry lists in lower case', () => {
+    const tag = `Q${long}`;
+
+    const name = generationTag(tag, A).toLowerCase();
+
+    assert.equal(parseTagRole(name, tag, { ignoresCase: true })?.kind, 'generation');
+  });
 
   it('parses the roles of tags that were made of a truncated tag', () => {
     assert.equal(parseTagRole(generationTag(long, A), long)?.kind, 'generation');
@@ -133,6 +158,8 @@ describe('copyTag', () => {
     ['1.27.hold', '1.27.hold-879abeed93c4'],
     ['1.27.hold-879abeed93c4', '1.27.hold-879abeed93c4-7a485872d5ad'],
     ['1.moved.20261125T033408Z.0123456789ab', '1.moved.20261125T033408Z.0123456789ab-e189cf868310'],
+    ['1.moved.20261125t033408z.0123456789ab', '1.moved.20261125t033408z.0123456789ab-cb73b456b96c'],
+    ['1.27.HOLD', '1.27.HOLD-0c29932645c6'],
   ] as const;
   for (const [tag, expected] of altered) {
     it(`appends a hash to the source tag ${tag}, which is reserved`, () => {
@@ -140,7 +167,8 @@ describe('copyTag', () => {
     });
   }
 
-  for (const tag of [`private.${hex32}`, `private.${hex32}.${hex32}`]) {
+  const marks = [`private.${hex32}`, `private.${hex32}.${hex32}`, `PRIVATE.${hex32.toUpperCase()}`];
+  for (const tag of marks) {
     it(`appends a hash to the source tag ${tag.slice(0, 20)}…, which marks a private copy`, () => {
       assert.match(copyTag(tag), new RegExp(`^${tag}-[0-9a-f]{12}$`));
     });
@@ -150,6 +178,7 @@ describe('copyTag', () => {
 describe('isGenerationTag', () => {
   const cases: readonly (readonly [tag: string, digest: string, expected: boolean])[] = [
     ['1.27.aaaaaaaaaaaa', A, true],
+    ['1.27.AAAAAAAAAAAA', A, true],
     ['1.27.aaaaaaaaaaaa', B, false],
     ['1.27', A, false],
     ['1.27.aaaaaaaaaaa', A, false],
@@ -158,6 +187,19 @@ describe('isGenerationTag', () => {
   for (const [tag, digest, expected] of cases) {
     it(`${expected ? 'recognizes' : 'does not recognize'} ${tag} pointing to ${digest.slice(0, 19)} as a generation tag`, () => {
       assert.equal(isGenerationTag(tag, digest), expected);
+    });
+  }
+});
+
+describe('isSameTagWithoutCase', () => {
+  const cases = [
+    ['v1-Alpine', 'v1-alpine', true],
+    ['v1-alpine', 'v1-alpine', false],
+    ['v1-alpine', 'v1-alpine3', false],
+  ] as const;
+  for (const [a, b, expected] of cases) {
+    it(`${a} and ${b} ${expected ? 'clash' : 'do not clash'} in a registry whose tags have no case`, () => {
+      assert.equal(isSameTagWithoutCase(a, b), expected);
     });
   }
 });
@@ -184,14 +226,22 @@ describe('tags made of a tag', () => {
       '.hold',
       '.hold-879abeed93c4',
       '.moved.20261125T033408Z.0123456789ab',
+      '.moved.19700101t000000z.aaaaaaaaaaaa',
+      '.HOLD',
+      '.Hold-879ABEED93C4',
     );
     const tricky = fc.tuple(anyTag, suffix).map(([tag, end]) => `${tag}${end}`.slice(-128));
     const valid = tricky.filter((tag) => grammar.test(tag));
     fc.assert(
       fc.property(valid, valid, (a, b) => {
-        assert.notEqual(copyTag(a), holdTag(b));
-        assert.notEqual(copyTag(a), moveTag(b, { at: 0, from: A }));
+        // Also in a registry whose tags have no case.
+        const written = copyTag(a).toLowerCase();
+        assert.notEqual(written, holdTag(b).toLowerCase());
+        assert.notEqual(written, moveTag(b, { at: 0, from: A }).toLowerCase());
         if (a !== b) assert.notEqual(copyTag(a), copyTag(b));
+        if (a.toLowerCase() !== b.toLowerCase()) assert.notEqual(written, copyTag(b).toLowerCase());
+        const isPrivate = /^private\.[0-9a-f]{32}(\.[0-9a-f]{32})?$/.test(written);
+        assert.equal(isPrivate, false);
       }),
     );
   });
