@@ -1,5 +1,6 @@
 import { toHold } from '../../lib/cloner/backup/index.ts';
 import {
+  findListedTag,
   type Generation,
   generationsOf,
   maxConcurrentRequests,
@@ -25,21 +26,28 @@ export async function listGenerations(
   const target = toBackupTag(image, backup.location);
   const repository = await backup.registry.repository(target, signal);
   const holdings = await readHoldings(repository, signal);
-  const generations = generationsOf(target.tag, holdings);
-  const current = holdings.get(target.tag);
-  const isForeign = current !== undefined && !generations.some(({ isCurrent }) => isCurrent);
+  const tag = await findListedTag(repository, target.tag, holdings, signal);
+  const generations = generationsOf(tag, holdings);
+  const plain = holdings.get(tag);
+  const isForeign = plain !== undefined && !generations.some(({ digest }) => digest === plain);
   print(formatReference(target));
-  if (isForeign) print(`holds ${current}, which was not written by image-cloner`);
+  if (isForeign) print(`holds ${plain}, which was not written by image-cloner`);
   if (generations.length === 0) {
     print(`the backup has no generation of ${image}`);
     return false;
   }
   const rows = await mapConcurrently(generations, maxConcurrentRequests, async (generation) =>
-    toRow(generation, await repository.read(generation.digest, signal)),
+    toRow(generation, plain, await repository.read(generation.digest, signal)),
   );
   for (const line of formatTable([headers, ...rows])) print(line);
-  const held = toHold(holdings.get(holdTag(target.tag)));
-  if (held !== undefined && held !== current) {
+  const current = generations.find(({ isCurrent }) => isCurrent);
+  if (plain !== undefined && current !== undefined && current.digest !== plain) {
+    print(
+      `the tag still holds ${shortenDigest(plain)} and was not moved to ${shortenDigest(current.digest)}: the registry does not let it move, or the copy was interrupted`,
+    );
+  }
+  const held = toHold(holdings.get(holdTag(tag)));
+  if (held !== undefined && held !== plain) {
     print(
       `a rollback is not finished: "just rollback ${image} ${shortenDigest(held)}" finishes it, "just rollback ${image} --release" cancels it`,
     );
@@ -47,9 +55,15 @@ export async function listGenerations(
   return true;
 }
 
-function toRow(generation: Generation, manifest: BackupManifest | undefined): readonly string[] {
-  const { digest, isCurrent, isHeld, since, tags } = generation;
-  const state = [...(isCurrent ? ['current'] : []), ...(isHeld ? ['held'] : [])];
+function toRow(
+  { digest, isCurrent, isHeld, since, tags }: Generation,
+  plain: string | undefined,
+  manifest: BackupManifest | undefined,
+): readonly string[] {
+  const state = [
+    ...(isCurrent ? ['current'] : digest === plain ? ['in the tag'] : []),
+    ...(isHeld ? ['held'] : []),
+  ];
   const { bytes, platforms = [] } = manifest ?? {};
   return [
     shortenDigest(digest),

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import {
+  findListedTag,
   type OldGeneration,
   type PruneRules,
   planPrune,
@@ -50,13 +51,14 @@ export async function prune(
   try {
     for (const { tags, ...location } of selections) {
       const repository = await backup.registry.repository(location, signal);
-      const rules: PruneRules = { keep, used, ...(tags !== undefined && { tags }) };
-      const old = await planPrune(
-        repository,
-        await readHoldings(repository, signal),
-        rules,
-        signal,
-      );
+      const holdings = await readHoldings(repository, signal);
+      const listed = tags?.map((tag) => findListedTag(repository, tag, holdings, signal));
+      const rules: PruneRules = {
+        keep,
+        used,
+        ...(listed !== undefined && { tags: await Promise.all(listed) }),
+      };
+      const old = await planPrune(repository, holdings, rules, signal);
       for (const generation of old) {
         const verdict = await toVerdict(generation, async () =>
           apply ? await removeGeneration(repository, generation, rules, signal) : undefined,
@@ -100,8 +102,8 @@ async function toVerdict(
   return isRemoved ? 'removed' : 'kept: changed in the meantime';
 }
 
-async function readUsed(file: string | undefined): Promise<ReadonlySet<string>> {
-  if (file === undefined) return new Set();
+async function readUsed(file: string | undefined): Promise<ReadonlySet<string> | undefined> {
+  if (file === undefined) return undefined;
   const text = await readFile(file, 'utf8').catch(() => undefined);
   if (text === undefined) throw new ConfigError([`--used ${file} cannot be read`]);
   const used = new Set(text.match(/\bsha(256|384|512):[0-9a-f]{64,128}\b/g));

@@ -1,15 +1,16 @@
 import { toHold } from '../cloner/backup/index.ts';
-import { generationTag, holdTag, parseTagRole, shortHex } from '../image/tags.ts';
+import { currentDigest, movesOf, type TagDigests } from '../image/current-digest.ts';
+import { generationTag, holdTag, isSameTagWithoutCase, shortHex } from '../image/tags.ts';
 import type { BackupRepository } from '../ports/index.ts';
 import { mapConcurrently } from '../util/semaphore.ts';
 
 /** Every tag of a repository and the digest that it holds. */
-export type Holdings = ReadonlyMap<string, string>;
+export type Holdings = TagDigests;
 
 /** A digest that a tag of the backup holds, or once held. */
 export interface Generation {
   readonly digest: string;
-  /** The tag holds it now. */
+  /** The tag means it now; the tag itself may hold another digest, see `currentDigest`. */
   readonly isCurrent: boolean;
   /** A rollback holds the tag at it. */
   readonly isHeld: boolean;
@@ -37,17 +38,32 @@ export async function readHoldings(
   return new Map(held.flatMap(([tag, digest]) => (digest === undefined ? [] : [[tag, digest]])));
 }
 
+/** The name under which the registry lists a tag: one whose tags have no case may list it in lower case. */
+export async function findListedTag(
+  repository: BackupRepository,
+  tag: string,
+  holdings: Holdings,
+  signal: AbortSignal,
+): Promise<string> {
+  const listed = [...holdings.keys()].find((name) => isSameTagWithoutCase(name, tag));
+  if (listed === undefined || holdings.has(tag)) return tag;
+  return (await repository.resolve(tag, signal)) === holdings.get(listed) ? listed : tag;
+}
+
 /** The generations of one tag: the current one first, then the newest to the oldest, then those without a rank. */
 export function generationsOf(tag: string, holdings: Holdings): readonly Generation[] {
-  const current = holdings.get(tag);
+  const plain = holdings.get(tag);
+  const current = currentDigest(holdings, tag);
   const held = toHold(holdings.get(holdTag(tag)));
-  const since = new Map<string, number>();
+  const moves = movesOf(holdings, tag);
   const leftAt = new Map<string, number>();
-  for (const [name, digest] of holdings) {
-    const role = parseTagRole(name, tag);
-    if (role?.kind !== 'move') continue;
-    since.set(digest, Math.max(role.at, since.get(digest) ?? 0));
-    leftAt.set(role.from, Math.min(role.at, leftAt.get(role.from) ?? Number.POSITIVE_INFINITY));
+  for (const { at, from } of moves) leftAt.set(from, Math.min(at, leftAt.get(from) ?? at));
+  const since = new Map<string, number>();
+  for (const { at, from, to } of moves) {
+    // A move away from a digest shows that the tag held it; an interrupted or refused move shows nothing.
+    const wasHeld = to === plain || leftAt.has(shortHex(to));
+    const mayBeCurrent = plain !== undefined && from === shortHex(plain);
+    if (wasHeld || mayBeCurrent) since.set(to, Math.max(at, since.get(to) ?? at));
   }
   const digests = new Set(
     [...holdings.values()].filter((digest) => isGeneration(digest, tag, holdings)),

@@ -3,6 +3,7 @@
  * it is in use.
  */
 export {
+  findListedTag,
   type Generation,
   generationsOf,
   maxConcurrentRequests,

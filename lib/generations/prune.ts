@@ -1,4 +1,5 @@
 import { CloneError } from '../errors.ts';
+import { currentDigest } from '../image/current-digest.ts';
 import { generationTag, parseTagRole } from '../image/tags.ts';
 import type { BackupRepository } from '../ports/index.ts';
 import { mapConcurrently } from '../util/semaphore.ts';
@@ -18,8 +19,8 @@ export interface PruneRules {
   readonly keep: number;
   /** Tags whose generations may be removed. @default all */
   readonly tags?: readonly string[];
-  /** Digests that are in use. */
-  readonly used: ReadonlySet<string>;
+  /** Digests that workloads name; absent if unknown. */
+  readonly used?: ReadonlySet<string> | undefined;
 }
 
 /** A generation that is older than those that stay. */
@@ -138,7 +139,7 @@ async function planRemoval(
     if (needed.has(candidate.digest)) {
       return { ...candidate, keptBecause: 'part of an image that stays' };
     }
-    const isUsed = below.get(candidate.digest)?.some((part) => rules.used.has(part)) === true;
+    const isUsed = below.get(candidate.digest)?.some((part) => rules.used?.has(part)) === true;
     return isUsed ? { ...candidate, keptBecause: 'in use' } : candidate;
   });
   const stays = reviewed.filter(({ keptBecause }) => keptBecause !== undefined);
@@ -188,9 +189,10 @@ function findOld(holdings: Holdings, rules: PruneRules): Old {
   return old;
 }
 
-/** The generations that stay. */
+/** The generations that stay. The digest that the tag holds is one of them, also if the tag means a newer one. */
 function newest(tag: string, holdings: Holdings, { keep }: PruneRules): readonly Generation[] {
-  return generationsOf(tag, holdings).filter(isRanked).slice(0, keep);
+  const ranked = generationsOf(tag, holdings).filter(isRanked);
+  return ranked.filter(({ digest }, index) => index < keep || digest === holdings.get(tag));
 }
 
 /** A digest without a record has no place in the order. */
@@ -204,10 +206,18 @@ function reasonToKeep(
   holdings: Holdings,
   { used }: PruneRules,
 ): string | undefined {
-  if (used.has(digest)) return 'in use';
+  if (used?.has(digest) === true) return 'in use';
+  if (used === undefined && of.some((tag) => isNamedByDigest(tag, holdings))) {
+    return 'the tag was not moved, so workloads may name the digest: list those in use (--used FILE)';
+  }
   const holders = [...holdings].filter(([, held]) => held === digest).map(([tag]) => tag);
   const holder = holders.find((name) => !of.some((tag) => isMark(name, tag, digest)));
   return holder === undefined ? undefined : `held by ${holder}`;
+}
+
+/** Whether reviews write digests for a tag, because its registry does not let it move. */
+function isNamedByDigest(tag: string, holdings: Holdings): boolean {
+  return currentDigest(holdings, tag) !== holdings.get(tag);
 }
 
 /** Whether a tag only keeps, or records, what another tag held; a plain tag and a hold do more. */

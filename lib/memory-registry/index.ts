@@ -9,6 +9,7 @@ export {
 } from './app.ts';
 export {
   answer,
+  caselessTags,
   changeBody,
   changeContentLength,
   changeHeaders,
@@ -18,6 +19,7 @@ export {
   createTrickle,
   cutBody,
   dropConnection,
+  immutableTags,
   on,
   redirect,
   refuseMount,

@@ -65,6 +65,32 @@ describe('generationsOf', () => {
     assert.equal(order(holdings), 'a?');
   });
 
+  it('lists the target of the newest move first when the registry did not move the tag', () => {
+    const holdings = {
+      1: A,
+      [`1.${hex.A}`]: A,
+      [`1.${hex.B}`]: B,
+      [`1.${hex.C}`]: C,
+      [`1.moved.20260102t000000z.${hex.A}`]: B,
+      [`1.moved.20260103t000000z.${hex.A}`]: C,
+    };
+
+    assert.equal(order(holdings), 'c b a');
+  });
+
+  it('gives no rank to the target of an interrupted move after the tag has moved elsewhere', () => {
+    const holdings = {
+      1: C,
+      [`1.${hex.A}`]: A,
+      [`1.${hex.B}`]: B,
+      [`1.${hex.C}`]: C,
+      [`1.moved.20260102t000000z.${hex.A}`]: B,
+      [`1.moved.20260103t000000z.${hex.A}`]: C,
+    };
+
+    assert.equal(order(holdings), 'c a b?');
+  });
+
   it('lists for each generation whether it is current and held, since when, and its tags', () => {
     const holdings = new Map([
       ['1', B ?? ''],

@@ -27,6 +27,8 @@ interface Fixture {
   readonly repository: BackupRepository;
   /** Moves a tag as a copy does, on the given day of 2026. */
   readonly move: (tag: string, image: Image, day: number) => void;
+  /** Writes what a copy writes before the registry refuses to move the tag, or before it is killed. */
+  readonly refuse: (tag: string, image: Image, day: number) => void;
   readonly put: (tag: string, image: Image) => void;
   readonly tags: () => readonly string[];
   /** One entry a generation, such as `#1 of 1: goes`. */
@@ -47,14 +49,18 @@ async function open(): Promise<Fixture> {
   const full = (rules: Partial<PruneRules>): PruneRules => ({ keep: 2, used: new Set(), ...rules });
   const readPlan = async (rules: Partial<PruneRules>) =>
     await planPrune(repository, await readHoldings(repository, signal), full(rules), signal);
+  const refuse: Fixture['refuse'] = (tag, image, day) => {
+    const from = backup.store.manifest('acme/app', tag)?.digest;
+    put(generationTag(tag, image.digest), image);
+    if (from !== undefined) put(moveTag(tag, { at: Date.UTC(2026, 0, day), from }), image);
+  };
   return {
     bench,
     repository,
     put,
+    refuse,
     move: (tag, image, day) => {
-      const from = backup.store.manifest('acme/app', tag)?.digest;
-      put(generationTag(tag, image.digest), image);
-      if (from !== undefined) put(moveTag(tag, { at: Date.UTC(2026, 0, day), from }), image);
+      refuse(tag, image, day);
       put(tag, image);
     },
     tags: () => backup.store.tags('acme/app'),
@@ -174,6 +180,34 @@ describe('planPrune', () => {
     assert.deepEqual(await plan({ keep: 1, tags: ['1'] }), [
       `#1 of 1: held by ${generationTag('latest', one.digest)}`,
     ]);
+  });
+
+  it('prune keeps what an immutable tag holds and what it means, whatever rules say', async () => {
+    const { move, refuse, plan } = await open();
+    move('1', one, 1);
+    for (const [day, image] of [two, three, four].entries()) refuse('1', image, day + 2);
+
+    assert.deepEqual(await plan({ keep: 1 }), ['#2 of 1: goes', '#3 of 1: goes']);
+    assert.deepEqual(await plan({ keep: 2 }), ['#2 of 1: goes']);
+  });
+
+  it('prune keeps both digests of an interrupted move', async () => {
+    const { move, refuse, plan } = await open();
+    for (const [day, image] of [one, two].entries()) move('1', image, day + 1);
+    refuse('1', three, 3);
+
+    assert.deepEqual(await plan({ keep: 1 }), ['#1 of 1: goes']);
+  });
+
+  it('prune keeps the generations of an immutable tag if the digests in use are unknown', async () => {
+    const { move, refuse, plan } = await open();
+    move('1', one, 1);
+    for (const [day, image] of [two, three].entries()) refuse('1', image, day + 2);
+
+    assert.deepEqual(await plan({ keep: 1, used: undefined }), [
+      '#2 of 1: the tag was not moved, so workloads may name the digest: list those in use (--used FILE)',
+    ]);
+    assert.deepEqual(await plan({ keep: 1, used: new Set([two.digest]) }), ['#2 of 1: in use']);
   });
 
   it('prune keeps all generations of a tag that is gone', async () => {

@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { released } from '../../lib/cloner/backup/hold.ts';
+import { readHoldings } from '../../lib/generations/generations.ts';
 import { type RollbackContext, release, rollBack } from '../../lib/generations/rollback.ts';
-import { answer, makeImage, makeIndex, on, seed } from '../../lib/memory-registry/index.ts';
+import { currentDigest } from '../../lib/image/current-digest.ts';
+import {
+  answer,
+  caselessTags,
+  immutableTags,
+  makeImage,
+  makeIndex,
+  on,
+  seed,
+} from '../../lib/memory-registry/index.ts';
 import { type Bench, useBench, walk } from '../adapters/registry/bench.ts';
 
 const at = Date.UTC(2026, 10, 25, 3, 34, 8);
@@ -48,14 +58,14 @@ function written({ backup }: Bench): readonly string[] {
 }
 
 describe('rollBack', () => {
-  it('a rollback writes the hold, then the move tag, then the plain tag', async () => {
+  it('a rollback writes the hold, released at first, then the move tag, then the plain tag', async () => {
     const { bench, context, held } = await open();
 
     const moved = await rollBack(context, old.digest);
 
     assert.deepEqual(moved, { digest: old.digest, from: current.digest });
     const move = `1.moved.20261125t033408z.${hexOf(current)}`;
-    assert.deepEqual(written(bench), ['1.hold', move, '1']);
+    assert.deepEqual(written(bench), ['1.hold', '1.hold', move, '1']);
     for (const tag of ['1', '1.hold', move]) assert.equal(held(tag), old.digest, tag);
     assert.equal(held(`1.${hexOf(current)}`), current.digest);
     assert.equal(walk(bench.backup, 'acme/app', '1').size, 7);
@@ -83,7 +93,7 @@ describe('rollBack', () => {
       digest: current.digest,
       from: current.digest,
     });
-    assert.deepEqual(written(bench), ['1.hold']);
+    assert.deepEqual(written(bench), ['1.hold', '1.hold']);
     assert.equal(held('1.hold'), current.digest);
   });
 
@@ -194,6 +204,122 @@ describe('rollBack', () => {
     await rollBack({ ...context, adoptExisting: true }, old.digest);
     assert.equal(held(`1.${hexOf(foreign)}`), foreign.digest);
     assert.equal(held('1'), old.digest);
+  });
+
+  describe('rollBack on a registry with immutable tags', () => {
+    const sentence = (tag: string): RegExp =>
+      new RegExp(
+        `^the backup registry registry.example does not let the tag ${tag} move, so registry.example/acme/app:1 cannot be rolled back or held and stays as it is \\(writing the manifest: The image tag '${tag}' already exists in the 'acme/app' repository and cannot be overwritten because the repository is immutable\\.\\)$`,
+      );
+
+    /** `1` held `old`, then the source moved to `current` and the registry refused that. */
+    async function openImmutable(match = (_path: string) => true): ReturnType<typeof open> {
+      const fixture = await open();
+      const { backup } = fixture.bench;
+      seed(backup, 'acme/app:1', old);
+      seed(backup, `acme/app:1.moved.20261120t000000z.${hexOf(old)}`, current);
+      backup.faults.add(({ path }) => match(path), immutableTags());
+      return fixture;
+    }
+
+    async function meaning({ repository }: RollbackContext): Promise<string | undefined> {
+      return currentDigest(await readHoldings(repository, new AbortController().signal), '1');
+    }
+
+    for (const [what, wanted] of [
+      ['its own digest', old],
+      ['another generation', current],
+    ] as const) {
+      it(`refuses to hold an immutable tag at ${what}, in one sentence, and leaves no hold`, async () => {
+        const { context, held } = await openImmutable();
+
+        await assert.rejects(rollBack(context, wanted.digest), {
+          code: 'BACKUP_REFUSED',
+          message: sentence('1.hold'),
+        });
+
+        assert.equal(held('1.hold'), released.digest);
+        assert.equal(held('1'), old.digest);
+        assert.equal(await meaning(context), current.digest);
+        await assert.rejects(rollBack(context, wanted.digest), { message: sentence('1.hold') });
+        assert.equal(await release(context), undefined);
+      });
+    }
+
+    it('releases the hold again if the registry lets the hold move and not the tag', async () => {
+      const { context, held, bench } = await openImmutable((path) => path.endsWith('/manifests/1'));
+      const other = makeImage({ seed: 'other' });
+      seed(bench.backup, `acme/app:1.${hexOf(other)}`, other);
+
+      await assert.rejects(rollBack(context, other.digest), { message: sentence('1') });
+
+      assert.equal(held('1.hold'), released.digest);
+      assert.equal(held('1'), old.digest);
+      assert.equal(await meaning(context), current.digest);
+    });
+
+    it('restores the hold at another digest if the registry does not let the tag move', async () => {
+      const { context, held, bench } = await openImmutable((path) => path.endsWith('/manifests/1'));
+      seed(bench.backup, 'acme/app:1.hold', old);
+
+      await assert.rejects(rollBack(context, current.digest), { message: sentence('1') });
+
+      assert.equal(held('1.hold'), old.digest);
+    });
+
+    it('refuses to end a hold that cannot be overwritten, in one sentence', async () => {
+      const { context, bench, held } = await openImmutable();
+      seed(bench.backup, 'acme/app:1.hold', old);
+
+      await assert.rejects(release(context), { message: sentence('1.hold') });
+
+      assert.equal(held('1.hold'), old.digest);
+    });
+  });
+
+  it('a rollback without the right to write reports that, and writes nothing', async () => {
+    const { bench, context, held } = await open();
+    bench.backup.faults.add(({ method }) => method !== 'GET' && method !== 'HEAD', answer(403));
+
+    await assert.rejects(rollBack(context, old.digest), {
+      code: 'BACKUP_DENIED',
+      message: /rejected the credentials in registry-auth/,
+    });
+    assert.equal(held('1.hold'), undefined);
+  });
+
+  it('a rollback to the digest that the tag holds ends an interrupted move to another one', async () => {
+    const { bench, context } = await open();
+    seed(bench.backup, `acme/app:1.moved.20261120t000000z.${hexOf(current)}`, old);
+
+    await rollBack(context, current.digest);
+
+    const holdings = await readHoldings(context.repository, context.signal);
+    assert.equal(currentDigest(holdings, '1'), current.digest);
+  });
+
+  it('finds a generation that the registry lists in lower case', async () => {
+    const { bench, context } = await open();
+    bench.backup.faults.add(() => true, caselessTags());
+    seed(bench.backup, `acme/app:v1-alpine.${hexOf(old)}`, old);
+    seed(bench.backup, `acme/app:v1-alpine.${hexOf(current)}`, current);
+    seed(bench.backup, 'acme/app:v1-alpine', current);
+
+    await rollBack({ ...context, backup: { ...context.backup, tag: 'v1-Alpine' } }, old.digest);
+
+    assert.equal(bench.backup.store.manifest('acme/app', 'v1-alpine')?.digest, old.digest);
+    assert.equal(bench.backup.store.manifest('acme/app', 'v1-alpine.hold')?.digest, old.digest);
+  });
+
+  it('does not take a generation of v1-alpine for one of v1-Alpine', async () => {
+    const { bench, context } = await open();
+    seed(bench.backup, `acme/app:v1-alpine.${hexOf(old)}`, old);
+
+    const backup = { ...context.backup, tag: 'v1-Alpine' };
+    await assert.rejects(rollBack({ ...context, backup }, old.digest), {
+      code: 'BACKUP_NOT_FOUND',
+      message: /no generation/,
+    });
   });
 
   it('completes an interrupted rollback when it is repeated', async () => {

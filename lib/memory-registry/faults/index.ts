@@ -20,3 +20,4 @@ export {
   createTrickle,
   cutBody,
 } from './response-faults.ts';
+export { caselessTags, immutableTags } from './tag-faults.ts';

@@ -7,8 +7,10 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { generationTag, moveTag } from '../../../lib/image/tags.ts';
 import {
   answer,
+  caselessTags,
   createMemoryRegistry,
   type Image,
+  immutableTags,
   type MemoryRegistry,
   makeImage,
   makeIndex,
@@ -186,6 +188,60 @@ describe('functions/generations/main.ts', () => {
     assert.equal(held(old.digest), undefined);
     assert.equal(held('1.27'), current.digest);
     assert.equal(held('2'), current.digest);
+  });
+
+  it('just generations shows what an immutable tag holds, and what it means', async () => {
+    const name = 'backups/fixed';
+    const at = Date.UTC(2026, 10, 25, 3, 34);
+    seed(registry, `${name}:1`, old);
+    seed(registry, `${name}:${generationTag('1', old.digest)}`, old);
+    seed(registry, `${name}:${generationTag('1', current.digest)}`, current);
+    seed(registry, `${name}:${moveTag('1', { at, from: old.digest })}`, current);
+
+    const { code, lines } = await run(['generations', 'fixed:1']);
+
+    assert.equal(code, 0);
+    assert.deepEqual(
+      lines.slice(2).map((line) => line.replace(/ +/g, ' ')),
+      [
+        `${short(current)} current 2026-11-25 03:34 UTC 3.0 MiB ${generationTag('1', current.digest)} ${moveTag('1', { at, from: old.digest })}`,
+        `${short(old)} in the tag linux/amd64,linux/arm64 1 ${generationTag('1', old.digest)}`,
+        `the tag still holds ${short(old)} and was not moved to ${short(current)}: the registry does not let it move, or the copy was interrupted`,
+      ],
+    );
+
+    registry.faults.add(() => true, immutableTags());
+    const refused = await run(['rollback', 'fixed:1', short(old)]);
+    assert.deepEqual(refused, {
+      code: 1,
+      lines: [''],
+      stderr: `rollback: the backup registry ${host} does not let the tag 1.hold move, so ${host}/backups/fixed:1 cannot be rolled back or held and stays as it is (writing the manifest: The image tag '1.hold' already exists in the 'backups/fixed' repository and cannot be overwritten because the repository is immutable.)\n`,
+    });
+  });
+
+  it('just generations and just prune find RELEASE.2024 in a registry that lists tags in lower case', async () => {
+    registry.faults.add(() => true, caselessTags());
+    const tag = 'RELEASE.2024-01-01T00-00-00Z';
+    const lower = 'release.2024-01-01t00-00-00z';
+    const name = 'backups/minio';
+    const images = ['a', 'b'].map((each) => makeImage({ seed: each }));
+    const [first = '', second = ''] = images.map(({ digest }) => digest);
+    for (const image of images)
+      seed(registry, `${name}:${generationTag(lower, image.digest)}`, image);
+    // As version 0.1 wrote it, and the registry listed it.
+    const move = `${lower}.moved.20261125t033400z.${first.slice(7, 19)}`;
+    for (const each of [move, lower]) seed(registry, `${name}:${each}`, images[1] ?? old);
+
+    const { lines } = await run(['generations', `minio:${tag}`]);
+    assert.match(
+      lines[2] ?? '',
+      new RegExp(`^${second.slice(0, 19)} +current +2026-11-25 03:34 UTC`),
+    );
+    assert.match(lines[3] ?? '', new RegExp(`^${first.slice(0, 19)} `));
+
+    const pruned = await run(['prune', `minio:${tag}`, '--apply'], { KEEP_GENERATIONS: '1' });
+    assert.match(pruned.lines.at(-1) ?? '', /^1 removed/);
+    assert.deepEqual(registry.store.manifests(name), [second]);
   });
 
   const mistakes: readonly (readonly [
