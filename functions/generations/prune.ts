@@ -5,6 +5,7 @@ import {
   type OldGeneration,
   type PruneRules,
   planPrune,
+  type RemovalResult,
   readHoldings,
   removeGeneration,
 } from '../../lib/generations/index.ts';
@@ -23,6 +24,12 @@ export interface PruneOptions {
 /** A repository of the backup. Absent `tags` select all of them. */
 interface Selection extends Repository {
   readonly tags?: readonly string[];
+}
+
+/** One generation in the report. */
+interface Row {
+  readonly cells: readonly string[];
+  readonly status: RemovalResult['status'] | 'removable' | 'kept';
 }
 
 const headers = ['IMAGE', 'DIGEST', 'VERDICT'];
@@ -47,7 +54,7 @@ export async function prune(
   const used = await readUsed(usedFile);
   const selections =
     images.length > 0 ? toSelections(images, backup) : await selectAll(backup, signal);
-  const rows: (readonly string[])[] = [];
+  const rows: Row[] = [];
   try {
     for (const { tags, ...location } of selections) {
       const repository = await backup.registry.repository(location, signal);
@@ -58,48 +65,64 @@ export async function prune(
         used,
         ...(listed !== undefined && { tags: await Promise.all(listed) }),
       };
-      const old = await planPrune(repository, holdings, rules, signal);
-      for (const generation of old) {
-        const verdict = await toVerdict(generation, async () =>
-          apply ? await removeGeneration(repository, generation, rules, signal) : undefined,
-        );
-        rows.push([nameOf(location, generation), shortenDigest(generation.digest), verdict]);
+      for (const old of await planPrune(repository, holdings, rules, signal)) {
+        const isRemovable = apply && old.keptBecause === undefined;
+        const result = isRemovable
+          ? await removeGeneration(repository, old, rules, signal)
+          : undefined;
+        const cells = [nameOf(location, old), shortenDigest(old.digest), toVerdict(old, result)];
+        rows.push({ cells, status: result?.status ?? (old.keptBecause ? 'kept' : 'removable') });
       }
     }
   } catch (error) {
     // The report includes what was removed before the failure.
-    if (rows.some(([, , verdict]) => verdict === 'removed')) printRows(rows, keep, print);
+    if (rows.some(({ status }) => status === 'removed')) printRows(rows, keep, print);
     throw error;
   }
   printRows(rows, keep, print);
   return true;
 }
 
-function printRows(
-  rows: readonly (readonly string[])[],
-  keep: number,
-  print: (line: string) => void,
-): void {
-  const count = (wanted: string): number =>
-    rows.filter(([, , verdict]) => verdict === wanted).length;
-  const [removed, removable] = [count('removed'), count('would be removed')];
-  if (rows.length > 0) for (const line of formatTable([headers, ...rows])) print(line);
+function printRows(rows: readonly Row[], keep: number, print: (line: string) => void): void {
+  const count = (wanted: Row['status']): number =>
+    rows.filter(({ status }) => status === wanted).length;
+  const [removed, removable] = [count('removed'), count('removable')];
+  if (rows.length > 0) {
+    for (const line of formatTable([headers, ...rows.map(({ cells }) => cells)])) print(line);
+  }
   const rule = `KEEP_GENERATIONS=${keep}`;
   if (removed > 0) {
     print(`${removed} removed; the garbage collection of the registry frees the space`);
   } else if (removable > 0) {
     print(`${removable} would be removed with ${rule}; --apply removes them`);
+  } else if (count('standing') > 0) {
+    print('nothing was removed: the registry may remove images later, or not by this request');
   } else print(`nothing to remove with ${rule}`);
 }
 
-async function toVerdict(
-  { keptBecause }: OldGeneration,
-  remove: () => Promise<boolean | undefined>,
-): Promise<string> {
+/** @param result absent if nothing was tried */
+function toVerdict(
+  { keptBecause, attachmentCount }: OldGeneration,
+  result: RemovalResult | undefined,
+): string {
   if (keptBecause !== undefined) return `kept: ${keptBecause}`;
-  const isRemoved = await remove();
-  if (isRemoved === undefined) return 'would be removed';
-  return isRemoved ? 'removed' : 'kept: changed in the meantime';
+  switch (result?.status) {
+    case undefined:
+      return `would be removed${countAttachments(attachmentCount)}`;
+    case 'removed':
+      return `removed${countAttachments(result.attachmentCount)}`;
+    case 'changed':
+      return 'kept: changed in the meantime';
+    case 'standing':
+      return 'kept: the registry reported no error, but its tags still hold it';
+  }
+}
+
+function countAttachments(count = 0): string {
+  if (count === 0) return '';
+  return count === 1
+    ? ', with 1 signature or attestation'
+    : `, with ${count} signatures or attestations`;
 }
 
 async function readUsed(file: string | undefined): Promise<ReadonlySet<string> | undefined> {

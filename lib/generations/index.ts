@@ -9,5 +9,7 @@ export {
   maxConcurrentRequests,
   readHoldings,
 } from './generations.ts';
-export { type OldGeneration, type PruneRules, planPrune, removeGeneration } from './prune.ts';
+export type { OldGeneration } from './plan-removal.ts';
+export { type PruneRules, planPrune, removeGeneration } from './prune.ts';
+export type { RemovalResult } from './remove.ts';
 export { type RollbackContext, release, rollBack } from './rollback.ts';

@@ -8,6 +8,8 @@ export interface BackupManifest {
   readonly bytes?: number;
   /** `linux/arm64`, from an index; empty for a single image. */
   readonly platforms: readonly string[];
+  /** The digest of the manifest that it describes, for a referrer of OCI 1.1. */
+  readonly subject?: string;
 }
 
 /** An image without layers, byte for byte. */
@@ -29,6 +31,8 @@ export interface BackupRepository {
   /** The digest of a tag or digest; `undefined` if it does not exist. */
   resolve(reference: string, signal: AbortSignal): Promise<string | undefined>;
   read(digest: string, signal: AbortSignal): Promise<BackupManifest | undefined>;
+  /** Digests of the manifests whose subject is `digest`; empty without the referrers API. */
+  referrers(digest: string, signal: AbortSignal): Promise<readonly string[]>;
   hasBlob(digest: string, signal: AbortSignal): Promise<boolean>;
   /** Points a tag at a manifest that the repository has. */
   tag(digest: string, tag: string, signal: AbortSignal): Promise<void>;

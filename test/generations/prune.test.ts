@@ -9,7 +9,10 @@ import {
   type Image,
   makeImage,
   makeIndex,
+  makeReferrer,
+  makeSignature,
   on,
+  referrersTag,
   seed,
 } from '../../lib/memory-registry/index.ts';
 import { type Bench, useBench, walk } from '../adapters/registry/bench.ts';
@@ -36,8 +39,8 @@ interface Fixture {
   readonly apply: (rules?: Partial<PruneRules>) => Promise<void>;
 }
 
-async function open(): Promise<Fixture> {
-  const bench = await openBench();
+async function open(options?: Parameters<typeof openBench>[0]): Promise<Fixture> {
+  const bench = await openBench(options);
   const { backup } = bench;
   const repository = await bench.repository('acme/app');
   const names = new Map(
@@ -66,8 +69,8 @@ async function open(): Promise<Fixture> {
     tags: () => backup.store.tags('acme/app'),
     plan: async (rules = {}) =>
       (await readPlan(rules)).map(
-        ({ digest, of, keptBecause = 'goes' }) =>
-          `${names.get(digest) ?? digest} of ${of.join(',')}: ${keptBecause}`,
+        ({ digest, of, keptBecause, attachmentCount = 0 }) =>
+          `${names.get(digest) ?? digest} of ${of.join(',')}: ${keptBecause ?? `goes${attachmentCount === 0 ? '' : ` with ${attachmentCount}`}`}`,
       ),
     apply: async (rules = {}) => {
       for (const old of await readPlan(rules)) {
@@ -79,8 +82,9 @@ async function open(): Promise<Fixture> {
 }
 
 /** Removes a generation of the tag `1`, of which only the newest is to be kept. */
-function removeOld(repository: BackupRepository, digest: string): Promise<boolean> {
-  return removeGeneration(repository, { digest, of: ['1'] }, { keep: 1, used: new Set() }, signal);
+async function removeOld(repository: BackupRepository, digest: string): Promise<string> {
+  const old = { digest, of: ['1'] };
+  return (await removeGeneration(repository, old, { keep: 1, used: new Set() }, signal)).status;
 }
 
 describe('planPrune', () => {
@@ -269,9 +273,9 @@ describe('removeGeneration', () => {
     for (const [day, image] of [one, two, one, two].entries()) move('1', image, day + 1);
     const rules = { keep: 2, used: new Set<string>() };
 
-    assert.equal(
+    assert.deepEqual(
       await removeGeneration(repository, { digest: one.digest, of: ['1'] }, rules, signal),
-      false,
+      { status: 'changed' },
     );
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
@@ -297,7 +301,7 @@ describe('removeGeneration', () => {
     move('1', two, 2);
     put('golden', one);
 
-    assert.equal(await removeOld(repository, one.digest), false);
+    assert.equal(await removeOld(repository, one.digest), 'changed');
     assert.ok(tags().includes('golden'));
   });
 
@@ -329,7 +333,7 @@ describe('removeGeneration', () => {
       return await next(exchange);
     });
 
-    assert.equal(await removeOld(repository, one.digest), false);
+    assert.equal(await removeOld(repository, one.digest), 'changed');
     assert.ok(tags().includes('1'));
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
@@ -344,7 +348,7 @@ describe('removeGeneration', () => {
       return await next(exchange);
     });
 
-    assert.equal(await removeOld(repository, one.digest), false);
+    assert.equal(await removeOld(repository, one.digest), 'changed');
     assert.ok(tags().includes(generationTag('1', one.digest)));
   });
 
@@ -354,7 +358,7 @@ describe('removeGeneration', () => {
       fixture: Fixture,
       writes: { readonly before?: () => void; readonly after?: () => void },
       { digest }: Image = one,
-    ): Promise<boolean> {
+    ): Promise<string> {
       fixture.bench.backup.faults.add(
         on('DELETE', 'manifest'),
         async (exchange, next) => {
@@ -374,7 +378,10 @@ describe('removeGeneration', () => {
       fixture.move('1', two, 2);
       const index = makeIndex([one, three]);
 
-      assert.equal(await removeWhile(fixture, { before: () => fixture.put('2', index) }), false);
+      assert.equal(
+        await removeWhile(fixture, { before: () => fixture.put('2', index) }),
+        'changed',
+      );
 
       assert.ok(walk(fixture.bench.backup, 'acme/app', '2').size > 0);
       assert.ok(fixture.tags().includes(generationTag('1', one.digest)));
@@ -389,7 +396,7 @@ describe('removeGeneration', () => {
 
       assert.equal(
         await removeWhile(fixture, { before: () => fixture.put('2', index) }, old),
-        true,
+        'removed',
       );
 
       assert.ok(walk(fixture.bench.backup, 'acme/app', '2').size > 0);
@@ -415,7 +422,7 @@ describe('removeGeneration', () => {
       fixture.move('1', one, 1);
       fixture.move('1', two, 2);
 
-      assert.equal(await removeWhile(fixture, { after: () => fixture.put('1', one) }), false);
+      assert.equal(await removeWhile(fixture, { after: () => fixture.put('1', one) }), 'changed');
 
       const { store } = fixture.bench.backup;
       assert.equal(store.manifest('acme/app', '1')?.digest, one.digest);
@@ -447,7 +454,7 @@ describe('removeGeneration', () => {
     put(dangling, four);
     bench.backup.faults.add(({ path }) => path.endsWith(`/${dangling}`), answer(404));
 
-    assert.equal(await removeOld(repository, one.digest), true);
+    assert.equal(await removeOld(repository, one.digest), 'removed');
     assert.ok(!tags().includes(generationTag('1', one.digest)));
   });
 
@@ -478,6 +485,354 @@ describe('removeGeneration', () => {
 
     await assert.rejects(removeOld(repository, one.digest), {
       message: /the registry also removed other tags: golden; nothing more is removed$/,
+    });
+  });
+});
+
+describe('removeGeneration with signatures and other referrers', () => {
+  interface Attached {
+    readonly signature: ReturnType<typeof makeSignature>;
+    readonly referrer: Image;
+  }
+
+  /** Attaches a cosign signature and an OCI 1.1 referrer to an image. */
+  function attach({ put, bench }: Fixture, image: Image, api = true): Attached {
+    const signature = makeSignature(image);
+    const referrer = makeReferrer(image, { artifactType: 'application/spdx+json' });
+    put(signature.tag, signature.image);
+    if (api) seed(bench.backup, 'acme/app', referrer);
+    else put(referrersTag(image.digest), makeIndex([referrer]));
+    return { signature, referrer };
+  }
+
+  for (const api of [true, false]) {
+    const how = api ? 'the referrers API' : 'a referrers index in a tag';
+    it(`prune removes the signatures and referrers of a generation and of its parts, with ${how}`, async () => {
+      const fixture = await open({ backup: { referrers: api } });
+      const { bench, move, plan, apply, tags } = fixture;
+      const old = makeIndex([one, three]);
+      move('1', old, 1);
+      move('1', two, 2);
+      attach(fixture, old, api);
+      attach(fixture, one, api);
+      const { signature, referrer } = attach(fixture, two, api);
+
+      assert.deepEqual(await plan({ keep: 1 }), [`${old.digest} of 1: goes with 4`]);
+      await apply({ keep: 1 });
+
+      const index = makeIndex([referrer]);
+      assert.deepEqual(
+        bench.backup.store.manifests('acme/app').toSorted(),
+        [two, signature.image, referrer, ...(api ? [] : [index])]
+          .map(({ digest }) => digest)
+          .toSorted(),
+      );
+      assert.deepEqual(tags(), [
+        '1',
+        generationTag('1', two.digest),
+        moveTag('1', { at: Date.UTC(2026, 0, 2), from: old.digest }),
+        ...(api ? [] : [referrersTag(two.digest)]),
+        signature.tag,
+      ]);
+    });
+  }
+
+  it('prune removes the signature of an attestation with the attestation', async () => {
+    const fixture = await open();
+    fixture.move('1', one, 1);
+    fixture.move('1', two, 2);
+    attach(fixture, attach(fixture, one).referrer);
+
+    assert.deepEqual(await fixture.plan({ keep: 1 }), ['#1 of 1: goes with 4']);
+    await fixture.apply({ keep: 1 });
+
+    assert.deepEqual(fixture.bench.backup.store.manifests('acme/app'), [two.digest]);
+  });
+
+  const others: readonly (readonly [
+    what: string,
+    prepare: (fixture: Fixture, attached: Attached) => void,
+    kept: (attached: Attached) => Image,
+  ])[] = [
+    [
+      'a signature that another tag holds',
+      ({ put }, { signature }) => put('golden', signature.image),
+      ({ signature }) => signature.image,
+    ],
+    [
+      'a copy of a source tag that has the name of a signature',
+      ({ put }, { signature: { tag, image } }) => put(generationTag(tag, image.digest), image),
+      ({ signature }) => signature.image,
+    ],
+    [
+      'a referrer that is a copied image, too',
+      ({ put }, { referrer }) => put(generationTag('2', referrer.digest), referrer),
+      ({ referrer }) => referrer,
+    ],
+    [
+      'a referrer that an index of a tag lists',
+      ({ put }, { referrer }) => put('multi', makeIndex([referrer])),
+      ({ referrer }) => referrer,
+    ],
+    [
+      'a signature that the signature tag of another image holds',
+      ({ put }, { signature }) => put(makeSignature(two).tag, signature.image),
+      ({ signature }) => signature.image,
+    ],
+  ];
+  for (const [what, prepare, kept] of others) {
+    it(`prune keeps ${what}`, async () => {
+      const fixture = await open();
+      fixture.move('1', one, 1);
+      fixture.move('1', two, 2);
+      const attached = attach(fixture, one);
+      prepare(fixture, attached);
+
+      assert.deepEqual(await fixture.plan({ keep: 1 }), ['#1 of 1: goes with 1']);
+      await fixture.apply({ keep: 1 });
+
+      const { store } = fixture.bench.backup;
+      assert.equal(store.manifest('acme/app', one.digest), undefined);
+      const { digest } = kept(attached);
+      assert.ok(store.manifest('acme/app', digest) !== undefined);
+    });
+  }
+
+  it('prune keeps a referrer whose digest is in use', async () => {
+    const fixture = await open();
+    fixture.move('1', one, 1);
+    fixture.move('1', two, 2);
+    const { referrer } = attach(fixture, one);
+
+    await fixture.apply({ keep: 1, used: new Set([referrer.digest]) });
+
+    const left = fixture.bench.backup.store.manifests('acme/app');
+    assert.deepEqual(left.toSorted(), [two.digest, referrer.digest].toSorted());
+  });
+
+  it('prune removes nothing that a forged referrers index lists: manifests without that subject', async () => {
+    const fixture = await open({ backup: { referrers: false } });
+    const { bench, put, move, apply } = fixture;
+    move('1', one, 1);
+    move('1', two, 2);
+    // Known by its digest only, as a child of an image that another repository of the source had.
+    const untagged = makeIndex([three]);
+    const index = makeIndex([two, three, untagged]);
+    put(referrersTag(one.digest), index);
+
+    await apply({ keep: 1 });
+
+    const left = [two, three, untagged, index].map(({ digest }) => digest);
+    assert.deepEqual(bench.backup.store.manifests('acme/app').toSorted(), left.toSorted());
+  });
+
+  const odd: readonly (readonly [what: string, tag: string, image: Image])[] = [
+    ['an image in the place of a referrers index', referrersTag(one.digest), three],
+    ['an index in the place of a signature', makeSignature(one).tag, makeIndex([three])],
+  ];
+  for (const [what, tag, image] of odd) {
+    it(`prune keeps ${what}`, async () => {
+      const fixture = await open();
+      fixture.move('1', one, 1);
+      fixture.move('1', two, 2);
+      fixture.put(tag, image);
+
+      assert.deepEqual(await fixture.plan({ keep: 1 }), ['#1 of 1: goes']);
+      await fixture.apply({ keep: 1 });
+
+      assert.equal(fixture.bench.backup.store.manifest('acme/app', tag)?.digest, image.digest);
+    });
+  }
+
+  it('prune does not count an attestation that is a part of its generation', async () => {
+    const fixture = await open();
+    const attestation = makeReferrer(one, { artifactType: 'application/vnd.in-toto+json' });
+    const old = makeIndex([one, attestation]);
+    fixture.move('1', old, 1);
+    fixture.move('1', two, 2);
+
+    assert.deepEqual(await fixture.plan({ keep: 1 }), [`${old.digest} of 1: goes`]);
+  });
+
+  it('prune keeps the signatures of a manifest that a concurrent copy has written again, without a tag so far', async () => {
+    const fixture = await open();
+    fixture.move('1', one, 1);
+    fixture.move('1', two, 2);
+    const { signature } = attach(fixture, one);
+    fixture.bench.backup.faults.add(
+      on('DELETE', 'manifest'),
+      async (exchange, next) => {
+        const answered = await next(exchange);
+        seed(fixture.bench.backup, 'acme/app', one);
+        return answered;
+      },
+      { times: 1 },
+    );
+
+    assert.equal(await removeOld(fixture.repository, one.digest), 'removed');
+    assert.ok(fixture.tags().includes(signature.tag));
+  });
+
+  it('prune keeps the signatures of a generation that a concurrent copy restores', async () => {
+    const fixture = await open();
+    fixture.move('1', one, 1);
+    fixture.move('1', two, 2);
+    const { signature, referrer } = attach(fixture, one);
+    fixture.bench.backup.faults.add(
+      on('DELETE', 'manifest'),
+      async (exchange, next) => {
+        const answered = await next(exchange);
+        fixture.put('1', one);
+        return answered;
+      },
+      { times: 1 },
+    );
+
+    assert.equal(await removeOld(fixture.repository, one.digest), 'changed');
+
+    const { store } = fixture.bench.backup;
+    for (const { digest } of [signature.image, referrer]) {
+      assert.ok(store.manifest('acme/app', digest) !== undefined);
+    }
+  });
+
+  it('prune restores a referrer that became a part of a new image right before its removal', async () => {
+    const fixture = await open();
+    fixture.move('1', one, 1);
+    fixture.move('1', two, 2);
+    const { referrer } = attach(fixture, one);
+    fixture.bench.backup.faults.add(
+      ({ method, path }) => method === 'DELETE' && path.endsWith(referrer.digest),
+      async (exchange, next) => {
+        fixture.put('multi', makeIndex([referrer]));
+        return await next(exchange);
+      },
+    );
+
+    assert.equal(await removeOld(fixture.repository, one.digest), 'removed');
+
+    assert.ok(walk(fixture.bench.backup, 'acme/app', 'multi').size > 0);
+  });
+
+  it('prune accepts a registry that removes signatures together with their image', async () => {
+    const fixture = await open();
+    fixture.move('1', one, 1);
+    fixture.move('1', two, 2);
+    const { signature } = attach(fixture, one);
+    fixture.bench.backup.faults.add(on('DELETE', 'manifest'), async (exchange, next) => {
+      fixture.bench.backup.store.deleteManifest('acme/app', signature.image.digest);
+      return await next(exchange);
+    });
+
+    assert.equal(await removeOld(fixture.repository, one.digest), 'removed');
+    assert.deepEqual(fixture.bench.backup.store.manifests('acme/app'), [two.digest]);
+  });
+
+  it('prune ignores signature tags that the registry lists after their removal', async () => {
+    const fixture = await open();
+    fixture.move('1', one, 1);
+    fixture.move('1', two, 2);
+    const { tag, image } = makeSignature(four);
+    fixture.put(tag, image);
+    fixture.bench.backup.faults.add(({ path }) => path.endsWith(`/${tag}`), answer(404));
+
+    assert.equal(await removeOld(fixture.repository, one.digest), 'removed');
+  });
+});
+
+describe('removeGeneration on a registry that does not keep its word', () => {
+  it('prune reports a registry that accepts a removal and does nothing, and removes no parts', async () => {
+    const { bench, repository, move, tags } = await open();
+    const old = makeIndex([one, three]);
+    move('1', old, 1);
+    move('1', two, 2);
+    const before = tags();
+    bench.backup.faults.add(on('DELETE', 'manifest'), answer(202, { body: '' }));
+
+    assert.equal(await removeOld(repository, old.digest), 'standing');
+
+    assert.deepEqual(tags(), before);
+    assert.equal(bench.backup.requests.count({ method: 'DELETE' }), 1);
+  });
+
+  it('prune restores a manifest whose tags the registry keeps', async () => {
+    const { bench, repository, move, tags } = await open();
+    const old = makeIndex([one, three]);
+    move('1', old, 1);
+    move('1', two, 2);
+    const generation = generationTag('1', old.digest);
+    // The tag is listed and resolves, and its manifest is gone.
+    const body = JSON.stringify({ name: 'acme/app', tags: tags() });
+    bench.backup.faults.add(on('GET', 'tags'), answer(200, { body }));
+    bench.backup.faults.add(
+      ({ method, path }) => method === 'HEAD' && path.endsWith(`/${generation}`),
+      answer(200, { body: '', headers: { 'docker-content-digest': old.digest } }),
+    );
+
+    assert.equal(await removeOld(repository, old.digest), 'standing');
+
+    assert.ok(walk(bench.backup, 'acme/app', generation).size > 0);
+  });
+
+  it('prune removes nothing while tags vanish from the list', async () => {
+    const { bench, repository, move, put, tags } = await open();
+    move('1', one, 1);
+    move('1', two, 2);
+    put('golden', three);
+    let lists = 0;
+    bench.backup.faults.add(on('GET', 'tags'), async (exchange, next) => {
+      lists += 1;
+      // A replica of the registry that lags.
+      const body = JSON.stringify({
+        name: 'acme/app',
+        tags: tags().filter((each) => each !== 'golden'),
+      });
+      return lists > 4 ? await answer(200, { body })(exchange, next) : await next(exchange);
+    });
+
+    assert.equal(await removeOld(repository, one.digest), 'changed');
+    assert.equal(bench.backup.requests.count({ method: 'DELETE' }), 0);
+  });
+
+  it('prune keeps a generation that an existing tag of another tool moves to while manifests are read', async () => {
+    const { bench, repository, move, put, tags } = await open();
+    move('1', one, 1);
+    move('1', two, 2);
+    put('golden', three);
+    bench.backup.faults.add(on('GET', 'manifest'), async (exchange, next) => {
+      put('golden', one);
+      return await next(exchange);
+    });
+
+    assert.equal(await removeOld(repository, one.digest), 'changed');
+    assert.ok(tags().includes('golden'));
+  });
+
+  it('prune removes nothing when a generation tag of another tag with this digest is not found', async () => {
+    const { bench, repository, move, put } = await open();
+    move('1', one, 1);
+    move('1', two, 2);
+    const other = generationTag('2', one.digest);
+    put(other, one);
+    put('2', two);
+    bench.backup.faults.add(({ path }) => path.endsWith(`/${other}`), answer(404));
+
+    await assert.rejects(removeOld(repository, one.digest), {
+      message: new RegExp(`^the registry lists ${other} but does not find it`),
+    });
+  });
+
+  it('prune removes nothing when a copied tag that looks like a generation tag is not found', async () => {
+    const { bench, repository, move, put } = await open();
+    move('1', one, 1);
+    move('1', two, 2);
+    const copied = '1.aaaaaaaaaaaa';
+    put(copied, one);
+    put(generationTag(copied, three.digest), three);
+    bench.backup.faults.add(({ path }) => path.endsWith(`/${copied}`), answer(404));
+
+    await assert.rejects(removeOld(repository, one.digest), {
+      message: /^the registry lists 1\.aaaaaaaaaaaa but does not find it/,
     });
   });
 });

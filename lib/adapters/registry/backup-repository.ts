@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { CloneError } from '../../errors.ts';
+import { isDigest } from '../../image/digest.ts';
 import { canonicalRepository, type Repository } from '../../image/reference.ts';
 import type { BackupRepository, RegistryAccess } from '../../ports/index.ts';
 import {
@@ -29,6 +30,13 @@ const platformsSchema = v.object({
     }),
   ),
 });
+
+/** Some registries send null for an empty list. */
+const referrersSchema = v.object({
+  manifests: v.nullish(v.array(v.object({ digest: v.pipe(v.string(), v.check(isDigest)) })), []),
+});
+
+const subjectSchema = v.object({ subject: v.object({ digest: v.string() }) });
 
 /** Opens one repository of the backup registry. */
 export async function openBackupRepository(
@@ -62,10 +70,18 @@ export async function openBackupRepository(
           blobs: blobs.map((blob) => blob.digest),
           bytes: blobs.reduce((sum, { size }) => sum + size, 0),
           platforms: [],
+          ...readSubject(served.bytes),
         };
       } catch (error) {
         throw toCloneError(error, { side: access.side, image: repository });
       }
+    },
+
+    async referrers(digest, within) {
+      const served = await client.getReferrers(digest, within);
+      const list = v.safeParse(referrersSchema, served && parseJson(served.bytes));
+      // An unreadable list is none: what it names stays.
+      return list.success ? (list.output.manifests ?? []).map((entry) => entry.digest) : [];
     },
 
     hasBlob: async (digest, within) => !(await client.lacksBlob(digest, within)),
@@ -119,9 +135,22 @@ export async function listRepositories(
   return all.filter((name) => name.startsWith(`${path}/`)).map((name) => ({ domain, path: name }));
 }
 
+function readSubject(bytes: Uint8Array): { readonly subject?: string } {
+  const manifest = v.safeParse(subjectSchema, parseJson(bytes));
+  return manifest.success ? { subject: manifest.output.subject.digest } : {};
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
 /** Attestations are listed as images for `unknown/unknown`. */
 function readPlatforms(bytes: Uint8Array): readonly string[] {
-  const index = v.safeParse(platformsSchema, JSON.parse(new TextDecoder().decode(bytes)));
+  const index = v.safeParse(platformsSchema, parseJson(bytes));
   if (!index.success) return [];
   const names = index.output.manifests.flatMap(({ platform }) => {
     if (platform === undefined || platform.os === 'unknown') return [];

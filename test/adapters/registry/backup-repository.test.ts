@@ -7,6 +7,7 @@ import {
   cutBody,
   makeImage,
   makeIndex,
+  makeReferrer,
   on,
   seed,
 } from '../../../lib/memory-registry/index.ts';
@@ -261,6 +262,37 @@ describe('openBackupRepository', () => {
       platforms: ['linux/amd64', 'linux/arm/v7'],
     });
     assert.equal(await repository.read(`sha256:${'0'.repeat(64)}`, signal), undefined);
+  });
+
+  it('reads the subject of a referrer in the backup, and the referrers of an image', async () => {
+    const { bench, repository } = await open();
+    const referrer = makeReferrer(image, { artifactType: 'application/spdx+json' });
+    for (const each of [image, referrer]) seed(bench.backup, 'acme/app', each);
+
+    assert.equal((await repository.read(referrer.digest, signal))?.subject, image.digest);
+    assert.deepEqual(await repository.referrers(image.digest, signal), [referrer.digest]);
+    assert.deepEqual(await repository.referrers(referrer.digest, signal), []);
+  });
+
+  const lists = [
+    ['null as the list', '{"schemaVersion":2,"manifests":null}'],
+    ['an invalid digest', '{"schemaVersion":2,"manifests":[{"digest":"../../x"}]}'],
+    ['no JSON', '<html>'],
+  ] as const;
+  for (const [what, body] of lists) {
+    it(`finds no referrers in a response with ${what}`, async () => {
+      const { bench, repository } = await open();
+      const headers = { 'content-type': 'application/vnd.oci.image.index.v1+json' };
+      bench.backup.faults.add(on('GET', 'referrers'), answer(200, { body, headers }));
+
+      assert.deepEqual(await repository.referrers(image.digest, signal), []);
+    });
+  }
+
+  it('finds no referrers in a registry without the referrers API', async () => {
+    const { repository } = await open({ backup: { referrers: false } });
+
+    assert.deepEqual(await repository.referrers(image.digest, signal), []);
   });
 
   it('tags a manifest with its bytes unchanged', async () => {

@@ -14,6 +14,8 @@ import {
   type MemoryRegistry,
   makeImage,
   makeIndex,
+  makeReferrer,
+  makeSignature,
   on,
   seed,
   serveMemoryRegistry,
@@ -337,6 +339,45 @@ describe('functions/generations/main.ts', () => {
         '1 removed; the garbage collection of the registry frees the space',
       ],
     );
+  });
+
+  it('just prune reports how many signatures it removes with a generation', async () => {
+    const name = 'backups/signed';
+    const images = ['a', 'b'].map((each) => makeImage({ seed: each }));
+    const [first = old, second = old] = images;
+    for (const image of images)
+      seed(registry, `${name}:${generationTag('1', image.digest)}`, image);
+    seed(registry, `${name}:${moveTag('1', { at: 0, from: first.digest })}`, second);
+    seed(registry, `${name}:1`, second);
+    const signature = makeSignature(first);
+    seed(registry, `${name}:${signature.tag}`, signature.image);
+    seed(registry, name, makeReferrer(first, { artifactType: 'application/spdx+json' }));
+    const verdict = ({ lines }: Run): string | undefined => lines[1]?.replace(/^.*?  .*?  /, '');
+    const env = { KEEP_GENERATIONS: '1' };
+
+    const report = await run(['prune', 'signed:1'], env);
+    assert.equal(verdict(report), 'would be removed, with 2 signatures or attestations');
+    assert.equal(
+      report.lines.at(-1),
+      '1 would be removed with KEEP_GENERATIONS=1; --apply removes them',
+    );
+
+    const ignored = registry.faults.add(on('DELETE', 'manifest'), answer(202, { body: '' }));
+    const standing = await run(['prune', 'signed:1', '--apply'], env);
+    assert.equal(
+      verdict(standing),
+      'kept: the registry reported no error, but its tags still hold it',
+    );
+    assert.equal(
+      standing.lines.at(-1),
+      'nothing was removed: the registry may remove images later, or not by this request',
+    );
+    ignored.end();
+
+    const applied = await run(['prune', 'signed:1', '--apply'], env);
+    assert.equal(verdict(applied), 'removed, with 2 signatures or attestations');
+    assert.match(applied.lines.at(-1) ?? '', /^1 removed; /);
+    assert.deepEqual(registry.store.manifests(name), [second.digest]);
   });
 
   it('just generations exits with 1 when the backup has no generation of an image', async () => {
