@@ -96,7 +96,9 @@ function printRows(rows: readonly Row[], keep: number, print: (line: string) => 
   } else if (removable > 0) {
     print(`${removable} would be removed with ${rule}; --apply removes them`);
   } else if (count('standing') > 0) {
-    print('nothing was removed: the registry may remove images later, or not by this request');
+    print(
+      'nothing was removed: the registry deletes later, or keeps the tags of a digest that it deletes',
+    );
   } else print(`nothing to remove with ${rule}`);
 }
 

@@ -14,6 +14,7 @@ export interface Attachment {
 
 const cosignSuffixes = ['.sig', '.att', '.sbom'];
 const attachmentTag = /^sha\d+-[0-9a-f]{64,128}(\.(sig|att|sbom))?$/;
+/** Limits the requests for an image whose registry or source lists many; what is beyond it stays. */
 const maxAttachments = 1_000;
 
 /** Whether a tag has the name of cosign's tags or of a referrers index. */
@@ -69,7 +70,8 @@ async function readAttachments(
   const listed = listing?.children ?? [];
   const referrers = await repository.referrers(subject, signal);
   const found: Attachment[] = [];
-  for (const digest of new Set([...tagged, ...listed, ...referrers])) {
+  const candidates = [...new Set([...tagged, ...listed, ...referrers])];
+  for (const digest of candidates.slice(0, maxAttachments)) {
     const manifest = isFree(digest) ? await read(repository, digest, signal) : undefined;
     if (manifest !== undefined && describes(manifest, subject, tagged.includes(digest))) {
       found.push({ digest, subject, isIndex: false });

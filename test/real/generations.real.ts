@@ -178,6 +178,38 @@ describe('generation recipes on real docker-registries', () => {
     });
   }
 
+  it('just prune removes the signature of a generation with it, and keeps that of the current one', async () => {
+    const webhook = await startWebhook({ env: { ...settings(backup), CLONER: 'registry' } });
+    const image = `${source.host}/signed/app:1`;
+    const signatures: string[] = [];
+    let repository = '';
+    for (const seed of ['a', 'b']) {
+      const digest = await pushImage(source, 'signed/app:1', { seed });
+      const signature = `${digest.replace(':', '-')}.sig`;
+      signatures.push(signature);
+      await pushImage(source, `signed/app:${signature}`, { seed: `signature of ${seed}` });
+      const answer = await webhook.review(podReview(image), '30s');
+      const written = parseReviewResponse(answer.body).patch.find(({ op }) => op === 'replace');
+      [, repository = ''] = /^[^/]+\/(.+):1$/.exec(String(written?.value)) ?? [];
+    }
+    await webhook.stop();
+    const [old = '', current = ''] = signatures;
+    const held = await backup.digest(repository, old);
+    const env = { KEEP_GENERATIONS: '1' };
+
+    const report = await must(['prune', image], env);
+    assert.match(report[1] ?? '', / {2}would be removed, with 1 signature or attestation$/);
+    const removed = await must(['prune', image, '--apply'], env);
+    assert.match(removed[1] ?? '', / {2}removed, with 1 signature or attestation$/);
+
+    const tags = await backup.tags(repository);
+    assert.deepEqual(
+      tags.filter((tag) => tag.startsWith('sha256-')),
+      [current],
+    );
+    assert.equal(await backup.digest(repository, held ?? ''), undefined);
+  });
+
   it('just prune reports a registry without delete support, and loses no generation', async () => {
     const webhook = await startWebhook({ env: { ...settings(strict), CLONER: 'registry' } });
     const image = `${source.host}/strict/app:1`;

@@ -370,7 +370,7 @@ describe('functions/generations/main.ts', () => {
     );
     assert.equal(
       standing.lines.at(-1),
-      'nothing was removed: the registry may remove images later, or not by this request',
+      'nothing was removed: the registry deletes later, or keeps the tags of a digest that it deletes',
     );
     ignored.end();
 
