@@ -28,6 +28,7 @@ const shortestHex = 6;
 
 /** Answers of a registry that does not let a tag move: 400, 403, 405, 409, 412 and others. */
 const refusals = ['REFUSED', 'DENIED', 'UNSUPPORTED'] as const;
+const notRolledBack = 'was not rolled back and stays as it is';
 
 /**
  * Moves a tag to one of its generations and holds it there. The hold is written first: if the process is killed in between, no
@@ -83,7 +84,7 @@ export async function release({
     return held;
   } catch (error) {
     throw isFailureOf('backup', error, ['REFUSED', 'UNSUPPORTED'])
-      ? immovable(backup, tag, error)
+      ? immovable('is still held', backup, tag, error)
       : error;
   }
 }
@@ -106,7 +107,9 @@ async function writeHold(
   } catch (error) {
     // An account that may not write is denied as well, but it has just written the tag.
     if (before !== undefined && isFailureOf('backup', error, ['DENIED'])) throw error;
-    throw isFailureOf('backup', error, refusals) ? immovable(backup, tag, error) : error;
+    throw isFailureOf('backup', error, refusals)
+      ? immovable(notRolledBack, backup, tag, error)
+      : error;
   }
 }
 
@@ -136,7 +139,7 @@ async function move(
     );
     const meaning = currentDigest(new Map(others), tag) ?? from;
     await recordMeaning(context, meaning, { at: at + 1_000, from });
-    throw immovable(backup, tag, error);
+    throw immovable(notRolledBack, backup, tag, error);
   }
 }
 
@@ -150,12 +153,12 @@ async function recordMeaning(
   await repository.tag(digest, moveTag(tag, record), signal);
 }
 
-function immovable(backup: RollbackContext['backup'], tag: string, error: CloneError): CloneError {
+function immovable(outcome: string, backup: Reference, tag: string, error: CloneError): CloneError {
   const words = error.cause instanceof Error ? error.cause.message : error.message;
   const registry = describeRegistry('backup', backup.domain);
   return new CloneError(
     'BACKUP_REFUSED',
-    `${registry} does not let the tag ${tag} move, so ${formatReference(backup)} cannot be rolled back or held and stays as it is (${words})`,
+    `${formatReference(backup)} ${outcome}: ${registry} does not let the tag ${tag} move (${words}); allow that in the registry, or name the digest in the workload`,
     { cause: error },
   );
 }

@@ -217,7 +217,7 @@ describe('functions/generations/main.ts', () => {
     assert.deepEqual(refused, {
       code: 1,
       lines: [''],
-      stderr: `rollback: the backup registry ${host} does not let the tag 1.hold move, so ${host}/backups/fixed:1 cannot be rolled back or held and stays as it is (writing the manifest: The image tag '1.hold' already exists in the 'backups/fixed' repository and cannot be overwritten because the repository is immutable.)\n`,
+      stderr: `rollback: ${host}/backups/fixed:1 was not rolled back and stays as it is: the backup registry ${host} does not let the tag 1.hold move (writing the manifest: The image tag '1.hold' already exists in the 'backups/fixed' repository and cannot be overwritten because the repository is immutable.); allow that in the registry, or name the digest in the workload\n`,
     });
   });
 
