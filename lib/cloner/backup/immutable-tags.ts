@@ -35,20 +35,23 @@ export function immutableWarning(source: Reference, { message }: CloneError): st
   return `${formatReference(source)} is pinned to its digest, because its tag is immutable: ${message}`;
 }
 
-/**
- * The digest that the tag means, if it holds `held` and a newer move was recorded that the registry did not allow, or that was
- * interrupted. Nothing if a rollback holds the tag.
- */
+/** Each costs a request; a tag with more recorded moves has had a long life on a registry that lets it move. */
+const maxMovesRead = 20;
+
+/** The digest that the tag means, if that is not the one that it holds and no rollback holds the tag. */
 export async function findNewerGeneration(
   query: BackupQuery,
   held: string,
 ): Promise<string | undefined> {
   const newest = await findUnfinishedMove(query, held);
   if (newest === undefined || (await findHold(query)) !== undefined) return undefined;
-  return (await isGeneration(query, newest)) === true ? newest : undefined;
+  return newest;
 }
 
-/** The target of the newest recorded move, if that is a move away from `held`, which the tag still holds. */
+/**
+ * The target of the newest recorded move away from `held`, which the tag holds nevertheless: the registry did not let it move, or the
+ * copy was interrupted. The same rule as `currentDigest`, with few requests.
+ */
 export async function findUnfinishedMove(
   query: BackupQuery,
   held: string,
@@ -57,8 +60,11 @@ export async function findUnfinishedMove(
     const role = parseTagRole(name, query.backup.tag);
     return role?.kind === 'move' ? [{ name, ...role }] : [];
   });
-  const [newest] = moves.toSorted((a, b) => b.at - a.at);
-  if (newest?.from !== shortHex(held)) return undefined;
-  const target = await readTag(query, newest.name);
-  return target === held || target instanceof CloneError ? undefined : target;
+  for (const { name, from } of moves.toSorted((a, b) => b.at - a.at).slice(0, maxMovesRead)) {
+    const target = await readTag(query, name);
+    if (target === held || target instanceof CloneError) return undefined;
+    if (target === undefined || from !== shortHex(held)) continue;
+    if ((await isGeneration(query, target)) === true) return target;
+  }
+  return undefined;
 }
