@@ -784,6 +784,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     await settle();
     const after = [...cloner.resolved];
     await pass(2_250);
+    await pass(1);
     const answer = await answering;
 
     assert.deepEqual(before, []);

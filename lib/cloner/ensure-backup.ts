@@ -201,8 +201,6 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   ): Promise<UsableBackup | undefined> {
     const { source, backup, state, query, pod, dryRun } = task;
     const { unclear } = state;
-    // An outage concerns every tag, so another question would only use up the time.
-    if (unclear?.reason === 'UNAVAILABLE') return undefined;
     if (unclear === undefined && !immutableTags.isKnown(backup)) return undefined;
     const digest = await findGeneration(query, checked.digest);
     if (digest === undefined || typeof (await findHold(query)) === 'string') return undefined;
