@@ -16,6 +16,8 @@ export interface RegistryUser {
 }
 
 export interface RegistryOptions {
+  /** Distribution 2.8, or distribution 3. @default docker-registry */
+  readonly program?: 'docker-registry' | 'registry3';
   /** Without users access is anonymous. `request` uses the first one. */
   readonly users?: readonly RegistryUser[];
   /** @default a new temporary directory */
@@ -69,10 +71,10 @@ export const manifestTypes = [
 const ownUserAgent = 'image-cloner-test';
 const tagsSchema = v.object({ tags: v.nullish(v.array(v.string())) });
 
-/** Starts a docker-registry (distribution 2.8) with plain http. */
+/** Starts a distribution registry with plain http. */
 export async function startRegistry(options: RegistryOptions = {}): Promise<Registry> {
   const { users = [], dir = createTempDir('registry'), address = '127.0.0.1' } = options;
-  const { deletes = true } = options;
+  const { program = 'docker-registry', deletes = true } = options;
   const host = `${address}:${options.port ?? (await findFreePort())}`;
   const configFile = join(dir, 'config.json');
   const config = {
@@ -87,7 +89,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
   // JSON is YAML.
   await writeFile(configFile, JSON.stringify(config));
   const server = await startRestartable({
-    program: 'docker-registry',
+    program,
     args: ['serve', configFile],
     dir,
     isReady: async () =>
@@ -151,7 +153,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
 }
 
 /** bcrypt at its lowest cost, because the registry checks it at each request. */
-async function writeHtpasswd(dir: string, users: readonly RegistryUser[]): Promise<string> {
+export async function writeHtpasswd(dir: string, users: readonly RegistryUser[]): Promise<string> {
   const file = join(dir, 'htpasswd');
   const lines = await Promise.all(
     users.map(({ name, password }) => runOrThrow('htpasswd', ['-Bbn', '-C', '4', name, password])),

@@ -29,7 +29,8 @@ export async function pushImage(
   return image.digest;
 }
 
-async function push(
+/** Pushes an image byte for byte, its children first; by digest only if there is no tag. */
+export async function push(
   registry: Target,
   repository: string,
   { children, blobs, mediaType, bytes, digest }: Image,

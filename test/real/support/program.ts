@@ -27,20 +27,27 @@ const whereToGet: ReadonlyMap<string, string> = new Map([
   ['dockerd', 'install Docker Engine (Debian: docker.io)'],
   ['docker', "install Docker's client (Debian: docker.io)"],
   ['docker-registry', 'install distribution (Debian: docker-registry)'],
+  ['registry3', 'install distribution 3 under that name'],
+  ['crane', 'install it from google/go-containerregistry'],
   ['promtool', 'install Prometheus (Debian: prometheus)'],
   ['htpasswd', "install Apache's tools (Debian: apache2-utils)"],
 ]);
 
 /** The path of a program in KUBEBUILDER_ASSETS or PATH. Throws an error that names its package. */
 export function findProgram(name: string): string {
+  const found = lookUpProgram(name);
+  if (found !== undefined) return found;
+  const advice = whereToGet.get(name) ?? `install ${name}`;
+  throw new Error(`the real tests need ${name}, which is not in PATH: ${advice}`);
+}
+
+/** As `findProgram`, but `undefined` if there is none. */
+export function lookUpProgram(name: string): string | undefined {
   const folders = [
     process.env['KUBEBUILDER_ASSETS'] ?? '',
     ...(process.env['PATH'] ?? '').split(delimiter),
   ].filter((folder) => folder !== '');
-  const found = folders.map((folder) => join(folder, name)).find(isExecutable);
-  if (found !== undefined) return found;
-  const advice = whereToGet.get(name) ?? `install ${name}`;
-  throw new Error(`the real tests need ${name}, which is not in PATH: ${advice}`);
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
 /** Runs a program to its end. Resolves for any exit code; rejects only if it is not installed. */
