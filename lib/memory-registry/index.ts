@@ -20,10 +20,14 @@ export {
   cutBody,
   dropConnection,
   immutableTags,
+  type ModeName,
+  type ModeOptions,
+  modes,
   on,
   redirect,
   refuseMount,
   rejectUpload,
+  useMode,
 } from './faults/index.ts';
 export {
   emptyConfig,

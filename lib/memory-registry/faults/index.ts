@@ -3,6 +3,8 @@
  * A fault changes the exchange only; the store keeps the true bytes.
  */
 export { createFaults, type Faults, on } from './faults.ts';
+export { type ModeName, type ModeOptions, modes, useMode } from './modes.ts';
+export { caselessTags } from './policy-faults.ts';
 export {
   answer,
   createHold,

@@ -34,8 +34,8 @@ export function answer(status: number, { headers = {}, body }: AnswerOptions = {
 }
 
 /** Redirects, as a registry in front of an object store does. @param to receives the requested URL */
-export function redirect(to: (url: URL) => string): Middleware {
-  return async ({ url }) => new Response(null, { status: 307, headers: { location: to(url) } });
+export function redirect(to: (url: URL) => string, status: 303 | 307 = 307): Middleware {
+  return async ({ url }) => new Response(null, { status, headers: { location: to(url) } });
 }
 
 /** Rejects an upload once `afterBytes` have arrived, by default with 413, as a proxy with a body limit does. */
