@@ -49,6 +49,18 @@ describe('serveMemoryRegistry', () => {
     await served.close();
   });
 
+  it('asks the client to close the connection of a manifest that it did not read to the end', async () => {
+    const served = await serveMemoryRegistry({ registry: createSample() });
+
+    const response = await fetch(`${served.url}/v2/app/manifests/1`, {
+      method: 'PUT',
+      body: new Uint8Array(5 * 1024 * 1024),
+    });
+
+    assert.deepEqual([response.status, response.headers.get('connection')], [413, 'close']);
+    await served.close();
+  });
+
   it('stores and returns a blob of 8 MiB in many chunks over HTTP', async () => {
     const registry = createSample();
     const served = await serveMemoryRegistry({ registry });

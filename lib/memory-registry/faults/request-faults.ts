@@ -46,7 +46,8 @@ export function rejectUpload(afterBytes: number, status = 413): Middleware {
       received += chunk.length;
       if (received >= afterBytes) break;
     }
-    return respondError('UNKNOWN', { status, message: 'request entity too large' });
+    const headers = { connection: 'close' };
+    return respondError('UNKNOWN', { status, headers, message: 'request entity too large' });
   };
 }
 

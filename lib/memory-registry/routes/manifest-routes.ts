@@ -106,7 +106,11 @@ async function writeManifest(
   const bytes = await readBody(exchange.body, maxManifestBytes);
   if (bytes === undefined) {
     // The specification requires 413; distribution 2.8 sends 400.
-    return respondError('MANIFEST_INVALID', { status: 413, message: 'manifest too large' });
+    return respondError('MANIFEST_INVALID', {
+      status: 413,
+      message: 'manifest too large',
+      headers: { connection: 'close' },
+    });
   }
   const mediaType = (exchange.headers.get('content-type') ?? '').split(';')[0]?.trim() ?? '';
   let content: ManifestContent;
