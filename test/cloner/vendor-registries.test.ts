@@ -231,6 +231,13 @@ describe('registries of vendors', () => {
       todo: isBare,
     },
     {
+      when: 'ECR takes no name with two underscores',
+      backup: { mode: 'ecr' },
+      naming: 'flat',
+      tells: /^BACKUP_\w+: .*Invalid parameter at 'repositoryName'.*NAMING=nested/,
+      todo: isBare,
+    },
+    {
       when: 'GAR needs a name of three levels',
       backup: { mode: 'gar' },
       naming: 'flat',

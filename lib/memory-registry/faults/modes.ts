@@ -74,6 +74,7 @@ export const modes = {
   ecr: {
     scheme: 'basic',
     faults: ({ exists = all, immutableTags }) => [
+      names((name) => singleSeparators.test(name), vendorErrors.ecr.name),
       [any, refuseRepositories(exists, vendorErrors.ecr.repository)],
       [on('GET', 'upload'), refuse(vendorErrors.ecr.upload)],
       [on('POST', 'uploads'), refuseMount()],
@@ -105,7 +106,7 @@ export const modes = {
   gitea: {
     scheme: 'bearer',
     faults: () => [
-      names((name) => giteaName.test(name), vendorErrors.gitea.name),
+      names((name) => singleSeparators.test(name), vendorErrors.gitea.name),
       [any, caselessTags()],
       relativeLocations,
       ...noReferrers(),
@@ -153,7 +154,8 @@ export function useMode(
   for (const [match, fault] of mode.faults(options)) faults.add(match, fault);
 }
 
-const giteaName = /^[a-z0-9]+([._-][a-z0-9]+)*(\/[a-z0-9]+([._-][a-z0-9]+)*)*$/;
+/** Names without `__` and `--`. */
+const singleSeparators = /^[a-z0-9]+([._-][a-z0-9]+)*(\/[a-z0-9]+([._-][a-z0-9]+)*)*$/;
 const largestChunk = 4 * 1024 * 1024;
 
 const any: FaultMatch = () => true;

@@ -48,6 +48,11 @@ export const vendorErrors = {
     token: refusal(403, { code: 'DENIED', message: 'denied' }),
   },
   ecr: {
+    name: refusal(400, {
+      code: 'NAME_INVALID',
+      message:
+        "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must satisfy regular expression '(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*''",
+    }),
     repository: refusal(404, ({ repository }) => ({
       code: 'NAME_UNKNOWN',
       message: `The repository with name '${repository}' does not exist in the registry with id '123456789012'`,

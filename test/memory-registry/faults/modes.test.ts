@@ -115,6 +115,12 @@ const rows: readonly Row[] = [
   },
   {
     mode: 'ecr',
+    request: 'POST /v2/acme/quay.io__app/blobs/uploads/',
+    answers:
+      "400 NAME_INVALID: Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must satisfy regular expression '(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*''",
+  },
+  {
+    mode: 'ecr',
     options: { exists: () => false },
     request: 'POST /v2/acme/app/blobs/uploads/',
     answers:
