@@ -99,6 +99,7 @@ const vendors: readonly (Vendor & Pick<SceneOptions, 'naming'> & { readonly todo
     naming: 'flat',
     todo: 'a 401 of a missing repository counts as rejected credentials',
   },
+  { mode: 'distribution' },
   { mode: 'harbor' },
   { mode: 'ghcr' },
   { mode: 'ecr' },

@@ -9,6 +9,7 @@ import {
   refuseRepositories,
   refuseRewrites,
   refuseTagMoves,
+  refuseText,
   refuseUnpushed,
 } from './policy-faults.ts';
 import { answer, redirect, refuseMount } from './request-faults.ts';
@@ -37,10 +38,19 @@ interface Mode {
 }
 
 /**
- * How registries of vendors differ from distribution, by their documents, sources and bug trackers; none was tried against the
- * real service. What a mode does not name, it does as distribution does.
+ * How registries differ from the specification. `distribution` and `zot` were compared with the real programs; the others
+ * follow documents, sources and bug trackers, and were never tried on the real service.
  */
 export const modes = {
+  /** Distribution 2.8 and 3: no referrers API, manifests by sha256 only, no layers with `urls`. */
+  distribution: {
+    scheme: 'basic',
+    faults: () => [
+      ...noReferrers(),
+      [isSha512Write, refuse(vendorErrors.distribution.digest)],
+      [isManifestWrite, refuseText('"urls":', vendorErrors.distribution.url)],
+    ],
+  },
   /** quay/quay endpoints/v2; two levels as on quay.io; older versions reject a mount without `from`. */
   quay: {
     scheme: 'bearer',
@@ -161,6 +171,8 @@ const largestChunk = 4 * 1024 * 1024;
 const any: FaultMatch = () => true;
 const all = (): boolean => true;
 const isManifestWrite = on('PUT', 'manifest');
+const isSha512Write: FaultMatch = ({ method, path }) =>
+  method === 'PUT' && path.includes('/manifests/sha512:');
 const isMountWithoutSource: FaultMatch = ({ kind, path }) =>
   kind === 'uploads' && path.includes('mount=') && !path.includes('from=');
 const isManifestRead: FaultMatch = ({ method, kind }) =>

@@ -97,6 +97,17 @@ export function refuseRewrites(refuse: Refusal): Middleware {
   };
 }
 
+/** Refuses manifests with this text. */
+export function refuseText(text: string, refuse: Refusal): Middleware {
+  return async (exchange, next) => {
+    const bytes = await readBody(exchange.body, Number.POSITIVE_INFINITY);
+    if (bytes === undefined) return await next(exchange);
+    return new TextDecoder().decode(bytes).includes(text)
+      ? refuse(toRefused(exchange))
+      : await next({ ...exchange, body: ReadableStream.from([bytes]) });
+  };
+}
+
 /** Refuses manifests of other media types. */
 export function refuseMediaTypes(isAllowed: (mediaType: string) => boolean): Middleware {
   return async (exchange, next) => {

@@ -4,6 +4,22 @@ const denied = 'requested access to the resource is denied';
 
 /** Responses of vendors' registries, in their words. */
 export const vendorErrors = {
+  distribution: {
+    digest: refusal(400, {
+      code: 'DIGEST_INVALID',
+      message: 'provided digest did not match uploaded content',
+    }),
+    url: () =>
+      Response.json(
+        {
+          errors: [
+            { code: 'UNKNOWN', message: 'unknown error', detail: 'invalid URL on layer' },
+            { code: 'MANIFEST_BLOB_UNKNOWN', message: 'blob unknown to registry' },
+          ],
+        },
+        { status: 500 },
+      ),
+  },
   quay: {
     name: refusal(400, { code: 'NAME_INVALID', message: 'invalid repository name' }),
     mount: refusal(400, { code: 'INVALID_REQUEST', message: 'Invalid request' }),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   createMemoryRegistry,
+  type Image,
   type MemoryRegistry,
   type ModeName,
   type ModeOptions,
@@ -9,7 +10,7 @@ import {
   seed,
   useMode,
 } from '../../../lib/memory-registry/index.ts';
-import { digests, ociManifest } from '../sample.ts';
+import { digests, ociManifest, toBytes } from '../sample.ts';
 
 const image = makeImage({ layers: [100] });
 const other = makeImage({ layers: [100], mediaTypes: 'docker' });
@@ -19,7 +20,7 @@ interface Row {
   readonly mode: ModeName;
   readonly options?: ModeOptions;
   readonly request: string;
-  readonly body?: typeof image;
+  readonly body?: Pick<Image, 'mediaType' | 'bytes'>;
   /** Status, code and message, or the header that is asked for. */
   readonly answers: string;
   readonly header?: string;
@@ -32,6 +33,23 @@ const denied = '403 DENIED: requested access to the resource is denied';
 
 /** Requests to a registry with `acme/team/app:1`, or `acme/app:1` where three levels are too many. */
 const rows: readonly Row[] = [
+  {
+    mode: 'distribution',
+    request: `GET /v2/acme/app/referrers/${image.digest}`,
+    answers: '404 NAME_UNKNOWN: repository name not known to registry',
+  },
+  {
+    mode: 'distribution',
+    request: `PUT /v2/acme/app/manifests/sha512:${'0'.repeat(128)}`,
+    body: image,
+    answers: '400 DIGEST_INVALID: provided digest did not match uploaded content',
+  },
+  {
+    mode: 'distribution',
+    request: 'PUT /v2/acme/app/manifests/2',
+    body: { mediaType: ociManifest, bytes: toBytes('{"layers":[{"urls":["https://x.test/"]}]}') },
+    answers: '500 UNKNOWN: unknown error',
+  },
   {
     mode: 'quay',
     request: 'POST /v2/acme/team/app/blobs/uploads/',
