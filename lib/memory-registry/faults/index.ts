@@ -4,7 +4,6 @@
  */
 export { createFaults, type Faults, on } from './faults.ts';
 export { type ModeName, type ModeOptions, modes, useMode } from './modes.ts';
-export { caselessTags } from './policy-faults.ts';
 export {
   answer,
   createHold,

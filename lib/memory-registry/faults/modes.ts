@@ -1,7 +1,6 @@
 import type { Middleware } from '../http/index.ts';
 import { type FaultMatch, type Faults, on } from './faults.ts';
 import {
-  caselessTags,
   type Refusal,
   refuse,
   refuseAnonymousToken,
@@ -14,6 +13,7 @@ import {
 } from './policy-faults.ts';
 import { answer, redirect, refuseMount } from './request-faults.ts';
 import { changeHeaders, changeLocation } from './response-faults.ts';
+import { caselessTags } from './tag-faults.ts';
 import { vendorErrors } from './vendor-errors.ts';
 
 export interface ModeOptions {

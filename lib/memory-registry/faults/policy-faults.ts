@@ -119,19 +119,6 @@ export function refuseMediaTypes(isAllowed: (mediaType: string) => boolean): Mid
   };
 }
 
-/** Stores, finds and lists tags in lower case. */
-export function caselessTags(): Middleware {
-  return async (exchange, next) => {
-    const { target } = exchange;
-    return target.kind === 'manifest'
-      ? await next({
-          ...exchange,
-          target: { ...target, reference: target.reference.toLowerCase() },
-        })
-      : await next(exchange);
-  };
-}
-
 function toRefused({ target, url }: Exchange): Refused {
   const repository = 'repository' in target ? target.repository : '';
   return { repository, reference: 'reference' in target ? target.reference : '', url };

@@ -3,7 +3,6 @@ import { request } from 'node:http';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import {
   answer,
-  caselessTags,
   changeContentLength,
   changeHeaders,
   changeLocation,
@@ -20,7 +19,7 @@ import {
   type ServedRegistry,
   serveMemoryRegistry,
 } from '../../../lib/memory-registry/index.ts';
-import { codeOf, createSample, digests, manifest, ociManifest, startUpload } from '../sample.ts';
+import { codeOf, createSample, digests, startUpload } from '../sample.ts';
 
 const blobPath = `/v2/app/blobs/${digests.layer}`;
 const users = { ann: 'secret' };
@@ -121,16 +120,6 @@ describe('faults of a memory registry', () => {
 
     assert.equal(await (await get()).text(), 'hdllo');
     assert.equal(await (await get()).text(), 'hello');
-  });
-
-  it('stores, finds and lists tags in lower case', async () => {
-    registry.faults.add(() => true, caselessTags());
-    const headers = { 'content-type': ociManifest };
-
-    await registry.app.request('/v2/app/manifests/V2', { method: 'PUT', headers, body: manifest });
-
-    assert.deepEqual(registry.store.tags('app'), ['1', 'all', 'v2']);
-    assert.equal((await get('/v2/app/manifests/ALL')).status, 200);
   });
 
   it('rejects a mount by starting an upload or with a status', async () => {
