@@ -142,10 +142,7 @@ describe('registries of vendors', () => {
 
   const immutable = { immutableTags: true };
   for (const mode of ['ecr', 'harbor', 'gar', 'acr', 'zot'] as const) {
-    const todo = 'the tag is refused, and the object is not written as tag@digest';
-    it(`${mode} with immutable tags keeps the tag of a moved image, and the object gets its digest`, {
-      todo,
-    }, async () => {
+    it(`${mode} with immutable tags keeps the tag of a moved image, and the object gets its digest`, async () => {
       const { publish, review, held, source } = await open({
         backup: { mode, options: immutable },
       });
@@ -153,20 +150,20 @@ describe('registries of vendors', () => {
       await review();
       publish(second);
 
-      const moved = await review();
-      const again = await review();
+      const outcomes = [await review(), await review()];
       await source.close();
-      const fallback = await review();
+      outcomes.push(await review());
 
-      for (const [outcome, result] of [
-        [moved, 'copied'],
-        [again, 'present'],
-        [fallback, 'fallback'],
-      ] as const) {
-        assert.equal(outcome.status, 'ready', toText(outcome));
-        assert.equal(outcome.result, result);
-        assert.equal(outcome.image.digest, second.digest);
-      }
+      const told = outcomes.map((outcome) =>
+        outcome.status === 'ready'
+          ? [outcome.image.digest, outcome.bytes > 0, outcome.warnings.length]
+          : toText(outcome),
+      );
+      assert.deepEqual(told, [
+        [second.digest, true, 1],
+        [second.digest, false, 1],
+        [second.digest, false, 1],
+      ]);
       assert.equal(held('1'), first.digest);
       assert.equal(held(`1.${second.digest.slice(7, 19)}`), second.digest);
     });
