@@ -19,7 +19,8 @@ export interface Move {
  * in use then. `undefined` if the tag does not exist. See lib/decisions/0001-tag-scheme-and-generations.md.
  */
 export function currentDigest(tags: TagDigests, of: string): string | undefined {
-  const held = tags.get(of) ?? (ignoresCase(tags, of) ? tags.get(of.toLowerCase()) : undefined);
+  const held =
+    tags.get(of) ?? (ignoresCase([...tags.keys()], of) ? tags.get(of.toLowerCase()) : undefined);
   if (held === undefined) return undefined;
   const hex = shortHex(held);
   const counted = movesOf(tags, of).filter(({ from, to }) => from === hex || to === held);
@@ -30,7 +31,7 @@ export function currentDigest(tags: TagDigests, of: string): string | undefined 
 
 /** The recorded moves of a tag, in no particular order. */
 export function movesOf(tags: TagDigests, of: string): readonly Move[] {
-  const options = { ignoresCase: ignoresCase(tags, of) };
+  const options = { ignoresCase: ignoresCase([...tags.keys()], of) };
   const kept = new Set<string>();
   const moves: Move[] = [];
   for (const [name, digest] of tags) {
@@ -42,6 +43,6 @@ export function movesOf(tags: TagDigests, of: string): readonly Move[] {
 }
 
 /** Whether the registry lists tags in lower case, as far as its list shows; then no two of them differ in case only. */
-function ignoresCase(tags: TagDigests, of: string): boolean {
-  return of !== of.toLowerCase() && [...tags.keys()].every((name) => name === name.toLowerCase());
+export function ignoresCase(names: readonly string[], of: string): boolean {
+  return of !== of.toLowerCase() && names.every((name) => name === name.toLowerCase());
 }

@@ -23,7 +23,7 @@ afterEach(async () => {
   await pod.close();
 });
 
-/** The source answers every manifest request with this. */
+/** The source answers every request for the image with this. */
 function serve(
   body: Uint8Array<ArrayBuffer> | ReadableStream,
   headers: Readonly<Record<string, string>> = {},
@@ -33,7 +33,7 @@ function serve(
       ? `sha256:${createHash('sha256').update(body).digest('hex')}`
       : digest;
   pod.source.faults.add(
-    ({ kind }) => kind === 'manifest',
+    ({ kind, path }) => kind === 'manifest' && !path.includes('/sha256-'),
     async ({ method }) =>
       new Response(method === 'HEAD' ? null : body, {
         headers: { 'content-type': ociManifest, 'docker-content-digest': held, ...headers },

@@ -253,7 +253,8 @@ describe('images between real registries', () => {
         const removed = [];
         for (const old of await planPrune(repository, holdings, rules, signal)) {
           assert.equal(old.keptBecause, undefined);
-          if (await removeGeneration(repository, old, rules, signal)) removed.push(old.digest);
+          const result = await removeGeneration(repository, old, rules, signal);
+          if (result.status === 'removed') removed.push(old.digest);
         }
         return removed.toSorted();
       },

@@ -1,4 +1,5 @@
 import { CloneError, isFailureOf } from '../../errors.ts';
+import { ignoresCase } from '../../image/current-digest.ts';
 import { canonicalReference, formatReference, type Reference } from '../../image/reference.ts';
 import { parseTagRole, shortHex } from '../../image/tags.ts';
 import { createCooldown } from '../../util/cooldown.ts';
@@ -56,8 +57,11 @@ export async function findUnfinishedMove(
   query: BackupQuery,
   held: string,
 ): Promise<string | undefined> {
-  const moves = (await listTags(query)).flatMap((name) => {
-    const role = parseTagRole(name, query.backup.tag);
+  const { tag } = query.backup;
+  const names = await listTags(query);
+  const options = { ignoresCase: ignoresCase(names, tag) };
+  const moves = names.flatMap((name) => {
+    const role = parseTagRole(name, tag, options);
     return role?.kind === 'move' ? [{ name, ...role }] : [];
   });
   for (const { name, from } of moves.toSorted((a, b) => b.at - a.at).slice(0, maxMovesRead)) {

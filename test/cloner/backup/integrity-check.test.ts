@@ -177,7 +177,7 @@ describe('createIntegrityCheck for a backup that does not answer about layers', 
       const { allowed, warnings } = await send(fixture);
 
       assert.equal(allowed, true);
-      assert.match(warnings?.join() ?? '', /using the backup of/);
+      assert.match(warnings?.join() ?? '', /using the backup/);
     });
   }
 
@@ -193,7 +193,7 @@ describe('createIntegrityCheck for a backup that does not answer about layers', 
     const { allowed, warnings } = await send(fixture);
 
     assert.equal(allowed, true);
-    assert.match(warnings?.join() ?? '', /using the backup of/);
+    assert.match(warnings?.join() ?? '', /using the backup/);
   });
 });
 

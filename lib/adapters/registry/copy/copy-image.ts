@@ -55,15 +55,22 @@ async function copyTree(root: ServedManifest, copy: ImageCopy): Promise<CopiedIm
     }
   } catch (error) {
     copy.signal.throwIfAborted();
-    const hasForeign = graph.blobs.some(({ isForeign }) => isForeign);
-    if (!hasForeign || !isFailureOf('backup', error, ['REFUSED'])) throw error;
-    // By default, distribution 2.8 rejects manifests whose layers have URLs, even if it has the layers.
-    throw unsupported(
-      'it has layers that may not be redistributed (Windows), and the backup registry does not accept them',
-      error,
-    );
+    const explanation = explainRefusal(graph, copy);
+    if (explanation === undefined || !isFailureOf('backup', error, ['REFUSED'])) throw error;
+    throw unsupported(explanation, error);
   }
   return copied;
+}
+
+/** By default, distribution rejects manifests whose layers have URLs as if it lacked the layers, even if it has them. */
+function explainRefusal({ blobs }: ImageGraph, { isRepair }: ImageCopy): string | undefined {
+  if (blobs.some(({ isForeign }) => isForeign)) {
+    return 'it has layers that may not be redistributed (Windows), and the backup registry does not accept them';
+  }
+  // A repair has just written every layer.
+  return isRepair && blobs.some(({ hasUrls }) => hasUrls === true)
+    ? 'it has layers with URLs of their own (urls), which the backup registry does not accept'
+    : undefined;
 }
 
 async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Promise<CopiedImage> {

@@ -31,13 +31,13 @@ type Descriptors = readonly v.InferOutput<typeof descriptorSchema>[];
 export interface FoundReferrers {
   /** Of the image. */
   readonly digest: string;
-  readonly tagged: readonly { readonly tag: string; readonly manifest: ServedManifest }[];
+  readonly tagged: readonly { readonly tag: string; readonly digest: string }[];
   readonly listed: Descriptors;
   /** What could not be read. */
   readonly failures: readonly unknown[];
 }
 
-/** Reads cosign's tags and the list of OCI 1.1 referrers, all at once. */
+/** Looks for cosign's tags and reads the list of OCI 1.1 referrers, all at once. */
 export async function findReferrers(
   source: RepositoryClient,
   digest: string,
@@ -55,8 +55,8 @@ export async function findReferrers(
   };
   const readCosignTag = async (suffix: string): Promise<FoundReferrers['tagged']> => {
     const tag = `${toFallbackTag(digest)}${suffix}`;
-    const manifest = await readTag(source, tag, signal);
-    return manifest === undefined ? [] : [{ tag, manifest }];
+    const found = await unlessDenied(source.resolveManifest(tag, signal));
+    return found === undefined ? [] : [{ tag, digest: found.digest }];
   };
   const [listed, ...tagged] = await Promise.all([
     orNothing(readList(source, digest, signal)),
@@ -83,8 +83,10 @@ export async function copyReferrers(
     await copyImage(manifest, { ...copy, maxImageBytes: leftBytes, onProgress });
     leftBytes -= totalBytes;
   };
-  const copyTagged = async ({ tag, manifest }: FoundReferrers['tagged'][number]): Promise<void> => {
-    if ((await target.headManifest(tag, signal))?.digest === manifest.digest) return;
+  const copyTagged = async ({ tag, digest }: FoundReferrers['tagged'][number]): Promise<void> => {
+    if ((await target.headManifest(tag, signal))?.digest === digest) return;
+    const manifest = await source.getManifest(tag, signal);
+    if (manifest === undefined) return;
     await copyOne(manifest);
     await target.putManifest(tag, manifest, signal);
   };
@@ -123,18 +125,14 @@ async function readList(
 ): Promise<Descriptors> {
   const served =
     (await client.getReferrers(digest, signal)) ??
-    (await readTag(client, toFallbackTag(digest), signal));
+    (await unlessDenied(client.getManifest(toFallbackTag(digest), signal)));
   return served === undefined ? [] : parseIndex(served);
 }
 
 /** In a readable repository, some registries send 403 for a tag that does not exist. */
-async function readTag(
-  source: RepositoryClient,
-  tag: string,
-  signal: AbortSignal,
-): Promise<ServedManifest | undefined> {
+async function unlessDenied<Found>(found: Promise<Found>): Promise<Found | undefined> {
   try {
-    return await source.getManifest(tag, signal);
+    return await found;
   } catch (error) {
     if (isFailureOf('source', error, ['DENIED'])) return undefined;
     throw error;

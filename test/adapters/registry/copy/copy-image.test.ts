@@ -12,6 +12,7 @@ import {
   on,
   refuseMount,
   seed,
+  useMode,
 } from '../../../../lib/memory-registry/index.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
 import { type Bench, forgottenUploads, useBench, walk } from '../bench.ts';
@@ -547,6 +548,25 @@ describe('copyImage', () => {
         message: `${bench.source.host}/app:1@${digest} cannot be copied: it has layers that may not be redistributed (Windows), and the backup registry does not accept them`,
       });
       assert.deepEqual(bench.backup.store.tags('acme/app'), []);
+    });
+
+    it('says that the backup does not accept layers with URLs, if it rejects an ordinary one', async () => {
+      const bench = await open();
+      const image = seed(bench.source, 'app', makeImage({ layers: [bytes(10)] }));
+      const [config, layer] = image.blobs.map(({ digest, mediaType, size }) => ({
+        digest,
+        mediaType,
+        size,
+      }));
+      const urls = ['https://cdn.example.com/layer'];
+      const manifest = { schemaVersion: 2, config, layers: [{ ...layer, urls }] };
+      const digest = plant(bench, manifest, ociImage);
+      useMode(bench.backup, 'distribution');
+
+      await assert.rejects(bench.copy('app', digest), {
+        code: 'SOURCE_UNSUPPORTED',
+        message: `${bench.source.host}/app:1@${digest} cannot be copied: it has layers with URLs of their own (urls), which the backup registry does not accept`,
+      });
     });
 
     it('copies foreign layers that the source has', async () => {
