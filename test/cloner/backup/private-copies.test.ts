@@ -372,6 +372,39 @@ describe('createPrivateCopies for a public image that a pull secret opens', () =
     assert.match(response.status?.message ?? '', /being completed$/);
   });
 
+  it('is served to no namespace when the source is gone and the backup does not say whether it is private', async () => {
+    const bench = await openFixture({ isPublicSource: true });
+    await send(start(bench), bench, 'team');
+    await bench.source.close();
+    bench.backup.faults.add(
+      ({ method, path }) => method !== 'PUT' && path.endsWith(privateTag(image.digest)),
+      answer(403),
+    );
+
+    const { response } = await send(start(bench), bench, 'other');
+
+    assert.equal(response.allowed, false);
+    assert.match(
+      response.status?.message ?? '',
+      /the backup registry .+; and .+ cannot be reached/,
+    );
+  });
+
+  it('is granted by an anonymous request while the backup does not say whether it is private', async () => {
+    const bench = await openFixture({ isPublicSource: true });
+    await send(start(bench), bench, 'team');
+    bench.backup.faults.add(
+      ({ method, path }) => method !== 'PUT' && path.endsWith(privateTag(image.digest)),
+      answer(403),
+    );
+    const handler = start(bench);
+    assert.equal((await send(handler, bench, 'other')).response.allowed, true);
+    await bench.source.close();
+
+    assert.equal((await send(start(bench), bench, 'third')).response.allowed, true);
+    assert.ok(tagsOf(bench).includes(publicGrantTag(image.digest)));
+  });
+
   it('writes no marks for a public image and serves all namespaces', async () => {
     const bench = await openFixture({ isPublicSource: true });
     await send(start(bench), bench, 'team');
