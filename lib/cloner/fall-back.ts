@@ -5,8 +5,10 @@ import {
   type BackupState,
   findNewerGeneration,
   type IntegrityCheck,
+  listTags,
   type PrivateCopies,
   readBackup,
+  spellingOf,
 } from './backup/index.ts';
 import { type CloneTask, toBackgroundQuery, type UsableBackup } from './clone-task.ts';
 
@@ -35,7 +37,7 @@ export function createFallBack({ cloner, privateCopies, integrity }: FallBackDep
       const name = formatReference({ domain, path, tag });
       throw withReason(error, `${name} in the backup was not written by image-cloner: not used`);
     }
-    const newer = source.digest === undefined ? await findNewerGeneration(query, held) : undefined;
+    const newer = source.digest === undefined ? await findMeaning(task, held, error) : undefined;
     const digest = newer ?? held;
     const namespace = pod?.namespace;
     const isServed = await privateCopies.isServedTo(query, { digest, namespace });
@@ -67,6 +69,18 @@ async function confirmState({
     if (!isFailureOf('backup', error)) throw error;
     return state;
   }
+}
+
+/** The digest that the plain tag means, if it holds another one. */
+async function findMeaning(
+  { backup: { domain, path, tag }, query }: CloneTask,
+  held: string,
+  error: CloneError,
+): Promise<string | undefined> {
+  const names = await listTags(query);
+  if (spellingOf(names, tag) === 'own') return await findNewerGeneration(query, held, names);
+  const name = formatReference({ domain, path, tag });
+  throw withReason(error, `${name} in the backup may be a tag that differs only in case: not used`);
 }
 
 /** The backup is at fault: it may have a copy that it does not show. */

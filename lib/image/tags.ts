@@ -7,11 +7,11 @@ const maxStemLength = 109;
 const maxMoveStemLength = 92;
 const hexLength = 12;
 /**
- * Holds, moves and markers of private copies, and the tags that `copyTag` makes of sources with such tags. In any case, because
+ * Holds, moves, spellings and markers of private copies, and the tags that `copyTag` makes of sources with such tags. In any case, because
  * some registries have no case in tags.
  */
 const reservedTag =
-  /(\.hold|\.moved\.\d{8}T\d{6}Z\.[0-9a-f]{12}|^private\.[0-9a-f]{32}(\.[0-9a-f]{32})?)(-[0-9a-f]{12})*$/i;
+  /(\.hold|\.case\.[0-9a-f]{12}|\.moved\.\d{8}T\d{6}Z\.[0-9a-f]{12}|^private\.[0-9a-f]{32}(\.[0-9a-f]{32})?)(-[0-9a-f]{12})*$/i;
 const maxTime = Date.UTC(9999, 11, 31);
 
 /** The tag for a source named by digest alone. The dot distinguishes it from a referrers tag and cosign's (`sha256-<hex>…`). */
@@ -46,6 +46,16 @@ export function holdTag(tag: string): string {
  */
 export function moveTag(tag: string, { at, from }: { at: number; from: string }): string {
   return `${toStem(tag, maxMoveStemLength)}.moved.${toTimeText(at)}.${shortHex(from)}`;
+}
+
+/** Records that `tag` has this spelling, in a registry whose tags have no case. */
+export function caseTag(tag: string): string {
+  return `${toStem(tag.toLowerCase())}.case.${hashText(tag, hexLength)}`;
+}
+
+/** Whether `name` records the spelling of `tag`, or of a tag that differs from it only in case. */
+export function isCaseTag(name: string, tag: string): boolean {
+  return /^\.case\.[0-9a-f]{12}$/.test(stripStem(name, toStem(tag.toLowerCase())));
 }
 
 /** The role of a tag by its name; the digest that it points to decides whether the role is valid. */

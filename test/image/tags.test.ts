@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import {
+  caseTag,
   copyTag,
   digestTag,
   generationTag,
@@ -58,6 +59,7 @@ describe('provenanceTag', () => {
 describe('holdTag', () => {
   it('makes the hold tag 1.27.hold of 1.27', () => {
     assert.equal(holdTag('1.27'), '1.27.hold');
+    assert.equal(caseTag('v1-Alpine'), 'v1-alpine.case.dda8912acacf');
   });
 });
 
@@ -156,6 +158,7 @@ describe('copyTag', () => {
   // printf 1.27.hold | sha256sum, and so on
   const altered = [
     ['1.27.hold', '1.27.hold-879abeed93c4'],
+    ['1.27.case.aaaaaaaaaaaa', '1.27.case.aaaaaaaaaaaa-94cb01ad2815'],
     ['1.27.hold-879abeed93c4', '1.27.hold-879abeed93c4-7a485872d5ad'],
     ['1.moved.20261125T033408Z.0123456789ab', '1.moved.20261125T033408Z.0123456789ab-e189cf868310'],
     ['1.moved.20261125t033408z.0123456789ab', '1.moved.20261125t033408z.0123456789ab-cb73b456b96c'],

@@ -9,8 +9,10 @@ import {
   type BackupState,
   isCopyOf,
   isGeneration,
+  listTags,
   readTag,
 } from './read-backup.ts';
+import { claimSpelling } from './tag-case.ts';
 
 /** What is read here decides whether a tag is overwritten. */
 const final = { isFinal: true };
@@ -54,9 +56,12 @@ export async function chooseTags(choice: TagChoice, digest: string): Promise<Cho
   if (hold !== undefined) return { tags: generation };
   const from = await readTag(choice, tag, final);
   if (from instanceof CloneError) return { tags: generation, unclear: from };
-  if (from === undefined || from === digest) return { tags: [...generation, tag] };
+  if (from === digest) return { tags: [...generation, tag] };
+  const names = from === undefined && tag === tag.toLowerCase() ? [] : await listTags(choice);
+  await claimSpelling(choice, names, { exists: from !== undefined });
+  if (from === undefined) return { tags: [...generation, tag] };
   // A copy that was interrupted, or not allowed to move the tag, has recorded this move already.
-  const isRecorded = (await findUnfinishedMove(choice, from)) === digest;
+  const isRecorded = (await findUnfinishedMove(choice, from, names)) === digest;
   const record = isRecorded ? [] : [moveTag(tag, { at: wallClock(), from })];
   const moved = { tags: [...generation, ...record, tag], isMove: true };
   const isAsBefore = from === state.digest && state.unclear === undefined;

@@ -4,7 +4,7 @@ import { canonicalReference, formatReference, type Reference } from '../../image
 import { parseTagRole, shortHex } from '../../image/tags.ts';
 import { createCooldown } from '../../util/cooldown.ts';
 import { findHold } from './hold.ts';
-import { type BackupQuery, isGeneration, listTags, readTag } from './read-backup.ts';
+import { type BackupQuery, isGeneration, readTag } from './read-backup.ts';
 
 /**
  * Tags of the backup that the registry did not let move (ECR, Harbor, ACR, GAR and zot can forbid it). Objects then name the
@@ -39,12 +39,16 @@ export function immutableWarning(source: Reference, { message }: CloneError): st
 /** Each costs a request; a tag with more recorded moves has had a long life on a registry that lets it move. */
 const maxMovesRead = 20;
 
-/** The digest that the tag means, if that is not the one that it holds and no rollback holds the tag. */
+/**
+ * The digest that the tag means, if that is not the one that it holds and no rollback holds the tag.
+ * @param names every tag that the registry lists
+ */
 export async function findNewerGeneration(
   query: BackupQuery,
   held: string,
+  names: readonly string[],
 ): Promise<string | undefined> {
-  const newest = await findUnfinishedMove(query, held);
+  const newest = await findUnfinishedMove(query, held, names);
   if (newest === undefined || (await findHold(query)) !== undefined) return undefined;
   return newest;
 }
@@ -56,9 +60,9 @@ export async function findNewerGeneration(
 export async function findUnfinishedMove(
   query: BackupQuery,
   held: string,
+  names: readonly string[],
 ): Promise<string | undefined> {
   const { tag } = query.backup;
-  const names = await listTags(query);
   const options = { ignoresCase: ignoresCase(names, tag) };
   const moves = names.flatMap((name) => {
     const role = parseTagRole(name, tag, options);

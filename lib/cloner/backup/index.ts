@@ -18,9 +18,11 @@ export {
   findCopy,
   findGeneration,
   isCopyOf,
+  listTags,
   readBackup,
 } from './read-backup.ts';
 export { createReferrers, type Referrers } from './referrers.ts';
+export { spellingOf } from './tag-case.ts';
 export {
   type BackupWrite,
   repairBackup,
