@@ -1,11 +1,10 @@
-import type Docker from 'dockerode';
 import { CloneError } from '../../errors.ts';
 import type { ImageCloner, Logger } from '../../ports/index.ts';
 import { describeCode } from './daemon-error.ts';
 import { dial } from './dial.ts';
 
 export interface DaemonWatchDeps {
-  readonly docker: Pick<Docker, 'modem'>;
+  readonly docker: { readonly modem: unknown };
   /** Receives the result of each ping. */
   readonly onAnswer: (isUp: boolean) => void;
   readonly logger: Logger;

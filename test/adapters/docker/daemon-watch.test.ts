@@ -17,13 +17,10 @@ interface Watch {
   readonly log: MemoryLog;
   /** The result of the next ping. */
   nextAnswer(): Promise<boolean>;
-  /** Number of pings that ended. */
-  answers(): number;
 }
 
 /** A watched cloner whose every call ends with `result`. */
 function watch(socketPath: string, result: () => Promise<undefined>): Watch {
-  let count = 0;
   let next = Promise.withResolvers<boolean>();
   const log = createMemoryLog();
   const cloner = watchDaemon(
@@ -32,7 +29,6 @@ function watch(socketPath: string, result: () => Promise<undefined>): Watch {
       docker: new Docker({ host: undefined, socketPath }),
       logger: log.logger,
       onAnswer(isUp) {
-        count += 1;
         next.resolve(isUp);
         next = Promise.withResolvers();
       },
@@ -42,7 +38,6 @@ function watch(socketPath: string, result: () => Promise<undefined>): Watch {
     cloner,
     log,
     nextAnswer: () => next.promise,
-    answers: () => count,
   };
 }
 
@@ -142,16 +137,30 @@ describe('watchDaemon', () => {
 
   it('pings the docker daemon once for calls that fail together', async (t) => {
     mockInterval(t);
-    const { cloner, nextAnswer, answers } = watch(daemon.socketPath, fails);
-    await nextAnswer();
-    const answer = nextAnswer();
+    const pings: ((error: unknown) => void)[] = [];
+    const docker = {
+      modem: {
+        dial: (_: object, callback: (error: unknown) => void) => {
+          pings.push(callback);
+        },
+      },
+    };
+    const { logger } = createMemoryLog();
+    const answered = Promise.withResolvers<boolean>();
+    const cloner = watchDaemon(
+      { keepsDigest: false, resolve: fails, copy: () => Promise.reject(unreachable) },
+      { docker, logger, onAnswer: answered.resolve },
+    );
 
     await Promise.allSettled(
       Array.from({ length: 100 }, () => cloner.resolve(image, source, signal)),
     );
-    await answer;
 
-    assert.equal(answers(), 2);
+    assert.equal(pings.length, 1);
+    pings[0]?.(null);
+    assert.equal(await answered.promise, true);
+    await assert.rejects(cloner.resolve(image, source, signal), unreachable);
+    assert.equal(pings.length, 2);
   });
 
   it('reports that the docker daemon is back at the first call that it answers', async (t) => {
