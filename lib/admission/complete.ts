@@ -7,7 +7,7 @@ import { encodePatch, toPatch } from './patch.ts';
 import { isCertainlyDenied, type PlannedImage, type ReviewPlan } from './plan.ts';
 import { type AdmissionResponse, type AdmissionReview, allowed, denied } from './review.ts';
 import { type ImageProblem, toDenial, toProblems, toRefusal, toRetry } from './status.ts';
-import { fitWarning, toWarning } from './warning.ts';
+import { fitNote, fitWarning, toWarning } from './warning.ts';
 
 /** Outcomes by `PlannedImage.key`. */
 export type CloneOutcomes = ReadonlyMap<string, CloneOutcome>;
@@ -122,12 +122,12 @@ function readyWarnings(images: readonly ReadyImage[], imagesOnly: boolean): read
     // The annotation cannot be written there, so a warning names the original.
     const originals = imagesOnly
       ? places.map(({ label, image }) =>
-          fitWarning(`${label}: runs the backup of ${image}`, { image }),
+          fitNote(`${label}: runs the backup of ${image}`, { image }),
         )
       : [];
     const image = places[0]?.image ?? formatReference(source);
     const others = [source, backup];
-    return [...outcome.warnings.map((text) => fitWarning(text, { image, others })), ...originals];
+    return [...outcome.warnings.map((text) => fitNote(text, { image, others })), ...originals];
   });
 }
 

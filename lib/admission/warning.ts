@@ -55,12 +55,37 @@ export function fitWarning(
   return lines.find((line) => line.length <= maxWarningLength) ?? fitClause(terse, shown);
 }
 
-/** The reason comes before "; " and the advice after it, so the name gets what the reason leaves. */
+/** As `fitWarning` for an image that is used: its name stays where the text has it, and is shortened. */
+export function fitNote(text: string, subject: WarningSubject): string {
+  const sentence = toPrintable(shortenDigests(text));
+  if (sentence.length <= maxWarningLength) return sentence;
+
+  const { image, others = [] } = subject;
+  const own = toOwnNames(image);
+  const match = own.length === 0 ? null : new RegExp(toPattern(own)).exec(text);
+  if (match === null) return fitWarning(text, subject);
+  const before = text.slice(0, match.index);
+  const after = withoutNames(text.slice(match.index + match[0].length), image, others);
+  const toSentence = (name: string): string =>
+    toPrintable(shortenDigests(`${before}${name}${after}`));
+  const shown = withoutHost(shortenDigests(image), after);
+  const lines = [shown, shorten(shown, maxShortNameLength)].map(toSentence);
+  const fitting = lines.find((line) => line.length <= maxWarningLength);
+  if (fitting !== undefined) return fitting;
+  const short = fitName(shown, toSentence('').replace(stepPattern, ''));
+  return toWarning(toSentence(short).replace(stepPattern, ''));
+}
+
 function fitClause(sentence: string, name: string): string {
-  const [reason = ''] = sentence.split('; ');
-  const room = maxWarningLength - toLine(`${reason}…`, '').length;
-  const short = shorten(name, Math.min(Math.max(room, minNameLength), maxShortNameLength));
+  const short = fitName(name, sentence, toLine('', '').length);
   return toWarning(toLine(cut(sentence, maxWarningLength - toLine('', short).length), short));
+}
+
+/** The reason comes before "; " and the advice after it, so the name gets what the reason leaves. */
+function fitName(name: string, sentence: string, reserved = 0): string {
+  const [reason = ''] = sentence.split('; ');
+  const room = maxWarningLength - `${reason}…`.length - reserved;
+  return shorten(name, Math.min(Math.max(room, minNameLength), maxShortNameLength));
 }
 
 /** Whether `text` contains the image as a whole word, with or without a digest: `acme/nginx:1` does not name `nginx:1`. */
@@ -88,21 +113,24 @@ function toPlace([first, ...others]: readonly ImagePlace[]): string | undefined 
 
 /** Removes the names of the image, of its copy and of the backup from a sentence, or replaces them by a pronoun. */
 function withoutNames(text: string, image: string, others: readonly Reference[]): string {
-  const source = tryParse(image);
-  const own = source instanceof CloneError ? [] : [shortenDigests(image), ...toNames(source)];
-  const names = [...new Set([...own, ...others.flatMap(toNames)])];
+  const names = [...toOwnNames(image), ...others.flatMap(toNames)];
   const backups = others.map(({ domain }) => `(?<=the backup registry) ${escapePattern(domain)}`);
   if (names.length === 0) return text;
-  const any = toPattern(names.map((name) => `${escapePattern(name)}${digestPattern}?`));
-  // A single word, such as `docker`, may be a word of the sentence.
-  const distinctive = toPattern(
-    names.map((name) => `${escapePattern(name)}${digestPattern}${/[/:.]/.test(name) ? '?' : ''}`),
-  );
+  const any = toPattern(names);
+  const distinctive = toPattern(names, { isDistinctive: true });
   const isDropped = [`^${any}: `, ` (?:for|of) ${any}`, `: ${any}$`, ...backups];
   return text
     .replaceAll(new RegExp(isDropped.join('|'), 'g'), '')
-    .replaceAll(new RegExp(`${distinctive}(?= (?:exists )?in the backup)`, 'g'), 'the tag')
+    .replaceAll(
+      new RegExp(`${distinctive}(?= (?:exists )?in the backup| was not written)`, 'g'),
+      'the tag',
+    )
     .replaceAll(new RegExp(distinctive, 'g'), 'it');
+}
+
+function toOwnNames(image: string): readonly string[] {
+  const source = tryParse(image);
+  return source instanceof CloneError ? [] : [shortenDigests(image), ...toNames(source)];
 }
 
 /** The forms in which messages name an image. */
@@ -111,9 +139,14 @@ function toNames(reference: Reference): readonly string[] {
   return [formatReference(named), canonicalReference(named)];
 }
 
-/** Any of the names as a whole word, the longest first. */
-function toPattern(names: readonly string[]): string {
-  const longestFirst = names.toSorted((a, b) => b.length - a.length);
+/** Any of the names as a whole word, the longest first. A single word, such as `docker`, is distinctive only with a digest. */
+function toPattern(names: readonly string[], { isDistinctive = false } = {}): string {
+  const longestFirst = [...new Set(names)]
+    .toSorted((a, b) => b.length - a.length)
+    .map((name) => {
+      const needsDigest = isDistinctive && !/[/:.]/.test(name);
+      return `${escapePattern(name)}${digestPattern}${needsDigest ? '' : '?'}`;
+    });
   return String.raw`(?<![\w./:@-])(?:${longestFirst.join('|')})(?![\w/@-]|[.:]\w)`;
 }
 

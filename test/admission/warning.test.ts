@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fitWarning, toWarning } from '../../lib/admission/warning.ts';
+import { fitNote, fitWarning, toWarning } from '../../lib/admission/warning.ts';
 import type { ImagePlace } from '../../lib/admission/workload.ts';
 
 const D = `sha256:${'d'.repeat(64)}`;
@@ -111,11 +111,6 @@ describe('fitWarning', () => {
       'docker',
       'not backed up: the docker daemon cannot be reached (ECONNREFUSED): check that it runs and that DOCKER_HOST nam… (docker)',
     ],
-    [
-      `using the backup of ${exporter}: quay.io cannot be reached for ${exporter}: resolving the reference: connection refused`,
-      exporter,
-      'using the backup: quay.io cannot be reached: resolving the reference: connection refused (…node-exporter:v1.8.0)',
-    ],
   ];
   for (const [text, image, expected] of long) {
     it(`keeps the reason of a long warning: ${expected}`, () => {
@@ -172,6 +167,41 @@ describe('fitWarning', () => {
 
     assert.match(fitWarning(text, { image }), /^not backed up: "\({80}… \(…\({19}\)$/);
   });
+});
+
+describe('fitNote', () => {
+  const notes: readonly (readonly [text: string, image: string, expected: string])[] = [
+    [
+      'using the backup of nginx:1.27: docker.io did not answer',
+      'nginx:1.27',
+      'using the backup of nginx:1.27: docker.io did not answer',
+    ],
+    [
+      `using the backup of ${exporter}: quay.io cannot be reached for ${exporter}: resolving the reference: connection refused`,
+      exporter,
+      'using the backup of …node-exporter:v1.8.0: quay.io cannot be reached: resolving the reference: connection refused',
+    ],
+    [
+      `using the backup of ${exporter}: quay.io cannot be reached for ${exporter}: resolving the reference: its host name does not resolve`,
+      exporter,
+      'using the backup of …node-exporter:v1.8.0: quay.io cannot be reached: its host name does not resolve',
+    ],
+    [
+      `${controller} is pinned to its digest, its tag in the backup cannot be moved: the backup registry registry.example.com did not accept registry.example.com/backups/registry.k8s.io__ingress-nginx__controller:v1.11.2: tag is immutable`,
+      controller,
+      '…controller:v1.11.2 is pinned to its digest, its tag in the backup cannot be moved: the backup registry did not accept…',
+    ],
+    [
+      'registry.example.com/backups/registry.k8s.io__ingress-nginx__controller:v1.11.2 was not written by image-cloner: it is not used if the source fails',
+      controller,
+      'the tag was not written by image-cloner: it is not used if the source fails (…controller:v1.11.2)',
+    ],
+  ];
+  for (const [text, image, expected] of notes) {
+    it(`keeps the name in its place in a note: ${expected}`, () => {
+      assert.equal(fitNote(text, { image, others: [copy] }), expected);
+    });
+  }
 });
 
 describe('toWarning', () => {
