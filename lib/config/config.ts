@@ -1,10 +1,13 @@
 import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import type { Naming } from '../image/backup-name.ts';
+import type { Cloud } from '../image/cloud-registry.ts';
 import type { ImagePattern } from '../image/pattern.ts';
 import type { BackupRegistry } from './backup-registry.ts';
+import { findAuthProblems, type RegistryAuth, registryAuths } from './registry-auth.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import {
+  cloudList,
   clusterId,
   dockerHost,
   type Env,
@@ -27,6 +30,8 @@ import {
 /** The whole configuration, read once from the environment. */
 export interface Config {
   readonly backup: BackupRegistry;
+  /** `auto`: the files if there are any, else the cloud that the host of the backup belongs to. */
+  readonly registryAuth: RegistryAuth | 'auto';
   readonly registryAuthDir: string;
   readonly cloner: 'docker' | 'registry';
   readonly dockerHost: string;
@@ -42,6 +47,8 @@ export interface Config {
   /** Registries that images may come from; empty allows every registry. */
   readonly sourceRegistries: readonly string[];
   readonly sourceAuthFile?: string;
+  /** Clouds whose identity opens the sources on their registries. */
+  readonly sourceCloudAuth: readonly Cloud[];
   /** Whether the pull secrets of workloads open their sources. */
   readonly pullSecrets: boolean;
   readonly backupPullSecret?: string;
@@ -74,6 +81,7 @@ export interface Config {
 const variables = {
   REGISTRY: v.optional(registry, ''),
   REGISTRY_NAMESPACE: v.optional(namespace),
+  REGISTRY_AUTH: v.optional(oneOf(['auto', ...registryAuths]), 'auto'),
   REGISTRY_AUTH_DIR: v.optional(text, '/auth'),
   CLONER: v.optional(oneOf(['docker', 'registry']), 'docker'),
   DOCKER_HOST: v.optional(dockerHost, 'unix:///var/run/docker.sock'),
@@ -87,6 +95,7 @@ const variables = {
   IGNORE_IMAGES: v.optional(imagePatterns, ''),
   SOURCE_REGISTRIES: v.optional(hosts, ''),
   SOURCE_AUTH_FILE: v.optional(text),
+  SOURCE_CLOUD_AUTH: v.optional(cloudList, ''),
   PULL_SECRETS: v.optional(flag, 'false'),
   BACKUP_PULL_SECRET: v.optional(objectName),
   CLONE_ONLY_OWNERS: v.optional(owners, '*'),
@@ -113,6 +122,9 @@ type Output = v.InferOutput<typeof schema>;
 /** The variables that `parseConfig` reads and their defaults, in the order of README's table. */
 export const configVariables = listVariables(variables);
 
+/** The variables that decide where the credentials of the backup come from. */
+const authVariables = ['REGISTRY', 'REGISTRY_NAMESPACE', 'REGISTRY_AUTH', 'NAMING'];
+
 const names = configVariables.map(({ name }) => name);
 
 /** The result of reading an environment, valid or not. */
@@ -138,7 +150,7 @@ export function readConfig(env: Env): ConfigReading {
     problems: [
       ...toProblems(issues),
       ...findUnknownVariables(env, names),
-      ...findConflicts(given, output),
+      ...findConflicts(given, output, invalid),
     ],
   };
 }
@@ -153,8 +165,10 @@ export function parseConfig(env: Env): Config {
 /** Problems of variables that do not fit together. `given` holds those that are set. */
 function findConflicts(
   given: Readonly<Record<string, string>>,
-  { PORT, TLS_PORT, PULL_SECRETS, CLONER }: Output,
+  o: Output,
+  invalid: ReadonlySet<string | null>,
 ): readonly string[] {
+  const { PORT, TLS_PORT, PULL_SECRETS, CLONER } = o;
   const missing = ['TLS_CERT_FILE', 'TLS_PRIVATE_KEY_FILE'].filter((name) => !(name in given));
   const dependent = ['TLS_PORT', 'TLS_CLIENT_CA_FILE'].filter((name) => name in given);
   const problems: string[] = [];
@@ -175,19 +189,28 @@ function findConflicts(
       'PULL_SECRETS needs CLONER=registry: a docker daemon sends passwords to any token server that a registry names',
     );
   }
+  const isKnown = !authVariables.some((name) => invalid.has(name));
+  if (isKnown) problems.push(...findAuthProblems(o.REGISTRY_AUTH, toAuthSettings(o)));
+  if ('REGISTRY_AUTH_DIR' in given && !['auto', 'file'].includes(o.REGISTRY_AUTH)) {
+    problems.push(
+      `REGISTRY_AUTH_DIR is not read with REGISTRY_AUTH=${o.REGISTRY_AUTH}: set REGISTRY_AUTH=file, or unset REGISTRY_AUTH_DIR`,
+    );
+  }
   return problems;
+}
+
+function toAuthSettings(o: Output): Pick<Config, 'backup' | 'naming'> {
+  const { REGISTRY, REGISTRY_NAMESPACE: namespace, NAMING: naming } = o;
+  return { backup: { ...REGISTRY, ...(namespace !== undefined && { namespace }) }, naming };
 }
 
 function toConfig(o: Output): Config {
   return {
-    backup: {
-      ...o.REGISTRY,
-      ...(o.REGISTRY_NAMESPACE !== undefined && { namespace: o.REGISTRY_NAMESPACE }),
-    },
+    ...toAuthSettings(o),
+    registryAuth: o.REGISTRY_AUTH,
     registryAuthDir: o.REGISTRY_AUTH_DIR,
     cloner: o.CLONER,
     dockerHost: o.DOCKER_HOST,
-    naming: o.NAMING,
     pinDigests: o.PIN_DIGESTS,
     onError: o.ON_ERROR,
     onDeadline: o.ON_DEADLINE,
@@ -197,6 +220,7 @@ function toConfig(o: Output): Config {
     ignoreImages: o.IGNORE_IMAGES,
     sourceRegistries: o.SOURCE_REGISTRIES,
     ...(o.SOURCE_AUTH_FILE !== undefined && { sourceAuthFile: o.SOURCE_AUTH_FILE }),
+    sourceCloudAuth: o.SOURCE_CLOUD_AUTH,
     pullSecrets: o.PULL_SECRETS,
     ...(o.BACKUP_PULL_SECRET !== undefined && { backupPullSecret: o.BACKUP_PULL_SECRET }),
     cloneOnlyOwners: o.CLONE_ONLY_OWNERS,

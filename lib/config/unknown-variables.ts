@@ -1,8 +1,14 @@
 import { editDistance, hasSameLetters } from '../util/edit-distance.ts';
 import type { Env } from './values.ts';
 
-/** Other programs have variables that are one letter away from these, such as `CLUSTER_IP`; only transposed letters count. */
-const commonNames: ReadonlySet<string> = new Set(['CLUSTER_ID', 'NAME', 'IMAGE', 'OUT_DIR']);
+/** Other programs have variables that are a letter or two away from these, such as `CLUSTER_IP`; only transposed letters count. */
+const commonNames: ReadonlySet<string> = new Set([
+  'CLUSTER_ID',
+  'NAME',
+  'IMAGE',
+  'OUT_DIR',
+  'REGISTRY_AUTH',
+]);
 
 /**
  * One problem for each variable that is not one of `names` but looks like one, with the nearest name. Without the check, a

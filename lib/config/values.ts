@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { CloneError } from '../errors.ts';
+import { clouds } from '../image/cloud-registry.ts';
 import { type ImagePattern, parseImagePattern } from '../image/pattern.ts';
 import { isPath } from '../image/reference.ts';
 import { isNamespace, isRegistry, normalizeHost, splitRegistry } from './backup-registry.ts';
@@ -120,6 +121,15 @@ export const overrides = v.pipe(
     'must list ON_ERROR, ON_DEADLINE or both',
   ),
   v.transform((items) => overridable.filter((name) => items.includes(name))),
+);
+
+export const cloudList = v.pipe(
+  list,
+  v.check(
+    (items) => items.every((item) => clouds.some((cloud) => cloud === item)),
+    'must list ecr, gar or acr',
+  ),
+  v.transform((items) => clouds.filter((cloud) => items.includes(cloud))),
 );
 
 export const owners = v.pipe(

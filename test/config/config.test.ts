@@ -26,6 +26,7 @@ function transpose(name: string): readonly string[] {
 
 const defaults: Config = {
   backup: { domain: 'docker.io', path: '' },
+  registryAuth: 'auto',
   registryAuthDir: '/auth',
   cloner: 'docker',
   dockerHost: 'unix:///var/run/docker.sock',
@@ -38,6 +39,7 @@ const defaults: Config = {
   maxWaiting: 1_000,
   ignoreImages: [],
   sourceRegistries: [],
+  sourceCloudAuth: [],
   cloneOnlyOwners: ['*'],
   adoptExisting: false,
   privateToPublic: 'deny',
@@ -111,6 +113,8 @@ describe('parseConfig', () => {
       'team/backups',
       { backup: { domain: 'docker.io', path: '', namespace: 'team/backups' } },
     ],
+    ['REGISTRY_AUTH', 'file', { registryAuth: 'file' }],
+    ['SOURCE_CLOUD_AUTH', 'acr, ecr', { sourceCloudAuth: ['ecr', 'acr'] }],
     ['REGISTRY_AUTH_DIR', '/run/auth', { registryAuthDir: '/run/auth' }],
     ['CLONER', 'docker', {}],
     ['DOCKER_HOST', 'unix:///run/docker.sock', { dockerHost: 'unix:///run/docker.sock' }],
@@ -226,6 +230,8 @@ describe('parseConfig', () => {
     ['REGISTRY_NAMESPACE', 'acme/', noNamespace],
     ['REGISTRY_NAMESPACE', 'robot$acme', noNamespace],
     ['REGISTRY_NAMESPACE', 'a'.repeat(129), noNamespace],
+    ['REGISTRY_AUTH', 'aws', 'REGISTRY_AUTH must be auto, file, ecr, gar, acr or none'],
+    ['SOURCE_CLOUD_AUTH', 'ecr,aws', 'SOURCE_CLOUD_AUTH must list ecr, gar or acr'],
     ['CLONER', 'podman', 'CLONER must be docker or registry'],
     ['DOCKER_HOST', '/var/run/docker.sock', noDocker],
     ['DOCKER_HOST', 'ssh://host', noDocker],
