@@ -8,8 +8,8 @@ import type { ReviewPolicy } from './admission/policy.ts';
 import { createEnsureBackup, type EnsureBackup } from './cloner/ensure-backup.ts';
 import { type Copies, createCopies } from './cloner/queue/index.ts';
 import type {
+  BackupCredentials,
   CredentialSource,
-  Credentials,
   ImageCloner,
   Logger,
   Observer,
@@ -27,7 +27,7 @@ export interface AdmissionHandlerDeps {
   /** @default namespaces override nothing */
   readonly overrides?: NamespaceOverrides;
   /** @default anonymous */
-  readonly backupCredentials?: () => Promise<Credentials | undefined>;
+  readonly backupCredentials?: BackupCredentials;
   /** Shared with the shutdown, which waits for running copies. @default four copies at once */
   readonly copies?: Copies;
   /** @default false */

@@ -10,7 +10,7 @@ import {
 } from '../../lib/index.ts';
 import {
   createCommandLogger,
-  readBackupCredentials,
+  openBackupAccess,
   toBackupLocation,
 } from '../shared/backup-access.ts';
 import {
@@ -31,7 +31,8 @@ export interface Backup {
 export async function openBackup(env: Env): Promise<Backup> {
   const config = parseConfig(omitListenerVariables(env));
   const logger = createCommandLogger('warn');
-  const credentials = await readBackupCredentials(config, logger);
+  const access = await openBackupAccess({ config, env, logger });
+  const credentials = await access.credentials();
   const { openBackupRegistry, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
   const file = config.registryCaFile;
   const registry = openBackupRegistry(
@@ -44,7 +45,7 @@ export async function openBackup(env: Env): Promise<Backup> {
     },
     { side: 'backup', credentials },
   );
-  return { config, location: toBackupLocation(config, credentials.username), registry };
+  return { config, location: toBackupLocation(config, access.username), registry };
 }
 
 /** Accepts an image by the name of its source, as in a manifest, or of its backup, as in the cluster. */

@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Config, parseConfig } from '../../lib/config/config.ts';
+import { ConfigError } from '../../lib/errors.ts';
 import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
 import type { Arguments } from '../shared/arguments.ts';
-import { createCommandLogger, readBackupCredentials } from '../shared/backup-access.ts';
+import { createCommandLogger, openBackupAccess } from '../shared/backup-access.ts';
 import { omitListenerVariables } from '../shared/environment.ts';
 import { runCommand } from '../shared/run-command.ts';
 
@@ -43,7 +44,16 @@ async function readRights(namespace: string): Promise<readonly string[]> {
   return objects.map((object) => String(object).replace(/^---\n/, ''));
 }
 
+/** The credentials of an identity end within hours, so they cannot be in a Secret. */
 async function readSecret(name: string, config: Config): Promise<ReturnType<typeof toPullSecret>> {
-  const credentials = await readBackupCredentials(config, createCommandLogger('warn'));
-  return toPullSecret(name, toDockerConfig(config.backup.domain, credentials));
+  const { env } = process;
+  const logger = createCommandLogger('warn');
+  const { auth, credentials } = await openBackupAccess({ config, env, logger });
+  const found = auth === 'file' ? await credentials() : undefined;
+  if (found === undefined) {
+    throw new ConfigError([
+      `BACKUP_PULL_SECRET needs REGISTRY_AUTH=file: with REGISTRY_AUTH=${auth} there is no lasting password; let the nodes pull with their own role, and unset BACKUP_PULL_SECRET`,
+    ]);
+  }
+  return toPullSecret(name, toDockerConfig(config.backup.domain, found));
 }

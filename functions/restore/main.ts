@@ -7,7 +7,7 @@ import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
 import type { Arguments } from '../shared/arguments.ts';
 import {
   createCommandLogger,
-  readBackupCredentials,
+  openBackupAccess,
   toBackupLocation,
 } from '../shared/backup-access.ts';
 import { omitListenerVariables } from '../shared/environment.ts';
@@ -59,6 +59,8 @@ async function restore(args: Arguments): Promise<boolean> {
 /** Sends no request: the username is a part of the location only if no namespace is set. */
 async function locateBackup(config: Config): Promise<BackupLocation> {
   if (config.backup.namespace !== undefined) return toBackupLocation(config, '');
-  const { username } = await readBackupCredentials(config, createCommandLogger('error'));
+  const { env } = process;
+  const logger = createCommandLogger('error');
+  const { username } = await openBackupAccess({ config, env, logger });
   return toBackupLocation(config, username);
 }

@@ -1,19 +1,85 @@
-import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
+import type { CloudIdentities } from '../../lib/adapters/cloud/index.ts';
+import { hasRegistryAuth, openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
+import type { OnStale } from '../../lib/adapters/file-reloader.ts';
 import { createLogger } from '../../lib/adapters/log.ts';
 import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
-import type { BackupLocation, Config, Credentials, Logger } from '../../lib/index.ts';
+import { findAuthProblems, type RegistryAuth } from '../../lib/config/registry-auth.ts';
+import { ConfigError } from '../../lib/errors.ts';
+import { cloudOf } from '../../lib/image/cloud-registry.ts';
+import type { BackupLocation, Config, Logger } from '../../lib/index.ts';
+import type { BackupCredentials } from '../../lib/ports/index.ts';
+import { monotonicClock } from '../../lib/util/clock.ts';
+import { type Env, readProxies } from './environment.ts';
+
+export interface BackupAccess {
+  readonly auth: RegistryAuth;
+  readonly credentials: BackupCredentials;
+  /** A part of the location if no namespace is configured; empty if there is none. */
+  readonly username: string;
+}
+
+export interface BackupAccessOptions {
+  readonly config: Config;
+  readonly env: Env;
+  readonly logger: Logger;
+  /** @default opens them for this backup alone */
+  readonly openIdentities?: OpenIdentities;
+  readonly onStale?: OnStale;
+}
+
+export type OpenIdentities = () => Promise<CloudIdentities>;
 
 /** A command prints its results to standard output, and its log to standard error. */
 export function createCommandLogger(level: Config['logLevel']): Logger {
   return createLogger({ level, format: 'pretty', write: (line) => process.stderr.write(line) });
 }
 
-export async function readBackupCredentials(
-  { backup, registryAuthDir }: Config,
-  logger: Logger,
-): Promise<Credentials> {
-  const read = await openRegistryAuth({ dir: registryAuthDir, registry: backup, logger });
-  return await read();
+/** Opens the identities of the clouds once, at their first use. */
+export function createOpenIdentities(env: Env, logger: Logger): OpenIdentities {
+  let opened: Promise<CloudIdentities> | undefined;
+  return () => {
+    opened ??= import('../../lib/adapters/cloud/index.ts').then(({ openCloudIdentities }) =>
+      openCloudIdentities({ proxies: readProxies(env), logger, now: monotonicClock.now }),
+    );
+    return opened;
+  };
+}
+
+/** Opens what `REGISTRY_AUTH` names. Rejects with a `ConfigError` that lists every problem. */
+export async function openBackupAccess(options: BackupAccessOptions): Promise<BackupAccess> {
+  const { config, logger, onStale } = options;
+  const { backup, registryAuthDir: dir } = config;
+  const auth = await resolveAuth(options);
+  const problems = findAuthProblems(auth, config);
+  if (problems.length > 0) throw new ConfigError(problems);
+  switch (auth) {
+    case 'none':
+      return { auth, username: '', credentials: () => Promise.resolve(undefined) };
+    case 'file': {
+      const credentials = await openRegistryAuth({ dir, registry: backup, logger, onStale });
+      return { auth, credentials, username: (await credentials()).username };
+    }
+    case 'ecr':
+    case 'gar':
+    case 'acr': {
+      const { openIdentities = createOpenIdentities(options.env, logger) } = options;
+      const identities = await openIdentities();
+      return { auth, username: '', credentials: identities.backup(backup.domain) };
+    }
+  }
+}
+
+/** A directory that is named explicitly is read, also if it is empty. */
+async function resolveAuth({ config, env }: BackupAccessOptions): Promise<RegistryAuth> {
+  const { registryAuth, registryAuthDir: dir, backup } = config;
+  if (registryAuth !== 'auto') return registryAuth;
+  const isNamed = (env['REGISTRY_AUTH_DIR'] ?? '').trim() !== '';
+  if (isNamed || (await hasRegistryAuth(dir))) return 'file';
+  const cloud = cloudOf(backup.domain);
+  if (cloud !== undefined) return cloud;
+  throw new ConfigError([
+    `no credentials for the backup registry ${backup.domain}: mount the Secret registry-auth with username and password at ${dir}, or set REGISTRY_AUTH to ecr, gar, acr or none`,
+  ]);
 }
 
 /** @param username of the backup's credentials; a part of the location if no namespace is set */

@@ -1,33 +1,38 @@
 import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
-import { openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
 import type { OnStale } from '../../lib/adapters/file-reloader.ts';
 import type { Metrics } from '../../lib/adapters/metrics.ts';
 import { cacheResolve } from '../../lib/cloner/source/index.ts';
 import { namespaceOfService } from '../../lib/config/backup-registry.ts';
 import type { ConfigReading } from '../../lib/config/config.ts';
+import { isCloud, type RegistryAuth } from '../../lib/config/registry-auth.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import type {
   AdmissionHandlerDeps,
   Config,
   CredentialSource,
-  Credentials,
   ImageCloner,
   Logger,
   ReviewPolicy,
   WorkloadSecrets,
 } from '../../lib/index.ts';
 import { excludedNamespaces } from '../../lib/install/excluded-namespaces.ts';
+import type { BackupCredentials } from '../../lib/ports/index.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
 import { allOrProblems } from './all-or-problems.ts';
-import { toBackupLocation } from './backup-access.ts';
+import {
+  createOpenIdentities,
+  type OpenIdentities,
+  openBackupAccess,
+  toBackupLocation,
+} from './backup-access.ts';
 import { type Certificates, readCertificates } from './certificates.ts';
 import { type Env, isInsideCluster, readPodNamespace, readProxies } from './environment.ts';
 
 /** The files, clients and the cloner that a configuration names, ready for use. */
 export interface Adapters {
   readonly policy: ReviewPolicy;
-  readonly backupCredentials: () => Promise<Credentials>;
+  readonly backupCredentials: BackupCredentials;
   readonly sourceCredentials: CredentialSource | undefined;
   readonly workloadSecrets: WorkloadSecrets | undefined;
   readonly cloner: ImageCloner;
@@ -45,26 +50,31 @@ export interface AdapterOptions {
 
 /** Rejects with one `ConfigError` that lists the problems of the variables and of everything that the valid ones name. */
 export async function openAdapters(options: AdapterOptions): Promise<Adapters> {
-  const { reading, logger, metrics } = options;
-  const { config, isValid, problems } = reading;
-  const { sourceAuthFile, pullSecrets, tls } = config;
+  const { config, isValid, problems } = options.reading;
+  const { pullSecrets, tls } = config;
+  const openIdentities = createOpenIdentities(options.env, options.logger);
   const [backup, sourceCredentials, workloadSecrets, cloner, certificates] = await allOrProblems(
     problems,
     [
-      isValid('REGISTRY', 'REGISTRY_NAMESPACE') ? openBackup(options) : skipped(),
-      sourceAuthFile === undefined
-        ? undefined
-        : openSourceAuthFile({
-            file: sourceAuthFile,
-            logger,
-            onStale: (isStale) => metrics.fileIsStale('SOURCE_AUTH_FILE', isStale),
-          }),
+      isValid('REGISTRY', 'REGISTRY_NAMESPACE', 'REGISTRY_AUTH', 'NAMING')
+        ? openBackup(options, openIdentities)
+        : skipped(),
+      openSources(options, openIdentities),
       pullSecrets && config.cloner === 'registry' ? openPullSecrets(options) : undefined,
       isValid('CLONER', 'DOCKER_HOST') ? openCloner(options) : skipped(),
       tls === undefined ? undefined : readCertificates(tls),
     ],
   );
-  return { ...backup, sourceCredentials, workloadSecrets, cloner, certificates };
+  const { auth, ...access } = backup;
+  const usesIdentities = isCloud(auth) || config.sourceCloudAuth.length > 0;
+  const ecrBackup = auth === 'ecr' ? config.backup.domain : undefined;
+  return {
+    ...access,
+    sourceCredentials,
+    workloadSecrets,
+    cloner: usesIdentities ? (await openIdentities()).wrap(cloner, ecrBackup) : cloner,
+    certificates,
+  };
 }
 
 /** The dependencies of `EnsureBackup`, for every entry point that copies images. */
@@ -86,17 +96,40 @@ export function toEnsureBackupDeps(
 
 async function openBackup(
   options: AdapterOptions,
-): Promise<Pick<Adapters, 'policy' | 'backupCredentials'>> {
-  const { reading, logger, metrics } = options;
-  const { registryAuthDir, backup } = reading.config;
-  const backupCredentials = await openRegistryAuth({
-    dir: registryAuthDir,
-    registry: backup,
+  openIdentities: OpenIdentities,
+): Promise<Pick<Adapters, 'policy' | 'backupCredentials'> & { readonly auth: RegistryAuth }> {
+  const { reading, env, logger, metrics } = options;
+  const { auth, credentials, username } = await openBackupAccess({
+    config: reading.config,
+    env,
     logger,
+    openIdentities,
     onStale: (isStale) => metrics.fileIsStale('REGISTRY_AUTH_DIR', isStale),
   });
-  const { username } = await backupCredentials();
-  return { backupCredentials, policy: await toPolicy(options, username) };
+  return {
+    auth,
+    backupCredentials: credentials,
+    policy: await toPolicy(options, username),
+  };
+}
+
+/** An entry of `SOURCE_AUTH_FILE` for a registry takes precedence over the identity of its cloud. */
+async function openSources(
+  { reading, logger, metrics }: AdapterOptions,
+  openIdentities: OpenIdentities,
+): Promise<CredentialSource | undefined> {
+  const { sourceAuthFile: file, sourceCloudAuth: clouds } = reading.config;
+  const onStale: OnStale = (isStale) => metrics.fileIsStale('SOURCE_AUTH_FILE', isStale);
+  const fromFile =
+    file === undefined ? undefined : await openSourceAuthFile({ file, logger, onStale });
+  if (clouds.length === 0) return fromFile;
+  const fromCloud = (await openIdentities()).sources(clouds);
+  return {
+    async credentialsFor(image, within) {
+      const found = (await fromFile?.credentialsFor(image, within)) ?? [];
+      return found.length > 0 ? found : await fromCloud.credentialsFor(image, within);
+    },
+  };
 }
 
 async function toPolicy({ reading, env }: AdapterOptions, username: string): Promise<ReviewPolicy> {

@@ -8,7 +8,7 @@ import { monotonicClock } from '../../lib/util/clock.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Arguments } from '../shared/arguments.ts';
 import { openAdapters, toEnsureBackupDeps } from '../shared/open-adapters.ts';
-import { runCommand } from '../shared/run-command.ts';
+import { runCommand, toSentence } from '../shared/run-command.ts';
 import { createApp, createProbeApp } from './app.ts';
 import { syntax, toVariables } from './flags.ts';
 import { openNamespaceOverrides, openSharedCopies } from './kubernetes.ts';
@@ -18,8 +18,8 @@ import { createOutages } from './outages.ts';
 /** A pod may end 600 s after its deletion, and Knative uses 30 s of them before it sends SIGTERM. */
 const drainMs = 560_000;
 const endSignals = ['SIGTERM', 'SIGINT'] as const;
-/** The Kubernetes SDK loads slowly, and must not delay the first probe of Knative. */
-const watchAfterMs = 2_000;
+/** SDKs load slowly, and must not delay the first probe of Knative. */
+const sdksAfterMs = 2_000;
 
 // A copy allocates only short-lived buffers, of which V8 would keep tens of megabytes between two collections.
 setFlagsFromString('--max-semi-space-size=4');
@@ -103,7 +103,11 @@ async function serve(args: Arguments): Promise<boolean> {
     },
     'ready',
   );
-  setTimeout(() => void sharedCopies?.watch(), watchAfterMs).unref();
+  setTimeout(() => {
+    void sharedCopies?.watch();
+    // The first review does not wait for an identity, and a problem of it is in the log before any review.
+    adapters.backupCredentials().catch((error: unknown) => logger.warn({}, toSentence(error)));
+  }, sdksAfterMs).unref();
 
   const { promise: drained, resolve } = Promise.withResolvers<undefined>();
   for (const signal of endSignals) {

@@ -1,9 +1,9 @@
 import { CloneError, isFailureOf, isPostponed } from '../errors.ts';
 import { formatReference } from '../image/reference.ts';
 import type {
+  BackupCredentials,
   CloneOutcome,
   CredentialSource,
-  Credentials,
   ImageCloner,
   Logger,
   Observer,
@@ -51,7 +51,7 @@ export interface EnsureDeps {
   readonly copies: Copies;
   readonly sourceCredentials: CredentialSource;
   readonly workloadSecrets?: WorkloadSecrets | undefined;
-  readonly backupCredentials: () => Promise<Credentials | undefined>;
+  readonly backupCredentials: BackupCredentials;
   readonly pinDigests: boolean;
   readonly adoptExisting: boolean;
   /** Distinguishes clusters that share a backup. */
@@ -130,7 +130,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
 
   /** Reads the backup first, because its state decides how much time the source gets; a quarter of the budget is left for it. */
   async function openTask(request: EnsureRequest, remainingMs: () => number): Promise<CloneTask> {
-    const access = { side: 'backup', credentials: await deps.backupCredentials() } as const;
+    const within = { ms: remainingMs(), signal: request.signal };
+    const access = { side: 'backup', credentials: await deps.backupCredentials(within) } as const;
     const backup = { ...request.backup, tag: request.backup.tag ?? 'latest' };
     const readMs = (): number => Math.max(0, remainingMs() - request.budgetMs / 4);
     const query = { backup, access, signal: request.signal };

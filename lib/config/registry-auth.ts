@@ -12,7 +12,7 @@ interface AuthSettings {
 }
 
 /** Whether the identity of a cloud replaces a password. */
-function isCloud(auth: RegistryAuth | 'auto'): auth is Cloud {
+export function isCloud(auth: RegistryAuth | 'auto'): auth is Cloud {
   return clouds.some((cloud) => cloud === auth);
 }
 

@@ -5,10 +5,24 @@ export interface Credentials {
   readonly password: string;
 }
 
+/** How long a caller waits for credentials. */
+export interface WaitLimit {
+  readonly ms: number;
+  /** Ends the wait earlier. */
+  readonly signal: AbortSignal;
+}
+
 /** Credentials for an image, in the order of the attempts; the caller adds anonymous access as the last one. */
 export interface CredentialSource {
-  credentialsFor(image: Repository): Promise<readonly Credentials[]>;
+  /** Rejects with a `CloneError` `SOURCE_…` if credentials are configured but cannot be had, or with the signal's reason. */
+  credentialsFor(image: Repository, within?: WaitLimit): Promise<readonly Credentials[]>;
 }
+
+/**
+ * Credentials of the backup; `undefined` for anonymous access. Rejects with a `CloneError` `BACKUP_…` if they cannot be had, or
+ * with the signal's reason.
+ */
+export type BackupCredentials = (within?: WaitLimit) => Promise<Credentials | undefined>;
 
 /** The pull secrets that a pod refers to. */
 export interface PullSecretRefs {

@@ -18,10 +18,11 @@ type KeyPair = Readonly<Record<'publicKey' | 'privateKey', CryptoKey>>;
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const hourMs = 3_600_000;
 
-/** Makes a self-signed certificate for 127.0.0.1 and its key, in PEM. */
+/** Makes a self-signed certificate for 127.0.0.1 and for `hosts`, and its key, in PEM. */
 export async function makeCertificate(
   serialNumber: string,
   notAfter = new Date(Date.now() + hourMs),
+  hosts: readonly string[] = [],
 ): Promise<CertificateAndKey> {
   const keys = await makeKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
@@ -31,7 +32,12 @@ export async function makeCertificate(
     notAfter,
     keys,
     signingAlgorithm: algorithm,
-    extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }])],
+    extensions: [
+      new x509.SubjectAlternativeNameExtension([
+        { type: 'ip', value: '127.0.0.1' },
+        ...hosts.map((value) => ({ type: 'dns' as const, value })),
+      ]),
+    ],
   });
   return await toPem(certificate, keys);
 }

@@ -1,4 +1,4 @@
-import { readFile, realpath } from 'node:fs/promises';
+import { readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '../../errors.ts';
 import type { Credentials } from '../../ports/index.ts';
@@ -23,6 +23,20 @@ export async function openRegistryAuth({
 }: RegistryAuthOptions): Promise<() => Promise<Credentials>> {
   const read = (): Promise<Credentials> => readAuth(dir, registry);
   return await createFileReloader({ what: 'credentials', name: dir, read, ...reports });
+}
+
+/** Whether the directory has any file of the Secret, complete or not. */
+export async function hasRegistryAuth(dir: string): Promise<boolean> {
+  const names = ['.dockerconfigjson', 'username', 'password'];
+  const found = await Promise.all(
+    names.map((name) =>
+      stat(join(dir, name)).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return found.includes(true);
 }
 
 async function readAuth(dir: string, registry: ConfiguredRegistry): Promise<Credentials> {

@@ -7,6 +7,7 @@ import type {
   PullSecretRefs,
   RegistryAccess,
   ResolvedImage,
+  WaitLimit,
   WorkloadKeyring,
   WorkloadSecrets,
 } from '../../ports/index.ts';
@@ -77,7 +78,9 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
     const { domain } = source;
     const startedAt = now();
     const own = pod === undefined ? undefined : await readKeyring(pod, budgetMs / 2, signal);
-    const attempts = await listAttempts(source, own);
+    const halfMs = Math.max(0, budgetMs - (now() - startedAt)) / 2;
+    const ms = hasBackup ? Math.min(fallbackTimeoutMs, halfMs) : halfMs;
+    const attempts = await listAttempts(source, own, { ms, signal });
     const key = toKey(source, attempts);
     const failure = failures.recall(key, isInteractive);
     if (failure !== undefined) throw failure;
@@ -145,9 +148,10 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
   async function listAttempts(
     source: Reference,
     own: WorkloadKeyring | undefined,
+    within: WaitLimit,
   ): Promise<readonly Attempt[]> {
     const workload = own?.keyring.find(source).slice(0, maxWorkloadAttempts) ?? [];
-    const operator = await credentials.credentialsFor(source);
+    const operator = await credentials.credentialsFor(source, within);
     return [
       ...workload.map((found) => toAttempt(found, 'workload')),
       ...operator.map((found) => toAttempt(found, 'operator')),
