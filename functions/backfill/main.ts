@@ -12,8 +12,8 @@ import { toWorkloadFlags, workloadFlags } from '../shared/workload-flags.ts';
 
 await runCommand('backfill', {
   usage:
-    'usage: backfill [--apply] [--refresh] [--rate OBJECTS-PER-MINUTE] [--rollout-timeout SECONDS | --no-wait] [NAMESPACE…]',
-  flags: { ...workloadFlags, refresh: 'boolean' },
+    'usage: backfill [--apply] [--refresh] [--shared] [--rate OBJECTS-PER-MINUTE] [--rollout-timeout SECONDS | --no-wait] [NAMESPACE…]; --shared also copies what only your own docker login opens: every namespace may use the copy',
+  flags: { ...workloadFlags, refresh: 'boolean', shared: 'boolean' },
   maxPositionals: Number.POSITIVE_INFINITY,
   run: backfill,
 });
@@ -24,7 +24,7 @@ async function backfill(args: Arguments): Promise<boolean> {
   const { print } = display;
   const flags = toWorkloadFlags(args);
   const [copier, settings] = await allOrProblems(flags.problems, [
-    openCopier(env, display),
+    openCopier(env, display, { shared: args.switches.has('shared') }),
     attempt(() => parseSettings(env)),
   ]);
   const fleet = await openFleet({ env, flags, fieldManager: 'image-cloner-backfill', print });

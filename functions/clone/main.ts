@@ -9,11 +9,12 @@ import { createInterruptSignal, runCommand } from '../shared/run-command.ts';
 import { copyImages } from './copy-images.ts';
 import { parseImageList } from './plan-image.ts';
 
-const usage = 'usage: clone [--dry-run] IMAGE…; - reads image names from standard input';
+const usage =
+  'usage: clone [--dry-run] [--shared] IMAGE…; - reads image names from standard input; --shared also copies what only your own docker login opens: every namespace may use the copy';
 
 await runCommand('clone', {
   usage,
-  flags: { 'dry-run': 'boolean' },
+  flags: { 'dry-run': 'boolean', shared: 'boolean' },
   maxPositionals: Number.POSITIVE_INFINITY,
   run: clone,
 });
@@ -24,7 +25,7 @@ async function clone({ switches, positionals, problems }: Arguments): Promise<bo
   const missing = images.length === 0 ? [usage] : [];
   const [copier] = await allOrProblems(
     [...images.flatMap(findProblem), ...problems, ...missing],
-    [openCopier(process.env, display)],
+    [openCopier(process.env, display, { shared: switches.has('shared') })],
   );
   return await copyImages({
     images,

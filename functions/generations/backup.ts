@@ -19,6 +19,7 @@ import {
   omitListenerVariables,
   readProxies,
 } from '../shared/environment.ts';
+import { openLogins } from '../shared/personal-logins.ts';
 
 /** The backup registry, with the configuration of the webhook. */
 export interface Backup {
@@ -31,7 +32,7 @@ export interface Backup {
 export async function openBackup(env: Env): Promise<Backup> {
   const config = parseConfig(omitListenerVariables(env));
   const logger = createCommandLogger('warn');
-  const access = await openBackupAccess({ config, env, logger });
+  const access = await openBackupAccess({ config, env, logger, logins: await openLogins(env) });
   const credentials = await access.credentials();
   const { openBackupRegistry, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
   const file = config.registryCaFile;

@@ -1,4 +1,5 @@
 import type { CloudIdentities } from '../../lib/adapters/cloud/index.ts';
+import type { PersonalLogins } from '../../lib/adapters/credentials/personal-logins.ts';
 import { hasRegistryAuth, openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import type { OnStale } from '../../lib/adapters/file-reloader.ts';
 import { createLogger } from '../../lib/adapters/log.ts';
@@ -12,7 +13,8 @@ import { monotonicClock } from '../../lib/util/clock.ts';
 import { type Env, readProxies } from './environment.ts';
 
 export interface BackupAccess {
-  readonly auth: RegistryAuth;
+  /** `login`: the one of the person who runs a command. */
+  readonly auth: RegistryAuth | 'login';
   readonly credentials: BackupCredentials;
   /** A part of the location if no namespace is configured; empty if there is none. */
   readonly username: string;
@@ -25,6 +27,8 @@ export interface BackupAccessOptions {
   /** @default opens them for this backup alone */
   readonly openIdentities?: OpenIdentities;
   readonly onStale?: OnStale;
+  /** Of the person who runs a command; used with `REGISTRY_AUTH=auto` if there are no files. */
+  readonly logins?: PersonalLogins | undefined;
 }
 
 export type OpenIdentities = () => Promise<CloudIdentities>;
@@ -49,6 +53,8 @@ export function createOpenIdentities(env: Env, logger: Logger): OpenIdentities {
 export async function openBackupAccess(options: BackupAccessOptions): Promise<BackupAccess> {
   const { config, logger, onStale } = options;
   const { backup, registryAuthDir: dir } = config;
+  const login = await findLogin(options);
+  if (login !== undefined) return login;
   const auth = await resolveAuth(options);
   const problems = findAuthProblems(auth, config);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -69,14 +75,40 @@ export async function openBackupAccess(options: BackupAccessOptions): Promise<Ba
   }
 }
 
+async function findLogin(options: BackupAccessOptions): Promise<BackupAccess | undefined> {
+  const { config, logins } = options;
+  const { backup, registryAuth, registryAuthDir: dir } = config;
+  if (logins === undefined || registryAuth !== 'auto') return undefined;
+  if (await hasRegistryAuth(dir)) return undefined;
+  const { domain, path, namespace = '' } = backup;
+  // As the keys of a docker config: `HOST`, or `HOST/ORGANIZATION`.
+  const below = [path, namespace].filter((part) => part !== '').map((part) => `${part}/`);
+  const found = await logins.find({ domain, path: below.join('') }).catch((error: unknown) => {
+    const problem = error instanceof Error ? error.message : 'it cannot be used';
+    throw new ConfigError([`${logins.file} gives no login for ${domain}: ${problem}`]);
+  });
+  if (found === undefined) return undefined;
+  if (namespace === '' && cloudOf(domain) !== undefined) {
+    throw new ConfigError([
+      `REGISTRY_NAMESPACE must be set: the username ${found.username} is the same for everybody`,
+    ]);
+  }
+  return { auth: 'login', username: found.username, credentials: () => Promise.resolve(found) };
+}
+
 /** A directory that is named explicitly is read, also if it is empty. */
-async function resolveAuth({ config, env }: BackupAccessOptions): Promise<RegistryAuth> {
+async function resolveAuth({ config, env, logins }: BackupAccessOptions): Promise<RegistryAuth> {
   const { registryAuth, registryAuthDir: dir, backup } = config;
   if (registryAuth !== 'auto') return registryAuth;
   const isNamed = (env['REGISTRY_AUTH_DIR'] ?? '').trim() !== '';
   if (isNamed || (await hasRegistryAuth(dir))) return 'file';
   const cloud = cloudOf(backup.domain);
   if (cloud !== undefined) return cloud;
+  if (logins !== undefined) {
+    throw new ConfigError([
+      `no credentials for the backup registry ${backup.domain}: run "docker login ${backup.domain}", or set REGISTRY_AUTH_DIR to a directory with username and password`,
+    ]);
+  }
   throw new ConfigError([
     `no credentials for the backup registry ${backup.domain}: mount the Secret registry-auth with username and password at ${dir}, or set REGISTRY_AUTH to ecr, gar, acr or none`,
   ]);

@@ -5,8 +5,8 @@ import type { Metrics } from '../../lib/adapters/metrics.ts';
 import { cacheResolve } from '../../lib/cloner/source/index.ts';
 import { namespaceOfService } from '../../lib/config/backup-registry.ts';
 import type { ConfigReading } from '../../lib/config/config.ts';
-import { isCloud, type RegistryAuth } from '../../lib/config/registry-auth.ts';
 import { ConfigError } from '../../lib/errors.ts';
+import { cloudOf } from '../../lib/image/cloud-registry.ts';
 import type {
   AdmissionHandlerDeps,
   Config,
@@ -21,6 +21,7 @@ import type { BackupCredentials } from '../../lib/ports/index.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
 import { allOrProblems } from './all-or-problems.ts';
 import {
+  type BackupAccess,
   createOpenIdentities,
   type OpenIdentities,
   openBackupAccess,
@@ -28,6 +29,7 @@ import {
 } from './backup-access.ts';
 import { type Certificates, readCertificates } from './certificates.ts';
 import { type Env, isInsideCluster, readPodNamespace, readProxies } from './environment.ts';
+import { type ByHand, withLogins } from './personal-logins.ts';
 
 /** The files, clients and the cloner that a configuration names, ready for use. */
 export interface Adapters {
@@ -46,6 +48,8 @@ export interface AdapterOptions {
   readonly metrics: Metrics;
   /** Receives whether the docker daemon answers. @default the daemon is not watched */
   readonly onDaemonAnswer?: (isUp: boolean) => void;
+  /** Present for a command that a person runs. */
+  readonly byHand?: ByHand;
 }
 
 /** Rejects with one `ConfigError` that lists the problems of the variables and of everything that the valid ones name. */
@@ -66,13 +70,19 @@ export async function openAdapters(options: AdapterOptions): Promise<Adapters> {
     ],
   );
   const { auth, ...access } = backup;
-  const usesIdentities = isCloud(auth) || config.sourceCloudAuth.length > 0;
-  const ecrBackup = auth === 'ecr' ? config.backup.domain : undefined;
+  const { domain } = config.backup;
+  // A login of Amazon ECR creates no repositories, so the identity behind it does.
+  const isOnEcr = (auth === 'ecr' || auth === 'login') && cloudOf(domain) === 'ecr';
+  const ecrBackup = isOnEcr ? domain : undefined;
+  const usesIdentities =
+    isOnEcr || auth === 'gar' || auth === 'acr' || config.sourceCloudAuth.length > 0;
+  const wrapped = usesIdentities ? (await openIdentities()).wrap(cloner, ecrBackup) : cloner;
+  const { byHand, logger } = options;
+  const sides = { sourceCredentials, cloner: wrapped };
   return {
     ...access,
-    sourceCredentials,
+    ...(byHand === undefined ? sides : withLogins(byHand, sides, logger)),
     workloadSecrets,
-    cloner: usesIdentities ? (await openIdentities()).wrap(cloner, ecrBackup) : cloner,
     certificates,
   };
 }
@@ -97,13 +107,16 @@ export function toEnsureBackupDeps(
 async function openBackup(
   options: AdapterOptions,
   openIdentities: OpenIdentities,
-): Promise<Pick<Adapters, 'policy' | 'backupCredentials'> & { readonly auth: RegistryAuth }> {
-  const { reading, env, logger, metrics } = options;
+): Promise<
+  Pick<Adapters, 'policy' | 'backupCredentials'> & { readonly auth: BackupAccess['auth'] }
+> {
+  const { reading, env, logger, metrics, byHand } = options;
   const { auth, credentials, username } = await openBackupAccess({
     config: reading.config,
     env,
     logger,
     openIdentities,
+    logins: byHand?.logins,
     onStale: (isStale) => metrics.fileIsStale('REGISTRY_AUTH_DIR', isStale),
   });
   return {

@@ -9,6 +9,7 @@ import { monotonicClock, sleep } from '../../lib/util/clock.ts';
 import { createCommandLogger } from './backup-access.ts';
 import { type Env, omitListenerVariables } from './environment.ts';
 import { openAdapters, toEnsureBackupDeps } from './open-adapters.ts';
+import { openLogins } from './personal-logins.ts';
 import type { ProgressDisplay } from './progress-display.ts';
 
 /** Copies images for a command, with the adapters and the policy of the webhook. */
@@ -21,7 +22,12 @@ export interface Copier {
   stop(): void;
 }
 
-export async function openCopier(env: Env, display: ProgressDisplay): Promise<Copier> {
+/** `shared` copies also what only a personal login opens. */
+export async function openCopier(
+  env: Env,
+  display: ProgressDisplay,
+  { shared }: { readonly shared: boolean },
+): Promise<Copier> {
   const { now } = monotonicClock;
   const commandEnv = omitListenerVariables(env);
   const reading = readConfig(commandEnv);
@@ -34,6 +40,7 @@ export async function openCopier(env: Env, display: ProgressDisplay): Promise<Co
     env: commandEnv,
     logger,
     metrics: createMetrics({ adapter: config.cloner, copies: () => copies.counts() }),
+    byHand: { logins: await openLogins(env), shared },
   });
   const cloner: ImageCloner = {
     ...adapters.cloner,
