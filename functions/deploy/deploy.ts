@@ -3,6 +3,7 @@ import { toSentence } from '../shared/run-command.ts';
 import { find, mustKubectl } from './kubectl.ts';
 import { readGenerated, readManifests } from './manifests/index.ts';
 import { checkCluster } from './preflight/index.ts';
+import { withRegistryAuth } from './registry-auth.ts';
 import type { DeploySettings } from './settings.ts';
 import { toSteps } from './steps.ts';
 
@@ -14,7 +15,8 @@ const clusterIdPath = '{.spec.template.spec.containers[0].env[?(@.name=="CLUSTER
  * Installs everything; the webhook configuration comes last, so that no write waits for a webhook that is not ready.
  * Changes nothing if the preflight fails, and nothing if everything is installed already.
  */
-export async function deploy(settings: DeploySettings, print: Print): Promise<boolean> {
+export async function deploy(given: DeploySettings, print: Print): Promise<boolean> {
+  const settings = await withRegistryAuth(given);
   const { install } = settings;
   const [generated, { problems, notes }] = await Promise.all([
     readGenerated(install).catch(toConfigError),

@@ -18,6 +18,10 @@ export interface DeploySettings {
   readonly files: readonly string[];
   /** The backup registry, parsed from `env` and the fixed variables of the manifests. */
   readonly backup: Config['backup'];
+  readonly naming: Config['naming'];
+  /** `auto` until `deploy` has resolved it. */
+  readonly registryAuth: Config['registryAuth'];
+  readonly sourceCloudAuth: Config['sourceCloudAuth'];
   readonly insecureRegistries: Config['insecureRegistries'];
   /** The variables of the pod that the manifests do not set. */
   readonly env: ReadonlyMap<string, string>;
@@ -70,13 +74,17 @@ export function parseDeploySettings(env: Env): DeploySettings {
   if (install instanceof ConfigError || config instanceof ConfigError || problems.size > 0) {
     throw new ConfigError([...problems]);
   }
-  const { cloner: variant, backupPullSecret, backup, insecureRegistries } = config;
+  const { cloner: variant, backupPullSecret, backup, naming, insecureRegistries } = config;
+  const { registryAuth, sourceCloudAuth } = config;
   return {
     install,
     image,
     variant,
     probeImage,
     backup,
+    naming,
+    registryAuth,
+    sourceCloudAuth,
     insecureRegistries,
     ...(backupPullSecret !== undefined && { backupPullSecret }),
     files: files.map(([, path]) => path.slice(filesDir.length)),

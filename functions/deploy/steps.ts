@@ -2,8 +2,14 @@ import { parseReference } from '../../lib/index.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { parseYaml } from '../../lib/install/yaml.ts';
 import { toSentence } from '../shared/run-command.ts';
-import { apply, find } from './kubectl.ts';
-import { type Generated, type Manifests, toHost, toYaml } from './manifests/index.ts';
+import { apply, deleteObjects, find } from './kubectl.ts';
+import {
+  type Generated,
+  type Manifests,
+  toHost,
+  toIdentityPolicy,
+  toYaml,
+} from './manifests/index.ts';
 import { readTestedVersion, register, trustBoth } from './registration.ts';
 import type { DeploySettings } from './settings.ts';
 import { callThroughApiServer, runTestPod } from './smoke-test/index.ts';
@@ -25,7 +31,7 @@ const callTimeoutMs = 180_000;
 /** The steps of a deployment, in order. */
 export function toSteps(
   settings: DeploySettings,
-  { namespace, access, service, wiring }: Manifests,
+  { namespace, access, identity, service, wiring }: Manifests,
   { webhook, tlsSecret }: Generated,
   print: (line: string) => void,
 ): readonly Step[] {
@@ -35,7 +41,7 @@ export function toSteps(
   let version = '';
   return [
     { what: 'namespace and ServiceAccount', run: () => applyNamespace(namespace, install) },
-    { what: 'RBAC and NetworkPolicy', run: () => apply(access) },
+    { what: 'RBAC and NetworkPolicy', run: () => applyAccess(access, identity, install) },
     { what: 'CA of the new certificate', run: () => trustBoth(webhook, install) },
     { what: 'TLS Secret', run: () => apply(tlsSecret) },
     {
@@ -73,6 +79,18 @@ export function toSteps(
     },
     { what: 'webhook configuration', run: () => register(webhook, version, install) },
   ];
+}
+
+/** Also closes what an earlier cloud identity needed. */
+async function applyAccess(
+  access: string,
+  identity: string,
+  { name, namespace }: InstallSettings,
+): Promise<string> {
+  const output = await apply(access);
+  const policy = ['networkpolicy', toIdentityPolicy(name), `--namespace=${namespace}`];
+  const more = identity === '' ? await deleteObjects(...policy) : await apply(identity);
+  return [output, more].join('\n');
 }
 
 /** Leaves an existing namespace as it is: an administrator created it for the Secret registry-auth. */

@@ -1,5 +1,6 @@
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { deleteObjects, find } from './kubectl.ts';
+import { toIdentityPolicy } from './manifests/index.ts';
 import { findRoutes, removeRoute } from './registration.ts';
 import { toProbeName } from './smoke-test/index.ts';
 
@@ -22,7 +23,7 @@ export async function undeploy(
     for (const line of await removeRoute(service, namespace)) print(line);
   }
   await remove('ksvc', name, own);
-  await remove('networkpolicy', name, own);
+  await remove('networkpolicy', name, toIdentityPolicy(name), own);
   await remove('rolebinding,role', 'image-cloner-leases', own);
   await remove('secret', `${name}-tls`, own);
   await remove('serviceaccount', 'image-cloner', own);

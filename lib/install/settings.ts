@@ -15,6 +15,7 @@ import {
 } from '../config/values.ts';
 import { ConfigError } from '../errors.ts';
 import type { BackupLocation } from '../image/backup-name.ts';
+import { type CloudIdentity, parseCloudIdentity } from './cloud-identity.ts';
 import { gatewayNamespaces } from './excluded-namespaces.ts';
 import { knownWorkloads } from './rules.ts';
 
@@ -44,6 +45,8 @@ export interface InstallSettings {
   readonly registryNamespace?: string;
   /** Subject alternative names of the certificate. */
   readonly hosts: readonly [string, ...string[]];
+  /** The identities of the pods in clouds. */
+  readonly cloudIdentities: readonly CloudIdentity[];
   readonly outDir: string;
   readonly keepCaKey: boolean;
 }
@@ -90,6 +93,20 @@ const workloads = v.pipe(
   ),
 );
 
+const cloudIdentities = v.pipe(
+  list,
+  v.rawTransform<string[], readonly CloudIdentity[]>(({ dataset, addIssue, NEVER }) => {
+    const identities = dataset.value.map(parseCloudIdentity);
+    const known = identities.filter((identity) => identity !== undefined);
+    if (known.length === identities.length) return known;
+    addIssue({
+      message:
+        'must list the ARN of a role, pod-identity, gke, the e-mail address of a Google service account, the client ID of an Azure identity, or node-role',
+    });
+    return NEVER;
+  }),
+);
+
 const variables = {
   NAME: v.optional(serviceName, 'image-cloner'),
   NAMESPACE: v.optional(namespaceName, 'image-cloner'),
@@ -102,6 +119,7 @@ const variables = {
   WORKLOADS: v.optional(workloads, 'deployments,daemonsets,statefulsets,cronjobs,jobs'),
   FAILURE_POLICY: v.optional(oneOf(['Fail', 'Ignore']), 'Fail'),
   TIMEOUT_SECONDS: v.optional(wholeNumber(1, 30), '10'),
+  CLOUD_IDENTITY: v.optional(cloudIdentities, ''),
   OUT_DIR: v.optional(text, 'certs'),
   KEEP_CA_KEY: v.optional(flag, 'false'),
 };
@@ -156,6 +174,7 @@ export function parseSettings(env: Env): InstallSettings {
         ? // The API server verifies the first name, other clients in the cluster the second.
           [host, `${host}.cluster.local`]
         : [url.hostname.replace(/^\[(.*)\]$/, '$1')],
+    cloudIdentities: o.CLOUD_IDENTITY,
     outDir: o.OUT_DIR,
     keepCaKey: o.KEEP_CA_KEY,
   };

@@ -18,6 +18,7 @@ const defaults: InstallSettings = {
   failurePolicy: 'Fail',
   timeoutSeconds: 10,
   hosts: ['image-cloner.kourier-system.svc', 'image-cloner.kourier-system.svc.cluster.local'],
+  cloudIdentities: [],
   outDir: 'certs',
   keepCaKey: false,
 };
@@ -44,6 +45,7 @@ describe('parseSettings', () => {
       TIMEOUT_SECONDS: '15',
       REGISTRY: 'registry.tools.svc:5000/mirror/',
       REGISTRY_NAMESPACE: 'acme',
+      CLOUD_IDENTITY: 'pod-identity, gke',
       OUT_DIR: '/tmp/out',
       KEEP_CA_KEY: 'true',
     });
@@ -63,6 +65,10 @@ describe('parseSettings', () => {
       hosts: [
         'copier-webhook.istio-gateways.svc',
         'copier-webhook.istio-gateways.svc.cluster.local',
+      ],
+      cloudIdentities: [
+        { kind: 'pod-identity', clouds: ['ecr'] },
+        { kind: 'gke', clouds: ['gar'] },
       ],
       outDir: '/tmp/out',
       keepCaKey: true,

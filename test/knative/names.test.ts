@@ -115,6 +115,7 @@ async function fill(
     {
       namespace: namespace ?? '',
       access: `${rbac}---\n${policy}`,
+      identity: '',
       service: service ?? '',
       wiring: wiring ?? '',
     },

@@ -3,4 +3,5 @@
  * Reads only files and `kubectl kustomize`; changes nothing in the cluster.
  */
 export { type Generated, readGenerated, toCertificates } from './generated.ts';
+export { toIdentityPolicy } from './identity.ts';
 export { type Manifests, readManifests, toHost, toYaml } from './manifests.ts';

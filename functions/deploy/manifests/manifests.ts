@@ -6,6 +6,7 @@ import { parseYaml } from '../../../lib/install/yaml.ts';
 import { mustKubectl } from '../kubectl.ts';
 import { serviceLabel } from '../objects.ts';
 import type { DeploySettings } from '../settings.ts';
+import { joinPolicies, toIdentityPolicy } from './identity.ts';
 
 /** YAML, applied in this order. The webhook configuration of `just gen` comes last. */
 export interface Manifests {
@@ -13,6 +14,8 @@ export interface Manifests {
   readonly namespace: string;
   /** RBAC of the ServiceAccount, and the NetworkPolicy of its pods. */
   readonly access: string;
+  /** The NetworkPolicy that opens what a cloud identity needs; empty if it needs nothing. */
+  readonly identity: string;
   /** The Knative Service. */
   readonly service: string;
   /** The Service that the API server calls; ClusterDomainClaim and DomainMapping for a gateway, else a NetworkPolicy. */
@@ -25,40 +28,56 @@ const container = [...podSpec, 'containers', 0];
 /** Each installation has its own policy. */
 const policyPods = ['spec', 'podSelector', 'matchLabels', serviceLabel];
 
+/** The webhook of Microsoft Entra Workload ID mounts a token into pods with this label. */
+const azureLabel = 'azure.workload.identity/use';
+
 /** Reads the manifests of knative/ and fills in the names, image and configuration of this installation. */
 export async function readManifests(settings: DeploySettings): Promise<Manifests> {
   const { variant, install } = settings;
   const isDirect = install.wiring === 'direct';
   const text = (...path: readonly string[]): Promise<string> =>
     readFile(join(manifestsDir, ...path), 'utf8');
-  const [namespace, rbac, networkPolicy, service, wiring] = await Promise.all([
+  const [namespace, rbac, networkPolicy, service, wiring, ...identities] = await Promise.all([
     text('namespace.yaml'),
     text('rbac.yaml'),
     text('network-policy.yaml'),
     mustKubectl(['kustomize', join(manifestsDir, isDirect ? 'direct' : '', variant)]),
     isDirect ? text('direct', 'service.yaml') : text('gateway', `${install.gateway}.yaml`),
+    ...install.cloudIdentities.map(({ kind }) => text('cloud', `${kind}.yaml`)),
   ]);
   const access = `${rbac}---\n${networkPolicy}`;
-  return fillManifests({ namespace, access, service, wiring }, settings);
+  const identity = joinPolicies(identities);
+  return fillManifests({ namespace, access, identity, service, wiring }, settings);
 }
 
 /** Fills in the names, image and configuration of this installation. Pure. */
 export function fillManifests(
-  { namespace, access, service, wiring }: Manifests,
+  { namespace, access, identity, service, wiring }: Manifests,
   settings: DeploySettings,
 ): Manifests {
   const { install } = settings;
   return {
     namespace: edit(namespace, (object) => fillNamespace(object, install)),
     access: edit(access, (object) => fillAccess(object, install)),
+    identity: edit(identity, (object) => fillIdentity(object, install)),
     service: edit(service, (object) => fillService(object, settings)),
     wiring: edit(wiring, (object) => fillWiring(object, install)),
   };
 }
 
-function fillNamespace(object: Document, { namespace }: InstallSettings): void {
-  const field = object.get('kind') === 'Namespace' ? 'name' : 'namespace';
-  object.setIn(['metadata', field], namespace);
+function fillNamespace(object: Document, { namespace, cloudIdentities }: InstallSettings): void {
+  const isNamespace = object.get('kind') === 'Namespace';
+  object.setIn(['metadata', isNamespace ? 'name' : 'namespace'], namespace);
+  if (isNamespace) return;
+  for (const { annotation } of cloudIdentities) {
+    if (annotation === undefined) continue;
+    object.setIn(['metadata', 'annotations', annotation.name], annotation.value);
+  }
+}
+
+function fillIdentity(object: Document, { name, namespace }: InstallSettings): void {
+  setName(object, { name: toIdentityPolicy(name), namespace });
+  object.setIn(policyPods, name);
 }
 
 function fillAccess(object: Document, { name, namespace, service }: InstallSettings): void {
@@ -81,6 +100,9 @@ function fillService(object: Document, { install, image, env }: DeploySettings):
   setName(object, install);
   object.setIn([...container, 'image'], image);
   for (const [name, value] of env) object.addIn([...container, 'env'], { name, value });
+  if (install.cloudIdentities.some(({ kind }) => kind === 'azure')) {
+    object.setIn(['spec', 'template', 'metadata', 'labels', azureLabel], 'true');
+  }
   const volumes = object.getIn([...podSpec, 'volumes']);
   if (!isSeq(volumes)) return;
   for (const volume of volumes.items) {

@@ -4,6 +4,7 @@ import { toSentence } from '../../shared/run-command.ts';
 import { find, findItems, kubectl, readData } from '../kubectl.ts';
 import type { Manifests } from '../manifests/index.ts';
 import { anyObject, podObject, serviceObject } from '../objects.ts';
+import { findCloudProblems } from '../registry-auth.ts';
 import type { DeploySettings } from '../settings.ts';
 import { findGoOriginals, findOtherService, findOtherWebhooks, findOwnOptIn } from './conflicts.ts';
 import { findMissingKnative } from './knative-version.ts';
@@ -36,6 +37,7 @@ export async function checkCluster(
       ? [findMissingGateway(manifests.wiring, install.gateway)]
       : []),
     findMissingCredentials(settings),
+    Promise.resolve(findCloudProblems(settings)),
     findMissingFiles(settings),
     ...(variant === 'docker' ? [findMissingHostPath()] : []),
     findOwnOptIn(install),
@@ -81,7 +83,9 @@ async function findMissingGateway(wiring: string, gateway: string): Promise<Find
 
 async function findMissingCredentials({
   install: { namespace },
+  registryAuth,
 }: DeploySettings): Promise<Findings> {
+  if (registryAuth !== 'auto' && registryAuth !== 'file') return undefined;
   const data = await readData('secret', 'registry-auth', namespace);
   const has = (key: string): boolean => (data[key] ?? '').trim() !== '';
   if (has('.dockerconfigjson')) return undefined;
@@ -95,7 +99,7 @@ async function findMissingCredentials({
     ...(isSecret ? [`kubectl -n ${namespace} delete secret registry-auth`] : []),
     `kubectl -n ${namespace} create secret generic registry-auth --from-file=username --from-file=password`,
   ];
-  return `the Secret registry-auth in ${namespace} must hold username and password of the backup registry (or .dockerconfigjson)${isSecret ? `; ${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing or empty` : ''}: ${create.join(' && ')}`;
+  return `the Secret registry-auth in ${namespace} must hold username and password of the backup registry (or .dockerconfigjson)${isSecret ? `; ${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing or empty` : ''}: ${create.join(' && ')}${registryAuth === 'auto' ? ', or set REGISTRY_AUTH' : ''}`;
 }
 
 async function findMissingFiles({

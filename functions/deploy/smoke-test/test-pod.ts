@@ -64,7 +64,12 @@ async function copyPullSecret(settings: DeploySettings, namespace: string): Prom
 }
 
 /** The webhook's credentials from the Secret `registry-auth`, as a docker `config.json`. */
-async function readBackupAuth({ install, backup }: DeploySettings): Promise<string> {
+async function readBackupAuth({ install, backup, registryAuth }: DeploySettings): Promise<string> {
+  if (registryAuth !== 'file') {
+    throw new Error(
+      `the Secret that BACKUP_PULL_SECRET names must exist in ${install.namespace}: with REGISTRY_AUTH=${registryAuth} there is no password to make it from`,
+    );
+  }
   const data = await readData('secret', 'registry-auth', install.namespace);
   const { '.dockerconfigjson': config, username = '', password = '' } = data;
   return config === undefined
@@ -84,12 +89,14 @@ async function admitWithFallback(
   settings: DeploySettings,
   namespace: string,
 ): Promise<AdmittedPod> {
-  const { probeImage, image, backupPullSecret } = settings;
+  const { probeImage, image, backupPullSecret, registryAuth } = settings;
   try {
     return await admit(settings, namespace, toPod(probeImage));
   } catch (error) {
     const message = toSentence(error);
-    if (probeImage !== image || isAboutBackup(message, image)) throw error;
+    // Only the pods have a cloud identity.
+    const canPush = registryAuth === 'file' && probeImage === image;
+    if (!canPush || isAboutBackup(message, image)) throw error;
     const dockerConfig = await readBackupAuth(settings);
     const tiny = await pushTinyImage(settings, dockerConfig).catch((second: unknown) => {
       throw new Error(
