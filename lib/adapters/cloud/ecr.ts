@@ -151,7 +151,9 @@ function toIdentityError(error: unknown): IdentityError {
   if (known !== undefined) {
     return new IdentityError(`${known} (${name})`, { isTransient: false, cause: error });
   }
-  const message = `AWS gave no answer for Amazon ECR (${toSafeText(name, 60)})`;
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const detail = toSafeText(typeof code === 'string' ? code : name, 60);
+  const message = `AWS gave no answer for Amazon ECR (${detail})`;
   return new IdentityError(message, { isTransient: true, cause: error });
 }
 
