@@ -94,6 +94,17 @@ describe('functions/clone/main.ts by hand', () => {
     assert.match(shared.stdout, /1 images: 1 copied/);
   });
 
+  it('just clone copies into an open backup with REGISTRY_AUTH=none', async () => {
+    const open = await serveMemoryRegistry({ registry: createMemoryRegistry() });
+    const env = { REGISTRY: open.host, REGISTRY_AUTH: 'none', REGISTRY_NAMESPACE: 'copies' };
+
+    const { code, stdout } = await run([`${source.host}/public:1`], env);
+    await open.close();
+
+    assert.equal(code, 0, stdout);
+    assert.ok(stdout.includes(`-> ${open.host}/copies/`), stdout);
+  });
+
   it('just clone reads no personal login in a pod', async () => {
     const { code, stderr } = await run([`${source.host}/public:1`], {
       KUBERNETES_SERVICE_HOST: '10.0.0.1',
