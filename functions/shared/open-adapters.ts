@@ -67,6 +67,7 @@ export async function openAdapters(options: AdapterOptions): Promise<Adapters> {
       pullSecrets && config.cloner === 'registry' ? openPullSecrets(options) : undefined,
       isValid('CLONER', 'DOCKER_HOST') ? openCloner(options) : skipped(),
       tls === undefined ? undefined : readCertificates(tls),
+      options.byHand?.logins,
     ],
   );
   const { auth, ...access } = backup;
@@ -81,7 +82,7 @@ export async function openAdapters(options: AdapterOptions): Promise<Adapters> {
   const sides = { sourceCredentials, cloner: wrapped };
   return {
     ...access,
-    ...(byHand === undefined ? sides : withLogins(byHand, sides, logger)),
+    ...(byHand === undefined ? sides : await withLogins(byHand, sides, logger)),
     workloadSecrets,
     certificates,
   };
@@ -116,7 +117,7 @@ async function openBackup(
     env,
     logger,
     openIdentities,
-    logins: byHand?.logins,
+    logins: await byHand?.logins,
     onStale: (isStale) => metrics.fileIsStale('REGISTRY_AUTH_DIR', isStale),
   });
   return {

@@ -40,7 +40,7 @@ export async function openCopier(
     env: commandEnv,
     logger,
     metrics: createMetrics({ adapter: config.cloner, copies: () => copies.counts() }),
-    byHand: { logins: await openLogins(env), shared },
+    byHand: { logins: openLogins(env), shared },
   });
   const cloner: ImageCloner = {
     ...adapters.cloner,

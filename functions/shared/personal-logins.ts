@@ -16,20 +16,23 @@ export async function openLogins(env: Env): Promise<PersonalLogins | undefined> 
 
 /** What a command adds to the adapters of the webhook. */
 export interface ByHand {
-  readonly logins: PersonalLogins | undefined;
+  readonly logins: Promise<PersonalLogins | undefined>;
   /** Whether to copy images that only a personal login opens. */
   readonly shared: boolean;
 }
 
+interface SourceAdapters {
+  readonly cloner: ImageCloner;
+  readonly sourceCredentials: CredentialSource | undefined;
+}
+
 /** Tries the personal login after the other credentials. Makes the cloner refuse what only the login opens. */
-export function withLogins(
-  { logins, shared }: ByHand,
-  adapters: {
-    readonly cloner: ImageCloner;
-    readonly sourceCredentials: CredentialSource | undefined;
-  },
+export async function withLogins(
+  byHand: ByHand,
+  adapters: SourceAdapters,
   logger: Logger,
-): { readonly cloner: ImageCloner; readonly sourceCredentials: CredentialSource | undefined } {
+): Promise<SourceAdapters> {
+  const logins = await byHand.logins;
   if (logins === undefined) return adapters;
   const { cloner, sourceCredentials: others } = adapters;
   const personal = new WeakSet<Credentials>();
@@ -47,7 +50,7 @@ export function withLogins(
   };
   return {
     sourceCredentials,
-    cloner: shared
+    cloner: byHand.shared
       ? cloner
       : refuseUnshared(cloner, { isPersonal: (each) => personal.has(each), file: logins.file }),
   };

@@ -126,6 +126,20 @@ describe('functions/clone/main.ts by hand', () => {
     assert.match(stderr, /^clone: .*\/none\/username cannot be used: it does not exist/);
   });
 
+  it('just clone lists a broken docker config and wrong variables at once', async () => {
+    await writeFile(join(dir, 'broken'), 'x');
+    const { code, stderr } = await run([`${source.host}/public:1`], {
+      DOCKER_CONFIG: join(dir, 'broken'),
+      PIN_DIGESTS: 'maybe',
+    });
+
+    assert.equal(code, 2);
+    assert.equal(
+      stderr,
+      `clone: PIN_DIGESTS must be true or false\nclone: ${join(dir, 'broken', 'config.json')} cannot be used: it cannot be read; correct it, or set REGISTRY_AUTH_DIR\n`,
+    );
+  });
+
   it('just clone says how to log in if there is no login for the backup', async () => {
     const { code, stderr } = await run([`${source.host}/public:1`], { REGISTRY: 'reg.test' });
 
