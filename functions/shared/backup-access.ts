@@ -31,6 +31,9 @@ export interface BackupAccessOptions {
   readonly logins?: PersonalLogins | undefined;
 }
 
+/** Of Google and Azure; the ones of other clouds cannot be part of an image name. */
+const tokenUsers = ['oauth2accesstoken', '00000000-0000-0000-0000-000000000000'];
+
 export type OpenIdentities = () => Promise<CloudIdentities>;
 
 /** A command prints its results to standard output, and its log to standard error. */
@@ -88,9 +91,9 @@ async function findLogin(options: BackupAccessOptions): Promise<BackupAccess | u
     throw new ConfigError([`${logins.file} gives no login for ${domain}: ${problem}`]);
   });
   if (found === undefined) return undefined;
-  if (namespace === '' && cloudOf(domain) !== undefined) {
+  if (namespace === '' && tokenUsers.includes(found.username)) {
     throw new ConfigError([
-      `REGISTRY_NAMESPACE must be set: the username ${found.username} is the same for everybody`,
+      `REGISTRY_NAMESPACE must be set: the username ${found.username} stands for any token`,
     ]);
   }
   return { auth: 'login', username: found.username, credentials: () => Promise.resolve(found) };

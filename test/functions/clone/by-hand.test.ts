@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -124,6 +124,22 @@ describe('functions/clone/main.ts by hand', () => {
 
     assert.equal(code, 2);
     assert.match(stderr, /^clone: .*\/none\/username cannot be used: it does not exist/);
+  });
+
+  it('just clone needs REGISTRY_NAMESPACE if the login is a token without a name', async () => {
+    const config = join(dir, 'token');
+    await mkdir(config);
+    const auth = Buffer.from('oauth2accesstoken:token').toString('base64');
+    const auths = { [backup.host]: { auth } };
+    await writeFile(join(config, 'config.json'), JSON.stringify({ auths }));
+
+    const { code, stderr } = await run([`${source.host}/public:1`], { DOCKER_CONFIG: config });
+
+    assert.equal(code, 2);
+    assert.equal(
+      stderr,
+      'clone: REGISTRY_NAMESPACE must be set: the username oauth2accesstoken stands for any token\n',
+    );
   });
 
   it('just clone lists a broken docker config and wrong variables at once', async () => {
