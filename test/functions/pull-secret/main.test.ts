@@ -72,4 +72,21 @@ describe('functions/pull-secret/main.ts', () => {
 
     await assert.rejects(write(env), { code: 2, stdout: '' });
   });
+
+  it('just pull-secret writes no Secret from the identity of a cloud, which has no lasting password', async () => {
+    const env = {
+      REGISTRY: 'europe-west3-docker.pkg.dev',
+      REGISTRY_NAMESPACE: 'project/backups',
+      REGISTRY_AUTH: 'gar',
+      REGISTRY_AUTH_DIR: '',
+      BACKUP_PULL_SECRET: 'backup',
+    };
+
+    await assert.rejects(write(env), {
+      code: 2,
+      stdout: '',
+      stderr:
+        'pull-secret: BACKUP_PULL_SECRET needs REGISTRY_AUTH=file: with REGISTRY_AUTH=gar there is no lasting password; let the nodes pull with their own role, and unset BACKUP_PULL_SECRET\n',
+    });
+  });
 });
