@@ -86,7 +86,8 @@ async function findLogin(options: BackupAccessOptions): Promise<BackupAccess | u
   const { domain, path, namespace = '' } = backup;
   // As the keys of a docker config: `HOST`, or `HOST/ORGANIZATION`.
   const below = [path, namespace].filter((part) => part !== '').map((part) => `${part}/`);
-  const found = await logins.find({ domain, path: below.join('') }).catch((error: unknown) => {
+  const image = { domain, path: below.join('') };
+  const found = await logins.find(image).catch((error: unknown) => {
     const problem = error instanceof Error ? error.message : 'it cannot be used';
     throw new ConfigError([`${logins.file} gives no login for ${domain}: ${problem}`]);
   });
@@ -96,7 +97,10 @@ async function findLogin(options: BackupAccessOptions): Promise<BackupAccess | u
       `REGISTRY_NAMESPACE must be set: the username ${found.username} stands for any token`,
     ]);
   }
-  return { auth: 'login', username: found.username, credentials: () => Promise.resolve(found) };
+  // A helper that fails later leaves the first answer in use, as a file does.
+  const credentials: BackupCredentials = async () =>
+    (await logins.find(image).catch(() => undefined)) ?? found;
+  return { auth: 'login', username: found.username, credentials };
 }
 
 /** A directory that is named explicitly is read, also if it is empty. */

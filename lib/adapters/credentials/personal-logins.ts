@@ -5,6 +5,8 @@ import { ConfigError } from '../../errors.ts';
 import { cloudOf } from '../../image/cloud-registry.ts';
 import { dockerHub, type Repository } from '../../image/reference.ts';
 import type { Credentials } from '../../ports/index.ts';
+import { monotonicClock } from '../../util/clock.ts';
+import { createTtlCache } from '../../util/ttl-cache.ts';
 import { isHelperName, runCredentialHelper } from './credential-helper.ts';
 import { parseDockerConfig } from './docker-config.ts';
 import type { Keyring } from './keyring.ts';
@@ -19,7 +21,13 @@ export interface PersonalLogins {
 export interface PersonalLoginsOptions {
   /** `DOCKER_CONFIG`, `HOME`, and the `PATH` of credential helpers. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** A monotonic clock. */
+  readonly now?: () => number;
 }
+
+/** A helper may ask the person, and its token may end while a command runs. */
+const ttlMs = 300_000;
+const maxEntries = 1_000;
 
 const helpersSchema = v.pipe(
   v.string(),
@@ -42,6 +50,7 @@ const acrUser = '00000000-0000-0000-0000-000000000000';
  */
 export async function openPersonalLogins({
   env,
+  now = monotonicClock.now,
 }: PersonalLoginsOptions): Promise<PersonalLogins | undefined> {
   const home = env['HOME'] ?? env['USERPROFILE'];
   const dir = env['DOCKER_CONFIG'] || (home && join(home, '.docker'));
@@ -53,8 +62,12 @@ export async function openPersonalLogins({
   });
   if (text === undefined) return undefined;
   const { keyring, credsStore, credHelpers } = parse(file, text);
-  /** A helper may ask the person, so each registry is asked for once. */
-  const answers = new Map<string, Promise<Credentials | undefined>>();
+  const answers = createTtlCache<Credentials | undefined>({
+    ttlMs,
+    isKept: () => true,
+    maxEntries,
+    now,
+  });
 
   async function ask(name: string, host: string): Promise<Credentials | undefined> {
     const found = await runCredentialHelper({ name, host, env });
@@ -68,9 +81,7 @@ export async function openPersonalLogins({
       const [key = image.domain] = keys;
       const name = keys.map((each) => credHelpers[each]).find((each) => each) ?? credsStore;
       if (name !== '') {
-        const answer = answers.get(key) ?? ask(name, key);
-        answers.set(key, answer);
-        const found = await answer;
+        const found = await answers.get(key, () => ask(name, key));
         if (found !== undefined) return found;
       }
       return keyring.find(image).find(({ password }) => password !== '');

@@ -51,15 +51,22 @@ describe('openPersonalLogins', () => {
     assert.equal(await openPersonalLogins({ env: {} }), undefined);
   });
 
-  it('asks the helper of a registry once, for that one host on standard input', async () => {
+  it('asks the helper of a registry once in five minutes, for that one host on standard input', async () => {
     await writeConfig({ credsStore: 'other', credHelpers: { 'reg.test': 'mine' } });
     await writeHelper('mine', gives('me'));
+    let time = 0;
 
-    const logins = await openPersonalLogins({ env: env() });
+    const logins = await openPersonalLogins({ env: env(), now: () => time });
+    await logins?.find(image);
+    time = 299_999;
+    const found = await logins?.find(image);
+    const before = await asked();
+    time = 300_000;
     await logins?.find(image);
 
-    assert.deepEqual(await logins?.find(image), { username: 'me', password: 'secret' });
-    assert.equal(await asked(), 'get reg.test\n');
+    assert.deepEqual(found, { username: 'me', password: 'secret' });
+    assert.equal(before, 'get reg.test\n');
+    assert.equal(await asked(), 'get reg.test\nget reg.test\n');
   });
 
   it("asks credsStore for Docker Hub by docker's own key", async () => {
