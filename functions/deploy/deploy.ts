@@ -1,3 +1,4 @@
+import { isCloud } from '../../lib/config/registry-auth.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { toSentence } from '../shared/run-command.ts';
 import { find, mustKubectl } from './kubectl.ts';
@@ -27,6 +28,12 @@ export async function deploy(given: DeploySettings, print: Print): Promise<boole
     throw new ConfigError([...missing, ...problems, 'nothing was changed']);
   }
   for (const note of [...generated.notes, ...notes]) print(`Note: ${note}`);
+  const { registryAuth: auth } = settings;
+  if (given.registryAuth === 'auto' && isCloud(auth)) {
+    print(
+      `Note: REGISTRY_AUTH=auto means ${auth} here; it is recorded and stays so until you set it`,
+    );
+  }
   const env = await withClusterId(settings, generated.clusterId);
   const manifests = await readManifests({ ...settings, env });
 
