@@ -362,7 +362,7 @@ describe('createAdmissionHandler', () => {
     assert.deepEqual(cloner.written, [
       'acme/nginx:1.27.bbbbbbbbbbbb',
       'acme/nginx:1.27.aaaaaaaaaaaa',
-      'acme/nginx:1.27.moved.19700101T000000Z.bbbbbbbbbbbb',
+      'acme/nginx:1.27.moved.19700101t000000z.bbbbbbbbbbbb',
       'acme/nginx:1.27',
     ]);
     assert.equal(cloner.tags('acme/nginx')['1.27.bbbbbbbbbbbb'], B);
@@ -507,7 +507,7 @@ describe('createAdmissionHandler naming the image as written', () => {
       assert.equal(response.allowed, true);
       assert.ok(warning.length <= 120, warning);
       assert.match(warning, /^not backed up: the (backup registry|docker daemon) /);
-      assert.match(warning, / \((docker\.io\/)?library\/nginx:9(, container "web")?\)$/);
+      assert.match(warning, /library\/nginx:9(, container "web")?\)$/);
     });
   }
 
@@ -724,6 +724,35 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     ]);
   });
 
+  it('waits one second for the signatures of a copied image', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner } = stage();
+    cloner.put('nginx:1.27', A);
+    const silent = Promise.withResolvers<never>().promise;
+    const handler = createAdmissionHandler({
+      cloner: { ...cloner, findReferrers: () => silent },
+      policy: policy(),
+      now: () => 0,
+    });
+    let isAnswered = false;
+
+    const answering = handler(review(web), {
+      signal: new AbortController().signal,
+      budgetMs: 9_000,
+    }).finally(() => {
+      isAnswered = true;
+    });
+    await settle();
+    t.mock.timers.tick(999);
+    await settle();
+    const before = isAnswered;
+    t.mock.timers.tick(1);
+    const answer = await answering;
+
+    assert.equal(before, false);
+    assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+  });
+
   it('leaves a quarter of the budget to the source when the backup does not answer', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner } = stage();
@@ -755,6 +784,7 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     await settle();
     const after = [...cloner.resolved];
     await pass(2_250);
+    await pass(1);
     const answer = await answering;
 
     assert.deepEqual(before, []);
