@@ -73,7 +73,7 @@ describe('a backup that does not say what the plain tag holds', () => {
       assert.match(JSON.stringify(result.patch), new RegExp(`app-[0-9a-f]{12}:1@${image.digest}"`));
       assert.deepEqual(held(scene), { [`1.${short}`]: image.digest });
       assert.equal(result.warnings.length, 1);
-      assert.match(result.warnings[0] ?? '', /^(public\.test\/app:1|it) is pinned to its digest: /);
+      assert.match(result.warnings[0] ?? '', /^(public\.test\/|…)?app:1 is pinned to its digest: /);
     });
 
     it(`keeps its plain tag when the backup ${what} for the plain tag`, async () => {
