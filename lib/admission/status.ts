@@ -74,7 +74,7 @@ function adviceFor(
   const isOfficial = domain === dockerHub && path.startsWith('library/');
   if (code !== 'SOURCE_DENIED' || domain !== backup.domain || isOfficial) return '';
   const folder = path.includes('/') ? `${path.slice(0, path.lastIndexOf('/'))}/**` : path;
-  return `; registry-auth opens only the backup: SOURCE_AUTH_FILE opens other images of this registry, and IGNORE_IMAGES=${domain}/${folder} leaves them unchanged`;
+  return `; the backup's credentials are not used for other images: SOURCE_AUTH_FILE opens them, and IGNORE_IMAGES=${domain}/${folder} leaves them unchanged`;
 }
 
 /** A final denial that lists every problem. */

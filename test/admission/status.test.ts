@@ -155,7 +155,7 @@ describe('toProblems', () => {
   });
 
   const advice =
-    '; registry-auth opens only the backup: SOURCE_AUTH_FILE opens other images of this registry, and IGNORE_IMAGES=';
+    "; the backup's credentials are not used for other images: SOURCE_AUTH_FILE opens them, and IGNORE_IMAGES=";
   const denied: readonly (readonly [
     name: string,
     code: CloneErrorCode,
