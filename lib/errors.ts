@@ -32,6 +32,7 @@ interface CloneErrorOptions {
   readonly retryAfterMs?: number | undefined;
   readonly isTransient?: boolean;
   readonly isUnreachable?: boolean;
+  readonly limitedHost?: string | undefined;
 }
 
 /** A failure that users see; the message is a lower-case clause for a terminal, `cause` is for the log. */
@@ -48,6 +49,8 @@ export class CloneError extends Error {
   readonly isTransient: boolean;
   /** The request was not sent, or the connection failed, so that no other request can succeed now. */
   readonly isUnreachable: boolean;
+  /** The host whose rate limit it is, if not the registry's own: the registry referred to it. */
+  readonly limitedHost: string | undefined;
 
   constructor(code: CloneErrorCode, message: string, options?: CloneErrorOptions) {
     super(message, options);
@@ -57,6 +60,7 @@ export class CloneError extends Error {
     this.reason = side && registryReasons.find((reason) => code === registryCode(side, reason));
     this.isTransient = options?.isTransient ?? false;
     this.isUnreachable = options?.isUnreachable ?? false;
+    this.limitedHost = options?.limitedHost;
     if (options?.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
   }
 }

@@ -39,7 +39,8 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
 
   async function call<Answer>(limited: LimitedCall, work: () => Promise<Answer>): Promise<Answer> {
     const { access, timeoutMs, signal } = limited;
-    const key = keyOf(limited);
+    const ownKey = keyOf(limited);
+    let key = ownKey;
     const startedAt = now();
     for (;;) {
       const ms = limits.remainingMs(key);
@@ -53,6 +54,8 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
       } catch (error) {
         // A call to the backup may fail with a rate limit of the source.
         if (!isFailureOf(access.side, error, ['RATE_LIMITED'])) throw error;
+        // Other calls to the registry may not need the host that limits, and the adapter spares that host.
+        key = error.limitedHost === undefined ? ownKey : JSON.stringify([error.limitedHost]);
         noteLimit(key, error.retryAfterMs);
         if (limits.remainingMs(key) + (now() - startedAt) > timeoutMs) throw error;
       }

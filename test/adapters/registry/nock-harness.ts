@@ -61,6 +61,7 @@ export function openHarness(options: HarnessOptions = {}): Harness {
   const wallClock = (): number => Date.UTC(2026, 10, 24) + clock.now - 1_000_000;
   const pauses: number[] = [];
   const answers: string[] = [];
+  const cooldown = createCooldown({ now, maxMs: 300_000, maxKeys: 10 });
   const send = createTransport({
     http,
     registry,
@@ -70,10 +71,12 @@ export function openHarness(options: HarnessOptions = {}): Harness {
       credentials,
       now,
       wallClock,
+      cooldown,
+      limitKey: 'reg',
       tokenBudget: options.tokenBudget ?? createTokenBudget(),
       isConfigured,
     }),
-    cooldown: createCooldown({ now, maxMs: 300_000, maxKeys: 1 }),
+    cooldown,
     clientKey: 'reg',
     maxAttempts,
     maxRetryAfterMs,

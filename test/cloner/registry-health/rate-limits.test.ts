@@ -104,6 +104,28 @@ describe('createRateLimits', () => {
     assert.equal(await call(works, backup), 'there');
   });
 
+  const cdnLimit = (retryAfterMs: number) => (): Promise<string> => {
+    const options = { retryAfterMs, limitedHost: 'cdn.test' };
+    return Promise.reject(new CloneError('SOURCE_RATE_LIMITED', 'slow down', options));
+  };
+
+  it('does not limit a registry for the rate limit of a host that it redirects to', async () => {
+    const { call } = createFixture();
+    await assert.rejects(call(cdnLimit(600_000)), { message: 'slow down' });
+
+    assert.equal(await call(works), 'there');
+  });
+
+  it('waits for a short rate limit of a host that the registry redirects to', async () => {
+    const { call, slept } = createFixture();
+    const answers = [cdnLimit(3_000), works];
+
+    const answer = await call(() => (answers.shift() ?? unused)(), { timeoutMs: 8_000 });
+
+    assert.equal(answer, 'there');
+    assert.deepEqual(slept, [3_000]);
+  });
+
   it('keeps a separate rate limit for each registry, side and credentials', async () => {
     const { call } = createFixture();
     await assert.rejects(call(limited(60_000)));

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { Credentials } from '../../../ports/index.ts';
 import { untilAborted } from '../../../util/abort.ts';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
+import type { Cooldown } from '../../../util/cooldown.ts';
 import { createSingleFlight } from '../../../util/single-flight.ts';
 import { isTransient, RegistryError, toRegistryError } from '../errors/index.ts';
 import { type Http, type HttpResponse, headerOf, readBody } from '../http/index.ts';
@@ -40,6 +41,10 @@ export interface AuthorizerOptions {
   readonly now: () => number;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
   readonly wallClock: () => number;
+  /** Pauses after a 429, by `limitKey`. */
+  readonly cooldown: Cooldown;
+  /** Names the registry and the credentials. */
+  readonly limitKey: string;
   /** Shared by all clients. */
   readonly tokenBudget: TokenBudget;
   /** The registry is the backup: its password is sent before the first challenge, which saves a request. */
@@ -66,7 +71,7 @@ const step = 'authenticating';
 
 /** Answers Basic and Bearer challenges (distribution `spec/auth/token.md`). */
 export function createAuthorizer(options: AuthorizerOptions): Authorizer {
-  const { http, registry, credentials, now, wallClock, tokenBudget } = options;
+  const { http, registry, credentials, now, wallClock, tokenBudget, cooldown } = options;
   const tokens = createBoundedMap<string, CachedToken>(maxTokens);
   const fetches = createSingleFlight<string>();
   let scheme: Scheme = { kind: 'unknown' };
@@ -134,6 +139,17 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   }
 
   async function fetchToken(bearer: Bearer, scopes: readonly Scope[]): Promise<Token> {
+    const isRegistry = bearer.realm.origin === registry.origin;
+    const host = isRegistry ? undefined : bearer.realm.host;
+    const limitKey = isRegistry
+      ? options.limitKey
+      : JSON.stringify([options.limitKey, bearer.realm.origin]);
+    const limitMs = cooldown.remainingMs(limitKey);
+    if (limitMs > 0) {
+      const message = `${step}: its rate limit ends in ${Math.ceil(limitMs / 1000)} s`;
+      const limit = { retryAfterMs: limitMs, isTransient: true, host };
+      throw new RegistryError('RATE_LIMITED', message, limit);
+    }
     const url = new URL(bearer.realm);
     if (bearer.service !== undefined) url.searchParams.set('service', bearer.service);
     for (const scope of scopes) url.searchParams.append('scope', scope);
@@ -153,7 +169,9 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       const text = new TextDecoder().decode(await readBody(response, maxTokenBytes, step));
       if (status === 200) return parseToken(text);
       const retryAfter = headerOf(response, 'retry-after');
-      throw toRegistryError(step, { status, text, retryAfter, now: wallClock() });
+      const error = toRegistryError(step, { status, text, host, retryAfter, now: wallClock() });
+      if (error.reason === 'RATE_LIMITED') cooldown.start(limitKey, error.retryAfterMs ?? 0);
+      throw error;
     } catch (error) {
       if (signal.aborted) {
         const message = `${step}: its token server did not answer within ${fetchTimeoutMs / 1000} s`;
@@ -174,7 +192,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       try {
         return await headerFor(current, scopes, signal);
       } catch (error) {
-        if (!signal.aborted) forget(current);
+        if (!signal.aborted && !isRateLimit(error)) forget(current);
         throw error;
       }
     },
@@ -208,6 +226,10 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       return new RegistryError('DENIED', message);
     },
   };
+}
+
+function isRateLimit(error: unknown): boolean {
+  return error instanceof RegistryError && error.reason === 'RATE_LIMITED';
 }
 
 function keyOf({ realm, service }: Bearer, scopes: readonly Scope[]): string {

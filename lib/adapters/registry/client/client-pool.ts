@@ -54,6 +54,8 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
         credentials,
         now,
         wallClock,
+        cooldown,
+        limitKey: clientKey,
         tokenBudget: tokenBudgets[side],
         isConfigured: side === 'backup',
       });

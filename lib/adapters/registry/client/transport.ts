@@ -2,19 +2,18 @@ import { type BackoffOptions, createBackoff } from '../../../util/backoff.ts';
 import type { Cooldown } from '../../../util/cooldown.ts';
 import type { Authorizer, Scope } from '../auth/index.ts';
 import { RegistryError, toRegistryError } from '../errors/index.ts';
+import { digestBody, drop, type HttpResponse, headerOf, readBody } from '../http/index.ts';
 import {
-  digestBody,
-  drop,
-  type Http,
-  type HttpRequest,
-  type HttpResponse,
-  headerOf,
-  readBody,
-  redirectOf,
-} from '../http/index.ts';
+  createFollow,
+  type FollowOptions,
+  type FollowRequest,
+  type Hop,
+  type HopResponse,
+} from './redirects.ts';
 
 /** A request to one registry. */
-export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | 'signal'> {
+export interface RegistryRequest extends FollowRequest {
+  readonly url: URL;
   readonly scopes: readonly Scope[];
   /** Statuses that are returned; every other one is thrown. */
   readonly expect: readonly number[];
@@ -26,8 +25,6 @@ export interface RegistryRequest extends Omit<HttpRequest, 'sentBy' | 'body' | '
   readonly maxAttempts?: number;
   /** Error codes that are transient for this request only. */
   readonly transientCodes?: readonly string[];
-  /** A function is sent once: neither a challenge nor a failure repeats it. */
-  readonly body?: Uint8Array | (() => Uint8Array | AsyncIterable<Uint8Array>);
 }
 
 export interface RegistryResponse extends HttpResponse {
@@ -55,11 +52,12 @@ export type SendRead = (
   signal: AbortSignal,
 ) => Promise<RegistryResponse | undefined>;
 
-export interface TransportOptions extends BackoffOptions {
-  readonly http: Http;
+export interface TransportOptions
+  extends BackoffOptions,
+    Pick<FollowOptions, 'http' | 'onResponse'> {
   readonly registry: URL;
   readonly authorizer: Authorizer;
-  /** Pauses after a 429, by `clientKey`. */
+  /** Pauses after a 429, by `clientKey`; of other origins that the registry refers to, by origin. */
   readonly cooldown: Cooldown;
   /** Names the registry and the credentials: a registry limits each of its clients. */
   readonly clientKey: string;
@@ -68,51 +66,44 @@ export interface TransportOptions extends BackoffOptions {
   readonly maxRetryAfterMs: number;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
   readonly wallClock: () => number;
-  readonly onResponse?:
-    | ((response: {
-        readonly url: URL;
-        readonly method: string;
-        readonly status: number;
-        readonly headers: HttpResponse['headers'];
-      }) => void)
-    | undefined;
 }
 
-const maxRedirects = 5;
 const maxErrorBytes = 64 * 1024;
 
 export function createTransport(options: TransportOptions): Send {
   const { http, registry, authorizer, cooldown, clientKey } = options;
   const { maxAttempts, maxRetryAfterMs, sleep, wallClock } = options;
   const backoff = createBackoff(options);
+  const follow = createFollow({ http, onResponse: options.onResponse, beforeHop: waitForCooldown });
 
   const isOwn = ({ origin }: URL): boolean => origin === registry.origin;
+  /** A limit belongs to the origin that answered. Other origins see no credentials, so all clients share their limits. */
+  const limitKeyOf = (url: URL): string => (isOwn(url) ? clientKey : url.origin);
 
   return async function send(request, signal) {
     for (let attempt = 1; ; attempt += 1) {
-      await waitForCooldown(request, signal);
       try {
         return await sendOnce(request, signal);
       } catch (error) {
         if (!(error instanceof RegistryError) || !error.isTransient) throw error;
-        const { reason, retryAfterMs = 0 } = error;
-        if (reason === 'RATE_LIMITED') cooldown.start(clientKey, retryAfterMs);
+        const { retryAfterMs = 0 } = error;
         // The caller restarts a stream.
         if (attempt >= (request.maxAttempts ?? maxAttempts) || typeof request.body === 'function')
           throw error;
         if (retryAfterMs > maxRetryAfterMs) throw error;
         if (retryAfterMs === 0) await backoff(attempt, signal);
-        else if (reason !== 'RATE_LIMITED') await sleep(retryAfterMs, signal);
+        else await sleep(retryAfterMs, signal);
       }
     }
   };
 
-  /** A rate limit counts for all requests of the client. */
-  async function waitForCooldown({ step }: RegistryRequest, signal: AbortSignal): Promise<void> {
-    const ms = cooldown.remainingMs(clientKey);
+  /** A rate limit counts for all requests of the client to that origin. */
+  async function waitForCooldown(url: URL, step: string, signal: AbortSignal): Promise<void> {
+    const ms = cooldown.remainingMs(limitKeyOf(url));
     if (ms > maxRetryAfterMs) {
       const message = `${step}: its rate limit ends in ${Math.ceil(ms / 1000)} s`;
-      throw new RegistryError('RATE_LIMITED', message, { retryAfterMs: ms });
+      const host = isOwn(url) ? undefined : url.host;
+      throw new RegistryError('RATE_LIMITED', message, { retryAfterMs: ms, host });
     }
     if (ms > 0) await sleep(ms, signal);
   }
@@ -121,88 +112,60 @@ export function createTransport(options: TransportOptions): Send {
     request: RegistryRequest,
     signal: AbortSignal,
   ): Promise<RegistryResponse> {
+    const { url, step } = request;
+    await waitForCooldown(url, step, signal);
     // The `Location` of an upload may name another origin, which gets no credentials.
-    const used = isOwn(request.url)
+    const authorization = isOwn(url)
       ? await authorizer.authorization(request.scopes, signal)
       : undefined;
-    const first = await follow(request, used, signal);
-    const response =
-      first.status === 401 ? await answerChallenge(request, first, used, signal) : first;
+    const start: Hop = { url, sentBy: isOwn(url) ? undefined : registry, authorization };
+    const first = await follow(request, start, signal);
+    const response = first.status === 401 ? await answerChallenge(request, first, signal) : first;
     if (request.expect.includes(response.status)) return await readExpected(response, request);
-    const { status } = response;
-    const text = await readError(response, request.step);
+    throw await toError(request, response);
+  }
+
+  async function toError(request: RegistryRequest, response: HopResponse): Promise<RegistryError> {
+    const { step } = request;
+    const { status, url } = response;
+    const text = await readError(response, step);
     const foreignRealm =
-      status === 401 && isOwn(response.url) ? authorizer.foreignRealmError(response) : undefined;
-    if (foreignRealm !== undefined) throw foreignRealm;
+      status === 401 && isOwn(url) ? authorizer.foreignRealmError(response) : undefined;
+    if (foreignRealm !== undefined) return foreignRealm;
     // Signed URLs of an object store expire; the registry makes a new one, so this is no verdict on the image.
-    if (status === 403 && isOwn(request.url) && !isOwn(response.url)) {
-      const message = `${request.step}: the storage that it redirects to denied access (403)`;
-      throw new RegistryError('UNAVAILABLE', message, { status, isTransient: true });
+    if (status === 403 && isOwn(request.url) && !isOwn(url)) {
+      const message = `${step}: the storage that it redirects to denied access (403)`;
+      return new RegistryError('UNAVAILABLE', message, { status, isTransient: true });
     }
-    throw toRegistryError(request.step, {
+    const error = toRegistryError(step, {
       status,
       text,
+      host: isOwn(url) ? undefined : url.host,
       retryAfter: retryAfterOf(response),
       now: wallClock(),
       transientCodes: request.transientCodes,
     });
+    if (error.reason === 'RATE_LIMITED') cooldown.start(limitKeyOf(url), error.retryAfterMs ?? 0);
+    return error;
   }
 
   async function answerChallenge(
     request: RegistryRequest,
-    challenge: RegistryResponse,
-    used: string | undefined,
+    response: HopResponse,
     signal: AbortSignal,
-  ): Promise<RegistryResponse> {
+  ): Promise<HopResponse> {
     // A challenge counts only if the registry itself sent it.
-    if (!isOwn(request.url) || !isOwn(challenge.url)) return challenge;
-    const makeHeader = authorizer.onChallenge(challenge, request.scopes, used);
-    if (makeHeader === undefined) return challenge;
-    await drop(challenge);
+    if (!isOwn(request.url) || !isOwn(response.url)) return response;
+    const makeHeader = authorizer.onChallenge(response, request.scopes, response.authorization);
+    if (makeHeader === undefined) return response;
+    await drop(response);
     // The token expired during the upload. The caller restarts the stream, with the answer to the challenge.
     if (typeof request.body === 'function') {
       const message = `${request.step}: it asked for credentials during the upload`;
       throw new RegistryError('DENIED', message, { status: 401, isTransient: true });
     }
-    return await follow(request, await makeHeader(signal), signal);
-  }
-
-  async function follow(
-    request: RegistryRequest,
-    authorization: string | undefined,
-    signal: AbortSignal,
-  ): Promise<RegistryResponse> {
-    const { method, headers, body, step } = request;
-    let { url } = request;
-    let sentBy = isOwn(url) ? undefined : registry;
-    // A redirect back to the registry does not bring the credentials back: another host chose that URL.
-    let sendsCredentials = sentBy === undefined;
-    for (let hop = 0; ; hop += 1) {
-      const bytes = typeof body === 'function' ? body() : body;
-      const response = await http.send({
-        method,
-        url,
-        headers: {
-          ...headers,
-          ...(sendsCredentials && authorization !== undefined && { authorization }),
-        },
-        ...(bytes !== undefined && { body: bytes }),
-        signal,
-        step,
-        ...(sentBy !== undefined && { sentBy }),
-      });
-      options.onResponse?.({ url, method, status: response.status, headers: response.headers });
-      const next = redirectOf(response, url, request);
-      if (next === undefined) return { ...response, url };
-      await drop(response);
-      if (hop >= maxRedirects) {
-        const message = `${step}: it redirects more than ${maxRedirects} times`;
-        throw new RegistryError('REFUSED', message);
-      }
-      sentBy = url;
-      sendsCredentials = sendsCredentials && isOwn(next);
-      url = next;
-    }
+    const authorization = await makeHeader(signal);
+    return await follow(request, { url: request.url, sentBy: undefined, authorization }, signal);
   }
 }
 

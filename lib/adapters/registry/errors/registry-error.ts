@@ -26,6 +26,8 @@ export class RegistryError extends Error {
   readonly status: number | undefined;
   /** An error code of the distribution specification; absent if the registry sent none. */
   readonly code: string | undefined;
+  /** The host that answered, if it is not the registry: the registry referred to it. */
+  readonly host: string | undefined;
   /** Present if there was no response. */
   readonly problem: ConnectionProblem | undefined;
 
@@ -38,6 +40,7 @@ export class RegistryError extends Error {
       readonly retryAfterMs?: number | undefined;
       readonly status?: number;
       readonly code?: string;
+      readonly host?: string | undefined;
       readonly problem?: ConnectionProblem;
     } = {},
   ) {
@@ -47,6 +50,7 @@ export class RegistryError extends Error {
     this.retryAfterMs = options.retryAfterMs;
     this.status = options.status;
     this.code = options.code;
+    this.host = options.host;
     this.problem = options.problem;
   }
 }
@@ -86,12 +90,13 @@ export function toConnectionError(step: string, error: unknown): RegistryError |
 /** Adds the side and the image to a `RegistryError`; returns every other error as it is. */
 export function toCloneError(error: unknown, context: ErrorContext): unknown {
   if (!(error instanceof RegistryError)) return error;
-  const { reason, retryAfterMs, isTransient, problem } = error;
+  const { reason, retryAfterMs, isTransient, problem, host } = error;
   const options = {
     cause: error,
     retryAfterMs,
     isTransient,
     isUnreachable: isUnreachable(problem),
+    limitedHost: reason === 'RATE_LIMITED' ? host : undefined,
   };
   return new CloneError(registryCode(context.side, reason), describe(error, context), options);
 }
@@ -105,12 +110,13 @@ export function isTransient(error: unknown): boolean {
 }
 
 function describe(
-  { reason, message, status, code, retryAfterMs }: RegistryError,
+  { reason, message, status, code, host, retryAfterMs }: RegistryError,
   { side, image }: ErrorContext,
 ): string {
   const name = formatReference(image);
   const isSource = side === 'source';
   const registry = describeRegistry(side, image.domain);
+  const subject = host === undefined ? registry : `${registry} refers to ${host}, which`;
   switch (reason) {
     case 'NOT_FOUND':
       return isSource
@@ -118,20 +124,20 @@ function describe(
         : `${registry} does not have ${name} (${message}); if it creates no repository on push, create it first`;
     case 'DENIED':
       return isSource
-        ? `${image.domain} denied access to ${name}: ${status === undefined ? message : 'the image is private or does not exist'}`
+        ? `${subject} denied access to ${name}: ${status === undefined ? message : 'the image is private or does not exist'}`
         : `${registry} rejected the credentials in registry-auth for ${name} (${message}); update the Secret, or the permissions of its user`;
     case 'RATE_LIMITED':
-      return `${registry} rejected the request for ${name}: rate limit; try again ${formatPause(retryAfterMs)}${isSource ? ', or authenticate (SOURCE_AUTH_FILE) to get a separate limit' : ''}`;
+      return `${subject} rejected the request for ${name}: rate limit; try again ${formatPause(retryAfterMs)}${isSource && host === undefined ? ', or authenticate (SOURCE_AUTH_FILE) to get a separate limit' : ''}`;
     case 'UNAVAILABLE':
       return status === undefined
-        ? `${registry} cannot be reached for ${name}: ${message}`
-        : `${registry} returned an error for ${name}: ${message}`;
+        ? `${subject} cannot be reached for ${name}: ${message}`
+        : `${subject} returned an error for ${name}: ${message}`;
     case 'UNSUPPORTED':
       return `${name} cannot be copied: ${message}`;
     case 'REFUSED':
       return isSource
-        ? `${registry} did not serve ${name}: ${message}`
-        : `${registry} did not accept ${name}: ${message}${code === 'NAME_INVALID' ? nameAdvice : ''}`;
+        ? `${subject} did not serve ${name}: ${message}`
+        : `${subject} did not accept ${name}: ${message}${code === 'NAME_INVALID' ? nameAdvice : ''}`;
   }
 }
 

@@ -7,6 +7,8 @@ export interface ErrorResponse {
   readonly status: number;
   /** The body, as far as it was read. */
   readonly text: string;
+  /** The host that answered, if it is not the registry. */
+  readonly host?: string | undefined;
   /** The header `Retry-After`. */
   readonly retryAfter?: string | undefined;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
@@ -78,11 +80,12 @@ const maxMessageLength = 200;
 
 /** Translates a response that is no success. */
 export function toRegistryError(step: string, response: ErrorResponse): RegistryError {
-  const { status, text, retryAfter, now } = response;
+  const { status, text, host, retryAfter, now } = response;
   const { code, message } = readErrors(text);
   const isFull = status >= 400 && status !== 429 && quotaPattern.test(message);
   const known = isFull ? `no storage left (${message})` : statusMessages.get(status);
-  if (known !== undefined) return new RegistryError('REFUSED', `${step}: ${known}`, { status });
+  if (known !== undefined)
+    return new RegistryError('REFUSED', `${step}: ${known}`, { status, host });
   // The message of UNKNOWN is as vague as its code.
   const isSpecific = message !== '' && code !== 'UNKNOWN';
   const detail = message === '' && code !== 'UNKNOWN' ? code : message;
@@ -93,6 +96,7 @@ export function toRegistryError(step: string, response: ErrorResponse): Registry
     {
       status,
       code,
+      host,
       isTransient: reasonsByCode.has(code)
         ? [...transientCodes, ...(response.transientCodes ?? [])].includes(code)
         : transientStatuses.has(status),

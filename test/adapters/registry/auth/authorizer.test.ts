@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import nock from 'nock';
 import { createAuthorizer } from '../../../../lib/adapters/registry/auth/authorizer.ts';
 import { createTokenBudget } from '../../../../lib/adapters/registry/auth/token-budget.ts';
+import { createCooldown } from '../../../../lib/util/cooldown.ts';
 import {
   acme,
   acmeBasic,
@@ -73,6 +74,8 @@ describe('createAuthorizer', () => {
       credentials: acme,
       now: () => 0,
       wallClock: () => 0,
+      cooldown: createCooldown({ now: () => 0, maxMs: 0, maxKeys: 1 }),
+      limitKey: '',
       tokenBudget: createTokenBudget(),
       isConfigured: true,
     });
@@ -442,6 +445,40 @@ describe('createAuthorizer', () => {
 
     assert.equal(await head(harness), served.digest);
     assert.deepEqual(harness.pauses, [500]);
+  });
+
+  it('charges a rate limit to the token server that sent it, and calls it when the limit ends', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://auth.test/t'));
+    nock('https://auth.test').get('/t').query(true).reply(200, { token: 'one' });
+    serve('one');
+    const harness = openHarness();
+    await head(harness);
+    harness.clock.now += 60_000;
+    nock('https://auth.test').get('/t').query(true).reply(429, '', { 'retry-after': '60' });
+    await assert.rejects(head(harness), { reason: 'RATE_LIMITED', host: 'auth.test' });
+
+    await assert.rejects(head(harness), {
+      reason: 'RATE_LIMITED',
+      message: 'authenticating: its rate limit ends in 60 s',
+      host: 'auth.test',
+      retryAfterMs: 60_000,
+    });
+
+    harness.clock.now += 60_000;
+    nock('https://auth.test').get('/t').query(true).reply(200, { token: 'two' });
+    serve('two');
+    assert.equal(await head(harness), served.digest);
+  });
+
+  it('waits for a short rate limit of the token server', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://auth.test/t'));
+    nock('https://auth.test').get('/t').query(true).reply(429, '', { 'retry-after': '3' });
+    nock('https://auth.test').get('/t').query(true).reply(200, { token: 'one' });
+    serve('one');
+    const harness = openHarness();
+
+    assert.equal(await head(harness), served.digest);
+    assert.deepEqual(harness.pauses, [3_000]);
   });
 
   const mute = [

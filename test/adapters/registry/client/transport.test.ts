@@ -478,6 +478,51 @@ describe('createTransport, retries', () => {
     assert.equal(await textOf(await request(harness)), 'bytes');
   });
 
+  const limitedCdn = async (harness: Harness, retryAfter: string): Promise<void> => {
+    nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/b' });
+    nock('https://cdn.test').get('/b').reply(429, '', { 'retry-after': retryAfter });
+    await assert.rejects(request(harness), { reason: 'RATE_LIMITED', host: 'cdn.test' });
+  };
+
+  it('charges a rate limit to the host that a redirect led to, and still calls the registry', async () => {
+    const harness = openHarness();
+    await limitedCdn(harness, '60');
+    nock('https://reg.test').head(path).reply(200);
+
+    assert.equal((await request(harness, 'HEAD')).status, 200);
+    assert.deepEqual(harness.pauses, []);
+  });
+
+  it('does not follow a redirect to a host before its rate limit ends, and names that host', async () => {
+    const harness = openHarness();
+    await limitedCdn(harness, '60');
+    nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/b' });
+
+    await assert.rejects(request(harness), {
+      reason: 'RATE_LIMITED',
+      message: 'reading: its rate limit ends in 60 s',
+      host: 'cdn.test',
+      retryAfterMs: 60_000,
+    });
+  });
+
+  it('waits for the end of a short rate limit of the host that a redirect leads to', async () => {
+    const harness = openHarness();
+    await limitedCdn(harness, '60');
+    harness.clock.now += 56_000;
+    nock('https://reg.test').get(path).reply(307, '', { location: 'https://cdn.test/b' });
+    nock('https://cdn.test').get('/b').reply(200, 'bytes');
+
+    assert.equal(await textOf(await request(harness)), 'bytes');
+    assert.deepEqual(harness.pauses, [4_000]);
+  });
+
+  it('charges a rate limit to the registry when the registry sent it', async () => {
+    nock('https://reg.test').get(path).reply(429, '', { 'retry-after': '60' });
+
+    await assert.rejects(request(openHarness()), { reason: 'RATE_LIMITED', host: undefined });
+  });
+
   it('retries a request whose body is bytes', async () => {
     nock('https://reg.test').put(path, 'abc').reply(503);
     nock('https://reg.test').put(path, 'abc').reply(201);

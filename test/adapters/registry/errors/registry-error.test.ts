@@ -392,6 +392,32 @@ describe('toCloneError', () => {
     );
   });
 
+  it('names the host that limits requests if the registry referred to it, without advice about credentials', () => {
+    const options = { retryAfterMs: 40_000, host: 'cdn.test' };
+    const cause = new RegistryError('RATE_LIMITED', 'reading a layer: status 429', options);
+    const error = toCloneError(cause, { side: 'source', image });
+
+    assert.ok(error instanceof CloneError);
+    assert.equal(error.limitedHost, 'cdn.test');
+    assert.equal(
+      error.message,
+      'reg.test refers to cdn.test, which rejected the request for reg.test/team/app:1: rate limit; try again in 40 s',
+    );
+  });
+
+  it('names the host that returned an error if the registry referred to it', () => {
+    const options = { status: 503, host: 'cdn.test' };
+    const cause = new RegistryError('UNAVAILABLE', 'reading a layer: status 503', options);
+    const error = toCloneError(cause, { side: 'source', image });
+
+    assert.ok(error instanceof CloneError);
+    assert.equal(error.limitedHost, undefined);
+    assert.equal(
+      error.message,
+      'reg.test refers to cdn.test, which returned an error for reg.test/team/app:1: reading a layer: status 503',
+    );
+  });
+
   it('returns an error that no registry caused as it is', () => {
     const bug = new TypeError('bug');
 
