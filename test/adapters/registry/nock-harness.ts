@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before } from 'node:test';
 import nock from 'nock';
-import { createAuthorizer } from '../../../lib/adapters/registry/auth/authorizer.ts';
+import {
+  type Authorizer,
+  createAuthorizer,
+} from '../../../lib/adapters/registry/auth/authorizer.ts';
 import {
   createTokenBudget,
   type TokenBudget,
@@ -62,20 +65,35 @@ export function openHarness(options: HarnessOptions = {}): Harness {
   const pauses: number[] = [];
   const answers: string[] = [];
   const cooldown = createCooldown({ now, maxMs: 300_000, maxKeys: 10 });
+  const tokenBudget = options.tokenBudget ?? createTokenBudget();
+  const shared = { http, now, wallClock, cooldown, tokenBudget };
+  const targets = new Map<string, Authorizer>();
+  const authorizerOfTarget = ({ origin }: URL): Authorizer => {
+    const authorizer =
+      targets.get(origin) ??
+      createAuthorizer({
+        ...shared,
+        registry: new URL(origin),
+        credentials: undefined,
+        limitKey: origin,
+        isConfigured: false,
+        isRedirectTarget: true,
+      });
+    targets.set(origin, authorizer);
+    return authorizer;
+  };
   const send = createTransport({
     http,
     registry,
     authorizer: createAuthorizer({
-      http,
+      ...shared,
       registry,
       credentials,
-      now,
-      wallClock,
-      cooldown,
       limitKey: 'reg',
-      tokenBudget: options.tokenBudget ?? createTokenBudget(),
       isConfigured,
+      isRedirectTarget: false,
     }),
+    authorizerOfTarget,
     cooldown,
     clientKey: 'reg',
     maxAttempts,

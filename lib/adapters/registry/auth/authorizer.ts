@@ -2,17 +2,19 @@ import { Buffer } from 'node:buffer';
 import type { Credentials } from '../../../ports/index.ts';
 import { untilAborted } from '../../../util/abort.ts';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
-import type { Cooldown } from '../../../util/cooldown.ts';
 import { createSingleFlight } from '../../../util/single-flight.ts';
-import { isTransient, RegistryError, toRegistryError } from '../errors/index.ts';
-import { type Http, type HttpResponse, headerOf, readBody } from '../http/index.ts';
+import { isTransient, RegistryError } from '../errors/index.ts';
+import type { HttpResponse } from '../http/index.ts';
 import { parseChallenges } from './challenge.ts';
 import { isOwnRealm, parseRealm } from './realm.ts';
-import { parseToken, type Token } from './token.ts';
 import type { TokenBudget } from './token-budget.ts';
-
-/** A scope of the token protocol: `repository:library/nginx:pull`. */
-export type Scope = string;
+import {
+  type Bearer,
+  createFetchToken,
+  type Scope,
+  step,
+  type TokenServerOptions,
+} from './token-server.ts';
 
 type Challenged = Pick<HttpResponse, 'headers'>;
 
@@ -33,18 +35,10 @@ export interface Authorizer {
   foreignRealmError(challenge: Challenged): RegistryError | undefined;
 }
 
-export interface AuthorizerOptions {
-  readonly http: Http;
-  readonly registry: URL;
+export interface AuthorizerOptions extends Omit<TokenServerOptions, 'basic'> {
   readonly credentials: Credentials | undefined;
   /** A monotonic clock. */
   readonly now: () => number;
-  /** Milliseconds since 1970, for a `Retry-After` that is a date. */
-  readonly wallClock: () => number;
-  /** Pauses after a 429, by `limitKey`. */
-  readonly cooldown: Cooldown;
-  /** Names the registry and the credentials. */
-  readonly limitKey: string;
   /** Shared by all clients. */
   readonly tokenBudget: TokenBudget;
   /** The registry is the backup: its password is sent before the first challenge, which saves a request. */
@@ -56,22 +50,13 @@ interface CachedToken {
   readonly expiresAt: number;
 }
 
-interface Bearer {
-  readonly kind: 'bearer';
-  readonly realm: URL;
-  readonly service: string | undefined;
-}
-
 type Scheme = { readonly kind: 'unknown' | 'basic' } | Bearer;
 
-const maxTokenBytes = 64 * 1024;
 const maxTokens = 500;
-const fetchTimeoutMs = 30_000;
-const step = 'authenticating';
 
 /** Answers Basic and Bearer challenges (distribution `spec/auth/token.md`). */
 export function createAuthorizer(options: AuthorizerOptions): Authorizer {
-  const { http, registry, credentials, now, wallClock, tokenBudget, cooldown } = options;
+  const { registry, credentials, now, tokenBudget } = options;
   const tokens = createBoundedMap<string, CachedToken>(maxTokens);
   const fetches = createSingleFlight<string>();
   let scheme: Scheme = { kind: 'unknown' };
@@ -80,6 +65,8 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     credentials === undefined
       ? undefined
       : `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
+
+  const fetchToken = createFetchToken({ ...options, basic });
 
   async function headerFor(
     current: Scheme,
@@ -136,54 +123,6 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       if (tokens.get(key) === token) tokens.delete(key);
     });
     return token.header;
-  }
-
-  async function fetchToken(bearer: Bearer, scopes: readonly Scope[]): Promise<Token> {
-    const isRegistry = bearer.realm.origin === registry.origin;
-    const host = isRegistry ? undefined : bearer.realm.host;
-    const limitKey = isRegistry
-      ? options.limitKey
-      : JSON.stringify([options.limitKey, bearer.realm.origin]);
-    const limitMs = cooldown.remainingMs(limitKey);
-    if (limitMs > 0) {
-      const message = `${step}: its rate limit ends in ${Math.ceil(limitMs / 1000)} s`;
-      const limit = { retryAfterMs: limitMs, isTransient: true, host };
-      throw new RegistryError('RATE_LIMITED', message, limit);
-    }
-    const url = new URL(bearer.realm);
-    if (bearer.service !== undefined) url.searchParams.set('service', bearer.service);
-    for (const scope of scopes) url.searchParams.append('scope', scope);
-    const isOwn = basic !== undefined && isOwnRealm(bearer.realm, registry);
-    // Not the signal of one request: other requests wait for the same token.
-    const signal = AbortSignal.timeout(fetchTimeoutMs);
-    try {
-      const response = await http.send({
-        method: 'GET',
-        url,
-        ...(isOwn && { headers: { authorization: basic } }),
-        signal,
-        step,
-        sentBy: registry,
-      });
-      const { status } = response;
-      const text = new TextDecoder().decode(await readBody(response, maxTokenBytes, step));
-      if (status === 200) return parseToken(text);
-      const retryAfter = headerOf(response, 'retry-after');
-      const error = toRegistryError(step, { status, text, host, retryAfter, now: wallClock() });
-      if (error.reason === 'RATE_LIMITED') cooldown.start(limitKey, error.retryAfterMs ?? 0);
-      throw error;
-    } catch (error) {
-      if (signal.aborted) {
-        const message = `${step}: its token server did not answer within ${fetchTimeoutMs / 1000} s`;
-        throw new RegistryError('UNAVAILABLE', message, { cause: error, isTransient: true });
-      }
-      // The reason NOT_FOUND would mean that the image does not exist.
-      if (error instanceof RegistryError && error.reason === 'NOT_FOUND') {
-        const message = `${step}: its token server does not exist at the URL in the challenge`;
-        throw new RegistryError('REFUSED', message, { cause: error });
-      }
-      throw error;
-    }
   }
 
   return {

@@ -15,6 +15,13 @@ export function parseChallenges(headers: readonly string[]): readonly Challenge[
   return headers.flatMap(parseHeader);
 }
 
+/** The scopes that the first Bearer challenge asks for. */
+export function scopesOf(headers: readonly string[]): readonly string[] {
+  const bearer = parseChallenges(headers).find(({ scheme }) => scheme === 'bearer');
+  const scope = bearer?.parameters.get('scope') ?? '';
+  return scope.split(/\s+/).filter((one) => one !== '');
+}
+
 function parseHeader(header: string): readonly Challenge[] {
   const challenges: { readonly scheme: string; readonly parameters: Map<string, string> }[] = [];
   let rest = skipSeparators(header.slice(0, maxHeaderLength));

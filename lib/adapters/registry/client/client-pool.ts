@@ -29,6 +29,7 @@ export type OpenRepository = (
 
 /** A client is a registry with credentials. Authors of manifests choose the hosts, so the one unused for longest is evicted. */
 const maxClients = 500;
+const maxRedirectTargets = 100;
 /** After this time a registry is tried again, even if it sent a longer duration: the limit may have been lifted. */
 const maxCooldownMs = 300_000;
 
@@ -37,8 +38,29 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
   const { now = monotonicClock.now, wallClock = Date.now, random = Math.random } = options;
   const cooldown = createCooldown({ now, maxMs: maxCooldownMs, maxKeys: maxClients });
   const authorizers = createBoundedMap<string, Authorizer>(maxClients);
+  const redirectTargets = createBoundedMap<string, Authorizer>(maxRedirectTargets);
   // Tokens of sources do not evict those of the backup.
   const tokenBudgets = { source: createTokenBudget(), backup: createTokenBudget() };
+
+  /** Authenticates anonymously at a registry that another registry redirects to. */
+  function authorizerOfTarget({ origin }: URL): Authorizer {
+    const authorizer =
+      redirectTargets.get(origin) ??
+      createAuthorizer({
+        http,
+        registry: new URL(origin),
+        credentials: undefined,
+        now,
+        wallClock,
+        cooldown,
+        limitKey: origin,
+        tokenBudget: tokenBudgets.source,
+        isConfigured: false,
+        isRedirectTarget: true,
+      });
+    redirectTargets.set(origin, authorizer);
+    return authorizer;
+  }
 
   return async function openRepository({ domain, path }, access, retryPolicy, signal) {
     const { side, credentials } = access;
@@ -58,6 +80,7 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
         limitKey: clientKey,
         tokenBudget: tokenBudgets[side],
         isConfigured: side === 'backup',
+        isRedirectTarget: false,
       });
     authorizers.set(clientKey, authorizer);
     const send = createTransport({
@@ -65,6 +88,7 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
       ...retryPolicy,
       registry,
       authorizer,
+      authorizerOfTarget,
       cooldown,
       clientKey,
       random,

@@ -1,6 +1,6 @@
 import { type BackoffOptions, createBackoff } from '../../../util/backoff.ts';
 import type { Cooldown } from '../../../util/cooldown.ts';
-import type { Authorizer, Scope } from '../auth/index.ts';
+import { type Authorizer, type Scope, scopesOf } from '../auth/index.ts';
 import { RegistryError, toRegistryError } from '../errors/index.ts';
 import { digestBody, drop, type HttpResponse, headerOf, readBody } from '../http/index.ts';
 import {
@@ -57,6 +57,8 @@ export interface TransportOptions
     Pick<FollowOptions, 'http' | 'onResponse'> {
   readonly registry: URL;
   readonly authorizer: Authorizer;
+  /** Authenticates anonymously at another registry, to which a read was redirected. */
+  readonly authorizerOfTarget: (target: URL) => Authorizer;
   /** Pauses after a 429, by `clientKey`; of other origins that the registry refers to, by origin. */
   readonly cooldown: Cooldown;
   /** Names the registry and the credentials: a registry limits each of its clients. */
@@ -71,7 +73,7 @@ export interface TransportOptions
 const maxErrorBytes = 64 * 1024;
 
 export function createTransport(options: TransportOptions): Send {
-  const { http, registry, authorizer, cooldown, clientKey } = options;
+  const { http, registry, authorizer, authorizerOfTarget, cooldown, clientKey } = options;
   const { maxAttempts, maxRetryAfterMs, sleep, wallClock } = options;
   const backoff = createBackoff(options);
   const follow = createFollow({ http, onResponse: options.onResponse, beforeHop: waitForCooldown });
@@ -127,13 +129,13 @@ export function createTransport(options: TransportOptions): Send {
 
   async function toError(request: RegistryRequest, response: HopResponse): Promise<RegistryError> {
     const { step } = request;
-    const { status, url } = response;
+    const { status, url, authorization } = response;
     const text = await readError(response, step);
     const foreignRealm =
       status === 401 && isOwn(url) ? authorizer.foreignRealmError(response) : undefined;
     if (foreignRealm !== undefined) return foreignRealm;
     // Signed URLs of an object store expire; the registry makes a new one, so this is no verdict on the image.
-    if (status === 403 && isOwn(request.url) && !isOwn(url)) {
+    if (status === 403 && isOwn(request.url) && !isOwn(url) && authorization === undefined) {
       const message = `${step}: the storage that it redirects to denied access (403)`;
       return new RegistryError('UNAVAILABLE', message, { status, isTransient: true });
     }
@@ -149,24 +151,45 @@ export function createTransport(options: TransportOptions): Send {
     return error;
   }
 
+  /** A challenge belongs to the origin that sent it. */
   async function answerChallenge(
     request: RegistryRequest,
     response: HopResponse,
     signal: AbortSignal,
   ): Promise<HopResponse> {
-    // A challenge counts only if the registry itself sent it.
-    if (!isOwn(request.url) || !isOwn(response.url)) return response;
-    const makeHeader = authorizer.onChallenge(response, request.scopes, response.authorization);
+    if (!isOwn(response.url)) return await answerTarget(request, response, signal);
+    const { url, scopes, step } = request;
+    const makeHeader = authorizer.onChallenge(response, scopes, response.authorization);
     if (makeHeader === undefined) return response;
     await drop(response);
     // The token expired during the upload. The caller restarts the stream, with the answer to the challenge.
     if (typeof request.body === 'function') {
-      const message = `${request.step}: it asked for credentials during the upload`;
+      const message = `${step}: it asked for credentials during the upload`;
       throw new RegistryError('DENIED', message, { status: 401, isTransient: true });
     }
     const authorization = await makeHeader(signal);
-    return await follow(request, { url: request.url, sentBy: undefined, authorization }, signal);
+    return await follow(request, { url, sentBy: undefined, authorization }, signal);
   }
+
+  /** Another registry, to which a read was redirected, gets a request with its own anonymous token. */
+  async function answerTarget(
+    request: RegistryRequest,
+    response: HopResponse,
+    signal: AbortSignal,
+  ): Promise<HopResponse> {
+    const { url, sentBy } = response;
+    if (!isOwn(request.url) || !isRead(request)) return response;
+    const asked = scopesOf([response.headers['www-authenticate'] ?? []].flat());
+    const scopes = asked.length > 0 ? asked : request.scopes;
+    const makeHeader = authorizerOfTarget(url).onChallenge(response, scopes, undefined);
+    if (makeHeader === undefined) return response;
+    await drop(response);
+    return await follow(request, { url, sentBy, authorization: await makeHeader(signal) }, signal);
+  }
+}
+
+function isRead({ method }: RegistryRequest): boolean {
+  return method === 'GET' || method === 'HEAD';
 }
 
 async function readExpected(

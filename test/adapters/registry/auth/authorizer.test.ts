@@ -78,6 +78,7 @@ describe('createAuthorizer', () => {
       limitKey: '',
       tokenBudget: createTokenBudget(),
       isConfigured: true,
+      isRedirectTarget: false,
     });
 
     const answer = authorizer.onChallenge({ headers: basicChallenge }, [pull], 'Bearer old');

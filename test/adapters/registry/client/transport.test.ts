@@ -269,11 +269,99 @@ describe('createTransport, redirects', () => {
     });
   });
 
-  it('ignores a challenge of the object store that it was redirected to', async () => {
-    nock('https://reg.test').get(path).reply(307, '', { location: 'https://evil.test/' });
-    nock('https://evil.test', anonymous).get('/').reply(401, '', bearer('https://evil.test/token'));
+  it('answers a challenge of the registry that it was redirected to with an anonymous token of that registry', async () => {
+    const scope = 'repository:mirror/app:pull';
+    nock('https://reg.test').get(path).reply(307, '', { location: 'https://b.test/v2/x' });
+    nock('https://b.test', anonymous)
+      .get('/v2/x')
+      .reply(401, '', bearer('https://auth.b.test/token', `,scope="${scope}"`));
+    nock('https://auth.b.test', anonymous)
+      .get('/token')
+      .query({ service: 'reg', scope })
+      .reply(200, { token: 'anon-b' });
+    nock('https://b.test', { reqheaders: { authorization: 'Bearer anon-b' } })
+      .get('/v2/x')
+      .reply(200, 'bytes');
 
-    await assert.rejects(request(openHarness({ credentials: acme })), { reason: 'DENIED' });
+    assert.equal(await textOf(await request(openHarness(known))), 'bytes');
+  });
+
+  it('caches the token of the registry that it was redirected to', async () => {
+    for (const times of [1, 2]) {
+      nock('https://reg.test').head(path).reply(302, '', { location: 'https://b.test/x' });
+      nock('https://b.test', anonymous).head('/x').reply(401, '', bearer('https://b.test/t'));
+      if (times === 1) nock('https://b.test').get('/t').query(true).reply(200, { token: 'one' });
+      nock('https://b.test', { reqheaders: { authorization: 'Bearer one' } })
+        .head('/x')
+        .reply(200);
+    }
+    const harness = openHarness();
+
+    await request(harness, 'HEAD');
+    await request(harness, 'HEAD');
+  });
+
+  for (const status of [401, 403]) {
+    it(`names the registry that it was redirected to when that one answers ${status} to its own token`, async () => {
+      nock('https://reg.test').get(path).reply(307, '', { location: 'https://b.test/x' });
+      nock('https://b.test').get('/x').reply(401, '', bearer('https://b.test/t'));
+      nock('https://b.test').get('/t').query(true).reply(200, { token: 'one' });
+      nock('https://b.test', { reqheaders: { authorization: 'Bearer one' } })
+        .get('/x')
+        .reply(status, '', bearer('https://b.test/t'));
+
+      await assert.rejects(request(openHarness(known)), {
+        reason: 'DENIED',
+        status,
+        host: 'b.test',
+      });
+    });
+  }
+
+  it('names the token server of the registry that it was redirected to when that one refuses a token', async () => {
+    nock('https://reg.test').get(path).reply(307, '', { location: 'https://b.test/x' });
+    nock('https://b.test').get('/x').reply(401, '', bearer('https://b.test/t'));
+    nock('https://b.test', anonymous).get('/t').query(true).reply(403);
+
+    await assert.rejects(request(openHarness(known)), { reason: 'DENIED', host: 'b.test' });
+  });
+
+  it('sends no token to a third host that the second registry redirects to', async () => {
+    nock('https://reg.test').get(path).reply(307, '', { location: 'https://b.test/x' });
+    nock('https://b.test').get('/x').reply(401, '', bearer('https://b.test/t'));
+    nock('https://b.test').get('/t').query(true).reply(200, { token: 'one' });
+    nock('https://b.test', { reqheaders: { authorization: 'Bearer one' } })
+      .get('/x')
+      .reply(307, '', { location: 'https://cdn.test/x' });
+    nock('https://cdn.test', anonymous).get('/x').reply(200, 'bytes');
+
+    assert.equal(await textOf(await request(openHarness(known))), 'bytes');
+  });
+
+  const realms = [
+    [
+      'at a private address',
+      'https://10.0.0.1/t',
+      'authenticating: the egress policy forbids the address',
+    ],
+    ['in plain http', 'http://b.test/t', 'authenticating: its token server uses plain http'],
+  ] as const;
+  for (const [what, realm, message] of realms) {
+    it(`rejects a token server ${what} of the registry that it was redirected to`, async () => {
+      nock('https://reg.test').get(path).reply(307, '', { location: 'https://b.test/x' });
+      nock('https://b.test').get('/x').reply(401, '', bearer(realm));
+
+      await assert.rejects(request(openHarness()), { reason: 'REFUSED', message });
+    });
+  }
+
+  it('sends no credentials to a host that asks for a password after a redirect', async () => {
+    nock('https://reg.test').get(path).reply(307, '', { location: 'https://evil.test/' });
+    nock('https://evil.test', anonymous)
+      .get('/')
+      .reply(401, '', { 'www-authenticate': 'Basic realm="r"' });
+
+    await assert.rejects(request(openHarness(known)), { reason: 'DENIED', host: 'evil.test' });
   });
 });
 

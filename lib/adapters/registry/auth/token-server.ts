@@ -1,0 +1,90 @@
+import type { Cooldown } from '../../../util/cooldown.ts';
+import { RegistryError, toRegistryError } from '../errors/index.ts';
+import { type Http, headerOf, readBody } from '../http/index.ts';
+import { isOwnRealm } from './realm.ts';
+import { parseToken, type Token } from './token.ts';
+
+/** A scope of the token protocol: `repository:library/nginx:pull`. */
+export type Scope = string;
+
+/** What a Bearer challenge says. */
+export interface Bearer {
+  readonly kind: 'bearer';
+  readonly realm: URL;
+  readonly service: string | undefined;
+}
+
+export interface TokenServerOptions {
+  readonly http: Http;
+  /** It sent the challenge. */
+  readonly registry: URL;
+  /** `registry` is the target of a redirect, so errors must name it. */
+  readonly isRedirectTarget: boolean;
+  /** The header with username and password. */
+  readonly basic: string | undefined;
+  /** Milliseconds since 1970, for a `Retry-After` that is a date. */
+  readonly wallClock: () => number;
+  /** Pauses after a 429, by `limitKey`. */
+  readonly cooldown: Cooldown;
+  /** Names the registry and the credentials. */
+  readonly limitKey: string;
+}
+
+export const step = 'authenticating';
+const maxTokenBytes = 64 * 1024;
+const fetchTimeoutMs = 30_000;
+
+/** Fetches tokens. Only a token server of the registry's own site gets the password. */
+export function createFetchToken(
+  options: TokenServerOptions,
+): (bearer: Bearer, scopes: readonly Scope[]) => Promise<Token> {
+  const { http, registry, isRedirectTarget, basic, wallClock, cooldown } = options;
+
+  return async function fetchToken({ realm, service }, scopes) {
+    const isRegistry = realm.origin === registry.origin;
+    const host = isRegistry && !isRedirectTarget ? undefined : realm.host;
+    const limitKey = isRegistry
+      ? options.limitKey
+      : JSON.stringify([options.limitKey, realm.origin]);
+    const limitMs = cooldown.remainingMs(limitKey);
+    if (limitMs > 0) {
+      const message = `${step}: its rate limit ends in ${Math.ceil(limitMs / 1000)} s`;
+      const limit = { retryAfterMs: limitMs, isTransient: true, host };
+      throw new RegistryError('RATE_LIMITED', message, limit);
+    }
+    const url = new URL(realm);
+    if (service !== undefined) url.searchParams.set('service', service);
+    for (const scope of scopes) url.searchParams.append('scope', scope);
+    const isOwn = basic !== undefined && isOwnRealm(realm, registry);
+    // Not the signal of one request: other requests wait for the same token.
+    const signal = AbortSignal.timeout(fetchTimeoutMs);
+    try {
+      const response = await http.send({
+        method: 'GET',
+        url,
+        ...(isOwn && { headers: { authorization: basic } }),
+        signal,
+        step,
+        sentBy: registry,
+      });
+      const { status } = response;
+      const text = new TextDecoder().decode(await readBody(response, maxTokenBytes, step));
+      if (status === 200) return parseToken(text);
+      const retryAfter = headerOf(response, 'retry-after');
+      const error = toRegistryError(step, { status, text, host, retryAfter, now: wallClock() });
+      if (error.reason === 'RATE_LIMITED') cooldown.start(limitKey, error.retryAfterMs ?? 0);
+      throw error;
+    } catch (error) {
+      if (signal.aborted) {
+        const message = `${step}: its token server did not answer within ${fetchTimeoutMs / 1000} s`;
+        throw new RegistryError('UNAVAILABLE', message, { cause: error, isTransient: true });
+      }
+      // The reason NOT_FOUND would mean that the image does not exist.
+      if (error instanceof RegistryError && error.reason === 'NOT_FOUND') {
+        const message = `${step}: its token server does not exist at the URL in the challenge`;
+        throw new RegistryError('REFUSED', message, { cause: error });
+      }
+      throw error;
+    }
+  };
+}
