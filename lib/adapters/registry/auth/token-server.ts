@@ -40,7 +40,23 @@ export function createFetchToken(
 ): (bearer: Bearer, scopes: readonly Scope[]) => Promise<Token> {
   const { http, registry, isRedirectTarget, basic, wallClock, cooldown } = options;
 
-  return async function fetchToken({ realm, service }, scopes) {
+  let realmWithoutDelete: string | undefined;
+
+  return async function fetchToken(bearer, scopes) {
+    const { href } = bearer.realm;
+    const lesser = scopes.map(withoutDelete);
+    if (realmWithoutDelete === href) return await fetchOnce(bearer, lesser);
+    try {
+      return await fetchOnce(bearer, scopes);
+    } catch (error) {
+      if (!isUnknownScope(error) || lesser.join() === scopes.join()) throw error;
+      const token = await fetchOnce(bearer, lesser);
+      realmWithoutDelete = href;
+      return token;
+    }
+  };
+
+  async function fetchOnce({ realm, service }: Bearer, scopes: readonly Scope[]): Promise<Token> {
     const isRegistry = realm.origin === registry.origin;
     const host = isRegistry && !isRedirectTarget ? undefined : realm.host;
     const limitKey = isRegistry
@@ -82,9 +98,21 @@ export function createFetchToken(
       // The reason NOT_FOUND would mean that the image does not exist.
       if (error instanceof RegistryError && error.reason === 'NOT_FOUND') {
         const message = `${step}: its token server does not exist at the URL in the challenge`;
-        throw new RegistryError('REFUSED', message, { cause: error });
+        throw new RegistryError('REFUSED', message, { cause: error, status: 404 });
       }
       throw error;
     }
-  };
+  }
+}
+
+/** Some token servers know no action `delete`; their registries let everyone delete who may push. */
+function withoutDelete(scope: Scope): Scope {
+  return scope.replace(/:pull(,push)?,delete$/, ':pull,push');
+}
+
+/** The token server rejects the request itself, not the credentials, and no later attempt will succeed. */
+function isUnknownScope(error: unknown): boolean {
+  if (!(error instanceof RegistryError) || error.isTransient) return false;
+  const { status = 0 } = error;
+  return status >= 400 && status < 500 && ![401, 403, 429].includes(status);
 }

@@ -482,6 +482,82 @@ describe('createAuthorizer', () => {
     assert.deepEqual(harness.pauses, [3_000]);
   });
 
+  const manifest = '/v2/team/app/manifests/sha256:';
+  const digestOf = (letter: string): string => `sha256:${letter.repeat(64)}`;
+  const deletion = { service: 'reg', scope: 'repository:team/app:pull,delete' };
+  const push = { service: 'reg', scope: 'repository:team/app:pull,push' };
+
+  for (const status of [400, 404, 422]) {
+    it(`asks for the scope pull,push once the token server answers ${status} to pull,delete, and remembers that`, async () => {
+      nock('https://reg.test')
+        .delete(/manifests/)
+        .reply(401, '', bearer('https://reg.test/t'));
+      nock('https://reg.test').get('/t').query(deletion).reply(status, 'unknown action');
+      nock('https://reg.test').get('/t').query(push).reply(200, { token: 'one' });
+      nock('https://reg.test', withToken('one'))
+        .delete(`${manifest}${'a'.repeat(64)}`)
+        .reply(202)
+        .delete(`${manifest}${'b'.repeat(64)}`)
+        .reply(202);
+      const harness = openHarness();
+      await harness.client.deleteManifest(digestOf('a'), signal);
+      await harness.client.deleteManifest(digestOf('b'), signal);
+
+      harness.clock.now += 60_000;
+      nock('https://reg.test').get('/t').query(push).reply(200, { token: 'two' });
+      nock('https://reg.test', withToken('two'))
+        .delete(/manifests/)
+        .reply(202);
+      await harness.client.deleteManifest(digestOf('c'), signal);
+    });
+  }
+
+  it('asks for the scope pull,push to cancel an upload if the token server rejects pull,push,delete', async () => {
+    const location = new URL('https://reg.test/v2/team/app/blobs/uploads/1');
+    nock('https://reg.test')
+      .delete(/uploads/)
+      .reply(401, '', bearer('https://reg.test/t'));
+    const scope = 'repository:team/app:pull,push,delete';
+    nock('https://reg.test').get('/t').query({ service: 'reg', scope }).reply(400);
+    nock('https://reg.test').get('/t').query(push).reply(200, { token: 'one' });
+    nock('https://reg.test', withToken('one'))
+      .delete(/uploads/)
+      .reply(204);
+
+    await openHarness().client.cancelUpload({ location });
+  });
+
+  for (const status of [401, 403, 429]) {
+    it(`does not ask for another scope after the token server answers ${status} to pull,delete`, async () => {
+      nock('https://reg.test')
+        .delete(/manifests/)
+        .reply(401, '', bearer('https://reg.test/t'));
+      nock('https://reg.test').get('/t').query(deletion).reply(status, '', { 'retry-after': '60' });
+
+      await assert.rejects(openHarness().client.deleteManifest(digestOf('a'), signal), { status });
+    });
+  }
+
+  it('ends with the error of the token server when it rejects pull,push too', async () => {
+    nock('https://reg.test')
+      .delete(/manifests/)
+      .reply(401, '', bearer('https://reg.test/t'));
+    nock('https://reg.test').get('/t').query(deletion).reply(400);
+    nock('https://reg.test').get('/t').query(push).reply(400);
+
+    await assert.rejects(openHarness().client.deleteManifest(digestOf('a'), signal), {
+      reason: 'REFUSED',
+      message: 'authenticating: status 400',
+    });
+  });
+
+  it('does not ask a token server again that rejects the scope pull', async () => {
+    challenge();
+    nock('https://reg.test').get('/t').query(true).reply(400);
+
+    await assert.rejects(head(openHarness()), { message: 'authenticating: status 400' });
+  });
+
   const mute = [
     ['a 401 without a challenge', {}],
     ['a challenge of an unknown scheme', { 'www-authenticate': 'Negotiate' }],
