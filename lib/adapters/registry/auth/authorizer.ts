@@ -16,6 +16,9 @@ import {
   type TokenServerOptions,
 } from './token-server.ts';
 
+/** Makes an `Authorization` header. */
+export type MakeHeader = (signal: AbortSignal) => Promise<string | undefined>;
+
 type Challenged = Pick<HttpResponse, 'headers'>;
 
 /** Authenticates one client at one registry, and caches the scheme and the tokens. */
@@ -30,7 +33,12 @@ export interface Authorizer {
     challenge: Challenged,
     scopes: readonly Scope[],
     used: string | undefined,
-  ): ((signal: AbortSignal) => Promise<string | undefined>) | undefined;
+  ): MakeHeader | undefined;
+  /**
+   * Takes a 400 response to a request with the header `used`: some registries send it for a token that expired early. Returns a
+   * function that makes the header with a new token; `undefined` if `used` is no token, or one that no other request has used.
+   */
+  renew(scopes: readonly Scope[], used: string | undefined): MakeHeader | undefined;
   /** The error for a 401 response if the password was not sent because its realm is another site. */
   foreignRealmError(challenge: Challenged): RegistryError | undefined;
 }
@@ -48,6 +56,8 @@ export interface AuthorizerOptions extends Omit<TokenServerOptions, 'basic'> {
 interface CachedToken {
   readonly header: string;
   readonly expiresAt: number;
+  /** More than one request has used it. */
+  readonly isReused: boolean;
 }
 
 type Scheme = { readonly kind: 'unknown' | 'basic' } | Bearer;
@@ -104,7 +114,10 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   ): Promise<string> {
     const key = keyOf(bearer, scopes);
     const cached = tokens.get(key);
-    if (cached !== undefined && now() < cached.expiresAt) return cached.header;
+    if (cached !== undefined && now() < cached.expiresAt) {
+      if (!cached.isReused) tokens.set(key, { ...cached, isReused: true });
+      return cached.header;
+    }
     return await untilAborted(
       fetches.run(key, () => fetchAndCache(key, bearer, scopes)),
       signal,
@@ -117,13 +130,26 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     scopes: readonly Scope[],
   ): Promise<string> {
     const { value, usableMs } = await fetchToken(bearer, scopes);
-    const token: CachedToken = { header: `Bearer ${value}`, expiresAt: now() + usableMs };
-    tokens.set(key, token);
-    tokenBudget.spend(key.length + token.header.length, () => {
-      if (tokens.get(key) === token) tokens.delete(key);
-    });
-    return token.header;
+    const header = `Bearer ${value}`;
+    tokens.set(key, { header, expiresAt: now() + usableMs, isReused: false });
+    tokenBudget.spend(key.length + header.length, () => dropToken(key, header));
+    return header;
   }
+
+  function dropToken(key: string, header: string): void {
+    if (tokens.get(key)?.header === header) tokens.delete(key);
+  }
+
+  const headerMaker =
+    (picked: Scheme, scopes: readonly Scope[]): MakeHeader =>
+    async (signal) => {
+      try {
+        return await headerFor(picked, scopes, signal);
+      } catch (error) {
+        if (!isTransient(error)) forget(picked);
+        throw error;
+      }
+    };
 
   return {
     async authorization(scopes, signal) {
@@ -140,21 +166,22 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       const picked = pickScheme(challenge);
       if (picked === undefined) return undefined;
       scheme = picked;
-      const makeHeader = async (signal: AbortSignal): Promise<string | undefined> => {
-        try {
-          return await headerFor(picked, scopes, signal);
-        } catch (error) {
-          if (!isTransient(error)) forget(picked);
-          throw error;
-        }
-      };
+      const makeHeader = headerMaker(picked, scopes);
       if (picked.kind !== 'bearer') {
         return basic !== undefined && used !== basic ? makeHeader : undefined;
       }
-      const key = keyOf(picked, scopes);
       // The token has expired, or is older than a permission.
-      if (used !== undefined && tokens.get(key)?.header === used) tokens.delete(key);
+      if (used !== undefined) dropToken(keyOf(picked, scopes), used);
       return makeHeader;
+    },
+
+    renew(scopes, used) {
+      if (scheme.kind !== 'bearer' || used === undefined || used === basic) return undefined;
+      const key = keyOf(scheme, scopes);
+      const cached = tokens.get(key);
+      if (cached?.header === used && !cached.isReused) return undefined;
+      dropToken(key, used);
+      return headerMaker(scheme, scopes);
     },
 
     foreignRealmError(challenge) {

@@ -1,6 +1,6 @@
 import { type BackoffOptions, createBackoff } from '../../../util/backoff.ts';
 import type { Cooldown } from '../../../util/cooldown.ts';
-import { type Authorizer, type Scope, scopesOf } from '../auth/index.ts';
+import { type Authorizer, type MakeHeader, type Scope, scopesOf } from '../auth/index.ts';
 import { RegistryError, toRegistryError } from '../errors/index.ts';
 import { digestBody, drop, type HttpResponse, headerOf, readBody } from '../http/index.ts';
 import {
@@ -122,9 +122,36 @@ export function createTransport(options: TransportOptions): Send {
       : undefined;
     const start: Hop = { url, sentBy: isOwn(url) ? undefined : registry, authorization };
     const first = await follow(request, start, signal);
-    const response = first.status === 401 ? await answerChallenge(request, first, signal) : first;
+    const response = await authenticate(request, first, signal);
     if (request.expect.includes(response.status)) return await readExpected(response, request);
     throw await toError(request, response);
+  }
+
+  /** Repeats a request once if it failed for its credentials. */
+  async function authenticate(
+    request: RegistryRequest,
+    response: HopResponse,
+    signal: AbortSignal,
+  ): Promise<HopResponse> {
+    const { status, url } = response;
+    if (status === 401) return await answerChallenge(request, response, signal);
+    const isRepeatable = isOwn(url) && typeof request.body !== 'function';
+    if (status !== 400 || !isRepeatable || request.expect.includes(status)) return response;
+    const makeHeader = authorizer.renew(request.scopes, response.authorization);
+    return makeHeader === undefined
+      ? response
+      : await repeat(request, response, makeHeader, signal);
+  }
+
+  async function repeat(
+    request: RegistryRequest,
+    response: HopResponse,
+    makeHeader: MakeHeader,
+    signal: AbortSignal,
+  ): Promise<HopResponse> {
+    await drop(response);
+    const authorization = await makeHeader(signal);
+    return await follow(request, { url: request.url, sentBy: undefined, authorization }, signal);
   }
 
   async function toError(request: RegistryRequest, response: HopResponse): Promise<RegistryError> {
@@ -158,17 +185,15 @@ export function createTransport(options: TransportOptions): Send {
     signal: AbortSignal,
   ): Promise<HopResponse> {
     if (!isOwn(response.url)) return await answerTarget(request, response, signal);
-    const { url, scopes, step } = request;
-    const makeHeader = authorizer.onChallenge(response, scopes, response.authorization);
+    const makeHeader = authorizer.onChallenge(response, request.scopes, response.authorization);
     if (makeHeader === undefined) return response;
-    await drop(response);
     // The token expired during the upload. The caller restarts the stream, with the answer to the challenge.
     if (typeof request.body === 'function') {
-      const message = `${step}: it asked for credentials during the upload`;
+      await drop(response);
+      const message = `${request.step}: it asked for credentials during the upload`;
       throw new RegistryError('DENIED', message, { status: 401, isTransient: true });
     }
-    const authorization = await makeHeader(signal);
-    return await follow(request, { url, sentBy: undefined, authorization }, signal);
+    return await repeat(request, response, makeHeader, signal);
   }
 
   /** Another registry, to which a read was redirected, gets a request with its own anonymous token. */

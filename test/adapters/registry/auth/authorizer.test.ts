@@ -482,6 +482,94 @@ describe('createAuthorizer', () => {
     assert.deepEqual(harness.pauses, [3_000]);
   });
 
+  /** A token that two requests have used. */
+  async function openWithReusedToken(): Promise<Harness> {
+    const harness = await openWithToken('old');
+    serve('old');
+    await head(harness);
+    return harness;
+  }
+
+  function reject400(token: string, times = 1): void {
+    nock('https://reg.test', withToken(token)).head(path).times(times).reply(400);
+  }
+
+  it('fetches a new token when the registry answers 400 to one that it accepted before', async () => {
+    const harness = await openWithReusedToken();
+    reject400('old');
+    grant('new');
+    serve('new', 2);
+
+    assert.equal(await head(harness), served.digest);
+    assert.equal(await head(harness), served.digest);
+  });
+
+  it('fetches one new token when several requests get a 400 with the old one', async () => {
+    const harness = await openWithReusedToken();
+    reject400('old', 4);
+    grant('new');
+    serve('new', 4);
+
+    const digests = await Promise.all(Array.from({ length: 4 }, () => head(harness)));
+
+    assert.deepEqual(new Set(digests), new Set([served.digest]));
+  });
+
+  it('ends with a 400 that the registry answers to the new token as well', async () => {
+    const harness = await openWithReusedToken();
+    reject400('old');
+    grant('new');
+    reject400('new');
+
+    await assert.rejects(head(harness), { reason: 'REFUSED', status: 400 });
+  });
+
+  it('ends with a 400 to a token that no request has used before', async () => {
+    challenge();
+    grant('one');
+    reject400('one');
+
+    await assert.rejects(head(openHarness()), { status: 400 });
+  });
+
+  it('ends with a 400 to a token that replaced an expired one', async () => {
+    const harness = await openWithToken('old');
+    harness.clock.now += 60_000;
+    grant('new');
+    reject400('new');
+
+    await assert.rejects(head(harness), { status: 400 });
+  });
+
+  it('ends with a 400 to a password or to no credentials', async () => {
+    nock('https://reg.test').head(path).twice().reply(400);
+
+    await assert.rejects(head(openHarness({ credentials: acme, isConfigured: true })), {
+      status: 400,
+    });
+    await assert.rejects(head(openHarness()), { status: 400 });
+  });
+
+  it('does not repeat a stream after a 400 with an old token', async () => {
+    const uploads = '/v2/team/app/blobs/uploads/';
+    nock('https://reg.test').post(uploads).reply(401, '', bearer('https://reg.test/t'));
+    grant('old', { expires_in: 300 });
+    nock('https://reg.test', withToken('old'))
+      .post(uploads)
+      .twice()
+      .reply(202, '', { location: `${uploads}1` });
+    nock('https://reg.test', withToken('old')).put(`${uploads}1`).query(true).reply(400);
+    const { client } = openHarness();
+    await client.startUpload(signal);
+    const session = await client.startUpload(signal);
+    async function* body(): AsyncGenerator<Uint8Array> {
+      yield await Promise.resolve(Uint8Array.of(1));
+    }
+    const descriptor = { mediaType: 'x', digest: served.digest, size: 1 };
+
+    await assert.rejects(client.finishUpload(session, descriptor, body, signal), { status: 400 });
+  });
+
   const manifest = '/v2/team/app/manifests/sha256:';
   const digestOf = (letter: string): string => `sha256:${letter.repeat(64)}`;
   const deletion = { service: 'reg', scope: 'repository:team/app:pull,delete' };
