@@ -237,8 +237,8 @@ describe('refusals when the source', () => {
 
 describe('refusals when the backup', () => {
   const refused = 'the backup registry backup.test did not accept';
-  const denied = 'the backup registry backup.test rejected the credentials in registry-auth for';
-  const update = 'update the Secret, or the permissions of its user';
+  const denied = 'the backup registry backup.test denied access to';
+  const check = 'check the user in registry-auth and its permissions';
   const unknown = 'the backup registry backup.test does not have';
   const first = 'if it creates no repository on push, create it first';
   const rows: readonly Row[] = [
@@ -282,13 +282,13 @@ describe('refusals when the backup', () => {
       'rejects the credentials',
       begin,
       answer(401),
-      `${denied} ${copy} (starting an upload: authentication required); ${update}`,
+      `${denied} ${copy} (starting an upload: authentication required); ${check}`,
     ],
     [
       'allows reads only',
       begin,
       answer(403),
-      `${denied} ${copy} (starting an upload: requested access to the resource is denied); ${update}`,
+      `${denied} ${copy} (starting an upload: requested access to the resource is denied); ${check}`,
     ],
     [
       'requires repositories to be created first',

@@ -241,7 +241,7 @@ describe('createRegistryCloner, copy', () => {
       'DENIED',
       403,
       '{"errors":[{"code":"DENIED","message":"the tag is immutable"}]}',
-      'rejected the credentials',
+      'denied access to',
     ],
     ['a conflict', 409, '', 'did not accept'],
     ['a failed precondition', 412, '', 'did not accept'],

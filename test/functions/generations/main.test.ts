@@ -396,7 +396,7 @@ describe('functions/generations/main.ts', () => {
     const end = await run(['generations', 'nginx:1.27']);
 
     assert.equal(end.code, 1);
-    assert.match(end.stderr, /rejected the credentials in registry-auth/);
+    assert.match(end.stderr, /denied access to .*; check the user in registry-auth/);
     assert.ok(!end.stderr.includes('s3cret'));
   });
 });

@@ -3,16 +3,15 @@ import type { Credentials } from '../../../ports/index.ts';
 import { untilAborted } from '../../../util/abort.ts';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
 import { createSingleFlight } from '../../../util/single-flight.ts';
-import { isTransient, RegistryError } from '../errors/index.ts';
+import { type CredentialsUse, isTransient, RegistryError } from '../errors/index.ts';
 import type { HttpResponse } from '../http/index.ts';
 import { parseChallenges } from './challenge.ts';
-import { isOwnRealm, parseRealm } from './realm.ts';
+import { describeForeignRealm, isOwnRealm, parseRealm } from './realm.ts';
 import type { TokenBudget } from './token-budget.ts';
 import {
   type Bearer,
   createFetchToken,
   type Scope,
-  step,
   type TokenServerOptions,
 } from './token-server.ts';
 
@@ -20,6 +19,12 @@ import {
 export type MakeHeader = (signal: AbortSignal) => Promise<string | undefined>;
 
 type Challenged = Pick<HttpResponse, 'headers'>;
+
+/** A response, and the `Authorization` header of its request. */
+interface Denied extends Challenged {
+  readonly status: number;
+  readonly authorization: string | undefined;
+}
 
 /** Authenticates one client at one registry, and caches the scheme and the tokens. */
 export interface Authorizer {
@@ -39,8 +44,8 @@ export interface Authorizer {
    * function that makes the header with a new token; `undefined` if `used` is no token, or one that no other request has used.
    */
   renew(scopes: readonly Scope[], used: string | undefined): MakeHeader | undefined;
-  /** The error for a 401 response if the password was not sent because its realm is another site. */
-  foreignRealmError(challenge: Challenged): RegistryError | undefined;
+  /** What became of the credentials in a request that was denied. */
+  useOf(denied: Denied): CredentialsUse;
 }
 
 export interface AuthorizerOptions extends Omit<TokenServerOptions, 'basic'> {
@@ -184,12 +189,15 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       return headerMaker(scheme, scopes);
     },
 
-    foreignRealmError(challenge) {
-      const picked = pickScheme(challenge);
-      if (basic === undefined || picked?.kind !== 'bearer') return undefined;
-      if (isOwnRealm(picked.realm, registry)) return undefined;
-      const message = `${step}: its token server ${picked.realm.hostname} belongs to another site, so the password was not sent`;
-      return new RegistryError('DENIED', message);
+    useOf(response) {
+      const { authorization, status } = response;
+      if (basic === undefined) return {};
+      if (authorization === basic) return { credentials: status === 401 ? 'rejected' : 'sent' };
+      const asked = status === 401 ? pickScheme(response) : scheme;
+      if (asked?.kind !== 'bearer') return {};
+      if (!isOwnRealm(asked.realm, registry))
+        return { withheld: describeForeignRealm(asked.realm) };
+      return authorization === undefined ? {} : { credentials: 'sent' };
     },
   };
 }

@@ -34,6 +34,11 @@ export function isOwnRealm(realm: URL, registry: URL): boolean {
   return realm.host === registry.host || isSameSite(realm.hostname, registry.hostname);
 }
 
+/** Why a token server did not get the password. */
+export function describeForeignRealm({ hostname }: URL): string {
+  return `its token server ${hostname} belongs to another site, so the password was not sent`;
+}
+
 /**
  * One registrable domain, and no further away than beside the registry: `auth.example.com` and `example.com` for
  * `registry.example.com`. Inside a cluster, where everything is below `cluster.local`, that is the registry's namespace.

@@ -1,7 +1,7 @@
 import type { Cooldown } from '../../../util/cooldown.ts';
-import { RegistryError, toRegistryError } from '../errors/index.ts';
+import { type CredentialsUse, RegistryError, toRegistryError } from '../errors/index.ts';
 import { type Http, headerOf, readBody } from '../http/index.ts';
-import { isOwnRealm } from './realm.ts';
+import { describeForeignRealm, isOwnRealm } from './realm.ts';
 import { parseToken, type Token } from './token.ts';
 
 /** A scope of the token protocol: `repository:library/nginx:pull`. */
@@ -30,7 +30,7 @@ export interface TokenServerOptions {
   readonly limitKey: string;
 }
 
-export const step = 'authenticating';
+const step = 'authenticating';
 const maxTokenBytes = 64 * 1024;
 const fetchTimeoutMs = 30_000;
 
@@ -56,6 +56,11 @@ export function createFetchToken(
     }
   };
 
+  function useOfPassword(realm: URL, isSent: boolean, status: number): CredentialsUse {
+    if (isSent) return { credentials: status === 401 ? 'rejected' : 'sent' };
+    return basic === undefined ? {} : { withheld: describeForeignRealm(realm) };
+  }
+
   async function fetchOnce({ realm, service }: Bearer, scopes: readonly Scope[]): Promise<Token> {
     const isRegistry = realm.origin === registry.origin;
     const host = isRegistry && !isRedirectTarget ? undefined : realm.host;
@@ -72,6 +77,7 @@ export function createFetchToken(
     if (service !== undefined) url.searchParams.set('service', service);
     for (const scope of scopes) url.searchParams.append('scope', scope);
     const isOwn = basic !== undefined && isOwnRealm(realm, registry);
+    const speaker = 'its token server';
     // Not the signal of one request: other requests wait for the same token.
     const signal = AbortSignal.timeout(fetchTimeoutMs);
     try {
@@ -87,7 +93,9 @@ export function createFetchToken(
       const text = new TextDecoder().decode(await readBody(response, maxTokenBytes, step));
       if (status === 200) return parseToken(text);
       const retryAfter = headerOf(response, 'retry-after');
-      const error = toRegistryError(step, { status, text, host, retryAfter, now: wallClock() });
+      const use = useOfPassword(realm, isOwn, status);
+      const answer = { status, text, host, retryAfter, now: wallClock(), use, speaker };
+      const error = toRegistryError(step, answer);
       if (error.reason === 'RATE_LIMITED') cooldown.start(limitKey, error.retryAfterMs ?? 0);
       throw error;
     } catch (error) {

@@ -158,9 +158,6 @@ export function createTransport(options: TransportOptions): Send {
     const { step } = request;
     const { status, url, authorization } = response;
     const text = await readError(response, step);
-    const foreignRealm =
-      status === 401 && isOwn(url) ? authorizer.foreignRealmError(response) : undefined;
-    if (foreignRealm !== undefined) return foreignRealm;
     // Signed URLs of an object store expire; the registry makes a new one, so this is no verdict on the image.
     if (status === 403 && isOwn(request.url) && !isOwn(url) && authorization === undefined) {
       const message = `${step}: the storage that it redirects to denied access (403)`;
@@ -169,7 +166,7 @@ export function createTransport(options: TransportOptions): Send {
     const error = toRegistryError(step, {
       status,
       text,
-      host: isOwn(url) ? undefined : url.host,
+      ...(isOwn(url) ? { use: authorizer.useOf(response) } : { host: url.host }),
       retryAfter: retryAfterOf(response),
       now: wallClock(),
       transientCodes: request.transientCodes,

@@ -3,6 +3,7 @@
  * Text of a registry is cut, escaped and cleared of secrets here.
  */
 export {
+  type CredentialsUse,
   isTransient,
   RegistryError,
   toCloneError,

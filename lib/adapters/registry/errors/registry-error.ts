@@ -14,6 +14,14 @@ import {
   isUnreachable,
 } from './connection-error.ts';
 
+/** What became of the client's credentials. */
+export interface CredentialsUse {
+  /** `rejected` if a password was answered by 401; `sent` if another reason is possible, too. */
+  readonly credentials?: 'sent' | 'rejected';
+  /** Why the password was not sent. */
+  readonly withheld?: string;
+}
+
 /** An error response of a registry, or no response. Callers add the side and the image. */
 export class RegistryError extends Error {
   override readonly name = 'RegistryError';
@@ -28,6 +36,9 @@ export class RegistryError extends Error {
   readonly code: string | undefined;
   /** The host that answered, if it is not the registry: the registry referred to it. */
   readonly host: string | undefined;
+  /** What the registry says about a denial, if it is more than that it denies. */
+  readonly words: string | undefined;
+  readonly use: CredentialsUse;
   /** Present if there was no response. */
   readonly problem: ConnectionProblem | undefined;
 
@@ -41,6 +52,8 @@ export class RegistryError extends Error {
       readonly status?: number;
       readonly code?: string;
       readonly host?: string | undefined;
+      readonly words?: string | undefined;
+      readonly use?: CredentialsUse | undefined;
       readonly problem?: ConnectionProblem;
     } = {},
   ) {
@@ -51,6 +64,8 @@ export class RegistryError extends Error {
     this.status = options.status;
     this.code = options.code;
     this.host = options.host;
+    this.words = options.words;
+    this.use = options.use ?? {};
     this.problem = options.problem;
   }
 }
@@ -109,10 +124,8 @@ export function isTransient(error: unknown): boolean {
     : connectionProblemOf(error).isTransient;
 }
 
-function describe(
-  { reason, message, status, code, host, retryAfterMs }: RegistryError,
-  { side, image }: ErrorContext,
-): string {
+function describe(error: RegistryError, { side, image }: ErrorContext): string {
+  const { reason, message, status, code, host, retryAfterMs } = error;
   const name = formatReference(image);
   const isSource = side === 'source';
   const registry = describeRegistry(side, image.domain);
@@ -123,9 +136,7 @@ function describe(
         ? `${name} does not exist on ${image.domain} (${message})`
         : `${registry} does not have ${name} (${message}); if it creates no repository on push, create it first`;
     case 'DENIED':
-      return isSource
-        ? `${subject} denied access to ${name}: ${status === undefined ? message : 'the image is private or does not exist'}`
-        : `${registry} rejected the credentials in registry-auth for ${name} (${message}); update the Secret, or the permissions of its user`;
+      return `${subject} ${isSource ? describeSourceDenial(error, name) : describeBackupDenial(error, name)}`;
     case 'RATE_LIMITED':
       return `${subject} rejected the request for ${name}: rate limit; try again ${formatPause(retryAfterMs)}${isSource && host === undefined ? ', or authenticate (SOURCE_AUTH_FILE) to get a separate limit' : ''}`;
     case 'UNAVAILABLE':
@@ -139,6 +150,21 @@ function describe(
         ? `${subject} did not serve ${name}: ${message}`
         : `${subject} did not accept ${name}: ${message}${code === 'NAME_INVALID' ? nameAdvice : ''}`;
   }
+}
+
+function describeSourceDenial({ words, use }: RegistryError, name: string): string {
+  const given = use.credentials === undefined ? '' : ' with the credentials given';
+  const known = [words, use.withheld].filter((part) => part !== undefined);
+  const why = known.length > 0 ? known.join('; ') : 'the image is private or does not exist';
+  return `denied access to ${name}${given}: ${why}`;
+}
+
+function describeBackupDenial({ message, use }: RegistryError, name: string): string {
+  if (use.credentials === 'rejected')
+    return `rejected the credentials in registry-auth for ${name} (${message}); update the Secret, or the permissions of its user`;
+  const advice =
+    use.withheld === undefined ? '; check the user in registry-auth and its permissions' : '';
+  return `denied access to ${name} (${message})${advice}`;
 }
 
 /** The exact pause, unless it is longer than a day. */

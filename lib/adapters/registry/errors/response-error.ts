@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { RegistryReason } from '../../../errors.ts';
-import { RegistryError } from './registry-error.ts';
+import { type CredentialsUse, RegistryError } from './registry-error.ts';
 
 /** A response that is no success. */
 export interface ErrorResponse {
@@ -9,6 +9,10 @@ export interface ErrorResponse {
   readonly text: string;
   /** The host that answered, if it is not the registry. */
   readonly host?: string | undefined;
+  /** Names the sender in a quotation. @default `it` */
+  readonly speaker?: string;
+  /** For a denial. */
+  readonly use?: CredentialsUse;
   /** The header `Retry-After`. */
   readonly retryAfter?: string | undefined;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
@@ -27,6 +31,18 @@ const errorsSchema = v.pipe(
         message: v.fallback(v.string(), ''),
       }),
     ),
+  }),
+);
+
+/** Error bodies of token servers and proxies. */
+const otherErrorSchema = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({
+    error_description: v.fallback(v.string(), ''),
+    message: v.fallback(v.string(), ''),
+    details: v.fallback(v.string(), ''),
+    error: v.fallback(v.string(), ''),
   }),
 );
 
@@ -76,7 +92,24 @@ const statusMessages: ReadonlyMap<number, string> = new Map([
 const quotaPattern =
   /\bquota\b|exceed\w* .*\b(limit|quota|storage)\b|no space left|storage (limit|is full)/i;
 
+/** They say no more than the status, and most registries send one for what does not exist, too. */
+const usualDenials = new Set([
+  'access denied',
+  'access forbidden',
+  'access to the requested resource is not authorized',
+  'authentication required',
+  'denied',
+  'forbidden',
+  'insufficient_scope',
+  'not authorized',
+  'permission denied',
+  'requested access to the resource is denied',
+  'unauthenticated',
+  'unauthorized',
+]);
+
 const maxMessageLength = 200;
+const maxPlainLength = 500;
 
 /** Translates a response that is no success. */
 export function toRegistryError(step: string, response: ErrorResponse): RegistryError {
@@ -86,23 +119,37 @@ export function toRegistryError(step: string, response: ErrorResponse): Registry
   const known = isFull ? `no storage left (${message})` : statusMessages.get(status);
   if (known !== undefined)
     return new RegistryError('REFUSED', `${step}: ${known}`, { status, host });
+  const reason = reasonsByCode.get(code) ?? reasonOf(status);
+  if (reason === 'DENIED') return toDenial(step, response, code, message || readPlainText(text));
+  return new RegistryError(reason, `${step}: ${describe(status, code, message)}`, {
+    status,
+    code,
+    host,
+    isTransient: reasonsByCode.has(code)
+      ? [...transientCodes, ...(response.transientCodes ?? [])].includes(code)
+      : transientStatuses.has(status),
+    retryAfterMs: parseRetryAfter(retryAfter, now),
+  });
+}
+
+function describe(status: number, code: string, message: string): string {
   // The message of UNKNOWN is as vague as its code.
-  const isSpecific = message !== '' && code !== 'UNKNOWN';
+  if (message !== '' && code !== 'UNKNOWN') return message;
   const detail = message === '' && code !== 'UNKNOWN' ? code : message;
-  const generic = `status ${status}${detail === '' ? '' : ` (${detail})`}`;
-  return new RegistryError(
-    reasonsByCode.get(code) ?? reasonOf(status),
-    `${step}: ${isSpecific ? message : generic}`,
-    {
-      status,
-      code,
-      host,
-      isTransient: reasonsByCode.has(code)
-        ? [...transientCodes, ...(response.transientCodes ?? [])].includes(code)
-        : transientStatuses.has(status),
-      retryAfterMs: parseRetryAfter(retryAfter, now),
-    },
-  );
+  return `status ${status}${detail === '' ? '' : ` (${detail})`}`;
+}
+
+function toDenial(
+  step: string,
+  { status, host, use = {}, speaker = 'it' }: ErrorResponse,
+  code: string,
+  message: string,
+): RegistryError {
+  const isUsual = message === '' || usualDenials.has(message.toLowerCase().replace(/\.$/, ''));
+  const words = isUsual ? undefined : `${speaker} says "${message.replaceAll('"', "'")}"`;
+  const withheld = use.withheld === undefined ? '' : `; ${use.withheld}`;
+  const text = `${step}: ${describe(status, code, message)}${withheld}`;
+  return new RegistryError('DENIED', text, { status, code, host, words, use });
 }
 
 function reasonOf(status: number): RegistryReason {
@@ -119,6 +166,16 @@ function readErrors(text: string): { readonly code: string; readonly message: st
   // Distribution lists some after a first one with UNKNOWN.
   const specific = errors.find(({ code }) => reasonsByCode.has(code)) ?? errors[0];
   return { code: specific?.code ?? '', message: toSafeText(specific?.message ?? '') };
+}
+
+/** The error body of a token server, or a line of text; the HTML of a proxy is not shown. */
+function readPlainText(text: string): string {
+  const { success, output } = v.safeParse(otherErrorSchema, text);
+  if (success) {
+    const { error_description, message, details, error } = output;
+    return toSafeText(error_description || message || details || error);
+  }
+  return /^\s*[<{[]/.test(text) || text.length > maxPlainLength ? '' : toSafeText(text);
 }
 
 /** Text of a registry: one line, short, and without secrets of a URL or a header. */

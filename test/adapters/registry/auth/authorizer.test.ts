@@ -85,7 +85,8 @@ describe('createAuthorizer', () => {
     authorizer.onChallenge({ headers: bearer('https://evil.test/t') }, [pull], acmeBasic);
 
     assert.equal(await answer?.(signal), acmeBasic);
-    assert.equal(authorizer.foreignRealmError({ headers: basicChallenge }), undefined);
+    const denied = { status: 401, headers: basicChallenge, authorization: undefined };
+    assert.deepEqual(authorizer.useOf(denied), {});
   });
 
   it('fetches an anonymous token without credentials', async () => {
@@ -183,9 +184,93 @@ describe('createAuthorizer', () => {
     await assert.rejects(head(openHarness({ credentials: acme })), {
       reason: 'DENIED',
       message:
-        'authenticating: its token server evil.test belongs to another site, so the password was not sent',
+        'resolving the reference: status 401; its token server evil.test belongs to another site, so the password was not sent',
+      use: {
+        withheld:
+          'its token server evil.test belongs to another site, so the password was not sent',
+      },
     });
   });
+
+  it('says why the password was not sent when the registry answers 403 to an anonymous token', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://evil.test/t'));
+    nock('https://evil.test').get('/t').query(true).reply(200, { token: 'anon' });
+    nock('https://reg.test', withToken('anon')).head(path).reply(403);
+
+    await assert.rejects(head(openHarness({ credentials: acme })), {
+      status: 403,
+      use: {
+        withheld:
+          'its token server evil.test belongs to another site, so the password was not sent',
+      },
+    });
+  });
+
+  it('says why the password was not sent when the token server of another domain refuses a token', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://evil.test/t'));
+    nock('https://evil.test').get('/t').query(true).reply(403, { details: 'log in "first"' });
+
+    await assert.rejects(head(openHarness({ credentials: acme })), {
+      reason: 'DENIED',
+      words: `its token server says "log in 'first'"`,
+      use: {
+        withheld:
+          'its token server evil.test belongs to another site, so the password was not sent',
+      },
+    });
+  });
+
+  for (const [status, credentials] of [
+    [401, 'rejected'],
+    [403, 'sent'],
+  ] as const) {
+    it(`says "${credentials}" of a password that the registry answers with ${status}`, async () => {
+      nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+        .head(path)
+        .reply(status, '', basicChallenge);
+      const harness = openHarness({ credentials: acme, isConfigured: true });
+
+      await assert.rejects(head(harness), { reason: 'DENIED', use: { credentials } });
+    });
+
+    it(`says "${credentials}" of a password that the token server answers with ${status}`, async () => {
+      challenge();
+      nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+        .get('/t')
+        .query(true)
+        .reply(status, { details: 'incorrect username or password' });
+
+      await assert.rejects(head(openHarness({ credentials: acme })), {
+        reason: 'DENIED',
+        message: 'authenticating: incorrect username or password',
+        words: 'its token server says "incorrect username or password"',
+        use: { credentials },
+      });
+    });
+
+    it(`says "sent" of a password whose token the registry answers with ${status}`, async () => {
+      challenge();
+      grant('weak');
+      nock('https://reg.test', withToken('weak'))
+        .head(path)
+        .reply(status, '', bearer('https://reg.test/t'));
+
+      await assert.rejects(head(openHarness({ credentials: acme })), {
+        status,
+        use: { credentials: 'sent' },
+      });
+    });
+
+    it(`says nothing of credentials when an anonymous client gets ${status}`, async () => {
+      challenge();
+      grant('anon');
+      nock('https://reg.test', withToken('anon'))
+        .head(path)
+        .reply(status, '', bearer('https://reg.test/t'));
+
+      await assert.rejects(head(openHarness()), { status, use: {} });
+    });
+  }
 
   it('reads a public image with an anonymous token from another domain', async () => {
     nock('https://reg.test').head(path).reply(401, '', bearer('https://other.test/t'));

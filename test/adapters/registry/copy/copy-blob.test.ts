@@ -243,13 +243,13 @@ describe('copyBlob into a faulty target', () => {
       'denies it',
       answer(403),
       'BACKUP_DENIED',
-      '(writing a layer: requested access to the resource is denied); update the Secret, or the permissions of its user',
+      '(writing a layer: requested access to the resource is denied); check the user in registry-auth and its permissions',
     ],
     [
       'rejects the password during the upload',
       answer(401, { headers: { 'www-authenticate': 'Basic realm="r"' } }),
       'BACKUP_DENIED',
-      '(writing a layer: authentication required); update the Secret, or the permissions of its user',
+      '(writing a layer: authentication required); check the user in registry-auth and its permissions',
     ],
   ] as const;
   for (const [what, fault, code, why] of faults) {

@@ -5,7 +5,10 @@ import {
   toCloneError,
   toConnectionError,
 } from '../../../../lib/adapters/registry/errors/registry-error.ts';
-import { toRegistryError } from '../../../../lib/adapters/registry/errors/response-error.ts';
+import {
+  type ErrorResponse,
+  toRegistryError,
+} from '../../../../lib/adapters/registry/errors/response-error.ts';
 import { CloneError, type RegistryReason } from '../../../../lib/errors.ts';
 
 const now = Date.UTC(2026, 10, 24, 3, 0, 0);
@@ -292,7 +295,7 @@ describe('toCloneError', () => {
     [
       'DENIED',
       'reg.test denied access to reg.test/team/app:1: the image is private or does not exist',
-      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1 (reading: x); update the Secret, or the permissions of its user',
+      'the backup registry reg.test denied access to reg.test/team/app:1 (reading: x); check the user in registry-auth and its permissions',
     ],
     [
       'RATE_LIMITED',
@@ -335,13 +338,81 @@ describe('toCloneError', () => {
     }
   }
 
-  it('says that the password was not sent to the token server of another site', () => {
-    const why = 'authenticating: its token server evil.test belongs to another site';
-    const error = toCloneError(new RegistryError('DENIED', why), { side: 'source', image });
+  const foreign =
+    'its token server evil.test belongs to another site, so the password was not sent';
+  const blocked = body('DENIED', 'blocked by policy\n"cve" 7\u001b[31m');
+  const denials: readonly (readonly [string, Partial<ErrorResponse>, string, string])[] = [
+    [
+      'in the words of the registry',
+      { text: blocked },
+      `reg.test denied access to reg.test/team/app:1: it says "blocked by policy 'cve' 7 [31m"`,
+      'the backup registry reg.test denied access to reg.test/team/app:1 (reading: blocked by policy "cve" 7 [31m); check the user in registry-auth and its permissions',
+    ],
+    [
+      'in the words of a registry that sends plain text',
+      { text: 'blocked by the proxy of ACME\n' },
+      'reg.test denied access to reg.test/team/app:1: it says "blocked by the proxy of ACME"',
+      'the backup registry reg.test denied access to reg.test/team/app:1 (reading: blocked by the proxy of ACME); check the user in registry-auth and its permissions',
+    ],
+    [
+      'without the HTML of a proxy',
+      { text: '<html>blocked</html>' },
+      'reg.test denied access to reg.test/team/app:1: the image is private or does not exist',
+      'the backup registry reg.test denied access to reg.test/team/app:1 (reading: status 403); check the user in registry-auth and its permissions',
+    ],
+    [
+      'without words that say no more than the status',
+      { text: body('DENIED', 'requested access to the resource is denied') },
+      'reg.test denied access to reg.test/team/app:1: the image is private or does not exist',
+      'the backup registry reg.test denied access to reg.test/team/app:1 (reading: requested access to the resource is denied); check the user in registry-auth and its permissions',
+    ],
+    [
+      'of a request with credentials',
+      { use: { credentials: 'sent' } },
+      'reg.test denied access to reg.test/team/app:1 with the credentials given: the image is private or does not exist',
+      'the backup registry reg.test denied access to reg.test/team/app:1 (reading: status 403); check the user in registry-auth and its permissions',
+    ],
+    [
+      'of rejected credentials in the words of the token server',
+      {
+        text: '{"details":"incorrect username or password"}',
+        status: 401,
+        speaker: 'its token server',
+        use: { credentials: 'rejected' },
+      },
+      'reg.test denied access to reg.test/team/app:1 with the credentials given: its token server says "incorrect username or password"',
+      'the backup registry reg.test rejected the credentials in registry-auth for reg.test/team/app:1 (reading: incorrect username or password); update the Secret, or the permissions of its user',
+    ],
+    [
+      'of a request without its password',
+      { use: { withheld: foreign } },
+      `reg.test denied access to reg.test/team/app:1: ${foreign}`,
+      `the backup registry reg.test denied access to reg.test/team/app:1 (reading: status 403; ${foreign})`,
+    ],
+    [
+      'of a request without its password in the words of the registry',
+      { text: body('DENIED', 'members only'), use: { withheld: foreign } },
+      `reg.test denied access to reg.test/team/app:1: it says "members only"; ${foreign}`,
+      `the backup registry reg.test denied access to reg.test/team/app:1 (reading: members only; ${foreign})`,
+    ],
+    [
+      'of the host that the registry referred to',
+      { host: 'other.test' },
+      'reg.test refers to other.test, which denied access to reg.test/team/app:1: the image is private or does not exist',
+      'the backup registry reg.test refers to other.test, which denied access to reg.test/team/app:1 (reading: status 403); check the user in registry-auth and its permissions',
+    ],
+  ];
+  for (const [what, response, ofSource, ofBackup] of denials) {
+    it(`describes a denial ${what}`, () => {
+      const cause = toRegistryError('reading', { status: 403, text: '', now, ...response });
+      const messages = (['source', 'backup'] as const).map((side) => {
+        const error = toCloneError(cause, { side, image });
+        return error instanceof CloneError ? error.message : '';
+      });
 
-    assert.ok(error instanceof CloneError);
-    assert.equal(error.message, `reg.test denied access to reg.test/team/app:1: ${why}`);
-  });
+      assert.deepEqual(messages, [ofSource, ofBackup]);
+    });
+  }
 
   it('reports a 503 as an error response, not as unreachable', () => {
     const cause = new RegistryError('UNAVAILABLE', 'reading: status 503', { status: 503 });
