@@ -201,7 +201,7 @@ describe('openBackupRepository, tags', () => {
 
     await assert.rejects(repository.tags(signal), {
       code: 'BACKUP_REFUSED',
-      message: /did not accept .*: listing its tags: its pages do not end$/,
+      message: /did not serve .*: listing its tags: its pages do not end$/,
     });
   });
 

@@ -1,6 +1,6 @@
 import type { Reference } from '../../../image/reference.ts';
 import type { RegistryAccess } from '../../../ports/index.ts';
-import { toCloneError } from '../errors/index.ts';
+import { type ErrorContext, toCloneError } from '../errors/index.ts';
 import type { OpenRepository, RetryPolicy } from './client-pool.ts';
 import type { RepositoryClient } from './repository-client.ts';
 
@@ -12,10 +12,12 @@ export async function openWithSideErrors(
   retryPolicy: RetryPolicy,
   signal: AbortSignal,
 ): Promise<RepositoryClient> {
-  const context = { side: access.side, image };
+  const read = { side: access.side, image };
+  const write = { ...read, isWrite: true };
 
   function sided<Given extends readonly unknown[], Result>(
     verb: (...given: [...Given, AbortSignal]) => Promise<Result>,
+    context: ErrorContext = read,
   ): (...given: [...Given, AbortSignal]) => Promise<Result> {
     return async (...given) => {
       try {
@@ -35,19 +37,19 @@ export async function openWithSideErrors(
     resolveManifest: sided(client.resolveManifest),
     resolveForCertain: sided(client.resolveForCertain),
     getManifest: sided(client.getManifest),
-    putManifest: sided(client.putManifest),
+    putManifest: sided(client.putManifest, write),
     hasManifest: sided(client.hasManifest),
     assertStored: sided(client.assertStored),
     hasBlob: sided(client.hasBlob),
     lacksBlob: sided(client.lacksBlob),
     openBlob: sided(client.openBlob),
-    mountBlob: sided(client.mountBlob),
-    startUpload: sided(client.startUpload),
-    finishUpload: sided(client.finishUpload),
+    mountBlob: sided(client.mountBlob, write),
+    startUpload: sided(client.startUpload, write),
+    finishUpload: sided(client.finishUpload, write),
     cancelUpload: client.cancelUpload,
     getReferrers: sided(client.getReferrers),
     listTags: sided(client.listTags),
     listRepositories: sided(client.listRepositories),
-    deleteManifest: sided(client.deleteManifest),
+    deleteManifest: sided(client.deleteManifest, write),
   };
 }

@@ -4,6 +4,7 @@
  */
 export {
   type CredentialsUse,
+  type ErrorContext,
   isTransient,
   RegistryError,
   toCloneError,

@@ -76,9 +76,11 @@ export function unsupported(message: string, cause?: unknown): RegistryError {
 }
 
 /** What a failed request was for. */
-interface ErrorContext {
+export interface ErrorContext {
   readonly side: Side;
   readonly image: Reference;
+  /** @default it was a read */
+  readonly isWrite?: boolean;
 }
 
 /** Bytes that undici could not parse, and TLS's certificate: up to 100 KiB that a remote host chooses, in errors that are cached. */
@@ -87,6 +89,8 @@ const heavyProperties = ['data', 'cert'];
 const maxShownPauseMs = 86_400_000;
 /** Gitea, for example. */
 const nameAdvice = '; if it does not accept "__" in names, set NAMING=nested';
+
+const createAdvice = '; if it creates no repository on push, create it first';
 
 /** Translates a failed connection. */
 export function toConnectionError(step: string, error: unknown): RegistryError | CloneError {
@@ -124,7 +128,7 @@ export function isTransient(error: unknown): boolean {
     : connectionProblemOf(error).isTransient;
 }
 
-function describe(error: RegistryError, { side, image }: ErrorContext): string {
+function describe(error: RegistryError, { side, image, isWrite = false }: ErrorContext): string {
   const { reason, message, status, code, host, retryAfterMs } = error;
   const name = formatReference(image);
   const isSource = side === 'source';
@@ -134,7 +138,7 @@ function describe(error: RegistryError, { side, image }: ErrorContext): string {
     case 'NOT_FOUND':
       return isSource
         ? `${name} does not exist on ${image.domain} (${message})`
-        : `${registry} does not have ${name} (${message}); if it creates no repository on push, create it first`;
+        : `${registry} does not have ${name} (${message})${isWrite ? createAdvice : ''}`;
     case 'DENIED':
       return `${subject} ${isSource ? describeSourceDenial(error, name) : describeBackupDenial(error, name)}`;
     case 'RATE_LIMITED':
@@ -146,9 +150,7 @@ function describe(error: RegistryError, { side, image }: ErrorContext): string {
     case 'UNSUPPORTED':
       return `${name} cannot be copied: ${message}`;
     case 'REFUSED':
-      return isSource
-        ? `${subject} did not serve ${name}: ${message}`
-        : `${subject} did not accept ${name}: ${message}${code === 'NAME_INVALID' ? nameAdvice : ''}`;
+      return `${subject} did not ${isWrite ? 'accept' : 'serve'} ${name}: ${message}${!isSource && code === 'NAME_INVALID' ? nameAdvice : ''}`;
   }
 }
 

@@ -290,7 +290,7 @@ describe('toCloneError', () => {
     [
       'NOT_FOUND',
       'reg.test/team/app:1 does not exist on reg.test (reading: x)',
-      'the backup registry reg.test does not have reg.test/team/app:1 (reading: x); if it creates no repository on push, create it first',
+      'the backup registry reg.test does not have reg.test/team/app:1 (reading: x)',
     ],
     [
       'DENIED',
@@ -315,7 +315,7 @@ describe('toCloneError', () => {
     [
       'REFUSED',
       'reg.test did not serve reg.test/team/app:1: reading: x',
-      'the backup registry reg.test did not accept reg.test/team/app:1: reading: x',
+      'the backup registry reg.test did not serve reg.test/team/app:1: reading: x',
     ],
   ];
   for (const [reason, ofSource, ofBackup] of cases) {
@@ -426,13 +426,30 @@ describe('toCloneError', () => {
     );
   });
 
+  const writes = [
+    [
+      'NOT_FOUND',
+      'the backup registry reg.test does not have reg.test/team/app:1 (writing: x); if it creates no repository on push, create it first',
+    ],
+    ['REFUSED', 'the backup registry reg.test did not accept reg.test/team/app:1: writing: x'],
+  ] as const;
+  for (const [reason, expected] of writes) {
+    it(`describes ${reason} of a write to the backup`, () => {
+      const cause = new RegistryError(reason, 'writing: x');
+      const error = toCloneError(cause, { side: 'backup', image, isWrite: true });
+
+      assert.ok(error instanceof CloneError);
+      assert.equal(error.message, expected);
+    });
+  }
+
   it('advises NAMING=nested when the backup refuses a repository name, and not when a source does', () => {
     const cause = new RegistryError('REFUSED', 'starting an upload: status 400 (NAME_INVALID)', {
       status: 400,
       code: 'NAME_INVALID',
     });
     const messages = (['backup', 'source'] as const).map((side) => {
-      const error = toCloneError(cause, { side, image });
+      const error = toCloneError(cause, { side, image, isWrite: side === 'backup' });
       return error instanceof CloneError ? error.message : '';
     });
 
