@@ -86,7 +86,7 @@ describe('a backup registry with a private CA', () => {
 
     assert.match(
       await apply('2'),
-      /^container "web": \S+: the backup registry \S+ cannot be reached for \S+: resolving the reference: its certificate is not trusted; add its CA to REGISTRY_CA_FILE$/,
+      /^container "web": \S+: the backup registry \S+ cannot be reached for \S+: connecting to \S+: its certificate is from an unknown CA; add that CA to REGISTRY_CA_FILE$/,
     );
   });
 

@@ -18,23 +18,34 @@ type KeyPair = Readonly<Record<'publicKey' | 'privateKey', CryptoKey>>;
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const hourMs = 3_600_000;
 
-/** Makes a self-signed certificate for 127.0.0.1 and for `hosts`, and its key, in PEM. */
+export interface CertificateFields {
+  readonly notBefore?: Date;
+  readonly notAfter?: Date;
+  /** @default 127.0.0.1 */
+  readonly address?: string;
+  /** Host names, besides the address. */
+  readonly hosts?: readonly string[];
+}
+
+/** Makes a self-signed certificate and its key, in PEM. */
 export async function makeCertificate(
   serialNumber: string,
-  notAfter = new Date(Date.now() + hourMs),
-  hosts: readonly string[] = [],
+  fields: CertificateFields = {},
 ): Promise<CertificateAndKey> {
+  const { address = '127.0.0.1', hosts = [] } = fields;
+  const { notBefore = new Date(Date.now() - 60_000) } = fields;
+  const { notAfter = new Date(Date.now() + hourMs) } = fields;
   const keys = await makeKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber,
-    name: 'CN=127.0.0.1',
-    notBefore: new Date(Date.now() - 60_000),
+    name: `CN=${address}`,
+    notBefore,
     notAfter,
     keys,
     signingAlgorithm: algorithm,
     extensions: [
       new x509.SubjectAlternativeNameExtension([
-        { type: 'ip', value: '127.0.0.1' },
+        { type: 'ip', value: address },
         ...hosts.map((value) => ({ type: 'dns' as const, value })),
       ]),
     ],

@@ -62,6 +62,7 @@ function toConnections(settings: RegistrySettings): ClientPoolOptions {
   const { trust, insecureRegistries, insideCluster, proxy } = settings;
   const http = openHttp({
     configuredHosts: [...settings.configuredHosts, ...insecureRegistries],
+    insecureRegistries,
     insideCluster,
     trust,
     proxy,

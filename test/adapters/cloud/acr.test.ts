@@ -32,7 +32,7 @@ describe('issueAcrCredentials', () => {
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'azure-'));
     await writeFile(join(dir, 'token'), 'federated-token');
-    certificate = await makeCertificate('01', undefined, [acrDomain, entraHost]);
+    certificate = await makeCertificate('01', { hosts: [acrDomain, entraHost] });
     setDefaultCACertificates([certificate.cert]);
   });
   after(async () => {

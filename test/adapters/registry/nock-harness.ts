@@ -40,6 +40,7 @@ export interface HarnessOptions {
   readonly isConfigured?: boolean;
   readonly tokenBudget?: TokenBudget;
   readonly configuredHosts?: readonly string[];
+  readonly insecureRegistries?: readonly string[];
   readonly insideCluster?: boolean;
   readonly maxAttempts?: number;
   readonly maxRetryAfterMs?: number;
@@ -57,8 +58,8 @@ export interface Harness {
 export function openHarness(options: HarnessOptions = {}): Harness {
   const { credentials, isConfigured = false, maxAttempts = 3, maxRetryAfterMs = 5_000 } = options;
   const registry = new URL(options.registry ?? 'https://reg.test');
-  const { configuredHosts = [], insideCluster = true } = options;
-  const http = createHttp({ configuredHosts, insideCluster });
+  const { configuredHosts = [], insecureRegistries = [], insideCluster = true } = options;
+  const http = createHttp({ configuredHosts, insecureRegistries, insideCluster });
   const clock = { now: 1_000_000 };
   const now = (): number => clock.now;
   const wallClock = (): number => Date.UTC(2026, 10, 24) + clock.now - 1_000_000;

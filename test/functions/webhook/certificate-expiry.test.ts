@@ -10,7 +10,7 @@ const dayMs = 86_400_000;
 describe('watchCertificateExpiry', () => {
   it('the webhook warns once a day in the last 30 days of a certificate, until it is renewed', async (t) => {
     const inDays = async (days: number): Promise<string> =>
-      (await makeCertificate('01', new Date(now + days * dayMs))).cert;
+      (await makeCertificate('01', { notAfter: new Date(now + days * dayMs) })).cert;
     const [first, second] = [await inDays(31.5), await inDays(365)];
     t.mock.timers.enable({ apis: ['setInterval', 'Date'], now });
     const { logger, lines } = createMemoryLog();
@@ -47,7 +47,7 @@ describe('watchCertificateExpiry', () => {
   });
 
   it('the webhook warns at its start about an expired certificate', async (t) => {
-    const { cert } = await makeCertificate('01', new Date(now - 1000));
+    const { cert } = await makeCertificate('01', { notAfter: new Date(now - 1000) });
     t.mock.timers.enable({ apis: ['setInterval', 'Date'], now });
     const { logger, lines } = createMemoryLog();
 

@@ -15,7 +15,7 @@ export interface Bearer {
 }
 
 export interface TokenServerOptions {
-  readonly http: Http;
+  readonly http: Pick<Http, 'send'>;
   /** It sent the challenge. */
   readonly registry: URL;
   /** `registry` is the target of a redirect, so errors must name it. */

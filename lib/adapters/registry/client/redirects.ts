@@ -19,7 +19,7 @@ export interface Hop {
 export interface HopResponse extends HttpResponse, Hop {}
 
 export interface FollowOptions {
-  readonly http: Http;
+  readonly http: Pick<Http, 'send' | 'isListedAsInsecure'>;
   /** Called before each request; rejects if `url` must not be called now. */
   readonly beforeHop: (url: URL, step: string, signal: AbortSignal) => Promise<void>;
   readonly onResponse?:

@@ -1,7 +1,12 @@
 import { type BackoffOptions, createBackoff } from '../../../util/backoff.ts';
 import type { Cooldown } from '../../../util/cooldown.ts';
 import { type Authorizer, type MakeHeader, type Scope, scopesOf } from '../auth/index.ts';
-import { RegistryError, toRegistryError } from '../errors/index.ts';
+import {
+  RegistryError,
+  saysSpokenTls,
+  toRegistryError,
+  toSpokenTlsError,
+} from '../errors/index.ts';
 import { digestBody, drop, type HttpResponse, headerOf, readBody } from '../http/index.ts';
 import {
   createFollow,
@@ -158,6 +163,12 @@ export function createTransport(options: TransportOptions): Send {
     const { step } = request;
     const { status, url, authorization } = response;
     const text = await readError(response, step);
+    // Go's server sends no header with that answer, and no body to a HEAD.
+    const isBare = request.method === 'HEAD' && Object.keys(response.headers).length === 0;
+    const isSpokenTls = saysSpokenTls(text) || isBare;
+    if (status === 400 && url.protocol === 'http:' && isSpokenTls) {
+      return toSpokenTlsError({ url, isListedAsInsecure: http.isListedAsInsecure(url) });
+    }
     // Signed URLs of an object store expire; the registry makes a new one, so this is no verdict on the image.
     if (status === 403 && isOwn(request.url) && !isOwn(url) && authorization === undefined) {
       const message = `${step}: the storage that it redirects to denied access (403)`;

@@ -2,6 +2,7 @@
  * Every failure of a registry as a `RegistryError`, and as a `CloneError` with its side.
  * Text of a registry is cut, escaped and cleared of secrets here.
  */
+export { isTlsProblem, saysSpokenTls } from './connection-error.ts';
 export {
   type CredentialsUse,
   type ErrorContext,
@@ -9,6 +10,7 @@ export {
   RegistryError,
   toCloneError,
   toConnectionError,
+  toSpokenTlsError,
   unsupported,
 } from './registry-error.ts';
 export { toRegistryError } from './response-error.ts';

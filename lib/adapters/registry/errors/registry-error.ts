@@ -9,8 +9,9 @@ import { formatReference, type Reference } from '../../../image/reference.ts';
 import { formatDuration } from '../../../util/duration.ts';
 import {
   type ConnectionProblem,
-  connectionMessages,
   connectionProblemOf,
+  describeProblem,
+  describeSpokenTls,
   isUnreachable,
 } from './connection-error.ts';
 
@@ -92,18 +93,37 @@ const nameAdvice = '; if it does not accept "__" in names, set NAMING=nested';
 
 const createAdvice = '; if it creates no repository on push, create it first';
 
-/** Translates a failed connection. */
-export function toConnectionError(step: string, error: unknown): RegistryError | CloneError {
+/** The destination of a request. */
+interface Destination {
+  readonly url: URL;
+  /** `INSECURE_REGISTRIES` lists its host. */
+  readonly isListedAsInsecure: boolean;
+}
+
+/** Translates a failed connection; `to` is absent if a response had begun. */
+export function toConnectionError(
+  step: string,
+  error: unknown,
+  to?: Destination,
+): RegistryError | CloneError {
   // A request body that fails carries the translated error of the other side.
   if (error instanceof RegistryError || error instanceof CloneError) return error;
   const { problem, isTransient } = connectionProblemOf(error);
   if (error instanceof Error)
     for (const heavy of heavyProperties) Reflect.deleteProperty(error, heavy);
-  return new RegistryError('UNAVAILABLE', `${step}: ${connectionMessages[problem]}`, {
-    cause: error,
-    isTransient,
-    problem,
-  });
+  // A TLS server answers plain http with an alert, which is no HTTP.
+  if (problem === 'not-http' && to?.url.protocol === 'http:') return toSpokenTlsError(to, error);
+  const message = describeProblem(problem, step, to?.url);
+  return new RegistryError('UNAVAILABLE', message, { cause: error, isTransient, problem });
+}
+
+/** Plain http was spoken to a server that speaks https. */
+export function toSpokenTlsError(
+  { url, isListedAsInsecure }: Destination,
+  cause?: unknown,
+): RegistryError {
+  const message = describeSpokenTls(url, isListedAsInsecure);
+  return new RegistryError('UNAVAILABLE', message, { cause, problem: 'not-plain-http' });
 }
 
 /** Adds the side and the image to a `RegistryError`; returns every other error as it is. */

@@ -1,12 +1,12 @@
 import { dockerHub } from '../../../image/reference.ts';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
-import { RegistryError, unsupported } from '../errors/index.ts';
+import { isTlsProblem, RegistryError, unsupported } from '../errors/index.ts';
 import { kindOfHostname } from './address.ts';
 import type { Http } from './http.ts';
 import { drop } from './response.ts';
 
 export interface EndpointOptions {
-  readonly http: Http;
+  readonly http: Pick<Http, 'send'>;
   /** Hosts, with their ports, that use plain http. */
   readonly insecureRegistries: readonly string[];
   readonly insideCluster: boolean;
@@ -50,11 +50,11 @@ export function createFindEndpoint({
   ): Promise<{ readonly base: URL; readonly isCertain: boolean }> {
     const url = new URL('/v2/', secure);
     try {
-      await drop(await http.send({ method: 'HEAD', url, signal, step: 'connecting' }));
+      await drop(await http.send({ method: 'HEAD', url, signal, step: `connecting to ${domain}` }));
       return { base: secure, isCertain: true };
     } catch (error) {
-      // An untrusted certificate means https: a fallback to plain http would send the password in clear text.
-      if (!(error instanceof RegistryError) || error.problem === 'untrusted') throw error;
+      // A bad certificate means https: a fallback to plain http would send the password in clear text.
+      if (!(error instanceof RegistryError) || isTlsProblem(error.problem)) throw error;
       return { base: toPlainHttp(domain), isCertain: error.problem === 'not-https' };
     }
   }

@@ -26,12 +26,16 @@ export interface HttpRequest {
 
 export interface Http {
   send(request: HttpRequest): Promise<HttpResponse>;
+  /** Whether `INSECURE_REGISTRIES` lists the host. */
+  isListedAsInsecure(url: URL): boolean;
   close(): Promise<void>;
 }
 
 export interface HttpOptions extends EgressPolicyOptions, Pick<DispatcherOptions, 'proxy'> {
   /** @default the system's certificates */
   readonly trust?: CaBundle | undefined;
+  /** Hosts, with their ports, that use plain http. @default none */
+  readonly insecureRegistries?: readonly string[];
 }
 
 const userAgent = 'image-cloner';
@@ -46,7 +50,9 @@ const maxInformational = 100;
  * records cannot get around it.
  */
 export function createHttp(options: HttpOptions): Http {
-  const { proxy, trust } = options;
+  const { proxy, trust, insecureRegistries = [] } = options;
+  const insecure = new Set(insecureRegistries.map((host) => URL.parse(`http://${host}`)?.host));
+  const isListedAsInsecure = ({ host }: URL): boolean => insecure.has(host);
   const egress = createEgressPolicy(options);
   let ca = trust?.certificates();
   const open = (zone: EgressZone): Dispatcher =>
@@ -91,9 +97,12 @@ export function createHttp(options: HttpOptions): Http {
         signal.throwIfAborted();
         const isForbidden =
           error instanceof Error && 'code' in error && error.code === forbiddenCode;
-        throw isForbidden ? forbidden(step) : toConnectionError(step, error);
+        if (isForbidden) throw forbidden(step);
+        const isListed = isListedAsInsecure(url);
+        throw toConnectionError(step, error, { url, isListedAsInsecure: isListed });
       }
     },
+    isListedAsInsecure,
     async close() {
       await Promise.all(Object.values(dispatchers).map((dispatcher) => dispatcher.destroy()));
     },

@@ -68,7 +68,6 @@ describe('createAuthorizer', () => {
     const authorizer = createAuthorizer({
       http: {
         send: () => Promise.reject(new Error('unexpected request')),
-        close: () => Promise.resolve(),
       },
       registry: new URL('https://reg.test'),
       credentials: acme,

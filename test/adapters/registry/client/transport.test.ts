@@ -365,6 +365,52 @@ describe('createTransport, redirects', () => {
   });
 });
 
+describe('createTransport, plain http to a server that speaks https', () => {
+  useNock();
+  const url = `http://reg.test${path}`;
+  const plain: HarnessOptions = { registry: 'http://reg.test', insecureRegistries: ['reg.test'] };
+  const listed = {
+    reason: 'UNAVAILABLE',
+    message:
+      'connecting to reg.test: plain http was tried because INSECURE_REGISTRIES lists it; it speaks https: remove it from the list',
+  };
+
+  const answers = [
+    ['Go', 'Client sent an HTTP request to an HTTPS server.\n'],
+    ['nginx', '<center>The plain HTTP request was sent to HTTPS port</center>'],
+  ] as const;
+  for (const [what, body] of answers) {
+    it(`names INSECURE_REGISTRIES when it is a server of ${what}`, async () => {
+      nock('http://reg.test').get(path).reply(400, body, { server: 'x' });
+
+      await assert.rejects(request(openHarness(plain), 'GET', url), listed);
+    });
+  }
+
+  it('names INSECURE_REGISTRIES when it answers HEAD without any header', async () => {
+    nock('http://reg.test').head(path).reply(400);
+
+    await assert.rejects(request(openHarness(plain), 'HEAD', url), listed);
+  });
+
+  it('does not name INSECURE_REGISTRIES if that does not list it', async () => {
+    nock('http://reg.test').get(path).reply(400, answers[0][1]);
+
+    await assert.rejects(request(openHarness({ registry: 'http://reg.test' }), 'GET', url), {
+      message: 'connecting to reg.test: plain http was tried; it speaks https',
+    });
+  });
+
+  it('reports another 400 to plain http as it is', async () => {
+    nock('http://reg.test').get(path).reply(400, '', { server: 'x' });
+
+    await assert.rejects(request(openHarness(plain), 'GET', url), {
+      reason: 'REFUSED',
+      message: 'reading: status 400',
+    });
+  });
+});
+
 describe('createTransport, uploads to another host', () => {
   useNock();
 

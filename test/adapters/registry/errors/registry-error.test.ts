@@ -197,56 +197,97 @@ describe('toRegistryError', () => {
 });
 
 describe('toConnectionError', () => {
+  const to = { url: new URL('https://reg.test:5000/v2/'), isListedAsInsecure: false };
+  const dns = 'resolving the host name reg.test: ';
+  const connecting = 'connecting to reg.test:5000: ';
+  const unknownCa = `${connecting}its certificate is from an unknown CA; add that CA to REGISTRY_CA_FILE`;
+  const notHttps = `${connecting}it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES`;
   const cases = [
-    ['ENOTFOUND', 'its host name does not resolve', false],
-    ['EAI_AGAIN', 'its host name does not resolve', true],
-    ['ECONNREFUSED', 'connection refused', true],
-    ['ECONNRESET', 'the connection was reset', true],
-    ['EPIPE', 'the connection was reset', true],
-    ['UND_ERR_SOCKET', 'the connection was reset', true],
-    ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'the connection was reset', true],
-    ['UND_ERR_CONNECT_TIMEOUT', 'timeout', true],
-    ['UND_ERR_HEADERS_TIMEOUT', 'timeout', true],
-    ['ETIMEDOUT', 'timeout', true],
+    ['ENOTFOUND', `${dns}it does not exist`, false],
+    ['EAI_AGAIN', `${dns}the DNS server did not answer`, true],
+    ['ECONNREFUSED', `${connecting}connection refused`, true],
+    ['ECONNRESET', 'reading: the connection was reset', true],
+    ['EPIPE', 'reading: the connection was reset', true],
+    ['UND_ERR_SOCKET', 'reading: the connection was reset', true],
+    ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'reading: the connection was reset', true],
+    ['UND_ERR_CONNECT_TIMEOUT', `${connecting}timeout`, true],
+    ['UND_ERR_HEADERS_TIMEOUT', 'reading: timeout', true],
+    ['UND_ERR_BODY_TIMEOUT', 'reading: timeout', true],
+    ['ETIMEDOUT', 'reading: timeout', true],
     [
       'DEPTH_ZERO_SELF_SIGNED_CERT',
-      'its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
+      `${connecting}its certificate is self-signed; add it to REGISTRY_CA_FILE`,
       false,
     ],
-    [
-      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-      'its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
-      false,
-    ],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', unknownCa, false],
+    ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', unknownCa, false],
+    ['SELF_SIGNED_CERT_IN_CHAIN', unknownCa, false],
     [
       'ERR_TLS_CERT_ALTNAME_INVALID',
-      'its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
+      `${connecting}its certificate is for another host name`,
       false,
     ],
-    ['CERT_HAS_EXPIRED', 'its certificate is not trusted; add its CA to REGISTRY_CA_FILE', false],
+    ['CERT_HAS_EXPIRED', `${connecting}its certificate has expired`, false],
     [
-      'ERR_SSL_WRONG_VERSION_NUMBER',
-      'it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES',
+      'CERT_NOT_YET_VALID',
+      `${connecting}its certificate is not valid yet; check the clock of the node`,
       false,
     ],
+    ['CERT_REVOKED', `${connecting}its certificate is invalid`, false],
     [
-      'EPROTO',
-      'it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES',
+      'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
+      `${connecting}it requires a client certificate, which image-cloner does not have`,
       false,
     ],
-    ['EHOSTUNREACH', 'there is no route to it', true],
-    ['EMFILE', 'image-cloner has no connections left; raise its limit of open files', true],
-    ['UND_ERR_INVALID_ARG', 'the connection failed', false],
+    ['ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE', `${connecting}it rejected the TLS handshake`, false],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', notHttps, false],
+    ['EPROTO', notHttps, false],
+    ['HPE_INVALID_CONSTANT', 'reading: its response is not valid HTTP', false],
+    ['EHOSTUNREACH', `${connecting}there is no route to it`, true],
+    [
+      'EMFILE',
+      `${connecting}image-cloner has no connections left; raise its limit of open files`,
+      true,
+    ],
+    ['UND_ERR_INVALID_ARG', 'reading: the connection failed', false],
   ] as const;
   for (const [code, expected, isTransient] of cases) {
     it(`translates the connection error ${code}`, () => {
       const cause = Object.assign(new Error('secret words'), { code });
-      const error = toConnectionError('reading', cause);
+      const error = toConnectionError('reading', cause, to);
 
       assert.ok(error instanceof RegistryError);
       assert.deepEqual(
         [error.reason, error.message, error.isTransient, error.cause],
-        ['UNAVAILABLE', `reading: ${expected}`, isTransient, cause],
+        ['UNAVAILABLE', expected, isTransient, cause],
+      );
+    });
+  }
+
+  it('does not advise INSECURE_REGISTRIES for Docker Hub, to which it does not apply', () => {
+    const cause = Object.assign(new Error('x'), { code: 'ERR_SSL_WRONG_VERSION_NUMBER' });
+    const hub = { url: new URL('https://registry-1.docker.io/v2/'), isListedAsInsecure: false };
+
+    assert.equal(
+      toConnectionError('reading', cause, hub).message,
+      'connecting to registry-1.docker.io: it does not speak https; check for a proxy between image-cloner and it',
+    );
+  });
+
+  for (const [isListedAsInsecure, expected] of [
+    [
+      true,
+      'plain http was tried because INSECURE_REGISTRIES lists it; it speaks https: remove it from the list',
+    ],
+    [false, 'plain http was tried; it speaks https'],
+  ] as const) {
+    it(`says that plain http was tried at a server that speaks https${isListedAsInsecure ? ' and that INSECURE_REGISTRIES lists' : ''}`, () => {
+      const cause = Object.assign(new Error('x'), { code: 'HPE_INVALID_CONSTANT' });
+      const plain = { url: new URL('http://reg.test:5000/v2/'), isListedAsInsecure };
+
+      assert.equal(
+        toConnectionError('reading', cause, plain).message,
+        `connecting to reg.test:5000: ${expected}`,
       );
     });
   }
@@ -255,8 +296,8 @@ describe('toConnectionError', () => {
     const inner = Object.assign(new Error('inner'), { code: 'ECONNREFUSED' });
 
     assert.equal(
-      toConnectionError('reading', new TypeError('fetch failed', { cause: inner })).message,
-      'reading: connection refused',
+      toConnectionError('reading', new TypeError('fetch failed', { cause: inner }), to).message,
+      'connecting to reg.test:5000: connection refused',
     );
   });
 

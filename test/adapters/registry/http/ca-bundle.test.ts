@@ -14,7 +14,8 @@ import { createMemoryLog, type MemoryLog } from '../../../support/memory-log.ts'
 const { signal } = new AbortController();
 const untrusted = {
   name: 'RegistryError',
-  message: 'asking: its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
+  message:
+    /^connecting to 127\.0\.0\.1:\d+: its certificate is self-signed; add it to REGISTRY_CA_FILE$/,
 };
 
 describe('openCaBundle', () => {

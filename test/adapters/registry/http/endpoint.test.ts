@@ -109,14 +109,57 @@ describe('createFindEndpoint', () => {
     assert.equal((await open({ ca: [cert] })(domain, signal)).href, `https://${domain}/`);
   });
 
-  it('does not fall back to plain http after an untrusted certificate', async () => {
-    const { cert, key } = await makeCertificate('01');
-    const domain = `127.0.0.1:${await listen(createTlsServer({ cert, key }))}`;
+  const hourMs = 3_600_000;
+  const past = new Date(Date.now() - hourMs);
+  const future = new Date(Date.now() + hourMs);
+  const certificates = [
+    [
+      'self-signed',
+      {},
+      { isTrusted: false },
+      'its certificate is self-signed; add it to REGISTRY_CA_FILE',
+    ],
+    [
+      'expired',
+      { notBefore: new Date(past.getTime() - hourMs), notAfter: past },
+      { isTrusted: true },
+      'its certificate has expired',
+    ],
+    [
+      'not yet valid',
+      { notBefore: future, notAfter: new Date(future.getTime() + hourMs) },
+      { isTrusted: true },
+      'its certificate is not valid yet; check the clock of the node',
+    ],
+    [
+      'for another address',
+      { address: '127.0.0.9' },
+      { isTrusted: true },
+      'its certificate is for another host name',
+    ],
+  ] as const;
+  for (const [what, fields, { isTrusted }, message] of certificates) {
+    it(`does not fall back to plain http when the certificate of a loopback registry is ${what}`, async () => {
+      const { cert, key } = await makeCertificate('01', fields);
+      const domain = `127.0.0.1:${await listen(createTlsServer({ cert, key }))}`;
+      const find = open(isTrusted ? { ca: [cert] } : {});
 
-    await assert.rejects(open()(domain, signal), {
-      name: 'RegistryError',
-      reason: 'UNAVAILABLE',
-      message: 'connecting: its certificate is not trusted; add its CA to REGISTRY_CA_FILE',
+      await assert.rejects(find(domain, signal), {
+        name: 'RegistryError',
+        reason: 'UNAVAILABLE',
+        message: `connecting to ${domain}: ${message}`,
+      });
+    });
+  }
+
+  it('does not fall back to plain http when a loopback registry rejects the TLS handshake', async () => {
+    const { cert, key } = await makeCertificate('01');
+    // It requires a client certificate.
+    const options = { cert, key, requestCert: true, maxVersion: 'TLSv1.2' } as const;
+    const domain = `127.0.0.1:${await listen(createTlsServer(options))}`;
+
+    await assert.rejects(open({ ca: [cert] })(domain, signal), {
+      message: `connecting to ${domain}: it rejected the TLS handshake`,
     });
   });
 

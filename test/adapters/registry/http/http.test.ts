@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import { createServer as createTcpServer, type Server as TcpServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import {
   createHttp,
@@ -124,7 +125,7 @@ describe('createHttp', () => {
   it('reports a refused connection', async () => {
     await assert.rejects(get(open(), 'http://127.0.0.1:1/'), {
       reason: 'UNAVAILABLE',
-      message: 'asking: connection refused',
+      message: 'connecting to 127.0.0.1:1: connection refused',
       problem: 'refused',
     });
   });
@@ -132,8 +133,7 @@ describe('createHttp', () => {
   it('reports a server that does not speak https', async () => {
     await assert.rejects(get(open(), `https://127.0.0.1:${port}/`), {
       reason: 'UNAVAILABLE',
-      message:
-        'asking: it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES',
+      message: `connecting to 127.0.0.1:${port}: it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES`,
       problem: 'not-https',
     });
   });
@@ -181,6 +181,19 @@ describe('createHttp', () => {
     const request = { method: 'GET', url: new URL(`http://127.0.0.1:${port}/`), step } as const;
 
     await assert.rejects(open().send({ ...request, signal: AbortSignal.abort(reason) }), reason);
+  });
+
+  it('says that a registry in INSECURE_REGISTRIES speaks https when it answers plain http with a TLS alert', async (context) => {
+    const tls = createTcpServer((socket) => socket.end(Uint8Array.of(0x15, 3, 1, 0, 2, 2, 0x46)));
+    context.after(() => tls.close());
+    const host = `127.0.0.1:${await listen(tls)}`;
+
+    await assert.rejects(get(open({ insecureRegistries: [host] }), `http://${host}/`), {
+      name: 'RegistryError',
+      reason: 'UNAVAILABLE',
+      isTransient: false,
+      message: `connecting to ${host}: plain http was tried because INSECURE_REGISTRIES lists it; it speaks https: remove it from the list`,
+    });
   });
 
   describe('with a proxy', () => {
@@ -235,7 +248,7 @@ describe('createHttp', () => {
         assert.ok(isLookup(lookup));
         const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}`, no }, lookup });
 
-        await assert.rejects(get(http, 'http://reg.corp.test/v2/'), { problem: 'unresolved' });
+        await assert.rejects(get(http, 'http://reg.corp.test/v2/'), { problem: 'no-such-host' });
       });
     }
 
@@ -248,7 +261,7 @@ describe('createHttp', () => {
   });
 });
 
-async function listen(server: Server): Promise<number> {
+async function listen(server: TcpServer): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
