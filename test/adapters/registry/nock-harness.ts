@@ -83,6 +83,11 @@ export function openHarness(options: HarnessOptions = {}): Harness {
     targets.set(origin, authorizer);
     return authorizer;
   };
+  const sleep = (ms: number): Promise<void> => {
+    pauses.push(ms);
+    clock.now += ms;
+    return Promise.resolve();
+  };
   const send = createTransport({
     http,
     registry,
@@ -101,16 +106,12 @@ export function openHarness(options: HarnessOptions = {}): Harness {
     maxRetryAfterMs,
     wallClock,
     random: () => 1,
-    sleep: (ms) => {
-      pauses.push(ms);
-      clock.now += ms;
-      return Promise.resolve();
-    },
+    sleep,
     onResponse: ({ method, url, status }) => answers.push(`${method} ${url.host} ${status}`),
   });
   return {
     send,
-    client: createRepositoryClient(send, registry, 'team/app'),
+    client: createRepositoryClient(send, registry, 'team/app', sleep),
     pauses,
     answers,
     clock,

@@ -94,6 +94,6 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
       random,
       wallClock,
     });
-    return createRepositoryClient(send, registry, path);
+    return createRepositoryClient(send, registry, path, options.sleep);
   };
 }

@@ -1,5 +1,6 @@
 import { digestOf, isDigest } from '../../../image/digest.ts';
 import { isPath, isTag } from '../../../image/reference.ts';
+import type { BackoffOptions } from '../../../util/backoff.ts';
 import type { Scope } from '../auth/index.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
@@ -13,7 +14,7 @@ import {
 } from './manifest-reader.ts';
 import { createOpenBlob, type OpenBlob } from './open-blob.ts';
 import type { RegistryResponse, Send, SendRead } from './transport.ts';
-import { createUploads, type Uploads } from './uploads.ts';
+import { createUploads, transientDigestCodes, type Uploads } from './uploads.ts';
 
 /** The verbs of the distribution API for one repository. */
 export interface RepositoryClient extends ManifestReader, ExistenceChecks, Uploads {
@@ -34,8 +35,17 @@ export interface RepositoryClient extends ManifestReader, ExistenceChecks, Uploa
 }
 
 const [indexType] = manifestTypes;
+const writeStep = 'writing the manifest';
+const lateBlobPauseMs = 1_000;
 
-export function createRepositoryClient(send: Send, registry: URL, path: string): RepositoryClient {
+type Sleep = BackoffOptions['sleep'];
+
+export function createRepositoryClient(
+  send: Send,
+  registry: URL,
+  path: string,
+  sleep: Sleep,
+): RepositoryClient {
   const pull: readonly Scope[] = [`repository:${path}:pull`];
   const push: readonly Scope[] = [`repository:${path}:pull,push`];
   const deletion: readonly Scope[] = [`repository:${path}:pull,delete`];
@@ -64,13 +74,28 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
         scopes: push,
         expect: [201, 202],
         // distribution 2.8 sends it while another client writes the same manifest.
-        transientCodes: ['DIGEST_INVALID'],
-        step: 'writing the manifest',
+        transientCodes: transientDigestCodes(reference),
+        step: writeStep,
       },
       signal,
     );
     await drop(response);
     return response;
+  }
+
+  /** A registry with several servers may not know yet the layers that it has just received. */
+  async function writeAfterItsBlobs(
+    reference: string,
+    manifest: ServedManifest,
+    signal: AbortSignal,
+  ): Promise<RegistryResponse> {
+    try {
+      return await writeManifest(reference, manifest, signal);
+    } catch (error) {
+      if (!isCode(error, 'MANIFEST_BLOB_UNKNOWN')) throw explainType(error, manifest);
+      await sleep(lateBlobPauseMs, signal);
+      return await writeManifest(reference, manifest, signal);
+    }
   }
 
   return {
@@ -80,13 +105,13 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
     ...createUploads(send, registry, path),
 
     async putManifest(reference, manifest, signal) {
-      const first = await writeManifest(reference, manifest, signal);
+      const first = await writeAfterItsBlobs(reference, manifest, signal);
       // A manifest that was corrupted on the way would look like one that another client pushed.
       const response = isAsSent(first, manifest)
         ? first
         : await writeManifest(reference, manifest, signal);
       if (!isAsSent(response, manifest)) {
-        const message = 'writing the manifest: it stored other content than it was sent';
+        const message = `${writeStep}: it stored other content than it was sent`;
         throw new RegistryError('REFUSED', message);
       }
       return { hasSubject: headerOf(response, 'oci-subject') !== undefined };
@@ -139,6 +164,18 @@ export function createRepositoryClient(send: Send, registry: URL, path: string):
       await drop(response);
     },
   };
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof RegistryError && error.code === code;
+}
+
+/** zot accepts only OCI media types unless its configuration says otherwise, and names no reason. */
+function explainType(error: unknown, { mediaType }: ServedManifest): unknown {
+  const isUnsupportedType = error instanceof RegistryError && error.status === 415;
+  if (!isUnsupportedType || !mediaType.startsWith('application/vnd.docker.')) return error;
+  const message = `${writeStep}: it accepts no images in docker's format (${mediaType}); if it is zot, set http.compat to ["docker2s2"]`;
+  return new RegistryError('REFUSED', message, { cause: error, status: 415 });
 }
 
 /** The registry may send the digest in another algorithm, but not another digest in the same one. */

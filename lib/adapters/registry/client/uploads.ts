@@ -1,5 +1,7 @@
+import { algorithmOf, isDigest } from '../../../image/digest.ts';
 import { withGracePeriod } from '../../../util/abort.ts';
 import type { Scope } from '../auth/index.ts';
+import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import type { Descriptor } from './manifest.ts';
 import type { RegistryRequest, RegistryResponse, Send } from './transport.ts';
@@ -79,11 +81,13 @@ export function createUploads(send: Send, registry: URL, path: string): Uploads 
           scopes: push,
           expect: [201, 204],
           // The bytes were checked before they were sent, so they were corrupted on the way.
-          transientCodes: ['DIGEST_INVALID'],
+          transientCodes: transientDigestCodes(digest),
           step: 'writing a layer',
         },
         signal,
-      );
+      ).catch((error: unknown) => {
+        throw explainAlgorithm(error, digest);
+      });
       await drop(response);
     },
 
@@ -98,6 +102,24 @@ export function createUploads(send: Send, registry: URL, path: string): Uploads 
       }
     },
   };
+}
+
+/** After DIGEST_INVALID, another attempt can succeed only in the algorithm that every registry supports. */
+export function transientDigestCodes(reference: string): readonly string[] {
+  return isOptionalAlgorithm(reference) ? [] : ['DIGEST_INVALID'];
+}
+
+/** The specification requires sha256 of a registry, and no other algorithm. */
+function isOptionalAlgorithm(reference: string): boolean {
+  return isDigest(reference) && algorithmOf(reference) !== 'sha256';
+}
+
+function explainAlgorithm(error: unknown, digest: string): unknown {
+  if (!(error instanceof RegistryError) || !isOptionalAlgorithm(digest)) return error;
+  const { status, code = '', message } = error;
+  if (status !== 400 || !['', 'DIGEST_INVALID', 'UNSUPPORTED'].includes(code)) return error;
+  const text = `${message}; the registry may not accept ${algorithmOf(digest)} digests`;
+  return new RegistryError('REFUSED', text, { cause: error, status, code });
 }
 
 function toSession(response: RegistryResponse): UploadSession {

@@ -205,6 +205,87 @@ describe('putManifest', () => {
       message: 'writing the manifest: it stored other content than it was sent',
     });
   });
+
+  const blobUnknown = { errors: [{ code: 'MANIFEST_BLOB_UNKNOWN', message: 'blob unknown' }] };
+
+  it('writes a manifest again after a pause when the registry does not know its blobs yet', async () => {
+    nock('https://reg.test').put(tag, '{}').reply(400, blobUnknown).put(tag, '{}').reply(201);
+    const harness = openHarness();
+
+    await harness.client.putManifest('1', manifest, signal);
+
+    assert.deepEqual(harness.pauses, [1_000]);
+  });
+
+  it('rejects a manifest whose blobs the registry does not know after a pause either', async () => {
+    nock('https://reg.test').put(tag, '{}').twice().reply(400, blobUnknown);
+    const harness = openHarness();
+
+    await assert.rejects(harness.client.putManifest('1', manifest, signal), {
+      code: 'MANIFEST_BLOB_UNKNOWN',
+    });
+    assert.deepEqual(harness.pauses, [1_000]);
+  });
+
+  it('does not write a manifest again that the registry rejects for another reason', async () => {
+    const invalid = { errors: [{ code: 'MANIFEST_INVALID', message: 'manifest invalid' }] };
+    nock('https://reg.test').put(tag, '{}').reply(400, invalid);
+
+    await assert.rejects(openHarness().client.putManifest('1', manifest, signal), {
+      message: 'writing the manifest: manifest invalid',
+    });
+  });
+
+  const unsupportedType = {
+    errors: [
+      {
+        code: 'MANIFEST_INVALID',
+        message: 'manifest invalid',
+        detail: { mediaType: 'application/vnd.docker.distribution.manifest.v2+json' },
+      },
+    ],
+  };
+
+  for (const mediaType of [
+    'application/vnd.docker.distribution.manifest.v2+json',
+    'application/vnd.docker.distribution.manifest.list.v2+json',
+  ]) {
+    it(`names the setting of zot when the registry answers 415 to ${mediaType}`, async () => {
+      nock('https://reg.test').put(tag, '{}').reply(415, unsupportedType);
+
+      await assert.rejects(
+        openHarness().client.putManifest('1', { ...manifest, mediaType }, signal),
+        {
+          reason: 'REFUSED',
+          status: 415,
+          message: `writing the manifest: it accepts no images in docker's format (${mediaType}); if it is zot, set http.compat to ["docker2s2"]`,
+        },
+      );
+    });
+  }
+
+  it('does not name the setting of zot when the registry answers 415 to an OCI manifest', async () => {
+    nock('https://reg.test').put(tag, '{}').reply(415, unsupportedType);
+
+    await assert.rejects(openHarness().client.putManifest('1', manifest, signal), {
+      message: 'writing the manifest: manifest invalid',
+    });
+  });
+
+  const digestInvalid = { errors: [{ code: 'DIGEST_INVALID', message: 'invalid digest' }] };
+
+  it('retries a manifest after DIGEST_INVALID, but not one with a sha512 digest', async () => {
+    nock('https://reg.test').put(tag, '{}').reply(400, digestInvalid).put(tag, '{}').reply(201);
+    await openHarness().client.putManifest('1', manifest, signal);
+    const digest = `sha512:${'c'.repeat(128)}`;
+    nock('https://reg.test').put(`/v2/team/app/manifests/${digest}`).reply(400, digestInvalid);
+    const harness = openHarness();
+
+    await assert.rejects(harness.client.putManifest(digest, { ...manifest, digest }, signal), {
+      isTransient: false,
+    });
+    assert.deepEqual(harness.pauses, []);
+  });
 });
 
 describe('hasBlob and hasManifest', () => {
@@ -337,6 +418,34 @@ describe('startUpload, finishUpload and cancelUpload', () => {
     await client.cancelUpload({ location: new URL('https://reg.test/up/1?_state=x') });
     await client.cancelUpload({ location: new URL('https://reg.test/up/2') });
   });
+});
+
+describe('finishUpload of a sha512 digest', () => {
+  useNock();
+  const location = new URL('https://reg.test/v2/team/app/blobs/uploads/1');
+  const digest = `sha512:${'c'.repeat(128)}`;
+
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield await Promise.resolve(Uint8Array.of(1));
+  }
+
+  for (const [code, suffix] of [
+    ['DIGEST_INVALID', '; the registry may not accept sha512 digests'],
+    ['UNSUPPORTED', '; the registry may not accept sha512 digests'],
+    ['SIZE_INVALID', ''],
+  ] as const) {
+    it(`ends at once with ${code}${suffix === '' ? '' : ', and names the algorithm'}`, async () => {
+      nock('https://reg.test')
+        .put(/uploads/)
+        .reply(400, { errors: [{ code, message: 'no' }] });
+      const descriptor = { mediaType: 'x', digest, size: 1 };
+
+      await assert.rejects(
+        openHarness().client.finishUpload({ location }, descriptor, body, signal),
+        { reason: 'REFUSED', code, isTransient: false, message: `writing a layer: no${suffix}` },
+      );
+    });
+  }
 });
 
 describe('getReferrers', () => {
