@@ -4,21 +4,21 @@ import { untilAborted } from '../../../util/abort.ts';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
 import { createSingleFlight } from '../../../util/single-flight.ts';
 import { type CredentialsUse, isTransient, RegistryError } from '../errors/index.ts';
-import type { HttpResponse } from '../http/index.ts';
-import { parseChallenges } from './challenge.ts';
-import { describeForeignRealm, isOwnRealm, parseRealm } from './realm.ts';
+import { drop } from '../http/index.ts';
+import { describeForeignRealm, isOwnRealm } from './realm.ts';
+import { type Challenged, pickScheme, type Scheme } from './scheme.ts';
 import type { TokenBudget } from './token-budget.ts';
 import {
   type Bearer,
   createFetchToken,
+  fetchTimeoutMs,
   type Scope,
+  step,
   type TokenServerOptions,
 } from './token-server.ts';
 
 /** Makes an `Authorization` header. */
 export type MakeHeader = (signal: AbortSignal) => Promise<string | undefined>;
-
-type Challenged = Pick<HttpResponse, 'headers'>;
 
 /** A response, and the `Authorization` header of its request. */
 interface Denied extends Challenged {
@@ -39,6 +39,15 @@ export interface Authorizer {
     scopes: readonly Scope[],
     used: string | undefined,
   ): MakeHeader | undefined;
+  /**
+   * Takes a 403 or 404 response to a request with the header `used`. Some registries hide private images that way and send
+   * their challenge for `/v2/` only, which is asked once. Never for an anonymous client.
+   */
+  discoverChallenge(
+    scopes: readonly Scope[],
+    used: string | undefined,
+    signal: AbortSignal,
+  ): Promise<MakeHeader | undefined>;
   /**
    * Takes a 400 response to a request with the header `used`: some registries send it for a token that expired early. Returns a
    * function that makes the header with a new token; `undefined` if `used` is no token, or one that no other request has used.
@@ -65,8 +74,6 @@ interface CachedToken {
   readonly isReused: boolean;
 }
 
-type Scheme = { readonly kind: 'unknown' | 'basic' } | Bearer;
-
 const maxTokens = 500;
 
 /** Answers Basic and Bearer challenges (distribution `spec/auth/token.md`). */
@@ -74,13 +81,18 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   const { registry, credentials, now, tokenBudget } = options;
   const tokens = createBoundedMap<string, CachedToken>(maxTokens);
   const fetches = createSingleFlight<string>();
+  const pings = createSingleFlight<Scheme | undefined>();
   let scheme: Scheme = { kind: 'unknown' };
+  /** `/v2/` needs no credentials. */
+  let isOpen = false;
 
   const basic =
     credentials === undefined
       ? undefined
       : `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
 
+  const pick = (challenge: Challenged): Scheme | undefined =>
+    pickScheme(challenge, { registry, hasPassword: basic !== undefined });
   const fetchToken = createFetchToken({ ...options, basic });
 
   async function headerFor(
@@ -95,20 +107,6 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   /** A token server that fails may have moved, or another server may have named it: the next request gets a new challenge. */
   function forget(current: Scheme): void {
     if (scheme === current) scheme = { kind: 'unknown' };
-  }
-
-  /** Prefers Bearer, unless its realm is another site and Basic is offered too. */
-  function pickScheme({ headers }: Challenged): Scheme | undefined {
-    const challenges = parseChallenges([headers['www-authenticate'] ?? []].flat());
-    const offered = challenges.find(({ scheme, parameters }) => {
-      return scheme === 'bearer' && parameters.has('realm');
-    });
-    const hasBasic = challenges.some(({ scheme }) => scheme === 'basic');
-    if (offered === undefined) return hasBasic ? { kind: 'basic' } : undefined;
-    const { parameters } = offered;
-    const realm = parseRealm(parameters.get('realm') ?? '', registry);
-    if (hasBasic && basic !== undefined && !isOwnRealm(realm, registry)) return { kind: 'basic' };
-    return { kind: 'bearer', realm, service: parameters.get('service') };
   }
 
   /** Concurrent requests for the same scopes share one fetch. */
@@ -145,6 +143,26 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     if (tokens.get(key)?.header === header) tokens.delete(key);
   }
 
+  async function ping(): Promise<Scheme | undefined> {
+    try {
+      const response = await options.http.send({
+        method: 'GET',
+        url: new URL('/v2/', registry),
+        signal: AbortSignal.timeout(fetchTimeoutMs),
+        step,
+      });
+      await drop(response);
+      const { status } = response;
+      const found = status === 401 ? pick(response) : undefined;
+      // A failure says nothing about credentials.
+      isOpen = found === undefined && status < 500 && status !== 429;
+      return found;
+    } catch {
+      // The response to the request itself counts.
+      return undefined;
+    }
+  }
+
   const headerMaker =
     (picked: Scheme, scopes: readonly Scope[]): MakeHeader =>
     async (signal) => {
@@ -168,7 +186,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     },
 
     onChallenge(challenge, scopes, used) {
-      const picked = pickScheme(challenge);
+      const picked = pick(challenge);
       if (picked === undefined) return undefined;
       scheme = picked;
       const makeHeader = headerMaker(picked, scopes);
@@ -178,6 +196,16 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       // The token has expired, or is older than a permission.
       if (used !== undefined) dropToken(keyOf(picked, scopes), used);
       return makeHeader;
+    },
+
+    async discoverChallenge(scopes, used, signal) {
+      if (basic === undefined || used !== undefined || isOpen) return undefined;
+      if (scheme.kind === 'unknown') {
+        const found = await untilAborted(pings.run('', ping), signal);
+        if (found === undefined) return undefined;
+        scheme = found;
+      }
+      return headerMaker(scheme, scopes);
     },
 
     renew(scopes, used) {
@@ -193,7 +221,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       const { authorization, status } = response;
       if (basic === undefined) return {};
       if (authorization === basic) return { credentials: status === 401 ? 'rejected' : 'sent' };
-      const asked = status === 401 ? pickScheme(response) : scheme;
+      const asked = status === 401 ? pick(response) : scheme;
       if (asked?.kind !== 'bearer') return {};
       if (!isOwnRealm(asked.realm, registry))
         return { withheld: describeForeignRealm(asked.realm) };

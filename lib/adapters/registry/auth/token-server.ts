@@ -1,6 +1,6 @@
 import type { Cooldown } from '../../../util/cooldown.ts';
 import { type CredentialsUse, RegistryError, toRegistryError } from '../errors/index.ts';
-import { type Http, headerOf, readBody } from '../http/index.ts';
+import { type Http, readBody, retryAfterOf } from '../http/index.ts';
 import { describeForeignRealm, isOwnRealm } from './realm.ts';
 import { parseToken, type Token } from './token.ts';
 
@@ -30,9 +30,9 @@ export interface TokenServerOptions {
   readonly limitKey: string;
 }
 
-const step = 'authenticating';
+export const step = 'authenticating';
 const maxTokenBytes = 64 * 1024;
-const fetchTimeoutMs = 30_000;
+export const fetchTimeoutMs = 30_000;
 
 /** Fetches tokens. Only a token server of the registry's own site gets the password. */
 export function createFetchToken(
@@ -92,7 +92,7 @@ export function createFetchToken(
       const { status } = response;
       const text = new TextDecoder().decode(await readBody(response, maxTokenBytes, step));
       if (status === 200) return parseToken(text);
-      const retryAfter = headerOf(response, 'retry-after');
+      const retryAfter = retryAfterOf(response);
       const use = useOfPassword(realm, isOwn, status);
       const answer = { status, text, host, retryAfter, now: wallClock(), use, speaker };
       const error = toRegistryError(step, answer);

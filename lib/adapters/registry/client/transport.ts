@@ -7,7 +7,7 @@ import {
   toRegistryError,
   toSpokenTlsError,
 } from '../errors/index.ts';
-import { digestBody, drop, type HttpResponse, headerOf, readBody } from '../http/index.ts';
+import { digestBody, drop, type HttpResponse, readBody, retryAfterOf } from '../http/index.ts';
 import {
   createFollow,
   type FollowOptions,
@@ -140,12 +140,23 @@ export function createTransport(options: TransportOptions): Send {
   ): Promise<HopResponse> {
     const { status, url } = response;
     if (status === 401) return await answerChallenge(request, response, signal);
-    const isRepeatable = isOwn(url) && typeof request.body !== 'function';
-    if (status !== 400 || !isRepeatable || request.expect.includes(status)) return response;
-    const makeHeader = authorizer.renew(request.scopes, response.authorization);
+    if (!isOwn(url) || typeof request.body === 'function') return response;
+    const makeHeader = await findHeader(request, response, signal);
     return makeHeader === undefined
       ? response
       : await repeat(request, response, makeHeader, signal);
+  }
+
+  /** Some registries answer another status than 401 to missing or expired credentials. */
+  async function findHeader(
+    request: RegistryRequest,
+    { status, authorization }: HopResponse,
+    signal: AbortSignal,
+  ): Promise<MakeHeader | undefined> {
+    const { scopes, expect } = request;
+    if (status === 400 && !expect.includes(status)) return authorizer.renew(scopes, authorization);
+    if ((status !== 403 && status !== 404) || !isRead(request)) return undefined;
+    return await authorizer.discoverChallenge(scopes, authorization, signal);
   }
 
   async function repeat(
@@ -233,13 +244,6 @@ async function readExpected(
   return digestLike === undefined
     ? { ...response, bytes: await readBody(response, maxBytes, step) }
     : { ...response, digest: await digestBody(response, maxBytes, step, digestLike(response)) };
-}
-
-/** `Retry-After`, Docker Hub's variant of it, or the end of a rate limit that was reached. */
-function retryAfterOf(response: RegistryResponse): string | undefined {
-  const value = headerOf(response, 'retry-after') ?? headerOf(response, 'x-retry-after');
-  if (value !== undefined || response.status !== 429) return value;
-  return headerOf(response, 'ratelimit-reset') ?? headerOf(response, 'x-ratelimit-reset');
 }
 
 async function readError(response: RegistryResponse, step: string): Promise<string> {

@@ -12,4 +12,5 @@ export {
   headerOf,
   readBody,
   redirectOf,
+  retryAfterOf,
 } from './response.ts';

@@ -84,6 +84,15 @@ export function headerOf(
   return Array.isArray(value) ? value[0] : value;
 }
 
+/** `Retry-After`, Docker Hub's variant of it, or the end of a rate limit that was reached. */
+export function retryAfterOf(
+  response: Pick<HttpResponse, 'status' | 'headers'>,
+): string | undefined {
+  const value = headerOf(response, 'retry-after') ?? headerOf(response, 'x-retry-after');
+  if (value !== undefined || response.status !== 429) return value;
+  return headerOf(response, 'ratelimit-reset') ?? headerOf(response, 'x-ratelimit-reset');
+}
+
 interface Redirectable {
   readonly method: string;
   readonly body?: unknown;

@@ -730,6 +730,85 @@ describe('createAuthorizer', () => {
     await assert.rejects(head(openHarness()), { message: 'authenticating: status 400' });
   });
 
+  const hidden = [
+    [404, 'Bearer', { 'www-authenticate': 'Bearer realm="https://reg.test/t",service="reg"' }],
+    [403, 'Bearer', { 'www-authenticate': 'Bearer realm="https://reg.test/t",service="reg"' }],
+    [404, 'Basic', basicChallenge],
+  ] as const;
+  for (const [status, scheme, headers] of hidden) {
+    it(`asks /v2/ once for its ${scheme} challenge when the registry hides an image by ${status}, and sends the credentials`, async () => {
+      nock('https://reg.test', anonymous).head(path).reply(status);
+      nock('https://reg.test', anonymous).get('/v2/').reply(401, '', headers);
+      if (scheme === 'Bearer') {
+        nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+          .get('/t')
+          .query({ service: 'reg', scope: pull })
+          .reply(200, { token: 'mine' });
+      }
+      const authorization = scheme === 'Bearer' ? 'Bearer mine' : acmeBasic;
+      nock('https://reg.test', { reqheaders: { authorization } })
+        .head(path)
+        .twice()
+        .reply(200, '', served.headers);
+      const harness = openHarness({ credentials: acme });
+
+      assert.equal(await head(harness), served.digest);
+      assert.equal(await head(harness), served.digest);
+    });
+  }
+
+  it('asks /v2/ once for several requests that get a 404', async () => {
+    nock('https://reg.test', anonymous).head(path).times(4).reply(404);
+    nock('https://reg.test', anonymous).get('/v2/').reply(401, '', basicChallenge);
+    nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+      .head(path)
+      .times(4)
+      .reply(200, '', served.headers);
+    const harness = openHarness({ credentials: acme });
+
+    const digests = await Promise.all(Array.from({ length: 4 }, () => head(harness)));
+
+    assert.deepEqual(new Set(digests), new Set([served.digest]));
+  });
+
+  it('does not ask /v2/ again if it needs no credentials', async () => {
+    nock('https://reg.test', anonymous).head(path).twice().reply(404);
+    nock('https://reg.test', anonymous).get('/v2/').reply(200);
+    const harness = openHarness({ credentials: acme });
+
+    assert.equal(await head(harness), undefined);
+    assert.equal(await head(harness), undefined);
+  });
+
+  it('takes a 404 as it is if /v2/ fails, and asks again at the next one', async () => {
+    nock('https://reg.test', anonymous).head(path).twice().reply(404);
+    nock('https://reg.test', anonymous).get('/v2/').reply(503);
+    nock('https://reg.test', anonymous).get('/v2/').reply(401, '', basicChallenge);
+    nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+      .head(path)
+      .reply(404);
+    const harness = openHarness({ credentials: acme });
+
+    assert.equal(await head(harness), undefined);
+    assert.equal(await head(harness), undefined);
+  });
+
+  it('takes a 404 of an image that the credentials do not show as it is', async () => {
+    nock('https://reg.test', anonymous).head(path).reply(404);
+    nock('https://reg.test', anonymous).get('/v2/').reply(401, '', basicChallenge);
+    nock('https://reg.test', { reqheaders: { authorization: acmeBasic } })
+      .head(path)
+      .reply(404);
+
+    assert.equal(await head(openHarness({ credentials: acme })), undefined);
+  });
+
+  it('does not ask /v2/ for an anonymous client', async () => {
+    nock('https://reg.test', anonymous).head(path).reply(404);
+
+    assert.equal(await head(openHarness()), undefined);
+  });
+
   const mute = [
     ['a 401 without a challenge', {}],
     ['a challenge of an unknown scheme', { 'www-authenticate': 'Negotiate' }],
