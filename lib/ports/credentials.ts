@@ -3,6 +3,8 @@ import type { Repository } from '../image/reference.ts';
 export interface Credentials {
   readonly username: string;
   readonly password: string;
+  /** The password is an identity token of docker, which only a token server accepts (refresh-token grant). */
+  readonly isIdentityToken?: true;
 }
 
 /** How long a caller waits for credentials. */

@@ -21,12 +21,22 @@ const configSchema = v.object({
 
 const notConfig = 'it is not a docker config.json with "auths"';
 
+/** The user name that docker stores with an identity token. */
+const tokenUser = '<token>';
+
 /**
  * Reads a docker `config.json` (`auths` with `auth` or `username` and `password`), as the kubelet does.
  * Throws an `Error` that does not quote the text: it holds passwords.
  */
 export function parseDockerConfig(text: string): Keyring {
   return createKeyring(parseDockerConfigJson(text));
+}
+
+/** As `parseDockerConfig`, with identity tokens, which the kubelet ignores. */
+export function parseDockerConfigWithTokens(text: string): Keyring {
+  return createKeyring(
+    toEntries(parseText(configSchema, text, notConfig).auths, withIdentityToken),
+  );
 }
 
 /** The backup registry, with the path below its host and the namespace as far as they are configured. */
@@ -64,15 +74,8 @@ export function listUnusedCredentials(text: string): readonly string[] {
       (key) => `credHelpers names a program for ${withoutUserinfo(key)}, ${advice}`,
     ),
     ...Object.entries(auths).flatMap(([key, entry]) => {
-      const credentials = toCredentials(entry);
-      const name = `the entry ${withoutUserinfo(key)}`;
-      // Azure's entries with an identity token have a username, but no password.
-      if (entry.identitytoken !== '' && !credentials?.password) {
-        return [
-          `${name} has an identity token, which is not supported; use a username and a password`,
-        ];
-      }
-      return credentials === undefined ? [`${name} has no username and password`] : [];
+      const isUsable = withIdentityToken(entry) !== undefined;
+      return isUsable ? [] : [`the entry ${withoutUserinfo(key)} has no username and password`];
     }),
   ];
 }
@@ -100,18 +103,29 @@ function parseText<const Schema extends v.GenericSchema>(
   }
 }
 
-function toEntries(entries: v.InferOutput<typeof entriesSchema>): readonly KeyringEntry[] {
+type Entry = v.InferOutput<typeof entrySchema>;
+
+function toEntries(
+  entries: v.InferOutput<typeof entriesSchema>,
+  read: (entry: Entry) => Credentials | undefined = toCredentials,
+): readonly KeyringEntry[] {
   return Object.entries(entries).flatMap(([key, entry]) => {
-    const credentials = toCredentials(entry);
+    const credentials = read(entry);
     return credentials === undefined ? [] : [toEntry(key, credentials)];
   });
 }
 
-function toCredentials({
-  auth,
-  username,
-  password,
-}: v.InferOutput<typeof entrySchema>): Credentials | undefined {
+/** Azure's entries with an identity token have a username, but no password. */
+function withIdentityToken(entry: Entry): Credentials | undefined {
+  const credentials = toCredentials(entry);
+  const { username = tokenUser, password = '' } = credentials ?? {};
+  const token = username === tokenUser && password !== '' ? password : entry.identitytoken;
+  const isPassword = password !== '' && username !== tokenUser;
+  if (token === '' || isPassword) return credentials;
+  return { username, password: token, isIdentityToken: true };
+}
+
+function toCredentials({ auth, username, password }: Entry): Credentials | undefined {
   if (auth === '') return username === '' ? undefined : { username, password };
   const text = trimTrailingZeros(Buffer.from(auth, 'base64').toString('utf8'));
   const colon = text.indexOf(':');

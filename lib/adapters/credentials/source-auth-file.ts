@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { ConfigError } from '../../errors.ts';
 import type { CredentialSource } from '../../ports/index.ts';
 import { createFileReloader, type ReloadReports } from '../file-reloader.ts';
-import { listUnusedCredentials, parseDockerConfig } from './docker-config.ts';
+import { listUnusedCredentials, parseDockerConfigWithTokens } from './docker-config.ts';
 import type { Keyring } from './keyring.ts';
 
 export interface SourceAuthFileOptions extends ReloadReports {
@@ -37,7 +37,7 @@ async function readConfig(
 ): Promise<{ readonly text: string; readonly keyring: Keyring }> {
   try {
     const text = await readFile(file, 'utf8');
-    return { text, keyring: parseDockerConfig(text) };
+    return { text, keyring: parseDockerConfigWithTokens(text) };
   } catch (error) {
     throw new ConfigError([
       `SOURCE_AUTH_FILE ${file} cannot be used: ${describe(error)}; mount a docker config.json there, or unset SOURCE_AUTH_FILE`,

@@ -14,6 +14,7 @@ export function toAuthConfig(
   credentials: Credentials | undefined,
 ): AuthConfig {
   const serveraddress = domain === dockerHub ? 'https://index.docker.io/v1/' : domain;
-  const { username = '', password = '' } = credentials ?? {};
+  const { username = '', password = '', isIdentityToken = false } = credentials ?? {};
+  if (isIdentityToken) return { identitytoken: password, serveraddress };
   return { username, password, serveraddress };
 }

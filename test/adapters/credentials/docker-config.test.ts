@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   parseDockerConfig,
+  parseDockerConfigWithTokens,
   parseDockercfg,
 } from '../../../lib/adapters/credentials/docker-config.ts';
 
@@ -72,6 +73,42 @@ describe('parseDockerConfig', () => {
   it('returns an empty keyring for a docker config without auths', () => {
     assert.deepEqual(parseDockerConfig('{"credsStore":"desktop"}').find(image), []);
   });
+});
+
+describe('parseDockerConfigWithTokens', () => {
+  const token = (username: string): unknown[] => [
+    { username, password: 'idt', isIdentityToken: true },
+  ];
+  const entries = [
+    ['an identity token', { identitytoken: 'idt' }, token('<token>')],
+    // `0000:`
+    [
+      'an identity token with a username and no password, as Azure writes it',
+      { auth: 'MDAwMDo=', identitytoken: 'idt' },
+      token('0000'),
+    ],
+    [
+      'an identity token as the password of <token>',
+      { username: '<token>', password: 'idt' },
+      token('<token>'),
+    ],
+    // `<token>:idt`
+    ['an identity token in auth', { auth: 'PHRva2VuPjppZHQ=' }, token('<token>')],
+    [
+      'a password before an identity token',
+      { username: 'u', password: 'p', identitytoken: 'idt' },
+      [{ username: 'u', password: 'p' }],
+    ],
+    ['username and password', { username: 'u', password: 'p' }, [{ username: 'u', password: 'p' }]],
+    ['an empty entry', {}, []],
+  ] as const;
+  for (const [what, entry, found] of entries) {
+    it(`reads ${what}`, () => {
+      const text = JSON.stringify({ auths: { 'reg.test': entry } });
+
+      assert.deepEqual(parseDockerConfigWithTokens(text).find(image), found);
+    });
+  }
 });
 
 describe('parseDockercfg', () => {

@@ -45,6 +45,9 @@ describe('openSourceAuthFile', () => {
 
     const source = await openSourceAuthFile({ file, logger: log });
     await source.credentialsFor({ domain: 'good.test', path: 'x' });
+    assert.deepEqual(await source.credentialsFor({ domain: 'mcr.test', path: 'x' }), [
+      { username: '<token>', password: 's3cret', isIdentityToken: true },
+    ]);
 
     const inline = 'put a username and a password into auths';
     const messages = [
@@ -52,8 +55,6 @@ describe('openSourceAuthFile', () => {
       `SOURCE_AUTH_FILE: credHelpers names a program for gcr.io, which does not run here; ${inline}`,
       'SOURCE_AUTH_FILE: the entry ghcr.io has no username and password',
       'SOURCE_AUTH_FILE: the entry quay.io has no username and password',
-      'SOURCE_AUTH_FILE: the entry corp.azurecr.io has an identity token, which is not supported; use a username and a password',
-      'SOURCE_AUTH_FILE: the entry mcr.test has an identity token, which is not supported; use a username and a password',
       'SOURCE_AUTH_FILE: the entry bad.test has no username and password',
       'SOURCE_AUTH_FILE: the entry user.test/v2/ has no username and password',
     ];

@@ -54,6 +54,21 @@ describe('openDaemon with DOCKER_HOST=tcp://…', () => {
     });
   }
 
+  it('passes an identity token to the docker daemon as one, not as a password', async () => {
+    const auth = { identitytoken: 'idt', serveraddress: 'reg.test' };
+    const header = Buffer.from(JSON.stringify(auth)).toString('base64');
+    nock('http://docker.test:2375', { reqheaders: { 'x-registry-auth': header } })
+      .get('/distribution/reg.test/team/app:1/json')
+      .reply(200, { Descriptor: { mediaType: 'x', digest } });
+    const docker = await openDaemon({ dockerHost: 'tcp://docker.test:2375', logger });
+    const credentials = { username: '<token>', password: 'idt', isIdentityToken: true } as const;
+
+    const access = { side: 'source', credentials } as const;
+    const resolved = await createDockerCloner({ docker }).resolve(image, access, signal);
+
+    assert.deepEqual(resolved, { digest, isIndex: false });
+  });
+
   it('rejects a distribution response of the docker daemon without a valid digest', async () => {
     nock('http://docker.test:2375')
       .get('/distribution/reg.test/team/app:1/json')

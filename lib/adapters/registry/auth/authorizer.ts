@@ -13,6 +13,7 @@ import {
   createFetchToken,
   fetchTimeoutMs,
   type Scope,
+  type Secret,
   step,
   type TokenServerOptions,
 } from './token-server.ts';
@@ -57,7 +58,7 @@ export interface Authorizer {
   useOf(denied: Denied): CredentialsUse;
 }
 
-export interface AuthorizerOptions extends Omit<TokenServerOptions, 'basic'> {
+export interface AuthorizerOptions extends Omit<TokenServerOptions, 'secret'> {
   readonly credentials: Credentials | undefined;
   /** A monotonic clock. */
   readonly now: () => number;
@@ -86,14 +87,12 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   /** `/v2/` needs no credentials. */
   let isOpen = false;
 
-  const basic =
-    credentials === undefined
-      ? undefined
-      : `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
+  const secret = credentials && toSecret(credentials);
+  const basic = secret?.kind === 'password' ? secret.header : undefined;
 
   const pick = (challenge: Challenged): Scheme | undefined =>
     pickScheme(challenge, { registry, hasPassword: basic !== undefined });
-  const fetchToken = createFetchToken({ ...options, basic });
+  const fetchToken = createFetchToken({ ...options, secret });
 
   async function headerFor(
     current: Scheme,
@@ -199,7 +198,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     },
 
     async discoverChallenge(scopes, used, signal) {
-      if (basic === undefined || used !== undefined || isOpen) return undefined;
+      if (secret === undefined || used !== undefined || isOpen) return undefined;
       if (scheme.kind === 'unknown') {
         const found = await untilAborted(pings.run('', ping), signal);
         if (found === undefined) return undefined;
@@ -219,15 +218,24 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
 
     useOf(response) {
       const { authorization, status } = response;
-      if (basic === undefined) return {};
-      if (authorization === basic) return { credentials: status === 401 ? 'rejected' : 'sent' };
+      if (secret === undefined) return {};
+      if (authorization !== undefined && authorization === basic)
+        return { credentials: status === 401 ? 'rejected' : 'sent' };
       const asked = status === 401 ? pick(response) : scheme;
+      if (asked?.kind === 'basic' && secret.kind === 'identity-token')
+        return { withheld: 'it requires a password, so the identity token was not sent' };
       if (asked?.kind !== 'bearer') return {};
       if (!isOwnRealm(asked.realm, registry))
-        return { withheld: describeForeignRealm(asked.realm) };
+        return { withheld: describeForeignRealm(asked.realm, secret) };
       return authorization === undefined ? {} : { credentials: 'sent' };
     },
   };
+}
+
+function toSecret({ username, password, isIdentityToken }: Credentials): Secret {
+  if (isIdentityToken) return { kind: 'identity-token', token: password };
+  const text = Buffer.from(`${username}:${password}`).toString('base64');
+  return { kind: 'password', header: `Basic ${text}` };
 }
 
 function isRateLimit(error: unknown): boolean {

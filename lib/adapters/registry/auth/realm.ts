@@ -34,9 +34,13 @@ export function isOwnRealm(realm: URL, registry: URL): boolean {
   return realm.host === registry.host || isSameSite(realm.hostname, registry.hostname);
 }
 
-/** Why a token server did not get the password. */
-export function describeForeignRealm({ hostname }: URL): string {
-  return `its token server ${hostname} belongs to another site, so the password was not sent`;
+/** Why a token server did not get the credentials. */
+export function describeForeignRealm(
+  { hostname }: URL,
+  { kind }: { readonly kind: 'password' | 'identity-token' },
+): string {
+  const secret = kind === 'password' ? 'password' : 'identity token';
+  return `its token server ${hostname} belongs to another site, so the ${secret} was not sent`;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Cooldown } from '../../../util/cooldown.ts';
 import { type CredentialsUse, RegistryError, toRegistryError } from '../errors/index.ts';
-import { type Http, readBody, retryAfterOf } from '../http/index.ts';
+import { type Http, type HttpRequest, readBody, retryAfterOf } from '../http/index.ts';
 import { describeForeignRealm, isOwnRealm } from './realm.ts';
 import { parseToken, type Token } from './token.ts';
 
@@ -14,14 +14,18 @@ export interface Bearer {
   readonly service: string | undefined;
 }
 
+/** The credentials of a client, as they are sent. */
+export type Secret =
+  | { readonly kind: 'password'; readonly header: string }
+  | { readonly kind: 'identity-token'; readonly token: string };
+
 export interface TokenServerOptions {
   readonly http: Pick<Http, 'send'>;
   /** It sent the challenge. */
   readonly registry: URL;
   /** `registry` is the target of a redirect, so errors must name it. */
   readonly isRedirectTarget: boolean;
-  /** The header with username and password. */
-  readonly basic: string | undefined;
+  readonly secret: Secret | undefined;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
   readonly wallClock: () => number;
   /** Pauses after a 429, by `limitKey`. */
@@ -31,6 +35,7 @@ export interface TokenServerOptions {
 }
 
 export const step = 'authenticating';
+const clientId = 'image-cloner';
 const maxTokenBytes = 64 * 1024;
 export const fetchTimeoutMs = 30_000;
 
@@ -38,7 +43,7 @@ export const fetchTimeoutMs = 30_000;
 export function createFetchToken(
   options: TokenServerOptions,
 ): (bearer: Bearer, scopes: readonly Scope[]) => Promise<Token> {
-  const { http, registry, isRedirectTarget, basic, wallClock, cooldown } = options;
+  const { http, registry, isRedirectTarget, secret, wallClock, cooldown } = options;
 
   let realmWithoutDelete: string | undefined;
 
@@ -56,12 +61,8 @@ export function createFetchToken(
     }
   };
 
-  function useOfPassword(realm: URL, isSent: boolean, status: number): CredentialsUse {
-    if (isSent) return { credentials: status === 401 ? 'rejected' : 'sent' };
-    return basic === undefined ? {} : { withheld: describeForeignRealm(realm) };
-  }
-
-  async function fetchOnce({ realm, service }: Bearer, scopes: readonly Scope[]): Promise<Token> {
+  async function fetchOnce(bearer: Bearer, scopes: readonly Scope[]): Promise<Token> {
+    const { realm } = bearer;
     const isRegistry = realm.origin === registry.origin;
     const host = isRegistry && !isRedirectTarget ? undefined : realm.host;
     const limitKey = isRegistry
@@ -73,29 +74,31 @@ export function createFetchToken(
       const limit = { retryAfterMs: limitMs, isTransient: true, host };
       throw new RegistryError('RATE_LIMITED', message, limit);
     }
-    const url = new URL(realm);
-    if (service !== undefined) url.searchParams.set('service', service);
-    for (const scope of scopes) url.searchParams.append('scope', scope);
-    const isOwn = basic !== undefined && isOwnRealm(realm, registry);
-    const speaker = 'its token server';
+    const sent = isOwnRealm(realm, registry) ? secret : undefined;
     // Not the signal of one request: other requests wait for the same token.
     const signal = AbortSignal.timeout(fetchTimeoutMs);
     try {
-      const response = await http.send({
-        method: 'GET',
-        url,
-        ...(isOwn && { headers: { authorization: basic } }),
-        signal,
-        step,
-        sentBy: registry,
+      const request = toRequest(bearer, scopes, sent);
+      const response = await http.send({ ...request, signal, step, sentBy: registry });
+      const body = new TextDecoder().decode(await readBody(response, maxTokenBytes, step));
+      if (response.status === 200) return parseToken(body);
+      const { status, text } =
+        sent?.kind === 'identity-token'
+          ? readGrantError(response.status, body, sent.token)
+          : { status: response.status, text: body };
+      if (sent?.kind === 'identity-token' && (status === 404 || status === 405)) {
+        const message = `${step}: its token server does not accept identity tokens (${status}); put a username and a password into SOURCE_AUTH_FILE`;
+        throw new RegistryError('REFUSED', message, { status });
+      }
+      const error = toRegistryError(step, {
+        status,
+        text,
+        host,
+        retryAfter: retryAfterOf(response),
+        now: wallClock(),
+        use: useOf(realm, sent, status),
+        speaker: 'its token server',
       });
-      const { status } = response;
-      const text = new TextDecoder().decode(await readBody(response, maxTokenBytes, step));
-      if (status === 200) return parseToken(text);
-      const retryAfter = retryAfterOf(response);
-      const use = useOfPassword(realm, isOwn, status);
-      const answer = { status, text, host, retryAfter, now: wallClock(), use, speaker };
-      const error = toRegistryError(step, answer);
       if (error.reason === 'RATE_LIMITED') cooldown.start(limitKey, error.retryAfterMs ?? 0);
       throw error;
     } catch (error) {
@@ -111,6 +114,45 @@ export function createFetchToken(
       throw error;
     }
   }
+
+  function useOf(realm: URL, sent: Secret | undefined, status: number): CredentialsUse {
+    if (sent !== undefined) return { credentials: status === 401 ? 'rejected' : 'sent' };
+    return secret === undefined ? {} : { withheld: describeForeignRealm(realm, secret) };
+  }
+}
+
+/** GET with a password or without one; the refresh-token grant with an identity token (`spec/auth/oauth.md`). */
+function toRequest(
+  { realm, service }: Bearer,
+  scopes: readonly Scope[],
+  sent: Secret | undefined,
+): Pick<HttpRequest, 'method' | 'url' | 'headers' | 'body'> {
+  if (sent?.kind === 'identity-token') {
+    const form = new URLSearchParams({
+      grant_type: 'refresh_token',
+      ...(service !== undefined && { service }),
+      client_id: clientId,
+      scope: scopes.join(' '),
+      refresh_token: sent.token,
+    });
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const body = new TextEncoder().encode(form.toString());
+    return { method: 'POST', url: realm, headers, body };
+  }
+  const url = new URL(realm);
+  if (service !== undefined) url.searchParams.set('service', service);
+  for (const scope of scopes) url.searchParams.append('scope', scope);
+  return { method: 'GET', url, headers: sent === undefined ? {} : { authorization: sent.header } };
+}
+
+/** OAuth answers 400 to an identity token that has expired; the text may quote the token. */
+function readGrantError(
+  status: number,
+  text: string,
+  token: string,
+): { readonly status: number; readonly text: string } {
+  const isExpired = status === 400 && text.includes('"invalid_grant"');
+  return { status: isExpired ? 401 : status, text: text.replaceAll(token, '…') };
 }
 
 /** Some token servers know no action `delete`; their registries let everyone delete who may push. */

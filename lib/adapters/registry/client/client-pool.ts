@@ -66,8 +66,8 @@ export function createClientPool(options: ClientPoolOptions): OpenRepository {
     const { side, credentials } = access;
     // Not cached here: the endpoint of a registry that was down can change.
     const registry = await findEndpoint(domain, signal);
-    const identity = [credentials?.username, credentials?.password];
-    const clientKey = JSON.stringify([registry.href, side, ...identity]);
+    const { username, password, isIdentityToken } = credentials ?? {};
+    const clientKey = JSON.stringify([registry.href, side, username, password, isIdentityToken]);
     const authorizer =
       authorizers.get(clientKey) ??
       createAuthorizer({

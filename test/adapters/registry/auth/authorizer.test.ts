@@ -809,6 +809,93 @@ describe('createAuthorizer', () => {
     assert.equal(await head(openHarness()), undefined);
   });
 
+  const identity = { username: '<token>', password: 's3cret+id', isIdentityToken: true } as const;
+  const grantForm =
+    'grant_type=refresh_token&service=reg&client_id=image-cloner&scope=repository%3Ateam%2Fapp%3Apull&refresh_token=s3cret%2Bid';
+
+  it('exchanges an identity token by the refresh-token grant, and caches the token', async () => {
+    challenge();
+    nock('https://reg.test', {
+      badheaders: ['authorization'],
+      reqheaders: { 'content-type': 'application/x-www-form-urlencoded' },
+    })
+      .post('/t', grantForm)
+      .reply(200, { access_token: 'mine', refresh_token: 'next' });
+    serve('mine', 2);
+    const harness = openHarness({ credentials: identity });
+
+    assert.equal(await head(harness), served.digest);
+    assert.equal(await head(harness), served.digest);
+  });
+
+  it('sends both scopes of a mount in one field of the refresh-token grant', async () => {
+    nock('https://reg.test')
+      .post(/uploads/)
+      .reply(401, '', bearer('https://reg.test/t'));
+    const scope = 'repository:team/app:pull,push repository:other/app:pull';
+    nock('https://reg.test')
+      .post('/t', (form: { readonly scope?: string }) => form.scope === scope)
+      .reply(200, { access_token: 'mine' });
+    nock('https://reg.test', withToken('mine'))
+      .post(/uploads/)
+      .reply(201);
+    const { client } = openHarness({ credentials: identity });
+
+    const from = { path: 'other/app', digest: served.digest };
+    assert.equal(await client.mountBlob(from, signal), 'mounted');
+  });
+
+  for (const status of [404, 405]) {
+    it(`says that the token server takes no identity tokens when it answers ${status} to the grant`, async () => {
+      challenge();
+      nock('https://reg.test').post('/t').reply(status);
+
+      await assert.rejects(head(openHarness({ credentials: identity })), {
+        reason: 'REFUSED',
+        message: `authenticating: its token server does not accept identity tokens (${status}); put a username and a password into SOURCE_AUTH_FILE`,
+      });
+    });
+  }
+
+  for (const status of [400, 401]) {
+    it(`reports an identity token that the token server rejects by ${status} as DENIED, without the token`, async () => {
+      challenge();
+      nock('https://reg.test')
+        .post('/t')
+        .reply(status, { error: 'invalid_grant', error_description: 's3cret+id has expired' });
+
+      await assert.rejects(head(openHarness({ credentials: identity })), {
+        reason: 'DENIED',
+        message: 'authenticating: … has expired',
+        words: 'its token server says "… has expired"',
+        use: { credentials: 'rejected' },
+      });
+    });
+  }
+
+  it('keeps an identity token from the token server of another domain', async () => {
+    nock('https://reg.test').head(path).reply(401, '', bearer('https://evil.test/t'));
+    nock('https://evil.test', anonymous).get('/t').query(true).reply(200, { token: 'anon' });
+    nock('https://reg.test', withToken('anon')).head(path).reply(403);
+
+    await assert.rejects(head(openHarness({ credentials: identity })), {
+      reason: 'DENIED',
+      use: {
+        withheld:
+          'its token server evil.test belongs to another site, so the identity token was not sent',
+      },
+    });
+  });
+
+  it('does not send an identity token as a password', async () => {
+    nock('https://reg.test', anonymous).head(path).reply(401, '', basicChallenge);
+
+    await assert.rejects(head(openHarness({ credentials: identity })), {
+      reason: 'DENIED',
+      use: { withheld: 'it requires a password, so the identity token was not sent' },
+    });
+  });
+
   const mute = [
     ['a 401 without a challenge', {}],
     ['a challenge of an unknown scheme', { 'www-authenticate': 'Negotiate' }],
