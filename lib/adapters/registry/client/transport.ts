@@ -1,13 +1,16 @@
 import { type BackoffOptions, createBackoff } from '../../../util/backoff.ts';
 import type { Cooldown } from '../../../util/cooldown.ts';
 import { type Authorizer, type MakeHeader, type Scope, scopesOf } from '../auth/index.ts';
+import { RegistryError, toRegistryError, toSpokenTlsError } from '../errors/index.ts';
 import {
-  RegistryError,
-  saysSpokenTls,
-  toRegistryError,
-  toSpokenTlsError,
-} from '../errors/index.ts';
-import { digestBody, drop, type HttpResponse, readBody, retryAfterOf } from '../http/index.ts';
+  digestBody,
+  drop,
+  type HttpResponse,
+  isSpokenTls,
+  readBody,
+  readErrorText,
+  retryAfterOf,
+} from '../http/index.ts';
 import {
   createFollow,
   type FollowOptions,
@@ -74,8 +77,6 @@ export interface TransportOptions
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
   readonly wallClock: () => number;
 }
-
-const maxErrorBytes = 64 * 1024;
 
 export function createTransport(options: TransportOptions): Send {
   const { http, registry, authorizer, authorizerOfTarget, cooldown, clientKey } = options;
@@ -173,11 +174,9 @@ export function createTransport(options: TransportOptions): Send {
   async function toError(request: RegistryRequest, response: HopResponse): Promise<RegistryError> {
     const { step } = request;
     const { status, url, authorization } = response;
-    const text = await readError(response, step);
-    // Go's server sends no header with that answer, and no body to a HEAD.
-    const isBare = request.method === 'HEAD' && Object.keys(response.headers).length === 0;
-    const isSpokenTls = saysSpokenTls(text) || isBare;
-    if (status === 400 && url.protocol === 'http:' && isSpokenTls) {
+    const text = await readErrorText(response, step);
+    if (isSpokenTls(request, response, text)) {
+      const { url } = request;
       return toSpokenTlsError({ url, isListedAsInsecure: http.isListedAsInsecure(url) });
     }
     // Signed URLs of an object store expire; the registry makes a new one, so this is no verdict on the image.
@@ -244,13 +243,4 @@ async function readExpected(
   return digestLike === undefined
     ? { ...response, bytes: await readBody(response, maxBytes, step) }
     : { ...response, digest: await digestBody(response, maxBytes, step, digestLike(response)) };
-}
-
-async function readError(response: RegistryResponse, step: string): Promise<string> {
-  try {
-    return new TextDecoder().decode(await readBody(response, maxErrorBytes, step));
-  } catch {
-    // The status is enough.
-    return '';
-  }
 }

@@ -124,11 +124,6 @@ export function describeSpokenTls(url: URL, isListed: boolean): string {
     : describeProblem('not-plain-http', '', url);
 }
 
-/** The servers of Go and of nginx answer 400 to plain http on an https port. */
-export function saysSpokenTls(text: string): boolean {
-  return /HTTP request (was )?(sent )?to (an )?HTTPS (server|port)/i.test(text);
-}
-
 function textOf(problem: ConnectionProblem): ProblemText {
   return problems[problem];
 }

@@ -2,7 +2,7 @@
  * Every failure of a registry as a `RegistryError`, and as a `CloneError` with its side.
  * Text of a registry is cut, escaped and cleared of secrets here.
  */
-export { isTlsProblem, saysSpokenTls } from './connection-error.ts';
+export { isTlsProblem } from './connection-error.ts';
 export {
   type CredentialsUse,
   type ErrorContext,

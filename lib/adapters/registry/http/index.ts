@@ -10,7 +10,9 @@ export {
   drop,
   type HttpResponse,
   headerOf,
+  isSpokenTls,
   readBody,
+  readErrorText,
   redirectOf,
   retryAfterOf,
 } from './response.ts';

@@ -13,6 +13,7 @@ export interface HttpResponse {
 
 /** For manifests, tokens and errors, which are small. */
 const maxReadMs = 120_000;
+const maxErrorBytes = 64 * 1024;
 
 interface Readable {
   readonly body: AsyncIterable<unknown>;
@@ -28,6 +29,16 @@ export async function readBody(
   const chunks: Uint8Array[] = [];
   for await (const chunk of chunksOf(response, maxBytes, step, now)) chunks.push(chunk);
   return Buffer.concat(chunks);
+}
+
+/** The body of an error, as text; empty if it cannot be read. */
+export async function readErrorText(response: Readable, step: string): Promise<string> {
+  try {
+    return new TextDecoder().decode(await readBody(response, maxErrorBytes, step));
+  } catch {
+    // The status is enough.
+    return '';
+  }
 }
 
 /** Reads a body as `readBody` does, and keeps only its digest, in the algorithm of the digest `like`. */
@@ -121,4 +132,27 @@ export function redirectOf(
     throw new RegistryError('REFUSED', `${step}: it redirects from https to plain http`);
   }
   return isRead || next.origin === from.origin ? next : undefined;
+}
+
+/** The servers of Go and of nginx answer 400 to plain http on an https port. */
+const spokenTls = /HTTP request (was )?(sent )?to (an )?HTTPS (server|port)/i;
+
+/**
+ * Whether a failed request in plain http met a server that speaks https: it says so, or it redirects there. Credentials do not follow
+ * such a redirect, and most writes do not either.
+ */
+export function isSpokenTls(
+  { method, url: from }: { readonly method: string; readonly url: URL },
+  response: Pick<HttpResponse, 'status' | 'headers'> & { readonly url: URL },
+  text: string,
+): boolean {
+  const { status, headers, url } = response;
+  if (from.protocol !== 'http:' || url.hostname !== from.hostname) return false;
+  // Go's server sends no header with that answer, and no body to a HEAD.
+  const isBare = method === 'HEAD' && Object.keys(headers).length === 0;
+  if (status === 400 && (spokenTls.test(text) || isBare)) return true;
+  const location = URL.parse(headerOf(response, 'location') ?? '', url);
+  const target = status >= 300 && status < 400 ? location : url;
+  const isFailure = status < 400 || status === 401 || status === 403;
+  return isFailure && target?.protocol === 'https:' && target.hostname === from.hostname;
 }

@@ -393,6 +393,39 @@ describe('createTransport, plain http to a server that speaks https', () => {
     await assert.rejects(request(openHarness(plain), 'HEAD', url), listed);
   });
 
+  it('names INSECURE_REGISTRIES when it redirects a write to https', async () => {
+    nock('http://reg.test')
+      .post(path)
+      .reply(301, '', { location: `https://reg.test${path}` });
+    const write = {
+      method: 'POST',
+      url: new URL(url),
+      scopes: [],
+      expect: [202],
+      step: 'writing',
+    } as const;
+
+    await assert.rejects(openHarness(plain).send(write, signal), listed);
+  });
+
+  it('names INSECURE_REGISTRIES when it redirects a read to https and denies it there', async () => {
+    nock('http://reg.test')
+      .get(path)
+      .reply(301, '', { location: `https://reg.test${path}` });
+    nock('https://reg.test').get(path).reply(401);
+
+    await assert.rejects(request(openHarness(plain), 'GET', url), listed);
+  });
+
+  it('follows a redirect of a read from plain http to https', async () => {
+    nock('http://reg.test')
+      .get(path)
+      .reply(301, '', { location: `https://reg.test${path}` });
+    nock('https://reg.test').get(path).reply(200, 'bytes');
+
+    assert.equal(await textOf(await request(openHarness(plain), 'GET', url)), 'bytes');
+  });
+
   it('does not name INSECURE_REGISTRIES if that does not list it', async () => {
     nock('http://reg.test').get(path).reply(400, answers[0][1]);
 
