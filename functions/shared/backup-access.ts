@@ -31,8 +31,8 @@ export interface BackupAccessOptions {
   readonly logins?: PersonalLogins | undefined;
 }
 
-/** Of Google and Azure; the ones of other clouds cannot be part of an image name. */
-const tokenUsers = ['oauth2accesstoken', '00000000-0000-0000-0000-000000000000'];
+/** Of Google, Azure and identity tokens; the ones of other clouds cannot be part of an image name. */
+const tokenUsers = ['oauth2accesstoken', '00000000-0000-0000-0000-000000000000', '<token>'];
 
 export type OpenIdentities = () => Promise<CloudIdentities>;
 

@@ -174,7 +174,6 @@ describe('registries of vendors', () => {
     readonly when: string;
     readonly image?: Image;
     readonly tells: RegExp;
-    readonly todo?: string;
   })[] = [
     {
       when: 'ECR has no repository for the copy',
@@ -208,13 +207,11 @@ describe('registries of vendors', () => {
       backup: { mode: 'zot' },
       image: docker,
       tells: /^BACKUP_\w+: .*application\/vnd\.docker\..*docker2s2/,
-      todo: 'the media type in the detail of a 415 is not told',
     },
     {
       when: 'quay.io takes no name of three levels',
       backup: { mode: 'quay' },
       tells: /^BACKUP_\w+: .*invalid repository name.*NAMING=flat/,
-      todo: 'the advice is NAMING=nested, which is set',
     },
     {
       when: 'Gitea takes no name with two underscores',
@@ -238,11 +235,10 @@ describe('registries of vendors', () => {
       when: 'Nexus allows no redeploy',
       backup: { mode: 'nexus', options: immutable },
       tells: /^BACKUP_\w+: .*Repository does not allow updating assets: docker-hosted/,
-      todo: 'the detail of the error is not told',
     },
   ];
-  for (const { when, image = first, tells, todo = false, ...options } of refusals) {
-    it(`the refusal says that ${when}`, { todo }, async () => {
+  for (const { when, image = first, tells, ...options } of refusals) {
+    it(`the refusal says that ${when}`, async () => {
       const { publish, reviewAsText } = await open(options);
       publish(image);
 
@@ -276,9 +272,7 @@ describe('registries of vendors', () => {
     });
   }
 
-  it('a rate limit on the referrers of GHCR costs one warning and no review', {
-    todo: 'the limit of the other host is charged to GHCR',
-  }, async () => {
+  it('a rate limit on the referrers of GHCR costs one warning and no review', async () => {
     const { source: other } = await openBench();
     other.faults.add(() => true, answer(429, { headers: { 'retry-after': '60' } }));
     const elsewhere = ({ pathname }: URL): string => `${other.url}${pathname}`;

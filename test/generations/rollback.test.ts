@@ -281,7 +281,7 @@ describe('rollBack', () => {
 
     await assert.rejects(rollBack(context, old.digest), {
       code: 'BACKUP_DENIED',
-      message: /rejected the credentials in registry-auth/,
+      message: /denied access to .+; check the user in registry-auth and its permissions/,
     });
     assert.equal(held('1.hold'), undefined);
   });

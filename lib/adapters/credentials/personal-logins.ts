@@ -2,13 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { ConfigError } from '../../errors.ts';
-import { cloudOf } from '../../image/cloud-registry.ts';
 import { dockerHub, type Repository } from '../../image/reference.ts';
 import type { Credentials } from '../../ports/index.ts';
 import { monotonicClock } from '../../util/clock.ts';
 import { createTtlCache } from '../../util/ttl-cache.ts';
 import { isHelperName, runCredentialHelper } from './credential-helper.ts';
-import { parseDockerConfig } from './docker-config.ts';
+import { parseDockerConfigWithTokens } from './docker-config.ts';
 import type { Keyring } from './keyring.ts';
 
 /** The logins of the person at this machine (`docker login`). */
@@ -40,9 +39,8 @@ const helpersSchema = v.pipe(
 
 /** docker's own keys of Docker Hub, the one that it writes first. */
 const hubKeys = ['https://index.docker.io/v1/', 'index.docker.io', dockerHub];
-/** Microsoft's helpers answer with a token of the registry in this form. */
+/** The user name with which a helper answers an identity token, as Microsoft's does. */
 const identityTokenUser = '<token>';
-const acrUser = '00000000-0000-0000-0000-000000000000';
 
 /**
  * Reads `config.json` of docker, as crane, oras and skopeo do; `undefined` if there is none. Rejects with a `ConfigError` if it
@@ -71,7 +69,7 @@ export async function openPersonalLogins({
 
   async function ask(name: string, host: string): Promise<Credentials | undefined> {
     const found = await runCredentialHelper({ name, host, env });
-    return found?.username === identityTokenUser ? toTokenUser(found, host) : found;
+    return found?.username === identityTokenUser ? { ...found, isIdentityToken: true } : found;
   }
 
   return {
@@ -101,15 +99,10 @@ function parse(
     throw unusable(file, 'the name of a credential helper may have only a-z, 0-9 and -');
   }
   try {
-    return { keyring: parseDockerConfig(text), credsStore, credHelpers };
+    return { keyring: parseDockerConfigWithTokens(text), credsStore, credHelpers };
   } catch (error) {
     throw unusable(file, error instanceof Error ? error.message : 'it cannot be read');
   }
-}
-
-function toTokenUser({ password }: Credentials, host: string): Credentials {
-  if (cloudOf(host) === 'acr') return { username: acrUser, password };
-  throw new Error(`the login of ${host} is an identity token, which is not supported`);
 }
 
 function unusable(file: string, problem: string): ConfigError {

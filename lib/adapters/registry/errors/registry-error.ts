@@ -88,9 +88,6 @@ export interface ErrorContext {
 const heavyProperties = ['data', 'cert'];
 
 const maxShownPauseMs = 86_400_000;
-/** Gitea, for example. */
-const nameAdvice = '; if it does not accept "__" in names, set NAMING=nested';
-
 const createAdvice = '; if it creates no repository on push, create it first';
 
 /** The destination of a request. */
@@ -170,8 +167,15 @@ function describe(error: RegistryError, { side, image, isWrite = false }: ErrorC
     case 'UNSUPPORTED':
       return `${name} cannot be copied: ${message}`;
     case 'REFUSED':
-      return `${subject} did not ${isWrite ? 'accept' : 'serve'} ${name}: ${message}${!isSource && code === 'NAME_INVALID' ? nameAdvice : ''}`;
+      return `${subject} did not ${isWrite ? 'accept' : 'serve'} ${name}: ${message}${!isSource && code === 'NAME_INVALID' ? adviseOnName(image) : ''}`;
   }
+}
+
+/** Amazon ECR and Gitea accept no `__`; Docker Hub and Quay.io accept two levels. */
+function adviseOnName({ path }: Reference): string {
+  if (path.includes('__')) return '; if it does not accept "__" in names, set NAMING=nested';
+  const isDeep = path.split('/').length > 2;
+  return isDeep ? '; if it accepts only two levels of names, set NAMING=flat' : '';
 }
 
 function describeSourceDenial({ words, use }: RegistryError, name: string): string {

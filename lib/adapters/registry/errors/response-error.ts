@@ -29,6 +29,8 @@ const errorsSchema = v.pipe(
       v.object({
         code: v.fallback(v.string(), ''),
         message: v.fallback(v.string(), ''),
+        // An object in most registries; Nexus has its reason there.
+        detail: v.fallback(v.string(), ''),
       }),
     ),
   }),
@@ -165,7 +167,9 @@ function readErrors(text: string): { readonly code: string; readonly message: st
   const errors = success ? output.errors : [];
   // Distribution lists some after a first one with UNKNOWN.
   const specific = errors.find(({ code }) => reasonsByCode.has(code)) ?? errors[0];
-  return { code: specific?.code ?? '', message: toSafeText(specific?.message ?? '') };
+  const { code = '', message = '', detail = '' } = specific ?? {};
+  const parts = [message, detail].filter((part) => part !== '');
+  return { code, message: toSafeText(parts.join(': ')) };
 }
 
 /** The error body of a token server, or a line of text; the HTML of a proxy is not shown. */

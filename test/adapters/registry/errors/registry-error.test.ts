@@ -484,21 +484,27 @@ describe('toCloneError', () => {
     });
   }
 
-  it('advises NAMING=nested when the backup refuses a repository name, and not when a source does', () => {
-    const cause = new RegistryError('REFUSED', 'starting an upload: status 400 (NAME_INVALID)', {
-      status: 400,
-      code: 'NAME_INVALID',
-    });
-    const messages = (['backup', 'source'] as const).map((side) => {
-      const error = toCloneError(cause, { side, image, isWrite: side === 'backup' });
-      return error instanceof CloneError ? error.message : '';
-    });
+  const names = [
+    ['backup', 'acme/quay.io__a__b', '; if it does not accept "__" in names, set NAMING=nested'],
+    ['backup', 'acme/quay.io/a/b', '; if it accepts only two levels of names, set NAMING=flat'],
+    ['backup', 'acme/nginx', ''],
+    ['source', 'acme/quay.io__a__b', ''],
+  ] as const;
+  for (const [side, path, advice] of names) {
+    it(`${advice === '' ? 'gives no advice' : `advises ${advice.split(' set ')[1]}`} for the name ${path} that a ${side} refuses`, () => {
+      const text = 'starting an upload: status 400 (NAME_INVALID)';
+      const cause = new RegistryError('REFUSED', text, { status: 400, code: 'NAME_INVALID' });
 
-    assert.deepEqual(messages, [
-      'the backup registry reg.test did not accept reg.test/team/app:1: starting an upload: status 400 (NAME_INVALID); if it does not accept "__" in names, set NAMING=nested',
-      'reg.test did not serve reg.test/team/app:1: starting an upload: status 400 (NAME_INVALID)',
-    ]);
-  });
+      const error = toCloneError(cause, {
+        side,
+        image: { domain: 'reg.test', path },
+        isWrite: true,
+      });
+
+      assert.ok(error instanceof CloneError);
+      assert.ok(error.message.endsWith(`${path}: ${text}${advice}`), error.message);
+    });
+  }
 
   it('says "later" for a rate limit of more than a day', () => {
     const cause = new RegistryError('RATE_LIMITED', 'x', { retryAfterMs: 86_401_000 });
