@@ -18,23 +18,18 @@ import {
   createIntegrityCheck,
   createPrivateCopies,
   createReferrers,
-  findGeneration,
   findHold,
   type IntegrityCheckDeps,
   isCopyOf,
   readBackup,
-  repairBackup,
-  unclearWarning,
 } from './backup/index.ts';
+import { createCheckParts } from './check-parts.ts';
 import {
   type CloneTask,
   type EnsureRequest,
   type PendingCopy,
-  toBackgroundQuery,
   toReady,
-  toReferrersRequest,
   type UsableBackup,
-  waitForReferrers,
 } from './clone-task.ts';
 import { createCopyToBackup } from './copy-to-backup.ts';
 import { previewCopy } from './dry-run.ts';
@@ -44,6 +39,7 @@ import { createCircuitBreaker, createRateLimits } from './registry-health/index.
 import { createReport } from './report.ts';
 import { type CheckedSource, createCheckSource } from './source/index.ts';
 import { createStartCopy } from './start-copy.ts';
+import { createUseGeneration } from './use-generation.ts';
 import { createUseRollback } from './use-rollback.ts';
 
 export interface EnsureDeps {
@@ -109,7 +105,9 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     referrers,
     now,
   });
+  const useGeneration = createUseGeneration({ immutableTags, privateCopies });
   const useRollback = createUseRollback(startCopy);
+  const checkParts = createCheckParts({ ...deps, integrity, referrers, startCopy });
   const fallBack = createFallBack({ cloner, privateCopies, integrity });
 
   return async function ensureBackup(request) {
@@ -166,7 +164,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const isCurrent =
       digest !== undefined &&
       (source.digest !== undefined || (await isCopyOf(query, digest, checked.digest)));
-    const pinned = isCurrent ? undefined : await findPinned(task, checked, warnings);
+    const pinned = isCurrent ? undefined : await useGeneration(task, checked, warnings);
     if (pinned !== undefined) return pinned;
     if (task.dryRun) {
       const { keepsDigest } = cloner;
@@ -189,58 +187,6 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
       }
     }
     return await copyToBackup(task, checked, { isCurrent, warnings });
-  }
-
-  /**
-   * The generation of the source's digest, if there is one and the plain tag is immutable or unclear: another copy would change
-   * nothing.
-   */
-  async function findPinned(
-    task: CloneTask,
-    checked: CheckedSource,
-    warnings: readonly string[],
-  ): Promise<UsableBackup | undefined> {
-    const { source, backup, state, query, pod, dryRun } = task;
-    const { unclear } = state;
-    if (unclear === undefined && !immutableTags.isKnown(backup)) return undefined;
-    const digest = await findGeneration(query, checked.digest);
-    if (digest === undefined || typeof (await findHold(query)) === 'string') return undefined;
-    if (!dryRun) {
-      await privateCopies.admit(query, { source, checked, namespace: pod?.namespace }, digest);
-    }
-    const why = unclear === undefined ? [] : [unclearWarning(source, unclear)];
-    return { digest, result: 'present', isPinned: true, warnings: [...warnings, ...why] };
-  }
-
-  /**
-   * Copies again, in the background, the parts that the backup has lost, and signatures that are newer than the copy. A command
-   * waits for these.
-   */
-  async function checkParts(
-    task: CloneTask,
-    checked: CheckedSource,
-    digest: string,
-  ): Promise<readonly string[]> {
-    const query = toBackgroundQuery(task, cloner);
-    if (checked.digest !== digest) return [];
-    const request = toReferrersRequest(task, checked);
-    const isCommand = task.referrersWaitMs !== undefined;
-    integrity.checkLater(query, digest, {
-      repair: () => repair(task, checked, digest),
-      refresh: async () => (isCommand ? [] : await referrers.copyAgain(request)),
-    });
-    return isCommand ? await waitForReferrers(referrers.copyAgain(request), task) : [];
-  }
-
-  async function repair(task: CloneTask, checked: CheckedSource, digest: string): Promise<void> {
-    const { source, backup, uid } = task;
-    const copy = startCopy(task, digest, 'repair', (write) =>
-      referrers.copyBehind(toReferrersRequest(task, checked), () =>
-        repairBackup(write, source, checked),
-      ),
-    );
-    const copied = await copy.wait(new AbortController().signal);
-    deps.logger.info({ uid, backup: formatReference(backup), ...copied }, 'backup repaired');
   }
 
   function platformWarnings({ source }: CloneTask, { isIndex }: CheckedSource): readonly string[] {

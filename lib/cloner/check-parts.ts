@@ -1,0 +1,56 @@
+import { formatReference } from '../image/reference.ts';
+import type { ImageCloner, Logger } from '../ports/index.ts';
+import { type IntegrityCheck, type Referrers, repairBackup } from './backup/index.ts';
+import {
+  type CloneTask,
+  toBackgroundQuery,
+  toReferrersRequest,
+  waitForReferrers,
+} from './clone-task.ts';
+import type { CheckedSource } from './source/index.ts';
+import type { StartCopy } from './start-copy.ts';
+
+/**
+ * Copies again, behind the answer, the parts of an image that the backup has lost, and signatures that are newer than the copy.
+ * Resolves with warnings about signatures, for which only a command waits.
+ */
+export type CheckParts = (
+  task: CloneTask,
+  checked: CheckedSource,
+  digest: string,
+) => Promise<readonly string[]>;
+
+export interface CheckPartsDeps {
+  readonly cloner: ImageCloner;
+  readonly integrity: Pick<IntegrityCheck, 'checkLater'>;
+  readonly referrers: Referrers;
+  readonly startCopy: StartCopy;
+  readonly logger: Pick<Logger, 'info'>;
+}
+
+export function createCheckParts(deps: CheckPartsDeps): CheckParts {
+  const { cloner, integrity, referrers, startCopy, logger } = deps;
+
+  return async (task, checked, digest) => {
+    // A copy with another digest cannot be completed from its source.
+    if (checked.digest !== digest) return [];
+    const request = toReferrersRequest(task, checked);
+    const isCommand = task.referrersWaitMs !== undefined;
+    integrity.checkLater(toBackgroundQuery(task, cloner), digest, {
+      repair: () => repair(task, checked),
+      refresh: async () => (isCommand ? [] : await referrers.copyAgain(request)),
+    });
+    return isCommand ? await waitForReferrers(referrers.copyAgain(request), task) : [];
+  };
+
+  async function repair(task: CloneTask, checked: CheckedSource): Promise<void> {
+    const { source, backup, uid } = task;
+    const request = toReferrersRequest(task, checked);
+    const copy = startCopy(task, checked.digest, 'repair', (write) =>
+      referrers.copyBehind(request, () => repairBackup(write, source, checked)),
+    );
+    const { bytes } = (await copy.wait(new AbortController().signal)) ?? {};
+    const fields = { uid, backup: formatReference(backup), digest: checked.digest, bytes };
+    logger.info(fields, 'backup repaired');
+  }
+}
