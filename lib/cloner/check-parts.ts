@@ -35,19 +35,21 @@ export function createCheckParts(deps: CheckPartsDeps): CheckParts {
     // A copy with another digest cannot be completed from its source.
     if (checked.digest !== digest) return [];
     const request = toReferrersRequest(task, checked);
+    const copyAgain = (): Promise<readonly string[]> =>
+      referrers.copyAgain(request, task.namespace);
     const isCommand = task.referrersWaitMs !== undefined;
     integrity.checkLater(toBackgroundQuery(task, cloner), digest, {
       repair: () => repair(task, checked),
-      refresh: async () => (isCommand ? [] : await referrers.copyAgain(request)),
+      refresh: async () => (isCommand ? [] : await copyAgain()),
     });
-    return isCommand ? await waitForReferrers(referrers.copyAgain(request), task) : [];
+    return isCommand ? await waitForReferrers(copyAgain(), task) : [];
   };
 
   async function repair(task: CloneTask, checked: CheckedSource): Promise<void> {
-    const { source, backup, uid } = task;
+    const { source, backup, uid, namespace } = task;
     const request = toReferrersRequest(task, checked);
     const copy = startCopy(task, checked.digest, 'repair', (write) =>
-      referrers.copyBehind(request, () => repairBackup(write, source, checked)),
+      referrers.copyBehind(request, namespace, () => repairBackup(write, source, checked)),
     );
     const { bytes } = (await copy.wait(new AbortController().signal)) ?? {};
     const fields = { uid, backup: formatReference(backup), digest: checked.digest, bytes };

@@ -55,7 +55,7 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
     const write = async (write: BackupWrite): Promise<CopyResult> => {
       if (isCurrent && state.digest !== undefined) return await tagGeneration(write, state.digest);
       await privateCopies.markBeforeCopy(write, opened);
-      return await referrers.copyBehind(toReferrersRequest(task, checked), () =>
+      return await referrers.copyBehind(toReferrersRequest(task, checked), task.namespace, () =>
         writeBackup(write, source, checked, state),
       );
     };

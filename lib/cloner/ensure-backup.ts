@@ -97,7 +97,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   });
   const integrity = createIntegrityCheck({ cloner, logger: deps.logger, now, soon: deps.soon });
   const { stopping } = deps.copies;
-  const referrers = createReferrers({ cloner, logger: deps.logger, stopping });
+  const referrers = createReferrers({ cloner, logger: deps.logger, stopping, now });
   const copyToBackup = createCopyToBackup({
     startCopy,
     guardBackup,

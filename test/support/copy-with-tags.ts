@@ -24,7 +24,11 @@ export async function copyWithTags(
   }
   if (request.sourceAccess.side === 'backup') return await copyImage();
   const { logger } = createMemoryLog();
-  const behind = createReferrers({ cloner, logger, stopping: signal });
-  const { digest, bytes, warnings, referrers } = await behind.copyBehind(request, copyImage);
+  const behind = createReferrers({ cloner, logger, stopping: signal, now: () => 0 });
+  const { digest, bytes, warnings, referrers } = await behind.copyBehind(
+    request,
+    undefined,
+    copyImage,
+  );
   return { digest, bytes, warnings: [...warnings, ...((await referrers) ?? [])] };
 }

@@ -1,17 +1,20 @@
-import { formatReference } from '../../image/reference.ts';
+import { canonicalRepository, formatReference } from '../../image/reference.ts';
 import type { ImageCloner, Logger, ReferrersRequest } from '../../ports/index.ts';
-import { createSemaphore } from '../../util/semaphore.ts';
-import type { CopyResult } from '../queue/index.ts';
+import { type CopyResult, createFairQueue } from '../queue/index.ts';
 
 /**
- * Copies signatures and attestations behind the copy of their image. They are optional: they use no slot of the copy queue, a
- * failure is one warning, and a shutdown drops them.
+ * Copies signatures and attestations behind the copy of their image. They are optional: they use no slot of the copies, a
+ * failure is one warning, and a shutdown drops them. `namespace` is the one whose share of their own queue they use.
  */
 export interface Referrers {
   /** Reads them while `copy` runs; after it, copies them behind the result, which has their warnings. */
-  copyBehind(request: ReferrersRequest, copy: () => Promise<CopyResult>): Promise<CopyResult>;
+  copyBehind(
+    request: ReferrersRequest,
+    namespace: string | undefined,
+    copy: () => Promise<CopyResult>,
+  ): Promise<CopyResult>;
   /** Copies those of an image that the backup has, because a signature may be newer. Resolves with warnings; never rejects. */
-  copyAgain(request: ReferrersRequest): Promise<readonly string[]>;
+  copyAgain(request: ReferrersRequest, namespace: string | undefined): Promise<readonly string[]>;
 }
 
 export interface ReferrersDeps {
@@ -19,30 +22,32 @@ export interface ReferrersDeps {
   readonly logger: Pick<Logger, 'warn'>;
   /** Aborted when the process shuts down. */
   readonly stopping: AbortSignal;
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number;
 }
 
-const maxConcurrent = 2;
-/** Beyond it they are not copied: the next integrity check of the image looks for them again. */
-const maxQueued = 100;
+/** If it is full, they are not copied: the next integrity check of the image looks for them again. */
+const queueLimits = { maxRunning: 2, maxWaiting: 100 };
 const timeoutMs = 600_000;
 
-export function createReferrers({ cloner, logger, stopping }: ReferrersDeps): Referrers {
-  const slots = createSemaphore(maxConcurrent);
+export function createReferrers({ cloner, logger, stopping, now }: ReferrersDeps): Referrers {
+  const queue = createFairQueue({ ...queueLimits, now });
 
   /** @param copied resolves when the image is in the backup */
   async function copy(
     request: ReferrersRequest,
+    namespace = '',
     copied: Promise<unknown>,
     signal: AbortSignal,
   ): Promise<readonly string[]> {
     try {
       const [copyReferrers] = await Promise.all([cloner.findReferrers?.(request, signal), copied]);
       if (copyReferrers === undefined) return [];
-      if (slots.waiting() >= maxQueued)
-        throw new Error('too many images wait for their signatures');
-      await slots.run(() =>
-        copyReferrers(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])),
-      );
+      const target = `${canonicalRepository(request.target)}@${request.source.digest}`;
+      await queue.join({ target, namespace }, async (slot) => {
+        const timeout = AbortSignal.timeout(timeoutMs);
+        await copyReferrers(AbortSignal.any([signal, slot, timeout]));
+      }).done;
       return [];
     } catch (error) {
       if (signal.aborted) return [];
@@ -53,10 +58,15 @@ export function createReferrers({ cloner, logger, stopping }: ReferrersDeps): Re
   }
 
   return {
-    async copyBehind(request, copyImage) {
+    async copyBehind(request, namespace, copyImage) {
       const failed = new AbortController();
       const copied = copyImage();
-      const referrers = copy(request, copied, AbortSignal.any([stopping, failed.signal]));
+      const referrers = copy(
+        request,
+        namespace,
+        copied,
+        AbortSignal.any([stopping, failed.signal]),
+      );
       try {
         return { ...(await copied), referrers };
       } catch (error) {
@@ -64,6 +74,6 @@ export function createReferrers({ cloner, logger, stopping }: ReferrersDeps): Re
         throw error;
       }
     },
-    copyAgain: (request) => copy(request, Promise.resolve(), stopping),
+    copyAgain: (request, namespace) => copy(request, namespace, Promise.resolve(), stopping),
   };
 }

@@ -14,4 +14,5 @@ export {
   type Work,
 } from './copies.ts';
 export { describeProgress } from './describe-progress.ts';
+export { createFairQueue } from './fair-queue.ts';
 export { createLoadShedder } from './load-shedder.ts';

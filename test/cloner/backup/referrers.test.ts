@@ -11,6 +11,11 @@ const request: ReferrersRequest = {
   target: { domain: 'backup.test', path: 'acme/b' },
   targetAccess: { side: 'backup' },
 };
+function toRequest(n: number): ReferrersRequest {
+  const digest = `sha256:${String(n).padStart(64, '0')}`;
+  return { ...request, source: { ...request.source, digest } };
+}
+
 const copied = { digest: request.source.digest, bytes: 1, warnings: [] };
 const warning = `ghcr.io/a/b:1@sha256:${'a'.repeat(64)}: the image was copied, its signatures were not`;
 
@@ -21,7 +26,12 @@ function start(
   const stopping = new AbortController();
   const log = createMemoryLog();
   const cloner = { findReferrers: find };
-  const referrers = createReferrers({ cloner, logger: log.logger, stopping: stopping.signal });
+  const referrers = createReferrers({
+    cloner,
+    logger: log.logger,
+    stopping: stopping.signal,
+    now: () => 0,
+  });
   return { referrers, stopping, log };
 }
 
@@ -37,7 +47,7 @@ describe('createReferrers', () => {
       },
     );
 
-    const result = referrers.copyBehind(request, () => {
+    const result = referrers.copyBehind(request, 'team', () => {
       events.push('image');
       return image.promise;
     });
@@ -53,7 +63,7 @@ describe('createReferrers', () => {
   it('returns the image before its signatures are copied', async () => {
     const { referrers } = start(() => Promise.withResolvers<never>().promise);
 
-    const result = await referrers.copyBehind(request, () => Promise.resolve(copied));
+    const result = await referrers.copyBehind(request, 'team', () => Promise.resolve(copied));
 
     assert.equal(result.digest, copied.digest);
   });
@@ -65,7 +75,7 @@ describe('createReferrers', () => {
     ]) {
       const { referrers, log } = start(() => Promise.resolve(), find);
 
-      const result = await referrers.copyBehind(request, () => Promise.resolve(copied));
+      const result = await referrers.copyBehind(request, 'team', () => Promise.resolve(copied));
 
       assert.deepEqual(await result.referrers, [warning]);
       assert.equal(log.lines.length, 1);
@@ -89,7 +99,7 @@ describe('createReferrers', () => {
     );
 
     await assert.rejects(
-      referrers.copyBehind(request, () => Promise.reject(new TypeError('no image'))),
+      referrers.copyBehind(request, 'team', () => Promise.reject(new TypeError('no image'))),
       { name: 'TypeError', message: 'no image' },
     );
     await drainMicrotasks();
@@ -106,13 +116,31 @@ describe('createReferrers', () => {
       await open.promise;
     });
 
-    const all = [1, 2, 3].map(() => referrers.copyAgain(request));
+    const all = ['a', 'b', 'c'].map((namespace, index) =>
+      referrers.copyAgain(toRequest(index), namespace),
+    );
     await drainMicrotasks();
     const atOnce = running;
     open.resolve();
     await Promise.all(all);
 
     assert.deepEqual([atOnce, running], [2, 3]);
+  });
+
+  it('copies the signatures of one image at once for one namespace, so that the others get a slot', async () => {
+    let running = 0;
+    const { referrers } = start(async () => {
+      running += 1;
+      await Promise.withResolvers<never>().promise;
+    });
+
+    for (const n of [1, 2, 3]) void referrers.copyAgain(toRequest(n), 'hostile');
+    await drainMicrotasks();
+    const ofOne = running;
+    void referrers.copyAgain(toRequest(4), 'team');
+    await drainMicrotasks();
+
+    assert.deepEqual([ofOne, running], [1, 2]);
   });
 
   it('drops signatures at a shutdown, without a warning', async () => {
@@ -122,7 +150,7 @@ describe('createReferrers', () => {
       await promise;
     });
 
-    const result = referrers.copyAgain(request);
+    const result = referrers.copyAgain(request, 'team');
     await drainMicrotasks();
     stopping.abort(new Error('shutdown'));
 
@@ -136,8 +164,9 @@ describe('createReferrers', () => {
       cloner: {},
       logger: createMemoryLog().logger,
       stopping: signal,
+      now: () => 0,
     });
 
-    assert.deepEqual(await referrers.copyAgain(request), []);
+    assert.deepEqual(await referrers.copyAgain(request, 'team'), []);
   });
 });
