@@ -724,6 +724,29 @@ describe('createAdmissionHandler when the copy takes longer', () => {
     ]);
   });
 
+  it('falls back after one second when the backup does not list its tags', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { cloner } = stage();
+    cloner.put('acme/nginx:1.27', A);
+    cloner.put('acme/nginx:1.27.aaaaaaaaaaaa', A);
+    const silent = Promise.withResolvers<never>().promise;
+    const handler = createAdmissionHandler({
+      cloner: { ...cloner, listTags: () => silent },
+      policy: policy(),
+      now: () => 0,
+    });
+
+    const answering = handler(review(web), {
+      signal: new AbortController().signal,
+      budgetMs: 9_000,
+    });
+    await settle();
+    t.mock.timers.tick(1_000);
+    const answer = await answering;
+
+    assert.deepEqual(patchOf(answer), patched('acme/nginx:1.27'));
+  });
+
   it('waits one second for the signatures of a copied image', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { cloner } = stage();

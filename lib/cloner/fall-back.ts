@@ -23,6 +23,8 @@ export interface FallBackDeps {
 
 /** A backup that is up answers within this time. */
 const minAnswerMs = 250;
+/** The list is read in every fall back, and decides only for registries with immutable tags or without case. */
+const maxListMs = 1_000;
 
 export function createFallBack({ cloner, privateCopies, integrity }: FallBackDeps): FallBack {
   return async (task, error) => {
@@ -73,11 +75,11 @@ async function confirmState({
 
 /** The digest that the plain tag means, if it holds another one. */
 async function findMeaning(
-  { backup: { domain, path, tag }, query }: CloneTask,
+  { backup: { domain, path, tag }, query, remainingMs }: CloneTask,
   held: string,
   error: CloneError,
 ): Promise<string | undefined> {
-  const names = await listTags(query);
+  const names = await listTags(query, Math.min(maxListMs, remainingMs() / 2));
   if (spellingOf(names, tag) === 'own') return await findNewerGeneration(query, held, names);
   const name = formatReference({ domain, path, tag });
   throw withReason(error, `${name} in the backup may be a tag that differs only in case: not used`);

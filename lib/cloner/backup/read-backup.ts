@@ -98,15 +98,15 @@ export async function readManifest(query: BackupQuery, digest: string): Promise<
   return await ask(query, { digest }, {});
 }
 
-/** A backup that does not list its tags counts as a backup without tags. */
-export async function listTags({
-  cloner,
-  backup: { domain, path },
-  access,
-  signal,
-}: BackupQuery): Promise<readonly string[]> {
+/** A backup that does not list its tags, or not within `ms`, counts as a backup without tags. */
+export async function listTags(
+  { cloner, backup: { domain, path }, access, signal }: BackupQuery,
+  ms = answerTimeoutMs,
+): Promise<readonly string[]> {
   try {
-    return (await cloner.listTags?.({ domain, path }, access, signal)) ?? [];
+    return await withDeadline({ ms, error: lateError(domain), signal }, (within) =>
+      Promise.resolve(cloner.listTags?.({ domain, path }, access, within) ?? []),
+    );
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof CloneError) return [];
@@ -119,8 +119,7 @@ async function ask(
   version: Pick<Reference, 'tag' | 'digest'>,
   options: ReadOptions,
 ): Promise<TagAnswer> {
-  const error = (): CloneError =>
-    new CloneError('BACKUP_UNAVAILABLE', `the backup registry ${domain} did not answer in time`);
+  const error = lateError(domain);
   try {
     const found = await withDeadline({ ms: answerTimeoutMs, error, signal }, (within) =>
       cloner.resolve({ domain, path, ...version }, access, within, options),
@@ -151,4 +150,9 @@ async function readPinned(
   return query.cloner.keepsDigest
     ? digest
     : await readTag(query, provenanceTag(query.backup.tag, digest), options);
+}
+
+function lateError(domain: string): () => CloneError {
+  return () =>
+    new CloneError('BACKUP_UNAVAILABLE', `the backup registry ${domain} did not answer in time`);
 }
