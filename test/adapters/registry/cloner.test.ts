@@ -170,6 +170,25 @@ describe('createRegistryCloner, resolve', () => {
 });
 
 describe('createRegistryCloner, copy', () => {
+  it('reads a manifest by its tag when the registry does not serve it by its digest', async () => {
+    const bench = await open();
+    seed(bench.source, 'app:1', image);
+    bench.source.faults.add(({ path }) => path.includes('/manifests/sha256:'), answer(404));
+
+    await bench.copy('app', image.digest);
+
+    assert.deepEqual(walk(bench.backup, 'acme/app', 'last'), walk(bench.source, 'app', '1'));
+  });
+
+  it('rejects a tag with another digest when the registry does not serve the manifest by its digest', async () => {
+    const bench = await open();
+    seed(bench.source, 'app', image);
+    seed(bench.source, 'app:1', makeImage({ seed: 'other' }));
+    bench.source.faults.add(({ path }) => path.includes('/manifests/sha256:'), answer(404));
+
+    await assert.rejects(bench.copy('app', image.digest), { code: 'SOURCE_NOT_FOUND' });
+  });
+
   it('sends source and backup only their own passwords', async () => {
     const other = { username: 'reader', password: 'other' };
     const bench = await open({
