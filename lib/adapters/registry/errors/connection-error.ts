@@ -52,7 +52,12 @@ const problems = {
     message: 'it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES',
   },
   'not-plain-http': { phase: 'connect', message: 'plain http was tried; it speaks https' },
-  'not-http': { phase: 'transfer', message: 'its response is not valid HTTP' },
+  // Surplus bytes of an earlier response end the connection, so that another attempt may succeed.
+  'not-http': {
+    phase: 'transfer',
+    message: 'its response is not valid HTTP',
+    isTransient: true,
+  },
   // The registry is not at fault.
   exhausted: {
     phase: 'connect',

@@ -52,6 +52,9 @@ const maxInformational = 100;
 export function createHttp(options: HttpOptions): Http {
   const { proxy, trust, insecureRegistries = [] } = options;
   const insecure = new Set(insecureRegistries.map((host) => URL.parse(`http://${host}`)?.host));
+  /** undici sends plain http to a proxy without a tunnel, so that origins share a connection. */
+  const sharesConnection = ({ protocol }: URL): boolean =>
+    protocol === 'http:' && (proxy?.http ?? '') !== '';
   const isListedAsInsecure = ({ host }: URL): boolean => insecure.has(host);
   const egress = createEgressPolicy(options);
   let ca = trust?.certificates();
@@ -90,6 +93,8 @@ export function createHttp(options: HttpOptions): Http {
           headersTimeout: body === undefined ? headersTimeoutMs : writeTimeoutMs,
           signal,
           onInfo: limitInformational(step),
+          // By default, undici closes a connection after a HEAD.
+          ...(!sharesConnection(url) && { reset: false }),
           dispatcher: dispatchers[zone],
         });
         return { status: response.statusCode, headers: response.headers, body: response.body };

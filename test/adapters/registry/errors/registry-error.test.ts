@@ -242,7 +242,7 @@ describe('toConnectionError', () => {
     ['ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE', `${connecting}it rejected the TLS handshake`, false],
     ['ERR_SSL_WRONG_VERSION_NUMBER', notHttps, false],
     ['EPROTO', notHttps, false],
-    ['HPE_INVALID_CONSTANT', 'reading: its response is not valid HTTP', false],
+    ['HPE_INVALID_CONSTANT', 'reading: its response is not valid HTTP', true],
     ['EHOSTUNREACH', `${connecting}there is no route to it`, true],
     [
       'EMFILE',

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { createServer as createTcpServer, type Server as TcpServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import {
   createHttp,
   type Http,
@@ -138,6 +139,43 @@ describe('createHttp', () => {
     });
   });
 
+  it('keeps the connection after a HEAD', async () => {
+    const http = open();
+    let connections = 0;
+    const count = (): void => {
+      connections += 1;
+    };
+    server.on('connection', count);
+
+    for (const method of ['HEAD', 'HEAD', 'GET', 'HEAD', 'HEAD', 'GET'] as const) {
+      await drop(
+        await http.send({ method, url: new URL(`http://127.0.0.1:${port}/`), signal, step }),
+      );
+      // undici returns the connection to its pool in a later turn of the event loop.
+      await setImmediate();
+    }
+    server.off('connection', count);
+
+    assert.equal(connections, 1);
+  });
+
+  it('reads the next response after a server sent a body to a HEAD', async () => {
+    const answer = 'HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello';
+    const surplus = createTcpServer((socket) => {
+      socket.on('error', () => undefined).on('data', () => socket.write(answer));
+    });
+    const surplusPort = await listen(surplus);
+    const http = open();
+    const url = new URL(`http://127.0.0.1:${surplusPort}/`);
+
+    await drop(await http.send({ method: 'HEAD', url, signal, step }));
+    const response = await http.send({ method: 'GET', url, signal, step });
+    const text = new TextDecoder().decode(await readBody(response, 100, step));
+    surplus.close();
+
+    assert.equal(text, 'hello');
+  });
+
   it('rejects a URL with a password', async () => {
     await assert.rejects(get(open(), `http://me:5ecret@127.0.0.1:${port}/`), {
       message: 'asking: the URL contains credentials or is neither http nor https',
@@ -204,6 +242,24 @@ describe('createHttp', () => {
         await get(http, 'http://reg.test/v2/'),
         'through the proxy: http://reg.test/v2/',
       );
+    });
+
+    it('closes the connection to the proxy after a HEAD, because all origins share it', async () => {
+      const http = open({ proxy: { http: `http://127.0.0.1:${proxyPort}`, https: '', no: '' } });
+      let connections = 0;
+      const count = (): void => {
+        connections += 1;
+      };
+      proxy.on('connection', count);
+
+      for (const host of ['one.test', 'two.test']) {
+        const url = new URL(`http://${host}/`);
+        await drop(await http.send({ method: 'HEAD', url, signal, step }));
+        await setImmediate();
+      }
+      proxy.off('connection', count);
+
+      assert.equal(connections, 2);
     });
 
     it('sends https through HTTPS_PROXY, which may come without a scheme and with a password', async () => {
