@@ -27,7 +27,7 @@ export interface ApiServer {
 /** etcd and kube-apiserver on loopback with RBAC and default admission; without controllers, so objects stay as admitted. */
 export async function startApiServer(flags: readonly string[] = []): Promise<ApiServer> {
   const dir = createTempDir('api-server');
-  const etcd = await startEtcd();
+  const etcd = await withFreePorts(startEtcd);
   const port = await findFreePort();
   const url = `https://127.0.0.1:${port}`;
   const kubeconfig = join(dir, 'kubeconfig');
@@ -103,6 +103,16 @@ export async function startApiServer(flags: readonly string[] = []): Promise<Api
       await etcd.stop();
     },
   };
+}
+
+/** Another process may take a port between the search and the start. */
+async function withFreePorts<Started>(start: () => Promise<Started>): Promise<Started> {
+  try {
+    return await start();
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.includes('address already in use')) throw error;
+    return await start();
+  }
 }
 
 async function startEtcd(): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
