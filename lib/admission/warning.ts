@@ -18,8 +18,8 @@ export interface WarningSubject {
 const maxWarningLength = 120;
 const maxShortNameLength = 30;
 const minNameLength = 20;
-/** The request that failed, between what failed and why: `: resolving the reference: connection refused`. */
-const stepPattern = /: \w+ing [a-z ]+(?=: )/;
+/** The step that failed, between what failed and why: `: connecting to registry-1.docker.io: connection refused`. */
+const stepPattern = /: (?:connecting to \S+|resolving the host name \S+|\w+ing [a-z ]+)(?=: )/;
 const digestPattern = '(?:@[a-z0-9]+:[0-9a-f]{32,})';
 
 /** One line of at most 120 printable characters. */

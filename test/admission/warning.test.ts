@@ -130,6 +130,25 @@ describe('fitWarning', () => {
     );
   });
 
+  const failed = [
+    [
+      'connecting to registry-1.docker.io: connection refused',
+      'using the backup: docker.io cannot be reached: connection refused (bitnami/postgresql-repmgr:16)',
+    ],
+    [
+      'resolving the host name registry-1.docker.io: the name does not exist',
+      'using the backup: docker.io cannot be reached: the name does not exist (bitnami/postgresql-repmgr:16)',
+    ],
+  ] as const;
+  for (const [detail, expected] of failed) {
+    it(`drops the host from a long warning before the reason: ${detail}`, () => {
+      const image = 'bitnami/postgresql-repmgr:16';
+      const text = `using the backup of ${image}: docker.io cannot be reached for ${image}: ${detail}`;
+
+      assert.equal(fitWarning(text, { image }), expected);
+    });
+  }
+
   it('cuts a long warning without a separator before the ellipsis', () => {
     const reason =
       'registry.example.com denied access to it: the image is private or does not exist';

@@ -12,7 +12,7 @@ interface ProblemText {
 
 /** Why a request got no response. */
 const problems = {
-  'no-such-host': { phase: 'resolve', message: 'it does not exist' },
+  'no-such-host': { phase: 'resolve', message: 'the name does not exist' },
   'no-dns': { phase: 'resolve', message: 'the DNS server did not answer', isTransient: true },
   refused: { phase: 'connect', message: 'connection refused', isTransient: true },
   'no-route': { phase: 'connect', message: 'there is no route to it', isTransient: true },

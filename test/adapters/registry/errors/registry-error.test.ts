@@ -203,7 +203,7 @@ describe('toConnectionError', () => {
   const unknownCa = `${connecting}its certificate is from an unknown CA; add that CA to REGISTRY_CA_FILE`;
   const notHttps = `${connecting}it does not speak https; if it uses plain http, add it to INSECURE_REGISTRIES`;
   const cases = [
-    ['ENOTFOUND', `${dns}it does not exist`, false],
+    ['ENOTFOUND', `${dns}the name does not exist`, false],
     ['EAI_AGAIN', `${dns}the DNS server did not answer`, true],
     ['ECONNREFUSED', `${connecting}connection refused`, true],
     ['ECONNRESET', 'reading: the connection was reset', true],
