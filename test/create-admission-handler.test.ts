@@ -876,7 +876,7 @@ describe('createAdmissionHandler with a copy queue', () => {
     });
     assert.equal(
       late.response.status?.message,
-      'container "web": nginx:1.27 waits to be copied: others wait',
+      'container "web": nginx:1.27 is not copied yet: others wait',
     );
   });
 
@@ -900,7 +900,7 @@ describe('createAdmissionHandler with a copy queue', () => {
       code: 504,
       reason: 'Timeout',
       message:
-        'container "d": d:1 waits to be copied: the copy queue is full: 2 copies wait (MAX_WAITING), 2 of them for namespace busy',
+        'container "d": d:1 is not copied yet: the copy queue is full: 2 copies wait (MAX_WAITING), 2 of them for namespace busy',
       details: { retryAfterSeconds: 10 },
     });
     assert.equal(

@@ -57,12 +57,23 @@ export function toProblems(
   const progress = outcome === undefined ? '' : `: ${outcome.detail}`;
   return problems.map((problem) => ({
     ...problem,
-    reason:
-      outcome?.stage === 'waiting'
-        ? `${problem.image} waits to be copied${progress}`
-        : `still copying ${problem.image}${progress}`,
+    reason: `${formatStage(problem.image, outcome?.stage)}${progress}`,
     retryAfterSeconds: outcome?.retryAfterSeconds ?? 1,
   }));
+}
+
+function formatStage(
+  image: string,
+  stage: Extract<CloneOutcome, { readonly status: 'pending' }>['stage'] = 'copying',
+): string {
+  switch (stage) {
+    case 'copying':
+      return `still copying ${image}`;
+    case 'waiting':
+      return `${image} waits to be copied`;
+    case 'postponed':
+      return `${image} is not copied yet`;
+  }
 }
 
 /** The backup's own credentials open no source, because they may read more than the author of the workload. */

@@ -203,6 +203,6 @@ async function toOutcome(work: () => Promise<CloneOutcome>): Promise<CloneOutcom
     if (!(error instanceof CloneError)) throw error;
     if (!isPostponed(error)) return { status: 'failed', error };
     const retryAfterSeconds = Math.ceil((error.retryAfterMs ?? 5_000) / 1000);
-    return { status: 'pending', stage: 'waiting', detail: error.message, retryAfterSeconds };
+    return { status: 'pending', stage: 'postponed', detail: error.message, retryAfterSeconds };
   }
 }

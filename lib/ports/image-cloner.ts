@@ -151,8 +151,8 @@ export type CloneOutcome =
   | {
       /** The copy continues, or begins, after the response. */
       readonly status: 'pending';
-      /** @default copying */
-      readonly stage?: 'copying' | 'waiting';
+      /** `postponed`: the copy is not queued, and a later review begins it. @default copying */
+      readonly stage?: 'copying' | 'waiting' | 'postponed';
       /** `43 %, 112 of 260 MiB, about 13 s to go at 11 MiB/s` */
       readonly detail: string;
       readonly retryAfterSeconds: number;

@@ -34,8 +34,7 @@ export function holdWarning(source: Reference, held: string): string {
 
 /** For an interrupted rollback that the review cannot finish. */
 export function unfinishedWarning(source: Reference, held: string): string {
-  const name = formatReference(source);
-  return `a rollback is not finished: "just rollback ${name} ${held.slice(0, 19)}" finishes it`;
+  return `a rollback of ${formatReference(source)} is not finished: "just rollback IMAGE ${held.slice(0, 19)}" finishes it`;
 }
 
 /** Whether the current digest stays in use if a rollback cannot be finished; any other failure ends the review. */

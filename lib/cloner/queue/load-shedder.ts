@@ -39,7 +39,8 @@ export function createLoadShedder(max = defaultMax): LoadShedder {
   }
 
   function toFull(namespace: string, count: number): CloneError {
-    const message = `too many images at once: ${max} are in progress, ${count} of them for namespace ${namespace}`;
+    const own = namespace === '' ? '' : `, ${count} of them for namespace ${namespace}`;
+    const message = `too many images at once: ${max} are in progress${own}`;
     return new CloneError('LINE_FULL', message, { retryAfterMs });
   }
 

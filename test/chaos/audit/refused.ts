@@ -45,7 +45,7 @@ const reasons: readonly (readonly [RegExp, Kinds])[] = [
 
 /** Given beside the refusal of another image, and to controllers, which get no Retry-After. */
 export function isPending(why: string): boolean {
-  return /still copying|waits to be copied|the copy queue is full/.test(why);
+  return /still copying|waits to be copied|is not copied yet|the copy queue is full/.test(why);
 }
 
 /** Given without a request while the circuit breaker is open. */

@@ -253,7 +253,7 @@ describe('createEnsureBackup after a rollback that was interrupted after its hol
 
     assert.equal(digestOf(outcome), B);
     assert.deepEqual(warningsOf(outcome), [
-      'a rollback is not finished: "just rollback nginx:1.27 sha256:aaaaaaaaaaaa" finishes it',
+      'a rollback of nginx:1.27 is not finished: "just rollback IMAGE sha256:aaaaaaaaaaaa" finishes it',
     ]);
     assert.equal(tags()['1.27'], B);
   });
