@@ -1,7 +1,7 @@
 import { CloneError, describeRegistry, isFailureOf } from '../../errors.ts';
 import { cloudOf } from '../../image/cloud-registry.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
-import type { Credentials, ImageCloner, RegistryAccess } from '../../ports/index.ts';
+import type { CopiedImage, Credentials, ImageCloner, RegistryAccess } from '../../ports/index.ts';
 import { toSafeText } from './identity-error.ts';
 
 export interface Renewal {
@@ -45,12 +45,32 @@ export function withRenewal(cloner: ImageCloner, { hasIssued, renew }: Renewal):
     ...cloner,
     resolve: (image, access, signal, options) =>
       call(image, access, signal, (renewed) => cloner.resolve(image, renewed, signal, options)),
-    copy: (request, signal, onProgress) =>
-      call(request.source, request.sourceAccess, signal, (sourceAccess) =>
-        call(request.target, request.targetAccess, signal, (targetAccess) =>
-          cloner.copy({ ...request, sourceAccess, targetAccess }, signal, onProgress),
-        ),
-      ),
+    async copy(request, signal, onProgress) {
+      const { source, sourceAccess, target, targetAccess } = request;
+      const copyWith = (access: RegistryAccess): Promise<CopiedImage> =>
+        call(source, sourceAccess, signal, (renewed) =>
+          cloner.copy(
+            { ...request, sourceAccess: renewed, targetAccess: access },
+            signal,
+            onProgress,
+          ),
+        );
+      const copied = await call(target, targetAccess, signal, copyWith);
+      return {
+        ...copied,
+        // The credentials may have ended during the copy. By then a second copy finds everything in the target.
+        writeTags: (tags, within) =>
+          call(target, targetAccess, within, async (access) => {
+            if (access === targetAccess) return await copied.writeTags(tags, within);
+            const again = await copyWith(access);
+            try {
+              await again.writeTags(tags, within);
+            } finally {
+              await again.release();
+            }
+          }),
+      };
+    },
     ...(isComplete !== undefined && {
       isComplete: (image, access, signal) =>
         call(image, access, signal, (renewed) => isComplete(image, renewed, signal)),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { type CloudIdentities, openCloudIdentities } from '../../../lib/adapters/cloud/index.ts';
 import { openRegistryCloner } from '../../../lib/adapters/registry/index.ts';
-import type { Credentials, ImageCloner } from '../../../lib/index.ts';
+import type { CopiedImage, Credentials, ImageCloner } from '../../../lib/index.ts';
 import {
   answer,
   createMemoryRegistry,
@@ -90,11 +90,11 @@ describe('openCloudIdentities', () => {
     await awsServer.close();
   });
 
-  async function push(credentials: Credentials | undefined): Promise<string> {
+  async function copy(credentials: Credentials | undefined): Promise<CopiedImage> {
     const [source] = await identities
       .sources(['ecr'])
       .credentialsFor({ domain: ecrDomain, path: 'library/nginx' });
-    const copied = await cloner.copy(
+    return await cloner.copy(
       {
         source: { domain: ecrDomain, path: 'library/nginx', tag: '1', digest: image.digest },
         sourceAccess: { side: 'source', credentials: source },
@@ -105,6 +105,10 @@ describe('openCloudIdentities', () => {
       signal,
       () => undefined,
     );
+  }
+
+  async function push(credentials: Credentials | undefined): Promise<string> {
+    const copied = await copy(credentials);
     await copied.release();
     return copied.digest;
   }
@@ -162,6 +166,31 @@ describe('openCloudIdentities', () => {
 
     assert.equal(digest, image.digest);
     assert.equal(aws.calls.length, 2);
+  });
+
+  it('writes the last tags with new credentials if the old ones ended during the copy', async () => {
+    aws.repositories.add(path);
+    aws.password = 'ends soon';
+    const current = `Basic ${Buffer.from('AWS:ecr-password').toString('base64')}`;
+    const isValid = registry.faults.add(
+      () => true,
+      async (exchange, next) =>
+        await next({
+          ...exchange,
+          headers: new Headers({ ...Object.fromEntries(exchange.headers), authorization: current }),
+        }),
+      { beforeAuth: true },
+    );
+    const credentials = await identities.backup(ecrDomain)();
+    const copied = await copy(credentials);
+    isValid.end();
+    await clock.advance(60_000);
+    aws.password = 'ecr-password';
+
+    await copied.writeTags(['2'], signal);
+    await copied.release();
+
+    assert.equal(registry.store.manifest(path, '2')?.digest, image.digest);
   });
 
   it('names the identity and the setting if a registry refuses new credentials too', async () => {
