@@ -132,6 +132,18 @@ describe('refusals when the source', () => {
       `public.test did not serve ${exact}: reading a layer: it redirects more than 5 times`,
     ],
     [
+      'has a login page in front of its layers',
+      layer,
+      login,
+      `public.test returned an error for ${exact}: reading a layer: it served a web page; check for a proxy or a login page in front of it`,
+    ],
+    [
+      'answers 405 to a layer',
+      layer,
+      answer(405),
+      `public.test did not serve ${exact}: reading a layer: The operation is unsupported.`,
+    ],
+    [
       'answers 400',
       asking,
       answer(400),
@@ -289,6 +301,12 @@ describe('refusals when the backup', () => {
       begin,
       answer(403),
       `${denied} ${copy} (starting an upload: requested access to the resource is denied); ${check}`,
+    ],
+    [
+      'has a login page in front of uploads',
+      begin,
+      login,
+      `the backup registry backup.test returned an error for ${copy}: starting an upload: it served a web page; check for a proxy or a login page in front of it`,
     ],
     [
       'requires repositories to be created first',

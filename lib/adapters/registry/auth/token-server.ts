@@ -94,6 +94,7 @@ export function createFetchToken(
         status,
         text,
         host,
+        isRead: true,
         retryAfter: retryAfterOf(response),
         now: wallClock(),
         use: useOf(realm, sent, status),

@@ -1,8 +1,9 @@
 import { algorithmOf } from '../../../image/digest.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
-import { accept, parseMediaType } from './manifest.ts';
-import type { RegistryResponse, SendRead } from './transport.ts';
+import { accept } from './manifest.ts';
+import type { SendRead } from './transport.ts';
+import { isWebPage } from './web-page.ts';
 
 /** Whether a repository holds something. */
 export interface ExistenceChecks {
@@ -88,10 +89,4 @@ function unclear(error: unknown): undefined {
 function unlessDown(error: unknown): null {
   if (error instanceof RegistryError && (error.status ?? 0) < 500) return null;
   throw error;
-}
-
-/** A page of a proxy. Registries that serve blobs as text send their digest. */
-function isWebPage(response: RegistryResponse): boolean {
-  const mediaType = parseMediaType(headerOf(response, 'content-type'));
-  return mediaType === 'text/html' && headerOf(response, 'docker-content-digest') === undefined;
 }

@@ -2,6 +2,7 @@ import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import type { Descriptor } from './manifest.ts';
 import type { SendRead } from './transport.ts';
+import { isWebPage } from './web-page.ts';
 
 /** Opens a blob at `offset`. */
 export type OpenBlob = (
@@ -28,7 +29,13 @@ export function createOpenBlob(sendRead: SendRead): OpenBlob {
       throw new RegistryError('REFUSED', `${step}: it served another range than requested`);
     }
     const length = headerOf(response, 'content-length');
-    if (length !== undefined && Number(length) !== (isPartial ? size - offset : size)) {
+    const isWhole = Number(length) === (isPartial ? size - offset : size);
+    if (!isWhole && isWebPage(response)) {
+      await drop(response);
+      const message = `${step}: it served a web page; check for a proxy or a login page in front of it`;
+      throw new RegistryError('UNAVAILABLE', message, { status: response.status });
+    }
+    if (length !== undefined && !isWhole) {
       await drop(response);
       throw new RegistryError('REFUSED', `${step}: its length differs from the manifest`);
     }

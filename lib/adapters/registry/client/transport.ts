@@ -18,6 +18,7 @@ import {
   type Hop,
   type HopResponse,
 } from './redirects.ts';
+import { isWebPage } from './web-page.ts';
 
 /** A request to one registry. */
 export interface RegistryRequest extends FollowRequest {
@@ -179,14 +180,23 @@ export function createTransport(options: TransportOptions): Send {
       const { url } = request;
       return toSpokenTlsError({ url, isListedAsInsecure: http.isListedAsInsecure(url) });
     }
+    if (status < 300 && isWebPage(response)) {
+      const message = `${step}: it served a web page; check for a proxy or a login page in front of it`;
+      return new RegistryError('UNAVAILABLE', message, { status });
+    }
     // Signed URLs of an object store expire; the registry makes a new one, so this is no verdict on the image.
     if (status === 403 && isOwn(request.url) && !isOwn(url) && authorization === undefined) {
       const message = `${step}: the storage that it redirects to denied access (403)`;
-      return new RegistryError('UNAVAILABLE', message, { status, isTransient: true });
+      return new RegistryError('UNAVAILABLE', message, {
+        status,
+        isTransient: true,
+        host: url.host,
+      });
     }
     const error = toRegistryError(step, {
       status,
       text,
+      isRead: isRead(request),
       ...(isOwn(url) ? { use: authorizer.useOf(response) } : { host: url.host }),
       retryAfter: retryAfterOf(response),
       now: wallClock(),

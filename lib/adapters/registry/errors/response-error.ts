@@ -9,6 +9,8 @@ export interface ErrorResponse {
   readonly text: string;
   /** The host that answered, if it is not the registry. */
   readonly host?: string | undefined;
+  /** Whether the request was a read. @default false */
+  readonly isRead?: boolean;
   /** Names the sender in a quotation. @default `it` */
   readonly speaker?: string;
   /** For a denial. */
@@ -80,7 +82,7 @@ const transientCodes = [
   'BLOB_UPLOAD_UNKNOWN',
 ];
 
-/** For statuses that need advice. */
+/** For statuses of writes that need advice. */
 const statusMessages: ReadonlyMap<number, string> = new Map([
   [405, 'the method is not allowed (405); is the registry read-only, or a pull-through cache?'],
   [
@@ -115,10 +117,14 @@ const maxPlainLength = 500;
 
 /** Translates a response that is no success. */
 export function toRegistryError(step: string, response: ErrorResponse): RegistryError {
-  const { status, text, host, retryAfter, now } = response;
+  const { status, text, host, retryAfter, now, isRead = false } = response;
   const { code, message } = readErrors(text);
   const isFull = status >= 400 && status !== 429 && quotaPattern.test(message);
-  const known = isFull ? `no storage left (${message})` : statusMessages.get(status);
+  const known = isFull
+    ? `no storage left (${message})`
+    : isRead
+      ? undefined
+      : statusMessages.get(status);
   if (known !== undefined)
     return new RegistryError('REFUSED', `${step}: ${known}`, { status, host });
   const reason = reasonsByCode.get(code) ?? reasonOf(status);

@@ -266,6 +266,7 @@ describe('createTransport, redirects', () => {
     await assert.rejects(request(openHarness()), {
       reason: 'UNAVAILABLE',
       message: 'reading: the storage that it redirects to denied access (403)',
+      host: 'cdn.test',
     });
   });
 
