@@ -339,6 +339,25 @@ describe('refusals when the backup', () => {
   }
 });
 
+describe('what an image can do without', () => {
+  it('is admitted without signatures when the source limits requests for them for an hour', async () => {
+    const scene = await open();
+    scene.source.faults.add(
+      ({ kind, path }) => kind === 'referrers' || path.includes('/manifests/sha256-'),
+      answer(429, { headers: { 'retry-after': '3600' } }),
+    );
+
+    const first = await scene.apply();
+    const second = await scene.apply();
+
+    assert.deepEqual(
+      [first.message, first.warnings],
+      [undefined, [`${source}: the image was copied, its signatures were not`]],
+    );
+    assert.deepEqual([second.message, second.warnings], [undefined, []]);
+  });
+});
+
 describe('one transient fault', () => {
   const moments: readonly (readonly [string, 'source' | 'backup', Row[1], Row[2]])[] = [
     ['a reset while a tag is resolved', 'source', resolving, dropConnection()],

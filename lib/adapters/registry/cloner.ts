@@ -39,6 +39,7 @@ const retryPolicy = {
   lookup: { maxAttempts: 2, maxRetryAfterMs: 500 },
   copy: { maxAttempts: 5, maxRetryAfterMs: 60_000 },
   tag: { maxAttempts: 1, maxRetryAfterMs: 60_000 },
+  referrers: { maxAttempts: 2, maxRetryAfterMs: 500, isOptional: true },
 };
 
 /**
@@ -151,7 +152,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     async findReferrers(request, signal) {
       const tag = request.source.digest.replace(':', '-');
       // They are optional, so their source gets no more attempts than a lookup.
-      const { from, to } = await openBoth(request, tag, retryPolicy.lookup, signal);
+      const { from, to } = await openBoth(request, tag, retryPolicy.referrers, signal);
       const found = await findReferrers(from, request.source.digest, signal);
       return (within) => copyReferrers(found, toImageCopy(request, from, to, within));
     },

@@ -17,7 +17,7 @@ export interface ClientPoolOptions
   readonly now?: () => number;
 }
 
-export type RetryPolicy = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs'>;
+export type RetryPolicy = Pick<TransportOptions, 'maxAttempts' | 'maxRetryAfterMs' | 'isOptional'>;
 
 /** Opens clients for repositories. Rejects with `RegistryError`. */
 export type OpenRepository = (

@@ -75,19 +75,24 @@ export interface TransportOptions
   readonly maxAttempts: number;
   /** A request fails if the registry asks for a longer pause. */
   readonly maxRetryAfterMs: number;
+  /** Whether images can do without its requests: a limit of these must not delay the others. @default false */
+  readonly isOptional?: boolean;
   /** Milliseconds since 1970, for a `Retry-After` that is a date. */
   readonly wallClock: () => number;
 }
 
 export function createTransport(options: TransportOptions): Send {
   const { http, registry, authorizer, authorizerOfTarget, cooldown, clientKey } = options;
-  const { maxAttempts, maxRetryAfterMs, sleep, wallClock } = options;
+  const { maxAttempts, maxRetryAfterMs, isOptional = false, sleep, wallClock } = options;
   const backoff = createBackoff(options);
   const follow = createFollow({ http, onResponse: options.onResponse, beforeHop: waitForCooldown });
 
   const isOwn = ({ origin }: URL): boolean => origin === registry.origin;
   /** A limit belongs to the origin that answered. Other origins see no credentials, so all clients share their limits. */
   const limitKeyOf = (url: URL): string => (isOwn(url) ? clientKey : url.origin);
+
+  const ownLimitKeyOf = (url: URL): string =>
+    isOptional ? JSON.stringify(['optional', limitKeyOf(url)]) : limitKeyOf(url);
 
   return async function send(request, signal) {
     for (let attempt = 1; ; attempt += 1) {
@@ -108,7 +113,8 @@ export function createTransport(options: TransportOptions): Send {
 
   /** A rate limit counts for all requests of the client to that origin. */
   async function waitForCooldown(url: URL, step: string, signal: AbortSignal): Promise<void> {
-    const ms = cooldown.remainingMs(limitKeyOf(url));
+    const keys = [limitKeyOf(url), ownLimitKeyOf(url)];
+    const ms = Math.max(...keys.map((key) => cooldown.remainingMs(key)));
     if (ms > maxRetryAfterMs) {
       const message = `${step}: its rate limit ends in ${Math.ceil(ms / 1000)} s`;
       const host = isOwn(url) ? undefined : url.host;
@@ -202,7 +208,8 @@ export function createTransport(options: TransportOptions): Send {
       now: wallClock(),
       transientCodes: request.transientCodes,
     });
-    if (error.reason === 'RATE_LIMITED') cooldown.start(limitKeyOf(url), error.retryAfterMs ?? 0);
+    if (error.reason === 'RATE_LIMITED')
+      cooldown.start(ownLimitKeyOf(url), error.retryAfterMs ?? 0);
     return error;
   }
 
