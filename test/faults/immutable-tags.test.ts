@@ -74,6 +74,21 @@ describe('a backup with immutable tags', () => {
     });
   }
 
+  it('gets a pinned image without its plain tag, when it does not let that tag be created', async () => {
+    scene = await openScene();
+    seed(scene.source, 'app:1', first);
+    scene.backup.faults.add(
+      ({ method, path }) => method === 'PUT' && path.endsWith('/manifests/1'),
+      answer(403),
+    );
+
+    const result = await scene.apply(`app:1@${first.digest}`);
+
+    assert.deepEqual([result.message, result.warnings], [undefined, []]);
+    assert.equal(imageOf(result), `1@${first.digest}`);
+    assert.deepEqual(tags(scene), [`1.${shortOf(first)}`]);
+  });
+
   it('is not written to in the next review, which gets no warning', async () => {
     const scene = await open();
     seed(scene.source, 'app:1', second);

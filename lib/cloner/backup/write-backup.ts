@@ -55,7 +55,10 @@ export async function writeBackup(
       await content.writeTags([backup.tag], signal);
     } catch (error) {
       // Every tag before this one was accepted, so the tag itself is immutable.
-      if (!chosen.isMove || !isImmovable(error)) throw error;
+      if (!isImmovable(error)) throw error;
+      // The object names the digest, and a fall back uses the generation tag.
+      if (source.digest !== undefined) return;
+      if (!chosen.isMove) throw error;
       refusal = error;
     }
   });
