@@ -20,6 +20,8 @@ const maxShortNameLength = 30;
 const minNameLength = 20;
 /** The step that failed, between what failed and why: `: connecting to registry-1.docker.io: connection refused`. */
 const stepPattern = /: (?:connecting to \S+|resolving the host name \S+|\w+ing [a-z ]+)(?=: )/;
+/** The hold and the generations of a copy. */
+const rolePattern = String.raw`(?:\.(?:hold|[0-9a-f]{12}))?`;
 const digestPattern = '(?:@[a-z0-9]+:[0-9a-f]{32,})';
 
 /** One line of at most 120 printable characters. */
@@ -113,11 +115,12 @@ function toPlace([first, ...others]: readonly ImagePlace[]): string | undefined 
 
 /** Removes the names of the image, of its copy and of the backup from a sentence, or replaces them by a pronoun. */
 function withoutNames(text: string, image: string, others: readonly Reference[]): string {
-  const names = [...toOwnNames(image), ...others.flatMap(toNames)];
+  const copies = others.flatMap(toNames);
+  const names = [...toOwnNames(image), ...copies];
   const backups = others.map(({ domain }) => `(?<=the backup registry) ${escapePattern(domain)}`);
   if (names.length === 0) return text;
-  const any = toPattern(names);
-  const distinctive = toPattern(names, { isDistinctive: true });
+  const any = toPattern(names, { copies });
+  const distinctive = toPattern(names, { copies, isDistinctive: true });
   const isDropped = [`^${any}: `, ` (?:for|of) ${any}`, `: ${any}$`, ...backups];
   return text
     .replaceAll(new RegExp(isDropped.join('|'), 'g'), '')
@@ -140,12 +143,19 @@ function toNames(reference: Reference): readonly string[] {
 }
 
 /** Any of the names as a whole word, the longest first. A single word, such as `docker`, is distinctive only with a digest. */
-function toPattern(names: readonly string[], { isDistinctive = false } = {}): string {
+function toPattern(
+  names: readonly string[],
+  {
+    copies = [],
+    isDistinctive = false,
+  }: { readonly copies?: readonly string[]; readonly isDistinctive?: boolean } = {},
+): string {
   const longestFirst = [...new Set(names)]
     .toSorted((a, b) => b.length - a.length)
     .map((name) => {
       const needsDigest = isDistinctive && !/[/:.]/.test(name);
-      return `${escapePattern(name)}${digestPattern}${needsDigest ? '' : '?'}`;
+      const role = copies.includes(name) ? rolePattern : '';
+      return `${escapePattern(name)}${role}${digestPattern}${needsDigest ? '' : '?'}`;
     });
   return String.raw`(?<![\w./:@-])(?:${longestFirst.join('|')})(?![\w/@-]|[.:]\w)`;
 }

@@ -211,6 +211,16 @@ describe('fitNote', () => {
       '…controller:v1.11.2 is pinned to its digest, its tag in the backup cannot be moved: the backup registry did not accept…',
     ],
     [
+      `${controller} is pinned to its digest: the backup registry registry.example.com returned an error for registry.example.com/backups/registry.k8s.io__ingress-nginx__controller:v1.11.2.hold: resolving the reference: status 503`,
+      controller,
+      '…controller:v1.11.2 is pinned to its digest: the backup registry returned an error: resolving the reference: status 503',
+    ],
+    [
+      `${controller} is pinned to its digest: the backup registry registry.example.com did not serve registry.example.com/backups/registry.k8s.io__ingress-nginx__controller:v1.11.2.0123456789ab: reading its manifest: status 412`,
+      controller,
+      '…controller:v1.11.2 is pinned to its digest: the backup registry did not serve it: reading its manifest: status 412',
+    ],
+    [
       'registry.example.com/backups/registry.k8s.io__ingress-nginx__controller:v1.11.2 was not written by image-cloner: it is not used if the source fails',
       controller,
       'the tag was not written by image-cloner: it is not used if the source fails (…controller:v1.11.2)',
