@@ -1,7 +1,7 @@
 import type { EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
 import { type CloneOutcome, formatReference, type ReviewPolicy } from '../../lib/index.ts';
+import { formatBytes } from '../../lib/util/byte-size.ts';
 import { mapConcurrently } from '../../lib/util/semaphore.ts';
-import { formatMebibytes } from '../shared/progress-display.ts';
 import { type ImagePlan, planImage } from './plan-image.ts';
 
 export interface CopyImagesOptions {
@@ -66,7 +66,7 @@ function toResult(name: string, outcome: CloneOutcome): ImageResult {
   const { result, image, bytes, durationMs, warnings } = outcome;
   const seconds = (durationMs / 1000).toFixed(1);
   const texts = {
-    copied: `copied, ${formatMebibytes(bytes)} MiB in ${seconds} s`,
+    copied: `copied, ${formatBytes(bytes)} in ${seconds} s`,
     present: 'there already',
     planned: 'would be copied',
     fallback: 'there already',

@@ -9,6 +9,7 @@ import {
   makeIndex,
   seed,
 } from '../../lib/memory-registry/index.ts';
+import { formatBytes } from '../../lib/util/byte-size.ts';
 import { type CreatedObject, createObject, toReview } from './create-object.ts';
 import { type Environment, startEnvironment } from './environment.ts';
 
@@ -141,9 +142,7 @@ function imageOf({ patch }: CreatedObject): string {
 function showProgress(entry: Readonly<Record<string, unknown>>): void {
   if (entry['msg'] !== 'copying') return;
   const [done, total] = [Number(entry['doneBytes']), Number(entry['totalBytes'])];
-  output(
-    `webhook log: copying, ${Math.floor((done / total) * 100)} % of ${(total / 1024 / 1024).toFixed(1)} MiB`,
-  );
+  output(`webhook log: copying, ${Math.floor((done / total) * 100)} % of ${formatBytes(total)}`);
 }
 
 function toYaml(object: object): string {

@@ -9,9 +9,9 @@ import {
 import { formatReference } from '../../lib/image/reference.ts';
 import { holdTag } from '../../lib/image/tags.ts';
 import type { BackupManifest } from '../../lib/index.ts';
+import { formatBytes } from '../../lib/util/byte-size.ts';
 import { mapConcurrently } from '../../lib/util/semaphore.ts';
 import { formatTable } from '../shared/format-table.ts';
-import { formatMebibytes } from '../shared/progress-display.ts';
 import { type Backup, shortenDigest, toBackupTag } from './backup.ts';
 
 const headers = ['DIGEST', 'STATE', 'SINCE', 'SIZE', 'PLATFORMS', 'TAGS'];
@@ -69,7 +69,7 @@ function toRow(
     shortenDigest(digest),
     state.join(', '),
     since === undefined ? '' : formatTime(since),
-    manifest === undefined ? 'gone' : bytes === undefined ? '' : `${formatMebibytes(bytes)} MiB`,
+    manifest === undefined ? 'gone' : bytes === undefined ? '' : formatBytes(bytes),
     platforms.join(','),
     tags.toSorted().join(' '),
   ];

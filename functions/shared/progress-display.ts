@@ -1,4 +1,5 @@
 import type { CopyProgress } from '../../lib/index.ts';
+import { formatBytesOf } from '../../lib/util/byte-size.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
 import { toPrintable } from '../../lib/util/printable.ts';
 
@@ -20,7 +21,6 @@ export interface ProgressDisplayOptions {
 }
 
 const barWidth = 24;
-const mebibyte = 1024 * 1024;
 const lineIntervalMs = 5_000;
 const drawIntervalMs = 100;
 
@@ -94,15 +94,9 @@ function toBar({ doneBytes, totalBytes }: CopyProgress): string {
 function describe({ phase, doneBytes, totalBytes }: CopyProgress): string {
   if (totalBytes === 0) return 'started';
   const percent = Math.floor(toFraction(doneBytes, totalBytes) * 100);
-  return `${percent} %, ${formatMebibytes(doneBytes)} of ${formatMebibytes(totalBytes)} MiB${verbs[phase]}`;
+  return `${percent} %, ${formatBytesOf(doneBytes, totalBytes)}${verbs[phase]}`;
 }
 
 function toFraction(done: number, total: number): number {
   return total === 0 ? 0 : Math.min(1, done / total);
-}
-
-/** `0.4`, `12.0`, `260` */
-export function formatMebibytes(bytes: number): string {
-  const value = bytes / mebibyte;
-  return value.toFixed(value < 100 ? 1 : 0);
 }

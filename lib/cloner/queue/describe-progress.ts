@@ -1,4 +1,5 @@
 import type { CopyProgress, CopyReading } from '../../ports/index.ts';
+import { formatBytes, formatBytesOf } from '../../util/byte-size.ts';
 import { formatDuration } from '../../util/duration.ts';
 import type { Copy, CopyPlace } from './copies.ts';
 
@@ -10,7 +11,6 @@ export interface ProgressReport {
   readonly retryAfterSeconds: number;
 }
 
-const mebibyte = 1024 * 1024;
 const minRetrySeconds = 1;
 const maxRetrySeconds = 10;
 /** Used if there is no estimate. */
@@ -49,11 +49,7 @@ function describePlace({ ahead, expectedMs }: CopyPlace): ProgressReport {
 /** `43 %, 112 of 260 MiB pulled`; never 100 %, because a complete copy has no message. */
 function formatAmount({ phase, doneBytes, totalBytes }: CopyProgress): string {
   const percent = Math.min(99, Math.floor((doneBytes / totalBytes) * 100));
-  const amount =
-    totalBytes < mebibyte
-      ? `${toKibibytes(doneBytes)} of ${toKibibytes(totalBytes)} KiB`
-      : `${toMebibytes(doneBytes)} of ${toMebibytes(totalBytes)} MiB`;
-  return `${percent} %, ${amount}${verbs[phase]}`;
+  return `${percent} %, ${formatBytesOf(doneBytes, totalBytes)}${verbs[phase]}`;
 }
 
 /** The rest of the message, and when to retry. */
@@ -74,7 +70,7 @@ function describeRest(
     return { text: '', retryAfterSeconds: unknownRetrySeconds };
   }
   return {
-    text: `, about ${formatDuration(remainingMs)} to go at ${formatRate(bytesPerSecond)}`,
+    text: `, about ${formatDuration(remainingMs)} to go at ${formatBytes(bytesPerSecond)}/s`,
     retryAfterSeconds: toRetrySeconds(remainingMs),
   };
 }
@@ -82,19 +78,4 @@ function describeRest(
 function toRetrySeconds(ms: number | undefined): number {
   if (ms === undefined) return unknownRetrySeconds;
   return Math.min(maxRetrySeconds, Math.max(minRetrySeconds, Math.ceil(ms / 1000)));
-}
-
-function formatRate(bytesPerSecond: number): string {
-  return bytesPerSecond < mebibyte / 10
-    ? `${toKibibytes(bytesPerSecond)} KiB/s`
-    : `${toMebibytes(bytesPerSecond)} MiB/s`;
-}
-
-function toKibibytes(bytes: number): string {
-  return Math.ceil(bytes / 1024).toFixed(0);
-}
-
-function toMebibytes(bytes: number): string {
-  const value = bytes / mebibyte;
-  return value < 10 ? value.toFixed(1) : value.toFixed(0);
 }

@@ -48,7 +48,7 @@ describe('describeProgress of a running copy', () => {
         bytesPerSecond: mib / 2,
         remainingMs: 398_000,
       },
-      '0 %, 1.0 of 200 MiB, about 7 min to go at 0.5 MiB/s',
+      '0 %, 1.0 of 200 MiB, about 7 min to go at 512 KiB/s',
       10,
     ],
     [

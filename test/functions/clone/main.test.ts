@@ -90,7 +90,7 @@ describe('functions/clone/main.ts', () => {
     );
 
     assert.equal(code, 1, stderr);
-    assert.match(stdout, new RegExp(`^${copied()}: copied, \\S+ MiB in \\S+ s$`, 'm'));
+    assert.match(stdout, new RegExp(`^${copied()}: copied, \\S+ [KM]iB in \\S+ s$`, 'm'));
     const gone = `${escape(source.host)}/gone:1`;
     assert.match(
       stdout,

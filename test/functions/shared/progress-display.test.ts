@@ -41,19 +41,19 @@ describe('createProgressDisplay', () => {
     display.print('evil\u001b[2Jname: copied');
     display.remove('nginx:1.27');
 
-    assert.equal(text(), 'nginx:1.27: 50 %, 8.0 of 16.0 MiB\nevil [2Jname: copied\n');
+    assert.equal(text(), 'nginx:1.27: 50 %, 8.0 of 16 MiB\nevil [2Jname: copied\n');
   });
 
   it('redraws progress bars in place on a terminal, no wider than its columns', () => {
-    const { display, text, pass } = open(60);
+    const { display, text, pass } = open(58);
 
     display.progress('nginx:1.27', half);
     pass(200);
-    display.progress('nginx:1.27', { phase: 'push', doneBytes: 16, totalBytes: 16 });
+    display.progress('nginx:1.27', { phase: 'push', doneBytes: 16_384, totalBytes: 16_384 });
 
     const [, first = '', second = ''] = text().split('\u001b[J');
-    assert.equal(first, '[############............] nginx:1.27: 50 %, 8.0 of 16.0 Mi\n\u001b[1A\r');
-    assert.equal(second, '[########################] nginx:1.27: 100 %, 0.0 of 0.0 Mi\n');
+    assert.equal(first, '[############............] nginx:1.27: 50 %, 8.0 of 16 Mi\n\u001b[1A\r');
+    assert.equal(second, '[########################] nginx:1.27: 100 %, 16 of 16 Ki\n');
   });
 
   it('prints lines above the progress bars', () => {
@@ -66,7 +66,7 @@ describe('createProgressDisplay', () => {
     const frames = text().split('\u001b[J');
     assert.equal(
       frames[2],
-      'b: copied\n[############............] a: 50 %, 8.0 of 16.0 MiB\n\u001b[1A\r',
+      'b: copied\n[############............] a: 50 %, 8.0 of 16 MiB\n\u001b[1A\r',
     );
     assert.equal(frames[3], '');
   });
