@@ -1,4 +1,5 @@
 import { CloneError } from '../errors.ts';
+import { cosignTags, referrersTag } from '../image/tags.ts';
 import type { BackupManifest, BackupRepository } from '../ports/index.ts';
 import { mapConcurrently } from '../util/semaphore.ts';
 import { type Holdings, maxConcurrentRequests } from './generations.ts';
@@ -12,7 +13,6 @@ export interface Attachment {
   readonly isIndex: boolean;
 }
 
-const cosignSuffixes = ['.sig', '.att', '.sbom'];
 const attachmentTag = /^sha\d+-[0-9a-f]{64,128}(\.(sig|att|sbom))?$/;
 /** Limits the requests for an image whose registry or source lists many; what is beyond it stays. */
 const maxAttachments = 1_000;
@@ -22,10 +22,9 @@ export function isAttachmentTag(tag: string): boolean {
   return attachmentTag.test(tag);
 }
 
-/** The tags that attach something to a manifest: that of its referrers index first. */
+/** The tags that attach something to a manifest; the first one is that of its referrers index. */
 export function attachmentTagsOf(digest: string): readonly [index: string, ...cosign: string[]] {
-  const base = digest.replace(':', '-');
-  return [base, ...cosignSuffixes.map((suffix) => `${base}${suffix}`)];
+  return [referrersTag(digest), ...cosignTags(digest)];
 }
 
 /**

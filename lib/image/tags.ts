@@ -58,6 +58,16 @@ export function isCaseTag(name: string, tag: string): boolean {
   return /^\.case\.[0-9a-f]{12}$/.test(stripStem(name, toStem(tag.toLowerCase())));
 }
 
+/** The tag of the list of referrers in a registry without the referrers API (distribution-spec "Referrers Tag Schema"). */
+export function referrersTag(digest: string): string {
+  return digest.replace(':', '-');
+}
+
+/** cosign's tags for an image: signature, attestations, SBOM. */
+export function cosignTags(digest: string): readonly string[] {
+  return ['.sig', '.att', '.sbom'].map((suffix) => `${referrersTag(digest)}${suffix}`);
+}
+
 /** The role of a tag by its name; the digest that it points to decides whether the role is valid. */
 export type TagRole =
   | { readonly kind: 'plain' | 'hold' }

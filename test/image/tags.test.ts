@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import {
   caseTag,
   copyTag,
+  cosignTags,
   digestTag,
   generationTag,
   holdTag,
@@ -12,6 +13,7 @@ import {
   moveTag,
   parseTagRole,
   provenanceTag,
+  referrersTag,
   type TagRole,
 } from '../../lib/image/tags.ts';
 
@@ -86,6 +88,24 @@ describe('moveTag', () => {
       assert.equal(moveTag('1', { at: clock, from: A }), `1.moved.${text}.aaaaaaaaaaaa`);
     });
   }
+});
+
+describe('referrersTag', () => {
+  it('makes the tag of a list of referrers of algorithm and digits with a hyphen', () => {
+    assert.equal(referrersTag(A), `sha256-${'a'.repeat(64)}`);
+  });
+});
+
+describe('cosignTags', () => {
+  it('makes the tags that cosign gives the signature, attestations and SBOM of an image', () => {
+    const hex = 'a'.repeat(64);
+
+    assert.deepEqual(cosignTags(A), [
+      `sha256-${hex}.sig`,
+      `sha256-${hex}.att`,
+      `sha256-${hex}.sbom`,
+    ]);
+  });
 });
 
 describe('parseTagRole', () => {

@@ -1,5 +1,6 @@
 import { CloneError, registryCode } from '../../errors.ts';
 import { canonicalRepository, formatReference, type Reference } from '../../image/reference.ts';
+import { referrersTag } from '../../image/tags.ts';
 import type {
   CopyRequest,
   ImageCloner,
@@ -150,7 +151,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
     },
 
     async findReferrers(request, signal) {
-      const tag = request.source.digest.replace(':', '-');
+      const tag = referrersTag(request.source.digest);
       // They are optional, so their source gets no more attempts than a lookup.
       const { from, to } = await openBoth(request, tag, retryPolicy.referrers, signal);
       const found = await findReferrers(from, request.source.digest, signal);

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { isFailureOf } from '../../../errors.ts';
 import { digestOf } from '../../../image/digest.ts';
+import { cosignTags, referrersTag } from '../../../image/tags.ts';
 import {
   manifestTypes,
   parseManifest,
@@ -9,8 +10,6 @@ import {
 } from '../client/index.ts';
 import { copyImage, type ImageCopy } from './copy-image.ts';
 
-/** Suffixes of cosign's tags: signature, attestations, SBOM. */
-const cosignSuffixes = ['.sig', '.att', '.sbom'];
 const [indexType] = manifestTypes;
 const maxReferrers = 100;
 
@@ -53,19 +52,18 @@ export async function findReferrers(
       return [];
     }
   };
-  const readCosignTag = async (suffix: string): Promise<FoundReferrers['tagged']> => {
-    const tag = `${toFallbackTag(digest)}${suffix}`;
+  const readCosignTag = async (tag: string): Promise<FoundReferrers['tagged']> => {
     const found = await unlessDenied(source.resolveManifest(tag, signal));
     return found === undefined ? [] : [{ tag, digest: found.digest }];
   };
   const [listed, ...tagged] = await Promise.all([
     orNothing(readList(source, digest, signal)),
-    ...cosignSuffixes.map((suffix) => orNothing(readCosignTag(suffix))),
+    ...cosignTags(digest).map((tag) => orNothing(readCosignTag(tag))),
   ]);
   return { digest, tagged: tagged.flat(), listed, failures };
 }
 
-/** Copies what was found and the target lacks, as far as possible; together it has at most `maxImageBytes`. Rejects with the first failure. */
+/** Copies what the target lacks, at most `maxImageBytes` in total. Continues after a failure, and rejects with the first one. */
 export async function copyReferrers(
   { digest, tagged, listed, failures }: FoundReferrers,
   copy: ImageCopy,
@@ -104,18 +102,13 @@ export async function copyReferrers(
   const steps = [
     ...tagged.map((each) => () => copyTagged(each)),
     ...missing.map((each) => () => copyListed(each)),
-    () => addToFallback(toFallbackTag(digest), unlisted, copy),
+    () => addToFallback(referrersTag(digest), unlisted, copy),
   ];
   for (const step of steps) {
     await step().catch((error: unknown) => failed.push(error));
     signal.throwIfAborted();
   }
   if (failed.length > 0) throw failed[0];
-}
-
-/** The tag under which clients look for a list, where a registry lacks the referrers API. */
-function toFallbackTag(digest: string): string {
-  return digest.replace(':', '-');
 }
 
 async function readList(
@@ -125,7 +118,7 @@ async function readList(
 ): Promise<Descriptors> {
   const served =
     (await client.getReferrers(digest, signal)) ??
-    (await unlessDenied(client.getManifest(toFallbackTag(digest), signal)));
+    (await unlessDenied(client.getManifest(referrersTag(digest), signal)));
   return served === undefined ? [] : parseIndex(served);
 }
 
