@@ -1,4 +1,5 @@
 import type { CloudIdentities } from '../../lib/adapters/cloud/index.ts';
+import { identityTokenUser } from '../../lib/adapters/credentials/docker-config.ts';
 import type { PersonalLogins } from '../../lib/adapters/credentials/personal-logins.ts';
 import { hasRegistryAuth, openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import type { OnStale } from '../../lib/adapters/file-reloader.ts';
@@ -10,7 +11,7 @@ import { cloudOf } from '../../lib/image/cloud-registry.ts';
 import type { BackupLocation, Config, Logger } from '../../lib/index.ts';
 import type { BackupCredentials } from '../../lib/ports/index.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
-import { type Env, readProxies } from './environment.ts';
+import { type Env, namesAuthDir, readProxies } from './environment.ts';
 
 export interface BackupAccess {
   /** `login`: the one of the person who runs a command. */
@@ -31,8 +32,8 @@ export interface BackupAccessOptions {
   readonly logins?: PersonalLogins | undefined;
 }
 
-/** Of Google, Azure and identity tokens; the ones of other clouds cannot be part of an image name. */
-const tokenUsers = ['oauth2accesstoken', '00000000-0000-0000-0000-000000000000', '<token>'];
+/** Usernames that stand for any token, at Google and Azure. Those of other clouds cannot be a part of an image name. */
+const tokenUsers = ['oauth2accesstoken', '00000000-0000-0000-0000-000000000000', identityTokenUser];
 
 export type OpenIdentities = () => Promise<CloudIdentities>;
 
@@ -103,12 +104,11 @@ async function findLogin(options: BackupAccessOptions): Promise<BackupAccess | u
   return { auth: 'login', username: found.username, credentials };
 }
 
-/** A directory that is named explicitly is read, also if it is empty. */
+/** A directory that the environment names is read, also if it is empty. */
 async function resolveAuth({ config, env, logins }: BackupAccessOptions): Promise<RegistryAuth> {
   const { registryAuth, registryAuthDir: dir, backup } = config;
   if (registryAuth !== 'auto') return registryAuth;
-  const isNamed = (env['REGISTRY_AUTH_DIR'] ?? '').trim() !== '';
-  if (isNamed || (await hasRegistryAuth(dir))) return 'file';
+  if (namesAuthDir(env) || (await hasRegistryAuth(dir))) return 'file';
   const cloud = cloudOf(backup.domain);
   if (cloud !== undefined) return cloud;
   if (logins !== undefined) {

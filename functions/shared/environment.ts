@@ -22,6 +22,11 @@ export function isInsideCluster(env: Env): boolean {
   return env['KUBERNETES_SERVICE_HOST'] !== undefined;
 }
 
+/** Whether the files of `REGISTRY_AUTH_DIR` are used in any case, and not only where they exist. */
+export function namesAuthDir(env: Env): boolean {
+  return (env['REGISTRY_AUTH_DIR'] ?? '').trim() !== '';
+}
+
 /** HTTP clients agree on these variables, in upper and in lower case. */
 export function readProxies(env: Env): Proxies | undefined {
   const read = (name: string): string => env[name] ?? env[name.toLowerCase()] ?? '';

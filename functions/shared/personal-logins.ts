@@ -5,13 +5,12 @@ import {
 import { CloneError, isFailureOf } from '../../lib/errors.ts';
 import { formatReference, type Reference } from '../../lib/image/reference.ts';
 import type { CredentialSource, Credentials, ImageCloner, Logger } from '../../lib/index.ts';
-import { type Env, isInsideCluster } from './environment.ts';
+import { type Env, isInsideCluster, namesAuthDir } from './environment.ts';
 import { toSentence } from './run-command.ts';
 
 /** The logins of the person who runs a command by hand; a pod has none, and `REGISTRY_AUTH_DIR` replaces them. */
 export async function openLogins(env: Env): Promise<PersonalLogins | undefined> {
-  const isNamed = (env['REGISTRY_AUTH_DIR'] ?? '').trim() !== '';
-  return isNamed || isInsideCluster(env) ? undefined : await openPersonalLogins({ env });
+  return namesAuthDir(env) || isInsideCluster(env) ? undefined : await openPersonalLogins({ env });
 }
 
 /** What a command adds to the adapters of the webhook. */

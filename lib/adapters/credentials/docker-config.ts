@@ -21,8 +21,8 @@ const configSchema = v.object({
 
 const notConfig = 'it is not a docker config.json with "auths"';
 
-/** The user name that docker stores with an identity token. */
-const tokenUser = '<token>';
+/** The username of an identity token in docker's files and in the answers of credential helpers. */
+export const identityTokenUser = '<token>';
 
 /**
  * Reads a docker `config.json` (`auths` with `auth` or `username` and `password`), as the kubelet does.
@@ -118,9 +118,10 @@ function toEntries(
 /** Azure's entries with an identity token have a username, but no password. */
 function withIdentityToken(entry: Entry): Credentials | undefined {
   const credentials = toCredentials(entry);
-  const { username = tokenUser, password = '' } = credentials ?? {};
-  const token = username === tokenUser && password !== '' ? password : entry.identitytoken;
-  const isPassword = password !== '' && username !== tokenUser;
+  const { username = identityTokenUser, password = '' } = credentials ?? {};
+  const isTokenUser = username === identityTokenUser;
+  const token = isTokenUser && password !== '' ? password : entry.identitytoken;
+  const isPassword = password !== '' && !isTokenUser;
   if (token === '' || isPassword) return credentials;
   return { username, password: token, isIdentityToken: true };
 }

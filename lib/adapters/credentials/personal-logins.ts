@@ -7,7 +7,7 @@ import type { Credentials } from '../../ports/index.ts';
 import { monotonicClock } from '../../util/clock.ts';
 import { createTtlCache } from '../../util/ttl-cache.ts';
 import { isHelperName, runCredentialHelper } from './credential-helper.ts';
-import { parseDockerConfigWithTokens } from './docker-config.ts';
+import { identityTokenUser, parseDockerConfigWithTokens } from './docker-config.ts';
 import type { Keyring } from './keyring.ts';
 
 /** The logins of the person at this machine (`docker login`). */
@@ -39,8 +39,6 @@ const helpersSchema = v.pipe(
 
 /** docker's own keys of Docker Hub, the one that it writes first. */
 const hubKeys = ['https://index.docker.io/v1/', 'index.docker.io', dockerHub];
-/** The user name with which a helper answers an identity token, as Microsoft's does. */
-const identityTokenUser = '<token>';
 
 /**
  * Reads `config.json` of docker, as crane, oras and skopeo do; `undefined` if there is none. Rejects with a `ConfigError` if it
