@@ -95,7 +95,7 @@ function printRows(rows: readonly Row[], keep: number, print: (line: string) => 
     print(`${removed} removed; the garbage collection of the registry frees the space`);
   } else if (removable > 0) {
     print(`${removable} would be removed with ${rule}; --apply removes them`);
-  } else if (count('standing') > 0) {
+  } else if (count('still-tagged') > 0) {
     print(
       'nothing was removed: the registry deletes later, or keeps the tags of a digest that it deletes',
     );
@@ -115,7 +115,7 @@ function toVerdict(
       return `removed${countAttachments(result.attachmentCount)}`;
     case 'changed':
       return 'kept: changed in the meantime';
-    case 'standing':
+    case 'still-tagged':
       return 'kept: the registry reported no error, but its tags still hold it';
   }
 }

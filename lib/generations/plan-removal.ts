@@ -19,7 +19,7 @@ export interface OldGeneration {
 }
 
 /** What is removed with a generation. */
-export interface Belongings {
+export interface Dependents {
   /** Its children that are in no other image. */
   readonly parts: readonly string[];
   /** What is attached to it or to its parts. */
@@ -30,11 +30,11 @@ interface RemovalPlan {
   /** In the order of removal. */
   readonly old: readonly OldGeneration[];
   /** By the digests of the generations that can be removed. */
-  readonly belongings: ReadonlyMap<string, Belongings>;
+  readonly dependents: ReadonlyMap<string, Dependents>;
 }
 
 /** Old digests, each with the tags whose generation it is. */
-export type Old = ReadonlyMap<string, readonly string[]>;
+export type OldDigests = ReadonlyMap<string, readonly string[]>;
 
 /** The manifests below digests, themselves included. */
 type Trees = ReadonlyMap<string, readonly string[]>;
@@ -43,7 +43,7 @@ type Trees = ReadonlyMap<string, readonly string[]>;
 export async function planRemoval(
   repository: BackupRepository,
   holdings: Holdings,
-  old: Old,
+  old: OldDigests,
   used: ReadonlySet<string> | undefined,
   signal: AbortSignal,
 ): Promise<RemovalPlan> {
@@ -52,12 +52,12 @@ export async function planRemoval(
     return { digest, of, ...(keptBecause !== undefined && { keptBecause }) };
   });
   const candidates = plans.filter(({ keptBecause }) => keptBecause === undefined);
-  if (candidates.length === 0) return { old: plans, belongings: new Map() };
+  if (candidates.length === 0) return { old: plans, dependents: new Map() };
 
-  const going = new Set(candidates.map(({ digest }) => digest));
-  const staying = new Set([...holdings.values()].filter((digest) => !going.has(digest)));
+  const candidateDigests = new Set(candidates.map(({ digest }) => digest));
+  const staying = new Set([...holdings.values()].filter((digest) => !candidateDigests.has(digest)));
   const kept = await readTrees(repository, [...staying], signal);
-  const below = await readTrees(repository, [...going], signal);
+  const below = await readTrees(repository, [...candidateDigests], signal);
   const needed = new Set([...kept.values()].flat());
   const reviewed = candidates.map((candidate): OldGeneration => {
     if (needed.has(candidate.digest)) {
@@ -66,17 +66,17 @@ export async function planRemoval(
     const isUsed = below.get(candidate.digest)?.some((part) => used?.has(part)) === true;
     return isUsed ? { ...candidate, keptBecause: 'in use' } : candidate;
   });
-  const stays = reviewed.filter(({ keptBecause }) => keptBecause !== undefined);
-  const goes = reviewed.filter(({ keptBecause }) => keptBecause === undefined);
+  const keptCandidates = reviewed.filter(({ keptBecause }) => keptBecause !== undefined);
+  const removable = reviewed.filter(({ keptBecause }) => keptBecause === undefined);
 
-  const removed = new Set(goes.map(({ digest }) => digest));
+  const removed = new Set(removable.map(({ digest }) => digest));
   const trees: Trees = new Map([...kept, ...below].filter(([root]) => !removed.has(root)));
   const isAttachmentNeeded = (digest: string, own: ReadonlySet<string>): boolean =>
     used?.has(digest) === true ||
     [...holdings].some(([name, root]) => !own.has(name) && trees.get(root)?.includes(digest));
-  const shared = new Set([...needed, ...going]);
-  const belongings = new Map<string, Belongings>();
-  for (const { digest } of goes) {
+  const shared = new Set([...needed, ...candidateDigests]);
+  const dependents = new Map<string, Dependents>();
+  for (const { digest } of removable) {
     const parts = (below.get(digest) ?? []).filter((part) => !shared.has(part));
     const subjects = [digest, ...parts];
     const attachments = await findAttachments(
@@ -86,23 +86,23 @@ export async function planRemoval(
       isAttachmentNeeded,
       signal,
     );
-    belongings.set(digest, { parts, attachments });
+    dependents.set(digest, { parts, attachments });
   }
-  const counted = goes.map((generation): OldGeneration => {
-    const { attachments = [] } = belongings.get(generation.digest) ?? {};
+  const counted = removable.map((generation): OldGeneration => {
+    const { attachments = [] } = dependents.get(generation.digest) ?? {};
     return { ...generation, attachmentCount: attachments.filter((each) => !each.isIndex).length };
   });
   return {
     old: [
       ...plans.filter(({ keptBecause }) => keptBecause !== undefined),
-      ...stays,
+      ...keptCandidates,
       ...indexesFirst(counted, below),
     ],
-    belongings,
+    dependents,
   };
 }
 
-/** Whether a tag only keeps, or records, what another tag held, by its name. */
+/** Whether, by its name, a tag only keeps or records what another tag held. */
 export function isMarkName(name: string, of: string): boolean {
   const kind = parseTagRole(name, of)?.kind;
   return kind === 'generation' || kind === 'provenance' || kind === 'move';
@@ -160,7 +160,7 @@ function isNamedByDigest(tag: string, holdings: Holdings): boolean {
   return currentDigest(holdings, tag) !== holdings.get(tag);
 }
 
-/** Whether a tag only keeps, or records, what another tag held; a plain tag and a hold do more. */
+/** Whether a tag only keeps or records what another tag held. A plain tag and a hold do more. */
 function isMark(name: string, of: string, digest: string): boolean {
   // Other tools write tags such as `1.27.<commit>`.
   const isForeign =

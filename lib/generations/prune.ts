@@ -11,7 +11,7 @@ import {
   maxConcurrentRequests,
   readHoldings,
 } from './generations.ts';
-import { isMarkName, type Old, type OldGeneration, planRemoval } from './plan-removal.ts';
+import { isMarkName, type OldDigests, type OldGeneration, planRemoval } from './plan-removal.ts';
 import { isNeededNow, type RemovalResult, remove } from './remove.ts';
 
 export interface PruneRules {
@@ -49,8 +49,8 @@ export async function removeGeneration(
     return { status: 'changed' };
   }
   const old = new Map([[digest, of]]);
-  const { belongings } = await planRemoval(repository, before, old, rules.used, signal);
-  const own = belongings.get(digest);
+  const { dependents } = await planRemoval(repository, before, old, rules.used, signal);
+  const own = dependents.get(digest);
   if (own === undefined) return { status: 'changed' };
   const removal = { digest, of, ...own, before };
   if (await isNeededNow(repository, removal, signal)) return { status: 'changed' };
@@ -95,7 +95,7 @@ function isLeftover(name: string, listed: readonly string[], digest: string): bo
 }
 
 /** The old generations of each tag, oldest first. */
-function findOld(holdings: Holdings, rules: PruneRules): Old {
+function findOld(holdings: Holdings, rules: PruneRules): OldDigests {
   const old = new Map<string, readonly string[]>();
   for (const [tag, digest] of holdings) {
     if (!isGeneration(digest, tag, holdings) || rules.tags?.includes(tag) === false) continue;

@@ -5,10 +5,10 @@ import { mapConcurrently } from '../util/semaphore.ts';
 import { attachmentTagsOf } from './attachments.ts';
 import { type Holdings, maxConcurrentRequests, readHoldings } from './generations.ts';
 import { readImageTree } from './image-tree.ts';
-import type { Belongings } from './plan-removal.ts';
+import type { Dependents } from './plan-removal.ts';
 
 /** One generation to remove. */
-export interface Removal extends Belongings {
+export interface Removal extends Dependents {
   readonly digest: string;
   /** Tags whose generation it is. */
   readonly of: readonly string[];
@@ -17,12 +17,12 @@ export interface Removal extends Belongings {
 }
 
 /**
- * `changed`: the generation stays, because it is in use by now. `standing`: the registry reported no error, but its tags still
+ * `changed`: the generation stays, because it is in use by now. `still-tagged`: the registry reported no error, but its tags still
  * hold the generation.
  */
 export type RemovalResult =
   | { readonly status: 'removed'; readonly attachmentCount: number }
-  | { readonly status: 'changed' | 'standing' };
+  | { readonly status: 'changed' | 'still-tagged' };
 
 /**
  * Whether a tag or a new image needs any of it by now: planning takes seconds, and a copy, a rollback or another tool may have used
@@ -55,8 +55,8 @@ export async function remove(
   // The root comes first, so that a process that is killed in between leaves no incomplete image; restored in the reverse
   // order.
   const restores = [await repository.remove(digest, signal)];
-  const isStanding = await holdsStill(repository, removal, signal);
-  for (const part of isStanding ? [] : parts) {
+  const isStillTagged = await isTagged(repository, removal, signal);
+  for (const part of isStillTagged ? [] : parts) {
     restores.unshift(await repository.remove(part, signal));
   }
   const after = await readHoldings(repository, signal);
@@ -73,8 +73,8 @@ export async function remove(
   for (const tag of isRootNeeded ? of : users) {
     await repository.tag(digest, generationTag(tag, digest), signal);
   }
-  if (users.length > 0 || (isRootNeeded && !isStanding)) return { status: 'changed' };
-  if (isStanding) return { status: 'standing' };
+  if (users.length > 0 || (isRootNeeded && !isStillTagged)) return { status: 'changed' };
+  if (isStillTagged) return { status: 'still-tagged' };
   return await removeAttachments(repository, removal, { holdings: after, manifests }, signal);
 }
 
@@ -107,7 +107,7 @@ async function removeAttachments(
 }
 
 /** Whether a tag still holds the digest after its removal. */
-async function holdsStill(
+async function isTagged(
   repository: BackupRepository,
   { digest, before }: Removal,
   signal: AbortSignal,

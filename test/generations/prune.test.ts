@@ -749,7 +749,7 @@ describe('removeGeneration on a registry that does not keep its word', () => {
     const before = tags();
     bench.backup.faults.add(on('DELETE', 'manifest'), answer(202, { body: '' }));
 
-    assert.equal(await removeOld(repository, old.digest), 'standing');
+    assert.equal(await removeOld(repository, old.digest), 'still-tagged');
 
     assert.deepEqual(tags(), before);
     assert.equal(bench.backup.requests.count({ method: 'DELETE' }), 1);
@@ -769,7 +769,7 @@ describe('removeGeneration on a registry that does not keep its word', () => {
       answer(200, { body: '', headers: { 'docker-content-digest': old.digest } }),
     );
 
-    assert.equal(await removeOld(repository, old.digest), 'standing');
+    assert.equal(await removeOld(repository, old.digest), 'still-tagged');
 
     assert.ok(walk(bench.backup, 'acme/app', generation).size > 0);
   });

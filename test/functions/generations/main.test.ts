@@ -363,13 +363,13 @@ describe('functions/generations/main.ts', () => {
     );
 
     const ignored = registry.faults.add(on('DELETE', 'manifest'), answer(202, { body: '' }));
-    const standing = await run(['prune', 'signed:1', '--apply'], env);
+    const stillTagged = await run(['prune', 'signed:1', '--apply'], env);
     assert.equal(
-      verdict(standing),
+      verdict(stillTagged),
       'kept: the registry reported no error, but its tags still hold it',
     );
     assert.equal(
-      standing.lines.at(-1),
+      stillTagged.lines.at(-1),
       'nothing was removed: the registry deletes later, or keeps the tags of a digest that it deletes',
     );
     ignored.end();
