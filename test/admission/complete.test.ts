@@ -120,7 +120,7 @@ describe('completeReview of images that are in the backup', () => {
     });
   }
 
-  it('has the whole of a long warning in the audit annotation', () => {
+  it('writes the whole text of a long warning into the audit annotation', () => {
     const warning = `using the backup of nginx:1.27: ${'docker.io did not answer; '.repeat(8)}`;
     const answer = complete(
       { object: deployment({ web: 'nginx:1.27' }) },

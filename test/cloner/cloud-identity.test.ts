@@ -12,7 +12,7 @@ describe('the identity of a cloud in a review', () => {
   const { signal } = new AbortController();
   const image = { domain: 'reg.test', path: 'team/app', tag: '1' };
 
-  it('gets the time of the review for the backup, and its failure is the refusal', async () => {
+  it('limits a cloud identity for the backup to the time of the review, and refuses with its failure', async () => {
     const waits: (number | undefined)[] = [];
     const cloner = createFakeCloner({ keepsDigest: true });
     cloner.put('nginx:1.27', `sha256:${'a'.repeat(64)}`);
@@ -40,7 +40,7 @@ describe('the identity of a cloud in a review', () => {
     [false, 4_500],
     [true, 2_000],
   ] as const) {
-    it(`gets ${ms} of 9000 ms for a source ${hasBackup ? 'with' : 'without'} a backup, and nothing is anonymous`, async () => {
+    it(`limits a cloud identity to ${ms} of 9000 ms for a source ${hasBackup ? 'with' : 'without'} a backup, and sends no anonymous request`, async () => {
       const waits: WaitLimit[] = [];
       const check = createCheckSource({
         cloner: {

@@ -28,14 +28,14 @@ describe('a backup whose tags have no case', () => {
     scene.backup.faults.add(() => true, caselessTags());
   });
 
-  it('refuses a tag with capitals when another spelling was copied first', async () => {
+  it('refuses a tag with capitals when a backup whose tags have no case has another spelling', async () => {
     assert.equal((await scene.apply('app:v1-alpine')).allowed, true);
 
     assert.match((await scene.apply('app:v1-Alpine')).message ?? '', clash);
     assert.equal(held('v1-alpine'), image.digest);
   });
 
-  it('refuses a tag in lower case when another spelling was copied first', async () => {
+  it('refuses a tag in lower case when a backup whose tags have no case has another spelling', async () => {
     assert.equal((await scene.apply('app:v1-Alpine')).allowed, true);
 
     assert.match((await scene.apply('app:v1-alpine')).message ?? '', clash);
@@ -46,7 +46,7 @@ describe('a backup whose tags have no case', () => {
     ['v1-alpine', 'v1-Alpine'],
     ['v1-Alpine', 'v1-alpine'],
   ] as const) {
-    it(`does not use the copy of ${written} for ${asked} when the source is gone`, async () => {
+    it(`does not use the copy of ${written} for ${asked} when the source is gone and tags have no case`, async () => {
       await scene.apply(`app:${written}`);
       await scene.source.close();
 
@@ -57,7 +57,7 @@ describe('a backup whose tags have no case', () => {
     });
   }
 
-  it('gets new copies of a tag with capitals, and keeps it when the source is gone', async () => {
+  it('a backup whose tags have no case gets new copies of a tag with capitals, and serves it when the source is gone', async () => {
     await scene.apply('app:v1-Alpine');
     seed(scene.source, 'app:v1-Alpine', image);
     scene.restart();
@@ -70,7 +70,7 @@ describe('a backup whose tags have no case', () => {
 });
 
 describe('a backup whose tags have case', () => {
-  it('gets both spellings of a tag, and no record of them', async () => {
+  it('a backup whose tags have case gets both spellings of a tag, and no record of them', async () => {
     assert.equal((await scene.apply('app:v1-Alpine')).message, undefined);
     assert.equal((await scene.apply('app:v1-alpine')).message, undefined);
 

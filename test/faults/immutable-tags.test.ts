@@ -50,7 +50,7 @@ function imageOf({ patch }: { readonly patch: unknown }): string {
 
 describe('a backup with immutable tags', () => {
   for (const refusal of refusals) {
-    it(`gets the new generation, and the object its digest, when the tag cannot be moved: ${refusal[0]}`, async () => {
+    it(`copies the new generation and writes its digest when the backup does not let the tag move: ${refusal[0]}`, async () => {
       const scene = await open(refusal);
       seed(scene.source, 'app:1', second);
 
@@ -89,7 +89,7 @@ describe('a backup with immutable tags', () => {
     assert.deepEqual(tags(scene), [`1.${shortOf(first)}`]);
   });
 
-  it('is not written to in the next review, which gets no warning', async () => {
+  it('the next review of an immutable tag writes nothing and has no warning', async () => {
     const scene = await open();
     seed(scene.source, 'app:1', second);
     await scene.apply();
@@ -103,7 +103,7 @@ describe('a backup with immutable tags', () => {
     assert.deepEqual(scene.backup.requests.list({ method: 'POST' }), []);
   });
 
-  it('records a move once, also after a restart', async () => {
+  it('records the refused move of an immutable tag once, also after a restart', async () => {
     const scene = await open();
     seed(scene.source, 'app:1', second);
     await scene.apply();
@@ -115,7 +115,7 @@ describe('a backup with immutable tags', () => {
     assert.equal(tags(scene).filter((tag) => tag.includes('.moved.')).length, 1);
   });
 
-  it('gives the newest generation when the source is gone', async () => {
+  it('uses the newest generation of an immutable tag when the source is gone', async () => {
     const scene = await open();
     seed(scene.source, 'app:1', second);
     await scene.apply();
@@ -130,7 +130,7 @@ describe('a backup with immutable tags', () => {
     assert.match(result.warnings.join(), /^using the backup/);
   });
 
-  it('gives the image at which a rollback holds the tag when the source is gone', async () => {
+  it('uses the image at which a rollback holds an immutable tag when the source is gone', async () => {
     const scene = await open();
     seed(scene.source, 'app:1', second);
     await scene.apply();
@@ -141,7 +141,7 @@ describe('a backup with immutable tags', () => {
     assert.equal(imageOf(await scene.apply()), '1');
   });
 
-  it('moves the tag when it is allowed again', async () => {
+  it('moves the tag when the backup lets it move again', async () => {
     const scene = await open();
     seed(scene.source, 'app:1', second);
     await scene.apply();

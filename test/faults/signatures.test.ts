@@ -37,7 +37,7 @@ function hasCopied({ backup }: Scene, { digest }: Image): boolean {
 }
 
 describe('signatures of an image', () => {
-  it('are in the backup when the review is answered', async () => {
+  it('signatures of an image are in the backup when the review is answered', async () => {
     const scene = await open();
     sign(scene);
 
@@ -47,7 +47,7 @@ describe('signatures of an image', () => {
     assert.ok(hasCopied(scene, signature) && hasCopied(scene, sbom));
   });
 
-  it('cause one warning when they cannot be read', async () => {
+  it('signatures that cannot be read cause one warning', async () => {
     const scene = await open();
     sign(scene);
     scene.source.faults.add(({ path }) => /\.(sig|att|sbom)$|referrers/.test(path), answer(500));
@@ -59,7 +59,7 @@ describe('signatures of an image', () => {
     assert.match(warnings[0] ?? '', /the image was copied, it/);
   });
 
-  it('are copied as far as possible when one of them cannot be read', async () => {
+  it('copies the other signatures when one of them cannot be read', async () => {
     const scene = await open();
     sign(scene);
     scene.source.faults.add(({ path }) => path.endsWith('.sig'), answer(500));

@@ -63,7 +63,7 @@ async function copyFirst(scene: Scene): Promise<void> {
 
 describe('a backup that does not say what the plain tag holds', () => {
   for (const [what, fault] of answers) {
-    it(`gets the copy under its generation tag when the backup ${what} for the plain tag`, async () => {
+    it(`writes the copy under its generation tag when the backup ${what} for the plain tag`, async () => {
       const scene = await open();
       failReads(scene, '1', fault);
 
@@ -76,7 +76,7 @@ describe('a backup that does not say what the plain tag holds', () => {
       assert.match(result.warnings[0] ?? '', /^(public\.test\/|…)?app:1 is pinned to its digest: /);
     });
 
-    it(`keeps its plain tag when the backup ${what} for the plain tag`, async () => {
+    it(`does not move the plain tag when the backup ${what} for the plain tag`, async () => {
       const scene = await open();
       await copyFirst(scene);
       seed(scene.source, 'app:1', other);
@@ -88,7 +88,7 @@ describe('a backup that does not say what the plain tag holds', () => {
       assert.equal(held(scene)['1'], image.digest);
     });
 
-    it(`keeps its plain tag when the backup ${what} for the hold`, async () => {
+    it(`does not move the plain tag when the backup ${what} for the hold`, async () => {
       const scene = await open();
       await copyFirst(scene);
       seed(scene.source, 'app:1', other);
@@ -117,7 +117,7 @@ describe('a backup that does not say what the plain tag holds', () => {
       assert.ok(!scene.log.lines.some(({ message }) => /has no backup/.test(message)));
     });
 
-    it(`is not used when the source is gone and the backup ${what} for the generation tag`, async () => {
+    it(`does not use the backup when the source is gone and the backup ${what} for the generation tag`, async () => {
       const scene = await open();
       await copyFirst(scene);
       await scene.source.close();
@@ -168,7 +168,7 @@ describe('a backup that does not say what the plain tag holds', () => {
 
 describe('a backup that does not say whether it has a blob or a child manifest', () => {
   for (const [what, fault] of answers) {
-    it(`gets the layers when the backup ${what} for each of them`, async () => {
+    it(`uploads the layers when the backup ${what} for each of them`, async () => {
       const scene = await open();
       scene.backup.faults.add(({ method, kind }) => method === 'HEAD' && kind === 'blob', fault);
 
@@ -185,7 +185,7 @@ describe('a manifest that the backup accepted with 201', () => {
     method !== 'PUT' && path.endsWith(`/manifests/${image.digest}`);
 
   for (const [what, fault] of answers.filter(([what]) => !/50[013]/.test(what))) {
-    it(`completes the copy when the backup ${what} to the check that follows`, async () => {
+    it(`completes the copy when the backup ${what} to the check of a written manifest`, async () => {
       const scene = await open();
       scene.backup.faults.add(look, fault);
 
@@ -196,7 +196,7 @@ describe('a manifest that the backup accepted with 201', () => {
     });
   }
 
-  it('fails the copy when the check that follows answers 404', async () => {
+  it('fails the copy when the check of a written manifest answers 404', async () => {
     const scene = await open();
     scene.backup.faults.add(look, answer(404));
 
@@ -206,21 +206,21 @@ describe('a manifest that the backup accepted with 201', () => {
     assert.deepEqual(held(scene), {});
   });
 
-  it('completes the copy when the check that follows answers 404 to HEAD and 200 to GET', async () => {
+  it('completes the copy when the check of a written manifest answers 404 to HEAD and 200 to GET', async () => {
     const scene = await open();
     scene.backup.faults.add((request) => look(request) && request.method === 'HEAD', answer(404));
 
     assert.equal((await scene.apply()).message, undefined);
   });
 
-  it('fails the copy when the check that follows answers 500 again and again', async () => {
+  it('fails the copy when the check of a written manifest answers 500 again and again', async () => {
     const scene = await open();
     scene.backup.faults.add(look, answer(500));
 
     assert.equal((await scene.apply()).allowed, false);
   });
 
-  it('completes the copy when the check that follows answers 500 once', async () => {
+  it('completes the copy when the check of a written manifest answers 500 once', async () => {
     const scene = await open();
     scene.backup.faults.add(look, answer(500), { times: 1 });
 
@@ -229,7 +229,7 @@ describe('a manifest that the backup accepted with 201', () => {
 });
 
 describe('an absent tag', () => {
-  it('is not overwritten when HEAD answers 404 and GET serves the image of another tool', async () => {
+  it('does not overwrite a tag when HEAD answers 404 and GET serves the image of another tool', async () => {
     const scene = await open();
     await copyFirst(scene);
     const [path = ''] = scene.backup.store.repositories().filter((name) => name.includes('app'));
@@ -244,7 +244,7 @@ describe('an absent tag', () => {
     assert.equal(held(scene)['1'], other.digest);
   });
 
-  it('falls back when HEAD answers 404 and GET serves the backup', async () => {
+  it('falls back to a backup that answers 404 to HEAD and serves GET', async () => {
     const scene = await open();
     await copyFirst(scene);
     await scene.source.close();
@@ -259,7 +259,7 @@ describe('an absent tag', () => {
     assert.match(result.warnings[0] ?? '', /^using the backup/);
   });
 
-  it('is asked for by GET before a source is said not to have it', async () => {
+  it('requests an image by GET before it reports that the source does not have it', async () => {
     for (const status of [400, 404, 406, 412, 451, 500, 501]) {
       const scene = await open();
       scene.source.faults.add(
@@ -274,7 +274,7 @@ describe('an absent tag', () => {
 });
 
 describe('a dry run', () => {
-  it('plans the copy, with a warning, when the backup answers 403', async () => {
+  it('a dry run plans the copy, with a warning, when the backup answers 403', async () => {
     const scene = await open();
     failReads(scene, '1', answer(403));
 
@@ -285,7 +285,7 @@ describe('a dry run', () => {
     assert.deepEqual(held(scene), {});
   });
 
-  it('is refused when the backup answers 503', async () => {
+  it('a dry run is refused when the backup answers 503', async () => {
     const scene = await open();
     failReads(scene, '1', answer(503));
 

@@ -119,7 +119,7 @@ describe('issueAcrCredentials', () => {
     });
   });
 
-  it('calls a registry that answers the exchange with something else transient', async () => {
+  it('reports an unreadable answer to the exchange of a token as transient', async () => {
     azure.faults.set('exchange', [{ body: '<html>' }]);
 
     await assert.rejects(issueAcrCredentials(acrDomain, signal), {

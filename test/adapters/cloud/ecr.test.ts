@@ -198,7 +198,7 @@ describe('createEcrIdentity', () => {
       ]);
     });
 
-    it('is content if another replica created the repository of Amazon ECR first', async () => {
+    it('ignores that another replica created the repository of Amazon ECR first', async () => {
       aws.repositories.add(repository.path);
 
       await identity.createRepository(repository, signal);

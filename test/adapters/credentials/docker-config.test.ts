@@ -103,7 +103,7 @@ describe('parseDockerConfigWithTokens', () => {
     ['an empty entry', {}, []],
   ] as const;
   for (const [what, entry, found] of entries) {
-    it(`reads ${what}`, () => {
+    it(`reads ${what} in SOURCE_AUTH_FILE`, () => {
       const text = JSON.stringify({ auths: { 'reg.test': entry } });
 
       assert.deepEqual(parseDockerConfigWithTokens(text).find(image), found);

@@ -372,7 +372,7 @@ describe('createPrivateCopies for a public image that a pull secret opens', () =
     assert.match(response.status?.message ?? '', /being completed$/);
   });
 
-  it('is served to no namespace when the source is gone and the backup does not say whether it is private', async () => {
+  it('serves a copy to no namespace when the source is gone and the backup does not say whether it is private', async () => {
     const bench = await openFixture({ isPublicSource: true });
     await send(start(bench), bench, 'team');
     await bench.source.close();
@@ -390,7 +390,7 @@ describe('createPrivateCopies for a public image that a pull secret opens', () =
     );
   });
 
-  it('is granted by an anonymous request while the backup does not say whether it is private', async () => {
+  it('grants a copy to all after an anonymous request while the backup does not say whether it is private', async () => {
     const bench = await openFixture({ isPublicSource: true });
     await send(start(bench), bench, 'team');
     bench.backup.faults.add(

@@ -68,7 +68,7 @@ describe('createReferrers', () => {
     assert.equal(result.digest, copied.digest);
   });
 
-  it('turns any failure into one warning and one line of the log', async () => {
+  it('turns any failure of signatures into one warning and one line of the log', async () => {
     for (const find of [
       () => Promise.reject(new Error('no list')),
       () => Promise.resolve(() => Promise.reject(new Error('no copy'))),

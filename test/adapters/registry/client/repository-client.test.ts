@@ -434,7 +434,7 @@ describe('finishUpload of a sha512 digest', () => {
     ['UNSUPPORTED', '; the registry may not accept sha512 digests'],
     ['SIZE_INVALID', ''],
   ] as const) {
-    it(`ends at once with ${code}${suffix === '' ? '' : ', and names the algorithm'}`, async () => {
+    it(`rejects an upload with a sha512 digest after one ${code}${suffix === '' ? '' : ', and names the algorithm'}`, async () => {
       nock('https://reg.test')
         .put(/uploads/)
         .reply(400, { errors: [{ code, message: 'no' }] });
