@@ -51,7 +51,7 @@ export interface UsableBackup {
   /** Absent in a dry run if the digest is unknown. */
   readonly digest?: string;
   readonly result: 'present' | 'copied' | 'fallback' | 'planned';
-  /** Whether the tag alone would not lead to the digest. @default false */
+  /** Whether objects must name the digest, because the tag may hold another one. @default false */
   readonly isPinned?: boolean | undefined;
   readonly bytes?: number;
   readonly warnings: readonly string[];

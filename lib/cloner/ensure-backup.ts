@@ -126,7 +126,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     return outcome;
   };
 
-  /** Reads the backup first, because its state decides how much time the source gets; a quarter of the budget is left for it. */
+  /** Reads the backup first, because its state decides how much time the source gets. A quarter of the budget stays for the source. */
   async function openTask(request: EnsureRequest, remainingMs: () => number): Promise<CloneTask> {
     const within = { ms: remainingMs(), signal: request.signal };
     const access = { side: 'backup', credentials: await deps.backupCredentials(within) } as const;

@@ -21,7 +21,7 @@ export function createEnsureUntilDone(deps: EnsureUntilDoneDeps): EnsureUntilDon
   return async (request) => {
     const { signal } = request;
     for (;;) {
-      // The process may end with the answer, and what is copied behind it too.
+      // The process may end after the answer, and would drop signatures that are copied behind it.
       const outcome = await ensureBackup({
         ...request,
         budgetMs: roundMs,

@@ -23,7 +23,7 @@ export interface FallBackDeps {
 
 /** A backup that is up answers within this time. */
 const minAnswerMs = 250;
-/** The list is read in every fall back, and decides only for registries with immutable tags or without case. */
+/** Every fall back reads the list, which matters only if tags are immutable or have no case. */
 const maxListMs = 1_000;
 
 export function createFallBack({ cloner, privateCopies, integrity }: FallBackDeps): FallBack {
@@ -57,7 +57,7 @@ export function createFallBack({ cloner, privateCopies, integrity }: FallBackDep
   };
 }
 
-/** The object is refused without a backup, so what is absent is confirmed, unless no time is left. */
+/** Without a backup, the object is refused, so an absent tag is confirmed if there is time. */
 async function confirmState({
   state,
   query,
@@ -85,7 +85,7 @@ async function findMeaning(
   throw withReason(error, `${name} in the backup may be a tag that differs only in case: not used`);
 }
 
-/** The backup is at fault: it may have a copy that it does not show. */
+/** Has the code of the backup's failure, because the backup may have a copy that it does not show. */
 function bothFailed(backupError: CloneError, { message }: CloneError): CloneError {
   const { code, retryAfterMs, isTransient } = backupError;
   return new CloneError(code, `${backupError.message}; and ${message}`, {

@@ -28,8 +28,8 @@ export function attachmentTagsOf(digest: string): readonly [index: string, ...co
 }
 
 /**
- * Finds what is attached to `subjects`, and what is attached to that; each index comes after what it lists. A manifest counts only if
- * it says so itself, or if its only tag does, and if `isNeeded` rules out any other use; `own` are the tags of the subjects.
+ * Finds what is attached to `subjects`, and what is attached to that; each index comes after what it lists. A manifest counts
+ * only if its `subject`, or else its only tag, names one of them, and if `isNeeded`, given their tags `own`, finds no other use.
  */
 export async function findAttachments(
   repository: BackupRepository,

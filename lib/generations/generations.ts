@@ -10,7 +10,7 @@ export type Holdings = TagDigests;
 /** A digest that a tag of the backup holds, or once held. */
 export interface Generation {
   readonly digest: string;
-  /** The tag means it now; the tag itself may hold another digest, see `currentDigest`. */
+  /** The tag means this digest, although it may hold another one, see `currentDigest`. */
   readonly isCurrent: boolean;
   /** A rollback holds the tag at it. */
   readonly isHeld: boolean;
@@ -38,7 +38,7 @@ export async function readHoldings(
   return new Map(held.flatMap(([tag, digest]) => (digest === undefined ? [] : [[tag, digest]])));
 }
 
-/** The name under which the registry lists a tag: one whose tags have no case may list it in lower case. */
+/** The name under which the registry lists a tag. A registry whose tags have no case may list it in lower case. */
 export async function findListedTag(
   repository: BackupRepository,
   tag: string,

@@ -31,9 +31,8 @@ const refusals = ['REFUSED', 'DENIED', 'UNSUPPORTED'] as const;
 const notRolledBack = 'was not rolled back and stays as it is';
 
 /**
- * Moves a tag to one of its generations and holds it there. The hold is written first: if the process is killed in between, no
- * review moves the tag, and the same command or the next review finishes the rollback. If the registry does not let the tag
- * move, the tag keeps its digest, its meaning and its hold.
+ * Moves a tag to one of its generations and holds it there. The hold is written first, so that the same command or the next
+ * review finishes a rollback that was killed; if the registry does not let the tag move, the tag keeps its hold and meaning.
  */
 export async function rollBack(context: RollbackContext, wanted: string): Promise<RolledBack> {
   const { repository, backup, signal, now } = context;

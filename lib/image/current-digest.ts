@@ -14,9 +14,8 @@ export interface Move {
 }
 
 /**
- * What the tag `of` means: the digest that it holds or, if a later move away from that digest is recorded, the target of the
- * newest such move. Either the registry does not let the tag move, or the move was interrupted right before it; both digests are
- * in use then. `undefined` if the tag does not exist. See lib/decisions/0001-tag-scheme-and-generations.md.
+ * The digest that the tag `of` means: the one that it holds or, if a later move away from that one is recorded, the target of the
+ * newest such move; `undefined` if the tag does not exist. See lib/decisions/0001-tag-scheme-and-generations.md.
  */
 export function currentDigest(tags: TagDigests, of: string): string | undefined {
   const held =

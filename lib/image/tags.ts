@@ -7,8 +7,8 @@ const maxStemLength = 109;
 const maxMoveStemLength = 92;
 const hexLength = 12;
 /**
- * Holds, moves, spellings and markers of private copies, and the tags that `copyTag` makes of sources with such tags. In any case, because
- * some registries have no case in tags.
+ * Holds, moves, spellings, marks of private copies, and what `copyTag` makes of source tags that look like these. Ignores case,
+ * because some registries have no case in tags.
  */
 const reservedTag =
   /(\.hold|\.case\.[0-9a-f]{12}|\.moved\.\d{8}T\d{6}Z\.[0-9a-f]{12}|^private\.[0-9a-f]{32}(\.[0-9a-f]{32})?)(-[0-9a-f]{12})*$/i;
@@ -48,7 +48,7 @@ export function moveTag(tag: string, { at, from }: { at: number; from: string })
   return `${toStem(tag, maxMoveStemLength)}.moved.${toTimeText(at)}.${shortHex(from)}`;
 }
 
-/** Records that `tag` has this spelling, in a registry whose tags have no case. */
+/** Records the spelling of `tag` in a registry whose tags have no case. */
 export function caseTag(tag: string): string {
   return `${toStem(tag.toLowerCase())}.case.${hashText(tag, hexLength)}`;
 }

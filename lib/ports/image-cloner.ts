@@ -89,8 +89,7 @@ export interface ImageCloner {
   /** Whether a copy has the digest of its source, all platforms included. */
   readonly keepsDigest: boolean;
   /**
-   * The digest that `image` has now; `undefined` if the registry says that it does not have it. Rejects if the registry does not
-   * say. Transfers no layer.
+   * The digest that `image` has now; `undefined` if the registry answers that it is absent. Rejects if the answer is unclear.
    */
   resolve(
     image: Reference,
@@ -105,8 +104,7 @@ export interface ImageCloner {
     onProgress: (progress: CopyProgress) => void,
   ): Promise<CopiedImage>;
   /**
-   * Finds signatures and attestations of an image: cosign's tags and OCI 1.1 referrers. They are not part of it. Absent if a copy
-   * has another digest.
+   * Finds signatures and attestations of an image: cosign's tags and OCI 1.1 referrers. Absent if copies have other digests.
    */
   findReferrers?(request: ReferrersRequest, signal: AbortSignal): Promise<CopyReferrers>;
   /**

@@ -181,13 +181,13 @@ describe('a backup that does not say whether it has a blob or a child manifest',
 });
 
 describe('a manifest that the backup accepted with 201', () => {
-  const look = ({ method, path }: { readonly method: string; readonly path: string }): boolean =>
+  const isCheck = ({ method, path }: { readonly method: string; readonly path: string }): boolean =>
     method !== 'PUT' && path.endsWith(`/manifests/${image.digest}`);
 
   for (const [what, fault] of answers.filter(([what]) => !/50[013]/.test(what))) {
     it(`completes the copy when the backup ${what} to the check of a written manifest`, async () => {
       const scene = await open();
-      scene.backup.faults.add(look, fault);
+      scene.backup.faults.add(isCheck, fault);
 
       assert.deepEqual(
         [(await scene.apply()).message, held(scene)['1']],
@@ -198,7 +198,7 @@ describe('a manifest that the backup accepted with 201', () => {
 
   it('fails the copy when the check of a written manifest answers 404', async () => {
     const scene = await open();
-    scene.backup.faults.add(look, answer(404));
+    scene.backup.faults.add(isCheck, answer(404));
 
     const { message } = await scene.apply();
 
@@ -208,21 +208,24 @@ describe('a manifest that the backup accepted with 201', () => {
 
   it('completes the copy when the check of a written manifest answers 404 to HEAD and 200 to GET', async () => {
     const scene = await open();
-    scene.backup.faults.add((request) => look(request) && request.method === 'HEAD', answer(404));
+    scene.backup.faults.add(
+      (request) => isCheck(request) && request.method === 'HEAD',
+      answer(404),
+    );
 
     assert.equal((await scene.apply()).message, undefined);
   });
 
   it('fails the copy when the check of a written manifest answers 500 again and again', async () => {
     const scene = await open();
-    scene.backup.faults.add(look, answer(500));
+    scene.backup.faults.add(isCheck, answer(500));
 
     assert.equal((await scene.apply()).allowed, false);
   });
 
   it('completes the copy when the check of a written manifest answers 500 once', async () => {
     const scene = await open();
-    scene.backup.faults.add(look, answer(500), { times: 1 });
+    scene.backup.faults.add(isCheck, answer(500), { times: 1 });
 
     assert.equal((await scene.apply()).message, undefined);
   });

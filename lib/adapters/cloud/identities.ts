@@ -77,13 +77,13 @@ export function openCloudIdentities(options: CloudIdentitiesOptions): CloudIdent
     return renewed;
   }
 
-  const patiently = { ms: oneMinuteMs, signal: new AbortController().signal };
+  const defaultWait = { ms: oneMinuteMs, signal: new AbortController().signal };
 
   return {
     backup: (domain) => {
       const cloud = cloudOf(domain);
       if (cloud === undefined) throw new Error(`${domain} is no registry of a cloud`);
-      return async (within = patiently) => {
+      return async (within = defaultWait) => {
         const credentials = await caches[cloud].get(domain, 'backup', within);
         issued.add(credentials);
         return credentials;
@@ -91,7 +91,7 @@ export function openCloudIdentities(options: CloudIdentitiesOptions): CloudIdent
     },
 
     sources: (clouds) => ({
-      async credentialsFor({ domain }, within = patiently) {
+      async credentialsFor({ domain }, within = defaultWait) {
         const cloud = cloudOf(domain);
         if (cloud === undefined || !clouds.includes(cloud)) return [];
         const credentials = await caches[cloud].get(domain, 'source', within);

@@ -65,7 +65,7 @@ export async function openPersonalLogins({
     now,
   });
 
-  async function ask(name: string, host: string): Promise<Credentials | undefined> {
+  async function runHelper(name: string, host: string): Promise<Credentials | undefined> {
     const found = await runCredentialHelper({ name, host, env });
     return found?.username === identityTokenUser ? { ...found, isIdentityToken: true } : found;
   }
@@ -77,7 +77,7 @@ export async function openPersonalLogins({
       const [key = image.domain] = keys;
       const name = keys.map((each) => credHelpers[each]).find((each) => each) ?? credsStore;
       if (name !== '') {
-        const found = await answers.get(key, () => ask(name, key));
+        const found = await answers.get(key, () => runHelper(name, key));
         if (found !== undefined) return found;
       }
       return keyring.find(image).find(({ password }) => password !== '');

@@ -52,7 +52,7 @@ export async function openBackupRepository(
 
     async resolve(reference, within) {
       // A tag that is wrongly taken for absent would not protect its digest from prune.
-      return (await client.resolveForCertain(reference, within))?.digest;
+      return (await client.resolveConfirmed(reference, within))?.digest;
     },
 
     async read(digest, within) {

@@ -103,7 +103,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
       try {
         const client = await openRepository(image, access, retryPolicy.lookup, signal);
         const isCertain = isFinal || side === 'source';
-        const resolve = isCertain ? client.resolveForCertain : client.resolveManifest;
+        const resolve = isCertain ? client.resolveConfirmed : client.resolveManifest;
         const found = await resolve(image.digest ?? image.tag ?? 'latest', signal);
         if (found === undefined) return undefined;
         // Fails here, so that no review waits for a copy that cannot be made.
@@ -152,7 +152,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
 
     async findReferrers(request, signal) {
       const tag = referrersTag(request.source.digest);
-      // They are optional, so their source gets no more attempts than a lookup.
+      // Signatures are optional, so reading them gets only the attempts of a lookup.
       const { from, to } = await openBoth(request, tag, retryPolicy.referrers, signal);
       const found = await findReferrers(from, request.source.digest, signal);
       return (within) => copyReferrers(found, toImageCopy(request, from, to, within));

@@ -10,11 +10,11 @@ export interface BackupState {
   readonly digest?: string;
   /** Whether the generation tag of that digest exists; if not, another tool wrote the tag. */
   readonly isOurs: boolean;
-  /** Why one of these is unknown: the backup neither has the tag nor says that it is absent. */
+  /** Why one of these is unknown: the backup answered neither with a digest nor that the tag is absent. */
   readonly unclear?: CloneError;
 }
 
-/** What a tag of the backup holds: a digest, nothing, or an error if the registry does not say. */
+/** What a tag of the backup holds: a digest, nothing, or an error if the answer is unclear. */
 export type TagAnswer = string | undefined | CloneError;
 
 /** One tag in the backup, and how to read it. */
@@ -25,7 +25,7 @@ export interface BackupQuery {
   readonly signal: AbortSignal;
 }
 
-/** A copy asks without the deadline of a review. */
+/** Limits reads in a copy, which has no deadline of a review. */
 const answerTimeoutMs = 10_000;
 
 /** Reads what the backup holds for `source`. */
@@ -90,12 +90,12 @@ export async function readTag(
   tag: string,
   options: ReadOptions = {},
 ): Promise<TagAnswer> {
-  return await ask(query, { tag }, options);
+  return await resolveInTime(query, { tag }, options);
 }
 
 /** As `readTag`, for a digest. */
 export async function readManifest(query: BackupQuery, digest: string): Promise<TagAnswer> {
-  return await ask(query, { digest }, {});
+  return await resolveInTime(query, { digest }, {});
 }
 
 /** A backup that does not list its tags, or not within `ms`, counts as a backup without tags. */
@@ -114,7 +114,7 @@ export async function listTags(
   }
 }
 
-async function ask(
+async function resolveInTime(
   { cloner, backup: { domain, path }, access, signal }: BackupQuery,
   version: Pick<Reference, 'tag' | 'digest'>,
   options: ReadOptions,

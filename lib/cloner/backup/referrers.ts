@@ -3,11 +3,11 @@ import type { ImageCloner, Logger, ReferrersRequest } from '../../ports/index.ts
 import { type CopyResult, createFairQueue } from '../queue/index.ts';
 
 /**
- * Copies signatures and attestations behind the copy of their image. They are optional: they use no slot of the copies, a
- * failure is one warning, and a shutdown drops them. `namespace` is the one whose share of their own queue they use.
+ * Copies signatures and attestations behind the copy of their image, in their own queue, which is fair among namespaces. They
+ * are optional: a failure is one warning, and a shutdown drops them.
  */
 export interface Referrers {
-  /** Reads them while `copy` runs; after it, copies them behind the result, which has their warnings. */
+  /** Reads them while `copy` runs, and copies them after it. The result of `copy` comes first; it has a promise of their warnings. */
   copyBehind(
     request: ReferrersRequest,
     namespace: string | undefined,

@@ -4,8 +4,8 @@ import { caseTag, isCaseTag } from '../../image/tags.ts';
 import type { BackupQuery } from './read-backup.ts';
 
 /**
- * To which spelling the plain tag belongs, in a registry whose tags have no case (Gitea lists them in lower case): there `v1-Alpine`
- * and `v1-alpine` are one tag, and a marker records the spelling with capitals. `unclaimed`: there is no marker.
+ * Which spelling has the plain tag. In a registry whose tags have no case (Gitea lists them in lower case), `v1-Alpine` and
+ * `v1-alpine` are one tag, and a marker records the spelling with capitals; `unclaimed`: there is no marker.
  */
 type Spelling = 'own' | 'other' | 'unclaimed';
 

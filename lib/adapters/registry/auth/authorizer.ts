@@ -42,7 +42,7 @@ export interface Authorizer {
   ): MakeHeader | undefined;
   /**
    * Takes a 403 or 404 response to a request with the header `used`. Some registries hide private images that way and send
-   * their challenge for `/v2/` only, which is asked once. Never for an anonymous client.
+   * their challenge for `/v2/` only, which is requested once, and never for an anonymous client.
    */
   discoverChallenge(
     scopes: readonly Scope[],

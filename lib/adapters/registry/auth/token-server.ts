@@ -156,7 +156,7 @@ function readGrantError(
   return { status: isExpired ? 401 : status, text: text.replaceAll(token, '…') };
 }
 
-/** Some token servers know no action `delete`; their registries let everyone delete who may push. */
+/** Some token servers know no action `delete`; their registries allow it with the right to push. */
 function withoutDelete(scope: Scope): Scope {
   return scope.replace(/:pull(,push)?,delete$/, ':pull,push');
 }

@@ -28,7 +28,7 @@ export function createExistenceChecks(sendRead: SendRead): ExistenceChecks {
     digest: string,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const response = await sendRead({ ...request, maxAttempts }, [404], signal).catch(unclear);
+    const response = await sendRead({ ...request, maxAttempts }, [404], signal).catch(asAbsent);
     signal.throwIfAborted();
     if (response === undefined) return false;
     await drop(response);
@@ -80,8 +80,8 @@ function toManifest(method: Method, digest: string): Parameters<SendRead>[0] {
   return { method, path: `manifests/${digest}`, headers: { accept }, step: manifestStep };
 }
 
-/** An answer that says nothing about the digest counts as none. */
-function unclear(error: unknown): undefined {
+/** A response that says nothing about the digest counts as absence, and the write follows. */
+function asAbsent(error: unknown): undefined {
   if (!(error instanceof RegistryError)) throw error;
 }
 

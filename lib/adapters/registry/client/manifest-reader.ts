@@ -26,7 +26,7 @@ export interface ManifestReader {
   /** As `headManifest`; by GET if the registry rejects HEAD, as docker does. */
   readonly resolveManifest: Resolve;
   /** As `resolveManifest`; confirms by GET that the registry does not have it. */
-  readonly resolveForCertain: Resolve;
+  readonly resolveConfirmed: Resolve;
   /** The bytes, checked against their digest. */
   getManifest(reference: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
 }
@@ -75,7 +75,7 @@ export function createManifestReader(sendRead: SendRead): ManifestReader {
   return {
     headManifest,
     resolveManifest,
-    resolveForCertain: async (reference, signal) =>
+    resolveConfirmed: async (reference, signal) =>
       (await resolveManifest(reference, signal)) ?? (await digestManifest(reference, signal)),
     async getManifest(reference, signal) {
       const response = await sendRead(get(reference), [404], signal);

@@ -35,7 +35,7 @@ export async function openWithSideErrors(
   return {
     headManifest: sided(client.headManifest),
     resolveManifest: sided(client.resolveManifest),
-    resolveForCertain: sided(client.resolveForCertain),
+    resolveConfirmed: sided(client.resolveConfirmed),
     getManifest: sided(client.getManifest),
     putManifest: sided(client.putManifest, write),
     hasManifest: sided(client.hasManifest),

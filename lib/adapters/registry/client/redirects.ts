@@ -6,7 +6,7 @@ export interface FollowRequest extends Omit<HttpRequest, 'url' | 'sentBy' | 'bod
   readonly body?: Uint8Array | (() => Uint8Array | AsyncIterable<Uint8Array>);
 }
 
-/** The first URL of a chain of redirects. */
+/** One URL in a chain of redirects. */
 export interface Hop {
   readonly url: URL;
   /** The host that named `url`, unless `url` is the registry itself. */

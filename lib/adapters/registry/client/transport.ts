@@ -1,12 +1,12 @@
 import { type BackoffOptions, createBackoff } from '../../../util/backoff.ts';
 import type { Cooldown } from '../../../util/cooldown.ts';
 import { type Authorizer, type MakeHeader, type Scope, scopesOf } from '../auth/index.ts';
-import { RegistryError, toRegistryError, toSpokenTlsError } from '../errors/index.ts';
+import { RegistryError, toPlainHttpToHttpsError, toRegistryError } from '../errors/index.ts';
 import {
   digestBody,
   drop,
   type HttpResponse,
-  isSpokenTls,
+  isPlainHttpToHttps,
   readBody,
   readErrorText,
   retryAfterOf,
@@ -182,9 +182,9 @@ export function createTransport(options: TransportOptions): Send {
     const { step } = request;
     const { status, url, authorization } = response;
     const text = await readErrorText(response, step);
-    if (isSpokenTls(request, response, text)) {
+    if (isPlainHttpToHttps(request, response, text)) {
       const { url } = request;
-      return toSpokenTlsError({ url, isListedAsInsecure: http.isListedAsInsecure(url) });
+      return toPlainHttpToHttpsError({ url, isListedAsInsecure: http.isListedAsInsecure(url) });
     }
     if (status < 300 && isWebPage(response)) {
       const message = `${step}: it served a web page; check for a proxy or a login page in front of it`;

@@ -62,7 +62,7 @@ async function copyTree(root: ServedManifest, copy: ImageCopy): Promise<CopiedIm
   return copied;
 }
 
-/** By default, distribution rejects manifests whose layers have URLs as if it lacked the layers, even if it has them. */
+/** By default, distribution rejects a manifest whose layers have URLs, and answers as if it lacked the layers. */
 function explainRefusal({ blobs }: ImageGraph, { isRepair }: ImageCopy): string | undefined {
   if (blobs.some(({ isForeign }) => isForeign)) {
     return 'it has layers that may not be redistributed (Windows), and the backup registry does not accept them';

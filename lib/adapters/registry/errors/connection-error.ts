@@ -122,8 +122,8 @@ export function describeProblem(problem: ConnectionProblem, step: string, url?: 
   return `connecting to ${url.host}: ${isHub ? advice : message}`;
 }
 
-/** The clause for a server that speaks https, to which plain http was spoken. */
-export function describeSpokenTls(url: URL, isListed: boolean): string {
+/** The clause for a request in plain http to a server that speaks https. */
+export function describePlainHttpToHttps(url: URL, isListed: boolean): string {
   return isListed
     ? `connecting to ${url.host}: plain http was tried because INSECURE_REGISTRIES lists it; it speaks https: remove it from the list`
     : describeProblem('not-plain-http', '', url);

@@ -10,7 +10,7 @@ export {
   RegistryError,
   toCloneError,
   toConnectionError,
-  toSpokenTlsError,
+  toPlainHttpToHttpsError,
   unsupported,
 } from './registry-error.ts';
 export { toRegistryError } from './response-error.ts';

@@ -10,8 +10,8 @@ import { formatDuration } from '../../../util/duration.ts';
 import {
   type ConnectionProblem,
   connectionProblemOf,
+  describePlainHttpToHttps,
   describeProblem,
-  describeSpokenTls,
   isUnreachable,
 } from './connection-error.ts';
 
@@ -109,17 +109,18 @@ export function toConnectionError(
   if (error instanceof Error)
     for (const heavy of heavyProperties) Reflect.deleteProperty(error, heavy);
   // A TLS server answers plain http with an alert, which is no HTTP.
-  if (problem === 'not-http' && to?.url.protocol === 'http:') return toSpokenTlsError(to, error);
+  if (problem === 'not-http' && to?.url.protocol === 'http:')
+    return toPlainHttpToHttpsError(to, error);
   const message = describeProblem(problem, step, to?.url);
   return new RegistryError('UNAVAILABLE', message, { cause: error, isTransient, problem });
 }
 
-/** Plain http was spoken to a server that speaks https. */
-export function toSpokenTlsError(
+/** A request in plain http reached a server that speaks https. */
+export function toPlainHttpToHttpsError(
   { url, isListedAsInsecure }: Destination,
   cause?: unknown,
 ): RegistryError {
-  const message = describeSpokenTls(url, isListedAsInsecure);
+  const message = describePlainHttpToHttps(url, isListedAsInsecure);
   return new RegistryError('UNAVAILABLE', message, { cause, problem: 'not-plain-http' });
 }
 

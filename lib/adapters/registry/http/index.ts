@@ -10,7 +10,7 @@ export {
   drop,
   type HttpResponse,
   headerOf,
-  isSpokenTls,
+  isPlainHttpToHttps,
   readBody,
   readErrorText,
   redirectOf,

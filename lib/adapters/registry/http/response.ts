@@ -141,7 +141,7 @@ const spokenTls = /HTTP request (was )?(sent )?to (an )?HTTPS (server|port)/i;
  * Whether a failed request in plain http met a server that speaks https: it says so, or it redirects there. Credentials do not follow
  * such a redirect, and most writes do not either.
  */
-export function isSpokenTls(
+export function isPlainHttpToHttps(
   { method, url: from }: { readonly method: string; readonly url: URL },
   response: Pick<HttpResponse, 'status' | 'headers'> & { readonly url: URL },
   text: string,
