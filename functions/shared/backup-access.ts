@@ -1,5 +1,8 @@
 import type { CloudIdentities } from '../../lib/adapters/cloud/index.ts';
-import { identityTokenUser } from '../../lib/adapters/credentials/docker-config.ts';
+import {
+  identityTokenUser,
+  toKeyringRepository,
+} from '../../lib/adapters/credentials/docker-config.ts';
 import type { PersonalLogins } from '../../lib/adapters/credentials/personal-logins.ts';
 import { hasRegistryAuth, openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
 import type { OnStale } from '../../lib/adapters/file-reloader.ts';
@@ -84,10 +87,8 @@ async function findLogin(options: BackupAccessOptions): Promise<BackupAccess | u
   const { backup, registryAuth, registryAuthDir: dir } = config;
   if (logins === undefined || registryAuth !== 'auto') return undefined;
   if (await hasRegistryAuth(dir)) return undefined;
-  const { domain, path, namespace = '' } = backup;
-  // As the keys of a docker config: `HOST`, or `HOST/ORGANIZATION`.
-  const below = [path, namespace].filter((part) => part !== '').map((part) => `${part}/`);
-  const image = { domain, path: below.join('') };
+  const { domain, namespace = '' } = backup;
+  const image = toKeyringRepository(backup);
   const found = await logins.find(image).catch((error: unknown) => {
     const problem = error instanceof Error ? error.message : 'it cannot be used';
     throw new ConfigError([`${logins.file} gives no login for ${domain}: ${problem}`]);

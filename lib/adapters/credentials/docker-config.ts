@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import type { Repository } from '../../image/reference.ts';
 import type { Credentials } from '../../ports/index.ts';
 import { createKeyring, type Keyring, type KeyringEntry, toEntry } from './keyring.ts';
 
@@ -46,17 +47,23 @@ export interface ConfiguredRegistry {
   readonly namespace?: string;
 }
 
-/**
- * Finds the credentials of the backup in a docker `config.json`. The key of its entry is a host, or a host with the namespace, as
- * Quay writes it; the kubelet matches both. Throws as `parseDockerConfig` does.
- */
+/** Finds the credentials of the backup in a docker `config.json`. Throws as `parseDockerConfig` does. */
 export function findRegistryCredentials(
   text: string,
-  { domain, path, namespace = '' }: ConfiguredRegistry,
+  registry: ConfiguredRegistry,
 ): Credentials | undefined {
-  const below = [path, namespace].filter((part) => part !== '').map((part) => `${part}/`);
-  const [credentials] = parseDockerConfig(text).find({ domain, path: below.join('') });
+  const [credentials] = parseDockerConfig(text).find(toKeyringRepository(registry));
   return credentials;
+}
+
+/** What the keys of a keyring are matched with: a key is a host, or a host with a namespace, as Quay writes it. */
+export function toKeyringRepository({
+  domain,
+  path,
+  namespace = '',
+}: ConfiguredRegistry): Repository {
+  const below = [path, namespace].filter((part) => part !== '').map((part) => `${part}/`);
+  return { domain, path: below.join('') };
 }
 
 /** The entries of a docker `config.json`, for a keyring of several files. Throws as `parseDockerConfig` does. */
