@@ -1,6 +1,6 @@
 import type { EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
 import { type CloneOutcome, formatReference, type ReviewPolicy } from '../../lib/index.ts';
-import { formatBytes } from '../../lib/util/byte-size.ts';
+import { formatBytes } from '../../lib/util/quantity.ts';
 import { mapConcurrently } from '../../lib/util/semaphore.ts';
 import { type ImagePlan, planImage } from './plan-image.ts';
 

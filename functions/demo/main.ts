@@ -9,7 +9,7 @@ import {
   makeIndex,
   seed,
 } from '../../lib/memory-registry/index.ts';
-import { formatBytes } from '../../lib/util/byte-size.ts';
+import { formatBytes } from '../../lib/util/quantity.ts';
 import { type CreatedObject, createObject, toReview } from './create-object.ts';
 import { type Environment, startEnvironment } from './environment.ts';
 

@@ -9,7 +9,7 @@ import {
 import { formatReference } from '../../lib/image/reference.ts';
 import { holdTag } from '../../lib/image/tags.ts';
 import type { BackupManifest } from '../../lib/index.ts';
-import { formatBytes } from '../../lib/util/byte-size.ts';
+import { formatBytes } from '../../lib/util/quantity.ts';
 import { mapConcurrently } from '../../lib/util/semaphore.ts';
 import { formatTable } from '../shared/format-table.ts';
 import { type Backup, shortenDigest, toBackupTag } from './backup.ts';

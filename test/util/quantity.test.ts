@@ -1,9 +1,25 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatBytes, formatBytesOf } from '../../lib/util/byte-size.ts';
+import { formatBytes, formatBytesOf, formatDuration } from '../../lib/util/quantity.ts';
 
 const kib = 1024;
 const mib = 1024 * kib;
+
+describe('formatDuration', () => {
+  const rows: readonly (readonly [number, string])[] = [
+    [-5, '0 s'],
+    [1, '1 s'],
+    [118_001, '119 s'],
+    [120_000, '2 min'],
+    [121_000, '3 min'],
+    [7_200_000, '2 h'],
+  ];
+  for (const [ms, text] of rows) {
+    it(`formats a duration of ${ms} ms as ${text}, rounded up`, () => {
+      assert.equal(formatDuration(ms), text);
+    });
+  }
+});
 
 describe('formatBytes', () => {
   const rows: readonly (readonly [number, string])[] = [

@@ -1,6 +1,5 @@
 import type { CopyProgress, CopyReading } from '../../ports/index.ts';
-import { formatBytes, formatBytesOf } from '../../util/byte-size.ts';
-import { formatDuration } from '../../util/duration.ts';
+import { formatBytes, formatBytesOf, formatDuration } from '../../util/quantity.ts';
 import type { Copy, CopyPlace } from './copies.ts';
 
 /** The progress part of a 504 message, and the time to retry. */

@@ -7,7 +7,7 @@ import {
 } from '../../errors.ts';
 import { withDeadline } from '../../util/abort.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
-import { formatDuration } from '../../util/duration.ts';
+import { formatDuration } from '../../util/quantity.ts';
 
 /** One call to a registry, and how long it may take. */
 export interface GuardedCall {

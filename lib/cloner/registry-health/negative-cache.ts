@@ -1,6 +1,6 @@
 import { CloneError } from '../../errors.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
-import { formatDuration } from '../../util/duration.ts';
+import { formatDuration } from '../../util/quantity.ts';
 
 export interface NegativeCacheOptions {
   readonly now: () => number;

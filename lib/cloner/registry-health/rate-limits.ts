@@ -3,7 +3,7 @@ import type { RegistryAccess } from '../../ports/index.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
 import { sleep as sleepFor } from '../../util/clock.ts';
 import { createCooldown } from '../../util/cooldown.ts';
-import { formatDuration } from '../../util/duration.ts';
+import { formatDuration } from '../../util/quantity.ts';
 
 /** One call of a client, which its credentials identify: a registry limits each client separately. */
 export interface LimitedCall {

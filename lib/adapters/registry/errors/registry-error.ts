@@ -6,7 +6,7 @@ import {
   type Side,
 } from '../../../errors.ts';
 import { formatReference, type Reference } from '../../../image/reference.ts';
-import { formatDuration } from '../../../util/duration.ts';
+import { formatDuration } from '../../../util/quantity.ts';
 import {
   type ConnectionProblem,
   connectionProblemOf,
