@@ -60,7 +60,7 @@ interface LoginCheck {
   readonly file: string;
 }
 
-/** The copy is for every namespace, so a personal login opens only what everybody can read. */
+/** The copy is for every namespace, so a personal login opens only public images. */
 function refuseUnshared(cloner: ImageCloner, { isPersonal, file }: LoginCheck): ImageCloner {
   return {
     ...cloner,
@@ -88,7 +88,7 @@ function refuseUnshared(cloner: ImageCloner, { isPersonal, file }: LoginCheck): 
 function toUnknown(image: Reference, cause: CloneError): CloneError {
   return new CloneError(
     'SOURCE_REFUSED',
-    `it is not known whether everybody may read ${formatReference(image)} (${cause.message}): add --shared if every namespace may use its copy`,
+    `it is unclear if ${formatReference(image)} is public (${cause.message}): add --shared if every namespace may use its copy`,
     { cause },
   );
 }

@@ -28,6 +28,7 @@ describe('formatBytes', () => {
     [12 * kib, '12 KiB'],
     [mib, '1.0 MiB'],
     [5.5 * mib, '5.5 MiB'],
+    [12 * mib, '12 MiB'],
     [260.4 * mib, '260 MiB'],
   ];
   for (const [bytes, text] of rows) {
