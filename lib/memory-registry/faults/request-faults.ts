@@ -46,8 +46,8 @@ export function rejectUpload(afterBytes: number, status = 413): Middleware {
       received += chunk.length;
       if (received >= afterBytes) break;
     }
-    const headers = { connection: 'close' };
-    return respondError('UNKNOWN', { status, headers, message: 'request entity too large' });
+    // Without "Connection: close", Node reads the rest, as real servers do, so that the response arrives.
+    return respondError('UNKNOWN', { status, message: 'request entity too large' });
   };
 }
 
