@@ -74,7 +74,7 @@ describe('a backup with immutable tags', () => {
     });
   }
 
-  it('gets a pinned image without its plain tag, when it does not let that tag be created', async () => {
+  it('copies a pinned image without its plain tag if the backup does not let that tag be created', async () => {
     scene = await openScene();
     seed(scene.source, 'app:1', first);
     scene.backup.faults.add(

@@ -152,7 +152,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
 
     async findReferrers(request, signal) {
       const tag = referrersTag(request.source.digest);
-      // Signatures are optional, so reading them gets only the attempts of a lookup.
+      // Signatures are optional, so reading them gets few attempts.
       const { from, to } = await openBoth(request, tag, retryPolicy.referrers, signal);
       const found = await findReferrers(from, request.source.digest, signal);
       return (within) => copyReferrers(found, toImageCopy(request, from, to, within));
