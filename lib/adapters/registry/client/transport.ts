@@ -7,6 +7,7 @@ import {
   drop,
   type HttpResponse,
   isPlainHttpToHttps,
+  isRead,
   readBody,
   readErrorText,
   retryAfterOf,
@@ -246,10 +247,6 @@ export function createTransport(options: TransportOptions): Send {
     await drop(response);
     return await follow(request, { url, sentBy, authorization: await makeHeader(signal) }, signal);
   }
-}
-
-function isRead({ method }: RegistryRequest): boolean {
-  return method === 'GET' || method === 'HEAD';
 }
 
 async function readExpected(

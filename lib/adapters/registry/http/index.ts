@@ -11,6 +11,7 @@ export {
   type HttpResponse,
   headerOf,
   isPlainHttpToHttps,
+  isRead,
   readBody,
   readErrorText,
   redirectOf,

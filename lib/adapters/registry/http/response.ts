@@ -104,6 +104,11 @@ export function retryAfterOf(
   return headerOf(response, 'ratelimit-reset') ?? headerOf(response, 'x-ratelimit-reset');
 }
 
+/** Whether a request changes nothing at the registry. */
+export function isRead({ method }: { readonly method: string }): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
 interface Redirectable {
   readonly method: string;
   readonly body?: unknown;
@@ -120,8 +125,8 @@ export function redirectOf(
   { method, body, step }: Redirectable,
 ): URL | undefined {
   const location = headerOf(response, 'location');
-  const isRead = method === 'GET' || method === 'HEAD';
-  const statuses = isRead ? [301, 302, 303, 307, 308] : [307, 308];
+  const isSafe = isRead({ method });
+  const statuses = isSafe ? [301, 302, 303, 307, 308] : [307, 308];
   if (location === undefined || !statuses.includes(response.status)) return undefined;
   if (typeof body === 'function') return undefined;
   const next = URL.parse(location, from);
@@ -131,7 +136,7 @@ export function redirectOf(
   if (from.protocol === 'https:' && next.protocol !== 'https:') {
     throw new RegistryError('REFUSED', `${step}: it redirects from https to plain http`);
   }
-  return isRead || next.origin === from.origin ? next : undefined;
+  return isSafe || next.origin === from.origin ? next : undefined;
 }
 
 /** The servers of Go and of nginx answer 400 to plain http on an https port. */
