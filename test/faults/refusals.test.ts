@@ -309,6 +309,12 @@ describe('refusals when the backup', () => {
       `the backup registry backup.test returned an error for ${copy}: starting an upload: it served a web page; check for a proxy or a login page in front of it`,
     ],
     [
+      'has a login page in front of manifests',
+      ({ method, kind }) => method === 'PUT' && kind === 'manifest',
+      login,
+      `the backup registry backup.test returned an error for ${copy}: writing the manifest: it served a web page; check for a proxy or a login page in front of it`,
+    ],
+    [
       'requires repositories to be created first',
       begin,
       answer(404),

@@ -3,7 +3,7 @@ import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import { accept } from './manifest.ts';
 import type { SendRead } from './transport.ts';
-import { isWebPage } from './web-page.ts';
+import { isWebPage, webPageError } from './web-page.ts';
 
 /** Whether a repository holds something. */
 export interface ExistenceChecks {
@@ -62,8 +62,7 @@ export function createExistenceChecks(sendRead: SendRead): ExistenceChecks {
       if (response === undefined) return true;
       await drop(response);
       if (!isWebPage(response)) return false;
-      const message = `${blobStep}: it served a web page; check for a proxy or a login page in front of it`;
-      throw new RegistryError('UNAVAILABLE', message, { status: 200 });
+      throw webPageError(blobStep, response);
     },
   };
 }

@@ -1,8 +1,8 @@
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
 import type { Descriptor } from './manifest.ts';
-import type { SendRead } from './transport.ts';
-import { isWebPage } from './web-page.ts';
+import type { RegistryResponse, SendRead } from './transport.ts';
+import { isWebPage, webPageError } from './web-page.ts';
 
 /** Opens a blob at `offset`. */
 export type OpenBlob = (
@@ -16,9 +16,10 @@ const step = 'reading a layer';
 /** If a registry does not support ranges, skips the bytes before `offset`. */
 export function createOpenBlob(sendRead: SendRead): OpenBlob {
   return async function openBlob({ digest, size }, offset, signal) {
-    const headers = offset === 0 ? {} : { range: `bytes=${offset}-` };
-    const request = { method: 'GET', path: `blobs/${digest}`, headers, step } as const;
-    const response = await sendRead(request, [404], signal);
+    const path = `blobs/${digest}`;
+    const response =
+      (offset === 0 ? undefined : await openRange(path, offset, signal)) ??
+      (await sendRead({ method: 'GET', path, step }, [404], signal));
     if (response === undefined) {
       throw new RegistryError('NOT_FOUND', `${step}: ${digest} not found`);
     }
@@ -32,8 +33,7 @@ export function createOpenBlob(sendRead: SendRead): OpenBlob {
     const isWhole = Number(length) === (isPartial ? size - offset : size);
     if (!isWhole && isWebPage(response)) {
       await drop(response);
-      const message = `${step}: it served a web page; check for a proxy or a login page in front of it`;
-      throw new RegistryError('UNAVAILABLE', message, { status: response.status });
+      throw webPageError(step, response);
     }
     if (length !== undefined && !isWhole) {
       await drop(response);
@@ -41,6 +41,21 @@ export function createOpenBlob(sendRead: SendRead): OpenBlob {
     }
     return isPartial || offset === 0 ? response.body : skip(response.body, offset);
   };
+
+  /** `undefined` if the registry does not say which range it served, or serves none. */
+  async function openRange(
+    path: string,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<RegistryResponse | undefined> {
+    const headers = { range: `bytes=${offset}-` };
+    const response = await sendRead({ method: 'GET', path, headers, step }, [404, 416], signal);
+    if (response?.status !== 206 || headerOf(response, 'content-range') !== undefined) {
+      return response;
+    }
+    await drop(response);
+    return undefined;
+  }
 }
 
 async function* skip(body: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {

@@ -15,6 +15,7 @@ import {
 import { createOpenBlob, type OpenBlob } from './open-blob.ts';
 import type { RegistryResponse, Send, SendRead } from './transport.ts';
 import { createUploads, transientDigestCodes, type Uploads } from './uploads.ts';
+import { isWebPage, webPageError } from './web-page.ts';
 
 /** The verbs of the distribution API for one repository. */
 export interface RepositoryClient extends ManifestReader, ExistenceChecks, Uploads {
@@ -60,6 +61,8 @@ export function createRepositoryClient(
     return undefined;
   };
 
+  const reader = createManifestReader(sendRead);
+
   async function writeManifest(
     reference: string,
     { bytes, mediaType }: ServedManifest,
@@ -72,7 +75,7 @@ export function createRepositoryClient(
         headers: { 'content-type': mediaType },
         body: bytes,
         scopes: push,
-        expect: [201, 202],
+        expect: [200, 201, 202],
         // distribution 2.8 sends it while another client writes the same manifest.
         transientCodes: transientDigestCodes(reference),
         step: writeStep,
@@ -98,9 +101,26 @@ export function createRepositoryClient(
     }
   }
 
+  /** Some registries answer 200 instead of 201, and so does a page in front of a registry. */
+  async function assertAccepted(
+    reference: string,
+    { digest }: ServedManifest,
+    response: RegistryResponse,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const isProven = headerOf(response, 'docker-content-digest') !== undefined;
+    if (response.status !== 200 || isProven) return;
+    if (isWebPage(response)) throw webPageError(writeStep, response);
+    const held = await reader.headManifest(reference, signal);
+    if (held?.digest === digest) return;
+    throw new RegistryError('REFUSED', `${writeStep}: status 200, and it does not have it`, {
+      status: 200,
+    });
+  }
+
   return {
     openBlob: createOpenBlob(sendRead),
-    ...createManifestReader(sendRead),
+    ...reader,
     ...createExistenceChecks(sendRead),
     ...createUploads(send, registry, path),
 
@@ -114,6 +134,7 @@ export function createRepositoryClient(
         const message = `${writeStep}: it stored other content than it was sent`;
         throw new RegistryError('REFUSED', message);
       }
+      await assertAccepted(reference, manifest, response, signal);
       return { hasSubject: headerOf(response, 'oci-subject') !== undefined };
     },
 

@@ -19,7 +19,7 @@ import {
   type Hop,
   type HopResponse,
 } from './redirects.ts';
-import { isWebPage } from './web-page.ts';
+import { isWebPage, webPageError } from './web-page.ts';
 
 /** A request to one registry. */
 export interface RegistryRequest extends FollowRequest {
@@ -187,10 +187,7 @@ export function createTransport(options: TransportOptions): Send {
       const { url } = request;
       return toPlainHttpToHttpsError({ url, isListedAsInsecure: http.isListedAsInsecure(url) });
     }
-    if (status < 300 && isWebPage(response)) {
-      const message = `${step}: it served a web page; check for a proxy or a login page in front of it`;
-      return new RegistryError('UNAVAILABLE', message, { status });
-    }
+    if (status < 300 && isWebPage(response)) return webPageError(step, response);
     // Signed URLs of an object store expire; the registry makes a new one, so this is no verdict on the image.
     if (status === 403 && isOwn(request.url) && !isOwn(url) && authorization === undefined) {
       const message = `${step}: the storage that it redirects to denied access (403)`;

@@ -84,7 +84,6 @@ const transientCodes = [
 
 /** For statuses of writes that need advice. */
 const statusMessages: ReadonlyMap<number, string> = new Map([
-  [405, 'the method is not allowed (405); is the registry read-only, or a pull-through cache?'],
   [
     413,
     'the upload is too large (413); raise the size limit of the registry or of the proxy before it',
@@ -124,7 +123,7 @@ export function toRegistryError(step: string, response: ErrorResponse): Registry
     ? `no storage left (${message})`
     : isRead
       ? undefined
-      : statusMessages.get(status);
+      : adviseOnWrite(status, code, message);
   if (known !== undefined)
     return new RegistryError('REFUSED', `${step}: ${known}`, { status, host });
   const reason = reasonsByCode.get(code) ?? reasonOf(status);
@@ -138,6 +137,13 @@ export function toRegistryError(step: string, response: ErrorResponse): Registry
       : transientStatuses.has(status),
     retryAfterMs: parseRetryAfter(retryAfter, now),
   });
+}
+
+function adviseOnWrite(status: number, code: string, message: string): string | undefined {
+  if (status !== 405) return statusMessages.get(status);
+  const isVague = message === '' || code === 'UNKNOWN';
+  const words = isVague ? 'the method is not allowed' : message.replace(/\.$/, '');
+  return `${words} (405); is the registry read-only, or a pull-through cache?`;
 }
 
 function describe(status: number, code: string, message: string): string {

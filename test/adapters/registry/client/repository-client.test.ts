@@ -208,6 +208,21 @@ describe('putManifest', () => {
 
   const blobUnknown = { errors: [{ code: 'MANIFEST_BLOB_UNKNOWN', message: 'blob unknown' }] };
 
+  it('accepts 200 for a manifest if the registry then has it', async () => {
+    const headers = { 'docker-content-digest': empty, 'content-type': 'application/json' };
+    nock('https://reg.test').put(tag, '{}').reply(200).head(tag).reply(200, '', headers);
+
+    await openHarness().client.putManifest('1', manifest, signal);
+  });
+
+  it('rejects 200 for a manifest that the registry does not have', async () => {
+    nock('https://reg.test').put(tag, '{}').reply(200).head(tag).reply(404);
+
+    await assert.rejects(openHarness().client.putManifest('1', manifest, signal), {
+      message: 'writing the manifest: status 200, and it does not have it',
+    });
+  });
+
   it('writes a manifest again after a pause when the registry does not know its blobs yet', async () => {
     nock('https://reg.test').put(tag, '{}').reply(400, blobUnknown).put(tag, '{}').reply(201);
     const harness = openHarness();

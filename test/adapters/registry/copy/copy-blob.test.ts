@@ -90,6 +90,20 @@ describe('copyBlob from a faulty source', () => {
     await arrives(bench);
   });
 
+  for (const [what, fault] of [
+    ['answers 416 to ranges', answer(416)],
+    ['does not say which range it serves', changeHeaders({ 'content-range': undefined })],
+  ] as const) {
+    it(`resumes a blob if the source ${what}`, async () => {
+      const bench = await open();
+      seed(bench.source, 'app:1', image);
+      bench.source.faults.add(reading, cutBody(100_000), { times: 1 });
+      bench.source.faults.add((request) => reading(request) && request.headers.has('range'), fault);
+
+      await arrives(bench);
+    });
+  }
+
   it('resumes a blob three times', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', image);

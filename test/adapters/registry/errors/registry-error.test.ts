@@ -59,6 +59,13 @@ describe('toRegistryError', () => {
       false,
       'reading: the method is not allowed (405); is the registry read-only, or a pull-through cache?',
     ],
+    [
+      405,
+      body('UNSUPPORTED', 'System is currently read-only.'),
+      'REFUSED',
+      false,
+      'reading: System is currently read-only (405); is the registry read-only, or a pull-through cache?',
+    ],
     [400, body('NAME_INVALID', ''), 'REFUSED', false, 'reading: status 400 (NAME_INVALID)'],
     [400, body('UNKNOWN', ''), 'REFUSED', false, 'reading: status 400'],
     [408, '', 'UNAVAILABLE', true, 'reading: status 408'],
