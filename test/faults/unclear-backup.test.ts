@@ -216,6 +216,16 @@ describe('a manifest that the backup accepted with 201', () => {
     assert.equal((await scene.apply()).message, undefined);
   });
 
+  it('completes the copy when the check of a written manifest answers 501 to HEAD and 200 to GET', async () => {
+    const scene = await open();
+    scene.backup.faults.add(
+      (request) => isCheck(request) && request.method === 'HEAD',
+      answer(501),
+    );
+
+    assert.equal((await scene.apply()).message, undefined);
+  });
+
   it('fails the copy when the check of a written manifest answers 500 again and again', async () => {
     const scene = await open();
     scene.backup.faults.add(isCheck, answer(500));

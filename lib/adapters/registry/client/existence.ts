@@ -43,7 +43,8 @@ export function createExistenceChecks(sendRead: SendRead): ExistenceChecks {
     async assertStored(digest, signal) {
       for (const method of ['HEAD', 'GET'] as const) {
         const response = await sendRead(toManifest(method, digest), [404], signal).catch(
-          unlessDown,
+          (error: unknown) =>
+            method === 'HEAD' && lacksHead(error) ? undefined : unlessDown(error),
         );
         signal.throwIfAborted();
         if (response === null) return;
@@ -82,6 +83,11 @@ function toManifest(method: Method, digest: string): Parameters<SendRead>[0] {
 /** A response that says nothing about the digest counts as absence, and the write follows. */
 function asAbsent(error: unknown): undefined {
   if (!(error instanceof RegistryError)) throw error;
+}
+
+/** Whether a request by GET may succeed: 501 means that the server lacks the method. */
+function lacksHead(error: unknown): boolean {
+  return error instanceof RegistryError && error.status === 501;
 }
 
 /** Only a failure of the server casts doubt on a write that it accepted. */
