@@ -160,7 +160,7 @@ describe('refusals when the source', () => {
       // Of two concurrent requests either may be answered first.
       (request) => layer(request) && request.path.endsWith(image.blobs[0]?.digest ?? ''),
       answer(404),
-      `${exact} does not exist on public.test (reading a layer: ${image.blobs[0]?.digest} not found)`,
+      `public.test does not have all of ${exact} (reading a layer: ${image.blobs[0]?.digest} not found)`,
     ],
     [
       'answers 429',

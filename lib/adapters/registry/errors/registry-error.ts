@@ -155,7 +155,8 @@ function describe(error: RegistryError, { side, image, isWrite = false }: ErrorC
   switch (reason) {
     case 'NOT_FOUND':
       return isSource
-        ? `${name} does not exist on ${image.domain} (${message})`
+        ? // A missing root manifest is reported before, without this error.
+          `${image.domain} does not have all of ${name} (${message})`
         : `${registry} does not have ${name} (${message})${isWrite ? createAdvice : ''}`;
     case 'DENIED':
       return `${subject} ${isSource ? describeSourceDenial(error, name) : describeBackupDenial(error, name)}`;

@@ -337,7 +337,7 @@ describe('toCloneError', () => {
   const cases: readonly (readonly [RegistryReason, string, string])[] = [
     [
       'NOT_FOUND',
-      'reg.test/team/app:1 does not exist on reg.test (reading: x)',
+      'reg.test does not have all of reg.test/team/app:1 (reading: x)',
       'the backup registry reg.test does not have reg.test/team/app:1 (reading: x)',
     ],
     [
