@@ -13,8 +13,8 @@ import {
   createRepositoryClient,
   type RepositoryClient,
 } from '../../../lib/adapters/registry/client/repository-client.ts';
-import { createTransport, type Send } from '../../../lib/adapters/registry/client/transport.ts';
 import { createHttp } from '../../../lib/adapters/registry/http/http.ts';
+import { createTransport, type Send } from '../../../lib/adapters/registry/transport/transport.ts';
 import type { Credentials } from '../../../lib/index.ts';
 import { createCooldown } from '../../../lib/util/cooldown.ts';
 

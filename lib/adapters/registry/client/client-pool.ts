@@ -5,8 +5,8 @@ import { monotonicClock } from '../../../util/clock.ts';
 import { createCooldown } from '../../../util/cooldown.ts';
 import { type Authorizer, createAuthorizer, createTokenBudget } from '../auth/index.ts';
 import type { FindEndpoint, Http } from '../http/index.ts';
+import { createTransport, type TransportOptions } from '../transport/index.ts';
 import { createRepositoryClient, type RepositoryClient } from './repository-client.ts';
-import { createTransport, type TransportOptions } from './transport.ts';
 
 export interface ClientPoolOptions
   extends Pick<TransportOptions, 'sleep' | 'onResponse'>,

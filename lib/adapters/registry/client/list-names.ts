@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import type { Scope } from '../auth/index.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
-import type { Send } from './transport.ts';
+import type { Send } from '../transport/index.ts';
 
 /** A paginated list: the tags of a repository, or the repositories of a registry. */
 export interface ListRequest {

@@ -1,8 +1,8 @@
 import { algorithmOf, digestOf, isDigest } from '../../../image/digest.ts';
 import { RegistryError } from '../errors/index.ts';
-import { drop, type HttpResponse, headerOf } from '../http/index.ts';
-import { accept, isKnownType, maxManifestBytes, parseMediaType, quote } from './manifest.ts';
-import type { RegistryResponse, SendRead } from './transport.ts';
+import { drop, type HttpResponse, headerOf, parseMediaType } from '../http/index.ts';
+import type { RegistryResponse, SendRead } from '../transport/index.ts';
+import { accept, isKnownType, maxManifestBytes, quote } from './manifest.ts';
 
 type Headers = Pick<HttpResponse, 'headers'>;
 

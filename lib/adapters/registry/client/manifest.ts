@@ -97,11 +97,6 @@ const imageSchema = objectOf({
   manifests: v.optional(v.undefined('is not allowed beside layers')),
 });
 
-/** A `Content-Type` without its parameters; empty if absent. */
-export function parseMediaType(header: string | undefined): string {
-  return header?.split(';')[0]?.trim().toLowerCase() ?? '';
-}
-
 export function isIndexType(mediaType: string): boolean {
   return indexTypes.includes(mediaType);
 }

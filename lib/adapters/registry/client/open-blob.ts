@@ -1,8 +1,12 @@
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
+import {
+  isWebPage,
+  type RegistryResponse,
+  type SendRead,
+  webPageError,
+} from '../transport/index.ts';
 import type { Descriptor } from './manifest.ts';
-import type { RegistryResponse, SendRead } from './transport.ts';
-import { isWebPage, webPageError } from './web-page.ts';
 
 /** Opens a blob at `offset`. */
 export type OpenBlob = (

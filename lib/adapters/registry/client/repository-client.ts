@@ -3,19 +3,24 @@ import { isPath, isTag } from '../../../image/reference.ts';
 import type { BackoffOptions } from '../../../util/backoff.ts';
 import type { Scope } from '../auth/index.ts';
 import { RegistryError } from '../errors/index.ts';
-import { drop, headerOf } from '../http/index.ts';
+import { drop, headerOf, parseMediaType } from '../http/index.ts';
+import {
+  isWebPage,
+  type RegistryResponse,
+  type Send,
+  type SendRead,
+  webPageError,
+} from '../transport/index.ts';
 import { createExistenceChecks, type ExistenceChecks } from './existence.ts';
 import { listNames } from './list-names.ts';
-import { manifestTypes, maxManifestBytes, parseMediaType } from './manifest.ts';
+import { manifestTypes, maxManifestBytes } from './manifest.ts';
 import {
   createManifestReader,
   type ManifestReader,
   type ServedManifest,
 } from './manifest-reader.ts';
 import { createOpenBlob, type OpenBlob } from './open-blob.ts';
-import type { RegistryResponse, Send, SendRead } from './transport.ts';
 import { createUploads, transientDigestCodes, type Uploads } from './uploads.ts';
-import { isWebPage, webPageError } from './web-page.ts';
 
 /** The verbs of the distribution API for one repository. */
 export interface RepositoryClient extends ManifestReader, ExistenceChecks, Uploads {

@@ -3,8 +3,8 @@ import { withGracePeriod } from '../../../util/abort.ts';
 import type { Scope } from '../auth/index.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
+import type { RegistryRequest, RegistryResponse, Send } from '../transport/index.ts';
 import type { Descriptor } from './manifest.ts';
-import type { RegistryRequest, RegistryResponse, Send } from './transport.ts';
 import { parseUploadLocation, withDigest } from './upload-location.ts';
 
 export interface UploadSession {

@@ -1,6 +1,6 @@
 /**
  * HTTP to hosts that manifests and registries name: egress policy, certificates, proxies, redirects, size limits.
- * Credentials and retries are in `client/`.
+ * Credentials and retries are in `transport/`.
  */
 export { type CaBundle, openCaBundle } from './ca-bundle.ts';
 export { createFindEndpoint, type FindEndpoint } from './endpoint.ts';
@@ -12,6 +12,7 @@ export {
   headerOf,
   isPlainHttpToHttps,
   isRead,
+  parseMediaType,
   readBody,
   readErrorText,
   redirectOf,

@@ -95,6 +95,11 @@ export function headerOf(
   return Array.isArray(value) ? value[0] : value;
 }
 
+/** A `Content-Type` without its parameters; empty if absent. */
+export function parseMediaType(header: string | undefined): string {
+  return header?.split(';')[0]?.trim().toLowerCase() ?? '';
+}
+
 /** `Retry-After`, Docker Hub's variant of it, or the end of a rate limit that was reached. */
 export function retryAfterOf(
   response: Pick<HttpResponse, 'status' | 'headers'>,

@@ -4,7 +4,6 @@ import {
   assertNotSchema1,
   isIndexType,
   parseManifest,
-  parseMediaType,
 } from '../../../../lib/adapters/registry/client/manifest.ts';
 import { digestOf } from '../../../../lib/image/digest.ts';
 
@@ -295,19 +294,6 @@ it('accepts manifest annotations with any key', () => {
   };
 
   assert.equal(parseManifest(bytesOf(body), oci.image).kind, 'image');
-});
-
-describe('parseMediaType', () => {
-  const cases = [
-    [`${oci.index}; charset=utf-8`, oci.index],
-    [` ${oci.index.toUpperCase()} ;`, oci.index],
-    [undefined, ''],
-  ] as const;
-  for (const [header, expected] of cases) {
-    it(`parses the media type ${JSON.stringify(header)}`, () => {
-      assert.equal(parseMediaType(header), expected);
-    });
-  }
 });
 
 describe('isIndexType', () => {

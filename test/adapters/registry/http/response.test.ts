@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
-import { readBody } from '../../../../lib/adapters/registry/http/response.ts';
+import { parseMediaType, readBody } from '../../../../lib/adapters/registry/http/response.ts';
 
 describe('readBody', () => {
   it('rejects a response body that takes longer than two minutes', async () => {
@@ -22,4 +22,18 @@ describe('readBody', () => {
       },
     );
   });
+});
+
+describe('parseMediaType', () => {
+  const index = 'application/vnd.oci.image.index.v1+json';
+  const cases = [
+    [`${index}; charset=utf-8`, index],
+    [` ${index.toUpperCase()} ;`, index],
+    [undefined, ''],
+  ] as const;
+  for (const [header, expected] of cases) {
+    it(`parses the media type ${JSON.stringify(header)}`, () => {
+      assert.equal(parseMediaType(header), expected);
+    });
+  }
 });

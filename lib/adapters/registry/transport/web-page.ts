@@ -1,6 +1,5 @@
 import { RegistryError } from '../errors/index.ts';
-import { type HttpResponse, headerOf } from '../http/index.ts';
-import { parseMediaType } from './manifest.ts';
+import { type HttpResponse, headerOf, parseMediaType } from '../http/index.ts';
 
 /** Whether a response is the page of a proxy. Registries that serve blobs as text send their digest. */
 export function isWebPage(response: Pick<HttpResponse, 'headers'>): boolean {

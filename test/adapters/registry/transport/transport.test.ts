@@ -4,7 +4,7 @@ import nock from 'nock';
 import type {
   RegistryRequest,
   RegistryResponse,
-} from '../../../../lib/adapters/registry/client/transport.ts';
+} from '../../../../lib/adapters/registry/transport/transport.ts';
 import {
   acme,
   acmeBasic,
