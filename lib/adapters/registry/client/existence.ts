@@ -1,8 +1,9 @@
 import { algorithmOf } from '../../../image/digest.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
-import { isWebPage, type SendRead, webPageError } from '../transport/index.ts';
+import { isWebPage, webPageError } from '../transport/index.ts';
 import { accept } from './manifest.ts';
+import type { SendRead } from './send-read.ts';
 
 /** Whether a repository holds something. */
 export interface ExistenceChecks {

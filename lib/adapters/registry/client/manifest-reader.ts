@@ -1,8 +1,9 @@
 import { algorithmOf, digestOf, isDigest } from '../../../image/digest.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, type HttpResponse, headerOf, parseMediaType } from '../http/index.ts';
-import type { RegistryResponse, SendRead } from '../transport/index.ts';
+import type { RegistryResponse } from '../transport/index.ts';
 import { accept, isKnownType, maxManifestBytes, quote } from './manifest.ts';
+import type { SendRead } from './send-read.ts';
 
 type Headers = Pick<HttpResponse, 'headers'>;
 

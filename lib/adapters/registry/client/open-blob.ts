@@ -1,12 +1,8 @@
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf } from '../http/index.ts';
-import {
-  isWebPage,
-  type RegistryResponse,
-  type SendRead,
-  webPageError,
-} from '../transport/index.ts';
+import { isWebPage, type RegistryResponse, webPageError } from '../transport/index.ts';
 import type { Descriptor } from './manifest.ts';
+import type { SendRead } from './send-read.ts';
 
 /** Opens a blob at `offset`. */
 export type OpenBlob = (

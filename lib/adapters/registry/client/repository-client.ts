@@ -4,13 +4,7 @@ import type { BackoffOptions } from '../../../util/backoff.ts';
 import type { Scope } from '../auth/index.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, headerOf, parseMediaType } from '../http/index.ts';
-import {
-  isWebPage,
-  type RegistryResponse,
-  type Send,
-  type SendRead,
-  webPageError,
-} from '../transport/index.ts';
+import { isWebPage, type RegistryResponse, type Send, webPageError } from '../transport/index.ts';
 import { createExistenceChecks, type ExistenceChecks } from './existence.ts';
 import { listNames } from './list-names.ts';
 import { manifestTypes, maxManifestBytes } from './manifest.ts';
@@ -20,6 +14,7 @@ import {
   type ServedManifest,
 } from './manifest-reader.ts';
 import { createOpenBlob, type OpenBlob } from './open-blob.ts';
+import { createSendRead } from './send-read.ts';
 import { createUploads, transientDigestCodes, type Uploads } from './uploads.ts';
 
 /** The verbs of the distribution API for one repository. */
@@ -58,14 +53,7 @@ export function createRepositoryClient(
 
   const urlOf = (below: string): URL => new URL(`/v2/${path}/${below}`, registry);
 
-  const sendRead: SendRead = async ({ path: below, ...request }, absent, signal) => {
-    const expect = [200, 206, ...absent];
-    const response = await send({ ...request, url: urlOf(below), scopes: pull, expect }, signal);
-    if (!absent.includes(response.status)) return response;
-    await drop(response);
-    return undefined;
-  };
-
+  const sendRead = createSendRead(send, urlOf, pull);
   const reader = createManifestReader(sendRead);
 
   async function writeManifest(

@@ -1,12 +1,6 @@
 /**
  * Sends requests to a registry with redirects, credentials, pauses after a 429, and retries.
  */
-export {
-  createTransport,
-  type RegistryRequest,
-  type RegistryResponse,
-  type Send,
-  type SendRead,
-  type TransportOptions,
-} from './transport.ts';
+export type { RegistryRequest, RegistryResponse } from './request.ts';
+export { createTransport, type Send, type TransportOptions } from './transport.ts';
 export { isWebPage, webPageError } from './web-page.ts';

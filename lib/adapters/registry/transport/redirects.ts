@@ -33,7 +33,11 @@ export interface FollowOptions {
 }
 
 /** Sends a request, follows its redirects, and resolves with the last response. */
-type Follow = (request: FollowRequest, start: Hop, signal: AbortSignal) => Promise<HopResponse>;
+export type Follow = (
+  request: FollowRequest,
+  start: Hop,
+  signal: AbortSignal,
+) => Promise<HopResponse>;
 
 const maxRedirects = 5;
 

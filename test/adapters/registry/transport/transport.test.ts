@@ -4,7 +4,7 @@ import nock from 'nock';
 import type {
   RegistryRequest,
   RegistryResponse,
-} from '../../../../lib/adapters/registry/transport/transport.ts';
+} from '../../../../lib/adapters/registry/transport/index.ts';
 import {
   acme,
   acmeBasic,
