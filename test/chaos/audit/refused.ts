@@ -73,8 +73,8 @@ export function auditRefused(
   for (const { text, why, requestedImages } of readReasons(write, message)) {
     if (isPending(why)) continue;
     const [requested] = requestedImages;
-    // The source's failure, then the reason why the backup was not used.
-    for (const clause of why.split(/; (?=\S+ in the backup was not written by)/)) {
+    // The backup's failure and the source's, then the reason why the backup was not used.
+    for (const clause of why.split(/; and |; (?=\S+ in the backup was not written by)/)) {
       const known = reasons.find(([pattern]) => pattern.test(clause));
       ledger.check(
         'every refusal names the container and a reason',
