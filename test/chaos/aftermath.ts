@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { auditAdmitted } from './audit/admitted.ts';
+import { auditAdmitted, readImage } from './audit/admitted.ts';
 import type { RegistryReader } from './audit/registry-reader.ts';
 import { auditSecrets, type Exposed, type Secret } from './audit/secrets.ts';
 import type { Catalogue, Published } from './catalogue.ts';
@@ -48,9 +48,8 @@ async function recoverOne(
     const { status, verdict } = await client.write(write);
     if (status === 'admitted' && verdict.warnings.length === 0) {
       await auditAdmitted(write, verdict, { backup: proxies.backup.host, registryReader, ledger });
-      const [, path = '', held = ''] =
-        /^[^/]+\/([^:]+):(.+)$/.exec(String(verdict.patch?.[1]?.value)) ?? [];
-      const digest = await registryReader.digest(path, held);
+      const copy = readImage(String(verdict.patch?.[1]?.value));
+      const digest = await registryReader.digest(copy.repository, copy.reference);
       ledger.check(
         'after the faults end, every backup holds what its source holds now',
         digest === history.at(-1),

@@ -26,9 +26,8 @@ export async function auditAdmitted(
     const original = patch.find(({ op, path: tested }) => op === 'test' && tested === path);
     const requested = write.requestedImages.find(({ image: name }) => name === original?.value);
     if (write.isDryRun || requested === undefined) continue;
-    const [, repository = '', tag = '', pinned] =
-      /^[^/]+\/([^:@]+):([^@]+)(?:@(.+))?$/.exec(image) ?? [];
-    const { digest, problems } = await registryReader.inspect(repository, pinned ?? tag, 'heads');
+    const { repository, reference } = readImage(image);
+    const { digest, problems } = await registryReader.inspect(repository, reference, 'heads');
     ledger.check(
       'every admitted image was pullable when it was answered',
       problems.length === 0,
@@ -48,4 +47,14 @@ export interface AdmittedAudit {
   readonly backup: string;
   readonly registryReader: RegistryReader;
   readonly ledger: Ledger;
+}
+
+/** The repository of an image in the backup, and the digest or else the tag that a node pulls from it. */
+export function readImage(image: string): {
+  readonly repository: string;
+  readonly reference: string;
+} {
+  const [, repository = '', tag = '', digest = tag] =
+    /^[^/]+\/([^:@]+):([^@]+)(?:@(.+))?$/.exec(image) ?? [];
+  return { repository, reference: digest };
 }
