@@ -207,6 +207,7 @@ async function openCloner(options: AdapterOptions): Promise<ImageCloner> {
     insideCluster: isInsideCluster(env),
     proxy: readProxies(env),
     onResponse: (response) => metrics.answered(response),
+    onConnect: (host) => metrics.connected(host),
   });
 }
 

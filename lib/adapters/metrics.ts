@@ -19,6 +19,8 @@ export interface Metrics extends Observer {
     /** From `ratelimit-remaining`. */
     readonly remaining: number | undefined;
   }): void;
+  /** One new connection to a registry. */
+  connected(host: string): void;
   /** Whether the docker daemon answered the last ping. */
   daemonAnswered(isUp: boolean): void;
   /** Whether the file of `variable` can no longer be read, so that its last valid content is in use. */
@@ -115,6 +117,12 @@ export function createMetrics({
     labelNames: ['host', 'method', 'status'],
     registers,
   });
+  const connections = new Counter({
+    name: 'image_cloner_registry_connections_total',
+    help: 'New connections to registries.',
+    labelNames: ['host'],
+    registers,
+  });
   const remaining = new Gauge({
     name: 'image_cloner_rate_limit_remaining',
     help: 'Remaining requests of a rate limit, as the registry reports it.',
@@ -197,6 +205,9 @@ export function createMetrics({
       });
       // Hosts that share a label have different limits.
       if (left !== undefined && label !== other) remaining.set({ host: label }, left);
+    },
+    connected(host) {
+      connections.inc({ host: toHost(host) });
     },
     fileIsStale(variable, isStale) {
       stale.set({ variable }, isStale ? 1 : 0);

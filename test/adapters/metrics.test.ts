@@ -27,6 +27,8 @@ describe('createMetrics', () => {
     metrics.cloned({ result: 'present', reason: '', seconds: 9, bytes: 0 });
     metrics.cloned({ result: 'failed', reason: 'SOURCE_DENIED', seconds: 1, bytes: 0 });
     metrics.answered({ host: 'reg.test', method: 'HEAD', status: 200, remaining: 99 });
+    metrics.connected('reg.test');
+    metrics.connected('reg.test');
     metrics.backupAnswered(true);
     metrics.certificateExpires(new Date('2027-02-03T04:05:06Z'));
 
@@ -43,6 +45,7 @@ describe('createMetrics', () => {
       'image_cloner_copied_bytes_total 1000',
       'image_cloner_last_review_timestamp_seconds 1800000000.5',
       'image_cloner_rate_limit_remaining{host="reg.test"} 99',
+      'image_cloner_registry_connections_total{host="reg.test"} 2',
       'image_cloner_registry_requests_total{host="reg.test",method="HEAD",status="200"} 1',
       'image_cloner_review_seconds_count 1',
       'image_cloner_review_seconds_sum 0.5',

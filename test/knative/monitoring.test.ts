@@ -31,6 +31,7 @@ const labels: Readonly<Record<string, readonly string[]>> = {
   image_cloner_reviews_total: ['kind', 'operation', 'verdict'],
   image_cloner_clones_total: ['adapter', 'result', 'reason'],
   image_cloner_registry_requests_total: ['host', 'method', 'status'],
+  image_cloner_registry_connections_total: ['host'],
   image_cloner_rate_limit_remaining: ['host'],
   image_cloner_stale_files: ['variable'],
 };

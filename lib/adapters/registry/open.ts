@@ -31,6 +31,7 @@ export interface RegistrySettings {
     readonly status: number;
     readonly remaining: number | undefined;
   }) => void;
+  readonly onConnect?: HttpOptions['onConnect'];
 }
 
 /** Opens the registry adapter. Throws `ConfigError` if the URL of the proxy is invalid. */
@@ -66,6 +67,7 @@ function toConnections(settings: RegistrySettings): ClientPoolOptions {
     insideCluster,
     trust,
     proxy,
+    onConnect: settings.onConnect,
   });
   return {
     http,

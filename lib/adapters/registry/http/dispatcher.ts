@@ -1,6 +1,7 @@
 import { BlockList, isIP, type LookupFunction } from 'node:net';
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 import { literalAddress } from './address.ts';
+import { createConnector } from './connector.ts';
 
 /** `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. */
 interface ProxySettings {
@@ -15,21 +16,33 @@ export interface DispatcherOptions {
   readonly proxy?: ProxySettings | undefined;
   /** Not used through a proxy, which resolves names itself. */
   readonly lookup: LookupFunction;
+  /** Called for each new connection, with the host that it leads to. */
+  readonly onConnect?: ((host: string) => void) | undefined;
 }
 
 const connectTimeoutMs = 10_000;
 /** Longest time without a byte. */
 const bodyTimeoutMs = 60_000;
+/** For servers that name no time: a proxy or a firewall on the way may drop an idle connection after a minute. */
+const keepAliveMs = 30_000;
 
 /** Configures undici's connections for registries. */
-export function createDispatcher({ ca, proxy, lookup }: DispatcherOptions): Dispatcher {
+export function createDispatcher({
+  ca,
+  proxy,
+  lookup,
+  onConnect = () => undefined,
+}: DispatcherOptions): Dispatcher {
   const trust = ca === undefined ? {} : { ca: [...ca] };
   // No limit on connections: the request of a review must not queue behind uploads, whose number is limited elsewhere.
   const settings = {
     bodyTimeout: bodyTimeoutMs,
     pipelining: 1,
     allowH2: false,
-    connect: { timeout: connectTimeoutMs, lookup, ...trust },
+    keepAliveTimeout: keepAliveMs,
+    connect: createConnector({ timeout: connectTimeoutMs, lookup, ...trust }),
+    factory: (origin: string | URL, options: object) =>
+      new Pool(origin, options).on('connect', ({ host }) => onConnect(host)),
   };
   if (proxy === undefined) return new Agent(settings);
   const { http = '', https = '', no = '' } = proxy;

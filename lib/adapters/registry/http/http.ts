@@ -31,7 +31,9 @@ export interface Http {
   close(): Promise<void>;
 }
 
-export interface HttpOptions extends EgressPolicyOptions, Pick<DispatcherOptions, 'proxy'> {
+export interface HttpOptions
+  extends EgressPolicyOptions,
+    Pick<DispatcherOptions, 'proxy' | 'onConnect'> {
   /** @default the system's certificates */
   readonly trust?: CaBundle | undefined;
   /** Hosts, with their ports, that use plain http. @default none */
@@ -50,7 +52,7 @@ const maxInformational = 100;
  * records cannot get around it.
  */
 export function createHttp(options: HttpOptions): Http {
-  const { proxy, trust, insecureRegistries = [] } = options;
+  const { proxy, onConnect, trust, insecureRegistries = [] } = options;
   const insecure = new Set(insecureRegistries.map((host) => URL.parse(`http://${host}`)?.host));
   /** undici sends plain http to a proxy without a tunnel, so that origins share a connection. */
   const sharesConnection = ({ protocol }: URL): boolean =>
@@ -59,7 +61,7 @@ export function createHttp(options: HttpOptions): Http {
   const egress = createEgressPolicy(options);
   let ca = trust?.certificates();
   const open = (zone: EgressZone): Dispatcher =>
-    createDispatcher({ ca, proxy, lookup: egress.lookup(zone) });
+    createDispatcher({ ca, proxy, onConnect, lookup: egress.lookup(zone) });
 
   /** Each zone has its own pool: a kept connection is reused without another check. */
   function openAll(): Readonly<Record<EgressZone, Dispatcher>> {
