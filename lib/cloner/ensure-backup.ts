@@ -11,6 +11,7 @@ import type {
 } from '../ports/index.ts';
 import { createBackoff } from '../util/backoff.ts';
 import { sleep } from '../util/clock.ts';
+import { type Answers, createAskRegistries } from './ask-registries.ts';
 import {
   assertMovable,
   createGuardBackup,
@@ -21,7 +22,6 @@ import {
   findHold,
   type IntegrityCheckDeps,
   isCopyOf,
-  readBackup,
 } from './backup/index.ts';
 import { createCheckParts } from './check-parts.ts';
 import {
@@ -89,6 +89,13 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     workloadSecrets: deps.workloadSecrets,
     now,
   });
+  const askRegistries = createAskRegistries({
+    guardBackup,
+    breaker,
+    checkSource,
+    backupCredentials: deps.backupCredentials,
+    readsPullSecrets: deps.workloadSecrets !== undefined,
+  });
   const privateCopies = createPrivateCopies({
     cloner,
     isEnabled: deps.workloadSecrets !== undefined,
@@ -113,10 +120,14 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   return async function ensureBackup(request) {
     const startedAt = now();
     const remainingMs = (): number => Math.max(0, request.budgetMs - (now() - startedAt));
+    const backup = { ...request.backup, tag: request.backup.tag ?? 'latest' };
     const outcome = await toOutcome(() =>
       shedder.run(request.namespace ?? '', request.signal, async (signal) => {
-        const task = await openTask({ ...request, signal }, remainingMs);
-        const usable = await useSourceOrBackup(task);
+        const asked = { ...request, backup, signal };
+        const { access, state, source } = await askRegistries(asked, remainingMs);
+        const query = { backup, access, signal, cloner: guardBackup({ ...asked, remainingMs }) };
+        const task = { ...asked, access, query, state, remainingMs };
+        const usable = await useSourceOrBackup(task, source);
         return 'status' in usable
           ? usable
           : toReady(task, usable, now() - startedAt, deps.pinDigests);
@@ -126,26 +137,13 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     return outcome;
   };
 
-  /** Reads the backup first, because its state decides how much time the source gets. A quarter of the budget stays for the source. */
-  async function openTask(request: EnsureRequest, remainingMs: () => number): Promise<CloneTask> {
-    const within = { ms: remainingMs(), signal: request.signal };
-    const access = { side: 'backup', credentials: await deps.backupCredentials(within) } as const;
-    const backup = { ...request.backup, tag: request.backup.tag ?? 'latest' };
-    const readMs = (): number => Math.max(0, remainingMs() - request.budgetMs / 4);
-    const query = { backup, access, signal: request.signal };
-    const first = { ...query, cloner: guardBackup({ ...request, backup, remainingMs: readMs }) };
-    const state = await readBackup(first, request.source);
-    const cloner = guardBackup({ ...request, backup, remainingMs });
-    return { ...request, backup, access, query: { ...query, cloner }, state, remainingMs };
-  }
-
-  async function useSourceOrBackup(task: CloneTask): Promise<UsableBackup | PendingCopy> {
-    const { source, pod, isInteractive, signal, state } = task;
+  async function useSourceOrBackup(
+    task: CloneTask,
+    source: Answers['source'],
+  ): Promise<UsableBackup | PendingCopy> {
     try {
-      const budgetMs = task.remainingMs();
-      const hasBackup = state.digest !== undefined && state.isOurs;
-      const options = { budgetMs, hasBackup, pod, isInteractive, signal };
-      return await useSource(task, await checkSource(source, options));
+      if ('error' in source) throw source.error;
+      return await useSource(task, source);
     } catch (error) {
       const isPostponement = error instanceof CloneError && isPostponed(error);
       if (isPostponement || isFailureOf('backup', error)) throw error;

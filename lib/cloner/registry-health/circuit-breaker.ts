@@ -32,6 +32,7 @@ export interface GuardedCall {
 export interface CircuitBreaker {
   /** Rejects as `work` does, or with `CloneError` `…_UNAVAILABLE` if the circuit is open. */
   call<Answer>(call: GuardedCall, work: (signal: AbortSignal) => Promise<Answer>): Promise<Answer>;
+  isOpen(registry: Pick<GuardedCall, 'side' | 'domain'>): boolean;
 }
 
 interface Circuit {
@@ -146,9 +147,9 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
     });
   }
 
-  return { call };
+  return { call, isOpen: (registry) => circuits.get(keyOf(registry))?.isOpen === true };
 }
 
-function keyOf({ side, domain }: GuardedCall): string {
+function keyOf({ side, domain }: Pick<GuardedCall, 'side' | 'domain'>): string {
   return `${side} ${domain}`;
 }

@@ -18,6 +18,7 @@ export interface LimitedCall {
 export interface RateLimits {
   /** Rejects as `work` does, or with `CloneError` `…_RATE_LIMITED` without a call. */
   call<Answer>(call: LimitedCall, work: () => Promise<Answer>): Promise<Answer>;
+  isLimited(client: Pick<LimitedCall, 'domain' | 'access'>): boolean;
 }
 
 export interface RateLimitsDeps {
@@ -71,10 +72,13 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
     limits.start(key, isUnsaid ? pauseMs : retryAfterMs);
   }
 
-  return { call };
+  return { call, isLimited: (client) => limits.remainingMs(keyOf(client)) > 0 };
 }
 
-function keyOf({ domain, access: { side, credentials } }: LimitedCall): string {
+function keyOf({
+  domain,
+  access: { side, credentials },
+}: Pick<LimitedCall, 'domain' | 'access'>): string {
   return JSON.stringify([side, domain, credentials?.username, credentials?.password]);
 }
 

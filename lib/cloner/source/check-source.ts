@@ -2,16 +2,12 @@ import { CloneError, isFailureOf, type RegistryReason } from '../../errors.ts';
 import { canonicalReference, formatReference, type Reference } from '../../image/reference.ts';
 import type {
   CredentialSource,
-  Credentials,
   ImageCloner,
   PullSecretRefs,
   RegistryAccess,
   ResolvedImage,
-  WaitLimit,
-  WorkloadKeyring,
   WorkloadSecrets,
 } from '../../ports/index.ts';
-import { withDeadline } from '../../util/abort.ts';
 import {
   type CircuitBreaker,
   createCircuitBreaker,
@@ -20,20 +16,19 @@ import {
   type GuardedCall,
   type RateLimits,
 } from '../registry-health/index.ts';
+import { askEarly, type EarlyQuestion } from './ask-early.ts';
+import { type Attempt, createListAttempts } from './list-attempts.ts';
 
 /** A source image that exists, and the access that opened it. */
-export interface CheckedSource extends ResolvedImage {
-  readonly access: RegistryAccess;
-  /** The workload's own pull secret, the operator's `SOURCE_AUTH_FILE`, or no credentials. */
-  readonly openedBy: 'workload' | 'operator' | 'anonymous';
-}
-
-type Attempt = Pick<CheckedSource, 'access' | 'openedBy'>;
+export interface CheckedSource extends ResolvedImage, Attempt {}
 
 interface CheckOptions {
   readonly budgetMs: number;
-  /** A backup exists as a fallback, so an unresponsive host does not get the whole budget. */
-  readonly hasBackup: boolean;
+  /**
+   * Whether a backup exists as a fallback, so that an unresponsive host does not get the whole budget. While that is a promise, a
+   * source without a known problem is asked already.
+   */
+  readonly hasBackup: boolean | Promise<boolean>;
   /** The pod whose pull secrets may open the source. */
   readonly pod?: PullSecretRefs | undefined;
   /** Whether a recent failure is retried; `false` for a controller, which gets the remembered failure. @default true */
@@ -61,8 +56,6 @@ export interface SourceDeps {
 const fallbackTimeoutMs = 2_000;
 /** The same, while the circuit of the source is open. */
 const openCircuitTimeoutMs = 250;
-/** A pull secret can hold thousands of entries for one image; trying all of them would look like guessing passwords. */
-const maxWorkloadAttempts = 10;
 /** The time for the response after a rate limit was waited out. */
 const answerMs = 1_000;
 /** Failures that concern the image itself, unlike an outage or a rate limit. */
@@ -72,15 +65,51 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
   const { cloner, credentials, workloadSecrets, now } = deps;
   const { breaker = createCircuitBreaker({ now }), limits = createRateLimits({ now }) } = deps;
   const failures = createNegativeCache({ now });
+  const listAttempts = createListAttempts({ credentials, workloadSecrets, now });
 
   return async function checkSource(source, options) {
+    const startedAt = now();
+    const leftMs = (): number => Math.max(0, options.budgetMs - (now() - startedAt));
+    const { hasBackup } = options;
+    if (typeof hasBackup === 'boolean') return await check(source, { ...options, hasBackup });
+    const early = askEarly(cloner, source, (signal) =>
+      chooseAccess(source, { ...options, signal: AbortSignal.any([options.signal, signal]) }),
+    );
+    try {
+      const known = { ...options, hasBackup: await hasBackup, budgetMs: leftMs() };
+      return await check(source, known, early);
+    } finally {
+      early.end();
+    }
+  };
+
+  /** The first access that `check` will try; `undefined` if the time for the answer depends on whether there is a backup. */
+  async function chooseAccess(
+    source: Reference,
+    { budgetMs, pod, isInteractive = true, signal }: Omit<CheckOptions, 'hasBackup'>,
+  ): Promise<RegistryAccess | undefined> {
+    const limitMs = fallbackTimeoutMs;
+    const { attempts } = await listAttempts(source, { pod, budgetMs, limitMs, signal });
+    const access = attempts[0]?.access;
+    const { domain } = source;
+    const isKnownToFail =
+      access === undefined ||
+      failures.recall(toKey(source, attempts), isInteractive) !== undefined ||
+      breaker.isOpen({ side: 'source', domain }) ||
+      limits.isLimited({ domain, access });
+    return isKnownToFail ? undefined : access;
+  }
+
+  async function check(
+    source: Reference,
+    options: CheckOptions & { readonly hasBackup: boolean },
+    early?: EarlyQuestion,
+  ): Promise<CheckedSource> {
     const { budgetMs, hasBackup, pod, isInteractive = true, signal } = options;
     const { domain } = source;
     const startedAt = now();
-    const own = pod === undefined ? undefined : await readKeyring(pod, budgetMs / 2, signal);
-    const halfMs = Math.max(0, budgetMs - (now() - startedAt)) / 2;
-    const ms = hasBackup ? Math.min(fallbackTimeoutMs, halfMs) : halfMs;
-    const attempts = await listAttempts(source, own, { ms, signal });
+    const limitMs = hasBackup ? fallbackTimeoutMs : budgetMs;
+    const { attempts, warnings } = await listAttempts(source, { pod, budgetMs, limitMs, signal });
     const key = toKey(source, attempts);
     const failure = failures.recall(key, isInteractive);
     if (failure !== undefined) throw failure;
@@ -105,8 +134,9 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
     try {
       const checked = await breaker.call(call, (within) =>
         tryAll(source, attempts, (access) =>
-          limits.call({ ...limit, access, signal: within }, () =>
-            cloner.resolve(source, access, within),
+          limits.call(
+            { ...limit, access, signal: within },
+            () => early?.take(access, within) ?? cloner.resolve(source, access, within),
           ),
         ),
       );
@@ -116,47 +146,11 @@ export function createCheckSource(deps: SourceDeps): CheckSource {
       // The secrets may have changed since they were read.
       if (pod !== undefined && isLasting(error)) workloadSecrets?.forget(pod.namespace);
       const explained = isFailureOf('source', error, ['DENIED'])
-        ? withReasons(error, own?.warnings ?? [])
+        ? withReasons(error, warnings)
         : error;
       if (isLasting(explained)) failures.remember(key, explained);
       throw explained;
     }
-  };
-
-  /**
-   * Skips secrets that cannot be read, as the kubelet does: an unresponsive API server must not use up the time for the
-   * registry.
-   */
-  async function readKeyring(
-    pod: PullSecretRefs,
-    ms: number,
-    signal: AbortSignal,
-  ): Promise<WorkloadKeyring | undefined> {
-    if (workloadSecrets === undefined) return undefined;
-    const late = new CloneError('SOURCE_UNAVAILABLE', 'its pull secrets could not be read in time');
-    try {
-      return await withDeadline({ ms, error: () => late, signal }, (within) =>
-        workloadSecrets.keyring(pod, within),
-      );
-    } catch (error) {
-      if (error !== late) throw error;
-      return { keyring: { find: () => [] }, warnings: [late.message] };
-    }
-  }
-
-  /** Every matching credential, as the kubelet tries them, and anonymous last: wrong credentials fail even for public images. */
-  async function listAttempts(
-    source: Reference,
-    own: WorkloadKeyring | undefined,
-    within: WaitLimit,
-  ): Promise<readonly Attempt[]> {
-    const workload = own?.keyring.find(source).slice(0, maxWorkloadAttempts) ?? [];
-    const operator = await credentials.credentialsFor(source, within);
-    return [
-      ...workload.map((found) => toAttempt(found, 'workload')),
-      ...operator.map((found) => toAttempt(found, 'operator')),
-      toAttempt(undefined, 'anonymous'),
-    ];
   }
 }
 
@@ -183,13 +177,6 @@ async function tryAll(
     'SOURCE_NOT_FOUND',
     `${formatReference(source)} does not exist on ${source.domain}`,
   );
-}
-
-function toAttempt(
-  credentials: Credentials | undefined,
-  openedBy: CheckedSource['openedBy'],
-): Attempt {
-  return { access: { side: 'source', credentials }, openedBy };
 }
 
 /** Adds why pull secrets are missing; a public image needs none, so only a denial mentions them. */

@@ -3,4 +3,4 @@
  * `SOURCE_…`, within the budget; copies nothing.
  */
 export { cacheResolve } from './cached-resolver.ts';
-export { type CheckedSource, createCheckSource } from './check-source.ts';
+export { type CheckedSource, type CheckSource, createCheckSource } from './check-source.ts';

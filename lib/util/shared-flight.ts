@@ -1,0 +1,52 @@
+import { untilAborted } from './abort.ts';
+
+/**
+ * Runs one call per key at a time; callers that arrive meanwhile share its result. Each waits with its own signal, and the call ends
+ * early when its last caller has left.
+ */
+export interface SharedFlight<Result> {
+  run(
+    key: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<Result>,
+  ): Promise<Result>;
+}
+
+interface Flight<Result> {
+  readonly result: Promise<Result>;
+  readonly left: AbortController;
+  callers: number;
+}
+
+export function createSharedFlight<Result>(): SharedFlight<Result> {
+  const flights = new Map<string, Flight<Result>>();
+
+  function start(key: string, work: (signal: AbortSignal) => Promise<Result>): Flight<Result> {
+    const left = new AbortController();
+    const flight = { result: work(left.signal).finally(() => end(key, flight)), left, callers: 0 };
+    flights.set(key, flight);
+    return flight;
+  }
+
+  function end(key: string, flight: Flight<Result>): void {
+    if (flights.get(key) === flight) flights.delete(key);
+  }
+
+  return {
+    async run(key, signal, work) {
+      signal.throwIfAborted();
+      const flight = flights.get(key) ?? start(key, work);
+      flight.callers += 1;
+      try {
+        return await untilAborted(flight.result, signal);
+      } finally {
+        flight.callers -= 1;
+        if (flight.callers === 0) {
+          // A caller that arrives now needs a call of its own.
+          end(key, flight);
+          flight.left.abort(signal.reason);
+        }
+      }
+    },
+  };
+}
