@@ -1,4 +1,4 @@
-import { mapConcurrently } from '../util/semaphore.ts';
+import { createSemaphore, mapConcurrently } from '../util/semaphore.ts';
 
 /** A manifest, as far as the tree goes. */
 export interface TreeNode {
@@ -7,7 +7,7 @@ export interface TreeNode {
 }
 
 export interface ImageTree<Node extends TreeNode> {
-  /** By digest; with `maxConcurrent` 1, children before parents. */
+  /** By digest; children before parents. */
   readonly nodes: ReadonlyMap<string, Node>;
   /** Manifests for which `read` found nothing. */
   readonly missing: readonly string[];
@@ -16,7 +16,7 @@ export interface ImageTree<Node extends TreeNode> {
 export interface ReadTreeOptions<Node extends TreeNode> {
   /** The depth of the root is 0. */
   readonly read: (digest: string, depth: number) => Promise<Node | undefined>;
-  /** Children of one index that are read at once. */
+  /** Manifests that are read at once. */
   readonly maxConcurrent: number;
   /** Makes the error for a tree that exceeds a limit. */
   readonly tooLarge: (message: string) => Error;
@@ -42,24 +42,56 @@ export async function readTree<Node extends TreeNode>(
   { read, maxConcurrent, tooLarge }: ReadTreeOptions<Node>,
 ): Promise<ImageTree<Node>> {
   const seen = new Set<string>();
-  const nodes = new Map<string, Node>();
+  const found = new Map<string, Node>();
   const missing: string[] = [];
+  const limit = createSemaphore(maxConcurrent);
+  const failed = new AbortController();
+
+  async function readNode(digest: string, depth: number): Promise<Node | undefined> {
+    failed.signal.throwIfAborted();
+    try {
+      return await read(digest, depth);
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  }
 
   async function visit(digest: string, depth: number): Promise<void> {
     if (seen.has(digest)) return;
     seen.add(digest);
     if (seen.size > maxManifests) throw tooLarge(`it has more than ${maxManifests} manifests`);
-    const node = await read(digest, depth);
+    const node = await limit.run(() => readNode(digest, depth));
     if (node === undefined) {
       missing.push(digest);
       return;
     }
-    await mapConcurrently(node.children, maxConcurrent, (child) => visit(child, depth + 1));
-    nodes.set(digest, node);
+    found.set(digest, node);
+    await Promise.all(node.children.map((child) => visit(child, depth + 1)));
   }
 
   await visit(root, 0);
-  return { nodes, missing };
+  return { nodes: inOrder(root, found), missing };
+}
+
+/** Children before parents, in the order of the indexes. */
+function inOrder<Node extends TreeNode>(
+  root: string,
+  found: ReadonlyMap<string, Node>,
+): ReadonlyMap<string, Node> {
+  const ordered = new Map<string, Node>();
+  const entered = new Set<string>();
+
+  function add(digest: string): void {
+    const node = found.get(digest);
+    if (node === undefined || entered.has(digest)) return;
+    entered.add(digest);
+    for (const child of node.children) add(child);
+    ordered.set(digest, node);
+  }
+
+  add(root);
+  return ordered;
 }
 
 /** What an image lacks: manifests, or, if it has all of these, blobs. Empty if a node can pull it. */

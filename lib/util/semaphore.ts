@@ -1,6 +1,7 @@
 /** Runs at most a fixed number of tasks at once; the others wait in the order of arrival. */
 export interface Semaphore {
-  run<Result>(task: () => Promise<Result>): Promise<Result>;
+  /** @param signal ends the wait for a turn, with its reason, and not the task */
+  run<Result>(task: () => Promise<Result>, signal?: AbortSignal): Promise<Result>;
   /** How many tasks wait. */
   waiting(): number;
 }
@@ -9,12 +10,25 @@ export function createSemaphore(max: number): Semaphore {
   const queue: (() => void)[] = [];
   let running = 0;
 
-  async function run<Result>(task: () => Promise<Result>): Promise<Result> {
+  async function waitForTurn(signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const leave = (): void => {
+      const place = queue.indexOf(resolve);
+      if (place === -1) return;
+      queue.splice(place, 1);
+      reject(signal?.reason);
+    };
+    queue.push(resolve);
+    signal?.addEventListener('abort', leave, { once: true });
+    await promise;
+    signal?.removeEventListener('abort', leave);
+  }
+
+  async function run<Result>(task: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    signal?.throwIfAborted();
     if (running >= max) {
       // The permit is handed over, so that no new caller takes it in between.
-      await new Promise<void>((resolve) => {
-        queue.push(resolve);
-      });
+      await waitForTurn(signal);
     } else {
       running += 1;
     }

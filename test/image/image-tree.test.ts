@@ -34,7 +34,7 @@ describe('readTree', () => {
 
     assert.deepEqual([...nodes.keys()], ['b', 'd', 'a', 'root']);
     assert.deepEqual(missing, ['c']);
-    assert.deepEqual(reads, ['root 0', 'b 1', 'a 1', 'd 2', 'c 1']);
+    assert.deepEqual(reads, ['root 0', 'b 1', 'a 1', 'c 1', 'd 2']);
   });
 
   it('stops reading an image when a manifest lists itself', async () => {

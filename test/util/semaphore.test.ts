@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { mapConcurrently } from '../../lib/util/semaphore.ts';
+import { createSemaphore, mapConcurrently } from '../../lib/util/semaphore.ts';
 
 describe('mapConcurrently', () => {
   it('starts no further item after one has failed', async () => {
@@ -28,5 +28,44 @@ describe('mapConcurrently', () => {
     });
 
     assert.deepEqual(results, delays);
+  });
+});
+
+describe('createSemaphore', () => {
+  it('ends the wait of a caller whose signal is aborted, and keeps the places of the others', async () => {
+    const semaphore = createSemaphore(1);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const leaving = new AbortController();
+    const order: string[] = [];
+    const note = (name: string) => async (): Promise<void> => void order.push(name);
+
+    const first = semaphore.run(() => promise);
+    const second = semaphore.run(note('second'), leaving.signal);
+    const third = semaphore.run(note('third'));
+    const fourth = semaphore.run(note('fourth'));
+    leaving.abort(new Error('I left'));
+    await assert.rejects(second, { message: 'I left' });
+    assert.equal(semaphore.waiting(), 2);
+    resolve();
+    await Promise.all([first, third, fourth]);
+
+    assert.deepEqual(order, ['third', 'fourth']);
+    assert.equal(semaphore.waiting(), 0);
+  });
+
+  it('gives the place of a caller that leaves when its turn comes to no one', async () => {
+    const semaphore = createSemaphore(1);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const leaving = new AbortController();
+    const first = semaphore.run(() => promise);
+    const second = semaphore.run(() => Promise.resolve('second'), leaving.signal);
+    const third = semaphore.run(() => Promise.resolve('third'));
+
+    resolve();
+    await first;
+    leaving.abort();
+
+    assert.equal(await second, 'second');
+    assert.equal(await third, 'third');
   });
 });

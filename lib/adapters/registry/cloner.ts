@@ -8,6 +8,8 @@ import type {
   RegistryAccess,
 } from '../../ports/index.ts';
 import { createBackoff } from '../../util/backoff.ts';
+import { createBoundedMap } from '../../util/bounded-map.ts';
+import { createSemaphore, type Semaphore } from '../../util/semaphore.ts';
 import {
   assertNotSchema1,
   type ClientPoolOptions,
@@ -43,6 +45,10 @@ const retryPolicy = {
   referrers: { maxAttempts: 2, maxRetryAfterMs: 500, isOptional: true },
 };
 
+/** Of all copies together. */
+const maxBlobsPerHost = 32;
+const maxHosts = 1_000;
+
 /**
  * Copies from registry to registry: every platform, byte for byte, streamed. It uses no disk and no daemon.
  */
@@ -51,6 +57,13 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
   const openRepository = createClientPool(options);
   const backoff = createBackoff({ sleep: options.sleep, random });
   const uploadOnce = createUploadOnce();
+  const hostLimits = createBoundedMap<string, Semaphore>(maxHosts);
+
+  function hostLimitOf(domain: string): Semaphore {
+    const limit = hostLimits.get(domain) ?? createSemaphore(maxBlobsPerHost);
+    hostLimits.set(domain, limit);
+    return limit;
+  }
 
   /** A client whose failures are `CloneError`s of its side. */
   async function open(
@@ -85,6 +98,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
       target: to,
       uploadOnce: (digest, waiting, upload) =>
         uploadOnce(`${canonicalRepository(target)}@${digest}`, waiting, upload),
+      hostLimit: hostLimitOf(source.domain),
       mountFrom: source.domain === target.domain ? source.path : undefined,
       maxImageBytes,
       isRepair: false,

@@ -2,7 +2,7 @@ import { algorithmOf, digestOf, isDigest } from '../../../image/digest.ts';
 import { RegistryError } from '../errors/index.ts';
 import { drop, type HttpResponse, headerOf, parseMediaType } from '../http/index.ts';
 import type { RegistryResponse } from '../transport/index.ts';
-import { accept, isKnownType, maxManifestBytes, quote } from './manifest.ts';
+import { accept, type Descriptor, isKnownType, maxManifestBytes, quote } from './manifest.ts';
 import type { SendRead } from './send-read.ts';
 
 type Headers = Pick<HttpResponse, 'headers'>;
@@ -30,6 +30,11 @@ export interface ManifestReader {
   readonly resolveConfirmed: Resolve;
   /** The bytes, checked against their digest. */
   getManifest(reference: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
+  /** As `getManifest`, for an entry of an index; rejects if it is longer than the index says. */
+  getChild(
+    entry: Pick<Descriptor, 'digest' | 'size'>,
+    signal: AbortSignal,
+  ): Promise<ServedManifest | undefined>;
 }
 
 const headStep = 'resolving the reference';
@@ -73,18 +78,26 @@ export function createManifestReader(sendRead: SendRead): ManifestReader {
     return response && check(reference, response, response.digest);
   };
 
+  async function readManifest(
+    reference: string,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<ServedManifest | undefined> {
+    const response = await sendRead({ ...get(reference), maxBytes }, [404], signal);
+    if (response === undefined) return undefined;
+    const { bytes = new Uint8Array() } = response;
+    const digest = digestOf(bytes, likeOf(reference)(response));
+    return { bytes, ...check(reference, response, digest) };
+  }
+
   return {
     headManifest,
     resolveManifest,
     resolveConfirmed: async (reference, signal) =>
       (await resolveManifest(reference, signal)) ?? (await digestManifest(reference, signal)),
-    async getManifest(reference, signal) {
-      const response = await sendRead(get(reference), [404], signal);
-      if (response === undefined) return undefined;
-      const { bytes = new Uint8Array() } = response;
-      const digest = digestOf(bytes, likeOf(reference)(response));
-      return { bytes, ...check(reference, response, digest) };
-    },
+    getManifest: (reference, signal) => readManifest(reference, maxManifestBytes, signal),
+    getChild: ({ digest, size }, signal) =>
+      readManifest(digest, Math.min(size, maxManifestBytes), signal),
   };
 }
 

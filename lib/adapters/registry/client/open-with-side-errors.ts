@@ -37,6 +37,7 @@ export async function openWithSideErrors(
     resolveManifest: sided(client.resolveManifest),
     resolveConfirmed: sided(client.resolveConfirmed),
     getManifest: sided(client.getManifest),
+    getChild: sided(client.getChild),
     putManifest: sided(client.putManifest, write),
     hasManifest: sided(client.hasManifest),
     assertStored: sided(client.assertStored),

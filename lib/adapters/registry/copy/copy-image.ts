@@ -1,6 +1,6 @@
 import { CloneError, isFailureOf } from '../../../errors.ts';
-import { mapConcurrently } from '../../../util/semaphore.ts';
-import type { Layer, ServedManifest } from '../client/index.ts';
+import { mapConcurrently, type Semaphore } from '../../../util/semaphore.ts';
+import { isIndexType, type Layer, type ServedManifest } from '../client/index.ts';
 import { RegistryError, unsupported } from '../errors/index.ts';
 import { type BlobCopy, copyBlob } from './copy-blob.ts';
 import { type ImageGraph, type ImageGraphOptions, readGraph } from './read-graph.ts';
@@ -12,6 +12,8 @@ export interface ImageCopy
     Pick<BlobCopy, 'mountFrom' | 'toSourceError' | 'backoff'> {
   /** By digest, for the target's repository. */
   readonly uploadOnce: UploadOnce;
+  /** Limits the blobs that all copies read from the source's registry at once. */
+  readonly hostLimit: Pick<Semaphore, 'run'>;
   readonly maxImageBytes: number;
   /** `doneBytes` includes blobs that the target had, `movedBytes` does not. */
   readonly onProgress: (doneBytes: number, totalBytes: number, movedBytes: number) => void;
@@ -24,8 +26,10 @@ export interface CopiedImage {
   readonly skippedLayers: number;
 }
 
-/** As dockerd and oras do. */
-const maxConcurrentBlobs = 3;
+/** Small blobs wait for round trips and not for bandwidth, and do not queue behind large ones. */
+const smallBytes = 1024 * 1024;
+const maxConcurrentBlobs = { small: 16, large: 6 };
+const maxConcurrentManifests = 8;
 
 /** Copies an image without a tag: blobs, then manifests, children before parents. */
 export async function copyImage(root: ServedManifest, copy: ImageCopy): Promise<CopiedImage> {
@@ -48,11 +52,7 @@ async function copyTree(root: ServedManifest, copy: ImageCopy): Promise<CopiedIm
   }
   const copied = await copyBlobs(graph, copy);
   try {
-    for (const manifest of graph.manifests) {
-      await copy.target.putManifest(manifest.digest, manifest, copy.signal);
-      // After a full disk, distribution 2.8 accepts the manifest and keeps an empty file.
-      await copy.target.assertStored(manifest.digest, copy.signal);
-    }
+    await writeManifests(graph, copy);
   } catch (error) {
     copy.signal.throwIfAborted();
     const explanation = explainRefusal(graph, copy);
@@ -60,6 +60,25 @@ async function copyTree(root: ServedManifest, copy: ImageCopy): Promise<CopiedIm
     throw unsupported(explanation, error);
   }
   return copied;
+}
+
+/** Images first, because an index must not precede what it lists. */
+async function writeManifests(
+  { manifests }: ImageGraph,
+  { target, signal }: ImageCopy,
+): Promise<void> {
+  async function write(manifest: ServedManifest): Promise<void> {
+    signal.throwIfAborted();
+    await target.putManifest(manifest.digest, manifest, signal);
+    // After a full disk, distribution 2.8 accepts the manifest and keeps an empty file.
+    await target.assertStored(manifest.digest, signal);
+  }
+
+  const images = manifests.filter(({ mediaType }) => !isIndexType(mediaType));
+  await mapConcurrently(images, maxConcurrentManifests, write);
+  for (const index of manifests.filter(({ mediaType }) => isIndexType(mediaType))) {
+    await write(index);
+  }
 }
 
 /** By default, distribution rejects a manifest whose layers have URLs, and answers as if it lacked the layers. */
@@ -95,7 +114,7 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
       report(bytes, bytes);
     };
     const moved = await copy.uploadOnce(blob.digest, signal, () =>
-      copyBlob({ ...copy, descriptor: blob, signal, onBytes }),
+      copy.hostLimit.run(() => copyBlob({ ...copy, descriptor: blob, signal, onBytes }), signal),
     );
     report(blob.size - counted, 0);
     return moved;
@@ -112,10 +131,16 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
     }
   }
 
-  const sent = await mapConcurrently(blobs, maxConcurrentBlobs, copyOrSkip);
+  const { small = [], large = [] } = Object.groupBy(blobs, ({ size }) =>
+    size < smallBytes ? 'small' : 'large',
+  );
+  const lanes = await Promise.all([
+    mapConcurrently(large, maxConcurrentBlobs.large, copyOrSkip),
+    mapConcurrently(small, maxConcurrentBlobs.small, copyOrSkip),
+  ]);
   copy.signal.throwIfAborted();
   failed.signal.throwIfAborted();
-  return { bytes: sent.reduce((sum, bytes) => sum + bytes, 0), skippedLayers };
+  return { bytes: lanes.flat().reduce((sum, bytes) => sum + bytes, 0), skippedLayers };
 }
 
 /** The target rejects a manifest because it lacks a part of it. */

@@ -1,5 +1,4 @@
 import { findMissingParts, maxDepth } from '../../../image/image-tree.ts';
-import { createSemaphore } from '../../../util/semaphore.ts';
 import {
   isManifestType,
   parseManifest,
@@ -19,11 +18,10 @@ export async function isComplete(
   root: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const limit = createSemaphore(maxConcurrentRequests);
   const missing = await findMissingParts(root, {
     async read(digest, depth) {
       if (depth > maxDepth) return { children: [], blobs: [] };
-      const served = await limit.run(() => client.getManifest(digest, signal));
+      const served = await client.getManifest(digest, signal);
       if (served === undefined) return undefined;
       const manifest = parseManifest(served.bytes, served.mediaType);
       if (manifest.kind === 'image') {

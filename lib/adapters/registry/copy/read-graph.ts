@@ -1,6 +1,6 @@
+import { isFailureOf } from '../../../errors.ts';
 import { digestOf } from '../../../image/digest.ts';
 import { maxDepth, readTree, type TreeNode } from '../../../image/image-tree.ts';
-import { mapConcurrently } from '../../../util/semaphore.ts';
 import {
   type Descriptor,
   isManifestType,
@@ -23,7 +23,8 @@ export interface ImageGraph {
   readonly totalBytes: number;
 }
 
-const maxConcurrentRequests = 4;
+/** Each waits for a round trip. */
+const maxConcurrentRequests = 16;
 const maxBlobs = 10_000;
 /** Of all manifests together: a copy holds them until its blobs are written, which a slow registry can delay for hours. */
 const maxTotalManifestBytes = 16 * 1024 * 1024;
@@ -43,21 +44,17 @@ export async function readGraph(
   { source, target, isRepair, signal }: ImageGraphOptions,
 ): Promise<ImageGraph> {
   const listed = new Map<string, Descriptor>();
-  const held = new Set<string>();
   const blobs = new Map<string, Layer>();
-  let manifestBytes = 0;
+  let manifestBytes = root.bytes.length;
 
   async function read(
     digest: string,
     depth: number,
   ): Promise<TreeNode & { readonly served?: ServedManifest }> {
-    if (held.has(digest)) return { children: [] };
     if (depth > maxDepth) throw unsupported(`its indexes are nested more than ${maxDepth} deep`);
     const child = listed.get(digest);
+    if (child !== undefined && !isRepair && (await isHeldComplete(digest))) return { children: [] };
     const served = child === undefined ? root : await readChild(child);
-    manifestBytes += served.bytes.length;
-    if (manifestBytes > maxTotalManifestBytes)
-      throw unsupported('its manifests are larger than 16 MiB in total');
     const manifest = parseManifest(served.bytes, served.mediaType);
     if (manifest.kind === 'image') {
       addBlob({ ...manifest.config, isForeign: false });
@@ -67,11 +64,7 @@ export async function readGraph(
     for (const child of manifest.manifests) {
       if (!listed.has(child.digest)) listed.set(child.digest, child);
     }
-    const children = [...new Set(manifest.manifests.map(({ digest }) => digest))];
-    await mapConcurrently(children, maxConcurrentRequests, async (child) => {
-      if (!isRepair && (await isHeldComplete(child))) held.add(child);
-    });
-    return { served, children };
+    return { served, children: [...new Set(manifest.manifests.map(({ digest }) => digest))] };
   }
 
   async function readChild({ digest, mediaType, size }: Descriptor): Promise<ServedManifest> {
@@ -80,13 +73,19 @@ export async function readGraph(
         `its part ${digest} has the media type ${quote(mediaType)}, which is not that of an image`,
       );
     }
-    const served = await source.getManifest(digest, signal);
+    // Counted before it is read, so that many at once fit into the memory too.
+    manifestBytes += size;
+    if (manifestBytes > maxTotalManifestBytes) {
+      throw unsupported('its manifests are larger than 16 MiB in total');
+    }
+    const wrongLength = `the length of its part ${digest} differs from the index`;
+    const served = await source.getChild({ digest, size }, signal).catch((error: unknown) => {
+      throw isFailureOf('source', error, ['UNSUPPORTED']) ? unsupported(wrongLength, error) : error;
+    });
     if (served === undefined) {
       throw unsupported(`it is incomplete: its registry does not have its part ${digest}`);
     }
-    if (served.bytes.length !== size) {
-      throw unsupported(`the length of its part ${digest} differs from the index`);
-    }
+    if (served.bytes.length !== size) throw unsupported(wrongLength);
     return served;
   }
 
@@ -114,7 +113,11 @@ export async function readGraph(
     if (blobs.size > maxBlobs) throw unsupported(`it has more than ${maxBlobs} layers`);
   }
 
-  const { nodes } = await readTree(root.digest, { read, maxConcurrent: 1, tooLarge: unsupported });
+  const { nodes } = await readTree(root.digest, {
+    read,
+    maxConcurrent: maxConcurrentRequests,
+    tooLarge: unsupported,
+  });
   const sorted = [...blobs.values()].toSorted((a, b) => b.size - a.size);
   return {
     manifests: [...nodes.values()].flatMap(({ served }) => served ?? []),

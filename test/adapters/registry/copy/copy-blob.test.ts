@@ -443,7 +443,7 @@ describe('copyBlob, aborted', () => {
 
   it('aborts the other layers of a copy when one fails', async () => {
     const bench = await open();
-    const layers = Array.from({ length: 9 }, (_, index) =>
+    const layers = Array.from({ length: 39 }, (_, index) =>
       Uint8Array.from({ length: 50 }, () => index),
     );
     const many = makeImage({ layers: [...layers, layer] });
@@ -459,6 +459,6 @@ describe('copyBlob, aborted', () => {
 
     hold.release();
     assert.deepEqual(forgottenUploads(bench.backup), []);
-    assert.ok(bench.source.requests.count({ method: 'GET', kind: 'blob' }) <= 3);
+    assert.ok(bench.source.requests.count({ method: 'GET', kind: 'blob' }) <= 16);
   });
 });
