@@ -56,6 +56,11 @@ export interface CopyRequest {
   readonly targetAccess: RegistryAccess;
   /** Written with the content, because a docker daemon cannot push without a tag. Depends on the source's digest only. */
   readonly firstTag: string;
+  /**
+   * Whether other repositories of the target may get its layers without a transfer: the operator, or everybody, could open the source.
+   * @default false
+   */
+  readonly mayShareLayers?: boolean;
 }
 
 /** An image and its copy; the digest is that of the image. */

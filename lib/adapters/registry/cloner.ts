@@ -9,6 +9,7 @@ import type {
 } from '../../ports/index.ts';
 import { createBackoff } from '../../util/backoff.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
+import { monotonicClock } from '../../util/clock.ts';
 import { createSemaphore, type Semaphore } from '../../util/semaphore.ts';
 import {
   assertNotSchema1,
@@ -23,6 +24,7 @@ import {
 import {
   copyImage,
   copyReferrers,
+  createSharedLayers,
   createUploadOnce,
   findReferrers,
   type ImageCopy,
@@ -54,9 +56,11 @@ const maxHosts = 1_000;
  */
 export function createRegistryCloner(options: RegistryClonerOptions): ImageCloner {
   const { maxImageBytes = Number.MAX_SAFE_INTEGER, random = Math.random } = options;
+  const { now = monotonicClock.now } = options;
   const openRepository = createClientPool(options);
   const backoff = createBackoff({ sleep: options.sleep, random });
   const uploadOnce = createUploadOnce();
+  const sharedLayers = createSharedLayers({ now });
   const hostLimits = createBoundedMap<string, Semaphore>(maxHosts);
 
   function hostLimitOf(domain: string): Semaphore {
@@ -88,7 +92,12 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
   }
 
   function toImageCopy(
-    { source, sourceAccess: { side }, target }: ReferrersRequest,
+    {
+      source,
+      sourceAccess: { side },
+      target,
+      mayShareLayers = false,
+    }: ReferrersRequest & Pick<CopyRequest, 'mayShareLayers'>,
     from: RepositoryClient,
     to: RepositoryClient,
     signal: AbortSignal,
@@ -100,6 +109,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
         uploadOnce(`${canonicalRepository(target)}@${digest}`, waiting, upload),
       hostLimit: hostLimitOf(source.domain),
       mountFrom: source.domain === target.domain ? source.path : undefined,
+      sharing: sharedLayers.of({ source: source.domain, target, mayShare: mayShareLayers }),
       maxImageBytes,
       isRepair: false,
       toSourceError: (error) => toCloneError(error, { side, image: source }),

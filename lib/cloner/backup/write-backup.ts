@@ -39,7 +39,11 @@ export async function writeBackup(
   if (cloner.keepsDigest) await assertGenerationFree(write, digest);
   const movesPlainTag = await canTakePlainTag(write, source, checked);
   const choice = { ...write, source, checked, state, movesPlainTag };
-  const image = { source: { ...source, digest }, sourceAccess: access };
+  const image = {
+    source: { ...source, digest },
+    sourceAccess: access,
+    mayShareLayers: checked.openedBy !== 'workload',
+  };
   let unclear: CloneError | undefined;
   let refusal: CloneError | undefined;
   const copied = await copyContent(write, image, async (content, attempt) => {
@@ -113,7 +117,7 @@ export async function tagGeneration(
  */
 async function copyContent(
   { cloner, backup, access, signal, onProgress, backoff }: BackupWrite,
-  image: Pick<CopyRequest, 'source' | 'sourceAccess' | 'isRepair'>,
+  image: Pick<CopyRequest, 'source' | 'sourceAccess' | 'isRepair' | 'mayShareLayers'>,
   finish?: (content: CopiedImage, attempt: number) => Promise<void>,
 ): Promise<CopyResult> {
   const toTag = cloner.keepsDigest ? generationTag : provenanceTag;

@@ -524,3 +524,24 @@ describe('createPrivateCopies for a backup that anonymous clients can read', () 
     assertAdmitted(response);
   });
 });
+
+describe('createPrivateCopies for the layers of a private image', () => {
+  for (const { what, isPublicSource, allowed } of [
+    { what: 'a private copy', isPublicSource: false, allowed: false },
+    { what: 'a copy that everybody could open', isPublicSource: true, allowed: true },
+  ]) {
+    it(`${allowed ? 'gives' : 'does not give'} a layer of ${what} to an image that only lists it`, async () => {
+      const bench = await openFixture({ isPublicSource });
+      const secretNamespaces = isPublicSource ? [] : ['team', 'evil'];
+      const handler = start(bench, { secretNamespaces });
+      assertAdmitted((await send(handler, bench, 'team')).response);
+      const evil = makeImage({ layers: [image.blobs.at(-1)?.bytes ?? 0], seed: 'evil' });
+      seed(bench.source, 'evil/app:1', evil);
+      bench.source.store.deleteBlob('evil/app', evil.blobs.at(-1)?.digest ?? '');
+
+      const { response } = await send(handler, bench, 'evil', 'evil/app:1');
+
+      assert.equal(response.allowed, allowed, response.status?.message ?? '');
+    });
+  }
+});

@@ -2,6 +2,7 @@ import type { Backoff } from '../../../util/backoff.ts';
 import type { Descriptor, RepositoryClient, UploadSession } from '../client/index.ts';
 import { isTransient } from '../errors/index.ts';
 import { readBlob } from './read-blob.ts';
+import type { LayerSharing } from './shared-layers.ts';
 
 export interface BlobCopy {
   readonly source: RepositoryClient;
@@ -9,6 +10,7 @@ export interface BlobCopy {
   readonly descriptor: Descriptor;
   /** Path of the source if both are in one registry: the copy then mounts blobs. */
   readonly mountFrom: string | undefined;
+  readonly sharing: LayerSharing;
   /** Adds the source's side to an error of its stream. */
   readonly toSourceError: (error: unknown) => unknown;
   readonly backoff: Backoff;
@@ -21,10 +23,20 @@ const maxAttempts = 4;
 
 /** Copies one blob unless the target has it; resolves with the bytes that were sent. */
 export async function copyBlob(copy: BlobCopy): Promise<number> {
-  const { target, descriptor, backoff, signal } = copy;
+  const { target, descriptor, sharing, signal } = copy;
   if (await target.hasBlob(descriptor.digest, signal)) return 0;
-  let session = await mount(copy);
+  const session = await mount(copy);
   if (session === 'mounted') return 0;
+  await sharing.move(descriptor.digest, () => uploadWithRetries(copy, session));
+  return descriptor.size;
+}
+
+async function uploadWithRetries(
+  copy: BlobCopy,
+  mountSession: UploadSession | undefined,
+): Promise<void> {
+  const { target, backoff, signal } = copy;
+  let session = mountSession;
   let isSourceAtFault = false;
   const toSourceError = (error: unknown): unknown => {
     isSourceAtFault = true;
@@ -34,7 +46,7 @@ export async function copyBlob(copy: BlobCopy): Promise<number> {
     try {
       session ??= await target.startUpload(signal);
       await upload({ ...copy, toSourceError }, session);
-      return descriptor.size;
+      return;
     } catch (error) {
       signal.throwIfAborted();
       // readBlob has retried errors of the source.
@@ -45,23 +57,22 @@ export async function copyBlob(copy: BlobCopy): Promise<number> {
   }
 }
 
-/** `undefined` if the registry answers a mount with an error, as some do. */
+/** Mounts the blob, or begins a session to upload it. `undefined` if there is nothing to mount it from, or the attempt fails. */
 async function mount({
   target,
   descriptor: { digest },
-  mountFrom: path,
+  mountFrom,
+  sharing,
   signal,
 }: BlobCopy): Promise<UploadSession | 'mounted' | undefined> {
+  const path = mountFrom ?? sharing.donorOf(digest);
   if (path === undefined) return undefined;
-  try {
-    const mounted = await target.mountBlob({ path, digest }, signal);
-    // A wrong answer would go unnoticed in registries that do not check the layers of a manifest.
-    if (mounted !== 'mounted' || (await target.hasBlob(digest, signal))) return mounted;
-    return undefined;
-  } catch {
-    signal.throwIfAborted();
-    return undefined;
-  }
+  const mounted = await target.mountBlob({ path, digest }, signal).catch(() => undefined);
+  signal.throwIfAborted();
+  // A wrong answer would go unnoticed in registries that do not check the layers of a manifest.
+  const isThere = mounted === 'mounted' && (await target.hasBlob(digest, signal));
+  if (mountFrom === undefined) sharing.onMount(digest, isThere);
+  return mounted === 'mounted' && !isThere ? undefined : mounted;
 }
 
 async function upload(

@@ -9,7 +9,7 @@ import type { UploadOnce } from './upload-once.ts';
 /** One copy between two repositories. */
 export interface ImageCopy
   extends ImageGraphOptions,
-    Pick<BlobCopy, 'mountFrom' | 'toSourceError' | 'backoff'> {
+    Pick<BlobCopy, 'mountFrom' | 'sharing' | 'toSourceError' | 'backoff'> {
   /** By digest, for the target's repository. */
   readonly uploadOnce: UploadOnce;
   /** Limits the blobs that all copies read from the source's registry at once. */
@@ -120,6 +120,15 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
     return moved;
   }
 
+  /** Another copy is moving them, so that they can be mounted when the others are done. */
+  const deferred: Layer[] = [];
+
+  async function copyOrDefer(blob: Layer): Promise<number> {
+    if (!copy.sharing.isMoving(blob.digest)) return await copyOrSkip(blob);
+    deferred.push(blob);
+    return 0;
+  }
+
   async function copyOrSkip(blob: Layer): Promise<number> {
     try {
       return await copyOne(blob);
@@ -135,12 +144,13 @@ async function copyBlobs({ blobs, totalBytes }: ImageGraph, copy: ImageCopy): Pr
     size < smallBytes ? 'small' : 'large',
   );
   const lanes = await Promise.all([
-    mapConcurrently(large, maxConcurrentBlobs.large, copyOrSkip),
-    mapConcurrently(small, maxConcurrentBlobs.small, copyOrSkip),
+    mapConcurrently(large, maxConcurrentBlobs.large, copyOrDefer),
+    mapConcurrently(small, maxConcurrentBlobs.small, copyOrDefer),
   ]);
+  const late = await mapConcurrently(deferred, maxConcurrentBlobs.large, copyOrSkip);
   copy.signal.throwIfAborted();
   failed.signal.throwIfAborted();
-  return { bytes: lanes.flat().reduce((sum, bytes) => sum + bytes, 0), skippedLayers };
+  return { bytes: [...lanes, late].flat().reduce((sum, bytes) => sum + bytes, 0), skippedLayers };
 }
 
 /** The target rejects a manifest because it lacks a part of it. */

@@ -5,5 +5,6 @@
 export { copyImage, type ImageCopy } from './copy-image.ts';
 export { isComplete } from './is-complete.ts';
 export { copyReferrers, findReferrers } from './referrers.ts';
+export { createSharedLayers } from './shared-layers.ts';
 export { createUploadOnce } from './upload-once.ts';
 export { writeMarkers, writeSmallBlob, writeTag } from './write-tag.ts';
