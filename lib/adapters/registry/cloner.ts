@@ -24,6 +24,7 @@ import {
 import {
   copyImage,
   copyReferrers,
+  createBlobParts,
   createSharedLayers,
   createUploadOnce,
   findReferrers,
@@ -61,6 +62,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
   const backoff = createBackoff({ sleep: options.sleep, random });
   const uploadOnce = createUploadOnce();
   const sharedLayers = createSharedLayers({ now });
+  const parts = createBlobParts({ now });
   const hostLimits = createBoundedMap<string, Semaphore>(maxHosts);
 
   function hostLimitOf(domain: string): Semaphore {
@@ -110,6 +112,8 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
       hostLimit: hostLimitOf(source.domain),
       mountFrom: source.domain === target.domain ? source.path : undefined,
       sharing: sharedLayers.of({ source: source.domain, target, mayShare: mayShareLayers }),
+      parts,
+      sourceHost: source.domain,
       maxImageBytes,
       isRepair: false,
       toSourceError: (error) => toCloneError(error, { side, image: source }),

@@ -51,6 +51,8 @@ interface BenchOptions {
   readonly source?: MemoryRegistryOptions;
   readonly backup?: MemoryRegistryOptions;
   readonly maxImageBytes?: number;
+  /** Milliseconds. @default the system's clock */
+  readonly now?: () => number;
 }
 
 export async function openBench(options: BenchOptions = {}): Promise<Bench> {
@@ -72,6 +74,7 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
   const cloner = createRegistryCloner({
     ...connections,
     ...(options.maxImageBytes !== undefined && { maxImageBytes: options.maxImageBytes }),
+    ...(options.now !== undefined && { now: options.now }),
   });
   return {
     source,

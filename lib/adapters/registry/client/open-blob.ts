@@ -4,18 +4,26 @@ import { isWebPage, type RegistryResponse, webPageError } from '../transport/ind
 import type { Descriptor } from './manifest.ts';
 import type { SendRead } from './send-read.ts';
 
-/** Opens a blob at `offset`. */
-export type OpenBlob = (
-  descriptor: Descriptor,
-  offset: number,
-  signal: AbortSignal,
-) => Promise<AsyncIterable<Uint8Array>>;
+/** Reads blobs of one repository. */
+export interface BlobReader {
+  /** Opens a blob at `offset`. If the registry does not support ranges, skips the bytes before it. */
+  openBlob(
+    descriptor: Descriptor,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>>;
+  /** Opens a part of a blob, in one attempt; `undefined` if the registry serves anything else. `end` is exclusive. */
+  openPart(
+    descriptor: Descriptor,
+    range: { readonly start: number; readonly end: number },
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array> | undefined>;
+}
 
 const step = 'reading a layer';
 
-/** If a registry does not support ranges, skips the bytes before `offset`. */
-export function createOpenBlob(sendRead: SendRead): OpenBlob {
-  return async function openBlob({ digest, size }, offset, signal) {
+export function createBlobReader(sendRead: SendRead): BlobReader {
+  const openBlob: BlobReader['openBlob'] = async ({ digest, size }, offset, signal) => {
     const path = `blobs/${digest}`;
     const response =
       (offset === 0 ? undefined : await openRange(path, offset, signal)) ??
@@ -41,6 +49,22 @@ export function createOpenBlob(sendRead: SendRead): OpenBlob {
     }
     return isPartial || offset === 0 ? response.body : skip(response.body, offset);
   };
+
+  const openPart: BlobReader['openPart'] = async ({ digest, size }, { start, end }, signal) => {
+    const path = `blobs/${digest}`;
+    const range = `${start}-${end - 1}`;
+    const headers = { range: `bytes=${range}` };
+    const request = { method: 'GET', path, headers, maxAttempts: 1, step } as const;
+    const response = await sendRead(request, [404, 416], signal);
+    if (response === undefined) return undefined;
+    const served = headerOf(response, 'content-range');
+    const isAsked = served === `bytes ${range}/${size}` || served === `bytes ${range}/*`;
+    if (response.status === 206 && isAsked) return response.body;
+    await drop(response);
+    return undefined;
+  };
+
+  return { openBlob, openPart };
 
   /** `undefined` if the registry does not say which range it served, or serves none. */
   async function openRange(

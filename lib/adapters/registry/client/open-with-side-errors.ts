@@ -44,6 +44,7 @@ export async function openWithSideErrors(
     hasBlob: sided(client.hasBlob),
     lacksBlob: sided(client.lacksBlob),
     openBlob: sided(client.openBlob),
+    openPart: sided(client.openPart),
     mountBlob: sided(client.mountBlob, write),
     startUpload: sided(client.startUpload, write),
     finishUpload: sided(client.finishUpload, write),

@@ -13,18 +13,17 @@ import {
   type ManifestReader,
   type ServedManifest,
 } from './manifest-reader.ts';
-import { createOpenBlob, type OpenBlob } from './open-blob.ts';
+import { type BlobReader, createBlobReader } from './open-blob.ts';
 import { createSendRead } from './send-read.ts';
 import { createUploads, transientDigestCodes, type Uploads } from './uploads.ts';
 
 /** The verbs of the distribution API for one repository. */
-export interface RepositoryClient extends ManifestReader, ExistenceChecks, Uploads {
+export interface RepositoryClient extends ManifestReader, ExistenceChecks, BlobReader, Uploads {
   putManifest(
     reference: string,
     manifest: ServedManifest,
     signal: AbortSignal,
   ): Promise<{ readonly hasSubject: boolean }>;
-  readonly openBlob: OpenBlob;
   /** Manifests whose subject is `digest`; `undefined` if the registry lacks the referrers API. */
   getReferrers(digest: string, signal: AbortSignal): Promise<ServedManifest | undefined>;
   /** Empty if the repository does not exist. */
@@ -112,7 +111,7 @@ export function createRepositoryClient(
   }
 
   return {
-    openBlob: createOpenBlob(sendRead),
+    ...createBlobReader(sendRead),
     ...reader,
     ...createExistenceChecks(sendRead),
     ...createUploads(send, registry, path),

@@ -1,6 +1,8 @@
+import { isFailureOf } from '../../../errors.ts';
 import type { Backoff } from '../../../util/backoff.ts';
 import type { Descriptor, RepositoryClient, UploadSession } from '../client/index.ts';
 import { isTransient } from '../errors/index.ts';
+import type { BlobParts, RunningBlob } from './blob-parts.ts';
 import { readBlob } from './read-blob.ts';
 import type { LayerSharing } from './shared-layers.ts';
 
@@ -11,6 +13,9 @@ export interface BlobCopy {
   /** Path of the source if both are in one registry: the copy then mounts blobs. */
   readonly mountFrom: string | undefined;
   readonly sharing: LayerSharing;
+  readonly parts: BlobParts;
+  /** Of the source's registry. */
+  readonly sourceHost: string;
   /** Adds the source's side to an error of its stream. */
   readonly toSourceError: (error: unknown) => unknown;
   readonly backoff: Backoff;
@@ -35,22 +40,30 @@ async function uploadWithRetries(
   copy: BlobCopy,
   mountSession: UploadSession | undefined,
 ): Promise<void> {
-  const { target, backoff, signal } = copy;
+  const { target, parts, sourceHost, backoff, signal } = copy;
   let session = mountSession;
   let isSourceAtFault = false;
+  let hasParts = false;
   const toSourceError = (error: unknown): unknown => {
     isSourceAtFault = true;
     return copy.toSourceError(error);
   };
+  const onParts = (): void => {
+    hasParts = true;
+  };
   for (let attempt = 1; ; attempt += 1) {
     try {
       session ??= await target.startUpload(signal);
-      await upload({ ...copy, toSourceError }, session);
+      await upload({ ...copy, toSourceError, onParts }, session);
       return;
     } catch (error) {
       signal.throwIfAborted();
-      // readBlob has retried errors of the source.
-      if (isSourceAtFault || !isTransient(error) || attempt >= maxAttempts) throw error;
+      // A server that answers ranges wrongly may serve the whole blob correctly.
+      const mayBeWhole = hasParts && isFailureOf('source', error, ['REFUSED']);
+      if (mayBeWhole) parts.pause(sourceHost);
+      // readBlob has retried other errors of the source.
+      if (mayBeWhole) isSourceAtFault = hasParts = false;
+      else if (isSourceAtFault || !isTransient(error) || attempt >= maxAttempts) throw error;
       session = undefined;
       await backoff(attempt, signal);
     }
@@ -76,14 +89,24 @@ async function mount({
 }
 
 async function upload(
-  { source, target, descriptor, toSourceError, backoff, signal, onBytes }: BlobCopy,
+  copy: BlobCopy & Pick<RunningBlob, 'onParts'>,
   session: UploadSession,
 ): Promise<void> {
+  const { source, target, descriptor, parts, sourceHost, backoff, signal } = copy;
+  const { toSourceError, onBytes, onParts } = copy;
   let sent = 0;
   const body = (): AsyncIterable<Uint8Array> =>
     readBlob({
       descriptor,
-      open: (offset) => source.openBlob(descriptor, offset, signal),
+      open: async (offset) =>
+        parts.speedUp(await source.openBlob(descriptor, offset, signal), {
+          host: sourceHost,
+          size: descriptor.size,
+          offset,
+          openPart: (range, within) => source.openPart(descriptor, range, within),
+          onParts,
+          signal,
+        }),
       onBytes: (bytes) => {
         sent += bytes;
         onBytes(bytes);
