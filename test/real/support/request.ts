@@ -1,4 +1,4 @@
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { type Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { text } from 'node:stream/consumers';
 
@@ -10,6 +10,8 @@ export interface RequestOptions {
   readonly ca?: string;
   readonly socketPath?: string;
   readonly signal?: AbortSignal;
+  /** @default a connection of its own */
+  readonly agent?: Agent;
 }
 
 export interface Answer {
@@ -18,12 +20,12 @@ export interface Answer {
   readonly body: string;
 }
 
-/** Sends one request on its own connection: http, https with a private CA, or a unix socket. */
+/** Sends one request: http, https with a private CA, or a unix socket. */
 export async function sendRequest(url: string, options: RequestOptions = {}): Promise<Answer> {
-  const { body, ...rest } = options;
+  const { body, agent = false, ...rest } = options;
   const send = url.startsWith('https:') ? httpsRequest : httpRequest;
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const outgoing = send(url, { ...rest, agent: false }, (response) => {
+  const outgoing = send(url, { ...rest, agent }, (response) => {
     text(response).then(
       (received) =>
         resolve({ status: response.statusCode ?? 0, headers: response.headers, body: received }),

@@ -1,0 +1,71 @@
+import { createAuthDir } from '../real/support/auth-dir.ts';
+import {
+  type Registry,
+  type RegistryUser,
+  startRegistry,
+} from '../real/support/docker-registry.ts';
+import type { Tls } from '../real/support/tls.ts';
+import { startWebhook, type Webhook } from '../real/support/webhook.ts';
+import { type Network, startNetwork } from './network.ts';
+import { findPeers, type Peers } from './peers.ts';
+
+/** What every family of measurements uses. */
+export interface Bench {
+  /** Number of pairs, after a warm-up. */
+  readonly rounds: number;
+  /** Size of the image that is copied on loopback. */
+  readonly mebibytes: number;
+  readonly source: Registry;
+  /** The network between the clients and the source. */
+  readonly network: Network;
+  readonly backup: Registry;
+  readonly user: RegistryUser;
+  readonly peers: Peers;
+  /** The webhook's environment for a namespace of the backup. */
+  readonly settings: (namespace: string) => Readonly<Record<string, string>>;
+  /** Starts the bundle with these settings. */
+  readonly startWebhook: (namespace: string, options?: StartOptions) => Promise<Webhook>;
+  readonly stop: () => Promise<void>;
+}
+
+interface StartOptions {
+  /** Added to the settings of the backup. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly tls?: Tls;
+}
+
+/** The bundle of `npm run build`. */
+export const bundle = [process.execPath, 'dist/webhook.js'] as const;
+
+export async function startBench(sizes: Pick<Bench, 'rounds' | 'mebibytes'>): Promise<Bench> {
+  const user = { name: 'acme', password: 'bench' };
+  const [source, backup] = await Promise.all([startRegistry(), startRegistry({ users: [user] })]);
+  const network = await startNetwork(source);
+  const authDir = await createAuthDir(user);
+  const peers = await findPeers(backup, user);
+  const settings: Bench['settings'] = (namespace) => ({
+    CLONER: 'registry',
+    REGISTRY: backup.host,
+    REGISTRY_NAMESPACE: namespace,
+    REGISTRY_AUTH_DIR: authDir,
+    LOG_LEVEL: 'warn',
+  });
+  return {
+    ...sizes,
+    source,
+    network,
+    backup,
+    user,
+    peers,
+    settings,
+    startWebhook: (namespace, { env = {}, tls } = {}) =>
+      startWebhook({
+        command: bundle,
+        env: { ...settings(namespace), ...env },
+        ...(tls !== undefined && { tls }),
+      }),
+    stop: async () => {
+      await Promise.all([network.stop(), source.stop(), backup.stop()]);
+    },
+  };
+}
