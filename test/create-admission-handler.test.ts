@@ -848,7 +848,7 @@ describe('createAdmissionHandler with a copy queue', () => {
       reason: 'Timeout',
       message:
         'container "a": still copying a:1: 43 %, 1 of 1 KiB; container "b": b:1 waits to be copied: next in the queue; container "c": c:1 waits to be copied: second in the queue, 1 copy before it',
-      details: { retryAfterSeconds: 5 },
+      details: { retryAfterSeconds: 2 },
     });
   });
 
@@ -865,7 +865,7 @@ describe('createAdmissionHandler with a copy queue', () => {
       code: 504,
       reason: 'Timeout',
       message: 'container "web": still copying nginx:1.27: started',
-      details: { retryAfterSeconds: 5 },
+      details: { retryAfterSeconds: 2 },
     });
     release();
     await copies.idle();

@@ -21,6 +21,8 @@ const tooLarge = 'the AdmissionReview is larger than 8 MiB\n';
 const tooManyObjects = `the AdmissionReview has more than ${maxJsonObjects} JSON objects and lists: no object that the API server stores has as many\n`;
 const defaultTimeoutMs = 10_000;
 const maxTimeoutMs = 30_000;
+/** An answer takes milliseconds, and a tenth of a second while several copies keep the processor busy. */
+const maxMarginMs = 500;
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 
@@ -114,7 +116,7 @@ export function toBudgetMs(timeout: string | undefined): number {
   const requestedMs =
     match === null ? defaultTimeoutMs : Number(match[1]) * (unitMs[match[2] ?? ''] ?? 0);
   const timeoutMs = Math.min(requestedMs === 0 ? defaultTimeoutMs : requestedMs, maxTimeoutMs);
-  const marginMs = Math.min(1_000, timeoutMs * 0.2);
+  const marginMs = Math.min(maxMarginMs, timeoutMs * 0.2);
   return timeoutMs - marginMs;
 }
 

@@ -13,16 +13,21 @@ export interface ProgressReport {
 const minRetrySeconds = 1;
 const maxRetrySeconds = 10;
 /** Used if there is no estimate. */
-const unknownRetrySeconds = 5;
-/** All bytes are transferred; registries take time to commit the last ones. */
-const finishingRetrySeconds = 2;
+const unknownRetrySeconds = 2;
+/** Connections that have moved nothing for seconds rarely recover within the next one. */
+const stalledRetrySeconds = 5;
+/**
+ * The part of the expected time after which the client retries. A retry that comes early waits for the copy, while one that comes late
+ * wastes the difference; a client has ten retries, though.
+ */
+const earliness = 0.75;
 /** Shorter pauses of a connection are normal. */
 const stalledMs = 5_000;
 
 const verbs = { pull: ' pulled', push: ' pushed', copy: '' } as const;
 const ordinals = ['next', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth'];
 
-/** Describes the progress of a copy. The client retries when the copy is expected to be done, after 10 s at most. */
+/** Describes the progress of a copy. The client retries shortly before the copy is expected to be done, after 10 s at most. */
 export function describeProgress(copy: Copy): ProgressReport {
   const place = copy.place();
   if (place !== undefined) return describePlace(place);
@@ -57,12 +62,12 @@ function describeRest(
   { phase, doneBytes, totalBytes }: CopyProgress,
 ): { readonly text: string; readonly retryAfterSeconds: number } {
   if (phase !== 'pull' && doneBytes >= totalBytes) {
-    return { text: ', being completed', retryAfterSeconds: finishingRetrySeconds };
+    return { text: ', being completed', retryAfterSeconds: minRetrySeconds };
   }
   if (idleMs >= stalledMs) {
     return {
       text: `, nothing moved for ${formatDuration(idleMs)}`,
-      retryAfterSeconds: maxRetrySeconds,
+      retryAfterSeconds: stalledRetrySeconds,
     };
   }
   if (bytesPerSecond === undefined || remainingMs === undefined) {
@@ -76,5 +81,6 @@ function describeRest(
 
 function toRetrySeconds(ms: number | undefined): number {
   if (ms === undefined) return unknownRetrySeconds;
-  return Math.min(maxRetrySeconds, Math.max(minRetrySeconds, Math.ceil(ms / 1000)));
+  const seconds = Math.floor((ms * earliness) / 1000);
+  return Math.min(maxRetrySeconds, Math.max(minRetrySeconds, seconds));
 }

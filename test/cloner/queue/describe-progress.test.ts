@@ -17,7 +17,7 @@ function copyAt(reading: CopyReading | undefined, place?: CopyPlace): Copy {
 describe('describeProgress of a running copy', () => {
   const active = { elapsedMs: 1_000, idleMs: 0 };
   const rows: readonly (readonly [string, CopyReading, string, number])[] = [
-    ['that has no reading yet', { elapsedMs: 10, idleMs: 10 }, 'started', 5],
+    ['that has no reading yet', { elapsedMs: 10, idleMs: 10 }, 'started', 2],
     [
       'in the middle of its pull',
       {
@@ -27,7 +27,7 @@ describe('describeProgress of a running copy', () => {
         remainingMs: 3_643,
       },
       '43 %, 112 of 260 MiB pulled, about 4 s to go at 112 MiB/s',
-      4,
+      2,
     ],
     [
       'near the end of its push',
@@ -60,7 +60,7 @@ describe('describeProgress of a running copy', () => {
         remainingMs: 9_000,
       },
       '25 %, 3 of 12 KiB, about 9 s to go at 1 KiB/s',
-      9,
+      6,
     ],
     [
       'that takes hours',
@@ -77,7 +77,7 @@ describe('describeProgress of a running copy', () => {
       'without a rate yet',
       { ...active, now: { phase: 'copy', doneBytes: 0, totalBytes: 5.5 * mib } },
       '0 %, 0.0 of 5.5 MiB',
-      5,
+      2,
     ],
     [
       'that is stalled',
@@ -88,13 +88,13 @@ describe('describeProgress of a running copy', () => {
         bytesPerSecond: 0,
       },
       '25 %, 50 of 200 MiB, nothing moved for 13 s',
-      10,
+      5,
     ],
     [
       'whose bytes are all transferred',
       { ...active, idleMs: 9_000, now: { phase: 'copy', doneBytes: mib, totalBytes: mib } },
       '99 %, 1.0 of 1.0 MiB, being completed',
-      2,
+      1,
     ],
   ];
   for (const [what, reading, detail, retryAfterSeconds] of rows) {
@@ -108,10 +108,10 @@ describe('describeProgress of a running copy', () => {
 
 describe('describeProgress of a queued copy', () => {
   const rows: readonly (readonly [CopyPlace, string, number])[] = [
-    [{ ahead: 0 }, 'next in the queue', 5],
-    [{ ahead: 1, expectedMs: 2_100 }, 'second in the queue, 1 copy before it', 3],
+    [{ ahead: 0 }, 'next in the queue', 2],
+    [{ ahead: 1, expectedMs: 2_100 }, 'second in the queue, 1 copy before it', 1],
     [{ ahead: 2, expectedMs: 99_000 }, 'third in the queue, 2 copies before it', 10],
-    [{ ahead: 639 }, 'number 640 in the queue, 639 copies before it', 5],
+    [{ ahead: 639 }, 'number 640 in the queue, 639 copies before it', 2],
   ];
   for (const [place, detail, retryAfterSeconds] of rows) {
     it(`describes the place of a queued copy: ${detail}`, () => {

@@ -59,7 +59,7 @@ describe('POST /clone-image', () => {
     await post('{}', { review, query: '?timeout=5s' });
     await post('{}', { review });
 
-    assert.deepEqual(budgets, [4_000, 9_000]);
+    assert.deepEqual(budgets, [4_500, 9_500]);
   });
 
   describe('while bodies that never arrive take all slots', () => {
@@ -280,17 +280,17 @@ describe('createProbeApp', () => {
 
 describe('toBudgetMs', () => {
   const rows: readonly (readonly [string | undefined, number])[] = [
-    [undefined, 9_000],
-    ['10s', 9_000],
+    [undefined, 9_500],
+    ['10s', 9_500],
     ['1s', 800],
     ['1.5s', 1_200],
     ['500ms', 400],
-    ['1m', 29_000],
-    ['999999s', 29_000],
-    ['0s', 9_000],
-    ['-5s', 9_000],
-    ['ten', 9_000],
-    ['', 9_000],
+    ['1m', 29_500],
+    ['999999s', 29_500],
+    ['0s', 9_500],
+    ['-5s', 9_500],
+    ['ten', 9_500],
+    ['', 9_500],
   ];
   for (const [timeout, budgetMs] of rows) {
     it(`has a budget of ${budgetMs} ms for timeout=${timeout}`, () => {
