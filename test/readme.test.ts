@@ -5,7 +5,7 @@ import { configVariables } from '../lib/config/config.ts';
 
 const readme = await readFile('README.md', 'utf8');
 
-/** Cells of the table rows under a heading that begin with a name in backticks. */
+/** Cells of the table rows under a heading that begin with a name in backticks, as written. */
 function rowsUnder(heading: string): readonly (readonly string[])[] {
   const [, after = ''] = readme.split(`\n## ${heading}\n`);
   const [section = ''] = after.split('\n## ');
@@ -15,9 +15,13 @@ function rowsUnder(heading: string): readonly (readonly string[])[] {
     .map((line) =>
       line
         .split('|')
-        .map((cell) => cell.trim().replaceAll('`', ''))
+        .map((cell) => cell.trim())
         .slice(1, -1),
     );
+}
+
+function bare(cell: string): string {
+  return cell.replaceAll('`', '');
 }
 
 /** Defaults that README describes in words. */
@@ -30,8 +34,8 @@ const spoken = new Map([
 describe('README', () => {
   it('README lists every configuration variable in order, with its default', () => {
     const table = rowsUnder('Configuration').map(([name = '', shown = '']) => ({
-      name,
-      default: spoken.has(shown) ? spoken.get(shown) : shown,
+      name: bare(name),
+      default: spoken.has(shown) ? spoken.get(shown) : bare(shown),
     }));
 
     const read = configVariables.map(({ name, default: value }) => ({ name, default: value }));
@@ -59,7 +63,7 @@ describe('README', () => {
     const unseen = new Set(['INVALID_REVIEW', 'INTERRUPTED', ...reasons]);
     const expected = [...plain.filter((code) => !unseen.has(code)), ...sides];
 
-    const told = rowsUnder('When it says no').flatMap(([codes = '']) => codes.split(', '));
+    const told = rowsUnder('When it says no').flatMap(([codes = '']) => bare(codes).split(', '));
 
     assert.deepEqual(told.toSorted(), expected.toSorted());
   });

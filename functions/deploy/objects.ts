@@ -65,6 +65,10 @@ export const knativeObject = v.object({
   status: v.optional(v.object({ observedGeneration: v.optional(v.number(), 0), conditions }), {}),
 });
 
+const nodeInfo = v.object({ operatingSystem: text, architecture: text });
+
+export const nodeObject = v.object({ metadata, status: v.object({ nodeInfo }) });
+
 const clientConfig = v.object({
   caBundle: text,
   service: v.optional(v.object({ name: v.string(), namespace: v.string(), path: text })),

@@ -23,6 +23,7 @@ export interface DeploySettings {
   readonly registryAuth: Config['registryAuth'];
   readonly sourceCloudAuth: Config['sourceCloudAuth'];
   readonly insecureRegistries: Config['insecureRegistries'];
+  readonly platforms: Config['platforms'];
   /** The variables of the pod that the manifests do not set. */
   readonly env: ReadonlyMap<string, string>;
 }
@@ -75,7 +76,7 @@ export function parseDeploySettings(env: Env): DeploySettings {
     throw new ConfigError([...problems]);
   }
   const { cloner: variant, backupPullSecret, backup, naming, insecureRegistries } = config;
-  const { registryAuth, sourceCloudAuth } = config;
+  const { registryAuth, sourceCloudAuth, platforms } = config;
   return {
     install,
     image,
@@ -86,6 +87,7 @@ export function parseDeploySettings(env: Env): DeploySettings {
     registryAuth,
     sourceCloudAuth,
     insecureRegistries,
+    platforms,
     ...(backupPullSecret !== undefined && { backupPullSecret }),
     files: files.map(([, path]) => path.slice(filesDir.length)),
     env: podEnv,

@@ -204,6 +204,7 @@ async function openCloner(options: AdapterOptions): Promise<ImageCloner> {
     insecureRegistries,
     trust: file === undefined ? undefined : await openCaBundle({ file, logger, onStale }),
     maxImageBytes: config.maxImageBytes,
+    platforms: config.platforms,
     insideCluster: isInsideCluster(env),
     proxy: readProxies(env),
     onResponse: (response) => metrics.answered(response),

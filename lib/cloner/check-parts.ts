@@ -1,12 +1,19 @@
 import { formatReference } from '../image/reference.ts';
 import type { ImageCloner, Logger } from '../ports/index.ts';
-import { type IntegrityCheck, type Referrers, repairBackup } from './backup/index.ts';
+import {
+  type IntegrityCheck,
+  planCopy,
+  planWhole,
+  type Referrers,
+  repairBackup,
+} from './backup/index.ts';
 import {
   type CloneTask,
   toBackgroundQuery,
   toReferrersRequest,
   waitForReferrers,
 } from './clone-task.ts';
+import type { CopyResult } from './queue/index.ts';
 import type { CheckedSource } from './source/index.ts';
 import type { StartCopy } from './start-copy.ts';
 
@@ -32,27 +39,29 @@ export function createCheckParts(deps: CheckPartsDeps): CheckParts {
   const { cloner, integrity, referrers, startCopy, logger } = deps;
 
   return async (task, checked, digest) => {
-    // A copy with another digest cannot be completed from its source.
-    if (checked.digest !== digest) return [];
     const request = toReferrersRequest(task, checked);
-    const copyAgain = (): Promise<readonly string[]> =>
-      referrers.copyAgain(request, task.namespace);
+    const copyAgain = async (): Promise<readonly string[]> =>
+      // Signatures name the digest of the source.
+      checked.digest === digest ? await referrers.copyAgain(request, task.namespace) : [];
     const isCommand = task.referrersWaitMs !== undefined;
     integrity.checkLater(toBackgroundQuery(task, cloner), digest, {
-      repair: () => repair(task, checked),
+      repair: () => repair(task, checked, digest),
       refresh: async () => (isCommand ? [] : await copyAgain()),
     });
     return isCommand ? await waitForReferrers(copyAgain(), task) : [];
   };
 
-  async function repair(task: CloneTask, checked: CheckedSource): Promise<void> {
+  async function repair(task: CloneTask, checked: CheckedSource, digest: string): Promise<void> {
     const { source, backup, uid, namespace } = task;
-    const request = toReferrersRequest(task, checked);
-    const copy = startCopy(task, checked.digest, 'repair', (write) =>
-      referrers.copyBehind(request, namespace, () => repairBackup(write, source, checked)),
-    );
+    const copy = startCopy(task, checked.digest, 'repair', async (write) => {
+      const isWhole = checked.digest === digest;
+      const plan = isWhole ? planWhole(write, digest) : await planCopy(write, source, checked);
+      const copyImage = (): Promise<CopyResult> => repairBackup(write, source, checked, plan);
+      if (!isWhole) return await copyImage();
+      return await referrers.copyBehind(toReferrersRequest(task, checked), namespace, copyImage);
+    });
     const { bytes } = (await copy.wait(new AbortController().signal)) ?? {};
-    const fields = { uid, backup: formatReference(backup), digest: checked.digest, bytes };
+    const fields = { uid, backup: formatReference(backup), digest, bytes };
     logger.info(fields, 'backup repaired');
   }
 }

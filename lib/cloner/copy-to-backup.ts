@@ -6,6 +6,7 @@ import {
   findCopy,
   type GuardBackup,
   type PrivateCopies,
+  planCopy,
   type Referrers,
   tagGeneration,
   writeBackup,
@@ -54,10 +55,13 @@ export function createCopyToBackup(deps: CopyToBackupDeps): CopyToBackup {
     const opened = { source, checked, namespace: task.pod?.namespace };
     const write = async (write: BackupWrite): Promise<CopyResult> => {
       if (isCurrent && state.digest !== undefined) return await tagGeneration(write, state.digest);
-      await privateCopies.markBeforeCopy(write, opened);
-      return await referrers.copyBehind(toReferrersRequest(task, checked), task.namespace, () =>
-        writeBackup(write, source, checked, state),
-      );
+      const plan = await planCopy(write, source, checked);
+      await privateCopies.markBeforeCopy(write, opened, plan.digest);
+      const copyImage = (): Promise<CopyResult> => writeBackup(write, source, checked, state, plan);
+      // Signatures name the digest of the source.
+      if (plan.digest !== checked.digest) return await copyImage();
+      const request = toReferrersRequest(task, checked);
+      return await referrers.copyBehind(request, task.namespace, copyImage);
     };
     const find: Find = (signal) => {
       const endsAt = now() + findTimeoutMs;

@@ -165,12 +165,11 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const pinned = isCurrent ? undefined : await useGeneration(task, checked, warnings);
     if (pinned !== undefined) return pinned;
     if (task.dryRun) {
-      const { keepsDigest } = cloner;
-      return await previewCopy(task, checked, { isCurrent, keepsDigest, adoptExisting, warnings });
+      return await previewCopy(task, checked, { isCurrent, adoptExisting, warnings });
     }
     const opened = { source, checked, namespace: task.pod?.namespace };
     if (isCurrent && state.isOurs) {
-      await privateCopies.admit(query, opened, checked.digest);
+      await privateCopies.admit(query, opened, digest);
       const unsigned = await checkParts(task, checked, digest);
       return { digest, result: 'present', warnings: [...warnings, ...unsigned] };
     }
@@ -188,7 +187,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   }
 
   function platformWarnings({ source }: CloneTask, { isIndex }: CheckedSource): readonly string[] {
-    if (!isIndex || cloner.keepsDigest) return [];
+    const { selection } = cloner;
+    if (!isIndex || selection === undefined || selection.plan !== undefined) return [];
     return [`${formatReference(source)}: only the docker daemon's own platform is backed up`];
   }
 }

@@ -3,6 +3,7 @@ import { ConfigError } from '../errors.ts';
 import type { Naming } from '../image/backup-name.ts';
 import type { Cloud } from '../image/cloud-registry.ts';
 import type { ImagePattern } from '../image/pattern.ts';
+import type { Platforms } from '../image/platforms.ts';
 import type { BackupRegistry } from './backup-registry.ts';
 import { findAuthProblems, type RegistryAuth, registryAuths } from './registry-auth.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
@@ -21,6 +22,7 @@ import {
   overrides,
   owners,
   pickVariables,
+  platforms,
   registry,
   text,
   toProblems,
@@ -35,6 +37,8 @@ export interface Config {
   readonly registryAuthDir: string;
   readonly cloner: 'docker' | 'registry';
   readonly dockerHost: string;
+  /** The platforms to copy of an index; empty: all. */
+  readonly platforms: Platforms;
   readonly naming: Naming;
   readonly pinDigests: boolean;
   readonly onError: 'deny' | 'admit';
@@ -85,6 +89,7 @@ const variables = {
   REGISTRY_AUTH_DIR: v.optional(text, '/auth'),
   CLONER: v.optional(oneOf(['docker', 'registry']), 'docker'),
   DOCKER_HOST: v.optional(dockerHost, 'unix:///var/run/docker.sock'),
+  PLATFORMS: v.optional(platforms, 'all'),
   NAMING: v.optional(oneOf(['flat', 'nested']), 'flat'),
   PIN_DIGESTS: v.optional(flag, 'false'),
   ON_ERROR: v.optional(oneOf(['deny', 'admit']), 'deny'),
@@ -189,6 +194,9 @@ function findConflicts(
       'PULL_SECRETS needs CLONER=registry: a docker daemon sends passwords to any token server that a registry names',
     );
   }
+  if ('PLATFORMS' in given && CLONER === 'docker') {
+    problems.push('PLATFORMS needs CLONER=registry: a docker daemon copies its own platform only');
+  }
   const isKnown = !authVariables.some((name) => invalid.has(name));
   if (isKnown) problems.push(...findAuthProblems(o.REGISTRY_AUTH, toAuthSettings(o)));
   if ('REGISTRY_AUTH_DIR' in given && !['auto', 'file'].includes(o.REGISTRY_AUTH)) {
@@ -211,6 +219,7 @@ function toConfig(o: Output): Config {
     registryAuthDir: o.REGISTRY_AUTH_DIR,
     cloner: o.CLONER,
     dockerHost: o.DOCKER_HOST,
+    platforms: o.PLATFORMS,
     pinDigests: o.PIN_DIGESTS,
     onError: o.ON_ERROR,
     onDeadline: o.ON_DEADLINE,

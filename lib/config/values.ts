@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { CloneError } from '../errors.ts';
 import { clouds } from '../image/cloud-registry.ts';
 import { type ImagePattern, parseImagePattern } from '../image/pattern.ts';
+import { type Platforms, parsePlatforms } from '../image/platforms.ts';
 import { isPath } from '../image/reference.ts';
 import { isNamespace, isRegistry, normalizeHost, splitRegistry } from './backup-registry.ts';
 
@@ -109,6 +110,19 @@ export const imagePatterns = v.pipe(
       addIssue({ message: `has an invalid entry: ${error.message}` });
       return NEVER;
     }
+  }),
+);
+
+export const platforms = v.pipe(
+  list,
+  v.rawTransform<string[], Platforms>(({ dataset, addIssue, NEVER }) => {
+    const parsed = parsePlatforms(dataset.value);
+    if (parsed !== undefined) return parsed;
+    addIssue({
+      message:
+        'must be all, or list os/architecture or os/architecture/variant, such as linux/amd64,linux/arm64/v8',
+    });
+    return NEVER;
   }),
 );
 

@@ -28,11 +28,11 @@ export function generationTag(tag: string, digest: string): string {
 }
 
 /**
- * Records the source digest of a copy with another digest (a docker daemon rewrites manifests).
+ * Records what a copy with another digest than its source was made of, see `PlatformSelection`.
  * It is valid only if it points to the digest of the copy.
  */
-export function provenanceTag(tag: string, sourceDigest: string): string {
-  return `${toStem(tag)}.from.${shortHex(sourceDigest)}`;
+export function provenanceTag(tag: string, origin: string): string {
+  return `${toStem(tag)}.from.${shortHex(origin)}`;
 }
 
 /** While this tag points to a digest, `tag` stays at that digest although its source moves: an operator rolled it back. */

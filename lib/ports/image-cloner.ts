@@ -46,6 +46,33 @@ export interface CopyReading {
   readonly idleMs: number;
 }
 
+/** A manifest, byte by byte. */
+export interface ManifestBytes {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What a copy will consist of, decided before anything is written. */
+export interface CopyPlan {
+  /** The digest of the copy; absent if only the copy itself shows it. */
+  readonly digest?: string;
+  /** Manifests that are known by now; those that the source does not have are among them. */
+  readonly manifests?: readonly ManifestBytes[];
+}
+
+/** How a cloner whose copies may lack platforms, and then have another digest than their source, names and plans them. */
+export interface PlatformSelection {
+  /** Identifies what is copied of a source, for the provenance tag of the copy. */
+  readonly originOf: (sourceDigest: string) => string;
+  /** Absent if only a copy itself shows its digest. */
+  plan?(
+    source: Reference & { readonly digest: string },
+    access: RegistryAccess,
+    signal: AbortSignal,
+  ): Promise<CopyPlan>;
+}
+
 export interface CopyRequest {
   /** By digest, so that the copied image is the one that was checked. */
   readonly source: Reference & { readonly digest: string };
@@ -54,13 +81,15 @@ export interface CopyRequest {
   readonly sourceAccess: RegistryAccess;
   readonly target: Repository;
   readonly targetAccess: RegistryAccess;
-  /** Written with the content, because a docker daemon cannot push without a tag. Depends on the source's digest only. */
+  /** Written with the content, because a docker daemon cannot push without a tag. */
   readonly firstTag: string;
   /**
    * Whether other repositories of the target may get its layers without a transfer: the operator, or everybody, could open the source.
    * @default false
    */
   readonly mayShareLayers?: boolean;
+  /** @default a copy with the digest of its source, if the cloner can choose */
+  readonly plan?: CopyPlan | undefined;
 }
 
 /** An image and its copy; the digest is that of the image. */
@@ -91,8 +120,8 @@ export interface CopiedImage {
  * The policy does not know which adapter it has.
  */
 export interface ImageCloner {
-  /** Whether a copy has the digest of its source, all platforms included. */
-  readonly keepsDigest: boolean;
+  /** Absent if every copy has all platforms and the digest of its source. */
+  readonly selection?: PlatformSelection | undefined;
   /**
    * The digest that `image` has now; `undefined` if the registry answers that it is absent. Rejects if the answer is unclear.
    */

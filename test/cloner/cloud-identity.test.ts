@@ -44,7 +44,6 @@ describe('the identity of a cloud in a review', () => {
       const waits: WaitLimit[] = [];
       const check = createCheckSource({
         cloner: {
-          keepsDigest: true,
           resolve: () => assert.fail('no request follows'),
           copy: () => assert.fail('a check copies nothing'),
         },

@@ -30,6 +30,7 @@ const defaults: Config = {
   registryAuthDir: '/auth',
   cloner: 'docker',
   dockerHost: 'unix:///var/run/docker.sock',
+  platforms: [],
   naming: 'flat',
   pinDigests: false,
   onError: 'deny',
@@ -435,6 +436,43 @@ describe('toBackupNamespace', () => {
       message:
         'REGISTRY and REGISTRY_NAMESPACE must together have at most 200 characters: the rest of a name is for the image',
     });
+  });
+});
+
+describe('parseConfig PLATFORMS', () => {
+  const parse = (PLATFORMS: string): Config['platforms'] =>
+    parseConfig({ CLONER: 'registry', PLATFORMS }).platforms;
+
+  it('reads all platforms, or a list without repetitions, in any order', () => {
+    assert.deepEqual(parse('all'), []);
+    assert.deepEqual(parse(' linux/arm64/v8,\nlinux/amd64 linux/amd64 '), [
+      'linux/amd64',
+      'linux/arm64/v8',
+    ]);
+    assert.deepEqual(parse('linux/arm64/v8,linux/arm64,windows/amd64'), [
+      'linux/arm64',
+      'windows/amd64',
+    ]);
+  });
+
+  const wrong = ['linux', 'linux/amd64/', 'LINUX/amd64', 'all,linux/amd64', 'linux/arm/v7/x', ','];
+  for (const value of wrong) {
+    it(`rejects PLATFORMS=${value}`, () => {
+      assert.throws(() => parse(value), {
+        name: 'ConfigError',
+        message:
+          'PLATFORMS must be all, or list os/architecture or os/architecture/variant, such as linux/amd64,linux/arm64/v8',
+      });
+    });
+  }
+
+  it('rejects PLATFORMS with CLONER=docker in one sentence', () => {
+    for (const CLONER of ['docker', '']) {
+      assert.throws(() => parseConfig({ CLONER, PLATFORMS: 'linux/amd64' }), {
+        name: 'ConfigError',
+        message: 'PLATFORMS needs CLONER=registry: a docker daemon copies its own platform only',
+      });
+    }
   });
 });
 

@@ -31,6 +31,19 @@ describe('parseDeploySettings', () => {
     assert.equal(install.gateway, 'kourier');
   });
 
+  it('deploy passes PLATFORMS to the pod, and refuses it with CLONER=docker', () => {
+    const given = { IMAGE: image, PLATFORMS: 'linux/amd64' };
+
+    const { env, platforms } = parseDeploySettings({ ...given, CLONER: 'registry' });
+
+    assert.deepEqual([...env], [['PLATFORMS', 'linux/amd64']]);
+    assert.deepEqual(platforms, ['linux/amd64']);
+    assert.throws(
+      () => parseDeploySettings(given),
+      /^ConfigError: PLATFORMS needs CLONER=registry/,
+    );
+  });
+
   it('deploy uses IMAGE for the smoke test unless PROBE_IMAGE is set', () => {
     assert.equal(parseDeploySettings({ IMAGE: image }).probeImage, image);
     const settings = parseDeploySettings({ IMAGE: image, PROBE_IMAGE: 'busybox:1.36' });

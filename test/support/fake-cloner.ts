@@ -1,5 +1,6 @@
 import type { CloneError } from '../../lib/errors.ts';
 import { CloneError as Failure } from '../../lib/errors.ts';
+import { originOf, type Platforms } from '../../lib/image/platforms.ts';
 import {
   canonicalReference,
   canonicalRepository,
@@ -8,11 +9,18 @@ import {
   type Reference,
   type Repository,
 } from '../../lib/image/reference.ts';
-import type { CopyProgress, CopyRequest, ImageCloner } from '../../lib/ports/index.ts';
+import type {
+  CopyProgress,
+  CopyRequest,
+  ImageCloner,
+  PlatformSelection,
+} from '../../lib/ports/index.ts';
 
 export interface FakeClonerOptions {
   /** @default true */
   readonly keepsDigest?: boolean;
+  /** Copies of an index have only these, and the digest `selectedDigest`. @default all */
+  readonly platforms?: Platforms;
 }
 
 /** An `ImageCloner` over registries in memory. Images that were not put into it are absent. */
@@ -44,7 +52,10 @@ interface Stored {
   readonly contents: Map<string, boolean>;
 }
 
-export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {}): FakeCloner {
+export function createFakeCloner({
+  keepsDigest = true,
+  platforms = [],
+}: FakeClonerOptions = {}): FakeCloner {
   const repositories = new Map<string, Stored>();
   const failures = new Map<string, CloneError>();
   const resolved: string[] = [];
@@ -88,7 +99,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
   }
 
   async function copy(
-    { source, target, firstTag }: CopyRequest,
+    { source, target, firstTag, plan }: CopyRequest,
     signal: AbortSignal,
     onProgress: (now: CopyProgress) => void,
   ) {
@@ -104,7 +115,7 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
       throw new Failure('SOURCE_NOT_FOUND', `${formatReference(pinned)} is not in the fake`);
     }
     const stored = findOrCreate(target);
-    const digest = keepsDigest ? source.digest : pushedDigest(source.digest);
+    const digest = keepsDigest ? (plan?.digest ?? source.digest) : pushedDigest(source.digest);
     const bytes = stored.contents.has(digest) ? 0 : imageBytes;
     stored.contents.set(digest, keepsDigest && isIndex);
     write(firstTag);
@@ -124,8 +135,19 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
     }
   }
 
+  function toSelection(): PlatformSelection | undefined {
+    if (!keepsDigest) return { originOf: (digest) => digest };
+    if (platforms.length === 0) return undefined;
+    return {
+      originOf: (digest) => originOf(digest, platforms),
+      plan: async ({ digest }) => ({
+        digest: await Promise.resolve(selectedDigest(digest, platforms)),
+      }),
+    };
+  }
+
   return {
-    keepsDigest,
+    selection: toSelection(),
     resolve,
     copy,
     resolved,
@@ -163,6 +185,11 @@ export function createFakeCloner({ keepsDigest = true }: FakeClonerOptions = {})
 /** `sha256:aaaa…` becomes `sha256:f0f0aaaa…`; a second push does not change it again. */
 export function pushedDigest(digest: string): string {
   return digest.replace(/:[0-9a-f]{4}/, ':f0f0');
+}
+
+/** `sha256:aaaa…` becomes `sha256:f102aaaa…` for two platforms. */
+function selectedDigest(digest: string, platforms: Platforms): string {
+  return digest.replace(/:[0-9a-f]{4}/, `:f1${String(platforms.length).padStart(2, '0')}`);
 }
 
 function repositoryOf({ domain, path }: Repository): Repository {

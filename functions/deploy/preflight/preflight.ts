@@ -8,6 +8,7 @@ import { findCloudProblems } from '../registry-auth.ts';
 import type { DeploySettings } from '../settings.ts';
 import { findGoOriginals, findOtherService, findOtherWebhooks, findOwnOptIn } from './conflicts.ts';
 import { findMissingKnative } from './knative-version.ts';
+import { findUnlistedNodes } from './node-platforms.ts';
 import { findMissingPermissions } from './permissions.ts';
 
 /** One sentence each, with the fix. */
@@ -47,6 +48,7 @@ export async function checkCluster(
     findGoOriginals(install),
     findOtherWebhooks(install),
     findMissingPullSecrets(settings),
+    findUnlistedNodes(settings),
   ];
   const [problems, notes] = await Promise.all([
     // An object that cannot be read counts as a problem.

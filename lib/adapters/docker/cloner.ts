@@ -212,7 +212,8 @@ export function createDockerCloner({ docker }: DockerClonerOptions): ImageCloner
     }
   }
 
-  return { keepsDigest: false, resolve, copy };
+  // The daemon brings its own platform, and shows its digest after the push.
+  return { selection: { originOf: (digest) => digest }, resolve, copy };
 }
 
 interface PushOptions {

@@ -1,4 +1,4 @@
-import { CloneError, registryCode } from '../../errors.ts';
+import type { Platforms } from '../../image/platforms.ts';
 import { canonicalRepository, formatReference, type Reference } from '../../image/reference.ts';
 import { referrersTag } from '../../image/tags.ts';
 import type {
@@ -19,7 +19,6 @@ import {
   openWithSideErrors,
   type RepositoryClient,
   type RetryPolicy,
-  type ServedManifest,
 } from './client/index.ts';
 import {
   copyImage,
@@ -34,10 +33,13 @@ import {
   writeTag,
 } from './copy/index.ts';
 import { toCloneError } from './errors/index.ts';
+import { createPlatformSelection, readRoot } from './platforms/index.ts';
 
 export interface RegistryClonerOptions extends ClientPoolOptions {
   /** @default no limit */
   readonly maxImageBytes?: number | undefined;
+  /** The platforms to copy of an index. @default all */
+  readonly platforms?: Platforms | undefined;
 }
 
 /** A review's budget bounds a lookup, not a copy; the caller of `writeTags` retries with newly chosen tags. */
@@ -53,11 +55,12 @@ const maxBlobsPerHost = 32;
 const maxHosts = 1_000;
 
 /**
- * Copies from registry to registry: every platform, byte for byte, streamed. It uses no disk and no daemon.
+ * Copies from registry to registry: byte for byte, streamed; every platform, unless `platforms` lists some. It uses no disk and
+ * no daemon.
  */
 export function createRegistryCloner(options: RegistryClonerOptions): ImageCloner {
   const { maxImageBytes = Number.MAX_SAFE_INTEGER, random = Math.random } = options;
-  const { now = monotonicClock.now } = options;
+  const { now = monotonicClock.now, platforms = [] } = options;
   const openRepository = createClientPool(options);
   const backoff = createBackoff({ sleep: options.sleep, random });
   const uploadOnce = createUploadOnce();
@@ -124,7 +127,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
   }
 
   return {
-    keepsDigest: true,
+    selection: createPlatformSelection(platforms, open),
 
     async resolve(image, access, signal, { isFinal = false } = {}) {
       const { side } = access;
@@ -145,15 +148,15 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
 
     async copy(request, signal, onProgress) {
       const { source, target, sourceAccess, targetAccess, firstTag, isRepair = false } = request;
+      const { digest = source.digest, manifests = [] } = request.plan ?? {};
       const name = formatReference(source);
       const { from, to } = await openBoth(request, firstTag, retryPolicy.copy, signal);
-      const root = await getRoot(from, source, signal);
-      if (root === undefined) {
-        const code = registryCode(sourceAccess.side, 'NOT_FOUND');
-        throw new CloneError(code, `${name} does not exist on ${source.domain}`);
-      }
+      const known = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+      const root = known.get(digest) ?? (await readRoot(from, source, sourceAccess, signal));
+      const getChild: RepositoryClient['getChild'] = async (child, within) =>
+        known.get(child.digest) ?? (await from.getChild(child, within));
       const imageCopy = {
-        ...toImageCopy(request, from, to, signal),
+        ...toImageCopy(request, { ...from, getChild }, to, signal),
         isRepair,
         onProgress: (doneBytes: number, totalBytes: number, movedBytes: number) =>
           onProgress({ phase: 'copy', doneBytes, totalBytes, movedBytes }),
@@ -164,10 +167,14 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
       });
       await writeTag(to, firstTag, root, signal);
       const foreign = `${name}: ${skippedLayers} layers are not in the backup: their licence forbids redistribution`;
+      const partial = `${name}: signatures of the whole image do not apply to its copy, which has only ${platforms.join(', ')}`;
       return {
         digest: root.digest,
         bytes,
-        warnings: skippedLayers > 0 ? [foreign] : [],
+        warnings: [
+          ...(skippedLayers > 0 ? [foreign] : []),
+          ...(root.digest === source.digest ? [] : [partial]),
+        ],
         async writeTags(tags, within) {
           for (const tag of tags) {
             const client = await open({ ...target, tag }, targetAccess, within, retryPolicy.tag);
@@ -204,16 +211,4 @@ export function createRegistryCloner(options: RegistryClonerOptions): ImageClone
       return await (await open({ domain, path }, access, signal)).listTags(signal);
     },
   };
-}
-
-/** Some registries serve a manifest by its tag only. */
-async function getRoot(
-  from: RepositoryClient,
-  { digest, tag }: CopyRequest['source'],
-  signal: AbortSignal,
-): Promise<ServedManifest | undefined> {
-  const root = await from.getManifest(digest, signal);
-  if (root !== undefined || tag === undefined) return root;
-  const tagged = await from.getManifest(tag, signal);
-  return tagged?.digest === digest ? tagged : undefined;
 }

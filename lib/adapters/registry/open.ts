@@ -1,4 +1,5 @@
 import { ConfigError } from '../../errors.ts';
+import type { Platforms } from '../../image/platforms.ts';
 import type { Repository } from '../../image/reference.ts';
 import type { BackupRepository, ImageCloner, RegistryAccess } from '../../ports/index.ts';
 import { sleep } from '../../util/clock.ts';
@@ -22,6 +23,8 @@ export interface RegistrySettings {
   /** @default the system's certificates */
   readonly trust: CaBundle | undefined;
   readonly maxImageBytes?: number | undefined;
+  /** The platforms to copy of an index. @default all */
+  readonly platforms?: Platforms | undefined;
   readonly insideCluster: boolean;
   readonly proxy: HttpOptions['proxy'];
   /** Called for each response of a registry; `remaining` is the rest of its rate limit, if it sent one. */
@@ -36,8 +39,8 @@ export interface RegistrySettings {
 
 /** Opens the registry adapter. Throws `ConfigError` if the URL of the proxy is invalid. */
 export function openRegistryCloner(settings: RegistrySettings): ImageCloner {
-  const { maxImageBytes } = settings;
-  return createRegistryCloner({ ...toConnections(settings), maxImageBytes });
+  const { maxImageBytes, platforms } = settings;
+  return createRegistryCloner({ ...toConnections(settings), maxImageBytes, platforms });
 }
 
 /** The backup registry for generations, rollback, prune and verify. */

@@ -1,6 +1,6 @@
 import { CloneError, isFailureOf } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
-import { generationTag, isGenerationTag, moveTag } from '../../image/tags.ts';
+import { generationTag, isGenerationTag, moveTag, provenanceTag } from '../../image/tags.ts';
 import type { CheckedSource } from '../source/index.ts';
 import { findHold } from './hold.ts';
 import { findUnfinishedMove } from './immutable-tags.ts';
@@ -25,6 +25,8 @@ interface TagChoice extends BackupQuery {
   readonly state: BackupState;
   /** Whether the plain tag should move. */
   readonly movesPlainTag: boolean;
+  /** Written with the content. */
+  readonly firstTag: string;
   readonly adoptExisting: boolean;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
@@ -46,10 +48,9 @@ interface ChosenTags {
  * have moved the plain tag during the copy. See lib/decisions/0001-tag-scheme-and-generations.md.
  */
 export async function chooseTags(choice: TagChoice, digest: string): Promise<ChosenTags> {
-  const { cloner, backup, state, checked, source, movesPlainTag, wallClock } = choice;
+  const { backup, state, checked, source, movesPlainTag, wallClock } = choice;
   const { tag } = backup;
-  if (!cloner.keepsDigest) await assertGenerationFree(choice, digest);
-  const generation = cloner.keepsDigest ? [] : [generationTag(tag, digest)];
+  const generation = await chooseGeneration(choice, digest);
   if (!movesPlainTag) return { tags: generation };
   const hold = await findHold(choice, final);
   if (hold instanceof CloneError) return { tags: generation, unclear: hold };
@@ -76,6 +77,22 @@ export async function chooseTags(choice: TagChoice, digest: string): Promise<Cho
   if (!isOurs) return { ...moved, adopted: from };
   // The other process most likely checked the source later, and a slow copy must not move the tag back.
   return (await readSourceAgain(choice)) === checked.digest ? moved : { tags: generation };
+}
+
+/**
+ * The generation tag, and the tag of the source's own digest, by which a later selection of platforms finds this copy if the
+ * source is gone. Without those that the registry has already.
+ */
+async function chooseGeneration(choice: TagChoice, digest: string): Promise<readonly string[]> {
+  const { backup, checked, firstTag } = choice;
+  const generation = generationTag(backup.tag, digest);
+  if (generation === firstTag) return [];
+  const origin = provenanceTag(backup.tag, checked.digest);
+  const [recorded] = await Promise.all([
+    origin === firstTag ? digest : readTag(choice, origin),
+    assertGenerationFree(choice, digest),
+  ]);
+  return recorded === undefined ? [generation, origin] : [generation];
 }
 
 /** Whether a pinned source gets the plain tag: only if there is none and the source's own tag resolves to that digest. */

@@ -11,6 +11,7 @@ export {
   type IntegrityCheck,
   type IntegrityCheckDeps,
 } from './integrity-check.ts';
+export { planCopy, planWhole } from './plan-copy.ts';
 export { createPrivateCopies, type PrivateCopies } from './private-copies.ts';
 export {
   type BackupQuery,

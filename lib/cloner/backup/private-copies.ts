@@ -12,6 +12,7 @@ import { createBoundedMap } from '../../util/bounded-map.ts';
 import type { CheckedSource } from '../source/index.ts';
 import {
   type BackupQuery,
+  isCopyOf,
   listTags,
   readManifest,
   readTag,
@@ -23,8 +24,14 @@ import {
  * their audience, so that restarts and replicas know it; if the source is gone, only the audience gets the copy.
  */
 export interface PrivateCopies {
-  /** Marks a copy before its first layer is written; throws if it is private and the backup is public. */
-  markBeforeCopy(query: BackupQuery, opened: OpenedImage): Promise<void>;
+  /**
+   * Marks the digest that a copy will have before its first layer is written; throws if it is private and the backup is public.
+   */
+  markBeforeCopy(
+    query: BackupQuery,
+    opened: OpenedImage,
+    digest: string | undefined,
+  ): Promise<void>;
   /**
    * Adds a namespace that opened the image to the audience of the digest in the backup; every namespace, if it opened
    * anonymously.
@@ -65,18 +72,20 @@ export function createPrivateCopies({
   /** Digests that need no further mark for a namespace. Marks are never removed, so a present image costs no request. */
   const settled = createBoundedMap<string, true>(maxSettled);
 
-  async function markBeforeCopy(query: BackupQuery, opened: OpenedImage): Promise<void> {
+  async function markBeforeCopy(
+    query: BackupQuery,
+    opened: OpenedImage,
+    digest: string | undefined,
+  ): Promise<void> {
     const { checked, namespace } = opened;
     if (!isEnabled || namespace === undefined || checked.openedBy !== 'workload') return;
     if (await isPublicSource(opened, query.signal)) return;
-    if (await isServedToAll(query, checked.digest)) return;
+    if (digest === undefined) throw new Error('a private copy needs a digest that is known before');
+    if (await isServedToAll(query, digest)) return;
     // The audience first: a process killed in between has served the copy to no other namespace.
-    const marks = [
-      namespaceGrantTag(checked.digest, { cluster, namespace }),
-      privateTag(checked.digest),
-    ] as const;
+    const marks = [namespaceGrantTag(digest, { cluster, namespace }), privateTag(digest)] as const;
     await writeMarks(query, marks);
-    settled.set(toKey(query, checked.digest, namespace), true);
+    settled.set(toKey(query, digest, namespace), true);
     await assertHidden(query, marks[0], opened.source);
   }
 
@@ -85,14 +94,15 @@ export function createPrivateCopies({
     { checked, namespace }: OpenedImage,
     digest: string,
   ): Promise<void> {
-    // An adapter that changes digests makes no private copies.
-    if (!isEnabled || namespace === undefined || !cloner.keepsDigest) return;
+    // A cloner that cannot write marks makes no private copies.
+    if (!isEnabled || namespace === undefined || cloner.mark === undefined) return;
     const key = toKey(query, digest, namespace);
     if (settled.has(key)) return;
     // A mark that the backup neither has nor denies counts as one.
     if ((await readTag(query, privateTag(digest))) !== undefined) {
-      // Anonymous access proves only the digest that was opened to be public.
-      const isPublic = checked.openedBy === 'anonymous' && checked.digest === digest;
+      // Anonymous access proves only the copy of the digest that was opened to be public.
+      const isPublic =
+        checked.openedBy === 'anonymous' && (await isCopyOf(query, digest, checked.digest));
       const mark = isPublic ? publicGrantTag(digest) : ownMark(digest, namespace);
       if (typeof (await readTag(query, mark)) !== 'string') await writeMarks(query, [mark]);
     }

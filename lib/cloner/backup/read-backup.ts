@@ -35,17 +35,41 @@ export async function readBackup(
   options: ReadOptions = {},
 ): Promise<BackupState> {
   const { tag } = query.backup;
-  const isPinned = source.digest !== undefined;
-  const digest = isPinned
-    ? await readPinned(query, source.digest, options)
-    : await readTag(query, tag, options);
+  if (source.digest !== undefined) return await readPinned(query, source.digest, options);
+  const digest = await readTag(query, tag, options);
   if (digest === undefined) return { isOurs: false };
   if (digest instanceof CloneError) return { isOurs: false, unclear: digest };
   const isOurs = await isGeneration(query, digest, options);
-  // For a pinned source only the generation counts: the plain tag may rightly hold another digest.
-  const known = isPinned && isOurs !== true ? {} : { digest };
-  if (isOurs instanceof CloneError) return { ...known, isOurs: false, unclear: isOurs };
-  return { ...known, isOurs };
+  if (isOurs instanceof CloneError) return { digest, isOurs: false, unclear: isOurs };
+  return { digest, isOurs };
+}
+
+/**
+ * Reads the copy of a pinned source. Only a generation counts: the plain tag may rightly hold another digest. A copy with all
+ * platforms serves as well as one of the selected platforms and, before a refusal, so does one of an earlier selection.
+ */
+async function readPinned(
+  query: BackupQuery,
+  sourceDigest: string,
+  options: ReadOptions = {},
+): Promise<BackupState> {
+  const { selection } = query.cloner;
+  const whole = (): TagAnswer => sourceDigest;
+  const recorded = (origin: string) => (): Promise<TagAnswer> =>
+    readTag(query, provenanceTag(query.backup.tag, origin), options);
+  const candidates = [
+    ...(selection === undefined ? [] : [recorded(selection.originOf(sourceDigest))]),
+    whole,
+    ...(options.isFinal === true ? [recorded(sourceDigest)] : []),
+  ];
+  let unclear: CloneError | undefined;
+  for (const read of candidates) {
+    const digest = await read();
+    const isOurs = typeof digest === 'string' ? await isGeneration(query, digest, options) : digest;
+    if (typeof digest === 'string' && isOurs === true) return { digest, isOurs };
+    if (isOurs instanceof CloneError) unclear ??= isOurs;
+  }
+  return { isOurs: false, ...(unclear !== undefined && { unclear }) };
 }
 
 /** Whether image-cloner wrote the tag with this digest. */
@@ -65,8 +89,10 @@ export async function isCopyOf(
   sourceDigest: string,
 ): Promise<boolean> {
   if (digest === sourceDigest) return true;
-  if (query.cloner.keepsDigest) return false;
-  return (await readTag(query, provenanceTag(query.backup.tag, sourceDigest))) === digest;
+  const { selection } = query.cloner;
+  if (selection === undefined) return false;
+  const provenance = provenanceTag(query.backup.tag, selection.originOf(sourceDigest));
+  return (await readTag(query, provenance)) === digest;
 }
 
 /** The digest of the copy of `sourceDigest`, if the backup holds it and image-cloner wrote it. */
@@ -137,19 +163,7 @@ export async function findGeneration(
   query: BackupQuery,
   sourceDigest: string,
 ): Promise<string | undefined> {
-  const digest = await readPinned(query, sourceDigest);
-  if (typeof digest !== 'string') return undefined;
-  return (await isGeneration(query, digest)) === true ? digest : undefined;
-}
-
-async function readPinned(
-  query: BackupQuery,
-  digest: string,
-  options?: ReadOptions,
-): Promise<TagAnswer> {
-  return query.cloner.keepsDigest
-    ? digest
-    : await readTag(query, provenanceTag(query.backup.tag, digest), options);
+  return (await readPinned(query, sourceDigest)).digest;
 }
 
 function lateError(domain: string): () => CloneError {

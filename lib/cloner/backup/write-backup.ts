@@ -1,13 +1,14 @@
 import { CloneError } from '../../errors.ts';
 import { formatReference, type Reference } from '../../image/reference.ts';
-import { generationTag, provenanceTag } from '../../image/tags.ts';
-import type { CopiedImage, CopyProgress, CopyRequest } from '../../ports/index.ts';
+import { generationTag } from '../../image/tags.ts';
+import type { CopiedImage, CopyPlan, CopyProgress, CopyRequest } from '../../ports/index.ts';
 import { type Backoff, retry } from '../../util/backoff.ts';
 import type { CopyResult } from '../queue/index.ts';
 import type { CheckedSource } from '../source/index.ts';
 import { assertGenerationFree, canTakePlainTag, chooseTags } from './choose-tags.ts';
 import { findHold, holdWarning } from './hold.ts';
 import { type ImmutableTags, immutableWarning, isImmovable } from './immutable-tags.ts';
+import { firstTagOf, planWhole } from './plan-copy.ts';
 import type { BackupQuery, BackupState } from './read-backup.ts';
 
 /** One tag in the backup, and how to write it. */
@@ -31,18 +32,21 @@ export async function writeBackup(
   source: Reference,
   checked: CheckedSource,
   state: BackupState,
+  plan: CopyPlan,
 ): Promise<CopyResult> {
-  const { cloner, backup, signal } = write;
+  const { backup, signal } = write;
   const { digest, access } = checked;
   const isAdopted = state.digest !== undefined && !state.isOurs && state.unclear === undefined;
   if (isAdopted) await tagGeneration(write, state.digest);
-  if (cloner.keepsDigest) await assertGenerationFree(write, digest);
+  const firstTag = firstTagOf(write, digest, plan);
+  if (firstTag === generationTag(backup.tag, digest)) await assertGenerationFree(write, digest);
   const movesPlainTag = await canTakePlainTag(write, source, checked);
-  const choice = { ...write, source, checked, state, movesPlainTag };
+  const choice = { ...write, source, checked, state, movesPlainTag, firstTag };
   const image = {
     source: { ...source, digest },
     sourceAccess: access,
     mayShareLayers: checked.openedBy !== 'workload',
+    plan,
   };
   let unclear: CloneError | undefined;
   let refusal: CloneError | undefined;
@@ -83,8 +87,9 @@ export async function repairBackup(
   write: BackupWrite,
   source: Reference,
   { digest, access }: CheckedSource,
+  plan: CopyPlan,
 ): Promise<CopyResult> {
-  const image = { source: { ...source, digest }, sourceAccess: access, isRepair: true };
+  const image = { source: { ...source, digest }, sourceAccess: access, plan, isRepair: true };
   return await copyContent(write, image);
 }
 
@@ -94,10 +99,11 @@ export async function tagGeneration(
   digest: string,
   more: readonly string[] = [],
 ): Promise<CopyResult> {
-  const { cloner, access, signal } = write;
+  const { access, signal } = write;
   const { domain, path, tag } = write.backup;
   await assertGenerationFree(write, digest);
-  const image = { source: { domain, path, digest }, sourceAccess: access };
+  const plan = planWhole(write, digest);
+  const image = { source: { domain, path, digest }, sourceAccess: access, plan };
   const copied = await copyContent(write, image, async (content) => {
     if (content.digest !== digest) {
       throw new CloneError(
@@ -105,23 +111,26 @@ export async function tagGeneration(
         `${formatReference({ domain, path, tag })} in the backup cannot be kept: the docker daemon would push it with another digest`,
       );
     }
-    const generation = cloner.keepsDigest ? [] : [generationTag(tag, digest)];
-    await content.writeTags([...generation, ...more], signal);
+    const generation = generationTag(tag, digest);
+    const isWritten = generation === firstTagOf(write, digest, plan);
+    await content.writeTags([...(isWritten ? [] : [generation]), ...more], signal);
   });
   return { ...copied, bytes: 0 };
 }
 
 /**
- * Copies under the tag that depends on the source's digest only, and runs `finish` while more tags can be written. After a transient
+ * Copies under the first tag, and runs `finish` while more tags can be written. After a transient
  * failure `finish` runs and chooses the tags again, because another process may have moved the plain tag in between.
  */
 async function copyContent(
-  { cloner, backup, access, signal, onProgress, backoff }: BackupWrite,
-  image: Pick<CopyRequest, 'source' | 'sourceAccess' | 'isRepair' | 'mayShareLayers'>,
+  write: BackupWrite,
+  image: Pick<CopyRequest, 'source' | 'sourceAccess' | 'isRepair' | 'mayShareLayers'> & {
+    readonly plan: CopyPlan;
+  },
   finish?: (content: CopiedImage, attempt: number) => Promise<void>,
 ): Promise<CopyResult> {
-  const toTag = cloner.keepsDigest ? generationTag : provenanceTag;
-  const firstTag = toTag(backup.tag, image.source.digest);
+  const { cloner, backup, access, signal, onProgress, backoff } = write;
+  const firstTag = firstTagOf(write, image.source.digest, image.plan);
   const request = { ...image, target: backup, targetAccess: access, firstTag };
   const content = await cloner.copy(request, signal, onProgress);
   try {

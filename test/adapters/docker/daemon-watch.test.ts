@@ -24,7 +24,7 @@ function watch(socketPath: string, result: () => Promise<undefined>): Watch {
   let next = Promise.withResolvers<boolean>();
   const log = createMemoryLog();
   const cloner = watchDaemon(
-    { keepsDigest: false, resolve: result, copy: () => Promise.reject(unreachable) },
+    { resolve: result, copy: () => Promise.reject(unreachable) },
     {
       docker: new Docker({ host: undefined, socketPath }),
       logger: log.logger,
@@ -148,7 +148,7 @@ describe('watchDaemon', () => {
     const { logger } = createMemoryLog();
     const answered = Promise.withResolvers<boolean>();
     const cloner = watchDaemon(
-      { keepsDigest: false, resolve: fails, copy: () => Promise.reject(unreachable) },
+      { resolve: fails, copy: () => Promise.reject(unreachable) },
       { docker, logger, onAnswer: answered.resolve },
     );
 

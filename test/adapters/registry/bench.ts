@@ -4,6 +4,7 @@ import { createClientPool } from '../../../lib/adapters/registry/client/client-p
 import { createRegistryCloner } from '../../../lib/adapters/registry/cloner.ts';
 import { createFindEndpoint } from '../../../lib/adapters/registry/http/endpoint.ts';
 import { createHttp } from '../../../lib/adapters/registry/http/http.ts';
+import type { Platforms } from '../../../lib/image/platforms.ts';
 import type {
   BackupRepository,
   CopiedImage,
@@ -27,6 +28,8 @@ export interface Bench {
   readonly source: Served;
   readonly backup: Served;
   readonly cloner: ImageCloner;
+  /** Another one, of a process with these `PLATFORMS`. */
+  selecting(platforms: Platforms): ImageCloner;
   /** The pauses that it would have made. */
   readonly pauses: number[];
   /** Copies `source/PATH@digest` to `backup/acme/PATH`, under `first` and then `last`. */
@@ -71,15 +74,14 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
       return Promise.resolve();
     },
   };
-  const cloner = createRegistryCloner({
-    ...connections,
-    ...(options.maxImageBytes !== undefined && { maxImageBytes: options.maxImageBytes }),
-    ...(options.now !== undefined && { now: options.now }),
-  });
+  const { maxImageBytes, now } = options;
+  const clonerOptions = { ...connections, maxImageBytes, ...(now !== undefined && { now }) };
+  const cloner = createRegistryCloner(clonerOptions);
   return {
     source,
     backup,
     cloner,
+    selecting: (platforms) => createRegistryCloner({ ...clonerOptions, platforms }),
     pauses,
     copy: (path, digest, { tags = ['last'], signal, onProgress, ...changes } = {}) =>
       copyWithTags(

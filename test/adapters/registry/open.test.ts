@@ -20,7 +20,7 @@ describe('openRegistryCloner', () => {
   it('opens a registry cloner with a proxy', () => {
     const proxy = { https: 'proxy.test:3128', http: '', no: '.svc,10.0.0.0/8' };
 
-    assert.equal(openRegistryCloner({ ...settings, proxy }).keepsDigest, true);
+    assert.equal(typeof openRegistryCloner({ ...settings, proxy }).copy, 'function');
   });
 
   it('names the proxy variables if the URL is invalid, without the password', () => {

@@ -6,6 +6,10 @@ import { createFakeCloner } from '../../support/fake-cloner.ts';
 
 const A = `sha256:${'a'.repeat(64)}`;
 const B = `sha256:${'b'.repeat(64)}`;
+const platforms = ['linux/amd64', 'linux/arm64'];
+const selectedA = `sha256:f102${'a'.repeat(60)}`;
+// printf 'sha256:%s linux/amd64,linux/arm64' $(printf 'a%.0s' $(seq 64)) | sha256sum
+const fromA = '1.27.from.045f24e55471';
 const pushedA = `sha256:f0f0${'a'.repeat(60)}`;
 const { signal } = new AbortController();
 
@@ -15,6 +19,7 @@ describe('findCopy', () => {
     readonly holds: Readonly<Record<string, string>>;
     readonly source?: string;
     readonly keepsDigest?: boolean;
+    readonly platforms?: readonly string[];
     readonly found: string | undefined;
   }[] = [
     { what: 'no tag', holds: {}, found: undefined },
@@ -48,10 +53,53 @@ describe('findCopy', () => {
       holds: { '1.27': pushedA, '1.27.f0f0aaaaaaaa': pushedA, '1.27.from.bbbbbbbbbbbb': pushedA },
       found: undefined,
     },
+    {
+      what: 'a copy of the listed platforms',
+      platforms,
+      holds: { '1.27': selectedA, '1.27.f102aaaaaaaa': selectedA, [fromA]: selectedA },
+      found: selectedA,
+    },
+    {
+      what: 'a copy of other platforms',
+      platforms,
+      holds: {
+        '1.27': selectedA,
+        '1.27.f102aaaaaaaa': selectedA,
+        '1.27.from.aaaaaaaaaaaa': selectedA,
+      },
+      found: undefined,
+    },
+    {
+      what: 'a copy of the listed platforms of a pinned source',
+      source: `nginx:1.27@${A}`,
+      platforms,
+      holds: { '1.27': B, '1.27.f102aaaaaaaa': selectedA, [fromA]: selectedA },
+      found: selectedA,
+    },
+    {
+      what: 'a copy of all platforms, with a list',
+      platforms,
+      holds: { '1.27': A, '1.27.aaaaaaaaaaaa': A },
+      found: A,
+    },
+    {
+      what: 'a copy of all platforms of a pinned source, with a list',
+      source: `nginx:1.27@${A}`,
+      platforms,
+      holds: { '1.27': B, '1.27.aaaaaaaaaaaa': A },
+      found: A,
+    },
+    {
+      what: 'an unfinished copy of the listed platforms, and one of all platforms, of a pinned source',
+      source: `nginx:1.27@${A}`,
+      platforms,
+      holds: { [fromA]: selectedA, '1.27.aaaaaaaaaaaa': A },
+      found: A,
+    },
   ];
-  for (const { what, holds, source = 'nginx:1.27', keepsDigest = true, found } of cases) {
+  for (const { what, holds, source = 'nginx:1.27', found, ...options } of cases) {
     it(`finds ${found === undefined ? 'no copy' : 'the copy'} of a digest when the backup holds ${what}`, async () => {
-      const cloner = createFakeCloner({ keepsDigest });
+      const cloner = createFakeCloner(options);
       for (const [tag, digest] of Object.entries(holds)) cloner.put(`acme/nginx:${tag}`, digest);
       const backup = { domain: 'docker.io', path: 'acme/nginx', tag: '1.27' };
       const query = {

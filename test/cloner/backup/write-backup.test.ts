@@ -72,7 +72,9 @@ describe('writeBackup', () => {
     cloner.put('acme/nginx:1.27.bbbbbbbbbbbb', B);
 
     const state = { digest: B, isOurs: true };
-    const { digest } = await writeBackup(toWrite(failing), source, checked, state);
+    const { digest } = await writeBackup(toWrite(failing), source, checked, state, {
+      digest: A,
+    });
 
     assert.equal(digest, B);
     assert.equal(cloner.tags('acme/nginx')['1.27'], B);

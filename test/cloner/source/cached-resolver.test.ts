@@ -15,7 +15,6 @@ function createCountingCloner(answer: () => Promise<ResolvedImage | undefined>):
   return {
     calls: () => calls,
     cloner: {
-      keepsDigest: false,
       copy: () => assert.fail('resolving copies nothing'),
       resolve: () => {
         calls += 1;

@@ -25,7 +25,7 @@ function createCheck(
 ): CheckSource {
   const { keyring = [], now = () => 0 } = deps;
   return createCheckSource({
-    cloner: { keepsDigest: true, resolve, copy: () => assert.fail('a check copies nothing') },
+    cloner: { resolve, copy: () => assert.fail('a check copies nothing') },
     credentials: { credentialsFor: () => Promise.resolve(keyring) },
     workloadSecrets: deps.workloadSecrets,
     now,
