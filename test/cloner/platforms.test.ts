@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { readHoldings } from '../../lib/generations/generations.ts';
+import { planPrune, removeGeneration } from '../../lib/generations/prune.ts';
+import { release, rollBack } from '../../lib/generations/rollback.ts';
 import { namespaceGrantTag, privateTag } from '../../lib/image/private-tags.ts';
 import {
   type AdmissionHandler,
@@ -77,7 +80,7 @@ async function open(
         policy: policy({ backup: { domain: backup.host, namespace: 'acme', naming: 'nested' } }),
         logger: createMemoryLog().logger,
         soon: (work) => queued.push(work),
-        wallClock: () => Date.UTC(2026, 0, 1, 0, 0, (seconds += 1)),
+        wallClock: () => Date.UTC(2026, 0, 1, 0, 0, (seconds += 10)),
         ...deps,
       });
     },
@@ -199,7 +202,7 @@ describe('createAdmissionHandler with PLATFORMS', () => {
     assert.equal(tags['1'], ofBoth.digest);
     assert.equal(tags[`1.${short(ofAmd64)}`], ofAmd64.digest);
     assert.equal(tags[`1.${short(ofBoth)}`], ofBoth.digest);
-    assert.equal(tags[`1.moved.20260101t000001z.${short(ofAmd64)}`], ofBoth.digest);
+    assert.equal(tags[`1.moved.20260101t000010z.${short(ofAmd64)}`], ofBoth.digest);
   });
 
   it('copies all platforms when the list is removed', async () => {
@@ -339,6 +342,54 @@ describe('createAdmissionHandler with PLATFORMS', () => {
 
     assert.equal((await fixture.apply()).image, `1@${ofBoth.digest}`);
     assert.deepEqual(fixture.backup.requests.list({ method: 'PUT' }), []);
+  });
+
+  it('rolls back to the copy of an earlier list, holds it, and prunes it once it is released', async () => {
+    const fixture = await open();
+    seed(fixture.source, 'app:1', index);
+    for (const list of [['linux/amd64'], ['linux/amd64', 'linux/arm64']]) {
+      fixture.start(...list);
+      await fixture.apply();
+    }
+    const [path = ''] = fixture.backup.store.repositories();
+    const repository = await fixture.repository(path);
+    const context = {
+      repository,
+      backup: { domain: fixture.backup.host, path, tag: '1' },
+      adoptExisting: false,
+      now: () => Date.UTC(2026, 0, 1, 0, 0, 15),
+      signal: new AbortController().signal,
+    };
+
+    await rollBack(context, ofAmd64.digest);
+    const held = await fixture.apply();
+    assert.match(held.warnings.join(), /is held at sha256:/);
+    assert.equal(fixture.tags()['1'], ofAmd64.digest);
+
+    await release(context);
+    await fixture.apply();
+    assert.equal(fixture.tags()['1'], ofBoth.digest);
+    const rules = { keep: 1, used: new Set<string>() };
+    const plan = await planPrune(
+      repository,
+      await readHoldings(repository, context.signal),
+      rules,
+      context.signal,
+    );
+    assert.deepEqual(
+      plan.map(({ digest, keptBecause }) => [digest, keptBecause]),
+      [[ofAmd64.digest, undefined]],
+    );
+    for (const old of plan) await removeGeneration(repository, old, rules, context.signal);
+
+    assert.ok(!Object.values(fixture.tags()).includes(ofAmd64.digest));
+    assert.equal(
+      walk(fixture.backup, path, ofBoth.digest).size,
+      walk(fixture.backup, path, '1').size,
+    );
+    clearRequests(fixture);
+    assert.deepEqual((await fixture.apply()).warnings, []);
+    assert.ok(fixture.requests() <= 4, String(fixture.requests()));
   });
 
   it('keeps all platforms of an image that another tool pushed to the backup', async () => {
