@@ -1,9 +1,12 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createAuthDir } from '../real/support/auth-dir.ts';
 import {
   type Registry,
   type RegistryUser,
   startRegistry,
 } from '../real/support/docker-registry.ts';
+import { createTempDir } from '../real/support/janitor.ts';
 import type { Tls } from '../real/support/tls.ts';
 import { startWebhook, type Webhook } from '../real/support/webhook.ts';
 import { type Network, startNetwork } from './network.ts';
@@ -15,10 +18,12 @@ export interface Bench {
   readonly rounds: number;
   /** Size of the image that is copied on loopback. */
   readonly mebibytes: number;
-  readonly source: Registry;
+  readonly source: Registry & { readonly dataDir: string };
   /** The network between the clients and the source. */
   readonly network: Network;
   readonly backup: Registry;
+  /** Number of connections that the webhook has opened to the backup. */
+  readonly backupConnections: () => Promise<number>;
   readonly user: RegistryUser;
   readonly peers: Peers;
   /** The webhook's environment for a namespace of the backup. */
@@ -39,7 +44,11 @@ export const bundle = [process.execPath, 'dist/webhook.js'] as const;
 
 export async function startBench(sizes: Pick<Bench, 'rounds' | 'mebibytes'>): Promise<Bench> {
   const user = { name: 'acme', password: 'bench' };
-  const [source, backup] = await Promise.all([startRegistry(), startRegistry({ users: [user] })]);
+  const dirs = { source: createTempDir('source'), backup: createTempDir('backup') };
+  const [source, backup] = await Promise.all([
+    startRegistry({ dir: dirs.source }),
+    startRegistry({ dir: dirs.backup, users: [user] }),
+  ]);
   const network = await startNetwork(source);
   const authDir = await createAuthDir(user);
   const peers = await findPeers(backup, user);
@@ -52,9 +61,10 @@ export async function startBench(sizes: Pick<Bench, 'rounds' | 'mebibytes'>): Pr
   });
   return {
     ...sizes,
-    source,
+    source: { ...source, dataDir: join(dirs.source, 'data') },
     network,
     backup,
+    backupConnections: () => countConnections(join(dirs.backup, 'stderr.log')),
     user,
     peers,
     settings,
@@ -68,4 +78,11 @@ export async function startBench(sizes: Pick<Bench, 'rounds' | 'mebibytes'>): Pr
       await Promise.all([network.stop(), source.stop(), backup.stop()]);
     },
   };
+}
+
+/** The addresses of clients in the log of distribution. */
+async function countConnections(logFile: string): Promise<number> {
+  const line = /http\.request\.remoteaddr="([^"]+)".* http\.request\.useragent=image-cloner/g;
+  const log = await readFile(logFile, 'utf8');
+  return new Set([...log.matchAll(line)].map(([, address]) => address)).size;
 }

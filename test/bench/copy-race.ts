@@ -1,21 +1,17 @@
 import assert from 'node:assert/strict';
-import type { Image } from '../../lib/memory-registry/index.ts';
 import { push } from '../real/support/images.ts';
 import type { Webhook } from '../real/support/webhook.ts';
 import type { Bench } from './bench.ts';
+import type { ColdImage } from './cold-images.ts';
 import { compare, formatNumber, report, row, time } from './figures.ts';
 import { readChildrenCpuSeconds, readCpuSeconds } from './process-usage.ts';
 import type { ReviewClient } from './review-client.ts';
 
-export interface Race {
-  /** Names the rows and the images. */
-  readonly what: string;
+export interface Race extends ColdImage {
   /** The registry to copy from, or the network before it. */
   readonly from: { readonly host: string };
   readonly webhook: Pick<Webhook, 'pid'>;
   readonly client: ReviewClient;
-  /** A new image for each round, so that no contender has a blob of it. */
-  readonly make: (seed: string) => Image;
   /** Prints processor seconds per GiB too. */
   readonly gibibytes?: number;
 }
@@ -27,8 +23,7 @@ interface Lap {
 
 /** Copies a new image in each round by kubectl and the webhook, and by each peer. The first round is a warm-up. */
 export async function raceCopies(bench: Bench, race: Race): Promise<void> {
-  const { what, from, webhook, client, make } = race;
-  const path = what.replaceAll(/\W+/g, '-').toLowerCase();
+  const { what, path, make, from, webhook, client } = race;
   const laps = new Map<string, Lap[]>();
   let retries = 0;
   const contenders = [
@@ -53,7 +48,7 @@ export async function raceCopies(bench: Bench, race: Race): Promise<void> {
 
   for (let round = 0; round <= bench.rounds; round += 1) {
     const name = `library/${path}-${round}`;
-    const image = make(`${what} ${round}`);
+    const image = make(`${path} ${round}`);
     await push(bench.source, name, image, '1');
     // Rotates who is first.
     const shift = round % contenders.length;

@@ -10,7 +10,7 @@ function median(values: readonly number[]): number {
 }
 
 /** The smallest value that is not below the given share of all values. */
-function percentile(values: readonly number[], share: number): number {
+export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(Math.floor(sorted.length * share), sorted.length - 1)] ?? Number.NaN;
 }

@@ -24,7 +24,7 @@ const { values } = parseArgs({
   },
 });
 
-/** One request as the client sees it; times are in ms since the start of the proxy. */
+/** One request as the client sees it; times are in ms since 1970. */
 interface LoggedRequest {
   readonly connection: number;
   readonly method: string;
@@ -83,7 +83,7 @@ function join(client: Socket, upstream: Socket, connection: number): void {
     onSent: () => undefined,
     onArrived: (chunk) => {
       if (current === undefined) return;
-      current.lastByteAtMs = performance.now();
+      current.lastByteAtMs = now();
       current.bytes += chunk.length;
       if (current.firstByteAtMs > 0) return;
       current.firstByteAtMs = current.lastByteAtMs;
@@ -92,13 +92,18 @@ function join(client: Socket, upstream: Socket, connection: number): void {
   });
 }
 
+/** More precise than Date, and the same in all processes. */
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
 /** The request that begins with this chunk. Clients of registries send one at a time on a connection. */
 function parseRequest(chunk: Buffer, connection: number): LoggedRequest | undefined {
   const line = /^([A-Z]+) (\S+) HTTP\/1\.1\r\n/.exec(chunk.toString('latin1', 0, 2_048));
   if (line === null) return undefined;
   const [, method = '', path = ''] = line;
   const unanswered = { status: 0, firstByteAtMs: 0, lastByteAtMs: 0, bytes: 0 };
-  return { connection, method, path, sentAtMs: performance.now(), ...unanswered };
+  return { connection, method, path, sentAtMs: now(), ...unanswered };
 }
 
 const control = createHttpServer((incoming, outgoing) => {

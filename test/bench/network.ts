@@ -20,8 +20,9 @@ const trafficSchema = v.object({
   ),
 });
 
-/** What went through the proxy. */
+/** What went through the proxy; times are in ms since 1970. */
 type Traffic = v.InferOutput<typeof trafficSchema>;
+export type LoggedRequest = Traffic['requests'][number];
 
 export interface Network {
   /** Host of image names, instead of the registry's own. */
@@ -31,8 +32,13 @@ export interface Network {
   readonly stop: () => Promise<unknown>;
 }
 
-/** Puts a network between the clients and a registry; `network-proxy.ts` has its latency and rates. */
-export async function startNetwork(upstream: { readonly host: string }): Promise<Network> {
+export const roundTripMs = 60;
+
+/** Puts a network between the clients and a registry; `network-proxy.ts` has its rates. A near one only logs the requests. */
+export async function startNetwork(
+  upstream: { readonly host: string },
+  { isNear = false }: { readonly isNear?: boolean } = {},
+): Promise<Network> {
   const [port, controlPort] = [await findFreePort(), await findFreePort()];
   const control = `http://127.0.0.1:${controlPort}/`;
   const proxy = await startProcess({
@@ -44,6 +50,9 @@ export async function startNetwork(upstream: { readonly host: string }): Promise
       `--upstream=${upstream.host}`,
       `--port=${port}`,
       `--control-port=${controlPort}`,
+      ...(isNear
+        ? ['--round-trip-ms=0', '--connection-rate=10000', '--total-rate=10000']
+        : [`--round-trip-ms=${roundTripMs}`]),
     ],
     dir: createTempDir('network'),
     isReady: async () => (await probe(control)) === 200,

@@ -15,6 +15,7 @@ export async function benchLoopback(bench: Bench): Promise<void> {
   const client = createReviewClient(webhook);
   await raceCopies(bench, {
     what,
+    path: 'loopback',
     from: bench.source,
     webhook,
     client,
