@@ -5,7 +5,7 @@ import { createTempDir } from '../real/support/janitor.ts';
 import { lookUpProgram, runOrThrow } from '../real/support/program.ts';
 
 /** Another tool that copies an image with all platforms from registry to registry. */
-interface Peer {
+export interface Peer {
   readonly name: string;
   readonly copy: (source: string, target: string) => Promise<unknown>;
 }
@@ -25,6 +25,14 @@ export async function findPeers(
   await writeFile(join(dir, 'config.json'), JSON.stringify({ auths: { [host]: { auth } } }));
   const env = { DOCKER_CONFIG: dir };
   const plainHttp = (image: string): string => `--host=reg=${image.split('/')[0]},tls=disabled`;
+  const regctlCopy = (source: string, target: string): readonly string[] => [
+    'image',
+    'copy',
+    plainHttp(source),
+    plainHttp(target),
+    source,
+    target,
+  ];
   const peers: readonly Peer[] = [
     {
       name: 'skopeo',
@@ -47,14 +55,7 @@ export async function findPeers(
     },
     {
       name: 'regctl',
-      copy: (source, target) =>
-        runOrThrow(
-          'regctl',
-          ['image', 'copy', plainHttp(source), plainHttp(target), source, target],
-          {
-            env,
-          },
-        ),
+      copy: (source, target) => runOrThrow('regctl', regctlCopy(source, target), { env }),
     },
   ];
   const installed = peers.filter(({ name }) => lookUpProgram(name) !== undefined);

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { pushImage } from '../../real/support/images.ts';
 import { createTls } from '../../real/support/tls.ts';
-import { startBareServer } from '../bare-server-process.ts';
 import type { Bench } from '../bench.ts';
 import { formatNumber, percentile, report, row, time } from '../figures.ts';
 import { createReviewClient } from '../review-client.ts';
+import { startBareServer } from '../servers/start-bare-server.ts';
 
 const copies = 4;
 /** Between two reviews. */

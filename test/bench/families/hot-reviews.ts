@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { createTempDir } from '../../real/support/janitor.ts';
 import { lookUpProgram, runOrThrow } from '../../real/support/program.ts';
 import { createTls } from '../../real/support/tls.ts';
-import { startBareServer } from '../bare-server-process.ts';
 import type { Bench } from '../bench.ts';
 import { compare, report } from '../figures.ts';
 import { readCpuSeconds } from '../process-usage.ts';
+import { startBareServer } from '../servers/start-bare-server.ts';
 
 const reviewFile = 'test/fixtures/reviews/deployment-create.json';
 

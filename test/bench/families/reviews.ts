@@ -7,7 +7,7 @@ import { inParallel } from '../in-parallel.ts';
 import { type Network, roundTripMs, startNetwork } from '../network.ts';
 import { readCpuSeconds } from '../process-usage.ts';
 import { createReviewClient } from '../review-client.ts';
-import { startTlsRegistry } from '../tls-registry.ts';
+import { startTlsRegistry } from '../servers/tls-registry.ts';
 
 /** Different images, so that reviews at the same time ask different questions. */
 const images = Array.from({ length: 64 }, (_, index) => `library/there-${index}:1`);

@@ -1,8 +1,8 @@
-import { createTempDir } from '../real/support/janitor.ts';
-import { findFreePort } from '../real/support/port.ts';
-import { type RunningProcess, startProcess } from '../real/support/process.ts';
-import { probe } from '../real/support/request.ts';
-import type { Tls } from '../real/support/tls.ts';
+import { createTempDir } from '../../real/support/janitor.ts';
+import { findFreePort } from '../../real/support/port.ts';
+import { type RunningProcess, startProcess } from '../../real/support/process.ts';
+import { probe } from '../../real/support/request.ts';
+import type { Tls } from '../../real/support/tls.ts';
 
 /** `bare-server.ts` in a process of its own. */
 export type BareServer = Pick<RunningProcess, 'pid' | 'stop'> & { readonly url: string };
@@ -12,7 +12,7 @@ export async function startBareServer({ certFile, keyFile, ca }: Tls): Promise<B
   const url = `https://127.0.0.1:${port}`;
   const running = await startProcess({
     program: process.execPath,
-    args: ['--import', 'tsx', 'test/bench/bare-server.ts', String(port), certFile, keyFile],
+    args: ['--import', 'tsx', 'test/bench/servers/bare-server.ts', String(port), certFile, keyFile],
     dir: createTempDir('bare'),
     isReady: async () => (await probe(`${url}/`, { ca })) === 200,
   });

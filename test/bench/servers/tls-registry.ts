@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createTempDir } from '../real/support/janitor.ts';
-import { findFreePort } from '../real/support/port.ts';
-import { startProcess } from '../real/support/process.ts';
-import { probe } from '../real/support/request.ts';
-import type { Tls } from '../real/support/tls.ts';
+import { createTempDir } from '../../real/support/janitor.ts';
+import { findFreePort } from '../../real/support/port.ts';
+import { startProcess } from '../../real/support/process.ts';
+import { probe } from '../../real/support/request.ts';
+import type { Tls } from '../../real/support/tls.ts';
 
 export interface TlsRegistry {
   readonly host: string;
