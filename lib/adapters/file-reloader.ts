@@ -1,4 +1,5 @@
 import type { Logger } from '../ports/index.ts';
+import { monotonicClock } from '../util/clock.ts';
 
 /** Reports whether the value in use is stale, because its file can no longer be read. */
 export type OnStale = (isStale: boolean) => void;
@@ -7,6 +8,8 @@ export type OnStale = (isStale: boolean) => void;
 export interface ReloadReports {
   readonly logger: Logger;
   readonly onStale?: OnStale | undefined;
+  /** Milliseconds of a monotonic clock. */
+  readonly now?: (() => number) | undefined;
 }
 
 export interface FileReloaderOptions<Value> extends ReloadReports {
@@ -17,9 +20,12 @@ export interface FileReloaderOptions<Value> extends ReloadReports {
   readonly read: () => Promise<Value>;
 }
 
+/** A review makes several calls, and a read costs more than the rest of its work. */
+const freshMs = 1_000;
+
 /**
- * Reads a file at each call. If a read fails, the last valid value stays in use, and the log says so once.
- * Rejects if the first read fails.
+ * Reads a file at a call if the last read is a second old. If a read fails, the last valid value stays in use, and the log says so
+ * once. Rejects if the first read fails.
  */
 export async function createFileReloader<Value>({
   what,
@@ -27,8 +33,11 @@ export async function createFileReloader<Value>({
   read,
   logger,
   onStale,
+  now = monotonicClock.now,
 }: FileReloaderOptions<Value>): Promise<() => Promise<Value>> {
   let value = await read();
+  let readAt = now();
+  let reading: Promise<Value> | undefined;
   let isStale = false;
   onStale?.(false);
 
@@ -37,7 +46,8 @@ export async function createFileReloader<Value>({
     onStale?.(stale);
   }
 
-  return async () => {
+  async function reload(): Promise<Value> {
+    readAt = now();
     try {
       value = await read();
       if (isStale) {
@@ -51,6 +61,13 @@ export async function createFileReloader<Value>({
         logger.warn({ name, err: error }, message);
       }
     }
+    reading = undefined;
     return value;
+  }
+
+  return async () => {
+    if (reading === undefined && now() - readAt < freshMs) return value;
+    reading ??= reload();
+    return await reading;
   };
 }

@@ -13,8 +13,8 @@ export interface RegistryAuthOptions extends ReloadReports {
 }
 
 /**
- * The backup's credentials from `username` and `password` or `.dockerconfigjson`, read at each use so that a rotated Secret takes
- * effect at once. Rejects with a `ConfigError` that names the file if the first read fails.
+ * The backup's credentials from `username` and `password` or `.dockerconfigjson`, read again within a second so that a rotated Secret
+ * takes effect. Rejects with a `ConfigError` that names the file if the first read fails.
  */
 export async function openRegistryAuth({
   dir,

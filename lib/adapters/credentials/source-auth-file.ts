@@ -10,7 +10,7 @@ export interface SourceAuthFileOptions extends ReloadReports {
 }
 
 /**
- * Credentials from a docker `config.json`, read at each use. Logs what gives no credentials when the file changes. Rejects with
+ * Credentials from a docker `config.json`, read again within a second. Logs what gives no credentials when the file changes. Rejects with
  * `ConfigError` if the first read fails.
  */
 export async function openSourceAuthFile({

@@ -7,6 +7,7 @@ import { openRegistryAuth } from '../../../lib/adapters/credentials/registry-aut
 import { ConfigError } from '../../../lib/errors.ts';
 import type { Credentials } from '../../../lib/index.ts';
 import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
+import { createSteppingClock } from '../../support/stepping-clock.ts';
 
 describe('openRegistryAuth', () => {
   let dir: string;
@@ -20,7 +21,12 @@ describe('openRegistryAuth', () => {
   });
 
   function open(domain = 'reg.test'): Promise<() => Promise<Credentials>> {
-    return openRegistryAuth({ dir, registry: { domain, path: 'acme' }, logger: log.logger });
+    return openRegistryAuth({
+      dir,
+      registry: { domain, path: 'acme' },
+      logger: log.logger,
+      now: createSteppingClock(),
+    });
   }
 
   async function write(files: Readonly<Record<string, string>>): Promise<void> {

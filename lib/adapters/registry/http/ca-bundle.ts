@@ -1,22 +1,19 @@
 import { stat } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
-import type { Logger } from '../../../ports/index.ts';
 import { readCaFile } from '../../ca-file.ts';
-import { createFileReloader, type OnStale } from '../../file-reloader.ts';
+import { createFileReloader, type ReloadReports } from '../../file-reloader.ts';
 
 /** The CA certificates for registries; they can change at run time. */
 export interface CaBundle {
   /** In PEM; the same array until they change. */
   readonly certificates: () => readonly string[];
-  /** Reads the file again if it has changed. Never rejects. */
+  /** Reads the file again if it has changed, at most once a second. Never rejects. */
   readonly refresh: () => Promise<void>;
 }
 
-export interface CaBundleOptions {
+export interface CaBundleOptions extends ReloadReports {
   /** `REGISTRY_CA_FILE`: certificates in PEM, trusted in addition to the system's. */
   readonly file: string;
-  readonly logger: Logger;
-  readonly onStale?: OnStale | undefined;
 }
 
 /** Opens the file; if it becomes unusable later, the last good certificates stay in use. Rejects with `ConfigError`. */
