@@ -18,6 +18,9 @@ interface Flight<Result> {
   callers: number;
 }
 
+/** Made once: an error with its stack costs more than the rest of a call. */
+const noCaller = new Error('no caller waits for the result');
+
 export function createSharedFlight<Result>(): SharedFlight<Result> {
   const flights = new Map<string, Flight<Result>>();
 
@@ -44,7 +47,7 @@ export function createSharedFlight<Result>(): SharedFlight<Result> {
         if (flight.callers === 0) {
           // A caller that arrives now needs a call of its own.
           end(key, flight);
-          flight.left.abort(signal.reason);
+          flight.left.abort(noCaller);
         }
       }
     },

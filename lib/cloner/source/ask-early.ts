@@ -12,6 +12,9 @@ export interface EarlyQuestion {
   end(): void;
 }
 
+/** Made once: an error with its stack costs more than the rest of a call. */
+const notNeeded = new Error('the question was answered, or asked in another way');
+
 /** @param choose the access to ask with; `undefined` if the question should wait for the backup */
 export function askEarly(
   cloner: Pick<ImageCloner, 'resolve'>,
@@ -38,10 +41,10 @@ export function askEarly(
       if (early !== undefined && isSame(early.access, access)) {
         return untilAborted(early.answer, signal);
       }
-      ended.abort();
+      ended.abort(notNeeded);
       return undefined;
     },
-    end: () => ended.abort(),
+    end: () => ended.abort(notNeeded),
   };
 }
 
