@@ -1,5 +1,5 @@
 import type { LookupFunction } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { buildConnector } from 'undici';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
 
@@ -7,7 +7,7 @@ export interface ConnectorOptions {
   readonly timeout: number;
   readonly lookup: LookupFunction;
   /** @default the system's certificates */
-  readonly ca?: string[];
+  readonly ca?: string[] | undefined;
 }
 
 /** A session is at most a few KiB. */
@@ -17,14 +17,22 @@ const maxSessions = 200;
  * Opens connections, and resumes TLS sessions of the same host and port. undici's own cache ends with the last connection to a
  * host, and holds sessions by weak references, which the next garbage collection clears.
  */
-export function createConnector(options: ConnectorOptions): buildConnector.connector {
+export function createConnector({ ca, ...options }: ConnectorOptions): buildConnector.connector {
+  let secureContext: SecureContext | undefined;
   const sessions = createBoundedMap<string, Buffer>(maxSessions);
+
+  /** Made once: parsing the certificates takes longer than a handshake. */
+  function trust(certificates: string[]): SecureContext {
+    secureContext ??= createSecureContext({ ca: certificates });
+    return secureContext;
+  }
 
   return (target, callback) => {
     const key = `${target.servername ?? ''} ${target.hostname}:${target.port}`;
     const session = sessions.get(key);
     const connect = buildConnector({
       ...options,
+      ...(ca !== undefined && { secureContext: trust(ca) }),
       allowH2: false,
       maxCachedSessions: 0,
       ...(session !== undefined && { session }),
