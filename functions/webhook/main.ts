@@ -13,6 +13,7 @@ import { createApp, createProbeApp } from './app.ts';
 import { syntax, toVariables } from './flags.ts';
 import { openNamespaceOverrides, openSharedCopies } from './kubernetes.ts';
 import { type Listeners, openListeners } from './listeners.ts';
+import { createLogOutput } from './log-output.ts';
 import { createOutages } from './outages.ts';
 
 /** A pod may end 600 s after its deletion, and Knative uses 30 s of them before it sends SIGTERM. */
@@ -39,10 +40,13 @@ async function serve(args: Arguments): Promise<boolean> {
   const { now } = monotonicClock;
   const reading = readConfig({ ...env, ...toVariables(args) });
   const { config } = reading;
+  const output = createLogOutput(process.stdout);
+  // Also after an uncaught error.
+  process.on('exit', output.flush);
   const logger = createLogger({
     level: config.logLevel,
     format: config.logFormat,
-    write: (line) => process.stdout.write(line),
+    write: output.write,
   });
   const { maxClones: maxCopies, maxWaiting } = config;
   const ownCopies = createCopies({ maxCopies, maxWaiting, now });
@@ -121,6 +125,7 @@ async function serve(args: Arguments): Promise<boolean> {
   }
   await drained;
   logger.info({}, 'drained');
+  output.flush();
   return true;
 }
 
