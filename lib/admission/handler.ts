@@ -9,7 +9,7 @@ import type {
 } from '../ports/index.ts';
 import { type CloneOutcomes, completeReview } from './complete.ts';
 import { type ReviewOptions, settledWithin, toDeadline } from './deadline.ts';
-import { isCertainlyDenied, planReview, type ReviewPlan } from './plan.ts';
+import { isCertainlyDenied, planAnswer, type ReviewPlan } from './plan.ts';
 import { type Override, overridePolicy, type ReviewPolicy } from './policy.ts';
 import { completePullSecrets } from './pull-secrets.ts';
 import type { AdmissionReview } from './review.ts';
@@ -35,6 +35,7 @@ export interface ReviewHandlerDeps {
 /** AdmissionReview in, AdmissionReview out. Rejects with `CloneError` `INVALID_REVIEW` for any other body. */
 export type AdmissionHandler = (body: unknown, options: ReviewOptions) => Promise<AdmissionReview>;
 
+const noOutcomes: CloneOutcomes = new Map();
 const pullSecretsBudgetMs = 5_000;
 /** Longer than the name of any object with its namespace; a forged review may contain more. */
 const maxLoggedLength = 320;
@@ -55,8 +56,9 @@ export function createReviewHandler(deps: ReviewHandlerDeps): AdmissionHandler {
     startedAt: number,
   ): Promise<AdmissionReview> {
     try {
-      const outcomes = await ensureBackups(plan, options, deps);
-      const complete = await withPullSecrets(plan, outcomes, deps);
+      // Most reviews name no image to copy, and skip what only waits.
+      const outcomes = needsBackups(plan) ? await ensureBackups(plan, options, deps) : noOutcomes;
+      const complete = outcomes.size > 0 ? await withPullSecrets(plan, outcomes, deps) : plan;
       const completed = completeReview(complete, outcomes);
       const ms = now() - startedAt;
       logger.info(toLogFields(plan, completed, ms), 'review answered');
@@ -79,7 +81,7 @@ async function planWithOverrides(
   body: unknown,
   { policy, overrides }: ReviewHandlerDeps,
 ): Promise<ReviewPlan> {
-  const plan = planReview(body, policy);
+  const plan = planAnswer(body, policy);
   const { namespace } = plan.request;
   const namesImages = plan.images.length > 0 || plan.refusals.length > 0;
   if (overrides === undefined || !namesImages || namespace === '') return plan;
@@ -88,8 +90,12 @@ async function planWithOverrides(
   if (annotations === undefined) return plan;
   const { allowed } = overrides;
   const overridden = overridePolicy(policy, { namespace, annotations, allowed });
-  const own = planReview(body, overridden.policy);
+  const own = planAnswer(body, overridden.policy);
   return { ...own, warnings: [...own.warnings, ...overridden.warnings] };
+}
+
+function needsBackups(plan: ReviewPlan): boolean {
+  return plan.images.length > 0 && !isCertainlyDenied(plan) && !isDryRunWithoutPatch(plan);
 }
 
 /** Makes the backup hold the images of the plan. An image without an outcome at the deadline is still being copied. */
@@ -99,9 +105,6 @@ async function ensureBackups(
   { ensureBackup, logger }: ReviewHandlerDeps,
 ): Promise<CloneOutcomes> {
   const { images, pod, request } = plan;
-  if (images.length === 0 || isCertainlyDenied(plan) || isDryRunWithoutPatch(plan)) {
-    return new Map();
-  }
   const { uid, dryRun, namespace, username } = request;
   const { answerWaitMs, ...deadline } = toDeadline(plan, options);
   const common = { pod, namespace, dryRun, uid, isInteractive: isInteractive(username) };

@@ -11,6 +11,7 @@ import {
 import { isCloneOnly, isExempt } from './exemption.ts';
 import type { ReviewPolicy } from './policy.ts';
 import { parseReview, type ReviewRequest } from './review.ts';
+import { isUntouched } from './untouched.ts';
 import {
   type ImagePlace,
   isEphemeral,
@@ -67,7 +68,18 @@ const noPullSecrets: PlannedPullSecrets = { whenCopied: [], whenReused: [] };
  * Throws `CloneError` `INVALID_REVIEW` for a body that no API server sends.
  */
 export function planReview(body: unknown, policy: ReviewPolicy): ReviewPlan {
+  return planRequest(parseReview(body), policy);
+}
+
+/** As `planReview`, but an object whose images are all in the backup is not read further: its answer needs nothing of it. */
+export function planAnswer(body: unknown, policy: ReviewPolicy): ReviewPlan {
   const request = parseReview(body);
+  return isWorkload(request) && isUntouched(request, policy.backup)
+    ? toUntouched(request, policy)
+    : planRequest(request, policy);
+}
+
+function planRequest(request: ReviewRequest, policy: ReviewPolicy): ReviewPlan {
   const untouched = toUntouched(request, policy);
   const isWrite = request.operation === 'CREATE' || request.operation === 'UPDATE';
   if (!isWrite || !isWorkload(request) || policy.excludedNamespaces.includes(request.namespace)) {

@@ -63,7 +63,7 @@ export function object<const Entries extends v.ObjectEntries>(
 }
 
 /** More than any object that runs. Half a million entries would block the event loop for seconds. */
-const maxEntries = 10_000;
+export const maxEntries = 10_000;
 
 /** Checked before the entries are. */
 const isShort = v.check(

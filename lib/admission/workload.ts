@@ -135,11 +135,16 @@ export function isEphemeral({
   return kind.group === '' && kind.kind === 'Pod' && subResource === 'ephemeralcontainers';
 }
 
+/** Where an object of a kind that `isWorkload` accepts has its pod template; empty for a Pod. */
+export function podPathOf({ kind }: Pick<ReviewRequest, 'kind'>): readonly string[] {
+  return podPaths.get(`${kind.group}/${kind.kind}`) ?? [];
+}
+
 /** Reads `request.object` or `request.oldObject`, whose kind `isWorkload` accepts. Throws `CloneError` `INVALID_REVIEW`. */
 export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObject'): Workload {
   const root = `request.${field}`;
   const { metadata } = parse(metadataSchema, request[field], root);
-  const path = podPaths.get(`${request.kind.group}/${request.kind.kind}`) ?? [];
+  const path = podPathOf(request);
   const pod = parse(podSchema, descend(request[field], path), [root, ...path].join('.'));
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);
   const podSpec = ['', ...path, 'spec'].join('/');
