@@ -129,7 +129,10 @@ describe('isUntouched', () => {
         const altered = { ...body, request };
         if (!isUntouched(parseReview(altered), backup)) return;
         untouched += 1;
-        const { response } = completeReview(planReview(altered, policy()), new Map());
+        const { response } = completeReview(
+          planReview(altered, policy({ backupPullSecret: 'backup' })),
+          new Map(),
+        );
         assert.deepEqual(response, { uid: body.request.uid, allowed: true });
       }),
       propertyRuns(5_000),
