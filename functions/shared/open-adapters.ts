@@ -1,10 +1,7 @@
 import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
 import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
 import type { OnStale } from '../../lib/adapters/file-reloader.ts';
-import type { Metrics } from '../../lib/adapters/metrics.ts';
-import { cacheResolve } from '../../lib/cloner/source/index.ts';
 import { namespaceOfService } from '../../lib/config/backup-registry.ts';
-import type { ConfigReading } from '../../lib/config/config.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { cloudOf } from '../../lib/image/cloud-registry.ts';
 import type {
@@ -12,7 +9,6 @@ import type {
   Config,
   CredentialSource,
   ImageCloner,
-  Logger,
   ReviewPolicy,
   WorkloadSecrets,
 } from '../../lib/index.ts';
@@ -28,7 +24,8 @@ import {
   toBackupLocation,
 } from './backup-access.ts';
 import { type Certificates, readCertificates } from './certificates.ts';
-import { type Env, isInsideCluster, readPodNamespace, readProxies } from './environment.ts';
+import { isInsideCluster, readPodNamespace } from './environment.ts';
+import { type ClonerOptions, openCloner } from './open-cloner.ts';
 import { type ByHand, withLogins } from './personal-logins.ts';
 
 /** The files, clients and the cloner that a configuration names, ready for use. */
@@ -39,15 +36,11 @@ export interface Adapters {
   readonly workloadSecrets: WorkloadSecrets | undefined;
   readonly cloner: ImageCloner;
   readonly certificates: Certificates | undefined;
+  /** Loads the modules of the cloner, which its first use does otherwise. */
+  readonly load: () => Promise<unknown>;
 }
 
-export interface AdapterOptions {
-  readonly reading: ConfigReading;
-  readonly env: Env;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** Receives whether the docker daemon answers. @default the daemon is not watched */
-  readonly onDaemonAnswer?: (isUp: boolean) => void;
+export interface AdapterOptions extends ClonerOptions {
   /** Present for a command that a person runs. */
   readonly byHand?: ByHand;
 }
@@ -57,9 +50,8 @@ export async function openAdapters(options: AdapterOptions): Promise<Adapters> {
   const { config, isValid, problems } = options.reading;
   const { pullSecrets, tls } = config;
   const openIdentities = createOpenIdentities(options.env, options.logger);
-  const [backup, sourceCredentials, workloadSecrets, cloner, certificates] = await allOrProblems(
-    problems,
-    [
+  const [backup, sourceCredentials, workloadSecrets, { cloner, load }, certificates] =
+    await allOrProblems(problems, [
       isValid('REGISTRY', 'REGISTRY_NAMESPACE', 'REGISTRY_AUTH', 'NAMING')
         ? openBackup(options, openIdentities)
         : skipped(),
@@ -68,8 +60,7 @@ export async function openAdapters(options: AdapterOptions): Promise<Adapters> {
       isValid('CLONER', 'DOCKER_HOST') ? openCloner(options) : skipped(),
       tls === undefined ? undefined : readCertificates(tls),
       options.byHand?.logins,
-    ],
-  );
+    ]);
   const { auth, ...access } = backup;
   const { domain } = config.backup;
   // A login of Amazon ECR creates no repositories, so the identity behind it does.
@@ -85,6 +76,7 @@ export async function openAdapters(options: AdapterOptions): Promise<Adapters> {
     ...(byHand === undefined ? sides : await withLogins(byHand, sides, logger)),
     workloadSecrets,
     certificates,
+    load,
   };
 }
 
@@ -180,36 +172,6 @@ async function openPullSecrets({ reading, env, logger }: AdapterOptions): Promis
   const insideCluster = isInsideCluster(env);
   const reader = await openNamespaceReader({ kubeconfigFile, insideCluster, logger });
   return createPullSecrets({ reader, logger, now: monotonicClock.now });
-}
-
-/** SDKs load slowly, so only the one in use is imported. */
-async function openCloner(options: AdapterOptions): Promise<ImageCloner> {
-  const { reading, env, metrics, logger, onDaemonAnswer: onAnswer } = options;
-  const { config } = reading;
-  if (config.cloner === 'docker') {
-    const { createDockerCloner, openDaemon, watchDaemon } = await import(
-      '../../lib/adapters/docker/index.ts'
-    );
-    const docker = await openDaemon({ dockerHost: config.dockerHost, logger });
-    const cloner = createDockerCloner({ docker });
-    const watched =
-      onAnswer === undefined ? cloner : watchDaemon(cloner, { docker, onAnswer, logger });
-    return cacheResolve(watched, { now: monotonicClock.now });
-  }
-  const { openRegistryCloner, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
-  const { backup, insecureRegistries, sourceRegistries, registryCaFile: file } = config;
-  const onStale: OnStale = (isStale) => metrics.fileIsStale('REGISTRY_CA_FILE', isStale);
-  return openRegistryCloner({
-    configuredHosts: [backup.domain, ...sourceRegistries],
-    insecureRegistries,
-    trust: file === undefined ? undefined : await openCaBundle({ file, logger, onStale }),
-    maxImageBytes: config.maxImageBytes,
-    platforms: config.platforms,
-    insideCluster: isInsideCluster(env),
-    proxy: readProxies(env),
-    onResponse: (response) => metrics.answered(response),
-    onConnect: (host) => metrics.connected(host),
-  });
 }
 
 /** Replaces an adapter whose own variables are invalid; `problems` lists those already. */

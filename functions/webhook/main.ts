@@ -109,6 +109,8 @@ async function serve(args: Arguments): Promise<boolean> {
   );
   setTimeout(() => {
     void sharedCopies?.watch();
+    // The first review reports a failure.
+    adapters.load().catch(() => undefined);
     // The first review does not wait for an identity, and a problem of it is in the log before any review.
     adapters.backupCredentials().catch((error: unknown) => logger.warn({}, toSentence(error)));
   }, sdksAfterMs).unref();

@@ -42,6 +42,10 @@ export interface RegistryClonerOptions extends ClientPoolOptions {
   readonly platforms?: Platforms | undefined;
 }
 
+/** It has the optional abilities too. */
+export type RegistryCloner = ImageCloner &
+  Required<Pick<ImageCloner, 'findReferrers' | 'isComplete' | 'mark' | 'listTags'>>;
+
 /** A review's budget bounds a lookup, not a copy; the caller of `writeTags` retries with newly chosen tags. */
 const retryPolicy = {
   lookup: { maxAttempts: 2, maxRetryAfterMs: 500 },
@@ -58,7 +62,7 @@ const maxHosts = 1_000;
  * Copies from registry to registry: byte for byte, streamed; every platform, unless `platforms` lists some. It uses no disk and
  * no daemon.
  */
-export function createRegistryCloner(options: RegistryClonerOptions): ImageCloner {
+export function createRegistryCloner(options: RegistryClonerOptions): RegistryCloner {
   const { maxImageBytes = Number.MAX_SAFE_INTEGER, random = Math.random } = options;
   const { now = monotonicClock.now, platforms = [] } = options;
   const openRepository = createClientPool(options);

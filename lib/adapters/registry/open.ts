@@ -1,11 +1,11 @@
 import { ConfigError } from '../../errors.ts';
 import type { Platforms } from '../../image/platforms.ts';
 import type { Repository } from '../../image/reference.ts';
-import type { BackupRepository, ImageCloner, RegistryAccess } from '../../ports/index.ts';
+import type { BackupRepository, RegistryAccess } from '../../ports/index.ts';
 import { sleep } from '../../util/clock.ts';
 import { listRepositories, openBackupRepository } from './backup-repository.ts';
 import { type ClientPoolOptions, createClientPool } from './client/index.ts';
-import { createRegistryCloner } from './cloner.ts';
+import { createRegistryCloner, type RegistryCloner } from './cloner.ts';
 import {
   type CaBundle,
   createFindEndpoint,
@@ -38,7 +38,7 @@ export interface RegistrySettings {
 }
 
 /** Opens the registry adapter. Throws `ConfigError` if the URL of the proxy is invalid. */
-export function openRegistryCloner(settings: RegistrySettings): ImageCloner {
+export function openRegistryCloner(settings: RegistrySettings): RegistryCloner {
   const { maxImageBytes, platforms } = settings;
   return createRegistryCloner({ ...toConnections(settings), maxImageBytes, platforms });
 }
