@@ -32,6 +32,8 @@ interface RegistryKind {
   readonly isOciOnly?: boolean;
   /** Whether a DELETE by digest leaves the tags of that digest. @default false */
   readonly leavesTags?: boolean;
+  /** Whether it answers a mount with an upload session; zot does so without `dedupe`. @default false */
+  readonly refusesMounts?: boolean;
   /** Without a user, access is anonymous. */
   start(user?: RegistryUser): Promise<AnyRegistry>;
 }
@@ -54,11 +56,19 @@ const kinds: readonly RegistryKind[] = [
     leavesTags: true,
     start: startCrane,
   },
-  { name: 'zot', program: 'zot', isOptional: true, isOciOnly: true, start: startZot },
+  {
+    name: 'zot',
+    program: 'zot',
+    isOptional: true,
+    isOciOnly: true,
+    refusesMounts: true,
+    start: startZot,
+  },
   {
     name: 'zot with docker2s2',
     program: 'zot',
     isOptional: true,
+    refusesMounts: true,
     start: (user) => startZot(user, ['docker2s2']),
   },
   { name: 'the memory registry', start: startMemory },
