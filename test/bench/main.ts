@@ -6,6 +6,7 @@ import { benchDuringCopies } from './families/during-copies.ts';
 import { benchHotReviews } from './families/hot-reviews.ts';
 import { benchLoopback } from './families/loopback.ts';
 import { benchMemory } from './families/memory.ts';
+import { benchPlatforms } from './families/platforms.ts';
 import { benchReviews } from './families/reviews.ts';
 import { benchSharedBase } from './families/shared-base.ts';
 import { benchStart } from './families/start.ts';
@@ -19,6 +20,7 @@ import { report } from './figures.ts';
  */
 const families: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   copies: benchCopies,
+  platforms: benchPlatforms,
   'shared-base': benchSharedBase,
   burst: benchBurst,
   reviews: benchReviews,
