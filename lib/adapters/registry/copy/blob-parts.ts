@@ -1,5 +1,5 @@
 import { createCooldown } from '../../../util/cooldown.ts';
-import { isTransient, RegistryError } from '../errors/index.ts';
+import { type OpenPart, partError, readPart } from './read-part.ts';
 
 /** A blob whose rest is being read as one stream. */
 export interface RunningBlob {
@@ -9,20 +9,10 @@ export interface RunningBlob {
   readonly size: number;
   /** Where the stream begins. */
   readonly offset: number;
-  /** The bytes from `start` to before `end`; `undefined` if the registry serves something else. */
-  readonly openPart: (
-    range: ByteRange,
-    signal: AbortSignal,
-  ) => Promise<AsyncIterable<Uint8Array> | undefined>;
+  readonly openPart: OpenPart;
   /** Called when parts are requested. */
   readonly onParts: () => void;
   readonly signal: AbortSignal;
-}
-
-export interface ByteRange {
-  readonly start: number;
-  /** Exclusive. */
-  readonly end: number;
 }
 
 /**
@@ -46,16 +36,21 @@ const partBytes = 2 * mebibyte;
 /** A shorter rest is not worth new connections. */
 const minRestBytes = headStartBytes + 2 * partBytes;
 const maxPartsPerBlob = 6;
-/** Of all blobs together: parts wait in memory for their turn. */
-const maxParts = 10;
+/** Parts that wait in memory for their turn, of all blobs together. */
+const maxWaitingParts = 10;
+/** So that a registry whose parts do not arrive leaves places to others. */
+const maxWaitingPartsPerHost = 5;
+/** A blob that could have only one part at a time is faster as one stream. */
+const minFreePlaces = 2;
+/** Shorter than a part, so that hashing one does not hold up reviews. */
+const yieldedBytes = 256 * 1024;
 const pauseMs = 600_000;
 const maxHosts = 1_000;
-const step = 'reading a layer';
 
 interface Part {
-  readonly chunks: Promise<readonly Uint8Array[]>;
-  /** The first part of a blob needs no place among those of all blobs. */
-  readonly hasPlace: boolean;
+  readonly bytes: Promise<Uint8Array>;
+  /** Is written as soon as it arrives, so it takes no place among those that wait. */
+  readonly isFirst: boolean;
 }
 
 /** Parts from `start` to the end of the blob. */
@@ -68,49 +63,46 @@ interface Parts {
 
 export function createBlobParts({ now }: { readonly now: () => number }): BlobParts {
   const pauses = createCooldown({ now, maxMs: pauseMs, maxKeys: maxHosts });
-  let places = maxParts;
+  /** Places that are taken, by host. */
+  const taken = new Map<string, number>();
 
   const pause = (host: string): void => pauses.start(host, pauseMs);
 
-  function openParts(start: number, { host, size, openPart, signal }: RunningBlob): Parts {
+  function freePlaces(host: string): number {
+    const all = [...taken.values()].reduce((sum, count) => sum + count, 0);
+    return Math.min(maxWaitingParts - all, maxWaitingPartsPerHost - (taken.get(host) ?? 0));
+  }
+
+  function changePlaces(host: string, change: 1 | -1): void {
+    const count = (taken.get(host) ?? 0) + change;
+    if (count === 0) taken.delete(host);
+    else taken.set(host, count);
+  }
+
+  function openParts(start: number, blob: RunningBlob): Parts {
+    const { host, size, openPart, signal } = blob;
     const ended = new AbortController();
     const within = AbortSignal.any([signal, ended.signal]);
+    const options = { openPart, onRefusal: () => pause(host), now, signal: within };
     const queue: Part[] = [];
     let next = start;
 
-    async function readPart(range: ByteRange): Promise<readonly Uint8Array[]> {
-      try {
-        const body = await openPart(range, within).catch((error: unknown) => {
-          if (!isTransient(error)) pause(host);
-          throw error;
-        });
-        if (body === undefined) {
-          pause(host);
-          throw new RegistryError('REFUSED', `${step}: it served another range than requested`);
-        }
-        return await collect(body, range.end - range.start);
-      } catch (error) {
-        ended.abort(error);
-        throw error;
-      }
-    }
-
     function fill(): void {
       while (next < size && queue.length < maxPartsPerBlob) {
-        const hasPlace = queue.length > 0;
-        if (hasPlace && places === 0) return;
-        if (hasPlace) places -= 1;
+        const isFirst = queue.length === 0;
+        if (!isFirst && freePlaces(host) <= 0) return;
+        if (!isFirst) changePlaces(host, 1);
         const end = Math.min(next + partBytes, size);
-        const chunks = readPart({ start: next, end });
+        const bytes = readPart({ start: next, end }, options);
         // The reader throws it, or goes on with the stream.
-        chunks.catch(() => undefined);
-        queue.push({ chunks, hasPlace });
+        bytes.catch((error: unknown) => ended.abort(error));
+        queue.push({ bytes, isFirst });
         next = end;
       }
     }
 
-    function free({ hasPlace }: Part): void {
-      if (hasPlace) places += 1;
+    function free({ isFirst }: Part): void {
+      if (!isFirst) changePlaces(host, -1);
     }
 
     fill();
@@ -121,12 +113,12 @@ export function createBlobParts({ now }: { readonly now: () => number }): BlobPa
         for (;;) {
           const part = queue[0];
           if (part === undefined) return;
-          const chunks = await part.chunks.catch((error: unknown) => {
-            // The caller resumes where it is.
-            const message = `${step}: a part of it failed`;
-            throw new RegistryError('UNAVAILABLE', message, { cause: error, isTransient: true });
+          const bytes = await part.bytes.catch((error: unknown) => {
+            throw partError('failed', error);
           });
-          yield* chunks;
+          for (let at = 0; at < bytes.length; at += yieldedBytes) {
+            yield bytes.subarray(at, at + yieldedBytes);
+          }
           queue.shift();
           free(part);
           fill();
@@ -151,8 +143,9 @@ export function createBlobParts({ now }: { readonly now: () => number }): BlobPa
 
     function isSlow(): boolean {
       isMeasured = true;
-      const isWorthIt = size - at >= minRestBytes && pauses.remainingMs(host) === 0;
-      return isWorthIt && (at - offset) / waitedMs < fastBytesPerMs;
+      const isWorthIt = size - at >= minRestBytes && freePlaces(host) >= minFreePlaces;
+      const isAllowed = pauses.remainingMs(host) === 0;
+      return isWorthIt && isAllowed && (at - offset) / waitedMs < fastBytesPerMs;
     }
 
     /** Yields the stream as far as the parts, or to its end. */
@@ -183,20 +176,4 @@ export function createBlobParts({ now }: { readonly now: () => number }): BlobPa
   }
 
   return { speedUp, pause };
-}
-
-async function collect(
-  body: AsyncIterable<Uint8Array>,
-  length: number,
-): Promise<readonly Uint8Array[]> {
-  const chunks: Uint8Array[] = [];
-  let left = length;
-  for await (const chunk of body) {
-    left -= chunk.length;
-    if (left < 0) break;
-    chunks.push(chunk);
-  }
-  if (left === 0) return chunks;
-  const message = `${step}: a part of it has another length than requested`;
-  throw new RegistryError('UNAVAILABLE', message, { isTransient: true });
 }

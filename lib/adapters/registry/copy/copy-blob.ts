@@ -62,8 +62,9 @@ async function uploadWithRetries(
       const mayBeWhole = hasParts && isFailureOf('source', error, ['REFUSED']);
       if (mayBeWhole) parts.pause(sourceHost);
       // readBlob has retried other errors of the source.
-      if (mayBeWhole) isSourceAtFault = hasParts = false;
-      else if (isSourceAtFault || !isTransient(error) || attempt >= maxAttempts) throw error;
+      const isFinal = !mayBeWhole && (isSourceAtFault || !isTransient(error));
+      if (isFinal || attempt >= maxAttempts) throw error;
+      isSourceAtFault = hasParts = false;
       session = undefined;
       await backoff(attempt, signal);
     }

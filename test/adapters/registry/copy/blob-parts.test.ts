@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   type BlobParts,
-  type ByteRange,
   createBlobParts,
   type RunningBlob,
 } from '../../../../lib/adapters/registry/copy/blob-parts.ts';
+import type { ByteRange } from '../../../../lib/adapters/registry/copy/read-part.ts';
 import { RegistryError } from '../../../../lib/adapters/registry/errors/registry-error.ts';
+import { CloneError } from '../../../../lib/errors.ts';
 
 const mebibyte = 1024 * 1024;
 const chunkBytes = 64 * 1024;
@@ -26,12 +27,14 @@ interface Source {
 function open(
   chunkMs: number,
   openPart: (range: ByteRange) => Promise<AsyncIterable<Uint8Array> | undefined> = serve,
+  /** Time that passes besides. */
+  otherMs = (): number => 0,
 ): Source {
   let time = 0;
   let at = 0;
   let isLeft = false;
   const asked: ByteRange[] = [];
-  const parts = createBlobParts({ now: () => time });
+  const parts = createBlobParts({ now: () => time + otherMs() });
 
   async function* stream(): AsyncGenerator<Uint8Array> {
     try {
@@ -113,18 +116,22 @@ describe('createBlobParts', () => {
     assert.deepEqual(asked, []);
   });
 
-  it('requests at most six parts of a blob at once, and ten of all others', async () => {
+  it('requests six parts at once, of one blob of a host, and of two hosts', async () => {
     const never = Promise.withResolvers<undefined>().promise;
     const { asked, read } = open(slowMs, () => never);
     const ending = new AbortController();
-    const all = [1, 2, 3, 4].map(() => read({ signal: ending.signal }));
+    const { signal } = ending;
+    const counts: number[] = [];
 
-    // Each stream moves until its first part is due.
-    for (const chunks of all) {
+    for (const host of ['a.test', 'a.test', 'b.test', 'c.test']) {
+      const chunks = read({ host, signal });
+      const before = asked.length;
+      // The stream moves until its first part is due.
       for (let n = 0; n < 17; n += 1) await chunks.next();
+      counts.push(asked.length - before);
     }
 
-    assert.equal(asked.length, 6 + 6 + 1 + 1);
+    assert.deepEqual(counts, [6, 0, 6, 0]);
     ending.abort();
   });
 
@@ -184,6 +191,58 @@ describe('createBlobParts', () => {
     assert.ok((await collect(read())).equals(blob));
 
     assert.deepEqual(asked, []);
+  });
+
+  it('requests no parts for ten minutes after a rate limit', async () => {
+    const limit = new CloneError('SOURCE_RATE_LIMITED', 'slow down', { isTransient: true });
+    const { asked, read } = open(slowMs, () => Promise.reject(limit));
+
+    assert.ok((await collect(read())).equals(blob));
+    const before = asked.length;
+    assert.ok((await collect(read())).equals(blob));
+
+    assert.equal(asked.length, before);
+  });
+
+  it('requests parts of the next blob after a blob was not read to its end', async () => {
+    const aborted = ({ signal }: { readonly signal: AbortSignal }): Promise<never> =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(new RangeError('aborted')));
+      });
+    const { asked, read } = open(slowMs);
+    const chunks = read({
+      openPart: (range, signal) => {
+        asked.push(range);
+        return aborted({ signal });
+      },
+    });
+    for (let n = 0; n < 17; n += 1) await chunks.next();
+    await chunks.return(undefined);
+    await new Promise(setImmediate);
+
+    await collect(read());
+
+    assert.equal(asked.length, 6 + 8);
+  });
+
+  it('goes on with the stream if a part trickles', async () => {
+    let partMs = 0;
+    const { read } = open(
+      slowMs,
+      async (range) => {
+        const body = await serve(range);
+        async function* trickle(): AsyncGenerator<Uint8Array> {
+          for await (const chunk of body) {
+            partMs += 31_000;
+            yield chunk;
+          }
+        }
+        return trickle();
+      },
+      () => partMs,
+    );
+
+    assert.ok((await collect(read())).equals(blob));
   });
 
   it('frees the places of a blob that is not read to its end', async () => {
