@@ -74,7 +74,11 @@ export function createLazyCloner(open: () => Promise<RegistryCloner>): LazyClone
   let opened: Promise<RegistryCloner> | undefined;
 
   function load(): Promise<RegistryCloner> {
-    opened ??= open();
+    opened ??= open().catch((error: unknown) => {
+      // The next use tries again.
+      opened = undefined;
+      throw error;
+    });
     return opened;
   }
 

@@ -7,7 +7,7 @@ type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
  * Whether all images of the object are in the backup already, as in most reviews, so that it is not parsed.
- * `false` decides nothing: also an object that the schemas of `workload.ts` reject is `false`.
+ * `false` means undecided, also for an object that the schemas of `workload.ts` reject.
  */
 export function isUntouched(request: ReviewRequest, backup: BackupLocation): boolean {
   const { object, oldObject, operation } = request;

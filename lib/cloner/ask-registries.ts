@@ -1,5 +1,7 @@
-import { canonicalReference } from '../image/reference.ts';
+import { CloneError } from '../errors.ts';
+import { canonicalReference, formatReference } from '../image/reference.ts';
 import type { BackupCredentials } from '../ports/index.ts';
+import { withDeadline } from '../util/abort.ts';
 import { createSharedFlight } from '../util/shared-flight.ts';
 import {
   type BackupQuery,
@@ -35,16 +37,33 @@ export interface AskRegistriesDeps {
   readonly backupCredentials: BackupCredentials;
   /** Whether the pull secrets of workloads open sources, so that namespaces have different questions. */
   readonly readsPullSecrets: boolean;
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number;
 }
 
-export function createAskRegistries(deps: AskRegistriesDeps): AskRegistries {
-  const { guardBackup, breaker, checkSource, backupCredentials, readsPullSecrets } = deps;
-  const questions = createSharedFlight<Answers>();
+/** Reviews of the same image come in bursts. */
+const maxJoinMs = 1_000;
+/** Lets the deadlines inside of a question fire first: they name the registry that did not answer. */
+const graceMs = 50;
 
-  return (request, remainingMs) =>
-    questions.run(toQuestion(request, readsPullSecrets), request.signal, (signal) =>
-      ask({ ...request, signal }, remainingMs),
+export function createAskRegistries(deps: AskRegistriesDeps): AskRegistries {
+  const { guardBackup, breaker, checkSource, backupCredentials, readsPullSecrets, now } = deps;
+  const questions = createSharedFlight<Answers>({ maxJoinMs, now });
+
+  return async (request, remainingMs) => {
+    const { source, signal } = request;
+    const question = toQuestion(request, readsPullSecrets);
+    // The first caller has deadlines inside of `ask`; another one may have less time than that.
+    const ms = remainingMs() + graceMs;
+    const error = (): CloneError =>
+      new CloneError(
+        'SOURCE_UNAVAILABLE',
+        `${source.domain} did not say in time whether ${formatReference(source)} exists`,
+      );
+    return await withDeadline({ ms, error, signal }, (within) =>
+      questions.run(question, within, (signal) => ask({ ...request, signal }, remainingMs)),
     );
+  };
 
   async function ask(
     request: Parameters<AskRegistries>[0],
@@ -67,15 +86,12 @@ export function createAskRegistries(deps: AskRegistriesDeps): AskRegistries {
   }
 }
 
-/**
- * The API server sends one timeout, of which reviews have waited for different milliseconds, so a caller that joins has at least
- * the time that the first one had.
- */
+/** Callers with different budgets ask separately, because the budget of the first one limits the answers. */
 function toQuestion(
   { source, backup, pod, dryRun, isInteractive = true, budgetMs }: Parameters<AskRegistries>[0],
   readsPullSecrets: boolean,
 ): string {
   const images = [canonicalReference(source), canonicalReference(backup)];
-  const seconds = Math.round(budgetMs / 1000);
+  const seconds = Math.floor(budgetMs / 1000);
   return JSON.stringify([images, readsPullSecrets && pod, dryRun, isInteractive, seconds]);
 }

@@ -95,6 +95,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     checkSource,
     backupCredentials: deps.backupCredentials,
     readsPullSecrets: deps.workloadSecrets !== undefined,
+    now,
   });
   const privateCopies = createPrivateCopies({
     cloner,

@@ -60,7 +60,9 @@ export async function readTree<Node extends TreeNode>(
   async function visit(digest: string, depth: number): Promise<void> {
     if (seen.has(digest)) return;
     seen.add(digest);
-    if (seen.size > maxManifests) throw tooLarge(`it has more than ${maxManifests} manifests`);
+    if (seen.size > maxManifests) {
+      failed.abort(tooLarge(`it has more than ${maxManifests} manifests`));
+    }
     const node = await limit.run(() => readNode(digest, depth));
     if (node === undefined) {
       missing.push(digest);

@@ -58,10 +58,7 @@ export function selectEntries<Entry extends IndexEntry>(
   );
 }
 
-/**
- * Identifies what is copied of a source, for the provenance tag of the copy: another list makes another copy of the same
- * digest.
- */
+/** Identifies what is copied of a source, for the provenance tag of the copy: another list makes another copy of the same source. */
 export function originOf(sourceDigest: string, platforms: Platforms): string {
   return hashText(`${sourceDigest} ${platforms.join(',')}`, 64);
 }

@@ -15,18 +15,30 @@ export interface SharedFlight<Result> {
 interface Flight<Result> {
   readonly result: Promise<Result>;
   readonly left: AbortController;
+  readonly startedAt: number;
   callers: number;
 }
 
 /** Made once: an error with its stack costs more than the rest of a call. */
 const noCaller = new Error('no caller waits for the result');
 
-export function createSharedFlight<Result>(): SharedFlight<Result> {
+export interface SharedFlightOptions {
+  /** A caller that arrives later gets a call of its own, so that it does not fail with the deadline of an old one. */
+  readonly maxJoinMs: number;
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number;
+}
+
+export function createSharedFlight<Result>({
+  maxJoinMs,
+  now,
+}: SharedFlightOptions): SharedFlight<Result> {
   const flights = new Map<string, Flight<Result>>();
 
   function start(key: string, work: (signal: AbortSignal) => Promise<Result>): Flight<Result> {
     const left = new AbortController();
-    const flight = { result: work(left.signal).finally(() => end(key, flight)), left, callers: 0 };
+    const result = work(left.signal).finally(() => end(key, flight));
+    const flight = { result, left, startedAt: now(), callers: 0 };
     flights.set(key, flight);
     return flight;
   }
@@ -38,7 +50,9 @@ export function createSharedFlight<Result>(): SharedFlight<Result> {
   return {
     async run(key, signal, work) {
       signal.throwIfAborted();
-      const flight = flights.get(key) ?? start(key, work);
+      const running = flights.get(key);
+      const isYoung = running !== undefined && now() - running.startedAt < maxJoinMs;
+      const flight = isYoung ? running : start(key, work);
       flight.callers += 1;
       try {
         return await untilAborted(flight.result, signal);

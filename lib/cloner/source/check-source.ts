@@ -25,8 +25,8 @@ export interface CheckedSource extends ResolvedImage, Attempt {}
 interface CheckOptions {
   readonly budgetMs: number;
   /**
-   * Whether a backup exists as a fallback, so that an unresponsive host does not get the whole budget. While that is a promise, a
-   * source without a known problem is asked already.
+   * Whether a backup exists as a fallback, so that an unresponsive host does not get the whole budget. Until a promise of it
+   * resolves, the source is asked too, unless it is known to fail.
    */
   readonly hasBackup: boolean | Promise<boolean>;
   /** The pod whose pull secrets may open the source. */

@@ -81,11 +81,15 @@ async function mount({
 }: BlobCopy): Promise<UploadSession | 'mounted' | undefined> {
   const path = mountFrom ?? sharing.donorOf(digest);
   if (path === undefined) return undefined;
-  const mounted = await target.mountBlob({ path, digest }, signal).catch(() => undefined);
+  let hasAnswered = true;
+  const mounted = await target.mountBlob({ path, digest }, signal).catch((error: unknown) => {
+    hasAnswered = !isTransient(error);
+    return undefined;
+  });
   signal.throwIfAborted();
   // A wrong answer would go unnoticed in registries that do not check the layers of a manifest.
   const isThere = mounted === 'mounted' && (await target.hasBlob(digest, signal));
-  if (mountFrom === undefined) sharing.onMount(digest, isThere);
+  if (mountFrom === undefined && hasAnswered) sharing.onMount(digest, isThere);
   return mounted === 'mounted' && !isThere ? undefined : mounted;
 }
 

@@ -1,6 +1,7 @@
 import { isFailureOf } from '../../../errors.ts';
 import { digestOf } from '../../../image/digest.ts';
 import { maxDepth, readTree, type TreeNode } from '../../../image/image-tree.ts';
+import { createSemaphore } from '../../../util/semaphore.ts';
 import {
   type Descriptor,
   isManifestType,
@@ -25,6 +26,8 @@ export interface ImageGraph {
 
 /** Each waits for a round trip. */
 const maxConcurrentRequests = 16;
+/** Each reads manifests of any size from the target. */
+const maxConcurrentChecks = 4;
 const maxBlobs = 10_000;
 /** Of all manifests together: a copy holds them until its blobs are written, which a slow registry can delay for hours. */
 const maxTotalManifestBytes = 16 * 1024 * 1024;
@@ -46,6 +49,7 @@ export async function readGraph(
   const listed = new Map<string, Descriptor>();
   const blobs = new Map<string, Layer>();
   let manifestBytes = root.bytes.length;
+  const checks = createSemaphore(maxConcurrentChecks);
 
   async function read(
     digest: string,
@@ -93,7 +97,7 @@ export async function readGraph(
   async function isHeldComplete(digest: string): Promise<boolean> {
     if (!(await target.hasManifest(digest, signal))) return false;
     try {
-      return await isComplete(target, digest, signal);
+      return await checks.run(() => isComplete(target, digest, signal), signal);
     } catch {
       signal.throwIfAborted();
       return false;

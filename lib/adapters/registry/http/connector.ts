@@ -1,13 +1,13 @@
 import type { LookupFunction } from 'node:net';
-import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
+import { type SecureContext, TLSSocket } from 'node:tls';
 import { buildConnector } from 'undici';
 import { createBoundedMap } from '../../../util/bounded-map.ts';
 
 export interface ConnectorOptions {
   readonly timeout: number;
   readonly lookup: LookupFunction;
-  /** @default the system's certificates */
-  readonly ca?: string[] | undefined;
+  /** The trusted certificates. @default the system's */
+  readonly secureContext?: SecureContext | undefined;
 }
 
 /** A session is at most a few KiB. */
@@ -17,22 +17,14 @@ const maxSessions = 200;
  * Opens connections, and resumes TLS sessions of the same host and port. undici's own cache ends with the last connection to a
  * host, and holds sessions by weak references, which the next garbage collection clears.
  */
-export function createConnector({ ca, ...options }: ConnectorOptions): buildConnector.connector {
-  let secureContext: SecureContext | undefined;
+export function createConnector(options: ConnectorOptions): buildConnector.connector {
   const sessions = createBoundedMap<string, Buffer>(maxSessions);
-
-  /** Made once: parsing the certificates takes longer than a handshake. */
-  function trust(certificates: string[]): SecureContext {
-    secureContext ??= createSecureContext({ ca: certificates });
-    return secureContext;
-  }
 
   return (target, callback) => {
     const key = `${target.servername ?? ''} ${target.hostname}:${target.port}`;
     const session = sessions.get(key);
     const connect = buildConnector({
       ...options,
-      ...(ca !== undefined && { secureContext: trust(ca) }),
       allowH2: false,
       maxCachedSessions: 0,
       ...(session !== undefined && { session }),

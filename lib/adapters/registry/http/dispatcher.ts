@@ -1,4 +1,5 @@
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import type { SecureContext } from 'node:tls';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 import { literalAddress } from './address.ts';
 import { createConnector } from './connector.ts';
@@ -11,8 +12,8 @@ interface ProxySettings {
 }
 
 export interface DispatcherOptions {
-  /** Trusted certificates: the system's and those of `REGISTRY_CA_FILE`. */
-  readonly ca: readonly string[] | undefined;
+  /** The trusted certificates: the system's and those of `REGISTRY_CA_FILE`. @default the system's */
+  readonly secureContext: SecureContext | undefined;
   readonly proxy?: ProxySettings | undefined;
   /** Not used through a proxy, which resolves names itself. */
   readonly lookup: LookupFunction;
@@ -28,12 +29,12 @@ const keepAliveMs = 30_000;
 
 /** Configures undici's connections for registries. */
 export function createDispatcher({
-  ca,
+  secureContext,
   proxy,
   lookup,
   onConnect = () => undefined,
 }: DispatcherOptions): Dispatcher {
-  const trust = ca === undefined ? {} : { ca: [...ca] };
+  const trust = secureContext === undefined ? {} : { secureContext };
   // No limit on connections: the request of a review must not queue behind uploads, whose number is limited elsewhere.
   const settings = {
     bodyTimeout: bodyTimeoutMs,

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import { type Dispatcher, request } from 'undici';
 import { RegistryError, toConnectionError } from '../errors/index.ts';
 import type { CaBundle } from './ca-bundle.ts';
@@ -60,8 +61,9 @@ export function createHttp(options: HttpOptions): Http {
   const isListedAsInsecure = ({ host }: URL): boolean => insecure.has(host);
   const egress = createEgressPolicy(options);
   let ca = trust?.certificates();
+  let secureContext = toSecureContext(ca);
   const open = (zone: EgressZone): Dispatcher =>
-    createDispatcher({ ca, proxy, onConnect, lookup: egress.lookup(zone) });
+    createDispatcher({ secureContext, proxy, onConnect, lookup: egress.lookup(zone) });
 
   /** Each zone has its own pool: a kept connection is reused without another check. */
   function openAll(): Readonly<Record<EgressZone, Dispatcher>> {
@@ -75,6 +77,7 @@ export function createHttp(options: HttpOptions): Http {
     const certificates = bundle.certificates();
     if (certificates === ca) return;
     ca = certificates;
+    secureContext = toSecureContext(ca);
     const old = dispatchers;
     dispatchers = openAll();
     for (const dispatcher of Object.values(old)) void dispatcher.close();
@@ -114,6 +117,11 @@ export function createHttp(options: HttpOptions): Http {
       await Promise.all(Object.values(dispatchers).map((dispatcher) => dispatcher.destroy()));
     },
   };
+}
+
+/** Made once: parsing the certificates takes longer than a handshake. */
+function toSecureContext(ca: readonly string[] | undefined): SecureContext | undefined {
+  return ca && createSecureContext({ ca: [...ca] });
 }
 
 /** No timeout and no size limit counts 1xx responses, so an endless series of them would block the request. */

@@ -14,6 +14,8 @@ export interface HttpResponse {
 /** For manifests, tokens and errors, which are small. */
 const maxReadMs = 120_000;
 const maxErrorBytes = 64 * 1024;
+/** Most manifests are shorter. */
+const firstCapacity = 8 * 1024;
 
 interface Readable {
   readonly body: AsyncIterable<unknown>;
@@ -26,9 +28,20 @@ export async function readBody(
   step: string,
   now?: () => number,
 ): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of chunksOf(response, maxBytes, step, now)) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  // Not a list of chunks: a server may send each byte as a chunk of its own, which takes 150 bytes.
+  let bytes = Buffer.allocUnsafe(firstCapacity);
+  let length = 0;
+  for await (const chunk of chunksOf(response, maxBytes, step, now)) {
+    const needed = length + chunk.length;
+    if (needed > bytes.length) {
+      const larger = Buffer.allocUnsafe(Math.max(needed, 2 * bytes.length));
+      larger.set(bytes.subarray(0, length));
+      bytes = larger;
+    }
+    bytes.set(chunk, length);
+    length = needed;
+  }
+  return Buffer.from(bytes.subarray(0, length));
 }
 
 /** The body of an error, as text; empty if it cannot be read. */

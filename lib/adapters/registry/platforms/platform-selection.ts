@@ -1,10 +1,19 @@
 import { CloneError, registryCode } from '../../../errors.ts';
 import { originOf, type Platforms } from '../../../image/platforms.ts';
 import { formatReference, type Reference } from '../../../image/reference.ts';
-import type { CopyRequest, PlatformSelection, RegistryAccess } from '../../../ports/index.ts';
+import type {
+  CopyPlan,
+  CopyRequest,
+  PlatformSelection,
+  RegistryAccess,
+} from '../../../ports/index.ts';
+import { createSemaphore } from '../../../util/semaphore.ts';
 import type { RepositoryClient, ServedManifest } from '../client/index.ts';
 import { toCloneError } from '../errors/index.ts';
-import { planCopy } from './plan-copy.ts';
+import { readSelected } from './read-selected.ts';
+
+/** Dry runs plan outside of the copy queue, and each plan may read 16 MiB. */
+const maxConcurrentPlans = 4;
 
 /** Opens a client whose failures are `CloneError`s of its side. */
 type Open = (
@@ -19,18 +28,26 @@ export function createPlatformSelection(
   open: Open,
 ): PlatformSelection | undefined {
   if (platforms.length === 0) return undefined;
+  const plans = createSemaphore(maxConcurrentPlans);
+
+  async function plan(
+    source: CopyRequest['source'],
+    access: RegistryAccess,
+    signal: AbortSignal,
+  ): Promise<CopyPlan> {
+    const from = await open(source, access, signal);
+    try {
+      const root = await readRoot(from, source, access, signal);
+      const manifests = await readSelected(root, platforms, from, signal);
+      return { digest: manifests[0].digest, manifests };
+    } catch (error) {
+      throw toCloneError(error, { side: access.side, image: source });
+    }
+  }
+
   return {
     originOf: (sourceDigest) => originOf(sourceDigest, platforms),
-    async plan(source, access, signal) {
-      const from = await open(source, access, signal);
-      try {
-        const root = await readRoot(from, source, access, signal);
-        const manifests = await planCopy(root, platforms, from, signal);
-        return { digest: manifests[0].digest, manifests };
-      } catch (error) {
-        throw toCloneError(error, { side: access.side, image: source });
-      }
-    },
+    plan: (source, access, signal) => plans.run(() => plan(source, access, signal), signal),
   };
 }
 

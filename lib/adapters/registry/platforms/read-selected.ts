@@ -22,7 +22,7 @@ const maxShownPlatforms = 12;
  * Selects the listed platforms of an image, nested indexes included. Returns the manifests that it has read or made, the root
  * first. Throws `RegistryError` `UNSUPPORTED` if the image has none of the platforms.
  */
-export async function planCopy(
+export async function readSelected(
   root: ServedManifest,
   platforms: Platforms,
   source: Pick<RepositoryClient, 'getManifest'>,

@@ -45,7 +45,7 @@ function below(bench: Bench, digest = ''): readonly string[] {
     .map((key) => key.split(' ')[1] ?? '');
 }
 
-describe('planCopy', () => {
+describe('readSelected', () => {
   it('copies the listed platforms of an index with their attestations, and nothing else', async () => {
     const bench = await open();
     seed(bench.source, 'app:1', index);
