@@ -1,5 +1,5 @@
+import { statSync } from 'node:fs';
 import type { Logger } from '../ports/index.ts';
-import { monotonicClock } from '../util/clock.ts';
 
 /** Reports whether the value in use is stale, because its file can no longer be read. */
 export type OnStale = (isStale: boolean) => void;
@@ -8,8 +8,6 @@ export type OnStale = (isStale: boolean) => void;
 export interface ReloadReports {
   readonly logger: Logger;
   readonly onStale?: OnStale | undefined;
-  /** Milliseconds of a monotonic clock. */
-  readonly now?: (() => number) | undefined;
 }
 
 export interface FileReloaderOptions<Value> extends ReloadReports {
@@ -17,27 +15,25 @@ export interface FileReloaderOptions<Value> extends ReloadReports {
   readonly what: 'credentials' | 'certificates';
   /** Path for the log. */
   readonly name: string;
+  /** The files that `read` reads, if they exist. */
+  readonly files: readonly string[];
   readonly read: () => Promise<Value>;
 }
 
-/** A review makes several calls, and a read costs more than the rest of its work. */
-const freshMs = 1_000;
-
 /**
- * Reads a file at a call if the last read is a second old. If a read fails, the last valid value stays in use, and the log says so
- * once. Rejects if the first read fails.
+ * Reads files at a call if they have changed since the last one. If a read fails, the last valid value stays in use, and the log says
+ * so once. Rejects if the first read fails.
  */
 export async function createFileReloader<Value>({
   what,
   name,
+  files,
   read,
   logger,
   onStale,
-  now = monotonicClock.now,
 }: FileReloaderOptions<Value>): Promise<() => Promise<Value>> {
+  let version = files.map(versionOf).join();
   let value = await read();
-  let readAt = now();
-  let reading: Promise<Value> | undefined;
   let isStale = false;
   onStale?.(false);
 
@@ -46,10 +42,12 @@ export async function createFileReloader<Value>({
     onStale?.(stale);
   }
 
-  async function reload(): Promise<Value> {
-    readAt = now();
+  return async () => {
+    const current = files.map(versionOf).join();
+    if (current === version && !isStale) return value;
     try {
       value = await read();
+      version = current;
       if (isStale) {
         setStale(false);
         logger.info({ name }, `${what} can be read again`);
@@ -61,13 +59,20 @@ export async function createFileReloader<Value>({
         logger.warn({ name, err: error }, message);
       }
     }
-    reading = undefined;
     return value;
-  }
-
-  return async () => {
-    if (reading === undefined && now() - readAt < freshMs) return value;
-    reading ??= reload();
-    return await reading;
   };
+}
+
+/**
+ * The kubelet replaces a symbolic link, so the inode changes. Not asynchronous: each request to a registry asks, and the thread pool
+ * takes a hundred times as long as the file system.
+ */
+function versionOf(file: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch {
+    // Reading the file reports the error.
+    return '';
+  }
 }

@@ -12,9 +12,11 @@ export interface RegistryAuthOptions extends ReloadReports {
   readonly registry: ConfiguredRegistry;
 }
 
+const fileNames = ['.dockerconfigjson', 'username', 'password'];
+
 /**
- * The backup's credentials from `username` and `password` or `.dockerconfigjson`, read again within a second so that a rotated Secret
- * takes effect. Rejects with a `ConfigError` that names the file if the first read fails.
+ * The backup's credentials from `username` and `password` or `.dockerconfigjson`, read again when they have changed, so that a rotated
+ * Secret takes effect at once. Rejects with a `ConfigError` that names the file if the first read fails.
  */
 export async function openRegistryAuth({
   dir,
@@ -22,14 +24,14 @@ export async function openRegistryAuth({
   ...reports
 }: RegistryAuthOptions): Promise<() => Promise<Credentials>> {
   const read = (): Promise<Credentials> => readAuth(dir, registry);
-  return await createFileReloader({ what: 'credentials', name: dir, read, ...reports });
+  const files = ['..data', ...fileNames].map((name) => join(dir, name));
+  return await createFileReloader({ what: 'credentials', name: dir, files, read, ...reports });
 }
 
 /** Whether the directory has any file of the Secret, complete or not. */
 export async function hasRegistryAuth(dir: string): Promise<boolean> {
-  const names = ['.dockerconfigjson', 'username', 'password'];
   const found = await Promise.all(
-    names.map((name) =>
+    fileNames.map((name) =>
       stat(join(dir, name)).then(
         () => true,
         () => false,

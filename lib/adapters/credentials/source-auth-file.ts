@@ -10,7 +10,7 @@ export interface SourceAuthFileOptions extends ReloadReports {
 }
 
 /**
- * Credentials from a docker `config.json`, read again within a second. Logs what gives no credentials when the file changes. Rejects with
+ * Credentials from a docker `config.json`, read again when it has changed. Logs what gives no credentials when the file changes. Rejects with
  * `ConfigError` if the first read fails.
  */
 export async function openSourceAuthFile({
@@ -28,7 +28,13 @@ export async function openSourceAuthFile({
     }
     return keyring;
   }
-  const keyring = await createFileReloader({ what: 'credentials', name: file, read, ...reports });
+  const keyring = await createFileReloader({
+    what: 'credentials',
+    name: file,
+    files: [file],
+    read,
+    ...reports,
+  });
   return { credentialsFor: async (image) => (await keyring()).find(image) };
 }
 

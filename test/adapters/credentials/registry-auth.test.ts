@@ -7,7 +7,6 @@ import { openRegistryAuth } from '../../../lib/adapters/credentials/registry-aut
 import { ConfigError } from '../../../lib/errors.ts';
 import type { Credentials } from '../../../lib/index.ts';
 import { createMemoryLog, type MemoryLog } from '../../support/memory-log.ts';
-import { createSteppingClock } from '../../support/stepping-clock.ts';
 
 describe('openRegistryAuth', () => {
   let dir: string;
@@ -21,12 +20,7 @@ describe('openRegistryAuth', () => {
   });
 
   function open(domain = 'reg.test'): Promise<() => Promise<Credentials>> {
-    return openRegistryAuth({
-      dir,
-      registry: { domain, path: 'acme' },
-      logger: log.logger,
-      now: createSteppingClock(),
-    });
+    return openRegistryAuth({ dir, registry: { domain, path: 'acme' }, logger: log.logger });
   }
 
   async function write(files: Readonly<Record<string, string>>): Promise<void> {

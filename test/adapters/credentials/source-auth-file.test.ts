@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openSourceAuthFile } from '../../../lib/adapters/credentials/source-auth-file.ts';
 import { createMemoryLog } from '../../support/memory-log.ts';
-import { createSteppingClock } from '../../support/stepping-clock.ts';
 
 describe('openSourceAuthFile', () => {
   const { logger } = createMemoryLog();
@@ -20,7 +19,7 @@ describe('openSourceAuthFile', () => {
   it('finds the credentials of an image in SOURCE_AUTH_FILE, and re-reads the file', async () => {
     const file = join(dir, 'config.json');
     await writeFile(file, '{"auths":{"reg.test":{"auth":"YTpi"}}}');
-    const source = await openSourceAuthFile({ file, logger, now: createSteppingClock() });
+    const source = await openSourceAuthFile({ file, logger });
     const image = { domain: 'reg.test', path: 'x' };
     assert.deepEqual(await source.credentialsFor(image), [{ username: 'a', password: 'b' }]);
 
@@ -44,7 +43,7 @@ describe('openSourceAuthFile', () => {
     await writeFile(file, JSON.stringify({ auths, credsStore: 'desktop', credHelpers }));
     const { logger: log, lines } = createMemoryLog();
 
-    const source = await openSourceAuthFile({ file, logger: log, now: createSteppingClock() });
+    const source = await openSourceAuthFile({ file, logger: log });
     await source.credentialsFor({ domain: 'good.test', path: 'x' });
     assert.deepEqual(await source.credentialsFor({ domain: 'mcr.test', path: 'x' }), [
       { username: '<token>', password: 's3cret', isIdentityToken: true },

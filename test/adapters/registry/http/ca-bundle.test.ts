@@ -10,7 +10,6 @@ import { createHttp, type Http } from '../../../../lib/adapters/registry/http/ht
 import { readBody } from '../../../../lib/adapters/registry/http/response.ts';
 import { type CertificateAndKey, makeCertificate } from '../../../support/certificate.ts';
 import { createMemoryLog, type MemoryLog } from '../../../support/memory-log.ts';
-import { createSteppingClock } from '../../../support/stepping-clock.ts';
 
 const { signal } = new AbortController();
 const untrusted = {
@@ -54,7 +53,6 @@ describe('openCaBundle', () => {
     url = new URL(`https://127.0.0.1:${address.port}`);
     staleStates = [];
     const trust = await openCaBundle({
-      now: createSteppingClock(),
       file,
       logger: log.logger,
       onStale: (is) => staleStates.push(is),
