@@ -1,8 +1,8 @@
-/** A clock in which a second passes between any two looks. */
-export function createSteppingClock(): () => number {
+/** A clock in which this time passes between any two looks. */
+export function createSteppingClock(stepMs: number): () => number {
   let time = 0;
   return () => {
-    time += 1_000;
+    time += stepMs;
     return time;
   };
 }

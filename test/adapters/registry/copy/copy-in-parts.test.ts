@@ -8,6 +8,7 @@ import {
   makeImage,
   seed,
 } from '../../../../lib/memory-registry/index.ts';
+import { createSteppingClock } from '../../../support/stepping-clock.ts';
 import { type Bench, useBench, walk } from '../bench.ts';
 
 const openBench = useBench();
@@ -19,14 +20,9 @@ for (let at = 0; at < layer.length; at += 1) layer[at] = (at * 31 + (at >> 12)) 
 const image = makeImage({ layers: [layer] });
 const layerDigest = image.blobs.find((blob) => blob.size === layer.length)?.digest ?? '';
 
-/** In a clock that passes 50 ms between any two looks, every layer is slow. */
+/** In this clock every layer is slow. */
 async function open(): Promise<Bench> {
-  let time = 0;
-  const now = (): number => {
-    time += 50;
-    return time;
-  };
-  const bench = await openBench({ now });
+  const bench = await openBench({ now: createSteppingClock(10) });
   seed(bench.source, 'app:1', image);
   return bench;
 }
