@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { configVariables } from '../lib/config/config.ts';
+import { configVariables } from '../lib/config/variables.ts';
 
 const readme = await readFile('README.md', 'utf8');
 

@@ -1,6 +1,7 @@
 import { tryParse } from '../../lib/admission/original-images.ts';
-import { type Config, configVariables, parseConfig } from '../../lib/config/config.ts';
+import { type Config, parseConfig } from '../../lib/config/config.ts';
 import type { Env } from '../../lib/config/values.ts';
+import { configVariables } from '../../lib/config/variables.ts';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 

@@ -5,29 +5,11 @@ import type { Cloud } from '../image/cloud-registry.ts';
 import type { ImagePattern } from '../image/pattern.ts';
 import type { Platforms } from '../image/platforms.ts';
 import type { BackupRegistry } from './backup-registry.ts';
-import { findAuthProblems, type RegistryAuth, registryAuths } from './registry-auth.ts';
+import { findConflicts, toBackupSettings } from './conflicts.ts';
+import type { RegistryAuth } from './registry-auth.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
-import {
-  cloudList,
-  clusterId,
-  dockerHost,
-  type Env,
-  flag,
-  hosts,
-  imagePatterns,
-  listVariables,
-  namespace,
-  objectName,
-  oneOf,
-  overrides,
-  owners,
-  pickVariables,
-  platforms,
-  registry,
-  text,
-  toProblems,
-  wholeNumber,
-} from './values.ts';
+import { type Env, pickVariables, toProblems } from './values.ts';
+import { configVariables, schema, type Values, variables } from './variables.ts';
 
 /** The whole configuration, read once from the environment. */
 export interface Config {
@@ -81,55 +63,6 @@ export interface Config {
   readonly logFormat: 'json' | 'pretty';
 }
 
-/** A test compares README's table with these. */
-const variables = {
-  REGISTRY: v.optional(registry, ''),
-  REGISTRY_NAMESPACE: v.optional(namespace),
-  REGISTRY_AUTH: v.optional(oneOf(['auto', ...registryAuths]), 'auto'),
-  REGISTRY_AUTH_DIR: v.optional(text, '/auth'),
-  CLONER: v.optional(oneOf(['docker', 'registry']), 'docker'),
-  DOCKER_HOST: v.optional(dockerHost, 'unix:///var/run/docker.sock'),
-  PLATFORMS: v.optional(platforms, 'all'),
-  NAMING: v.optional(oneOf(['flat', 'nested']), 'flat'),
-  PIN_DIGESTS: v.optional(flag, 'false'),
-  ON_ERROR: v.optional(oneOf(['deny', 'admit']), 'deny'),
-  ON_DEADLINE: v.optional(oneOf(['retry', 'admit']), 'retry'),
-  NAMESPACE_OVERRIDES: v.optional(overrides, ''),
-  MAX_CLONES: v.optional(wholeNumber(1, 64), '4'),
-  MAX_WAITING: v.optional(wholeNumber(1, 10_000), '1000'),
-  IGNORE_IMAGES: v.optional(imagePatterns, ''),
-  SOURCE_REGISTRIES: v.optional(hosts, ''),
-  SOURCE_AUTH_FILE: v.optional(text),
-  SOURCE_CLOUD_AUTH: v.optional(cloudList, ''),
-  PULL_SECRETS: v.optional(flag, 'false'),
-  BACKUP_PULL_SECRET: v.optional(objectName),
-  CLONE_ONLY_OWNERS: v.optional(owners, '*'),
-  ADOPT_EXISTING: v.optional(flag, 'false'),
-  KEEP_GENERATIONS: v.optional(wholeNumber(1, 1_000_000)),
-  PRIVATE_TO_PUBLIC: v.optional(oneOf(['deny', 'allow']), 'deny'),
-  CLUSTER_ID: v.optional(clusterId),
-  INSECURE_REGISTRIES: v.optional(hosts, ''),
-  REGISTRY_CA_FILE: v.optional(text),
-  MAX_IMAGE_BYTES: v.optional(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
-  PORT: v.optional(wholeNumber(1, 65535), '8080'),
-  TLS_CERT_FILE: v.optional(text),
-  TLS_PRIVATE_KEY_FILE: v.optional(text),
-  TLS_PORT: v.optional(wholeNumber(1, 65535)),
-  TLS_CLIENT_CA_FILE: v.optional(text),
-  LOG_LEVEL: v.optional(oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal']), 'info'),
-  LOG_FORMAT: v.optional(oneOf(['json', 'pretty']), 'json'),
-};
-
-const schema = v.object(variables);
-
-type Output = v.InferOutput<typeof schema>;
-
-/** The variables that `parseConfig` reads and their defaults, in the order of README's table. */
-export const configVariables = listVariables(variables);
-
-/** The variables that decide where the credentials of the backup come from. */
-const authVariables = ['REGISTRY', 'REGISTRY_NAMESPACE', 'REGISTRY_AUTH', 'NAMING'];
-
 const names = configVariables.map(({ name }) => name);
 
 /** The result of reading an environment, valid or not. */
@@ -167,54 +100,9 @@ export function parseConfig(env: Env): Config {
   return config;
 }
 
-/** Problems of variables that do not fit together. `given` holds those that are set. */
-function findConflicts(
-  given: Readonly<Record<string, string>>,
-  o: Output,
-  invalid: ReadonlySet<string | null>,
-): readonly string[] {
-  const { PORT, TLS_PORT, PULL_SECRETS, CLONER } = o;
-  const missing = ['TLS_CERT_FILE', 'TLS_PRIVATE_KEY_FILE'].filter((name) => !(name in given));
-  const dependent = ['TLS_PORT', 'TLS_CLIENT_CA_FILE'].filter((name) => name in given);
-  const problems: string[] = [];
-  if (missing.length === 1) {
-    problems.push(`${missing.join('')} must be set too: HTTPS needs the certificate and its key`);
-  } else {
-    if (missing.length > 0) {
-      problems.push(
-        ...dependent.map((name) => `${name} needs TLS_CERT_FILE and TLS_PRIVATE_KEY_FILE`),
-      );
-    }
-    if (TLS_PORT === PORT) {
-      problems.push(`TLS_PORT must differ from PORT: ${PORT} cannot be both HTTPS and plain http`);
-    }
-  }
-  if (PULL_SECRETS && CLONER === 'docker') {
-    problems.push(
-      'PULL_SECRETS needs CLONER=registry: a docker daemon sends passwords to any token server that a registry names',
-    );
-  }
-  if ('PLATFORMS' in given && CLONER === 'docker') {
-    problems.push('PLATFORMS needs CLONER=registry: a docker daemon copies its own platform only');
-  }
-  const isKnown = !authVariables.some((name) => invalid.has(name));
-  if (isKnown) problems.push(...findAuthProblems(o.REGISTRY_AUTH, toAuthSettings(o)));
-  if ('REGISTRY_AUTH_DIR' in given && !['auto', 'file'].includes(o.REGISTRY_AUTH)) {
-    problems.push(
-      `REGISTRY_AUTH_DIR is not read with REGISTRY_AUTH=${o.REGISTRY_AUTH}: set REGISTRY_AUTH=file, or unset REGISTRY_AUTH_DIR`,
-    );
-  }
-  return problems;
-}
-
-function toAuthSettings(o: Output): Pick<Config, 'backup' | 'naming'> {
-  const { REGISTRY, REGISTRY_NAMESPACE: namespace, NAMING: naming } = o;
-  return { backup: { ...REGISTRY, ...(namespace !== undefined && { namespace }) }, naming };
-}
-
-function toConfig(o: Output): Config {
+function toConfig(o: Values): Config {
   return {
-    ...toAuthSettings(o),
+    ...toBackupSettings(o),
     registryAuth: o.REGISTRY_AUTH,
     registryAuthDir: o.REGISTRY_AUTH_DIR,
     cloner: o.CLONER,

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { namespaceOfService, toBackupNamespace } from '../config/backup-registry.ts';
-import { configVariables, parseConfig } from '../config/config.ts';
+import { parseConfig } from '../config/config.ts';
 import { findUnknownVariables } from '../config/unknown-variables.ts';
 import {
   type Env,
@@ -13,6 +13,7 @@ import {
   toProblems,
   wholeNumber,
 } from '../config/values.ts';
+import { configVariables } from '../config/variables.ts';
 import { ConfigError } from '../errors.ts';
 import type { BackupLocation } from '../image/backup-name.ts';
 import { type CloudIdentity, parseCloudIdentity } from './cloud-identity.ts';

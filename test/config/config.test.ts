@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
-import { type Config, configVariables, parseConfig, readConfig } from '../../lib/config/config.ts';
+import { type Config, parseConfig, readConfig } from '../../lib/config/config.ts';
+import { configVariables } from '../../lib/config/variables.ts';
 import { parseReference } from '../../lib/image/reference.ts';
 
 function problems(env: Record<string, string>): readonly string[] {
