@@ -1,5 +1,5 @@
 /** The public API of the core: these names are stable. It exports no adapter. */
-export { completeReview } from './admission/complete.ts';
+export { completeReview } from './admission/answer/index.ts';
 export type { ReviewOptions } from './admission/deadline.ts';
 export type { AdmissionHandler } from './admission/handler.ts';
 export { planReview, type ReviewPlan } from './admission/plan.ts';

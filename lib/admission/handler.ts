@@ -7,13 +7,12 @@ import type {
   ReviewEvent,
   WorkloadSecrets,
 } from '../ports/index.ts';
-import { type CloneOutcomes, completeReview } from './complete.ts';
+import { type CloneOutcomes, completeReview, formatProblems, toRefusal } from './answer/index.ts';
 import { type ReviewOptions, settledWithin, toDeadline } from './deadline.ts';
 import { isCertainlyDenied, planAnswer, type ReviewPlan } from './plan.ts';
 import { type Override, overridePolicy, type ReviewPolicy } from './policy.ts';
 import { completePullSecrets } from './pull-secrets.ts';
 import type { AdmissionReview } from './review.ts';
-import { formatProblems, toRefusal } from './status.ts';
 
 /** What namespaces may override, and where their annotations are read. */
 export interface NamespaceOverrides {

@@ -1,4 +1,4 @@
-import { type CloneOutcomes, completeReview } from '../admission/complete.ts';
+import { type CloneOutcomes, completeReview } from '../admission/answer/index.ts';
 import { backfillAnnotation } from '../admission/decide-image.ts';
 import type { ReviewPlan } from '../admission/plan.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';

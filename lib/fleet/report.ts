@@ -1,4 +1,4 @@
-import type { CloneOutcomes } from '../admission/complete.ts';
+import type { CloneOutcomes } from '../admission/answer/index.ts';
 import type { ImagePlace } from '../admission/workload.ts';
 import type { CloneOutcome, StoredWorkload } from '../ports/index.ts';
 import type { Assessment, PlaceAssessment } from './assess.ts';

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
+import { escapePointer } from '../admission/answer/index.ts';
 import { backfillAnnotation } from '../admission/decide-image.ts';
 import { originalImagesAnnotation } from '../admission/original-images.ts';
-import { escapePointer } from '../admission/patch.ts';
 import type { Workload } from '../admission/workload.ts';
 import type { StoredWorkload } from '../ports/index.ts';
 import type { BackupPlace } from './originals.ts';

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { completeReview } from '../../lib/admission/complete.ts';
-import { planReview } from '../../lib/admission/plan.ts';
-import type { ReviewPolicy } from '../../lib/admission/policy.ts';
-import type { AdmissionReview } from '../../lib/admission/review.ts';
-import { CloneError, type CloneErrorCode } from '../../lib/errors.ts';
-import { parseReference } from '../../lib/image/reference.ts';
-import type { CloneOutcome } from '../../lib/ports/index.ts';
+import { completeReview } from '../../../lib/admission/answer/complete.ts';
+import { planReview } from '../../../lib/admission/plan.ts';
+import type { ReviewPolicy } from '../../../lib/admission/policy.ts';
+import type { AdmissionReview } from '../../../lib/admission/review.ts';
+import { CloneError, type CloneErrorCode } from '../../../lib/errors.ts';
+import { parseReference } from '../../../lib/image/reference.ts';
+import type { CloneOutcome } from '../../../lib/ports/index.ts';
 import {
   deployment,
   firstImage,
@@ -16,7 +16,7 @@ import {
   replaced,
   review,
   uid,
-} from '../support/reviews.ts';
+} from '../../support/reviews.ts';
 
 const D = `sha256:${'d'.repeat(64)}`;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { encodePatch, escapePointer } from '../../lib/admission/patch.ts';
+import { encodePatch, escapePointer } from '../../../lib/admission/answer/patch.ts';
 
 describe('escapePointer', () => {
   const cases = [

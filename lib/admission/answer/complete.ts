@@ -1,11 +1,11 @@
-import { formatReference } from '../image/reference.ts';
-import type { CloneOutcome } from '../ports/index.ts';
-import { toPrintable } from '../util/printable.ts';
-import { isClusterController } from './deadline.ts';
-import type { Rewrite } from './decide-image.ts';
+import { formatReference } from '../../image/reference.ts';
+import type { CloneOutcome } from '../../ports/index.ts';
+import { toPrintable } from '../../util/printable.ts';
+import { isClusterController } from '../deadline.ts';
+import type { Rewrite } from '../decide-image.ts';
+import { isCertainlyDenied, type PlannedImage, type ReviewPlan } from '../plan.ts';
+import { type AdmissionResponse, type AdmissionReview, allowed, denied } from '../review.ts';
 import { encodePatch, toPatch } from './patch.ts';
-import { isCertainlyDenied, type PlannedImage, type ReviewPlan } from './plan.ts';
-import { type AdmissionResponse, type AdmissionReview, allowed, denied } from './review.ts';
 import { type ImageProblem, toDenial, toProblems, toRefusal, toRetry } from './status.ts';
 import { fitNote, fitWarning, toWarning } from './warning.ts';
 

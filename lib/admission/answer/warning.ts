@@ -1,8 +1,8 @@
-import { CloneError } from '../errors.ts';
-import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
-import { toPrintable } from '../util/printable.ts';
-import { tryParse } from './original-images.ts';
-import type { ImagePlace } from './workload.ts';
+import { CloneError } from '../../errors.ts';
+import { canonicalReference, formatReference, type Reference } from '../../image/reference.ts';
+import { toPrintable } from '../../util/printable.ts';
+import { tryParse } from '../original-images.ts';
+import type { ImagePlace } from '../workload.ts';
 
 /** The image that a warning is about. */
 export interface WarningSubject {

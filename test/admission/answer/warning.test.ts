@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fitNote, fitWarning, toWarning } from '../../lib/admission/warning.ts';
-import type { ImagePlace } from '../../lib/admission/workload.ts';
+import { fitNote, fitWarning, toWarning } from '../../../lib/admission/answer/warning.ts';
+import type { ImagePlace } from '../../../lib/admission/workload.ts';
 
 const D = `sha256:${'d'.repeat(64)}`;
 

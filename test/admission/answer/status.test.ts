@@ -6,9 +6,9 @@ import {
   toDenial,
   toProblems,
   toRetry,
-} from '../../lib/admission/status.ts';
-import type { ImagePlace } from '../../lib/admission/workload.ts';
-import { CloneError, type CloneErrorCode } from '../../lib/errors.ts';
+} from '../../../lib/admission/answer/status.ts';
+import type { ImagePlace } from '../../../lib/admission/workload.ts';
+import { CloneError, type CloneErrorCode } from '../../../lib/errors.ts';
 
 const D = `sha256:${'d'.repeat(64)}`;
 

@@ -1,12 +1,12 @@
-import type { CloneError, CloneErrorCode } from '../errors.ts';
-import { dockerHub, type Reference } from '../image/reference.ts';
-import type { CloneOutcome } from '../ports/index.ts';
-import { toPrintable } from '../util/printable.ts';
-import type { Refusal } from './decide-image.ts';
-import type { PlannedImage } from './plan.ts';
-import type { AdmissionStatus } from './review.ts';
+import type { CloneError, CloneErrorCode } from '../../errors.ts';
+import { dockerHub, type Reference } from '../../image/reference.ts';
+import type { CloneOutcome } from '../../ports/index.ts';
+import { toPrintable } from '../../util/printable.ts';
+import type { Refusal } from '../decide-image.ts';
+import type { PlannedImage } from '../plan.ts';
+import type { AdmissionStatus } from '../review.ts';
+import type { ImagePlace } from '../workload.ts';
 import { namesImage } from './warning.ts';
-import type { ImagePlace } from './workload.ts';
 
 /** Why an image has no backup yet. All places name it in the same spelling, so that one line describes them. */
 export interface ImageProblem {

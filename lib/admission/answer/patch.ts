@@ -1,6 +1,6 @@
-import type { Rewrite } from './decide-image.ts';
-import { formatOriginalImages, originalImagesAnnotation } from './original-images.ts';
-import type { ReviewPlan } from './plan.ts';
+import type { Rewrite } from '../decide-image.ts';
+import { formatOriginalImages, originalImagesAnnotation } from '../original-images.ts';
+import type { ReviewPlan } from '../plan.ts';
 
 /** The part of RFC 6902 that patches use. */
 export interface PatchOperation {
