@@ -3,7 +3,7 @@ set minimum-version := "1.57.0"
 # The Node version that `npm ci` installs.
 export PATH := justfile_directory() / "node_modules/.bin:" + env("PATH")
 
-# The environment overrides these and the other variables of README.
+# The environment overrides these and the other variables of knative/configuration.md.
 # IMAGE must name a registry that the nodes can pull from; CLONER is docker or registry, WIRING is gateway or direct, GATEWAY is kourier, contour or istio.
 export IMAGE := env("IMAGE", "image-cloner:v1")
 export CLONER := env("CLONER", "docker")

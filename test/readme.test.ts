@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { configVariables } from '../lib/config/variables.ts';
 
 const readme = await readFile('README.md', 'utf8');
 
@@ -24,28 +23,7 @@ function bare(cell: string): string {
   return cell.replaceAll('`', '');
 }
 
-/** Defaults that README describes in words. */
-const spoken = new Map([
-  ['Docker Hub', ''],
-  ['the username', undefined],
-  ['all', ''],
-]);
-
 describe('README', () => {
-  it('README lists every configuration variable in order, with its default', () => {
-    const table = rowsUnder('Configuration').map(([name = '', shown = '']) => ({
-      name: bare(name),
-      default: spoken.has(shown) ? spoken.get(shown) : bare(shown),
-    }));
-
-    const read = configVariables.map(({ name, default: value }) => ({ name, default: value }));
-
-    assert.deepEqual(
-      table.map(({ name, default: value }) => [name, value ?? '']),
-      read.map(({ name, default: value }) => [name, value ?? '']),
-    );
-  });
-
   it('README describes what to do for every error code that a user sees', async () => {
     const errors = await readFile('lib/errors.ts', 'utf8');
     const plain = [...errors.matchAll(/\| '([A-Z]+_[A-Z_]+)'/g)].map(([, code = '']) => code);

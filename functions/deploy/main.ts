@@ -26,7 +26,7 @@ function toCommand<Settings>(
   load: () => Promise<(settings: Settings, print: Print) => Promise<boolean>>,
 ): Command {
   return {
-    usage: `usage: ${name}; every setting comes from the environment, see README`,
+    usage: `usage: ${name}; every setting comes from the environment, see knative/configuration.md`,
     async run({ problems }) {
       const [settings] = await allOrProblems(problems, [attempt(() => parse(process.env))]);
       const command = await load();

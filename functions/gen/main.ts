@@ -21,7 +21,7 @@ const caKeyFile = 'ca.key';
 const clusterIdFile = 'cluster-id';
 
 await runCommand('gen', {
-  usage: 'usage: gen; every setting comes from the environment, see README',
+  usage: 'usage: gen; every setting comes from the environment, see knative/configuration.md',
   async run({ problems }) {
     const [settings] = await allOrProblems(problems, [attempt(() => parseSettings(process.env))]);
     const files = await createFiles(settings);

@@ -14,7 +14,8 @@ import { runCommand } from '../shared/run-command.ts';
 const rightsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
 
 await runCommand('pull-secret', {
-  usage: 'usage: pull-secret; every setting comes from the environment, see README',
+  usage:
+    'usage: pull-secret; every setting comes from the environment, see knative/configuration.md',
   run: pullSecret,
 });
 

@@ -3,7 +3,7 @@ import type { ArgumentSyntax, Arguments } from '../shared/arguments.ts';
 /** The flags of the original image-cloner. */
 export const syntax = {
   usage:
-    'usage: webhook [--port N] [--tls-cert-file FILE --tls-private-key-file FILE]; every other setting comes from the environment, see README',
+    'usage: webhook [--port N] [--tls-cert-file FILE --tls-private-key-file FILE]; every other setting comes from the environment, see knative/configuration.md',
   flags: { port: 'string', 'tls-cert-file': 'string', 'tls-private-key-file': 'string' },
 } as const satisfies ArgumentSyntax;
 

@@ -19,7 +19,7 @@ import {
   wholeNumber,
 } from './values.ts';
 
-/** A test compares README's table with these. */
+/** A test compares the table in knative/configuration.md with these. */
 export const variables = {
   REGISTRY: v.optional(registry, ''),
   REGISTRY_NAMESPACE: v.optional(namespace),
@@ -63,5 +63,5 @@ export const schema = v.object(variables);
 /** The value of each variable, valid or by default. */
 export type Values = v.InferOutput<typeof schema>;
 
-/** The variables and their defaults, in the order of README's table. */
+/** The variables and their defaults, in the order of the table in knative/configuration.md. */
 export const configVariables = listVariables(variables);

@@ -127,7 +127,7 @@ const variables = {
 
 const schema = v.object(variables);
 
-/** The variables that `parseSettings` reads and their defaults, in the order of the table in knative/README.md. */
+/** The variables that `parseSettings` reads and their defaults, in the order of the table in knative/configuration.md. */
 export const settingVariables = listVariables(variables);
 
 /** Variables of an installation that `deploy` alone reads. */
