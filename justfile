@@ -3,12 +3,8 @@ set minimum-version := "1.57.0"
 # The Node version that `npm ci` installs.
 export PATH := justfile_directory() / "node_modules/.bin:" + env("PATH")
 
-# The environment overrides these and the other variables of knative/configuration.md.
-# IMAGE must name a registry that the nodes can pull from; CLONER is docker or registry, WIRING is gateway or direct, GATEWAY is kourier, contour or istio.
-export IMAGE := env("IMAGE", "image-cloner:v1")
-export CLONER := env("CLONER", "docker")
-export WIRING := env("WIRING", "gateway")
-export GATEWAY := env("GATEWAY", "kourier")
+# The image that `just build` makes. `just deploy` reads IMAGE itself: it keeps every setting that the environment does not have.
+image := env("IMAGE", "image-cloner:v1")
 
 # Makes the bundle and the layer reproducible per commit; with BuildKit the time stamps of the image too.
 export SOURCE_DATE_EPOCH := env("SOURCE_DATE_EPOCH", `git log -1 --format=%ct 2>/dev/null || echo 0`)
@@ -72,17 +68,18 @@ bundle:
 # build the container image; BASE names another base image with Node
 [group("image")]
 build: bundle
-    docker build --build-arg BASE --build-arg SOURCE_DATE_EPOCH --build-arg REVISION --build-arg VERSION=$(node --print 'require("./package.json").version') --tag {{ quote(IMAGE) }} .
+    docker build --build-arg BASE --build-arg SOURCE_DATE_EPOCH --build-arg REVISION --build-arg VERSION=$(node --print 'require("./package.json").version') --tag {{ quote(image) }} .
 
-# write certificates, TLS Secret and webhook configuration into certs/
+# write certificates, TLS Secret and webhook configuration into certs/, for who wants files: `just deploy` needs none
 [group("cluster")]
 gen:
     npm run gen
 
-# install into the cluster; registers the webhook last, when the API server can call it
+# install into the cluster, or change an installation; registers the webhook last, when the API server can call it
 [group("cluster")]
-deploy:
-    node --import tsx functions/deploy/main.ts deploy
+[positional-arguments]
+deploy *ARGS:
+    node --import tsx functions/deploy/main.ts deploy "$@"
 
 # show the state of each part; exits with 1 if one is not good
 [group("cluster")]

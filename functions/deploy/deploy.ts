@@ -1,44 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { isCloud } from '../../lib/config/registry-auth.ts';
 import { ConfigError } from '../../lib/errors.ts';
+import {
+  describeChange,
+  diffSettings,
+  isRemoval,
+  type ResolvedSettings,
+} from '../../lib/install/record/index.ts';
+import { formatInstallation, type Installation } from '../shared/installation.ts';
 import { toSentence } from '../shared/run-command.ts';
-import { find, mustKubectl } from './kubectl.ts';
-import { readGenerated, readManifests } from './manifests/index.ts';
+import { chooseCertificate } from './certificates/index.ts';
+import { find } from './kubectl.ts';
+import { readManifests } from './manifests/index.ts';
 import { checkCluster } from './preflight/index.ts';
 import { withRegistryAuth } from './registry-auth.ts';
-import type { DeploySettings } from './settings.ts';
-import { toSteps } from './steps.ts';
+import { type DeploySettings, parseDeploySettings, withRecorded } from './settings.ts';
+import { type Plan, type Step, toSteps } from './steps.ts';
 
-type Print = (line: string) => void;
-
-const clusterIdPath = '{.spec.template.spec.containers[0].env[?(@.name=="CLUSTER_ID")].value}';
+export interface DeployOptions {
+  readonly print: (line: string) => void;
+  /** Asks before a setting that is in force is removed. */
+  readonly confirm: (question: string) => Promise<boolean>;
+}
 
 /**
  * Installs everything; the webhook configuration comes last, so that no write waits for a webhook that is not ready.
  * Changes nothing if the preflight fails, and nothing if everything is installed already.
  */
-export async function deploy(given: DeploySettings, print: Print): Promise<boolean> {
-  const settings = await withRegistryAuth(given);
-  const { install } = settings;
-  const [generated, { problems, notes }] = await Promise.all([
-    readGenerated(install).catch(toConfigError),
-    readManifests(settings).then((manifests) => checkCluster(settings, manifests)),
-  ]);
-  if (generated instanceof ConfigError || problems.length > 0) {
-    const missing = generated instanceof ConfigError ? generated.problems : [];
-    throw new ConfigError([...missing, ...problems, 'nothing was changed']);
+export async function deploy(
+  installation: Installation,
+  { print, confirm }: DeployOptions,
+): Promise<boolean> {
+  print(formatInstallation(installation));
+  const { resolved } = installation;
+  const settings = await withDerivedSettings(parseDeploySettings(resolved), resolved, print);
+  const plan = await planDeployment(settings, print);
+  if (!(await agree(resolved, settings, { print, confirm }))) {
+    print('Nothing was changed.');
+    return false;
   }
-  for (const note of [...generated.notes, ...notes]) print(`Note: ${note}`);
-  const { registryAuth: auth } = settings;
+  await runSteps(toSteps(plan, print), settings, print);
+  const { name, labelValue } = settings.install;
+  print('');
+  print(`The webhook reviews workloads in namespaces with the label image-cloner=${labelValue}:`);
+  print(`  kubectl label namespace NAMESPACE image-cloner=${labelValue}`);
+  print(`To remove it: just undeploy; in an emergency: ${toEmergencyCommand(name)}`);
+  return true;
+}
+
+/** Adds settings that are decided once, and must then stay as they are. */
+async function withDerivedSettings(
+  given: DeploySettings,
+  resolved: ResolvedSettings,
+  print: DeployOptions['print'],
+): Promise<DeploySettings> {
+  const settings = await withRegistryAuth(given, resolved);
+  const { registryAuth: auth, install } = settings;
   if (given.registryAuth === 'auto' && isCloud(auth)) {
     print(
       `Note: REGISTRY_AUTH=auto means ${auth} here; it is recorded and stays so until you set it`,
     );
   }
-  const env = await withClusterId(settings, generated.clusterId);
-  const manifests = await readManifests({ ...settings, env });
+  return withRecorded(settings, {
+    LABEL_VALUE: install.labelValue,
+    // Private copies in the backup belong to this id.
+    CLUSTER_ID: settings.record['CLUSTER_ID'] ?? (await readClusterId(install.outDir)),
+  });
+}
 
+/** The id that `just gen` created, if it ran here before. */
+async function readClusterId(outDir: string): Promise<string> {
+  const text = await readFile(join(outDir, 'cluster-id'), 'utf8').catch(() => '');
+  return text.trim() || randomUUID();
+}
+
+/** Rejects with `ConfigError` that lists everything that is missing. */
+async function planDeployment(
+  settings: DeploySettings,
+  print: DeployOptions['print'],
+): Promise<Plan> {
+  const manifests = await readManifests(settings);
+  const [certificate, { problems, notes }] = await Promise.all([
+    chooseCertificate(settings.install).catch(toConfigError),
+    checkCluster(settings, manifests),
+  ]);
+  if (certificate instanceof ConfigError || problems.length > 0) {
+    const missing = certificate instanceof ConfigError ? certificate.problems : [];
+    throw new ConfigError([...missing, ...problems, 'nothing was changed']);
+  }
+  for (const note of notes) print(`Note: ${note}`);
+  return { settings, manifests, certificate };
+}
+
+/** Prints what changes and what stays; asks if a change removes what is in force. */
+async function agree(
+  { deployed, kept }: ResolvedSettings,
+  { record }: DeploySettings,
+  { print, confirm }: DeployOptions,
+): Promise<boolean> {
+  const changes = diffSettings(deployed, record);
+  for (const change of changes) print(`  ${describeChange(change)}`);
+  const same = kept.filter((name) => record[name] === deployed[name]);
+  if (same.length > 0) print(`  kept: ${same.map((name) => `${name}=${record[name]}`).join(' ')}`);
+  const removed = changes.filter(isRemoval).map(({ name }) => name);
+  if (removed.length === 0) return true;
+  return await confirm(`This removes settings that are in force (${removed.join(', ')}). Go on?`);
+}
+
+async function runSteps(
+  steps: readonly Step[],
+  { install }: DeploySettings,
+  print: DeployOptions['print'],
+): Promise<void> {
   const done: string[] = [];
-  for (const { what, run } of toSteps(settings, manifests, generated, print)) {
+  for (const { what, run } of steps) {
     print(`== ${what}`);
     try {
       const output = (await run()).trim();
@@ -48,23 +125,6 @@ export async function deploy(given: DeploySettings, print: Print): Promise<boole
     }
     done.push(what);
   }
-  print('');
-  print('The webhook reviews workloads in namespaces with the label image-cloner=enabled:');
-  print('  kubectl label namespace NAMESPACE image-cloner=enabled');
-  print(`To remove it: just undeploy; in an emergency: ${toEmergencyCommand(install.name)}`);
-  return true;
-}
-
-/** Private copies belong to a CLUSTER_ID, so it must not change: the environment wins, then the running Service, then `just gen`. */
-async function withClusterId(
-  { install, env }: DeploySettings,
-  generated: string | undefined,
-): Promise<DeploySettings['env']> {
-  if (env.has('CLUSTER_ID')) return env;
-  const object = ['ksvc', install.name, `--namespace=${install.namespace}`];
-  const output = ['--ignore-not-found', `--output=jsonpath=${clusterIdPath}`];
-  const id = (await mustKubectl(['get', ...object, ...output])) || generated;
-  return id === undefined ? env : new Map([...env, ['CLUSTER_ID', id]]);
 }
 
 async function toReport(

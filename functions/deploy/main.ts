@@ -1,36 +1,47 @@
+import { ConfigError } from '../../lib/errors.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
-import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
+import type { Arguments } from '../shared/arguments.ts';
+import { confirm } from '../shared/confirm.ts';
+import { formatInstallation, type Installation, openInstallation } from '../shared/installation.ts';
 import { type Command, print, runSubcommand } from '../shared/run-command.ts';
-import { parseDeploySettings } from './settings.ts';
-
-type Print = (line: string) => void;
 
 // Each command is imported when it runs, so that a wrong command line is reported without loading an SDK.
 await runSubcommand('deploy', {
-  deploy: toCommand(
-    'deploy',
-    parseDeploySettings,
-    async () => (await import('./deploy.ts')).deploy,
-  ),
-  undeploy: toCommand('undeploy', parseSettings, async () => {
-    return (await import('./undeploy.ts')).undeploy;
+  deploy: toCommand('deploy', ['yes'], async (installation, { switches }) => {
+    const { deploy } = await import('./deploy.ts');
+    return await deploy(installation, {
+      print,
+      confirm: (question) => confirm(question, switches.has('yes')),
+    });
   }),
-  status: toCommand('status', parseSettings, async () => {
-    return (await import('./status/index.ts')).showStatus;
+  undeploy: toCommand('undeploy', [], async (installation) => {
+    const { undeploy } = await import('./undeploy.ts');
+    print(formatInstallation(installation));
+    return await undeploy(parseSettings(installation.resolved.env), print);
+  }),
+  status: toCommand('status', [], async (installation) => {
+    const { showStatus } = await import('./status/index.ts');
+    print(formatInstallation(installation));
+    return await showStatus(parseSettings(installation.resolved.env), print);
   }),
 });
 
-function toCommand<Settings>(
+function toCommand(
   name: string,
-  parse: (env: NodeJS.ProcessEnv) => Settings,
-  load: () => Promise<(settings: Settings, print: Print) => Promise<boolean>>,
+  switches: readonly string[],
+  act: (installation: Installation, args: Arguments) => Promise<boolean>,
 ): Command {
   return {
-    usage: `usage: ${name}; every setting comes from the environment, see knative/configuration.md`,
-    async run({ problems }) {
-      const [settings] = await allOrProblems(problems, [attempt(() => parse(process.env))]);
-      const command = await load();
-      return await command(settings, print);
+    usage: `usage: ${name} [--settings FILE]${switches.map((each) => ` [--${each}]`).join('')}; unset variables keep what is deployed, see knative/configuration.md`,
+    flags: {
+      settings: 'string',
+      ...Object.fromEntries(switches.map((each) => [each, 'boolean' as const])),
+    },
+    async run(args) {
+      if (args.problems.length > 0) throw new ConfigError(args.problems);
+      const { env } = process;
+      const settingsFile = args.values.get('settings');
+      return await act(await openInstallation({ env, settingsFile }), args);
     },
   };
 }

@@ -84,7 +84,15 @@ export type WebhookConfiguration = v.InferOutput<typeof webhookConfiguration>;
 /** A webhook configuration of any owner. */
 export const otherConfiguration = v.object({
   metadata,
-  webhooks: v.optional(v.array(v.object({ clientConfig })), []),
+  webhooks: v.optional(
+    v.array(
+      v.object({
+        clientConfig,
+        namespaceSelector: v.optional(v.object({ matchLabels: textMap }), {}),
+      }),
+    ),
+    [],
+  ),
 });
 
 /** Parses the items of a list; an absent list has none. */

@@ -6,16 +6,15 @@ import {
 } from '../../lib/config/registry-auth.ts';
 import { type Cloud, cloudOf } from '../../lib/image/cloud-registry.ts';
 import { findIdentityProblems } from '../../lib/install/cloud-identity.ts';
-import { mustKubectl, readData } from './kubectl.ts';
-import type { DeploySettings } from './settings.ts';
-
-const recordedPath = '{.spec.template.spec.containers[0].env[?(@.name=="REGISTRY_AUTH")].value}';
+import type { ResolvedSettings } from '../../lib/install/record/index.ts';
+import { readData } from './kubectl.ts';
+import { type DeploySettings, withRecorded } from './settings.ts';
 
 /** What decides where the pods get the credentials of the backup. */
 interface AuthChoice {
   readonly configured: RegistryAuth | 'auto';
-  /** `REGISTRY_AUTH` of the running Service; empty if there is none. */
-  readonly recorded: string;
+  /** `REGISTRY_AUTH` of what is deployed; absent if there is none. */
+  readonly recorded: string | undefined;
   readonly hasSecret: boolean;
   /** Of the backup. */
   readonly domain: string;
@@ -35,24 +34,22 @@ export function chooseRegistryAuth(choice: AuthChoice): RegistryAuth | undefined
   return hasSecret ? 'file' : cloudOf(domain);
 }
 
-/** Records in the variables of the pods where they get the credentials of the backup. */
-export async function withRegistryAuth(settings: DeploySettings): Promise<DeploySettings> {
-  const { install, registryAuth: configured, backup } = settings;
-  const { name, namespace } = install;
-  const output = ['--ignore-not-found', `--output=jsonpath=${recordedPath}`];
-  const [recorded, secret] = await Promise.all([
-    // Without Knative or a cluster, the preflight says so.
-    mustKubectl(['get', 'ksvc', name, `--namespace=${namespace}`, ...output]).catch(() => ''),
-    readData('secret', 'registry-auth', namespace).catch(() => ({})),
-  ]);
-  const hasSecret = Object.keys(secret).length > 0;
-  const auth = chooseRegistryAuth({ configured, recorded, hasSecret, domain: backup.domain });
+/** Records where the pods get the credentials of the backup. */
+export async function withRegistryAuth(
+  settings: DeploySettings,
+  { kept, deployed }: ResolvedSettings,
+): Promise<DeploySettings> {
+  const { install, backup } = settings;
+  // Without a cluster, the preflight says so.
+  const secret = await readData('secret', 'registry-auth', install.namespace).catch(() => ({}));
+  const auth = chooseRegistryAuth({
+    configured: kept.includes('REGISTRY_AUTH') ? 'auto' : settings.registryAuth,
+    recorded: deployed['REGISTRY_AUTH'],
+    hasSecret: Object.keys(secret).length > 0,
+    domain: backup.domain,
+  });
   if (auth === undefined) return settings;
-  return {
-    ...settings,
-    registryAuth: auth,
-    env: new Map([...settings.env, ['REGISTRY_AUTH', auth]]),
-  };
+  return { ...withRecorded(settings, { REGISTRY_AUTH: auth }), registryAuth: auth };
 }
 
 /** Problems of the resolved identity: one sentence for each variable to change. */

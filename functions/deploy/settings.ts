@@ -1,11 +1,15 @@
 import { tryParse } from '../../lib/admission/original-images.ts';
 import { type Config, parseConfig } from '../../lib/config/config.ts';
-import type { Env } from '../../lib/config/values.ts';
 import { configVariables } from '../../lib/config/variables.ts';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
+import {
+  isRecorded,
+  proxyVariables,
+  type ResolvedSettings,
+} from '../../lib/install/record/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 
-/** The settings of `just gen`, and the image and configuration of the webhook. */
+/** The settings of one installation, and the image and configuration of the webhook. */
 export interface DeploySettings {
   readonly install: InstallSettings;
   readonly image: string;
@@ -25,20 +29,19 @@ export interface DeploySettings {
   readonly sourceCloudAuth: Config['sourceCloudAuth'];
   readonly insecureRegistries: Config['insecureRegistries'];
   readonly platforms: Config['platforms'];
+  /** The settings to record, by the name of their variable. */
+  readonly record: Readonly<Record<string, string>>;
   /** The variables of the pod that the manifests do not set. */
   readonly env: ReadonlyMap<string, string>;
 }
 
-/** Variables of this machine, and those that the manifests set. */
-const notForPods = new Set([
-  'CLONER',
-  'DOCKER_HOST',
-  'PORT',
-  'TLS_PORT',
-  'REGISTRY_AUTH_DIR',
-  'TLS_CERT_FILE',
-  'TLS_PRIVATE_KEY_FILE',
-]);
+/** The variables of the pod that the manifests do not set. */
+const podVariables: readonly string[] = [
+  ...configVariables
+    .map(({ name }) => name)
+    .filter((name) => name !== 'CLONER' && isRecorded(name)),
+  ...proxyVariables,
+];
 /** The variables that the manifests of WIRING=direct add. */
 const mountedTls = {
   TLS_PORT: '8443',
@@ -49,10 +52,10 @@ const mountedTls = {
 const filesDir = '/files/';
 
 /** Throws one `ConfigError` that lists every problem, including those that would stop the webhook at its start. */
-export function parseDeploySettings(env: Env): DeploySettings {
+export function parseDeploySettings({ env, settings }: ResolvedSettings): DeploySettings {
   const image = env['IMAGE'] ?? '';
   const probeImage = env['PROBE_IMAGE']?.trim() || image;
-  const podEnv = toPodEnv(env);
+  const podEnv = toPodEnv(settings);
   const files = [...podEnv].filter(([name]) => name.endsWith('_FILE'));
   const install = attempt(() => parseSettings(env));
   const wiring = install instanceof ConfigError ? undefined : install.wiring;
@@ -91,8 +94,18 @@ export function parseDeploySettings(env: Env): DeploySettings {
     platforms,
     ...(backupPullSecret !== undefined && { backupPullSecret }),
     files: files.map(([, path]) => path.slice(filesDir.length)),
+    record: settings,
     env: podEnv,
   };
+}
+
+/** As `settings`, but with these values recorded and passed to the pods. */
+export function withRecorded(
+  settings: DeploySettings,
+  values: Readonly<Record<string, string>>,
+): DeploySettings {
+  const record = { ...settings.record, ...values };
+  return { ...settings, record, env: toPodEnv(record) };
 }
 
 function findImageProblems(image: string, probeImage: string): readonly string[] {
@@ -108,12 +121,11 @@ function findImageProblems(image: string, probeImage: string): readonly string[]
   return problems;
 }
 
-function toPodEnv(env: Env): ReadonlyMap<string, string> {
-  const names = configVariables.map(({ name }) => name).filter((name) => !notForPods.has(name));
+function toPodEnv(settings: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
   return new Map(
-    names.flatMap((name) => {
-      const value = env[name]?.trim() ?? '';
-      return value === '' ? [] : [[name, value] as const];
+    podVariables.flatMap((name) => {
+      const value = settings[name];
+      return value === undefined ? [] : [[name, value] as const];
     }),
   );
 }

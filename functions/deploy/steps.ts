@@ -1,18 +1,15 @@
 import { parseReference } from '../../lib/index.ts';
+import { toSettingsRecord } from '../../lib/install/record/index.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
-import { parseYaml } from '../../lib/install/yaml.ts';
+import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
+import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
 import { toSentence } from '../shared/run-command.ts';
+import type { ServingCertificate } from './certificates/index.ts';
 import { apply, deleteObjects, find } from './kubectl.ts';
-import {
-  type Generated,
-  type Manifests,
-  toHost,
-  toIdentityPolicy,
-  toYaml,
-} from './manifests/index.ts';
+import { type Manifests, toHost, toIdentityPolicy, toYaml } from './manifests/index.ts';
 import { readTestedVersion, register, trustBoth } from './registration.ts';
 import type { DeploySettings } from './settings.ts';
-import { callThroughApiServer, runTestPod } from './smoke-test/index.ts';
+import { askBackup, callThroughApiServer, runTestPod } from './smoke-test/index.ts';
 import { type Readiness, readReadiness, waitUntilReady } from './status/index.ts';
 
 /** One step of `deploy`, printed as its title. */
@@ -28,22 +25,35 @@ const mappingTimeoutMs = 60_000;
 /** With WIRING=direct the kubelet takes up to two minutes to mount a new certificate. */
 const callTimeoutMs = 180_000;
 
+/** What a deployment applies. */
+export interface Plan {
+  readonly settings: DeploySettings;
+  readonly manifests: Manifests;
+  readonly certificate: ServingCertificate;
+}
+
 /** The steps of a deployment, in order. */
 export function toSteps(
-  settings: DeploySettings,
-  { namespace, access, identity, service, wiring }: Manifests,
-  { webhook, tlsSecret }: Generated,
+  { settings, manifests, certificate }: Plan,
   print: (line: string) => void,
 ): readonly Step[] {
+  const { namespace, access, identity, service, wiring } = manifests;
   const { install } = settings;
   const { name } = install;
   const own = `--namespace=${install.namespace}`;
+  const webhook = formatYaml(toWebhookConfiguration(install, certificate.ca));
+  const { secret } = certificate;
   let version = '';
   return [
     { what: 'namespace and ServiceAccount', run: () => applyNamespace(namespace, install) },
+    { what: 'settings', run: () => apply(formatYaml(toSettingsRecord(install, settings.record))) },
     { what: 'RBAC and NetworkPolicy', run: () => applyAccess(access, identity, install) },
-    { what: 'CA of the new certificate', run: () => trustBoth(webhook, install) },
-    { what: 'TLS Secret', run: () => apply(tlsSecret) },
+    ...(secret === undefined
+      ? []
+      : [
+          { what: 'CA of the new certificate', run: () => trustBoth(webhook, install) },
+          { what: 'TLS Secret', run: () => apply(secret) },
+        ]),
     {
       what: 'Knative Service',
       run: async () => {
@@ -72,9 +82,10 @@ export function toSteps(
         const isTested = (await readTestedVersion(name)) === version;
         await callThroughApiServer(webhook, name, callTimeoutMs, async () => {
           print('answered');
-          if (!isTested) print(`a node has pulled ${await runTestPod(settings)}`);
+          if (isTested) await askBackup(settings);
+          else print(`a node has pulled ${await runTestPod(settings)}`);
         });
-        return isTested ? 'a node pulled a copy for this version before' : '';
+        return isTested ? 'the pods reach the backup; a node pulled a copy before' : '';
       },
     },
     { what: 'webhook configuration', run: () => register(webhook, version, install) },

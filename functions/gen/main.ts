@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ConfigError } from '../../lib/errors.ts';
 import { createCertificateChain } from '../../lib/install/certificate.ts';
+import type { ResolvedSettings } from '../../lib/install/record/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 import { toTlsSecret } from '../../lib/install/tls-secret.ts';
 import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
 import { formatYaml } from '../../lib/install/yaml.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
+import { formatInstallation, openInstallation, readLocalSettings } from '../shared/installation.ts';
 import { print, runCommand } from '../shared/run-command.ts';
 
 interface OutputFile {
@@ -21,10 +24,13 @@ const caKeyFile = 'ca.key';
 const clusterIdFile = 'cluster-id';
 
 await runCommand('gen', {
-  usage: 'usage: gen; every setting comes from the environment, see knative/configuration.md',
-  async run({ problems }) {
-    const [settings] = await allOrProblems(problems, [attempt(() => parseSettings(process.env))]);
-    const files = await createFiles(settings);
+  usage:
+    'usage: gen [--settings FILE]; unset variables keep what is deployed, see knative/configuration.md',
+  flags: { settings: 'string' },
+  async run({ problems, values }) {
+    const { env, settings: recorded } = await readSettings(values.get('settings'));
+    const [settings] = await allOrProblems(problems, [attempt(() => parseSettings(env))]);
+    const files = await createFiles(settings, recorded['CLUSTER_ID']);
     await writeFiles(settings.outDir, files);
     // The CA of this key is replaced, so no cluster trusts it any more.
     if (!settings.keepCaKey) await rm(join(settings.outDir, caKeyFile), { force: true });
@@ -33,7 +39,25 @@ await runCommand('gen', {
   },
 });
 
-async function createFiles(settings: InstallSettings): Promise<readonly OutputFile[]> {
+/** The files can be made without a cluster. */
+async function readSettings(settingsFile: string | undefined): Promise<ResolvedSettings> {
+  const { env } = process;
+  try {
+    const installation = await openInstallation({ env, settingsFile });
+    process.stderr.write(`${formatInstallation(installation)}\n`);
+    return installation.resolved;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const local = await readLocalSettings({ env, settingsFile });
+    process.stderr.write(`Note: ${error.problems.join('; ')}: only the environment counts\n`);
+    return local;
+  }
+}
+
+async function createFiles(
+  settings: InstallSettings,
+  clusterId: string | undefined,
+): Promise<readonly OutputFile[]> {
   const { hosts, name, namespace, keepCaKey, outDir } = settings;
   const chain = await createCertificateChain({ hosts, now: new Date() });
   const webhook = formatYaml(toWebhookConfiguration(settings, chain.ca));
@@ -66,7 +90,7 @@ async function createFiles(settings: InstallSettings): Promise<readonly OutputFi
     },
     {
       name: clusterIdFile,
-      text: `${await readClusterId(outDir)}\n`,
+      text: `${clusterId ?? (await readClusterId(outDir))}\n`,
       description: 'CLUSTER_ID of this cluster, created once',
     },
   ];
@@ -96,7 +120,7 @@ async function writeFiles(dir: string, files: readonly OutputFile[]): Promise<vo
 }
 
 function toReport(settings: InstallSettings, files: readonly OutputFile[]): string {
-  const { outDir, service, url, name, namespace } = settings;
+  const { outDir, service, url, name, namespace, labelValue } = settings;
   const width = Math.max(...files.map((file) => join(outDir, file.name).length));
   const endpoint = url ?? `the Service ${service.name} in ${service.namespace}`;
   return [
@@ -107,7 +131,7 @@ function toReport(settings: InstallSettings, files: readonly OutputFile[]): stri
     `  kubectl apply -f ${join(outDir, 'tls-secret.yaml')}`,
     `  check that ${endpoint} answers https with that certificate; then, as the last step, since it makes the API server call it:`,
     `  kubectl apply -f ${join(outDir, 'webhook.yaml')}`,
-    '  kubectl label namespace NAMESPACE image-cloner=enabled',
+    `  kubectl label namespace NAMESPACE image-cloner=${labelValue}`,
     ...(collidesWithRoute(settings)
       ? [
           '',

@@ -37,6 +37,19 @@ export function toRules(workloads: readonly string[]): readonly WebhookRule[] {
   return workloads.includes('pods') ? [ephemeral, ...rules] : rules;
 }
 
+/** The values of `WORKLOADS` that these rules cover; the inverse of `toRules`. */
+export function toWorkloads(
+  rules: readonly Pick<WebhookRule, 'apiGroups' | 'resources'>[],
+): readonly string[] {
+  return knownWorkloads.filter((workload) =>
+    rules.some(
+      ({ apiGroups, resources }) =>
+        apiGroups.includes(groups.get(workload) ?? '') &&
+        resources.includes(workload.replace(/\..*/, '')),
+    ),
+  );
+}
+
 function toRule(
   group: string,
   operations: readonly string[],

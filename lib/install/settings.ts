@@ -38,8 +38,12 @@ export interface InstallSettings {
   readonly url?: string;
   readonly path: string;
   readonly workloads: readonly string[];
+  /** Value of the namespace label `image-cloner` that opts a namespace in. */
+  readonly labelValue: string;
   readonly failurePolicy: 'Fail' | 'Ignore';
   readonly timeoutSeconds: number;
+  /** What renews the certificate: the CronJob of image-cloner, cert-manager, or a person with the files of `gen`. */
+  readonly certificates: 'renew' | 'cert-manager' | 'files';
   /** Absent if the backup's namespace is not configured. */
   readonly backup?: Pick<BackupLocation, 'domain' | 'namespace'>;
   /** Namespace of a backup registry that runs in this cluster. */
@@ -58,6 +62,11 @@ const serviceName = v.pipe(
   v.regex(
     /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
     'must be the name of a Service: a-z, 0-9 and -, a letter first, at most 63 characters',
+  ),
+  // Installations of the first version share the label value `enabled`.
+  v.check(
+    (value) => value !== 'enabled' && value !== 'disabled',
+    'must not be enabled or disabled: it is also the value of the namespace label',
   ),
 );
 
@@ -83,6 +92,15 @@ const path = v.pipe(
   v.regex(
     /^(\/[a-z0-9]([-a-z0-9.]*[a-z0-9])?)+$/,
     'must be a path such as /clone-image: a-z, 0-9, - and . between slashes',
+  ),
+);
+
+/** `disabled` opts objects out. */
+const labelValue = v.pipe(
+  text,
+  v.regex(
+    /^(?!disabled$)[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?$/,
+    'must be the value of a label, at most 63 characters, and not disabled',
   ),
 );
 
@@ -118,8 +136,10 @@ const variables = {
   WEBHOOK_URL: v.optional(origin),
   WEBHOOK_PATH: v.optional(path, '/clone-image'),
   WORKLOADS: v.optional(workloads, 'deployments,daemonsets,statefulsets,cronjobs,jobs'),
+  LABEL_VALUE: v.optional(labelValue),
   FAILURE_POLICY: v.optional(oneOf(['Fail', 'Ignore']), 'Fail'),
   TIMEOUT_SECONDS: v.optional(wholeNumber(1, 30), '10'),
+  CERTIFICATES: v.optional(oneOf(['renew', 'cert-manager', 'files']), 'renew'),
   CLOUD_IDENTITY: v.optional(cloudIdentities, ''),
   OUT_DIR: v.optional(text, 'certs'),
   KEEP_CA_KEY: v.optional(flag, 'false'),
@@ -131,11 +151,23 @@ const schema = v.object(variables);
 export const settingVariables = listVariables(variables);
 
 /** Variables of an installation that `deploy` alone reads. */
-const deployVariables = ['IMAGE', 'PROBE_IMAGE'];
-const knownNames = [
-  ...[...settingVariables, ...configVariables].map(({ name }) => name),
-  ...deployVariables,
+export const deployVariables: ReturnType<typeof listVariables> = [
+  { name: 'IMAGE' },
+  { name: 'PROBE_IMAGE' },
 ];
+
+const knownNames = [...settingVariables, ...configVariables, ...deployVariables].map(
+  ({ name }) => name,
+);
+
+/** Reads which installation is meant. Throws `ConfigError` as `parseSettings` does. */
+export function parseSelection(env: Env): Pick<InstallSettings, 'name' | 'namespace'> {
+  const { NAME, NAMESPACE } = variables;
+  const selection = v.object({ NAME, NAMESPACE });
+  const result = v.safeParse(selection, pickVariables(env, selection.entries));
+  if (!result.success) throw new ConfigError(toProblems(result.issues));
+  return { name: result.output.NAME, namespace: result.output.NAMESPACE };
+}
 
 /**
  * Reads the settings from the environment. An empty variable counts as not set; `REGISTRY` and `REGISTRY_NAMESPACE` mean what
@@ -167,8 +199,10 @@ export function parseSettings(env: Env): InstallSettings {
     ...(url !== undefined && { url: url.origin }),
     path: o.WEBHOOK_PATH,
     workloads: o.WORKLOADS,
+    labelValue: o.LABEL_VALUE ?? o.NAME,
     failurePolicy: o.FAILURE_POLICY,
     timeoutSeconds: o.TIMEOUT_SECONDS,
+    certificates: o.CERTIFICATES,
     ...registry,
     hosts:
       url === undefined

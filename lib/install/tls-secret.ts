@@ -11,13 +11,18 @@ export interface TlsSecret {
     readonly namespace: string;
     readonly labels: Readonly<Record<string, string>>;
   };
-  readonly data: { readonly 'tls.crt': string; readonly 'tls.key': string };
+  readonly data: {
+    readonly 'tls.crt': string;
+    readonly 'tls.key': string;
+    /** The CA, so that a lost webhook configuration can be made again. */
+    readonly 'ca.crt': string;
+  };
 }
 
 /** Returns the Secret `NAME-tls`, which the gateway or the pod reads in the namespace of the Knative Service. */
 export function toTlsSecret(
   { name, namespace }: Pick<InstallSettings, 'name' | 'namespace'>,
-  { certificate, key }: Pick<CertificateChain, 'certificate' | 'key'>,
+  { certificate, key, ca }: Pick<CertificateChain, 'certificate' | 'key' | 'ca'>,
 ): TlsSecret {
   return {
     apiVersion: 'v1',
@@ -29,6 +34,6 @@ export function toTlsSecret(
       // With ENABLE_SECRET_INFORMER_FILTERING_BY_CERT_UID, net-kourier watches only Secrets with this label.
       labels: { 'networking.internal.knative.dev/certificate-uid': 'any' },
     },
-    data: { 'tls.crt': btoa(certificate), 'tls.key': btoa(key) },
+    data: { 'tls.crt': btoa(certificate), 'tls.key': btoa(key), 'ca.crt': btoa(ca) },
   };
 }

@@ -41,7 +41,7 @@ type Endpoint =
       readonly service: InstallSettings['service'] & { readonly port: 443; readonly path: string };
     };
 
-/** The label that opts a namespace in (`enabled`) and an object out (`disabled`). */
+/** The label that opts a namespace in (`LABEL_VALUE`) and an object out (`disabled`). */
 const label = 'image-cloner';
 
 /** Returns the configuration that registers the webhook with the API server. `ca` is PEM. */
@@ -66,7 +66,7 @@ export function toWebhookConfiguration(
         reinvocationPolicy: 'IfNeeded',
         matchPolicy: 'Equivalent',
         namespaceSelector: {
-          matchLabels: { [label]: 'enabled' },
+          matchLabels: { [label]: settings.labelValue },
           matchExpressions: [
             {
               key: 'kubernetes.io/metadata.name',

@@ -6,7 +6,7 @@ describe('toTlsSecret', () => {
   it('returns a kubernetes.io/tls Secret that a DomainMapping accepts', () => {
     const secret = toTlsSecret(
       { name: 'copier', namespace: 'tools' },
-      { certificate: 'the certificate', key: 'the key' },
+      { certificate: 'the certificate', key: 'the key', ca: 'the CA' },
     );
 
     assert.deepEqual(secret, {
@@ -18,7 +18,7 @@ describe('toTlsSecret', () => {
         namespace: 'tools',
         labels: { 'networking.internal.knative.dev/certificate-uid': 'any' },
       },
-      data: { 'tls.crt': 'dGhlIGNlcnRpZmljYXRl', 'tls.key': 'dGhlIGtleQ==' },
+      data: { 'tls.crt': 'dGhlIGNlcnRpZmljYXRl', 'tls.key': 'dGhlIGtleQ==', 'ca.crt': 'dGhlIENB' },
     });
   });
 });

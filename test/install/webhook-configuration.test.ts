@@ -19,7 +19,7 @@ describe('toWebhookConfiguration', () => {
           reinvocationPolicy: 'IfNeeded',
           matchPolicy: 'Equivalent',
           namespaceSelector: {
-            matchLabels: { 'image-cloner': 'enabled' },
+            matchLabels: { 'image-cloner': 'image-cloner' },
             matchExpressions: [
               {
                 key: 'kubernetes.io/metadata.name',

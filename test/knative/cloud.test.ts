@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { type Document, parseAllDocuments } from 'yaml';
 import { joinPolicies } from '../../functions/deploy/manifests/identity.ts';
 import { fillManifests } from '../../functions/deploy/manifests/manifests.ts';
-import { parseDeploySettings } from '../../functions/deploy/settings.ts';
+import { parseDeployEnv } from '../support/deploy-settings.ts';
 
 const read = (...path: readonly string[]): Promise<string> =>
   readFile(join('knative', ...path), 'utf8');
@@ -50,7 +50,7 @@ interface Filled {
 }
 
 async function fill(CLOUD_IDENTITY: string): Promise<Filled> {
-  const settings = parseDeploySettings({
+  const settings = parseDeployEnv({
     IMAGE: 'registry.example.com/image-cloner:v1',
     NAME: 'cloner',
     NAMESPACE: 'tools',

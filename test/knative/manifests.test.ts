@@ -293,7 +293,7 @@ for (const gateway of gateways) {
     it('the gateway manifest maps the host name to the Knative Service with the TLS Secret of gen', async () => {
       const objects = await readAll('gateway', `${gateway}.yaml`);
       const mapping = ofKind(objects, 'DomainMapping');
-      const { metadata } = toTlsSecret(settings, { certificate: '', key: '' });
+      const { metadata } = toTlsSecret(settings, { certificate: '', key: '', ca: '' });
 
       assert.equal(mapping.getIn(['spec', 'ref', 'name']), settings.name);
       assert.equal(mapping.getIn(['spec', 'tls', 'secretName']), metadata.name);
@@ -361,7 +361,7 @@ describe('knative/direct', () => {
   it('the pod with WIRING=direct mounts the TLS Secret of gen at the path that the webhook reads', async () => {
     const { volumes } = (await readService('direct/registry')).spec.template.spec;
     const { volumeMounts } = await readContainer('direct/registry');
-    const { metadata } = toTlsSecret(direct, { certificate: '', key: '' });
+    const { metadata } = toTlsSecret(direct, { certificate: '', key: '', ca: '' });
     const volume = volumes.find(({ secret }) => secret?.secretName === metadata.name);
 
     const mount = volumeMounts.find(({ name }) => name === volume?.name);

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { type Document, parseAllDocuments } from 'yaml';
 import { fillManifests, manifestsDir } from '../../functions/deploy/manifests/manifests.ts';
-import { parseDeploySettings } from '../../functions/deploy/settings.ts';
 import { ConfigError } from '../../lib/errors.ts';
+import { parseDeployEnv } from '../support/deploy-settings.ts';
 
 const image = 'registry.example.com/image-cloner:v1';
 
-describe('parseDeploySettings', () => {
+describe('parseDeployEnv', () => {
   it('deploy passes webhook variables to the pod, without those of this machine', () => {
-    const { env, variant, install } = parseDeploySettings({
+    const { env, variant, install } = parseDeployEnv({
       IMAGE: image,
       REGISTRY: 'registry.example.com',
       ON_ERROR: 'admit',
@@ -34,28 +34,25 @@ describe('parseDeploySettings', () => {
   it('deploy passes PLATFORMS to the pod, and refuses it with CLONER=docker', () => {
     const given = { IMAGE: image, PLATFORMS: 'linux/amd64' };
 
-    const { env, platforms } = parseDeploySettings({ ...given, CLONER: 'registry' });
+    const { env, platforms } = parseDeployEnv({ ...given, CLONER: 'registry' });
 
     assert.deepEqual([...env], [['PLATFORMS', 'linux/amd64']]);
     assert.deepEqual(platforms, ['linux/amd64']);
-    assert.throws(
-      () => parseDeploySettings(given),
-      /^ConfigError: PLATFORMS needs CLONER=registry/,
-    );
+    assert.throws(() => parseDeployEnv(given), /^ConfigError: PLATFORMS needs CLONER=registry/);
   });
 
   it('deploy uses IMAGE for the smoke test unless PROBE_IMAGE is set', () => {
-    assert.equal(parseDeploySettings({ IMAGE: image }).probeImage, image);
-    const settings = parseDeploySettings({ IMAGE: image, PROBE_IMAGE: 'busybox:1.36' });
+    assert.equal(parseDeployEnv({ IMAGE: image }).probeImage, image);
+    const settings = parseDeployEnv({ IMAGE: image, PROBE_IMAGE: 'busybox:1.36' });
     assert.equal(settings.probeImage, 'busybox:1.36');
     assert.throws(
-      () => parseDeploySettings({ IMAGE: image, PROBE_IMAGE: 'No Image' }),
+      () => parseDeployEnv({ IMAGE: image, PROBE_IMAGE: 'No Image' }),
       /PROBE_IMAGE must be an image name/,
     );
   });
 
   it('deploy accepts files of the Secret image-cloner-files, but no files of this machine', () => {
-    const { files, env } = parseDeploySettings({
+    const { files, env } = parseDeployEnv({
       IMAGE: image,
       CLONER: 'registry',
       SOURCE_AUTH_FILE: '/files/config.json',
@@ -66,7 +63,7 @@ describe('parseDeploySettings', () => {
     assert.equal(env.get('REGISTRY_CA_FILE'), '/files/ca.crt');
     for (const path of ['ca.crt', '/files/', '/files/../auth/password', '/home/me/ca.crt']) {
       assert.throws(
-        () => parseDeploySettings({ IMAGE: image, REGISTRY_CA_FILE: path }),
+        () => parseDeployEnv({ IMAGE: image, REGISTRY_CA_FILE: path }),
         /REGISTRY_CA_FILE must be \/files\/KEY, a key of the Secret image-cloner-files/,
       );
     }
@@ -75,15 +72,15 @@ describe('parseDeploySettings', () => {
   it('deploy accepts TLS_CLIENT_CA_FILE only with WIRING=direct', () => {
     const env = { IMAGE: image, TLS_CLIENT_CA_FILE: '/files/client-ca.crt' };
 
-    assert.deepEqual(parseDeploySettings({ ...env, WIRING: 'direct' }).files, ['client-ca.crt']);
-    assert.throws(() => parseDeploySettings(env), /TLS_CLIENT_CA_FILE needs WIRING=direct/);
+    assert.deepEqual(parseDeployEnv({ ...env, WIRING: 'direct' }).files, ['client-ca.crt']);
+    assert.throws(() => parseDeployEnv(env), /TLS_CLIENT_CA_FILE needs WIRING=direct/);
   });
 
   it('deploy lists all problems at once, including those of the webhook configuration', () => {
     const env = { IMAGE: 'image-cloner:v1', GATEWAY: 'nginx', ON_ERROR: 'maybe', NAME: 'Über' };
 
     assert.throws(
-      () => parseDeploySettings(env),
+      () => parseDeployEnv(env),
       (error) => {
         assert.ok(error instanceof ConfigError);
         const named = error.problems.map((problem) => problem.split(' ')[0]);
@@ -95,7 +92,7 @@ describe('parseDeploySettings', () => {
 
   for (const image of ['', 'image-cloner:v1', 'docker.io/library/image-cloner', 'Not An Image']) {
     it(`deploy rejects IMAGE=${JSON.stringify(image)}, which no node can pull`, () => {
-      assert.throws(() => parseDeploySettings({ IMAGE: image }), /IMAGE must name a registry/);
+      assert.throws(() => parseDeployEnv({ IMAGE: image }), /IMAGE must name a registry/);
     });
   }
 
@@ -105,7 +102,7 @@ describe('parseDeploySettings', () => {
     '10.0.0.1:5000/a@sha256:' + 'a'.repeat(64),
   ]) {
     it(`deploy accepts IMAGE=${image}`, () => {
-      assert.equal(parseDeploySettings({ IMAGE: image }).image, image);
+      assert.equal(parseDeployEnv({ IMAGE: image }).image, image);
     });
   }
 });
@@ -132,7 +129,7 @@ async function fill(
       service: service ?? '',
       wiring: wiring ?? '',
     },
-    parseDeploySettings({ IMAGE: image, ...env }),
+    parseDeployEnv({ IMAGE: image, ...env }),
   );
   const objects = [filled.namespace, filled.access, filled.service, filled.wiring].flatMap(
     (yaml) => [...parseAllDocuments(yaml)],

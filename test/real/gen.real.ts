@@ -13,7 +13,7 @@ import { type ReviewRecorder, startReviewRecorder } from './support/review-recor
 
 const root = join(import.meta.dirname, '../..');
 const namespace = 'shop';
-const enabled = { 'image-cloner': 'enabled' };
+const enabled = { 'image-cloner': 'image-cloner' };
 
 const outside = 'quay.io/prometheus/node-exporter:v1.8.0';
 const backup = 'registry.corp:5000/acme';
@@ -440,7 +440,7 @@ describe('the webhook configuration of gen', () => {
     for (const excluded of ['image-cloner', 'kourier-system', 'tools']) {
       await apiServer.createNamespace(excluded, enabled);
     }
-    await apiServer.mustKubectl(['label', 'namespace', 'kube-system', 'image-cloner=enabled']);
+    await apiServer.mustKubectl(['label', 'namespace', 'kube-system', 'image-cloner=image-cloner']);
     const manifest = toManifest('Deployment', 'selected', outside);
 
     for (const excluded of ['elsewhere', 'image-cloner', 'kourier-system', 'kube-system']) {

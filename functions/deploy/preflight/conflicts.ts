@@ -3,10 +3,13 @@ import { findItems, findObject } from '../kubectl.ts';
 import { anyObject, otherConfiguration } from '../objects.ts';
 import { toProbeName } from '../smoke-test/index.ts';
 
-export async function findOwnOptIn({ namespace }: InstallSettings): Promise<string | undefined> {
+export async function findOwnOptIn({
+  namespace,
+  labelValue,
+}: InstallSettings): Promise<string | undefined> {
   const object = await findObject(anyObject, 'namespace', namespace);
-  return object?.metadata.labels['image-cloner'] === 'enabled'
-    ? `the namespace ${namespace} has the label image-cloner=enabled, so the webhook would need itself to start: kubectl label namespace ${namespace} image-cloner-`
+  return object?.metadata.labels['image-cloner'] === labelValue
+    ? `the namespace ${namespace} has the label image-cloner=${labelValue}, so the webhook would need itself to start: kubectl label namespace ${namespace} image-cloner-`
     : undefined;
 }
 
@@ -33,23 +36,21 @@ export async function findGoOriginals({ name }: InstallSettings): Promise<readon
     );
 }
 
-/** Both webhooks would rewrite the same workloads. */
+/** Two webhooks that act on the same objects make copies of copies, and the true original is lost. */
 export async function findOtherWebhooks({
   name,
-  service,
+  labelValue,
 }: InstallSettings): Promise<readonly string[]> {
   const configurations = await findItems(otherConfiguration, 'mutatingwebhookconfigurations');
   return configurations
     .filter(({ metadata }) => metadata.name !== name && metadata.name !== toProbeName(name))
     .filter(({ webhooks }) =>
       webhooks.some(
-        ({ clientConfig: { service: called } }) =>
-          called?.path === '/clone-image' &&
-          (called.name !== service.name || called.namespace !== service.namespace),
+        ({ namespaceSelector }) => namespaceSelector.matchLabels?.['image-cloner'] === labelValue,
       ),
     )
     .map(
       ({ metadata }) =>
-        `the webhook configuration ${metadata.name} calls another image-cloner, which would rewrite the same workloads. After this deploy: kubectl delete mutatingwebhookconfiguration ${metadata.name}`,
+        `the webhook configuration ${metadata.name} also reviews namespaces with the label image-cloner=${labelValue}: set LABEL_VALUE to another value, or remove the other one (kubectl delete mutatingwebhookconfiguration ${metadata.name})`,
     );
 }

@@ -41,6 +41,7 @@ export async function findMissingPermissions(
   const permissions = [
     ...objects,
     ...toVerbs('', 'secrets', install.namespace),
+    ...toVerbs('', 'configmaps', install.namespace, ['get', 'create', 'patch']),
     ...toVerbs('admissionregistration.k8s.io', 'mutatingwebhookconfigurations'),
     ...toVerbs('', 'namespaces'),
     ...toVerbs('', 'pods', probe, ['get', 'create', 'delete']),

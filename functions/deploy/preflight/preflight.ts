@@ -6,6 +6,7 @@ import type { Manifests } from '../manifests/index.ts';
 import { anyObject, podObject, serviceObject } from '../objects.ts';
 import { findCloudProblems } from '../registry-auth.ts';
 import type { DeploySettings } from '../settings.ts';
+import { tryBackup } from './backup.ts';
 import { findGoOriginals, findOtherService, findOtherWebhooks, findOwnOptIn } from './conflicts.ts';
 import { findMissingKnative } from './knative-version.ts';
 import { findUnlistedNodes } from './node-platforms.ts';
@@ -31,31 +32,36 @@ export async function checkCluster(
   const { code, stderr } = await kubectl(['get', '--raw', '/readyz']);
   if (code !== 0) return { problems: [`kubectl cannot reach a cluster: ${stderr}`], notes: [] };
   const { install, variant } = settings;
+  const missing = await findMissingCredentials(settings).catch(toSentence);
   const checks: readonly Promise<Findings>[] = [
     findMissingPermissions(settings, manifests),
     findMissingKnative(settings),
     ...(install.wiring === 'gateway'
       ? [findMissingGateway(manifests.wiring, install.gateway)]
       : []),
-    findMissingCredentials(settings),
+    Promise.resolve(missing),
     Promise.resolve(findCloudProblems(settings)),
     findMissingFiles(settings),
     ...(variant === 'docker' ? [findMissingHostPath()] : []),
     findOwnOptIn(install),
     findOtherService(install),
+    findOtherWebhooks(install),
   ];
   const hints: readonly Promise<Findings>[] = [
     findGoOriginals(install),
-    findOtherWebhooks(install),
     findMissingPullSecrets(settings),
     findUnlistedNodes(settings),
   ];
-  const [problems, notes] = await Promise.all([
+  const [problems, notes, tried] = await Promise.all([
     // An object that cannot be read counts as a problem.
     Promise.all(checks.map((check) => check.catch((error: unknown) => [toSentence(error)]))),
     Promise.all(hints.map((hint) => hint.catch(() => []))),
+    missing === undefined ? tryBackup(settings) : { problems: [], notes: [] },
   ]);
-  return { problems: toSentences(problems), notes: toSentences(notes) };
+  return {
+    problems: [...toSentences(problems), ...tried.problems],
+    notes: [...toSentences(notes), ...tried.notes],
+  };
 }
 
 function toSentences(findings: readonly Findings[]): readonly string[] {
@@ -125,9 +131,16 @@ async function findMissingHostPath(): Promise<Findings> {
 }
 
 /** Without the pull secret, the webhook would rewrite pods to images that they cannot pull. */
-async function findMissingPullSecrets({ backupPullSecret }: DeploySettings): Promise<Findings> {
+async function findMissingPullSecrets({
+  backupPullSecret,
+  install,
+}: DeploySettings): Promise<Findings> {
   if (backupPullSecret === undefined) return undefined;
-  const namespaces = await findItems(anyObject, 'namespaces', '--selector=image-cloner=enabled');
+  const namespaces = await findItems(
+    anyObject,
+    'namespaces',
+    `--selector=image-cloner=${install.labelValue}`,
+  );
   const problems = await Promise.all(
     namespaces.map(async ({ metadata: { name } }) =>
       (await find('secret', backupPullSecret, `--namespace=${name}`)) === undefined

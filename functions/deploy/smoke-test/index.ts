@@ -3,4 +3,4 @@
  * Leaves nothing in the cluster but the copy in the backup.
  */
 export { callThroughApiServer, toProbeName } from './probe.ts';
-export { runTestPod } from './test-pod.ts';
+export { askBackup, pushTestImage, runTestPod } from './test-pod.ts';

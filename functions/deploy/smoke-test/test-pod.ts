@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { parseReference } from '../../../lib/index.ts';
-import { toDockerConfig, toPullSecret } from '../../../lib/install/pull-secret.ts';
+import { toPullSecret } from '../../../lib/install/pull-secret.ts';
 import { toSentence } from '../../shared/run-command.ts';
 import { find, kubectl, mustKubectl, readData } from '../kubectl.ts';
 import type { DeploySettings } from '../settings.ts';
+import { decode, readBackupAuth } from './backup-auth.ts';
 import { probeLabels, toProbeName } from './probe.ts';
 import { toPullAdvice, toPullState } from './pull-state.ts';
 import { pushTinyImage } from './tiny-image.ts';
@@ -47,6 +48,23 @@ export async function runTestPod(settings: DeploySettings): Promise<string> {
   }
 }
 
+/** Pushes a tiny image into the backup from this machine, with the webhook's credentials. Resolves with its name. */
+export async function pushTestImage(settings: DeploySettings): Promise<string> {
+  return await pushTinyImage(settings, await readBackupAuth(settings));
+}
+
+/**
+ * Lets the webhook review a dry run of a pod with the image of the smoke test, so that the pods ask the backup. Rejects with their
+ * refusal.
+ */
+export async function askBackup({ probeImage }: DeploySettings): Promise<void> {
+  const { code, stderr } = await kubectl(
+    ['create', '--dry-run=server', '--namespace=default', '--filename=-'],
+    JSON.stringify(toPod(probeImage)),
+  );
+  if (code !== 0) throw new Error(stderr);
+}
+
 async function removeNamespace(name: string): Promise<void> {
   await mustKubectl(['delete', 'namespace', name, '--ignore-not-found', '--timeout=60s']);
 }
@@ -56,29 +74,16 @@ async function copyPullSecret(settings: DeploySettings, namespace: string): Prom
   const { backupPullSecret: name, install } = settings;
   if (name === undefined) return;
   const { '.dockerconfigjson': own } = await readData('secret', name, install.namespace);
+  if (own === undefined && settings.registryAuth !== 'file') {
+    throw new Error(
+      `the Secret that BACKUP_PULL_SECRET names must exist in ${install.namespace}: with REGISTRY_AUTH=${settings.registryAuth} there is no password to make it from`,
+    );
+  }
   const config = own === undefined ? await readBackupAuth(settings) : decode(own);
   await mustKubectl(
     ['create', `--namespace=${namespace}`, '--filename=-'],
     JSON.stringify(toPullSecret(name, config)),
   );
-}
-
-/** The webhook's credentials from the Secret `registry-auth`, as a docker `config.json`. */
-async function readBackupAuth({ install, backup, registryAuth }: DeploySettings): Promise<string> {
-  if (registryAuth !== 'file') {
-    throw new Error(
-      `the Secret that BACKUP_PULL_SECRET names must exist in ${install.namespace}: with REGISTRY_AUTH=${registryAuth} there is no password to make it from`,
-    );
-  }
-  const data = await readData('secret', 'registry-auth', install.namespace);
-  const { '.dockerconfigjson': config, username = '', password = '' } = data;
-  return config === undefined
-    ? toDockerConfig(backup.domain, { username: decode(username), password: decode(password) })
-    : decode(config);
-}
-
-function decode(base64: string): string {
-  return Buffer.from(base64, 'base64').toString().trim();
 }
 
 /**
@@ -97,8 +102,7 @@ async function admitWithFallback(
     // Only the pods have a cloud identity.
     const canPush = registryAuth === 'file' && probeImage === image;
     if (!canPush || isAboutBackup(message, image)) throw error;
-    const dockerConfig = await readBackupAuth(settings);
-    const tiny = await pushTinyImage(settings, dockerConfig).catch((second: unknown) => {
+    const tiny = await pushTestImage(settings).catch((second: unknown) => {
       throw new Error(
         `${message}\nThis machine cannot push a test image either: ${toSentence(second)}`,
         { cause: error },

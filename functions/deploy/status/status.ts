@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
+import { isTrusted } from '../certificates/index.ts';
 import { findItems, readData } from '../kubectl.ts';
-import { toCertificates, toHost } from '../manifests/index.ts';
+import { toHost } from '../manifests/index.ts';
 import { anyObject, podObject, serviceLabel, type WebhookConfiguration } from '../objects.ts';
 import { findRegistered } from '../registration.ts';
 import { describePods, type PodMetrics, readPodMetrics } from './pods.ts';
@@ -29,7 +30,7 @@ export async function showStatus(
   const [webhook, tls, optedIn, pods] = await Promise.all([
     findRegistered(name),
     readData('secret', `${name}-tls`, namespace),
-    findItems(anyObject, 'namespaces', '--selector=image-cloner=enabled'),
+    findItems(anyObject, 'namespaces', `--selector=image-cloner=${install.labelValue}`),
     findItems(podObject, 'pods', own, `--selector=${serviceLabel}=${name}`),
   ]);
   const mapping = ['domainmapping', toHost(install.service), own];
@@ -48,7 +49,9 @@ export async function showStatus(
     print(`${isGood ? 'ok ' : '-- '} ${what.padEnd(width)}  ${text}`);
   }
   const names = optedIn.map(({ metadata }) => metadata.name).join(', ');
-  print(`    ${'namespaces'.padEnd(width)}  ${names || 'none has the label image-cloner=enabled'}`);
+  print(
+    `    ${'namespaces'.padEnd(width)}  ${names || `none has the label image-cloner=${install.labelValue}`}`,
+  );
   return rows.every(({ isGood }) => isGood);
 }
 
@@ -78,9 +81,11 @@ function describeCertificate(
 ): State {
   if (pem === undefined) return { isGood: false, text: 'not found' };
   const certificate = readCertificate(pem);
-  if (certificate === undefined) return { isGood: false, text: 'not valid: just gen deploy' };
+  if (certificate === undefined) return { isGood: false, text: 'not valid: just deploy' };
   const days = Math.floor((certificate.validToDate.getTime() - Date.now()) / dayMs);
-  const trusted = webhook === undefined || isTrusted(certificate, webhook);
+  const trusted =
+    webhook === undefined ||
+    isTrusted([certificate], atob(webhook.webhooks[0].clientConfig.caBundle));
   const text = [
     days < 0 ? `expired ${-days} days ago` : `valid for ${days} days`,
     ...(days < renewWithinDays ? ['renew it: just gen deploy'] : []),
@@ -125,9 +130,4 @@ function toAge(ms: number): string {
   if (minutes < 120) return `${minutes} min`;
   const hours = Math.round(minutes / 60);
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
-}
-
-function isTrusted(certificate: X509Certificate, { webhooks }: WebhookConfiguration): boolean {
-  const cas = toCertificates(webhooks[0].clientConfig.caBundle);
-  return cas.some(({ publicKey }) => certificate.verify(publicKey));
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { chooseRegistryAuth, findCloudProblems } from '../../../functions/deploy/registry-auth.ts';
-import { parseDeploySettings } from '../../../functions/deploy/settings.ts';
+import { parseDeployEnv } from '../../support/deploy-settings.ts';
 
 const ecr = '123456789012.dkr.ecr.eu-central-1.amazonaws.com';
 
@@ -36,7 +36,7 @@ describe('findCloudProblems', () => {
   const IMAGE = 'registry.example.com/image-cloner:v1';
 
   it('just deploy lists what the resolved identity lacks', () => {
-    const settings = parseDeploySettings({ IMAGE, REGISTRY: ecr, SOURCE_CLOUD_AUTH: 'gar' });
+    const settings = parseDeployEnv({ IMAGE, REGISTRY: ecr, SOURCE_CLOUD_AUTH: 'gar' });
 
     assert.deepEqual(findCloudProblems({ ...settings, registryAuth: 'ecr' }), [
       'REGISTRY_NAMESPACE must be set with REGISTRY_AUTH=ecr: no username can replace it',
@@ -47,6 +47,6 @@ describe('findCloudProblems', () => {
   });
 
   it('just deploy needs no cloud identity for a password', () => {
-    assert.deepEqual(findCloudProblems(parseDeploySettings({ IMAGE })), []);
+    assert.deepEqual(findCloudProblems(parseDeployEnv({ IMAGE })), []);
   });
 });

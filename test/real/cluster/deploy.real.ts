@@ -7,7 +7,7 @@ import { parseDocument } from 'yaml';
 import { eventually } from '../support/eventually.ts';
 import { createTempDir } from '../support/janitor.ts';
 import type { ProgramResult } from '../support/program.ts';
-import { openStage, own, type Stage, toDeployment } from '../support/stage.ts';
+import { openStage, own, type Stage, toDeployment, user } from '../support/stage.ts';
 
 const shop = 'shop';
 
@@ -45,6 +45,15 @@ const kinds = [
   'clusterdomainclaims.networking.internal.knative.dev',
   'ingresses.networking.internal.knative.dev',
 ];
+
+function toRegistryAuth(password: string): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'registry-auth', namespace: own },
+    stringData: { username: user.name, password },
+  };
+}
 
 /** The registry adapter behind Knative's gateway. */
 describe('just deploy', () => {
@@ -110,9 +119,15 @@ describe('just deploy', () => {
     );
   }
 
+  async function settings(): Promise<Readonly<Record<string, string>>> {
+    const args = ['get', 'configmap', 'image-cloner-settings', `--namespace=${own}`];
+    const map: unknown = JSON.parse(await stage.kubectl([...args, '--output=json']));
+    return v.parse(v.object({ data: v.record(v.string(), v.string()) }), map).data;
+  }
+
   it('just deploy lists all missing requirements at once and changes nothing', async () => {
     await stage.kubectl(['create', 'namespace', own]);
-    await stage.kubectl(['label', 'namespace', own, 'image-cloner=enabled']);
+    await stage.kubectl(['label', 'namespace', own, 'image-cloner=image-cloner']);
     await stage.kubectl([
       'create',
       'secret',
@@ -138,14 +153,16 @@ describe('just deploy', () => {
     });
 
     assert.notEqual(code, 0);
-    assert.match(stderr, /run "just gen" first/);
     assert.match(
       stderr,
       /registry-auth in image-cloner must hold .*; password is missing or empty/,
     );
     assert.match(stderr, /image-cloner-files in image-cloner has no config\.json/);
     assert.match(stderr, /no pod with app=3scale-kourier-gateway is ready in gateways/);
-    assert.match(stderr, /has the label image-cloner=enabled, so the webhook would need itself/);
+    assert.match(
+      stderr,
+      /has the label image-cloner=image-cloner, so the webhook would need itself/,
+    );
     assert.match(
       stderr,
       /the Service image-cloner in image-cloner exists, but Knative creates one/,
@@ -261,6 +278,53 @@ describe('just deploy', () => {
     assert.doesNotMatch(output, /a node has pulled/);
   });
 
+  it('just deploy from a new shell changes one setting and keeps all others', async () => {
+    const before = await settings();
+
+    const { code, stdout, stderr } = await stage.newShell('deploy', { ON_ERROR: 'admit' });
+
+    assert.equal(code, 0, `${stdout}${stderr}`);
+    assert.match(stdout, /^context .*, installation image-cloner\/image-cloner$/m);
+    assert.match(stdout, /^ {2}ON_ERROR deny → admit$/m);
+    assert.match(stdout, /^ {2}kept: .*PULL_SECRETS=true.*/m);
+    assert.deepEqual(await settings(), { ...before, ON_ERROR: 'admit' });
+    assert.equal((await stage.newShell('status')).code, 0);
+  });
+
+  it('just deploy asks before it removes a setting that is in force, and changes nothing without an answer', async () => {
+    const before = await settings();
+
+    const { code, stderr, stdout } = await stage.newShell('deploy', { PULL_SECRETS: '' });
+
+    assert.equal(code, 1);
+    assert.match(stderr, /removes settings that are in force \(PULL_SECRETS\).* add --yes/);
+    assert.match(stdout, /Nothing was changed/);
+    assert.deepEqual(await settings(), before);
+  });
+
+  it('just deploy refuses a misspelt setting', async () => {
+    const { code, stderr } = await stage.newShell('deploy', { ON_EROR: 'deny' });
+
+    assert.equal(code, 2);
+    assert.match(stderr, /ON_EROR is not known; did you mean ON_ERROR\?/);
+  });
+
+  it('just deploy finds a wrong password before it changes anything, although the installation works', async () => {
+    const before = await versions();
+    await stage.kubectl(['apply', '--filename=-'], toRegistryAuth('wrong'));
+
+    const { code, stderr } = await stage.newShell('deploy');
+
+    await stage.kubectl(['apply', '--filename=-'], toRegistryAuth(user.password));
+    assert.equal(code, 2);
+    assert.match(stderr, /did not take a test image from this machine: .*rejects the credentials/);
+    assert.match(stderr, /nothing was changed/);
+    assert.deepEqual(
+      { ...(await versions()), 'Secret/registry-auth': '' },
+      { ...before, 'Secret/registry-auth': '' },
+    );
+  });
+
   it('just gen deploy replaces the certificates without rejecting a review', async () => {
     await stage.just('gen');
     const over = new AbortController();
@@ -268,7 +332,7 @@ describe('just deploy', () => {
     // Open connections of the API server hide a wrong CA for a while, so the status is checked too.
     const statuses = repeatUntil(over.signal, () => stage.tryJust('status'));
 
-    await stage.just('deploy').finally(() => over.abort());
+    await stage.just('deploy', { CERTIFICATES: 'files' }).finally(() => over.abort());
 
     const rejected = (await reviews).filter(({ code }) => code !== 0);
     assert.deepEqual(rejected, []);

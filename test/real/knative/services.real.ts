@@ -96,7 +96,7 @@ describe('the webhook with Knative Services', () => {
       const made = await cluster.kubectl(['create', 'namespace', namespace]);
       assert.ok(made.code === 0 || made.stderr.includes('AlreadyExists'), made.stderr);
     }
-    await cluster.mustKubectl(['label', 'namespace', shop, 'image-cloner=enabled']);
+    await cluster.mustKubectl(['label', 'namespace', shop, 'image-cloner=image-cloner']);
     await cluster.mustKubectl(['create', '--filename', join(outDir, 'webhook.yaml')]);
     await eventually('the API server calls the webhook', async () => {
       const { stderr } = await cluster.kubectl(
@@ -231,7 +231,13 @@ describe('the webhook with Knative Services', () => {
     await writeFile(file, String(manifest));
     await cluster.kubectl(['create', 'serviceaccount', own, `--namespace=${own}`]);
     // A wrong or malicious label.
-    await cluster.mustKubectl(['label', 'namespace', own, 'image-cloner=enabled', '--overwrite']);
+    await cluster.mustKubectl([
+      'label',
+      'namespace',
+      own,
+      'image-cloner=image-cloner',
+      '--overwrite',
+    ]);
 
     await cluster.mustKubectl(['apply', '--filename', file]);
 

@@ -21,7 +21,7 @@ export interface Stage {
   readonly backup: Registry;
   /** An image in `source` that runs and does nothing. */
   readonly original: string;
-  /** Builds and pushes the webhook's image, and creates certificates, the namespace and the Secret registry-auth. */
+  /** Builds and pushes the webhook's image, and creates the namespace and the Secret registry-auth. */
   readonly prepare: (more?: Env) => Promise<void>;
   readonly docker: (...args: readonly string[]) => Promise<string>;
   readonly kubectl: (args: readonly string[], stdin?: object) => Promise<string>;
@@ -29,6 +29,8 @@ export interface Stage {
   /** Resolves with the recipe's output; fails the test with diagnostics of the cluster. */
   readonly just: (recipe: string | readonly string[], more?: Env) => Promise<string>;
   readonly tryJust: (recipe: string | readonly string[], more?: Env) => Promise<ProgramResult>;
+  /** As `tryJust` in a shell that has no setting. */
+  readonly newShell: (recipe: string | readonly string[], more?: Env) => Promise<ProgramResult>;
   /** Creates an opted-in namespace whose pods can pull from the backup. */
   readonly optIn: (namespace: string) => Promise<void>;
   /** Applies a Deployment with imagePullPolicy Always, and waits until its pod runs. */
@@ -128,11 +130,15 @@ export async function openStage(): Promise<Stage> {
     return outputs.map(({ stdout, stderr }) => `${stdout}${stderr}`.slice(-4_000)).join('\n');
   }
 
-  const tryJust: Stage['tryJust'] = (recipe, more = {}) =>
+  const runJust = (recipe: string | readonly string[], all: Env): Promise<ProgramResult> =>
     runProgram('just', ['--justfile', join(root, 'justfile'), '--yes', ...[recipe].flat()], {
-      env: { ...env, ...more },
+      env: all,
       withinMs: longMs,
     });
+  const tryJust: Stage['tryJust'] = (recipe, more = {}) => runJust(recipe, { ...env, ...more });
+  const { KUBECONFIG = '', OUT_DIR = '' } = env;
+  const newShell: Stage['newShell'] = (recipe, more = {}) =>
+    runJust(recipe, { KUBECONFIG, OUT_DIR, ...more });
   const just: Stage['just'] = async (recipe, more) => {
     const { code, stdout, stderr } = await tryJust(recipe, more);
     assert.equal(
@@ -167,12 +173,12 @@ export async function openStage(): Promise<Stage> {
     tryKubectl,
     just,
     tryJust,
+    newShell,
     waitForRollout,
     prepare: async (more = {}) => {
       await importProgram(process.execPath, { name: baseImage, to: '/usr/local/bin/node' }, env);
       await just('build', more);
       await docker('push', env['IMAGE'] ?? '');
-      await just('gen', more);
       const namespace = more['NAMESPACE'] ?? own;
       await kubectl(['create', 'namespace', namespace]);
       const credentials = { username: user.name, password: user.password };
@@ -186,7 +192,7 @@ export async function openStage(): Promise<Stage> {
     },
     optIn: async (namespace) => {
       await kubectl(['create', 'namespace', namespace]);
-      await kubectl(['label', 'namespace', namespace, 'image-cloner=enabled']);
+      await kubectl(['label', 'namespace', namespace, 'image-cloner=image-cloner']);
       await kubectl([
         'create',
         'secret',

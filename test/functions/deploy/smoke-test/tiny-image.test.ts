@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseDeploySettings } from '../../../../functions/deploy/settings.ts';
 import { pushTinyImage } from '../../../../functions/deploy/smoke-test/tiny-image.ts';
 import { toDockerConfig } from '../../../../lib/install/pull-secret.ts';
 import {
@@ -8,6 +7,7 @@ import {
   serveMemoryRegistry,
 } from '../../../../lib/memory-registry/index.ts';
 import { walk } from '../../../adapters/registry/bench.ts';
+import { parseDeployEnv } from '../../../support/deploy-settings.ts';
 
 /** Variables of the pod that are only valid together with those of the manifests. */
 const deployed = {
@@ -22,7 +22,7 @@ describe('pushTinyImage', () => {
   it('pushes a test image for every platform into the backup with the credentials of the webhook', async () => {
     const backup = createMemoryRegistry({ auth: { scheme: 'basic', users: { acme: 'pa:ss' } } });
     const served = await serveMemoryRegistry({ registry: backup });
-    const settings = parseDeploySettings({
+    const settings = parseDeployEnv({
       ...deployed,
       REGISTRY: `${served.host}/mirror`,
       INSECURE_REGISTRIES: served.host,
@@ -39,7 +39,7 @@ describe('pushTinyImage', () => {
   it('rejects with the error of the backup when it rejects the test image', async () => {
     const backup = createMemoryRegistry({ auth: { scheme: 'basic', users: { acme: 'other' } } });
     const served = await serveMemoryRegistry({ registry: backup });
-    const settings = parseDeploySettings({ ...deployed, REGISTRY: served.host });
+    const settings = parseDeployEnv({ ...deployed, REGISTRY: served.host });
 
     await assert.rejects(pushTinyImage(settings, toDockerConfig(served.host, acme)), {
       name: 'CloneError',

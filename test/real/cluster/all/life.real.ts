@@ -21,7 +21,7 @@ describe('the deployed webhook', () => {
     await stage.prepare();
     await stage.just('deploy');
     await stage.kubectl(['create', 'namespace', shop]);
-    await stage.kubectl(['label', 'namespace', shop, 'image-cloner=enabled']);
+    await stage.kubectl(['label', 'namespace', shop, 'image-cloner=image-cloner']);
   });
   after(async () => {
     await stage.tryJust('undeploy');
