@@ -41,7 +41,8 @@ function toCommand(
       if (args.problems.length > 0) throw new ConfigError(args.problems);
       const { env } = process;
       const settingsFile = args.values.get('settings');
-      return await act(await openInstallation({ env, settingsFile }), args);
+      const mayBeForbidden = name === 'deploy';
+      return await act(await openInstallation({ env, settingsFile, mayBeForbidden }), args);
     },
   };
 }

@@ -2,9 +2,6 @@ import * as v from 'valibot';
 
 // The fields of Kubernetes objects that `deploy` reads.
 
-/** Label of the pods of a Knative Service. */
-export const serviceLabel = 'serving.knative.dev/service';
-
 const text = v.optional(v.string(), '');
 const textMap = v.optional(v.record(v.string(), v.string()), {});
 
@@ -63,6 +60,21 @@ export const podObject = v.object({
 export const knativeObject = v.object({
   metadata,
   status: v.optional(v.object({ observedGeneration: v.optional(v.number(), 0), conditions }), {}),
+});
+
+export const deploymentObject = v.object({
+  metadata,
+  spec: v.object({ replicas: v.optional(v.number(), 1) }),
+  status: v.optional(
+    v.object({
+      observedGeneration: v.optional(v.number(), 0),
+      replicas: v.optional(v.number(), 0),
+      updatedReplicas: v.optional(v.number(), 0),
+      availableReplicas: v.optional(v.number(), 0),
+      conditions,
+    }),
+    {},
+  ),
 });
 
 const nodeInfo = v.object({ operatingSystem: text, architecture: text });

@@ -3,13 +3,8 @@ import { parse } from 'yaml';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { parseYaml } from '../../lib/install/yaml.ts';
 import { apply, deleteObjects, find, findItems, findObject, mustKubectl } from './kubectl.ts';
-import { toHost } from './manifests/index.ts';
-import {
-  serviceLabel,
-  serviceObject,
-  type WebhookConfiguration,
-  webhookConfiguration,
-} from './objects.ts';
+import { toHost, toPodLabels } from './manifests/index.ts';
+import { serviceObject, type WebhookConfiguration, webhookConfiguration } from './objects.ts';
 
 // The webhook configuration, and the objects through which the API server reaches the Knative Service.
 
@@ -117,7 +112,7 @@ export async function findRoutes({
   // Knative's own Services have owners, and Knative would recreate them.
   const direct = services
     .filter(({ metadata }) => metadata.ownerReferences.length === 0)
-    .filter(({ spec }) => spec.selector[serviceLabel] === name)
+    .filter(({ spec }) => selectsPods(spec.selector, name))
     .map(({ metadata }) => ({ name: metadata.name, namespace }));
   const routes = [service, ...mapped, ...direct];
   return [...new Map(routes.map((route) => [toHost(route), route])).values()];
@@ -131,7 +126,14 @@ async function isRouteTo(
   if ((await find('domainmapping', toHost(service), own)) !== undefined) return true;
   if (service.namespace !== namespace) return false;
   const object = await findObject(serviceObject, 'service', service.name, own);
-  return object?.spec.selector[serviceLabel] === name;
+  return object !== undefined && selectsPods(object.spec.selector, name);
+}
+
+/** Whether a Service selects the pods of an installation, whatever `SERVING` was when it was made. */
+function selectsPods(selector: Readonly<Record<string, string>>, name: string): boolean {
+  return (['knative', 'deployment'] as const).some((serving) =>
+    Object.entries(toPodLabels({ serving, name })).every(([key, value]) => selector[key] === value),
+  );
 }
 
 /** Ignores hosts such as `cloner.example.com`: their DomainMapping is not image-cloner's. */

@@ -6,7 +6,13 @@ import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
 import { toSentence } from '../shared/run-command.ts';
 import type { ServingCertificate } from './certificates/index.ts';
 import { apply, deleteObjects, find } from './kubectl.ts';
-import { type Manifests, toHost, toIdentityPolicy, toYaml } from './manifests/index.ts';
+import {
+  type Manifests,
+  toHost,
+  toIdentityPolicy,
+  toPodSelector,
+  toYaml,
+} from './manifests/index.ts';
 import { readTestedVersion, register, trustBoth } from './registration.ts';
 import type { DeploySettings } from './settings.ts';
 import { askBackup, callThroughApiServer, runTestPod } from './smoke-test/index.ts';
@@ -37,7 +43,7 @@ export function toSteps(
   { settings, manifests, certificate }: Plan,
   print: (line: string) => void,
 ): readonly Step[] {
-  const { namespace, access, identity, service, wiring } = manifests;
+  const { namespace, access, identity, service, budget, wiring } = manifests;
   const { install } = settings;
   const { name } = install;
   const own = `--namespace=${install.namespace}`;
@@ -55,14 +61,16 @@ export function toSteps(
           { what: 'TLS Secret', run: () => apply(secret) },
         ]),
     {
-      what: 'Knative Service',
+      what: install.serving === 'knative' ? 'Knative Service' : 'Deployment',
       run: async () => {
-        const { output, after } = await applyService(service, ['ksvc', name, own], settings.image);
+        const object = [install.serving === 'knative' ? 'ksvc' : 'deployment', name, own];
+        const { output, after } = await applyService(service, object, settings.image);
         // A new image, registry or pull secret changes the generation.
         version = `${after.uid}/${after.generation}`;
         return output;
       },
     },
+    { what: 'PodDisruptionBudget', run: () => applyBudget(budget, install) },
     {
       what:
         install.wiring === 'direct'
@@ -89,7 +97,22 @@ export function toSteps(
       },
     },
     { what: 'webhook configuration', run: () => register(webhook, version, install) },
+    { what: 'what another SERVING left', run: () => removeOtherServing(install) },
   ];
+}
+
+async function applyBudget(budget: string, { name, namespace }: InstallSettings): Promise<string> {
+  if (budget !== '') return await apply(budget);
+  return await deleteObjects('poddisruptionbudget', name, `--namespace=${namespace}`);
+}
+
+/** The pods of the other kind, once reviews no longer reach them. */
+async function removeOtherServing({ serving, name, namespace }: InstallSettings): Promise<string> {
+  const own = `--namespace=${namespace}`;
+  const pods = toPodSelector({ serving: 'deployment', name });
+  return serving === 'deployment'
+    ? await deleteObjects('ksvc', name, own)
+    : await deleteObjects('deployment', own, `--selector=${pods}`);
 }
 
 /** Also closes what an earlier cloud identity needed. */

@@ -1,6 +1,6 @@
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { deleteObjects, find } from './kubectl.ts';
-import { toIdentityPolicy } from './manifests/index.ts';
+import { toIdentityPolicy, toPodSelector } from './manifests/index.ts';
 import { findRoutes, removeRoute } from './registration.ts';
 import { toProbeName } from './smoke-test/index.ts';
 
@@ -23,6 +23,9 @@ export async function undeploy(
     for (const line of await removeRoute(service, namespace)) print(line);
   }
   await remove('ksvc', name, own);
+  const pods = toPodSelector({ serving: 'deployment', name });
+  await remove('deployment', own, `--selector=${pods}`);
+  await remove('poddisruptionbudget', name, own);
   await remove('networkpolicy', name, toIdentityPolicy(name), own);
   await remove('rolebinding,role', 'image-cloner-leases', own);
   await remove('secret', `${name}-tls`, own);
@@ -30,7 +33,9 @@ export async function undeploy(
   await remove('namespace', toProbeName(name));
 
   if ((await find('namespace', namespace)) !== undefined) {
-    print(`Kept: the namespace ${namespace} and its Secret registry-auth.`);
+    print(
+      `Kept: the namespace ${namespace} with its Secret registry-auth and the settings, which the next deploy uses again.`,
+    );
   }
   print(
     'Workloads keep the images of the backup; the annotation image-cloner/original-images lists their originals.',

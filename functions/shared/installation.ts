@@ -25,20 +25,30 @@ export interface Installation {
 export interface InstallationOptions {
   readonly env: Env;
   readonly settingsFile: string | undefined;
+  /** Goes on without the settings that the user may not read; for a command that reports all missing permissions itself. */
+  readonly mayBeForbidden?: boolean;
 }
 
 /** Reads what is deployed, and decides which settings apply. Rejects with `ConfigError` that lists every problem. */
 export async function openInstallation({
   env,
   settingsFile,
+  mayBeForbidden = false,
 }: InstallationOptions): Promise<Installation> {
   const file = settingsFile === undefined ? {} : await readSettingsFile(settingsFile);
   const { name, namespace } = parseSelection({ ...file, ...env });
   const { readInstallation } = await import('../../lib/adapters/kubernetes/index.ts');
-  const { context, record, ...live } = await readInstallation(
+  const { context, forbidden, record, ...live } = await readInstallation(
     { kubeconfig: env['KUBECONFIG'], insideCluster: isInsideCluster(env) },
     { name, namespace, record: recordName(name) },
   );
+  if (forbidden.length > 0 && !mayBeForbidden) {
+    throw new ConfigError(
+      forbidden.map(
+        (what) => `no permission to get the ${what}, which has settings of the installation`,
+      ),
+    );
+  }
   const deployed = record ?? inferSettings(live, { name, namespace });
   const resolved = resolveSettings({ env, file, ...(deployed !== undefined && { deployed }) });
   return { context, name, namespace, isNew: deployed === undefined, resolved };

@@ -23,8 +23,12 @@ import { knownWorkloads } from './rules.ts';
 /** One installation in a cluster: its names, its webhook and its certificate. */
 export interface InstallSettings {
   readonly name: string;
-  /** Of the Knative Service and of its Secrets. */
+  /** Of the webhook and of its Secrets. */
   readonly namespace: string;
+  /** `knative`: a Knative Service. `deployment`: a Deployment, for a cluster without Knative. */
+  readonly serving: 'knative' | 'deployment';
+  /** Pods that run at any time. */
+  readonly minScale: number;
   /**
    * Where TLS from the API server ends. `gateway`: at Knative's gateway, which forwards to the pod. `direct`: in the pod, on a
    * port of its own that bypasses Knative.
@@ -129,7 +133,9 @@ const cloudIdentities = v.pipe(
 const variables = {
   NAME: v.optional(serviceName, 'image-cloner'),
   NAMESPACE: v.optional(namespaceName, 'image-cloner'),
-  WIRING: v.optional(oneOf(['gateway', 'direct']), 'gateway'),
+  SERVING: v.optional(oneOf(['knative', 'deployment']), 'knative'),
+  MIN_SCALE: v.optional(wholeNumber(0, 3), '2'),
+  WIRING: v.optional(oneOf(['gateway', 'direct'])),
   GATEWAY: v.optional(oneOf(['kourier', 'contour', 'istio']), 'kourier'),
   SERVICE_NAME: v.optional(serviceName),
   SERVICE_NAMESPACE: v.optional(namespaceName),
@@ -179,7 +185,7 @@ export function parseSettings(env: Env): InstallSettings {
   const problems = [
     ...toProblems(result.issues),
     ...findUnknownVariables(env, knownNames),
-    ...(result.success ? findDirectConflicts(result.output) : []),
+    ...(result.success ? findConflicts(result.output) : []),
     ...(registry instanceof ConfigError ? registry.problems : []),
   ];
   if (!result.success || registry instanceof ConfigError || problems.length > 0) {
@@ -193,7 +199,9 @@ export function parseSettings(env: Env): InstallSettings {
   return {
     name: o.NAME,
     namespace: o.NAMESPACE,
-    wiring: o.WIRING,
+    serving: o.SERVING,
+    minScale: o.MIN_SCALE,
+    wiring: toWiring(o),
     gateway: o.GATEWAY,
     service,
     ...(url !== undefined && { url: url.origin }),
@@ -217,9 +225,14 @@ export function parseSettings(env: Env): InstallSettings {
 
 type Output = v.InferOutput<typeof schema>;
 
+/** Only Knative has a gateway. */
+function toWiring({ WIRING, SERVING }: Output): InstallSettings['wiring'] {
+  return WIRING ?? (SERVING === 'knative' ? 'gateway' : 'direct');
+}
+
 /** With the direct wiring, the name NAME is taken: Knative's Route creates a Service of that name beside the pods. */
 function toService(o: Output): InstallSettings['service'] {
-  return o.WIRING === 'direct'
+  return toWiring(o) === 'direct'
     ? { name: o.SERVICE_NAME ?? `${o.NAME}-webhook`, namespace: o.NAMESPACE }
     : {
         name: o.SERVICE_NAME ?? o.NAME,
@@ -227,10 +240,20 @@ function toService(o: Output): InstallSettings['service'] {
       };
 }
 
-function findDirectConflicts(o: Output): readonly string[] {
-  if (o.WIRING !== 'direct' || o.WEBHOOK_URL !== undefined) return [];
+function findConflicts(o: Output): readonly string[] {
+  if (o.SERVING === 'deployment' && o.WIRING === 'gateway') {
+    return [
+      'WIRING must be direct or not be set with SERVING=deployment: only Knative has a gateway',
+    ];
+  }
+  if (toWiring(o) !== 'direct' || o.WEBHOOK_URL !== undefined) return [];
   const elsewhere = o.SERVICE_NAMESPACE !== undefined && o.SERVICE_NAMESPACE !== o.NAMESPACE;
   return [
+    ...(o.MIN_SCALE === 0
+      ? [
+          'MIN_SCALE must be at least 1 with WIRING=direct: only a gateway starts a pod for a review',
+        ]
+      : []),
     ...(elsewhere
       ? [
           `SERVICE_NAMESPACE must be ${o.NAMESPACE} or not be set with WIRING=direct: a Service selects pods of its own namespace only`,

@@ -10,6 +10,8 @@ import {
 const defaults: InstallSettings = {
   name: 'image-cloner',
   namespace: 'image-cloner',
+  serving: 'knative',
+  minScale: 2,
   wiring: 'gateway',
   gateway: 'kourier',
   service: { name: 'image-cloner', namespace: 'kourier-system' },
@@ -57,6 +59,8 @@ describe('parseSettings', () => {
     assert.deepEqual(settings, {
       name: 'copier',
       namespace: 'tools',
+      serving: 'knative',
+      minScale: 2,
       wiring: 'gateway',
       gateway: 'istio',
       service: { name: 'copier-webhook', namespace: 'istio-gateways' },

@@ -65,6 +65,7 @@ async function fill(CLOUD_IDENTITY: string): Promise<Filled> {
       access: '',
       identity: joinPolicies(await Promise.all(overlays)),
       service: await read('base', 'service.yaml'),
+      budget: '',
       wiring: '',
     },
     settings,

@@ -21,7 +21,7 @@ function rowsOf(section: string): readonly (readonly [name: string, value: strin
 }
 
 /** Variables of an installation whose default depends on others; the table describes it in words. */
-const derived = new Set(['SERVICE_NAME', 'SERVICE_NAMESPACE', 'LABEL_VALUE']);
+const derived = new Set(['WIRING', 'SERVICE_NAME', 'SERVICE_NAMESPACE', 'LABEL_VALUE']);
 
 describe('knative/configuration.md', () => {
   it('knative/configuration.md lists every variable of the webhook in order, with its default', () => {

@@ -3,7 +3,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as v from 'valibot';
-import { type Document, parse, parseAllDocuments, parseDocument } from 'yaml';
+import { type Document, parse, parseAllDocuments } from 'yaml';
+import { applyPatches } from '../../functions/deploy/manifests/index.ts';
 import { createApp } from '../../functions/webhook/app.ts';
 import { parseConfig } from '../../lib/config/config.ts';
 import { configVariables } from '../../lib/config/variables.ts';
@@ -26,13 +27,6 @@ const tlsEnv = [
   { name: 'TLS_PRIVATE_KEY_FILE', value: '/tls/tls.key' },
 ];
 
-const patchSchema = v.array(
-  v.object({
-    op: v.picklist(['add', 'replace', 'remove']),
-    path: v.string(),
-    value: v.optional(v.unknown()),
-  }),
-);
 const probeSchema = v.object({ httpGet: v.strictObject({ path: v.string() }) });
 const serviceSchema = v.object({
   metadata: v.object({ name: v.string(), namespace: v.string() }),
@@ -110,25 +104,17 @@ async function readText(...path: readonly string[]): Promise<string> {
   return await readFile(join('knative', ...path), 'utf8');
 }
 
-/** Does what `kubectl kustomize knative/OVERLAY` does; test/real/knative compares both. */
+/** The same as `kubectl kustomize knative/OVERLAY`; test/real/knative compares both. */
 async function readService(overlay: string): Promise<Service> {
-  const isDirect = overlay.startsWith('direct/');
-  const variant = overlay.replace('direct/', '');
-  const service = parseDocument(await readText('base', 'service.yaml'));
-  patch(service, await readText(variant, 'patch.yaml'));
-  if (isDirect) patch(service, await readText('direct', 'component', 'patch.yaml'));
-  return v.parse(serviceSchema, service.toJS());
-}
-
-function patch(service: Document, operations: string): void {
-  for (const { op, path, value } of v.parse(patchSchema, parse(operations))) {
-    const keys = path.slice(1).split('/');
-    const exists = service.hasIn(keys);
-    if (op === 'remove') assert.ok(service.deleteIn(keys), path);
-    else if (keys.at(-1) === '-') service.addIn(keys.slice(0, -1), value);
-    else if (op === 'replace' && !exists) assert.fail(`nothing to replace at ${path}`);
-    else service.setIn(keys, value);
-  }
+  const files = [
+    [overlay.replace('direct/', ''), 'patch.yaml'],
+    ...(overlay.startsWith('direct/') ? [['direct', 'component', 'patch.yaml']] : []),
+  ];
+  const patches = await Promise.all(files.map((path) => readText(...path)));
+  return v.parse(
+    serviceSchema,
+    parse(applyPatches(await readText('base', 'service.yaml'), patches)),
+  );
 }
 
 async function readContainer(
@@ -235,7 +221,7 @@ for (const { overlay, variant, isDirect } of overlays) {
     it('the Knative Service keeps at least one pod and scales up with the number of reviews', async () => {
       const { annotations } = (await readService(overlay)).spec.template.metadata;
 
-      assert.equal(annotations['autoscaling.knative.dev/min-scale'], '1');
+      assert.equal(annotations['autoscaling.knative.dev/min-scale'], '2');
       assert.equal(annotations['autoscaling.knative.dev/max-scale'], '3');
     });
   });

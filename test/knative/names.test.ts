@@ -118,8 +118,15 @@ async function fill(
   env: Readonly<Record<string, string>>,
 ): Promise<Filled> {
   const read = (file: string): Promise<string> => readFile(join(manifestsDir, file), 'utf8');
-  const [namespace, rbac, policy, service, wiring] = await Promise.all(
-    ['namespace.yaml', 'rbac.yaml', 'network-policy.yaml', files.service, files.wiring].map(read),
+  const [namespace, rbac, policy, budget, service, wiring] = await Promise.all(
+    [
+      'namespace.yaml',
+      'rbac.yaml',
+      'network-policy.yaml',
+      'disruption-budget.yaml',
+      files.service,
+      files.wiring,
+    ].map(read),
   );
   const filled = fillManifests(
     {
@@ -127,13 +134,18 @@ async function fill(
       access: `${rbac}---\n${policy}`,
       identity: '',
       service: service ?? '',
+      budget: budget ?? '',
       wiring: wiring ?? '',
     },
     parseDeployEnv({ IMAGE: image, ...env }),
   );
-  const objects = [filled.namespace, filled.access, filled.service, filled.wiring].flatMap(
-    (yaml) => [...parseAllDocuments(yaml)],
-  );
+  const objects = [
+    filled.namespace,
+    filled.access,
+    filled.service,
+    filled.budget,
+    filled.wiring,
+  ].flatMap((yaml) => [...parseAllDocuments(yaml)]);
   return {
     objects,
     names: objects.map((object) => [
@@ -176,6 +188,7 @@ describe('fillManifests', () => {
       ['RoleBinding', 'tools', 'image-cloner-leases'],
       ['NetworkPolicy', 'tools', 'cloner'],
       ['Service', 'tools', 'cloner'],
+      ['PodDisruptionBudget', 'tools', 'cloner'],
       ['ClusterDomainClaim', undefined, 'hook.gateways.svc'],
       ['DomainMapping', 'tools', 'hook.gateways.svc'],
       ['Service', 'gateways', 'hook'],

@@ -1,6 +1,8 @@
 /**
  * The manifests of knative/ with the names, image and configuration of this installation.
- * Reads only files and `kubectl kustomize`; changes nothing in the cluster.
+ * Reads only files.
  */
 export { toIdentityPolicy } from './identity.ts';
 export { type Manifests, readManifests, toHost, toYaml } from './manifests.ts';
+export { applyPatches } from './patches.ts';
+export { toPodLabels, toPodSelector } from './pod-labels.ts';

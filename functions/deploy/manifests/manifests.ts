@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { type Document, isMap, isSeq } from 'yaml';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
 import { parseYaml } from '../../../lib/install/yaml.ts';
-import { mustKubectl } from '../kubectl.ts';
-import { serviceLabel } from '../objects.ts';
 import type { DeploySettings } from '../settings.ts';
+import { toDeployment } from './deployment.ts';
 import { joinPolicies, toIdentityPolicy } from './identity.ts';
+import { applyPatches } from './patches.ts';
+import { toPodLabels } from './pod-labels.ts';
 
 /** YAML, applied in this order. The webhook configuration of `just gen` comes last. */
 export interface Manifests {
@@ -16,17 +17,25 @@ export interface Manifests {
   readonly access: string;
   /** The NetworkPolicy that opens what a cloud identity needs; empty if it needs nothing. */
   readonly identity: string;
-  /** The Knative Service. */
+  /** The Knative Service or the Deployment. */
   readonly service: string;
+  /** The PodDisruptionBudget; empty for a single pod, whose node could not be drained with one. */
+  readonly budget: string;
   /** The Service that the API server calls; ClusterDomainClaim and DomainMapping for a gateway, else a NetworkPolicy. */
   readonly wiring: string;
 }
 
 export const manifestsDir = join(import.meta.dirname, '../../../knative');
+const policyPods = ['spec', 'podSelector'];
+const minScale = [
+  'spec',
+  'template',
+  'metadata',
+  'annotations',
+  'autoscaling.knative.dev/min-scale',
+];
 const podSpec = ['spec', 'template', 'spec'];
 const container = [...podSpec, 'containers', 0];
-/** Each installation has its own policy. */
-const policyPods = ['spec', 'podSelector', 'matchLabels', serviceLabel];
 
 /** The webhook of Microsoft Entra Workload ID mounts a token into pods with this label. */
 const azureLabel = 'azure.workload.identity/use';
@@ -35,24 +44,40 @@ const azureLabel = 'azure.workload.identity/use';
 export async function readManifests(settings: DeploySettings): Promise<Manifests> {
   const { variant, install } = settings;
   const isDirect = install.wiring === 'direct';
-  const text = (...path: readonly string[]): Promise<string> =>
-    readFile(join(manifestsDir, ...path), 'utf8');
-  const [namespace, rbac, networkPolicy, service, wiring, ...identities] = await Promise.all([
-    text('namespace.yaml'),
-    text('rbac.yaml'),
-    text('network-policy.yaml'),
-    mustKubectl(['kustomize', join(manifestsDir, isDirect ? 'direct' : '', variant)]),
-    isDirect ? text('direct', 'service.yaml') : text('gateway', `${install.gateway}.yaml`),
-    ...install.cloudIdentities.map(({ kind }) => text('cloud', `${kind}.yaml`)),
-  ]);
+  const [namespace, rbac, networkPolicy, budget, service, wiring, ...identities] =
+    await Promise.all([
+      readText('namespace.yaml'),
+      readText('rbac.yaml'),
+      readText('network-policy.yaml'),
+      install.minScale > 1 ? readText('disruption-budget.yaml') : '',
+      readService(variant, isDirect),
+      isDirect
+        ? readText('direct', 'service.yaml')
+        : readText('gateway', `${install.gateway}.yaml`),
+      ...install.cloudIdentities.map(({ kind }) => readText('cloud', `${kind}.yaml`)),
+    ]);
   const access = `${rbac}---\n${networkPolicy}`;
   const identity = joinPolicies(identities);
-  return fillManifests({ namespace, access, identity, service, wiring }, settings);
+  return fillManifests({ namespace, access, identity, service, budget, wiring }, settings);
+}
+
+async function readText(...path: readonly string[]): Promise<string> {
+  return await readFile(join(manifestsDir, ...path), 'utf8');
+}
+
+/** The Knative Service of one overlay of knative/. */
+async function readService(variant: DeploySettings['variant'], isDirect: boolean): Promise<string> {
+  const [base, ...patches] = await Promise.all([
+    readText('base', 'service.yaml'),
+    readText(variant, 'patch.yaml'),
+    ...(isDirect ? [readText('direct', 'component', 'patch.yaml')] : []),
+  ]);
+  return applyPatches(base, patches);
 }
 
 /** Fills in the names, image and configuration of this installation. Pure. */
 export function fillManifests(
-  { namespace, access, identity, service, wiring }: Manifests,
+  { namespace, access, identity, service, budget, wiring }: Manifests,
   settings: DeploySettings,
 ): Manifests {
   const { install } = settings;
@@ -60,7 +85,17 @@ export function fillManifests(
     namespace: edit(namespace, (object) => fillNamespace(object, install)),
     access: edit(access, (object) => fillAccess(object, install)),
     identity: edit(identity, (object) => fillIdentity(object, install)),
-    service: edit(service, (object) => fillService(object, settings)),
+    service:
+      install.serving === 'knative'
+        ? edit(service, (object) => fillService(object, settings))
+        : toDeployment(
+            edit(service, (object) => fillService(object, settings)),
+            install,
+          ),
+    budget: edit(budget, (object) => {
+      setName(object, install);
+      selectPods(object, ['spec', 'selector'], install);
+    }),
     wiring: edit(wiring, (object) => fillWiring(object, install)),
   };
 }
@@ -75,19 +110,26 @@ function fillNamespace(object: Document, { namespace, cloudIdentities }: Install
   }
 }
 
-function fillIdentity(object: Document, { name, namespace }: InstallSettings): void {
+function fillIdentity(object: Document, install: InstallSettings): void {
+  const { name, namespace } = install;
   setName(object, { name: toIdentityPolicy(name), namespace });
-  object.setIn(policyPods, name);
+  selectPods(object, policyPods, install);
 }
 
-function fillAccess(object: Document, { name, namespace, service }: InstallSettings): void {
+/** Each installation selects its own pods. */
+function selectPods(object: Document, selector: readonly string[], install: InstallSettings): void {
+  object.setIn([...selector, 'matchLabels'], object.createNode(toPodLabels(install)));
+}
+
+function fillAccess(object: Document, install: InstallSettings): void {
+  const { name, namespace, service } = install;
   object.setIn(['metadata', 'namespace'], namespace);
   if (object.get('kind') === 'RoleBinding') {
     object.setIn(['subjects', 0, 'namespace'], namespace);
   }
   if (object.get('kind') !== 'NetworkPolicy') return;
   object.setIn(['metadata', 'name'], name);
-  object.setIn(policyPods, name);
+  selectPods(object, policyPods, install);
   const path = ['spec', 'ingress', 0, 'from', 0, 'namespaceSelector', 'matchExpressions', 0];
   const callers = object.getIn([...path, 'values']);
   if (!isSeq(callers)) return;
@@ -99,6 +141,7 @@ function fillAccess(object: Document, { name, namespace, service }: InstallSetti
 function fillService(object: Document, { install, image, env }: DeploySettings): void {
   setName(object, install);
   object.setIn([...container, 'image'], image);
+  object.setIn(minScale, String(install.minScale));
   for (const [name, value] of env) object.addIn([...container, 'env'], { name, value });
   if (install.cloudIdentities.some(({ kind }) => kind === 'azure')) {
     object.setIn(['spec', 'template', 'metadata', 'labels', azureLabel], 'true');
@@ -112,18 +155,21 @@ function fillService(object: Document, { install, image, env }: DeploySettings):
   }
 }
 
-function fillWiring(object: Document, { name, namespace, service }: InstallSettings): void {
+function fillWiring(object: Document, install: InstallSettings): void {
+  const { name, namespace, service, wiring } = install;
   const host = toHost(service);
   switch (object.get('kind')) {
     case 'Service': {
       setName(object, service);
-      const selected = ['spec', 'selector', serviceLabel];
-      if (object.hasIn(selected)) object.setIn(selected, name);
+      // A gateway's Service selects the pods of the gateway.
+      if (wiring === 'direct') {
+        object.setIn(['spec', 'selector'], object.createNode(toPodLabels(install)));
+      }
       break;
     }
     case 'NetworkPolicy':
       setName(object, { name: service.name, namespace });
-      object.setIn(policyPods, name);
+      selectPods(object, policyPods, install);
       break;
     case 'ClusterDomainClaim':
       object.setIn(['metadata', 'name'], host);

@@ -30,6 +30,7 @@ export async function findGoOriginals({ name }: InstallSettings): Promise<readon
   const deployments = await findItems(anyObject, 'deployments', '--all-namespaces', selector);
   return deployments
     .filter(({ metadata }) => metadata.ownerReferences.length === 0)
+    .filter(({ metadata }) => metadata.labels['app.kubernetes.io/name'] !== 'image-cloner')
     .map(
       ({ metadata: { namespace } }) =>
         `the Go version of image-cloner runs in ${namespace}. Its namespace label, its Secret registry-auth and the names of most copies keep working; copies of images with a path (bitnami/nginx) get new names, and ADOPT_EXISTING=true takes over its copies. After this deploy: kubectl -n ${namespace} delete deployment,service ${name}`,

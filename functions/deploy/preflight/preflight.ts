@@ -35,16 +35,16 @@ export async function checkCluster(
   const missing = await findMissingCredentials(settings).catch(toSentence);
   const checks: readonly Promise<Findings>[] = [
     findMissingPermissions(settings, manifests),
-    findMissingKnative(settings),
+    ...(install.serving === 'knative' ? [findMissingKnative(settings)] : []),
     ...(install.wiring === 'gateway'
       ? [findMissingGateway(manifests.wiring, install.gateway)]
       : []),
     Promise.resolve(missing),
     Promise.resolve(findCloudProblems(settings)),
     findMissingFiles(settings),
-    ...(variant === 'docker' ? [findMissingHostPath()] : []),
+    ...(variant === 'docker' && install.serving === 'knative' ? [findMissingHostPath()] : []),
     findOwnOptIn(install),
-    findOtherService(install),
+    ...(install.serving === 'knative' ? [findOtherService(install)] : []),
     findOtherWebhooks(install),
   ];
   const hints: readonly Promise<Findings>[] = [

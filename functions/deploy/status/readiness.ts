@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { findObject } from '../kubectl.ts';
-import { knativeObject } from '../objects.ts';
+import { deploymentObject, knativeObject } from '../objects.ts';
 
 const pollMs = 500;
 /** Knative can report a failure of the previous generation, or a temporary one. */
 const failureSettlesAfterMs = 15_000;
 
-/** The status of a Knative object. */
+/** The status of a Knative object or a Deployment. */
 export interface Readiness {
   /** `undefined` while Knative has not decided. */
   readonly isReady: boolean | undefined;
@@ -17,7 +17,34 @@ export interface Readiness {
   readonly reasons: string;
 }
 
+/** `args` are those of `kubectl get`: the kind, the name, the namespace. */
 export async function readReadiness(...args: readonly string[]): Promise<Readiness | undefined> {
+  return args[0] === 'deployment' ? await readDeployment(args) : await readKnative(args);
+}
+
+/** All pods run the present template, and none of an older one is left. */
+async function readDeployment(args: readonly string[]): Promise<Readiness | undefined> {
+  const object = await findObject(deploymentObject, ...args);
+  if (object === undefined) return undefined;
+  const { metadata, spec, status } = object;
+  const { updatedReplicas, availableReplicas, replicas } = status;
+  const isCurrent = status.observedGeneration === metadata.generation;
+  const isComplete = [updatedReplicas, availableReplicas, replicas].every(
+    (count) => count === spec.replicas,
+  );
+  const hasFailed = status.conditions.some(
+    ({ type, status }) => type === 'Progressing' && status === 'False',
+  );
+  const isSettled = isCurrent && (isComplete || hasFailed);
+  return {
+    isReady: isSettled ? isComplete : undefined,
+    uid: metadata.uid,
+    generation: metadata.generation,
+    reasons: `${availableReplicas} of ${spec.replicas} pods are available; ${toReasons(status)}`,
+  };
+}
+
+async function readKnative(args: readonly string[]): Promise<Readiness | undefined> {
   const object = await findObject(knativeObject, ...args);
   if (object === undefined) return undefined;
   const { metadata, status } = object;

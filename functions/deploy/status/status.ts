@@ -2,8 +2,8 @@ import { X509Certificate } from 'node:crypto';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
 import { isTrusted } from '../certificates/index.ts';
 import { findItems, readData } from '../kubectl.ts';
-import { toHost } from '../manifests/index.ts';
-import { anyObject, podObject, serviceLabel, type WebhookConfiguration } from '../objects.ts';
+import { toHost, toPodSelector } from '../manifests/index.ts';
+import { anyObject, podObject, type WebhookConfiguration } from '../objects.ts';
 import { findRegistered } from '../registration.ts';
 import { describePods, type PodMetrics, readPodMetrics } from './pods.ts';
 import { readReadiness } from './readiness.ts';
@@ -31,12 +31,14 @@ export async function showStatus(
     findRegistered(name),
     readData('secret', `${name}-tls`, namespace),
     findItems(anyObject, 'namespaces', `--selector=image-cloner=${install.labelValue}`),
-    findItems(podObject, 'pods', own, `--selector=${serviceLabel}=${name}`),
+    findItems(podObject, 'pods', own, `--selector=${toPodSelector(install)}`),
   ]);
   const mapping = ['domainmapping', toHost(install.service), own];
   const rows: readonly Row[] = [
     { what: 'webhook', ...describeWebhook(webhook, install) },
-    { what: 'Knative Service', ...(await describeReadiness('ksvc', name, own)) },
+    install.serving === 'knative'
+      ? { what: 'Knative Service', ...(await describeReadiness('ksvc', name, own)) }
+      : { what: 'Deployment', ...(await describeReadiness('deployment', name, own)) },
     { what: 'pods', ...describePods(pods) },
     ...(install.wiring === 'gateway'
       ? [{ what: 'DomainMapping', ...(await describeReadiness(...mapping)) }]

@@ -14,6 +14,8 @@ export interface FoundInstallation {
   readonly context: string;
   /** Data of the ConfigMap; absent if it does not exist. */
   readonly record?: Readonly<Record<string, string>>;
+  /** Objects that the user may not read; what they hold is not known. */
+  readonly forbidden: readonly string[];
   /** JSON, read only if there is no ConfigMap; `undefined` if the object does not exist. */
   readonly service?: unknown;
   readonly webhook?: unknown;
@@ -30,28 +32,25 @@ export interface InstallationQuery {
 /** Enough for a slow API server, and short enough for a person who waits. */
 const timeoutMs = 10_000;
 
-/**
- * Reads an installation from the cluster that kubectl uses. Rejects with `ConfigError` if there is no cluster, or if it does not
- * answer or forbids the read.
- */
+/** Reads an installation from the cluster that kubectl uses. Rejects with `ConfigError` if there is no cluster or no answer. */
 export async function readInstallation(
   settings: KubectlConfigSettings,
   { name, namespace, record }: InstallationQuery,
 ): Promise<FoundInstallation> {
   const config = loadKubectlConfig(settings);
   const callApi = createApiCall();
+  const forbidden: string[] = [];
   const read = async <Found>(
     what: string,
     request: (options: ConfigurationOptions) => Promise<Found>,
   ): Promise<Found | undefined> => {
     const result = await callApi(AbortSignal.timeout(timeoutMs), request);
     if (result.isOk) return result.body;
-    if (result.code === 404) return undefined;
+    if (result.code === 403) forbidden.push(what);
+    if (result.code === 403 || result.code === 404) return undefined;
     const server = config.getCurrentCluster()?.server ?? '';
     throw new ConfigError([
-      result.code === 403
-        ? `no permission to get the ${what}, which has the settings of the installation`
-        : `the cluster ${server} does not answer (${result.problem}): check KUBECONFIG and its current context`,
+      `the cluster ${server} does not answer (${result.problem}): check KUBECONFIG and its current context`,
     ]);
   };
   const core = config.makeApiClient(CoreV1Api);
@@ -59,7 +58,7 @@ export async function readInstallation(
   const map = await read(`ConfigMap ${record} in ${namespace}`, (options) =>
     core.readNamespacedConfigMap({ name: record, namespace }, options),
   );
-  if (map !== undefined) return { context, record: map.data ?? {} };
+  if (map !== undefined) return { context, forbidden, record: map.data ?? {} };
 
   const registrations = config.makeApiClient(AdmissionregistrationV1Api);
   const custom = config.makeApiClient(CustomObjectsApi);
@@ -75,5 +74,5 @@ export async function readInstallation(
       core.readNamespacedServiceAccount({ name: 'image-cloner', namespace }, options),
     ),
   ]);
-  return { context, service, webhook, serviceAccount };
+  return { context, forbidden, service, webhook, serviceAccount };
 }
