@@ -20,9 +20,11 @@ await runSubcommand('deploy', {
     return await undeploy(parseSettings(installation.resolved.env), print);
   }),
   status: toCommand('status', [], async (installation) => {
-    const { showStatus } = await import('./status/index.ts');
+    const { formatStatus, readStatus } = await import('./status/index.ts');
     print(formatInstallation(installation));
-    return await showStatus(parseSettings(installation.resolved.env), print);
+    const page = await readStatus(parseSettings(installation.resolved.env));
+    for (const line of formatStatus(page)) print(line);
+    return page.isGood;
   }),
 });
 

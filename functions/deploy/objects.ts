@@ -59,7 +59,14 @@ export const podObject = v.object({
 /** An object of Knative. */
 export const knativeObject = v.object({
   metadata,
-  status: v.optional(v.object({ observedGeneration: v.optional(v.number(), 0), conditions }), {}),
+  status: v.optional(
+    v.object({
+      observedGeneration: v.optional(v.number(), 0),
+      conditions,
+      latestReadyRevisionName: text,
+    }),
+    {},
+  ),
 });
 
 export const deploymentObject = v.object({

@@ -31,8 +31,11 @@ describe('just status of a broken installation', () => {
 
     const lines = await status();
 
-    assert.ok(lines.includes('-- webhook not registered'), lines.join('\n'));
-    assert.ok(lines.includes('-- certificate not valid: just gen deploy'), lines.join('\n'));
+    assert.ok(
+      lines.includes('-- webhook not registered, so nothing is copied: just deploy'),
+      lines.join('\n'),
+    );
+    assert.ok(lines.includes('-- certificate not valid: just deploy'), lines.join('\n'));
   });
 
   it('just status shows a webhook configuration without a webhook as not registered', async () => {
@@ -46,6 +49,9 @@ describe('just status of a broken installation', () => {
 
     const lines = await status();
 
-    assert.ok(lines.includes('-- webhook not registered'), lines.join('\n'));
+    assert.ok(
+      lines.includes('-- webhook not registered, so nothing is copied: just deploy'),
+      lines.join('\n'),
+    );
   });
 });

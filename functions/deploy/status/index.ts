@@ -1,6 +1,6 @@
 /**
- * The state of an installation: the registration, the certificate, the Knative objects and the pods.
- * Reads only; waits for Knative objects to become ready.
+ * The state of an installation: the registration, the certificate, the objects, the pods and the namespaces.
+ * Changes nothing; waits for objects to become ready.
  */
 export { type Readiness, readReadiness, waitUntilReady } from './readiness.ts';
-export { showStatus } from './status.ts';
+export { formatStatus, readStatus } from './status.ts';

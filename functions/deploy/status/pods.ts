@@ -1,6 +1,7 @@
 import type * as v from 'valibot';
 import { kubectl } from '../kubectl.ts';
 import type { podObject } from '../objects.ts';
+import type { State } from './row.ts';
 
 type Pod = v.InferOutput<typeof podObject>;
 
@@ -16,14 +17,14 @@ const port = 8080;
 
 /**
  * Describes how many pods are ready, and the reasons of the others: Knative reports a Service as ready while its only pod
- * crashes. No pod is good: the Service is scaled to zero.
+ * crashes.
  */
-export function describePods(pods: readonly Pod[]): {
-  readonly isGood: boolean;
-  readonly text: string;
-} {
-  const current = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-  if (current.length === 0) return { isGood: true, text: 'none (scaled to zero)' };
+export function describePods(current: readonly Pod[], minScale: number): State {
+  if (current.length === 0) {
+    return minScale === 0
+      ? { isGood: true, text: 'none (scaled to zero)' }
+      : { isGood: false, text: `none, but MIN_SCALE is ${minScale}` };
+  }
   const ready = current.filter(
     ({ status: { containerStatuses } }) =>
       containerStatuses.length > 0 && containerStatuses.every((each) => each.ready),

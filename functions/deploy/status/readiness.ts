@@ -85,7 +85,9 @@ export async function waitUntilReady(
   }
 }
 
-function toReasons({ conditions }: v.InferOutput<typeof knativeObject>['status']): string {
+function toReasons({
+  conditions,
+}: Pick<v.InferOutput<typeof knativeObject>['status'], 'conditions'>): string {
   const open = conditions.filter(({ status }) => status !== 'True');
   const sentences = open.map(({ reason, message }) => [reason, message].filter(Boolean).join(': '));
   return [...new Set(sentences)].filter(Boolean).join('; ') || 'no reason was given';

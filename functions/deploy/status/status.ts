@@ -1,135 +1,145 @@
-import { X509Certificate } from 'node:crypto';
+import type * as v from 'valibot';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
-import { isTrusted } from '../certificates/index.ts';
-import { findItems, readData } from '../kubectl.ts';
+import { find, findItems, findObject, readData } from '../kubectl.ts';
 import { toHost, toPodSelector } from '../manifests/index.ts';
-import { anyObject, podObject, type WebhookConfiguration } from '../objects.ts';
+import { anyObject, knativeObject, otherConfiguration, podObject } from '../objects.ts';
+import { findOtherWebhooks } from '../preflight/index.ts';
 import { findRegistered } from '../registration.ts';
-import { describePods, type PodMetrics, readPodMetrics } from './pods.ts';
+import { describeCertificate } from './certificate.ts';
+import { findMisspelt, probeNamespaces } from './namespaces.ts';
+import { toPodRows } from './pod-rows.ts';
+import { describePods, readPodMetrics } from './pods.ts';
 import { readReadiness } from './readiness.ts';
+import { describeRegistration } from './registration.ts';
+import type { Row, State } from './row.ts';
 
-interface State {
+/** The page that one opens in an outage. */
+export interface StatusPage {
   readonly isGood: boolean;
-  readonly text: string;
+  readonly rows: readonly Row[];
+  /** Removes the webhook, so that every write passes. */
+  readonly emergency: string;
 }
 
-interface Row extends State {
-  readonly what: string;
-}
-
-const dayMs = 86_400_000;
-const renewWithinDays = 30;
-
-/** Prints the state of each part. Resolves with `false` if one is not good. */
-export async function showStatus(
-  install: InstallSettings,
-  print: (line: string) => void,
-): Promise<boolean> {
+/** Reads the state of each part of an installation. */
+export async function readStatus(install: InstallSettings): Promise<StatusPage> {
   const { name, namespace } = install;
-  const own = `--namespace=${namespace}`;
-  const [webhook, tls, optedIn, pods] = await Promise.all([
+  const now = new Date();
+  const [live, webhook, tls, labelled, pods, others, configurations] = await Promise.all([
+    find('mutatingwebhookconfiguration', name),
     findRegistered(name),
     readData('secret', `${name}-tls`, namespace),
-    findItems(anyObject, 'namespaces', `--selector=image-cloner=${install.labelValue}`),
-    findItems(podObject, 'pods', own, `--selector=${toPodSelector(install)}`),
+    findItems(anyObject, 'namespaces', '--selector=image-cloner'),
+    findCurrentPods(install),
+    findOtherWebhooks(install),
+    findItems(otherConfiguration, 'mutatingwebhookconfigurations'),
   ]);
-  const mapping = ['domainmapping', toHost(install.service), own];
+  const [serving, credentials, metrics, probes] = await Promise.all([
+    describeServing(install),
+    describeCredentials(install),
+    readPodMetrics(pods, namespace),
+    webhook === undefined ? [] : probeNamespaces(labelled, install),
+  ]);
   const rows: readonly Row[] = [
-    { what: 'webhook', ...describeWebhook(webhook, install) },
-    install.serving === 'knative'
-      ? { what: 'Knative Service', ...(await describeReadiness('ksvc', name, own)) }
-      : { what: 'Deployment', ...(await describeReadiness('deployment', name, own)) },
-    { what: 'pods', ...describePods(pods) },
-    ...(install.wiring === 'gateway'
-      ? [{ what: 'DomainMapping', ...(await describeReadiness(...mapping)) }]
-      : []),
-    { what: 'certificate', ...describeCertificate(webhook, tls['tls.crt']) },
-    ...toPodRows(await readPodMetrics(pods, namespace)),
+    { what: 'webhook', ...describeRegistration(webhook, live, install) },
+    ...serving,
+    { what: 'pods', ...describePods(pods, install.minScale) },
+    { what: 'certificate', ...describeCertificate(webhook, tls['tls.crt'], now) },
+    { what: 'registry-auth', ...credentials },
+    ...toPodRows(metrics, now),
+    ...others.map((text) => ({ what: 'other webhook', isGood: false, text })),
+    ...probes,
+    ...findMisspelt(labelled, toKnownLabels(install, configurations)),
   ];
-  const width = Math.max(...rows.map(({ what }) => what.length));
-  for (const { what, isGood, text } of rows) {
-    print(`${isGood ? 'ok ' : '-- '} ${what.padEnd(width)}  ${text}`);
-  }
-  const names = optedIn.map(({ metadata }) => metadata.name).join(', ');
-  print(
-    `    ${'namespaces'.padEnd(width)}  ${names || `none has the label image-cloner=${install.labelValue}`}`,
-  );
-  return rows.every(({ isGood }) => isGood);
+  return {
+    isGood: rows.every(({ isGood }) => isGood),
+    rows,
+    emergency: `kubectl delete mutatingwebhookconfiguration ${name}`,
+  };
 }
 
-function describeWebhook(
-  webhook: WebhookConfiguration | undefined,
-  { service }: InstallSettings,
-): State {
-  if (webhook === undefined) return { isGood: false, text: 'not registered' };
-  const [{ failurePolicy, clientConfig }] = webhook.webhooks;
-  const called = clientConfig.service === undefined ? 'a URL' : toHost(clientConfig.service);
-  const isOurs = called === toHost(service);
-  const problem = isOurs ? '' : `, not ${toHost(service)}: check WIRING and SERVICE_NAME`;
-  const text = `registered, failurePolicy ${failurePolicy}, calls ${called}${problem}`;
-  return { isGood: isOurs, text };
+/** One line per row, for a terminal. */
+export function formatStatus({ rows, isGood, emergency }: StatusPage): readonly string[] {
+  const width = Math.max(...rows.map(({ what }) => what.length));
+  const bad = rows.filter((row) => !row.isGood).length;
+  return [
+    ...rows.map(
+      ({ what, isGood, text }) => `${isGood ? 'ok ' : '-- '} ${what.padEnd(width)}  ${text}`,
+    ),
+    '',
+    isGood ? 'Everything is good.' : `${bad} of ${rows.length} are not good (--).`,
+    `To let every write pass at once: ${emergency}   (just deploy registers it again)`,
+  ];
+}
+
+/** Pods of an older Revision end, and do not matter. */
+async function findCurrentPods(
+  install: InstallSettings,
+): Promise<readonly v.InferOutput<typeof podObject>[]> {
+  const { name, namespace, serving } = install;
+  const own = `--namespace=${namespace}`;
+  const service =
+    serving === 'knative' ? await findObject(knativeObject, 'ksvc', name, own) : undefined;
+  const revision = service?.status.latestReadyRevisionName ?? '';
+  const selector = [
+    toPodSelector(install),
+    ...(revision === '' ? [] : [`serving.knative.dev/revision=${revision}`]),
+  ];
+  const pods = await findItems(podObject, 'pods', own, `--selector=${selector.join(',')}`);
+  return pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+}
+
+async function describeServing(install: InstallSettings): Promise<readonly Row[]> {
+  const { name, namespace, service, serving, wiring } = install;
+  const own = `--namespace=${namespace}`;
+  if (serving === 'deployment') {
+    return [{ what: 'Deployment', ...(await describeReadiness('deployment', name, own)) }];
+  }
+  return [
+    { what: 'Knative Service', ...(await describeReadiness('ksvc', name, own)) },
+    ...(wiring === 'gateway'
+      ? [
+          {
+            what: 'DomainMapping',
+            ...(await describeReadiness('domainmapping', toHost(service), own)),
+          },
+        ]
+      : []),
+  ];
 }
 
 async function describeReadiness(...args: readonly string[]): Promise<State> {
   const readiness = await readReadiness(...args);
-  if (readiness === undefined) return { isGood: false, text: 'not found' };
+  if (readiness === undefined) return { isGood: false, text: 'not found: just deploy' };
   const isGood = readiness.isReady === true;
   return { isGood, text: isGood ? 'ready' : readiness.reasons };
 }
 
-function describeCertificate(
-  webhook: WebhookConfiguration | undefined,
-  pem: string | undefined,
-): State {
-  if (pem === undefined) return { isGood: false, text: 'not found' };
-  const certificate = readCertificate(pem);
-  if (certificate === undefined) return { isGood: false, text: 'not valid: just deploy' };
-  const days = Math.floor((certificate.validToDate.getTime() - Date.now()) / dayMs);
-  const trusted =
-    webhook === undefined ||
-    isTrusted([certificate], atob(webhook.webhooks[0].clientConfig.caBundle));
-  const text = [
-    days < 0 ? `expired ${-days} days ago` : `valid for ${days} days`,
-    ...(days < renewWithinDays ? ['renew it: just gen deploy'] : []),
-    ...(trusted ? [] : ['not from the CA of the webhook configuration: just deploy']),
-  ];
-  return { isGood: days >= renewWithinDays && trusted, text: text.join(', ') };
+/** A cloud identity needs no Secret, and `deploy` records it. */
+async function describeCredentials({ namespace }: InstallSettings): Promise<State> {
+  const data = await readData('secret', 'registry-auth', namespace);
+  const keys = Object.keys(data).filter((key) => (data[key] ?? '') !== '');
+  const isComplete =
+    keys.includes('.dockerconfigjson') ||
+    ['username', 'password'].every((key) => keys.includes(key));
+  if (isComplete) return { isGood: true, text: 'there' };
+  return {
+    isGood: false,
+    text: `the Secret has no username and password: kubectl -n ${namespace} create secret generic registry-auth --from-file=username --from-file=password`,
+  };
 }
 
-function readCertificate(base64: string): X509Certificate | undefined {
-  try {
-    return new X509Certificate(Buffer.from(base64, 'base64'));
-  } catch {
-    return undefined;
-  }
-}
-
-/** No review is good: none arrives until a workload changes. */
-function toPodRows(pods: readonly (PodMetrics | undefined)[]): readonly Row[] {
-  const readable = pods.filter((pod) => pod !== undefined);
-  if (readable.length === 0) {
-    const text =
-      pods.length === 0 ? 'unknown: no pod' : 'unknown: the metrics of the pods cannot be read';
-    return [{ what: 'last review', isGood: true, text }];
-  }
-  const times = readable.flatMap(({ lastReviewMs }) => lastReviewMs ?? []);
-  const review =
-    times.length === 0
-      ? 'none since the pod started'
-      : `answered ${toAge(Date.now() - Math.max(...times))} ago`;
-  const isUp = readable.every(({ isBackupUp }) => isBackupUp);
-  const backup = isUp ? 'up, as of the last request' : 'the last request failed';
-  return [
-    { what: 'last review', isGood: true, text: review },
-    { what: 'backup', isGood: isUp, text: backup },
-  ];
-}
-
-function toAge(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1_000));
-  if (seconds < 120) return `${seconds} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 120) return `${minutes} min`;
-  const hours = Math.round(minutes / 60);
-  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
+function toKnownLabels(
+  { labelValue }: InstallSettings,
+  configurations: readonly v.InferOutput<typeof otherConfiguration>[],
+): ReadonlySet<string> {
+  return new Set([
+    labelValue,
+    'disabled',
+    ...configurations.flatMap(({ webhooks }) =>
+      webhooks.flatMap(
+        ({ namespaceSelector }) => namespaceSelector.matchLabels?.['image-cloner'] ?? [],
+      ),
+    ),
+  ]);
 }

@@ -15,7 +15,6 @@ const crashing = {
     ],
   },
 };
-const leaving = { ...crashing, metadata: { deletionTimestamp: '2026-11-25T00:00:00Z' } };
 const starting = { metadata: {}, status: { phase: 'Pending' } };
 
 describe('describePods', () => {
@@ -33,20 +32,18 @@ describe('describePods', () => {
       isGood: true,
       text: '1 of 2 ready, CrashLoopBackOff',
     },
-    {
-      what: 'a terminating pod beside a ready one',
-      items: [ready, leaving],
-      isGood: true,
-      text: '1 of 1 ready',
-    },
     { what: 'a starting pod', items: [starting], isGood: false, text: '0 of 1 ready' },
-    { what: 'no pod', items: [], isGood: true, text: 'none (scaled to zero)' },
+    { what: 'no pod', items: [], isGood: false, text: 'none, but MIN_SCALE is 2' },
   ];
   for (const { what, items, isGood, text } of cases) {
     it(`describes ${what}`, () => {
-      assert.deepEqual(describePods(parseItems(podObject, { items })), { isGood, text });
+      assert.deepEqual(describePods(parseItems(podObject, { items }), 2), { isGood, text });
     });
   }
+
+  it('describes no pod with MIN_SCALE=0 as scaled to zero', () => {
+    assert.deepEqual(describePods([], 0), { isGood: true, text: 'none (scaled to zero)' });
+  });
 });
 
 describe('parsePodMetrics', () => {
