@@ -148,7 +148,7 @@ function toEmergencyCommand(name: string): string {
   return `kubectl delete mutatingwebhookconfiguration ${name}`;
 }
 
+/** For example, the user may not read the Secret. */
 function toConfigError(error: unknown): ConfigError {
-  if (error instanceof ConfigError) return error;
-  throw error;
+  return error instanceof ConfigError ? error : new ConfigError([toSentence(error)]);
 }

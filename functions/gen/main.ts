@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,6 +36,11 @@ await runCommand('gen', {
     // The CA of this key is replaced, so no cluster trusts it any more.
     if (!settings.keepCaKey) await rm(join(settings.outDir, caKeyFile), { force: true });
     print(toReport(settings, files));
+    if (await isTracked(settings.outDir)) {
+      print(
+        `\nWarning: git does not ignore ${join(settings.outDir, 'tls.key')}, a private key: add it to .gitignore, or set OUT_DIR outside of the checkout.`,
+      );
+    }
     return true;
   },
 });
@@ -117,6 +123,16 @@ async function writeFiles(dir: string, files: readonly OutputFile[]): Promise<vo
     await Promise.all(files.map((file) => rm(`${toPath(file)}${suffix}`, { force: true })));
     throw error;
   }
+}
+
+/** Whether `git add` would take the private key. */
+async function isTracked(dir: string): Promise<boolean> {
+  const ended = Promise.withResolvers<number>();
+  const git = spawn('git', ['-C', dir, 'check-ignore', '--quiet', 'tls.key'], { stdio: 'ignore' });
+  git.on('error', () => ended.resolve(-1));
+  git.on('close', (code) => ended.resolve(code ?? -1));
+  // 0: ignored, 1: not ignored, 128: no repository.
+  return (await ended.promise) === 1;
 }
 
 function toReport(settings: InstallSettings, files: readonly OutputFile[]): string {

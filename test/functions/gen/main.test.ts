@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -177,6 +177,16 @@ To remove the webhook at any time:
 
     await gen();
     assert.equal((await modes())['ca.key'], undefined);
+  });
+
+  it('just gen warns if git would commit the private key', async () => {
+    execFileSync('git', ['init', '--quiet', dir]);
+
+    const { stdout } = await gen();
+
+    assert.match(stdout, /\nWarning: git does not ignore \S+tls\.key, a private key: /);
+    await writeFile(join(dir, '.gitignore'), '*\n');
+    assert.doesNotMatch((await gen()).stdout, /git does not ignore/);
   });
 
   it('just gen exits with 2 and one line for each problem, and writes nothing', async () => {
