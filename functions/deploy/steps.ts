@@ -52,7 +52,6 @@ export function toSteps(
   let version = '';
   return [
     { what: 'namespace and ServiceAccount', run: () => applyNamespace(namespace, install) },
-    { what: 'settings', run: () => apply(formatYaml(toSettingsRecord(install, settings.record))) },
     { what: 'RBAC and NetworkPolicy', run: () => applyAccess(access, identity, install) },
     ...(secret === undefined
       ? []
@@ -96,6 +95,8 @@ export function toSteps(
         return isTested ? 'the pods reach the backup; a node pulled a copy before' : '';
       },
     },
+    // Not before they have been tried: the next deployment keeps them.
+    { what: 'settings', run: () => apply(formatYaml(toSettingsRecord(install, settings.record))) },
     { what: 'webhook configuration', run: () => register(webhook, version, install) },
     { what: 'what another SERVING left', run: () => removeOtherServing(install) },
   ];
