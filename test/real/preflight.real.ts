@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { networkInterfaces } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { type ApiServer, startApiServer } from './support/api-server.ts';
+import { startRegistry } from './support/docker-registry.ts';
 import { eventually } from './support/eventually.ts';
 import { createTempDir } from './support/janitor.ts';
 import { type ProgramResult, runProgram } from './support/program.ts';
@@ -53,6 +55,35 @@ describe('just deploy without a suitable Knative', () => {
     assert.doesNotMatch(stderr, /domainmapping|kourier|hostpath/);
   });
 
+  it('just deploy finds a backup without https or with another password before it creates anything', async () => {
+    const users = [{ name: 'acme', password: 'right' }];
+    const registry = await startRegistry({ address: findAddress(), users });
+    await server.mustKubectl(['create', 'namespace', 'image-cloner']);
+    const credentials = ['--from-literal=username=acme', '--from-literal=password=wrong'];
+    const secret = ['secret', 'generic', 'registry-auth', '--namespace=image-cloner'];
+    await server.mustKubectl(['create', ...secret, ...credentials]);
+    const env = { CLONER: 'registry', REGISTRY: registry.host, REGISTRY_NAMESPACE: 'backups' };
+
+    const https = await deploy(env);
+    const password = await deploy({ ...env, INSECURE_REGISTRIES: registry.host });
+    await registry.stop();
+    const down = await deploy({ ...env, INSECURE_REGISTRIES: registry.host });
+
+    const refusal = `the backup registry ${registry.host} did not take a test image from this machine: `;
+    for (const { stderr } of [https, password]) assert.ok(stderr.includes(refusal), stderr);
+    assert.match(https.stderr, /does not speak https; .* add it to INSECURE_REGISTRIES/);
+    assert.match(password.stderr, /rejected the credentials/);
+    // The pods may still reach it.
+    assert.ok(!down.stderr.includes(refusal), down.stderr);
+    const left = await server.mustKubectl([
+      'get',
+      'configmap',
+      '--all-namespaces',
+      '--output=name',
+    ]);
+    assert.doesNotMatch(left, /image-cloner/);
+  });
+
   it('just deploy names the features that an old Knative lacks', async () => {
     await server.mustKubectl(['create', '--filename=-'], JSON.stringify(toOldKnative()));
     await eventually('the API server serves the definitions', async () => {
@@ -69,6 +100,14 @@ describe('just deploy without a suitable Knative', () => {
     );
   });
 });
+
+/** An address of this machine that is not loopback, where plain http needs no setting. */
+function findAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  const found = addresses.find(({ family, internal }) => family === 'IPv4' && !internal);
+  if (found === undefined) throw new Error('this machine has only loopback addresses');
+  return found.address;
+}
 
 /** The parts of Knative's definitions that the preflight reads. */
 function toOldKnative(): object {
