@@ -5,7 +5,7 @@ import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.
 import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
 import { toSentence } from '../shared/run-command.ts';
 import type { ServingCertificate } from './certificates/index.ts';
-import { apply, deleteObjects, find } from './kubectl.ts';
+import { apply, deleteObjects, find, findObject } from './kubectl.ts';
 import {
   type Manifests,
   toHost,
@@ -13,6 +13,7 @@ import {
   toPodSelector,
   toYaml,
 } from './manifests/index.ts';
+import { anyObject } from './objects.ts';
 import { readTestedVersion, register, trustBoth } from './registration.ts';
 import type { DeploySettings } from './settings.ts';
 import { askBackup, callThroughApiServer, runTestPod } from './smoke-test/index.ts';
@@ -103,8 +104,17 @@ export function toSteps(
 }
 
 async function applyBudget(budget: string, { name, namespace }: InstallSettings): Promise<string> {
-  if (budget !== '') return await apply(budget);
-  return await deleteObjects('poddisruptionbudget', name, `--namespace=${namespace}`);
+  const object = ['poddisruptionbudget', name, `--namespace=${namespace}`];
+  if (budget === '') return await deleteObjects(...object);
+  const before = await findObject(anyObject, ...object);
+  const output = await apply(budget);
+  const after = await findObject(anyObject, ...object);
+  return describeApply(output, before?.metadata.generation, after?.metadata.generation);
+}
+
+/** kubectl compares lists and selectors as a whole, and reports a write without effect as a change. */
+function describeApply(output: string, before?: number, after?: number): string {
+  return before === after ? output.replace(/configured$/m, 'unchanged') : output;
 }
 
 /** The pods of the other kind, once reviews no longer reach them. */
@@ -146,9 +156,7 @@ async function applyService(
   const after = await waitUntilReady(object, serviceTimeoutMs).catch((error: unknown) => {
     throw new Error(withImageAdvice(error, image), { cause: error });
   });
-  // kubectl compares lists as a whole and reports Knative's defaults in them as a change.
-  const isSame = before !== undefined && before.generation === after.generation;
-  return { output: isSame ? output.replace(/configured$/m, 'unchanged') : output, after };
+  return { output: describeApply(output, before?.generation, after.generation), after };
 }
 
 /** Knative's controller resolves the image's digest at the registry before it starts a pod. */
