@@ -98,7 +98,7 @@ export function toSteps(
     },
     // Not before they have been tried: the next deployment keeps them.
     { what: 'settings', run: () => apply(formatYaml(toSettingsRecord(install, settings.record))) },
-    { what: 'webhook configuration', run: () => register(webhook, version, install) },
+    { what: 'webhook configuration', run: () => register(webhook, version, settings) },
     { what: 'what another SERVING left', run: () => removeOtherServing(install) },
   ];
 }

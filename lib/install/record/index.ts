@@ -11,4 +11,4 @@ export {
   type ResolvedSettings,
   resolveSettings,
 } from './resolve-settings.ts';
-export { recordName, toSettingsRecord } from './settings-record.ts';
+export { recordAnnotation, recordName, toSettingsRecord } from './settings-record.ts';

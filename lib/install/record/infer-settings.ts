@@ -4,6 +4,7 @@ import { gatewayNamespaces } from '../excluded-namespaces.ts';
 import { toWorkloads } from '../rules.ts';
 import type { InstallSettings } from '../settings.ts';
 import { isRecorded } from './recorded-variables.ts';
+import { recordAnnotation } from './settings-record.ts';
 
 /** The objects of an installation that has no record yet, as JSON; absent if they do not exist. */
 export interface LiveObjects {
@@ -35,6 +36,7 @@ const serviceSchema = v.object({
 const labels = v.optional(v.record(v.string(), v.string()), {});
 
 const webhookSchema = v.object({
+  metadata: v.optional(v.object({ annotations: labels }), {}),
   webhooks: v.pipe(
     v.array(
       v.object({
@@ -60,6 +62,15 @@ const webhookSchema = v.object({
   ),
 });
 
+/** The annotation of a webhook configuration that `deploy` wrote. */
+const copySchema = v.object({
+  metadata: v.object({
+    annotations: v.object({
+      [recordAnnotation]: v.pipe(v.string(), v.parseJson(), v.record(v.string(), v.string())),
+    }),
+  }),
+});
+
 const accountSchema = v.object({ metadata: v.object({ annotations: labels }) });
 
 /** Annotations of a ServiceAccount that stand for an entry of `CLOUD_IDENTITY`. */
@@ -72,13 +83,16 @@ const identityAnnotations = [
 type Settings = Readonly<Record<string, string>>;
 
 /**
- * Reads the settings of an installation that was made before settings were recorded; `undefined` if there is none. An identity
- * without an annotation (`pod-identity`, `gke`, `node-role`) leaves no trace, so it must be set once more.
+ * Reads the settings of an installation without a record: its namespace was deleted, or it was made before settings were recorded.
+ * `undefined` if there is no installation. In the second case, an identity without an annotation (`pod-identity`, `gke`,
+ * `node-role`) leaves no trace, so it must be set once more.
  */
 export function inferSettings(
   { service, webhook, serviceAccount }: LiveObjects,
   { name, namespace }: Pick<InstallSettings, 'name' | 'namespace'>,
 ): Settings | undefined {
+  const copy = v.safeParse(copySchema, webhook);
+  if (copy.success) return copy.output.metadata.annotations[recordAnnotation];
   const found = [
     v.is(serviceSchema, service) ? fromService(v.parse(serviceSchema, service)) : undefined,
     v.is(webhookSchema, webhook)

@@ -13,6 +13,12 @@ export interface SettingsRecord {
   readonly data: Readonly<Record<string, string>>;
 }
 
+/**
+ * Annotation of the webhook configuration: a copy of the record as JSON. It survives the namespace of the installation, and lets the
+ * next deployment rebuild it.
+ */
+export const recordAnnotation = 'image-cloner/settings';
+
 /** The name of the ConfigMap. */
 export function recordName(name: string): string {
   return `${name}-settings`;

@@ -114,6 +114,20 @@ describe('inferSettings', () => {
     });
   }
 
+  it('reads the copy of the record in the webhook configuration after the namespace was deleted', () => {
+    const settings = { REGISTRY: 'registry.example.com', LABEL_VALUE: 'image-cloner' };
+    const configuration = toWebhookConfiguration(parseSettings({}), 'the CA');
+    const webhook = {
+      ...configuration,
+      metadata: {
+        ...configuration.metadata,
+        annotations: { 'image-cloner/settings': JSON.stringify(settings) },
+      },
+    };
+
+    assert.deepEqual(inferSettings({ webhook }, installation), settings);
+  });
+
   it('reads the cloud identities from the ServiceAccount', () => {
     const role = 'arn:aws:iam::123456789012:role/image-cloner';
     const serviceAccount = {

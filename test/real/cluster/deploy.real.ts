@@ -358,11 +358,12 @@ describe('just deploy', () => {
 
     await stage.just('undeploy');
 
+    const keptSettings = `ConfigMap ${own} image-cloner-settings`;
     // Pods drain for half a minute, and Knative deletes its objects asynchronously.
     const differences = async (): Promise<readonly string[]> => {
       const now = await everything();
       return [
-        ...now.filter((each) => !asBefore.includes(each)),
+        ...now.filter((each) => !asBefore.includes(each) && each !== keptSettings),
         ...asBefore.filter((each) => !now.includes(each)),
       ];
     };
@@ -372,5 +373,20 @@ describe('just deploy', () => {
       90_000,
     ).catch(async () => assert.deepEqual(await differences(), []));
     assert.equal((await stage.tryJust('status')).code, 1);
+  });
+
+  it('just deploy puts everything back from a new shell, also after the namespace was deleted', async () => {
+    const first = await stage.newShell('deploy');
+    assert.equal(first.code, 0, `${first.stdout}${first.stderr}`);
+    const before = await settings();
+    await stage.kubectl(['delete', 'namespace', own]);
+    await stage.kubectl(['create', 'namespace', own]);
+    await stage.kubectl(['create', '--filename=-'], toRegistryAuth(user.password));
+
+    const second = await stage.newShell('deploy');
+
+    assert.equal(second.code, 0, `${second.stdout}${second.stderr}`);
+    assert.deepEqual(await settings(), before);
+    await stage.just('undeploy');
   });
 });
