@@ -4,6 +4,7 @@ import type { Arguments } from '../shared/arguments.ts';
 import { confirm } from '../shared/confirm.ts';
 import { formatInstallation, type Installation, openInstallation } from '../shared/installation.ts';
 import { type Command, print, runSubcommand } from '../shared/run-command.ts';
+import { parseDeploySettings } from './settings.ts';
 
 // Each command is imported when it runs, so that a wrong command line is reported without loading an SDK.
 await runSubcommand('deploy', {
@@ -13,6 +14,13 @@ await runSubcommand('deploy', {
       print,
       confirm: (question) => confirm(question, switches.has('yes')),
     });
+  }),
+  render: toCommand('render', ['without-ca'], async (installation, { switches }) => {
+    const { render } = await import('./render.ts');
+    const settings = parseDeploySettings(installation.resolved);
+    process.stderr.write(`${formatInstallation(installation)}\n`);
+    process.stdout.write(await render(settings, { withoutCa: switches.has('without-ca') }));
+    return true;
   }),
   undeploy: toCommand('undeploy', [], async (installation) => {
     const { undeploy } = await import('./undeploy.ts');

@@ -1,12 +1,10 @@
 import * as v from 'valibot';
 import { parse } from 'yaml';
-import { recordAnnotation } from '../../lib/install/record/index.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { parseYaml } from '../../lib/install/yaml.ts';
 import { apply, deleteObjects, find, findItems, findObject, mustKubectl } from './kubectl.ts';
 import { toHost, toPodLabels } from './manifests/index.ts';
 import { serviceObject, type WebhookConfiguration, webhookConfiguration } from './objects.ts';
-import type { DeploySettings } from './settings.ts';
 
 // The webhook configuration, and the objects through which the API server reaches the Knative Service.
 
@@ -60,14 +58,12 @@ export async function trustBoth(webhook: string, { name }: InstallSettings): Pro
 export async function register(
   webhook: string,
   testedVersion: string,
-  { install, record }: Pick<DeploySettings, 'install' | 'record'>,
+  install: InstallSettings,
 ): Promise<string> {
   const registered = await findRegistered(install.name);
   const previous = registered?.webhooks[0].clientConfig.service;
   const [configuration] = parseYaml(webhook);
-  const annotations = ['metadata', 'annotations'];
-  configuration?.setIn([...annotations, testedAnnotation], testedVersion);
-  configuration?.setIn([...annotations, recordAnnotation], JSON.stringify(record));
+  configuration?.setIn(['metadata', 'annotations', testedAnnotation], testedVersion);
   const output = await apply(String(configuration));
   if (previous === undefined || toHost(previous) === toHost(install.service)) return output;
   // The Service of the Go original stays.

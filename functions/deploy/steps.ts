@@ -1,7 +1,6 @@
 import { parseReference } from '../../lib/index.ts';
 import { toSettingsRecord } from '../../lib/install/record/index.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
-import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
 import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
 import { toSentence } from '../shared/run-command.ts';
 import type { ServingCertificate } from './certificates/index.ts';
@@ -11,6 +10,7 @@ import {
   toHost,
   toIdentityPolicy,
   toPodSelector,
+  toRegistration,
   toYaml,
 } from './manifests/index.ts';
 import { anyObject } from './objects.ts';
@@ -48,7 +48,7 @@ export function toSteps(
   const { install } = settings;
   const { name } = install;
   const own = `--namespace=${install.namespace}`;
-  const webhook = formatYaml(toWebhookConfiguration(install, certificate.ca));
+  const webhook = formatYaml(toRegistration(settings, certificate.ca));
   const { secret } = certificate;
   let version = '';
   return [
@@ -98,7 +98,7 @@ export function toSteps(
     },
     // Not before they have been tried: the next deployment keeps them.
     { what: 'settings', run: () => apply(formatYaml(toSettingsRecord(install, settings.record))) },
-    { what: 'webhook configuration', run: () => register(webhook, version, settings) },
+    { what: 'webhook configuration', run: () => register(webhook, version, install) },
     { what: 'what another SERVING left', run: () => removeOtherServing(install) },
   ];
 }

@@ -6,3 +6,4 @@ export { toIdentityPolicy } from './identity.ts';
 export { type Manifests, readManifests, toHost, toYaml } from './manifests.ts';
 export { applyPatches } from './patches.ts';
 export { toPodLabels, toPodSelector } from './pod-labels.ts';
+export { toRegistration } from './webhook.ts';

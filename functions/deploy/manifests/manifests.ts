@@ -143,6 +143,9 @@ function fillService(object: Document, { install, image, env }: DeploySettings):
   object.setIn([...container, 'image'], image);
   object.setIn(minScale, String(install.minScale));
   for (const [name, value] of env) object.addIn([...container, 'env'], { name, value });
+  const variables = object.getIn([...container, 'env']);
+  // Of `[]` in the file; one line per variable is easier to read.
+  if (isSeq(variables)) variables.flow = false;
   if (install.cloudIdentities.some(({ kind }) => kind === 'azure')) {
     object.setIn(['spec', 'template', 'metadata', 'labels', azureLabel], 'true');
   }

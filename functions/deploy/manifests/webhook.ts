@@ -1,0 +1,16 @@
+import { recordAnnotation } from '../../../lib/install/record/index.ts';
+import {
+  toWebhookConfiguration,
+  type WebhookConfiguration,
+} from '../../../lib/install/webhook-configuration.ts';
+import type { DeploySettings } from '../settings.ts';
+
+/** The webhook configuration with a copy of the settings. `ca` is PEM. */
+export function toRegistration(
+  { install, record }: Pick<DeploySettings, 'install' | 'record'>,
+  ca: string,
+): WebhookConfiguration & { readonly metadata: { readonly annotations: object } } {
+  const { metadata, ...configuration } = toWebhookConfiguration(install, ca);
+  const annotations = { [recordAnnotation]: JSON.stringify(record) };
+  return { ...configuration, metadata: { ...metadata, annotations } };
+}
