@@ -93,21 +93,26 @@ export function inferSettings(
 ): Settings | undefined {
   const copy = v.safeParse(copySchema, webhook);
   if (copy.success) return copy.output.metadata.annotations[recordAnnotation];
-  const found = [
-    v.is(serviceSchema, service) ? fromService(v.parse(serviceSchema, service)) : undefined,
-    v.is(webhookSchema, webhook)
-      ? fromWebhook(v.parse(webhookSchema, webhook), { name, namespace })
-      : undefined,
-  ].filter((settings) => settings !== undefined);
-  if (found.length === 0) return undefined;
-  const account = v.is(accountSchema, serviceAccount)
-    ? fromAccount(v.parse(accountSchema, serviceAccount))
-    : {};
-  return Object.fromEntries(
-    [...found, account].flatMap((settings) =>
-      Object.entries(settings).filter(([, value]) => value !== ''),
-    ),
-  );
+  const registered = v.safeParse(webhookSchema, webhook);
+  const running = v.safeParse(serviceSchema, service);
+  if (!running.success) {
+    // The Go original has a webhook configuration of the same name, and namespaces that it opted in.
+    return registered.success ? withoutEmpty(toLabel(registered.output)) : undefined;
+  }
+  const account = v.safeParse(accountSchema, serviceAccount);
+  return withoutEmpty({
+    ...fromService(running.output),
+    ...(registered.success && fromWebhook(registered.output, { name, namespace })),
+    ...(account.success && fromAccount(account.output)),
+  });
+}
+
+function withoutEmpty(settings: Settings): Settings {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== ''));
+}
+
+function toLabel({ webhooks: [webhook] }: v.InferOutput<typeof webhookSchema>): Settings {
+  return { LABEL_VALUE: webhook?.namespaceSelector.matchLabels?.['image-cloner'] ?? '' };
 }
 
 function fromService({ spec }: v.InferOutput<typeof serviceSchema>): Settings {
@@ -122,16 +127,17 @@ function fromService({ spec }: v.InferOutput<typeof serviceSchema>): Settings {
 }
 
 function fromWebhook(
-  { webhooks: [webhook] }: v.InferOutput<typeof webhookSchema>,
+  configuration: v.InferOutput<typeof webhookSchema>,
   installation: Pick<InstallSettings, 'name' | 'namespace'>,
 ): Settings {
+  const [webhook] = configuration.webhooks;
   if (webhook === undefined) return {};
-  const { failurePolicy, timeoutSeconds, namespaceSelector, rules, clientConfig } = webhook;
+  const { failurePolicy, timeoutSeconds, rules, clientConfig } = webhook;
   return {
     FAILURE_POLICY: failurePolicy,
     TIMEOUT_SECONDS: String(timeoutSeconds),
     WORKLOADS: toWorkloads(rules).join(','),
-    LABEL_VALUE: namespaceSelector.matchLabels?.['image-cloner'] ?? '',
+    ...toLabel(configuration),
     ...(clientConfig.url !== undefined && fromUrl(clientConfig.url)),
     ...(clientConfig.service !== undefined && fromRoute(clientConfig.service, installation)),
   };

@@ -107,12 +107,22 @@ describe('inferSettings', () => {
     it(`reads the webhook configuration of ${given}, and gets the same configuration from it`, () => {
       const webhook = toWebhookConfiguration(parseSettings(env), 'the CA');
 
-      const settings = inferSettings({ webhook }, installation);
+      const settings = inferSettings({ service, webhook }, installation);
 
-      assert.deepEqual(settings, expected);
-      assert.deepEqual(toWebhookConfiguration(parseSettings(settings ?? {}), 'the CA'), webhook);
+      assert.deepEqual(settings, { ...serviceSettings, ...expected });
+      assert.deepEqual(
+        toWebhookConfiguration(parseSettings({ ...settings, REGISTRY: '' }), 'the CA'),
+        webhook,
+      );
     });
   }
+
+  it('takes only the label of a webhook configuration without a Knative Service, as the Go original has', () => {
+    const settings = parseSettings({ LABEL_VALUE: 'enabled', SERVICE_NAMESPACE: 'default' });
+    const webhook = toWebhookConfiguration(settings, 'the CA');
+
+    assert.deepEqual(inferSettings({ webhook }, installation), { LABEL_VALUE: 'enabled' });
+  });
 
   it('reads the copy of the record in the webhook configuration after the namespace was deleted', () => {
     const settings = { REGISTRY: 'registry.example.com', LABEL_VALUE: 'image-cloner' };
