@@ -11,6 +11,10 @@ export function toRegistration(
   ca: string,
 ): WebhookConfiguration & { readonly metadata: { readonly annotations: object } } {
   const { metadata, ...configuration } = toWebhookConfiguration(install, ca);
-  const annotations = { [recordAnnotation]: JSON.stringify(record) };
+  // In the order of names, so that the same settings are the same text.
+  const sorted = Object.fromEntries(
+    Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  );
+  const annotations = { [recordAnnotation]: JSON.stringify(sorted) };
   return { ...configuration, metadata: { ...metadata, annotations } };
 }
