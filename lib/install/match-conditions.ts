@@ -17,9 +17,28 @@ type Backup = Pick<BackupLocation, 'domain' | 'namespace'>;
  */
 export function toMatchConditions(backup: Backup | undefined): readonly MatchCondition[] {
   const changed = { name: 'images-may-have-changed', expression: toChangedExpression() };
-  if (backup === undefined) return [changed];
-  return [changed, { name: 'image-outside-backup', expression: toOutsideExpression(backup) }];
+  const optedOut = { name: 'not-opted-out', expression: notOptedOut };
+  if (backup === undefined) return [changed, optedOut];
+  return [
+    changed,
+    optedOut,
+    { name: 'image-outside-backup', expression: toOutsideExpression(backup) },
+  ];
 }
+
+/** The labels of an object and of its pods. */
+const labels = [
+  'object.?metadata.?labels',
+  'object.?spec.?template.?metadata.?labels',
+  'object.?spec.?jobTemplate.?spec.?template.?metadata.?labels',
+  'object.?template.?metadata.?labels',
+];
+
+/**
+ * The new object decides: `objectSelector` also matches the old one, so that the write that opts an object out would wait for the
+ * webhook, and `restore` would not work while it is down.
+ */
+const notOptedOut = `[${labels.map((each) => `${each}[?'image-cloner']`).join(', ')}].all(label, label != optional.of('disabled'))`;
 
 /** Each kind has one of these fields; fields that are missing on both sides compare as equal. */
 function toChangedExpression(): string {

@@ -16,14 +16,18 @@ object.?spec.?jobTemplate != oldObject.?spec.?jobTemplate ||
 object.?template != oldObject.?template ||
 object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?annotations[?'image-cloner/backfill']`,
       },
+      {
+        name: 'not-opted-out',
+        expression: `[object.?metadata.?labels[?'image-cloner'], object.?spec.?template.?metadata.?labels[?'image-cloner'], object.?spec.?jobTemplate.?spec.?template.?metadata.?labels[?'image-cloner'], object.?template.?metadata.?labels[?'image-cloner']].all(label, label != optional.of('disabled'))`,
+      },
     ]);
   });
 
   it('reviews only objects with an image outside a known backup', () => {
     const conditions = toMatchConditions({ domain: 'registry.corp:5000', namespace: 'team/acme' });
 
-    assert.equal(conditions.length, 2);
-    assert.deepEqual(conditions[1], {
+    assert.equal(conditions.length, 3);
+    assert.deepEqual(conditions[2], {
       name: 'image-outside-backup',
       expression: `[?object.?spec, ?object.?spec.?template.?spec, ?object.?spec.?jobTemplate.?spec.?template.?spec, ?object.?template.?spec].exists(pod,
   [?pod.?containers, ?pod.?initContainers, ?pod.?ephemeralContainers].exists(items, type(items) == list && items.exists(item,
@@ -41,7 +45,7 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
   ];
   for (const { namespace, prefixes } of onDockerHub) {
     it(`excludes every spelling of the namespace ${namespace} on Docker Hub`, () => {
-      const [, outside] = toMatchConditions({ domain: 'docker.io', namespace });
+      const [, , outside] = toMatchConditions({ domain: 'docker.io', namespace });
 
       const found = [...(outside?.expression ?? '').matchAll(/startsWith\('([^']*)'\)/g)];
       assert.deepEqual(

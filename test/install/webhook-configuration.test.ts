@@ -68,6 +68,10 @@ object.?spec.?jobTemplate != oldObject.?spec.?jobTemplate ||
 object.?template != oldObject.?template ||
 object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?annotations[?'image-cloner/backfill']`,
             },
+            {
+              name: 'not-opted-out',
+              expression: `[object.?metadata.?labels[?'image-cloner'], object.?spec.?template.?metadata.?labels[?'image-cloner'], object.?spec.?jobTemplate.?spec.?template.?metadata.?labels[?'image-cloner'], object.?template.?metadata.?labels[?'image-cloner']].all(label, label != optional.of('disabled'))`,
+            },
           ],
           clientConfig: {
             service: {
@@ -158,9 +162,13 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
   });
 
   it('adds the condition image-outside-backup only if REGISTRY_NAMESPACE is set', () => {
-    assert.deepEqual(conditions({ REGISTRY: 'registry.corp:5000' }), ['images-may-have-changed']);
+    assert.deepEqual(conditions({ REGISTRY: 'registry.corp:5000' }), [
+      'images-may-have-changed',
+      'not-opted-out',
+    ]);
     assert.deepEqual(conditions({ REGISTRY: 'registry.corp:5000', REGISTRY_NAMESPACE: 'acme' }), [
       'images-may-have-changed',
+      'not-opted-out',
       'image-outside-backup',
     ]);
   });

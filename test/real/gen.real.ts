@@ -4,6 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import * as v from 'valibot';
+import { Document } from 'yaml';
 import { type ApiServer, startApiServer } from './support/api-server.ts';
 import { eventually } from './support/eventually.ts';
 import { createTempDir } from './support/janitor.ts';
@@ -253,6 +255,36 @@ describe('the webhook configuration of gen', () => {
     assert.deepEqual(sent().corp, []);
     await run(toDebug('outer', 'busybox:1.36'));
     assert.deepEqual(sent().corp, ['Pod UPDATE ephemeralcontainers']);
+  });
+
+  for (const kind of kinds) {
+    it(`does not send the write that opts a ${kind.kind} out for review, although the old object was reviewed`, async () => {
+      const name = `out-${kind.kind.toLowerCase()}`;
+      assert.equal(await create(toManifest(kind.kind, name, inside)), '');
+      sent();
+      const labels = { op: 'add', path: '/metadata/labels', value: { 'image-cloner': 'disabled' } };
+      const image = `${kind.podSpec}/containers/0/image`;
+
+      const problem = await patch(kind, name, [
+        labels,
+        { op: 'replace', path: image, value: outside },
+      ]);
+
+      assert.match(problem, kind.kind === 'Job' ? /field is immutable/ : /^$/);
+      assert.deepEqual(sent(), { corp: [], hub: [], tools: [] });
+    });
+  }
+
+  it('does not send an object whose pod template is opted out for review', async () => {
+    for (const { kind, podSpec } of kinds.filter(({ kind }) => kind !== 'Pod')) {
+      const manifest = toManifest(kind, `out-template-${kind.toLowerCase()}`, outside);
+      const metadata = podSpec.replace(/spec$/, 'metadata');
+      const patched = withOptOut(manifest, metadata.split('/').slice(1));
+
+      assert.equal(await create(patched, ['--dry-run=server']), '');
+    }
+
+    assert.deepEqual(sent().corp, []);
   });
 
   it('sends neither scaling nor metadata for review, except the backfill annotation', async () => {
@@ -520,7 +552,7 @@ async function startRegistered(
   host: string,
   port: number,
 ): Promise<Registered> {
-  const { dir, stdout } = await gen(env);
+  const { dir, stdout } = await gen({ ...env, LABEL_VALUE: 'image-cloner' });
   const read = (name: string): Promise<string> => readFile(join(dir, name), 'utf8');
   const [ca, cert, key] = await Promise.all([read('ca.crt'), read('tls.crt'), read('tls.key')]);
   const [certFile, keyFile] = [join(dir, 'tls.crt'), join(dir, 'tls.key')];
@@ -605,6 +637,13 @@ function wrap(
   assert.ok(found, kind);
   const { apiVersion } = found;
   return { apiVersion, kind, metadata: { name, labels }, ...found.wrap('x', spec) };
+}
+
+/** Opts an object out by the label at the path of its `metadata`. */
+function withOptOut(manifest: object, metadata: readonly string[]): object {
+  const document = new Document(manifest);
+  document.setIn([...metadata, 'labels', 'image-cloner'], 'disabled');
+  return v.parse(v.looseObject({}), document.toJS());
 }
 
 function toContainers(count: number, image: string, last = image): object {
