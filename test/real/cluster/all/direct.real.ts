@@ -72,15 +72,13 @@ describe('just deploy with WIRING=direct', () => {
       return rejected;
     })();
 
-    await stage.just('deploy', direct).finally(() => over.abort());
+    await stage.just('deploy', { ...direct, CERTIFICATES: 'files' }).finally(() => over.abort());
 
     assert.deepEqual(await rejections, []);
   });
 
-  it('just gen deploy changes from WIRING=direct to WIRING=gateway and removes the old route', async () => {
-    await stage.just('gen');
-
-    const output = await stage.just('deploy');
+  it('just deploy changes from WIRING=direct to WIRING=gateway and removes the old route', async () => {
+    const output = await stage.just('deploy', { WIRING: 'gateway', CERTIFICATES: 'renew' });
 
     assert.match(output, /instead of image-cloner-webhook\.image-cloner\.svc/);
     assert.equal(await readCalledService(), 'image-cloner.kourier-system');
@@ -96,7 +94,7 @@ describe('just deploy with WIRING=direct', () => {
     assert.equal(code, 1);
     assert.match(
       stdout,
-      /^-- +webhook +.* calls image-cloner\.kourier-system\.svc, not image-cloner-webhook\.image-cloner\.svc/m,
+      /^-- +webhook +.* calls image-cloner\.kourier-system\.svc; differs from the settings \(name, clientConfig\)/m,
     );
   });
 
