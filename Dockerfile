@@ -26,4 +26,5 @@ COPY . /
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "/dist/webhook.js"]
+# The webhook, or the command that an argument names: `docker run IMAGE clone nginx:1.27`.
+ENTRYPOINT ["node", "/dist/image-cloner.js"]

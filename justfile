@@ -6,6 +6,9 @@ export PATH := justfile_directory() / "node_modules/.bin:" + env("PATH")
 # The image that `just build` makes. `just deploy` reads IMAGE itself: it keeps every setting that the environment does not have.
 image := env("IMAGE", "image-cloner:v1")
 
+# One command has all that follow; NAME --help explains one.
+image-cloner := "node functions/cli/main.ts"
+
 # Makes the bundle and the layer reproducible per commit; with BuildKit the time stamps of the image too.
 export SOURCE_DATE_EPOCH := env("SOURCE_DATE_EPOCH", `git log -1 --format=%ct 2>/dev/null || echo 0`)
 export REVISION := env("REVISION", `git rev-parse HEAD 2>/dev/null || true`)
@@ -73,42 +76,43 @@ build: bundle
 # write certificates, TLS Secret and webhook configuration into certs/, for who wants files: `just deploy` needs none
 [group("cluster")]
 gen:
-    npm run gen
+    {{ image-cloner }} gen
 
 # install into the cluster, or change an installation; registers the webhook last, when the API server can call it
 [group("cluster")]
 [positional-arguments]
 deploy *ARGS:
-    node --import tsx functions/deploy/main.ts deploy "$@"
+    {{ image-cloner }} deploy "$@"
 
 # show the state of each part; exits with 1 if one is not good
 [group("cluster")]
-status:
-    node --import tsx functions/deploy/main.ts status
+[positional-arguments]
+status *ARGS:
+    {{ image-cloner }} status "$@"
 
 # remove what deploy installed, the webhook first; keeps copies and workloads
-[confirm("Remove image-cloner from this cluster?")]
 [group("cluster")]
-undeploy:
-    node --import tsx functions/deploy/main.ts undeploy
+[positional-arguments]
+undeploy *ARGS:
+    {{ image-cloner }} undeploy "$@"
 
 # copy images into the backup: just clone nginx:1.27, or - for a list on standard input
 [group("cluster")]
 [positional-arguments]
 clone *ARGS:
-    node --import tsx functions/clone/main.ts "$@"
+    {{ image-cloner }} clone "$@"
 
 # list running workloads of opted-in namespaces; --apply copies their images and lets the webhook rewrite them
 [group("cluster")]
 [positional-arguments]
 backfill *ARGS:
-    node --import tsx functions/backfill/main.ts "$@"
+    {{ image-cloner }} backfill "$@"
 
 # list workloads to restore to their original images; --apply restores and opts them out
 [group("cluster")]
 [positional-arguments]
 restore *ARGS:
-    node --import tsx functions/restore/main.ts "$@"
+    {{ image-cloner }} restore "$@"
 
 # let a namespace pull from the backup, and the webhook read its pull secrets; REGISTRY_AUTH_DIR holds username and password, BACKUP_PULL_SECRET names the Secret
 [group("cluster")]
@@ -116,20 +120,22 @@ pull-secret NAMESPACE:
     #!/usr/bin/env bash
     set -euo pipefail
     # Uses a pipe, because every user of this machine can read argument lists.
-    node --import tsx functions/pull-secret/main.ts | kubectl --namespace '{{ NAMESPACE }}' apply --filename -
+    {{ image-cloner }} pull-secret | kubectl --namespace '{{ NAMESPACE }}' apply --filename -
 
-# list the generations of an image in the backup; reads the webhook's variables (REGISTRY, REGISTRY_AUTH_DIR, …)
+# list the generations of an image in the backup: just generations IMAGE; reads the webhook's variables (REGISTRY, REGISTRY_AUTH_DIR, …)
 [group("backup")]
-generations IMAGE:
-    node --import tsx functions/generations/main.ts generations {{ quote(IMAGE) }}
+[positional-arguments]
+generations *ARGS:
+    {{ image-cloner }} generations "$@"
 
-# point a tag of the backup to an older generation, DIGEST, and hold it there; --release instead of DIGEST ends the hold
+# point a tag of the backup to an older generation and hold it there: just rollback IMAGE DIGEST; --release instead of DIGEST ends the hold
 [group("backup")]
-rollback IMAGE DIGEST:
-    node --import tsx functions/generations/main.ts rollback {{ quote(IMAGE) }} {{ quote(DIGEST) }}
+[positional-arguments]
+rollback *ARGS:
+    {{ image-cloner }} rollback "$@"
 
 # list generations beyond KEEP_GENERATIONS; --apply removes them, --used FILE lists images in use
 [group("backup")]
 [positional-arguments]
-prune *IMAGES:
-    node --import tsx functions/generations/main.ts prune "$@"
+prune *ARGS:
+    {{ image-cloner }} prune "$@"

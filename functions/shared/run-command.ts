@@ -1,57 +1,62 @@
 import { CloneError, ConfigError } from '../../lib/errors.ts';
-import { type ArgumentSyntax, type Arguments, nearestName, readArguments } from './arguments.ts';
-
-export interface Command extends ArgumentSyntax {
-  /** Resolves with `false` if the command failed. */
-  readonly run: (args: Arguments) => Promise<boolean>;
-}
+import type { Arguments, Command } from './command-line/index.ts';
 
 /** `engines` in package.json. */
 const minimumNode = { major: 22, minor: 20 };
 
 /** Runs a command and ends the process: with 0 on success, 2 for a wrong configuration or command line, 1 for any other failure. */
 export async function runCommand(
-  name: string,
-  { run, ...syntax }: Command,
+  command: Command,
   args: readonly string[] = process.argv.slice(2),
+): Promise<void> {
+  const { name, isServer = false } = command;
+  await runToExit({ name: isServer ? 'image-cloner' : name, isServer }, async () => {
+    const given = await readOrHelp(command, args);
+    if (typeof given !== 'string') return await command.run(given);
+    print(given);
+    return true;
+  });
+}
+
+/** The help if it is asked for. */
+async function readOrHelp(command: Command, args: readonly string[]): Promise<Arguments | string> {
+  // A webhook that starts without arguments does not wait for the library that reads them.
+  if (args.length === 0 && command.operands === undefined) {
+    return { switches: new Set(), values: new Map(), positionals: [], problems: [] };
+  }
+  const { formatCommandHelp, formatUsage, readArguments } = await import('./command-line/index.ts');
+  const given = readArguments(args, command);
+  if (given.wantsHelp) return formatCommandHelp(command);
+  const { findProblems = () => [] } = command;
+  const problems = given.problems.length > 0 ? given.problems : findProblems(given);
+  return { ...given, problems: problems.length === 0 ? [] : [...problems, formatUsage(command)] };
+}
+
+export interface ExitOptions {
+  /** Begins every line on standard error. */
+  readonly name: string;
+  /** @default false */
+  readonly isServer?: boolean;
+}
+
+/** Ends the process with the exit code of `run`, when everything is written. */
+export async function runToExit(
+  { name, isServer = false }: ExitOptions,
+  run: () => Promise<boolean>,
 ): Promise<void> {
   // The package `debug`, a dependency of dockerode, would print whole requests with their credentials.
   delete process.env['DEBUG'];
-  // The webhook has a listener of its own: it continues when its log has no reader.
-  if (process.stdout.listenerCount('error') === 0) {
+  if (isServer) {
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  } else {
     process.stdout.on('error', ({ message }) => {
       process.stderr.write(`${name}: the output cannot be written: ${message}\n`);
       process.exit(1);
     });
   }
-  const code = await runToEnd(name, async () => {
-    const given = readArguments(args, syntax);
-    if (!given.wantsHelp) {
-      const problems = given.problems.length === 0 ? [] : [...given.problems, syntax.usage];
-      return await run({ ...given, problems });
-    }
-    print(syntax.usage);
-    return true;
-  });
+  const code = await runToEnd(name, run);
   // The callback follows everything that was written before, and the event of a failed write follows the callback.
   process.stdout.write('', () => setImmediate(() => process.exit(code)));
-}
-
-/** Runs the command that the first argument names. */
-export async function runSubcommand(
-  name: string,
-  commands: Readonly<Record<string, Command>>,
-): Promise<void> {
-  const [word = '', ...args] = process.argv.slice(2);
-  const command = Object.hasOwn(commands, word) ? commands[word] : undefined;
-  if (command !== undefined) return await runCommand(word, command, args);
-  const names = Object.keys(commands);
-  const usage = `usage: ${names.join(' | ')}`;
-  const nearest = nearestName(word, names);
-  const suggestion = nearest === undefined ? '' : `; did you mean ${nearest}?`;
-  const problems = word === '' ? [] : [`unknown command ${JSON.stringify(word)}${suggestion}`];
-  const run = (): Promise<never> => Promise.reject(new ConfigError([...problems, usage]));
-  await runCommand(name, { usage, run }, /^(-h|--help)$/.test(word) ? [word] : []);
 }
 
 async function runToEnd(name: string, run: () => Promise<boolean>): Promise<number> {

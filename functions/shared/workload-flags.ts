@@ -1,12 +1,31 @@
-import type { Arguments } from './arguments.ts';
+import type { Arguments, Operand, Option } from './command-line/index.ts';
 
-/** The flags of the commands that go through the workloads of a cluster. */
-export const workloadFlags = {
-  apply: 'boolean',
-  'no-wait': 'boolean',
-  rate: 'string',
-  'rollout-timeout': 'string',
-} as const;
+/** The options of the commands that go through the workloads of a cluster. */
+export const workloadOptions = {
+  apply: { type: 'switch', summary: 'change the workloads; without it, only list them' },
+  rate: {
+    type: 'number',
+    value: 'N',
+    min: 1,
+    max: 6_000,
+    summary: 'objects to change per minute (default 12)',
+  },
+  'rollout-timeout': {
+    type: 'number',
+    value: 'SECONDS',
+    min: 1,
+    max: 86_400,
+    summary: 'how long to wait for each rollout (default 600)',
+  },
+  'no-wait': { type: 'switch', summary: 'do not wait for rollouts' },
+} as const satisfies Readonly<Record<string, Option>>;
+
+export const namespaceOperand: Operand = {
+  name: 'NAMESPACE',
+  summary: 'only these; without any, all that apply',
+  isOptional: true,
+  isRepeated: true,
+};
 
 export interface WorkloadFlags {
   readonly namespaces: readonly string[];
@@ -22,22 +41,11 @@ const defaultRolloutSeconds = 600;
 
 export function toWorkloadFlags(args: Arguments): WorkloadFlags {
   const { switches, values, positionals } = args;
-  const problems: string[] = [];
-  const readNumber = (name: string, preset: number, max: number): number => {
-    const value = values.get(name) ?? String(preset);
-    if (/^\d{1,6}$/.test(value) && Number(value) >= 1 && Number(value) <= max) {
-      return Number(value);
-    }
-    problems.push(`--${name} must be a whole number from 1 to ${max}`);
-    return preset;
-  };
-  const perMinute = readNumber('rate', defaultPerMinute, 6_000);
-  const seconds = readNumber('rollout-timeout', defaultRolloutSeconds, 86_400);
-  problems.push(
-    ...positionals
-      .filter((name) => !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
-      .map((name) => `${JSON.stringify(name)} is not the name of a namespace`),
-  );
+  const perMinute = Number(values.get('rate') ?? defaultPerMinute);
+  const seconds = Number(values.get('rollout-timeout') ?? defaultRolloutSeconds);
+  const problems = positionals
+    .filter((name) => !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
+    .map((name) => `${JSON.stringify(name)} is not the name of a namespace`);
   return {
     namespaces: [...new Set(positionals)],
     apply: switches.has('apply'),

@@ -160,7 +160,7 @@ for (const { overlay, variant, isDirect } of overlays) {
     it('the Knative Service sets a grace period that covers running copies', async () => {
       const { timeoutSeconds, responseStartTimeoutSeconds } = (await readService(overlay)).spec
         .template.spec;
-      const main = await readFile('functions/webhook/main.ts', 'utf8');
+      const main = await readFile('functions/webhook/serve.ts', 'utf8');
       const drainMs = Number(/drainMs = ([\d_]+)/.exec(main)?.[1]?.replaceAll('_', ''));
 
       assert.ok(timeoutSeconds <= 600, 'Knative allows no more');
@@ -402,7 +402,7 @@ describe('Dockerfile', () => {
       ['*', '!dist'],
     );
     assert.match(dockerfile, /^COPY \. \/$/m);
-    assert.match(dockerfile, /^ENTRYPOINT \["node", "\/dist\/webhook\.js"\]$/m);
+    assert.match(dockerfile, /^ENTRYPOINT \["node", "\/dist\/image-cloner\.js"\]$/m);
     assert.match(dockerfile, new RegExp(`^EXPOSE ${ports[0].containerPort}$`, 'm'));
   });
 });

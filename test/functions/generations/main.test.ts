@@ -252,9 +252,14 @@ describe('functions/generations/main.ts', () => {
     code: number,
     stderr: RegExp,
   ])[] = [
-    ['no command', [], 2, /^generations: usage: generations \| rollback \| prune\n$/],
-    ['no image', ['generations'], 2, /^generations: usage: generations IMAGE\n$/],
-    ['no digest', ['rollback', 'nginx:1.27'], 2, /^rollback: usage: rollback IMAGE DIGEST, or/],
+    ['no command', [], 2, /^generations: usage: generations COMMAND [^\n]*\n$/],
+    [
+      'no image',
+      ['generations'],
+      2,
+      /^generations: IMAGE is missing\ngenerations: usage: image-cloner generations \[OPTION…\] IMAGE; [^\n]*\n$/,
+    ],
+    ['no digest', ['rollback', 'nginx:1.27'], 2, /^rollback: name DIGEST or --release\n/],
     [
       'an invalid digest',
       ['rollback', 'nginx:1.27', '1.26'],
@@ -271,7 +276,7 @@ describe('functions/generations/main.ts', () => {
       'a flag of another command',
       ['generations', 'nginx', '--apply'],
       2,
-      /^generations: unknown flag --apply\ngenerations: usage: generations IMAGE\n$/,
+      /^generations: unknown flag --apply\ngenerations: usage: [^\n]*\n$/,
     ],
     [
       'a generation that does not exist',

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readArguments } from '../../../functions/shared/arguments.ts';
+import { readArguments } from '../../../functions/shared/command-line/index.ts';
 import {
+  namespaceOperand,
   toWorkloadFlags,
   type WorkloadFlags,
-  workloadFlags,
+  workloadOptions,
 } from '../../../functions/shared/workload-flags.ts';
 
 function read(args: readonly string[]): WorkloadFlags {
-  const maxPositionals = Number.POSITIVE_INFINITY;
-  return toWorkloadFlags(readArguments(args, { flags: workloadFlags, maxPositionals }));
+  const syntax = { name: 'restore', options: workloadOptions, operands: [namespaceOperand] };
+  return toWorkloadFlags(readArguments(args, syntax));
 }
 
 describe('toWorkloadFlags', () => {
@@ -38,9 +39,9 @@ describe('toWorkloadFlags', () => {
     const args = ['--aply', '--rate=0', '--rollout-timeout', 'soon', '--apply=yes', 'Shop'];
 
     assert.deepEqual(read(args).problems, [
+      '"Shop" is not the name of a namespace',
       '--rate must be a whole number from 1 to 6000',
       '--rollout-timeout must be a whole number from 1 to 86400',
-      '"Shop" is not the name of a namespace',
       'unknown flag --aply; did you mean --apply?',
       '--apply takes no value',
     ]);

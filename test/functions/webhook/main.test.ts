@@ -417,7 +417,7 @@ describe('functions/webhook/main.ts', () => {
     const { exit, output } = start({ ON_ERROR: 'maybe' }, ['--prot', '1']);
 
     assert.equal(await exit, 2);
-    assert.match(output(), /^image-cloner: usage: webhook \[--port N\]/m);
+    assert.match(output(), /^image-cloner: usage: image-cloner webhook \[OPTION…\]; /m);
     assert.match(output(), /^image-cloner: ON_ERROR must be deny or admit$/m);
   });
 
@@ -425,7 +425,7 @@ describe('functions/webhook/main.ts', () => {
     const { exit, output } = start({}, ['--help']);
 
     assert.equal(await exit, 0);
-    assert.match(output(), /^usage: webhook \[--port N\]/);
+    assert.match(output(), /^Usage: image-cloner webhook \[OPTION…\]\n[^]*--port N/);
   });
 });
 

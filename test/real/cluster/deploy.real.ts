@@ -356,7 +356,7 @@ describe('just deploy', () => {
   it('restores the cluster with just undeploy', async () => {
     await stage.kubectl(['delete', 'namespace', shop]);
 
-    await stage.just('undeploy');
+    await stage.just(['undeploy', '--yes']);
 
     const keptSettings = `ConfigMap ${own} image-cloner-settings`;
     // Pods drain for half a minute, and Knative deletes its objects asynchronously.
@@ -387,6 +387,6 @@ describe('just deploy', () => {
 
     assert.equal(second.code, 0, `${second.stdout}${second.stderr}`);
     assert.deepEqual(await settings(), before);
-    await stage.just('undeploy');
+    await stage.just(['undeploy', '--yes']);
   });
 });

@@ -131,7 +131,7 @@ export async function openStage(): Promise<Stage> {
   }
 
   const runJust = (recipe: string | readonly string[], all: Env): Promise<ProgramResult> =>
-    runProgram('just', ['--justfile', join(root, 'justfile'), '--yes', ...[recipe].flat()], {
+    runProgram('just', ['--justfile', join(root, 'justfile'), ...[recipe].flat()], {
       env: all,
       withinMs: longMs,
     });

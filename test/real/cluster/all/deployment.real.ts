@@ -15,7 +15,7 @@ describe('just deploy with SERVING=deployment', () => {
     await stage.prepare();
   });
   after(async () => {
-    await stage.tryJust('undeploy');
+    await stage.tryJust(['undeploy', '--yes']);
     await stage.close();
   });
 
@@ -85,7 +85,7 @@ describe('just deploy with SERVING=deployment', () => {
   it('just undeploy removes everything that SERVING=deployment made', async () => {
     await stage.just('deploy', serving);
 
-    await stage.just('undeploy');
+    await stage.just(['undeploy', '--yes']);
 
     const left = await list('deployments', 'services', 'poddisruptionbudgets', 'networkpolicies');
     assert.equal(left, '');

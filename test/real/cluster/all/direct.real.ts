@@ -15,7 +15,7 @@ describe('just deploy with WIRING=direct', () => {
     await stage.prepare(direct);
   });
   after(async () => {
-    await stage.tryJust('undeploy');
+    await stage.tryJust(['undeploy', '--yes']);
     await stage.close();
   });
 
@@ -99,7 +99,7 @@ describe('just deploy with WIRING=direct', () => {
   });
 
   it('removes the routes of both wirings with just undeploy', async () => {
-    await stage.just('undeploy', direct);
+    await stage.just(['undeploy', '--yes'], direct);
 
     const left = await stage.kubectl([
       'get',

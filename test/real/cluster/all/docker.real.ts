@@ -67,7 +67,7 @@ describe('just deploy with CLONER=docker', () => {
     await stage.docker('rmi', stage.original);
   });
   after(async () => {
-    await stage.tryJust('undeploy');
+    await stage.tryJust(['undeploy', '--yes']);
     await stage.close();
   });
 

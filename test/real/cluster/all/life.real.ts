@@ -24,7 +24,7 @@ describe('the deployed webhook', () => {
     await stage.kubectl(['label', 'namespace', shop, 'image-cloner=image-cloner']);
   });
   after(async () => {
-    await stage.tryJust('undeploy');
+    await stage.tryJust(['undeploy', '--yes']);
     await stage.close();
   });
 

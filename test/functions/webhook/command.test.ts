@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Arguments, readArguments } from '../../../functions/shared/arguments.ts';
-import { syntax, toVariables } from '../../../functions/webhook/flags.ts';
+import { type Arguments, readArguments } from '../../../functions/shared/command-line/index.ts';
+import { toVariables, webhook } from '../../../functions/webhook/command.ts';
 
 function read(args: readonly string[]): Arguments {
-  return readArguments(args, syntax);
+  return readArguments(args, webhook);
 }
 
 describe('toVariables', () => {
@@ -24,17 +24,17 @@ describe('toVariables', () => {
 
     assert.deepEqual(toVariables(args), { PORT: '1' });
     assert.deepEqual(args.problems, [
+      '--tls-cert-file needs a value',
       'unknown flag --prot; did you mean --port?',
       'unexpected argument "8443"',
       'unknown flag -v',
-      '--tls-cert-file needs a value',
     ]);
   });
 
   it('does not take the next flag for the value of a flag', () => {
-    assert.deepEqual(read(['--port', '--tls-cert-file', '/a']).problems, [
-      '--port needs a value',
-      'unexpected argument "/a"',
-    ]);
+    const args = read(['--port', '--tls-cert-file', '/a']);
+
+    assert.deepEqual(args.problems, ['--port needs a value']);
+    assert.deepEqual(toVariables(args), { TLS_CERT_FILE: '/a' });
   });
 });

@@ -1,0 +1,43 @@
+import { createBackfill } from '../../lib/fleet/backfill.ts';
+import { listOptedIn } from '../../lib/fleet/list-workloads.ts';
+import { parseSettings } from '../../lib/install/settings.ts';
+import { toExcludedNamespaces } from '../../lib/install/webhook-configuration.ts';
+import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
+import type { Arguments } from '../shared/command-line/index.ts';
+import { applyOrReport, openFleet } from '../shared/fleet.ts';
+import { openCopier } from '../shared/open-copier.ts';
+import { createStdoutDisplay } from '../shared/progress-display.ts';
+import { createInterruptSignal } from '../shared/run-command.ts';
+import { toWorkloadFlags } from '../shared/workload-flags.ts';
+
+export async function backfill(args: Arguments): Promise<boolean> {
+  const { env } = process;
+  const display = createStdoutDisplay();
+  const { print } = display;
+  const flags = toWorkloadFlags(args);
+  const [copier, settings] = await allOrProblems(flags.problems, [
+    openCopier(env, display, { shared: args.switches.has('shared') }),
+    attempt(() => parseSettings(env)),
+  ]);
+  const fleet = await openFleet({ env, flags, fieldManager: 'image-cloner-backfill', print });
+  const signal = createInterruptSignal(copier.stop);
+  const { name, namespace, workloads } = settings;
+  const excluded = [...toExcludedNamespaces(settings), ...copier.policy.excludedNamespaces];
+  const { namespaces } = flags;
+  const { store } = fleet;
+  const backfill = createBackfill({
+    ...fleet,
+    policy: { ...copier.policy, excludedNamespaces: excluded, ownService: { name, namespace } },
+    ensure: copier.ensureBackup,
+    newAnnotationValue: () => new Date().toISOString(),
+    refresh: args.switches.has('refresh'),
+  });
+  return await applyOrReport(flags, {
+    ...backfill,
+    storedWorkloads: await listOptedIn({ store, workloads, namespaces, excluded, signal }),
+    empty:
+      'no workload in an opted-in namespace: kubectl label namespace NAME image-cloner=enabled',
+    print,
+    signal,
+  });
+}

@@ -1,0 +1,17 @@
+import { backfill } from '../backfill/command.ts';
+import { clone } from '../clone/command.ts';
+import { deploy, render, status, undeploy } from '../deploy/commands.ts';
+import { gen } from '../gen/command.ts';
+import { generations, prune, rollback } from '../generations/commands.ts';
+import { pullSecret } from '../pull-secret/command.ts';
+import { restore } from '../restore/command.ts';
+import type { CommandGroup } from '../shared/command-line/index.ts';
+import { webhook } from '../webhook/command.ts';
+
+/** In the order of the help. */
+export const commandGroups: readonly CommandGroup[] = [
+  { title: 'Serve', commands: [webhook] },
+  { title: 'Images and backup', commands: [clone, generations, rollback, prune] },
+  { title: 'Workloads of a cluster', commands: [backfill, restore, pullSecret] },
+  { title: 'Installation', commands: [gen, deploy, render, status, undeploy] },
+];

@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Config, parseConfig } from '../../lib/config/config.ts';
+import { ConfigError } from '../../lib/errors.ts';
+import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
+import { parseSettings } from '../../lib/install/settings.ts';
+import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
+import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
+import { createCommandLogger, openBackupAccess } from '../shared/backup-access.ts';
+import type { Arguments } from '../shared/command-line/index.ts';
+import { omitListenerVariables } from '../shared/environment.ts';
+
+const rightsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
+
+/**
+ * Prints manifests for `kubectl apply` in a workload namespace: the permission to read its pull secrets and, if BACKUP_PULL_SECRET is set,
+ * the Secret that its pods use to pull from the backup.
+ */
+export async function pullSecret({ problems }: Arguments): Promise<boolean> {
+  const [config, { namespace }] = await allOrProblems(problems, [
+    attempt(() => parseConfig(omitListenerVariables(process.env))),
+    attempt(() => parseSettings(process.env)),
+  ]);
+  const rights = await readRights(namespace);
+  const { backupPullSecret: name } = config;
+  const secret = name === undefined ? [] : [formatYaml(await readSecret(name, config))];
+  // One write, so that kubectl never applies a part.
+  process.stdout.write([...rights, ...secret].join('---\n'));
+  return true;
+}
+
+/** The ServiceAccount of the webhook is in the namespace of the installation. */
+async function readRights(namespace: string): Promise<readonly string[]> {
+  const objects = parseYaml(await readFile(rightsFile, 'utf8'));
+  for (const object of objects) {
+    if (object.hasIn(['subjects', 0])) object.setIn(['subjects', 0, 'namespace'], namespace);
+  }
+  return objects.map((object) => String(object).replace(/^---\n/, ''));
+}
+
+/** The credentials of an identity end within hours, so they cannot be in a Secret. */
+async function readSecret(name: string, config: Config): Promise<ReturnType<typeof toPullSecret>> {
+  const { env } = process;
+  const logger = createCommandLogger('warn');
+  const { auth, credentials } = await openBackupAccess({ config, env, logger });
+  const found = auth === 'file' ? await credentials() : undefined;
+  if (found === undefined) {
+    throw new ConfigError([
+      `BACKUP_PULL_SECRET needs REGISTRY_AUTH=file: with REGISTRY_AUTH=${auth} there is no lasting password; let the nodes pull with their own role, and unset BACKUP_PULL_SECRET`,
+    ]);
+  }
+  return toPullSecret(name, toDockerConfig(config.backup.domain, found));
+}
