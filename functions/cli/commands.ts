@@ -7,11 +7,17 @@ import { pullSecret } from '../pull-secret/command.ts';
 import { restore } from '../restore/command.ts';
 import type { CommandGroup } from '../shared/command-line/index.ts';
 import { webhook } from '../webhook/command.ts';
+import { createCompletion } from './completion.ts';
 
-/** In the order of the help. */
-export const commandGroups: readonly CommandGroup[] = [
+const groups: readonly CommandGroup[] = [
   { title: 'Serve', commands: [webhook] },
   { title: 'Images and backup', commands: [clone, generations, rollback, prune] },
   { title: 'Workloads of a cluster', commands: [backfill, restore, pullSecret] },
   { title: 'Installation', commands: [gen, deploy, render, status, undeploy] },
+];
+
+/** In the order of the help. */
+export const commandGroups: readonly CommandGroup[] = [
+  ...groups,
+  { title: 'Shell', commands: [createCompletion('image-cloner', groups)] },
 ];

@@ -27,6 +27,8 @@ export interface Operand {
   /** In upper case, such as IMAGE. */
   readonly name: string;
   readonly summary: string;
+  /** @default any word */
+  readonly choices?: readonly string[];
   /** @default false */
   readonly isOptional?: boolean;
   /** Only the last one. @default false */

@@ -59,12 +59,18 @@ export function readArguments(
     .slice(positionals.length)
     .filter(({ isOptional = false }) => !isOptional)
     .map(({ name }) => `${name} is missing`);
+  const mistaken = positionals.flatMap((word, index) => {
+    const { name, choices } = operands[index] ?? {};
+    return choices === undefined || choices.includes(word)
+      ? []
+      : [`${name} must be ${formatChoices(choices)}`];
+  });
   return {
     switches,
     values,
     positionals,
     wantsHelp: rest.some(isHelp),
-    problems: [...problems, ...missing],
+    problems: [...problems, ...missing, ...mistaken],
   };
 }
 
@@ -95,7 +101,7 @@ function findProblem(name: string, option: Option, value: string): string | unde
       return undefined;
     case 'choice': {
       const { choices } = option;
-      return choices.includes(value) ? undefined : `--${name} must be ${choices.join(' or ')}`;
+      return choices.includes(value) ? undefined : `--${name} must be ${formatChoices(choices)}`;
     }
     case 'number': {
       const { min, max } = option;
@@ -103,6 +109,10 @@ function findProblem(name: string, option: Option, value: string): string | unde
       return isValid ? undefined : `--${name} must be a whole number from ${min} to ${max}`;
     }
   }
+}
+
+function formatChoices(choices: readonly string[]): string {
+  return choices.join(' or ');
 }
 
 function isOption(argument: string): boolean {

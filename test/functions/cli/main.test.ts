@@ -85,6 +85,22 @@ describe('image-cloner', () => {
     }
   });
 
+  it('image-cloner completion prints a script for each shell, which knows every command', async () => {
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      const { code, stdout, stderr } = await run(['completion', shell]);
+
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+      for (const { name } of commands) assert.match(stdout, new RegExp(`\\b${name}\\b`));
+    }
+  });
+
+  it('image-cloner completion names the shells that it knows', async () => {
+    const { code, stderr } = await run(['completion', 'tcsh']);
+
+    assert.equal(code, 2);
+    assert.match(stderr, /^completion: SHELL must be bash or zsh or fish\n/);
+  });
+
   it('image-cloner --help and COMMAND --help load neither an SDK nor the configuration', async () => {
     for (const args of [['--help'], ['deploy', '--help'], ['backfill', '--aply', '--help']]) {
       const loaded = await loadedBy(args);
@@ -93,7 +109,7 @@ describe('image-cloner', () => {
       const unexpected = loaded.filter(
         (file) =>
           !/^(commander$|package\.json$|lib\/(errors\.ts|util\/)|functions\/shared\/)/.test(file) &&
-          !/^functions\/[\w-]+\/(main|run|commands?)\.ts$/.test(file),
+          !/^functions\/([\w-]+\/(main|commands?)|cli\/[\w-]+)\.ts$/.test(file),
       );
       assert.deepEqual(unexpected, []);
     }
@@ -122,7 +138,7 @@ describe('the commands of image-cloner', () => {
       assert.ok(command.examples.length > 0);
       for (const { command: line } of command.examples) {
         const [, words = ''] =
-          /^(?:[A-Z_]+=\S+ )*image-cloner (.*?)(?: [|<>] .*)?$/.exec(line) ?? [];
+          /^(?:[A-Z_]+=\S+ |eval "\$\()*image-cloner (.*?)(?: [|<>] .*|\)")?$/.exec(line) ?? [];
         const [first = '', ...rest] = words.split(' ');
         // Without a command, it is the webhook.
         const [name, args] = first.startsWith('-') ? ['webhook', words.split(' ')] : [first, rest];
