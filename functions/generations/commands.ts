@@ -1,4 +1,5 @@
 import type { Command, Operand } from '../shared/command-line/index.ts';
+import { jsonOption } from '../shared/options.ts';
 
 const image: Operand = {
   name: 'IMAGE',
@@ -12,9 +13,14 @@ export const generations: Command = {
   summary: 'list the older copies of a tag',
   description: `When a tag moves at its source, the backup keeps what it held before as a generation. ${variables}`,
   operands: [image],
+  options: { json: jsonOption },
   exitCodes: { 1: 'the backup has no generation of the image, or it did not answer' },
   examples: [
     { command: 'image-cloner generations nginx:1.27', explanation: 'digests, the newest first' },
+    {
+      command: 'image-cloner generations --json nginx:1.27 | jq -r .generations[].digest',
+      explanation: 'for a script',
+    },
   ],
   run: async (args) => (await import('./run.ts')).runGenerations(args),
 };
@@ -66,6 +72,7 @@ export const prune: Command = {
   ],
   options: {
     apply: { type: 'switch', summary: 'remove them; without it, only list them' },
+    json: jsonOption,
     used: {
       type: 'text',
       value: 'FILE',

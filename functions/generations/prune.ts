@@ -21,15 +21,26 @@ export interface PruneOptions {
   readonly usedFile: string | undefined;
 }
 
+export interface PruneReport {
+  /** `KEEP_GENERATIONS`; absent: every generation is kept. */
+  readonly keep?: number;
+  readonly rows: readonly PruneRow[];
+}
+
 /** A repository of the backup. Absent `tags` select all of them. */
 interface Selection extends Repository {
   readonly tags?: readonly string[];
 }
 
-/** One generation in the report. */
-interface Row {
-  readonly cells: readonly string[];
+/** One generation beyond `KEEP_GENERATIONS`. */
+interface PruneRow {
+  /** The tags whose generation it is. */
+  readonly images: readonly string[];
+  readonly digest: string;
   readonly status: RemovalResult['status'] | 'removable' | 'kept';
+  readonly keptBecause?: string;
+  /** Number of signatures and attestations that are removed with it. */
+  readonly attachmentCount: number;
 }
 
 const headers = ['IMAGE', 'DIGEST', 'VERDICT'];
@@ -38,12 +49,12 @@ const headers = ['IMAGE', 'DIGEST', 'VERDICT'];
 export async function prune(
   backup: Backup,
   { images, apply, usedFile }: PruneOptions,
-  print: (line: string) => void,
+  report: (report: PruneReport) => void,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { keepGenerations: keep, pinDigests } = backup.config;
   if (keep === undefined) {
-    print('KEEP_GENERATIONS is not set: every generation is kept');
+    report({ rows: [] });
     return true;
   }
   if (apply && pinDigests && usedFile === undefined) {
@@ -54,7 +65,7 @@ export async function prune(
   const used = await readUsed(usedFile);
   const selections =
     images.length > 0 ? toSelections(images, backup) : await selectAll(backup, signal);
-  const rows: Row[] = [];
+  const rows: PruneRow[] = [];
   try {
     for (const { tags, ...location } of selections) {
       const repository = await backup.registry.repository(location, signal);
@@ -70,49 +81,70 @@ export async function prune(
         const result = isRemovable
           ? await removeGeneration(repository, old, rules, signal)
           : undefined;
-        const cells = [nameOf(location, old), shortenDigest(old.digest), toVerdict(old, result)];
-        rows.push({ cells, status: result?.status ?? (old.keptBecause ? 'kept' : 'removable') });
+        rows.push(toRow(location, old, result));
       }
     }
   } catch (error) {
     // The report includes what was removed before the failure.
-    if (rows.some(({ status }) => status === 'removed')) printRows(rows, keep, print);
+    if (rows.some(({ status }) => status === 'removed')) report({ keep, rows });
     throw error;
   }
-  printRows(rows, keep, print);
+  report({ keep, rows });
   return true;
 }
 
-function printRows(rows: readonly Row[], keep: number, print: (line: string) => void): void {
-  const count = (wanted: Row['status']): number =>
+/** @param next the command line that removes what is listed */
+export function formatPrune({ keep, rows }: PruneReport, next: string): readonly string[] {
+  if (keep === undefined) return ['KEEP_GENERATIONS is not set: every generation is kept'];
+  const body = rows.map((row) => [
+    row.images.join(', '),
+    shortenDigest(row.digest),
+    describeVerdict(row),
+  ]);
+  const table = rows.length === 0 ? [] : formatTable([headers, ...body]);
+  return [...table, summarize(rows, keep, next)];
+}
+
+function summarize(rows: readonly PruneRow[], keep: number, next: string): string {
+  const count = (wanted: PruneRow['status']): number =>
     rows.filter(({ status }) => status === wanted).length;
   const [removed, removable] = [count('removed'), count('removable')];
-  if (rows.length > 0) {
-    for (const line of formatTable([headers, ...rows.map(({ cells }) => cells)])) print(line);
-  }
   const rule = `KEEP_GENERATIONS=${keep}`;
   if (removed > 0) {
-    print(`${removed} removed; the garbage collection of the registry frees the space`);
-  } else if (removable > 0) {
-    print(`${removable} would be removed with ${rule}; --apply removes them`);
-  } else if (count('still-tagged') > 0) {
-    print(
-      'nothing was removed: the registry deletes later, or keeps the tags of a digest that it deletes',
-    );
-  } else print(`nothing to remove with ${rule}`);
+    return `${removed} removed; the garbage collection of the registry frees the space`;
+  }
+  if (removable > 0) return `${removable} would be removed with ${rule}; to remove them: ${next}`;
+  return count('still-tagged') > 0
+    ? 'nothing was removed: the registry deletes later, or keeps the tags of a digest that it deletes'
+    : `nothing to remove with ${rule}`;
 }
 
 /** @param result absent if nothing was tried */
-function toVerdict(
-  { keptBecause, attachmentCount }: OldGeneration,
+function toRow(
+  repository: Repository,
+  old: OldGeneration,
   result: RemovalResult | undefined,
-): string {
-  if (keptBecause !== undefined) return `kept: ${keptBecause}`;
-  switch (result?.status) {
-    case undefined:
+): PruneRow {
+  const { digest, keptBecause } = old;
+  const { domain, path } = repository;
+  return {
+    images: old.of.map((tag) => formatReference({ domain, path, tag })),
+    digest,
+    status: result?.status ?? (keptBecause === undefined ? 'removable' : 'kept'),
+    ...(keptBecause !== undefined && { keptBecause }),
+    attachmentCount:
+      (result?.status === 'removed' ? result.attachmentCount : old.attachmentCount) ?? 0,
+  };
+}
+
+function describeVerdict({ status, keptBecause, attachmentCount }: PruneRow): string {
+  switch (status) {
+    case 'kept':
+      return `kept: ${keptBecause}`;
+    case 'removable':
       return `would be removed${countAttachments(attachmentCount)}`;
     case 'removed':
-      return `removed${countAttachments(result.attachmentCount)}`;
+      return `removed${countAttachments(attachmentCount)}`;
     case 'changed':
       return 'kept: changed in the meantime';
     case 'still-tagged':
@@ -120,7 +152,7 @@ function toVerdict(
   }
 }
 
-function countAttachments(count = 0): string {
+function countAttachments(count: number): string {
   if (count === 0) return '';
   return count === 1
     ? ', with 1 signature or attestation'
@@ -165,9 +197,4 @@ async function selectAll(
     'BACKUP_NOT_FOUND',
     `the backup registry ${domain} lists no repository below ${path}: ${advice}`,
   );
-}
-
-function nameOf(repository: Repository, { of }: OldGeneration): string {
-  const { domain, path } = repository;
-  return of.map((tag) => formatReference({ domain, path, tag })).join(', ');
 }

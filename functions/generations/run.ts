@@ -1,17 +1,20 @@
 import { allOrProblems } from '../shared/all-or-problems.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
-import { print } from '../shared/run-command.ts';
+import { print, printJson } from '../shared/run-command.ts';
 import { type Backup, openBackup } from './backup.ts';
-import { listGenerations } from './list.ts';
-import { prune } from './prune.ts';
+import { formatGenerations, readGenerations, toGenerationsDocument } from './list.ts';
+import { formatPrune, type PruneReport, prune } from './prune.ts';
 import { runRollback } from './rollback.ts';
 
 const { signal } = new AbortController();
 
-export async function runGenerations({ positionals, problems }: Arguments): Promise<boolean> {
-  const backup = await open(problems);
-  const [image = ''] = positionals;
-  return await listGenerations(backup, image, print, signal);
+/** Resolves with `false` if the backup has none. */
+export async function runGenerations(args: Arguments): Promise<boolean> {
+  const [image = ''] = args.positionals;
+  const list = await readGenerations(await open(args.problems), image, signal);
+  if (args.switches.has('json')) printJson(toGenerationsDocument(list));
+  else for (const line of formatGenerations(list, image)) print(line);
+  return list.generations.length > 0;
 }
 
 export async function runRollbackOrRelease({ positionals, problems }: Arguments): Promise<boolean> {
@@ -26,18 +29,17 @@ export async function runRollbackOrRelease({ positionals, problems }: Arguments)
   );
 }
 
-export async function runPrune({
-  switches,
-  values,
-  positionals,
-  problems,
-}: Arguments): Promise<boolean> {
-  const options = {
-    images: positionals,
-    apply: switches.has('apply'),
-    usedFile: values.get('used'),
+export async function runPrune(args: Arguments): Promise<boolean> {
+  const { switches, values, positionals: images, problems } = args;
+  const usedFile = values.get('used');
+  const used = usedFile === undefined ? [] : ['--used', usedFile];
+  const next = ['image-cloner prune --apply', ...used, ...images].join(' ');
+  const report = (found: PruneReport): void => {
+    if (switches.has('json')) printJson(found);
+    else for (const line of formatPrune(found, next)) print(line);
   };
-  return await prune(await open(problems), options, print, signal);
+  const options = { images, apply: switches.has('apply'), usedFile };
+  return await prune(await open(problems), options, report, signal);
 }
 
 async function open(problems: readonly string[]): Promise<Backup> {

@@ -11,3 +11,8 @@ export const sharedOption: Option = {
   type: 'switch',
   summary: 'also copy what only your own docker login opens: every namespace may use the copy',
 };
+
+export const jsonOption: Option = {
+  type: 'switch',
+  summary: 'print one JSON document, and nothing else, to standard output',
+};

@@ -91,6 +91,19 @@ export function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** What `--json` prints. Names from a registry may hold characters that terminals act on, of which JSON itself escapes only some. */
+export function printJson(document: object): void {
+  const text = JSON.stringify(document, undefined, 2);
+  print(text.replaceAll(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, escapeUnits));
+}
+
+function escapeUnits(characters: string): string {
+  return characters.replaceAll(
+    /[^]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 /** Fires at the first Ctrl-C, after `stop`; the second one ends the process. */
 export function createInterruptSignal(stop: () => void = () => undefined): AbortSignal {
   const interrupt = new AbortController();

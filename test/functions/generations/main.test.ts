@@ -117,6 +117,7 @@ describe('functions/generations/main.ts', () => {
         'DIGEST               STATE    SINCE                 SIZE     PLATFORMS                TAGS',
         `${short(current)}  current  2026-11-25 03:34 UTC  3.0 MiB  ${pad('', 23)}  1.27 ${generationTag('1.27', current.digest)} ${move}`,
         `${short(old)}  ${pad('', 7)}  ${pad('', 20)}  ${pad('', 7)}  linux/amd64,linux/arm64  ${generationTag('1.27', old.digest)} 2 ${generationTag('2', old.digest)}`,
+        `2 generations; to go back: image-cloner rollback nginx:1.27 ${short(old)}`,
       ],
     });
 
@@ -166,7 +167,7 @@ describe('functions/generations/main.ts', () => {
     const report = await run(['prune'], env);
     assert.deepEqual(report.lines.slice(1), [
       `${name}, ${host}/backups/nginx:2  ${short(old)}  would be removed`,
-      '1 would be removed with KEEP_GENERATIONS=1; --apply removes them',
+      '1 would be removed with KEEP_GENERATIONS=1; to remove them: image-cloner prune --apply',
     ]);
     assert.equal(held(old.digest), old.digest);
 
@@ -209,6 +210,7 @@ describe('functions/generations/main.ts', () => {
         `${short(current)} current 2026-11-25 03:34 UTC 3.0 MiB ${generationTag('1', current.digest)} ${moveTag('1', { at, from: old.digest })}`,
         `${short(old)} in the tag linux/amd64,linux/arm64 1 ${generationTag('1', old.digest)}`,
         `the tag still holds ${short(old)} and was not moved to ${short(current)}: the registry does not let it move, or the copy was interrupted`,
+        `2 generations; to go back: image-cloner rollback fixed:1 ${short(old)}`,
       ],
     );
 
@@ -364,7 +366,7 @@ describe('functions/generations/main.ts', () => {
     assert.equal(verdict(report), 'would be removed, with 2 signatures or attestations');
     assert.equal(
       report.lines.at(-1),
-      '1 would be removed with KEEP_GENERATIONS=1; --apply removes them',
+      '1 would be removed with KEEP_GENERATIONS=1; to remove them: image-cloner prune --apply signed:1',
     );
 
     const ignored = registry.faults.add(on('DELETE', 'manifest'), answer(202, { body: '' }));
@@ -403,5 +405,59 @@ describe('functions/generations/main.ts', () => {
     assert.equal(end.code, 1);
     assert.match(end.stderr, /denied access to .*; check the user in registry-auth/);
     assert.ok(!end.stderr.includes('s3cret'));
+  });
+
+  it('generations --json and prune --json print one document and nothing else', async () => {
+    const name = `${host}/backups/listed:1`;
+    seed(registry, 'backups/listed:1', current);
+    for (const image of [old, current]) {
+      seed(registry, `backups/listed:${generationTag('1', image.digest)}`, image);
+    }
+    const move = moveTag('1', { at: Date.UTC(2026, 10, 25, 3, 34), from: old.digest });
+    seed(registry, `backups/listed:${move}`, current);
+
+    const listed = await run(['generations', '--json', 'listed:1']);
+    const pruned = await run(['prune', '--json', 'listed:1'], { KEEP_GENERATIONS: '1' });
+
+    assert.deepEqual([listed.code, listed.stderr, pruned.code, pruned.stderr], [0, '', 0, '']);
+    assert.deepEqual(JSON.parse(listed.lines.join('\n')), {
+      image: name,
+      holds: current.digest,
+      generations: [
+        {
+          digest: current.digest,
+          isCurrent: true,
+          isHeld: false,
+          isGone: false,
+          since: '2026-11-25T03:34:00.000Z',
+          bytes: 3_147_088,
+          platforms: [],
+          tags: ['1', generationTag('1', current.digest), move].toSorted(),
+        },
+        {
+          digest: old.digest,
+          isCurrent: false,
+          isHeld: false,
+          isGone: false,
+          platforms: ['linux/amd64', 'linux/arm64'],
+          tags: [generationTag('1', old.digest)],
+        },
+      ],
+    });
+    assert.deepEqual(JSON.parse(pruned.lines.join('\n')), {
+      keep: 1,
+      rows: [{ images: [name], digest: old.digest, status: 'removable', attachmentCount: 0 }],
+    });
+  });
+
+  it('generations --json escapes characters that a terminal acts on', async () => {
+    const hostile = makeIndex([makeImage({ platform: 'li\u001b[2J\u009b2J\u202e/amd64' })]);
+    seed(registry, `backups/wild:${generationTag('1', hostile.digest)}`, hostile);
+    seed(registry, 'backups/wild:1', hostile);
+
+    const { lines } = await run(['generations', '--json', 'wild:1']);
+
+    assert.ok(lines.join('').includes(String.raw`"li\u001b[2J\u009b2J\u202e/amd64"`));
+    assert.doesNotMatch(lines.join(''), /[\u001b\u009b\u202e]/);
   });
 });
