@@ -8,7 +8,7 @@ import { applyOrReport, openFleet } from '../shared/fleet.ts';
 import { openCopier } from '../shared/open-copier.ts';
 import { createStdoutDisplay } from '../shared/progress-display.ts';
 import { createInterruptSignal } from '../shared/run-command.ts';
-import { toWorkloadFlags } from '../shared/workload-flags.ts';
+import { toApplyCommand, toWorkloadFlags } from '../shared/workload-flags.ts';
 
 export async function backfill(args: Arguments): Promise<boolean> {
   const { env } = process;
@@ -37,6 +37,7 @@ export async function backfill(args: Arguments): Promise<boolean> {
     storedWorkloads: await listOptedIn({ store, workloads, namespaces, excluded, signal }),
     empty:
       'no workload in an opted-in namespace: kubectl label namespace NAME image-cloner=enabled',
+    next: toApplyCommand('backfill', args),
     print,
     signal,
   });

@@ -1,6 +1,6 @@
 import type { Command } from '../shared/command-line/index.ts';
 import { sharedOption } from '../shared/options.ts';
-import { namespaceOperand, workloadOptions } from '../shared/workload-flags.ts';
+import { findJsonProblems, namespaceOperand, workloadOptions } from '../shared/workload-flags.ts';
 
 export const backfill: Command = {
   name: 'backfill',
@@ -28,5 +28,6 @@ export const backfill: Command = {
       explanation: 'follow tags that moved at their source',
     },
   ],
+  findProblems: findJsonProblems,
   run: async (args) => (await import('./backfill.ts')).backfill(args),
 };

@@ -1,5 +1,5 @@
 import type { Command, Option } from '../shared/command-line/index.ts';
-import { settingsOption } from '../shared/options.ts';
+import { jsonOption, settingsOption } from '../shared/options.ts';
 
 const variables =
   'NAME and NAMESPACE select the installation; variables that are not set keep what is deployed, see knative/configuration.md.';
@@ -42,11 +42,15 @@ export const status: Command = {
   name: 'status',
   summary: 'show whether writes pass, and the state of each part',
   description: `Reads the cluster and changes nothing. ${variables}`,
-  options: { settings: settingsOption },
+  options: { settings: settingsOption, json: jsonOption },
   exitCodes: { 0: 'every part is good', 1: 'a part is not good, or the cluster did not answer' },
   examples: [
     { command: 'image-cloner status', explanation: 'one line for each part' },
     { command: 'NAME=second image-cloner status', explanation: 'of another installation' },
+    {
+      command: "image-cloner status --json | jq '.rows[] | select(.isGood | not)'",
+      explanation: 'what is not good',
+    },
   ],
   run: async (args) => (await import('./run.ts')).runStatus(args),
 };

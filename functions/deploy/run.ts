@@ -3,7 +3,7 @@ import { parseSettings } from '../../lib/install/settings.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
 import { confirm } from '../shared/confirm.ts';
 import { formatInstallation, type Installation, openInstallation } from '../shared/installation.ts';
-import { print } from '../shared/run-command.ts';
+import { print, printJson } from '../shared/run-command.ts';
 import { deploy } from './deploy.ts';
 import { render } from './render.ts';
 import { parseDeploySettings } from './settings.ts';
@@ -28,9 +28,12 @@ export async function runRender(args: Arguments): Promise<boolean> {
 
 export async function runStatus(args: Arguments): Promise<boolean> {
   const installation = await open(args);
-  print(formatInstallation(installation));
+  const asJson = args.switches.has('json');
+  if (!asJson) print(formatInstallation(installation));
   const page = await readStatus(parseSettings(installation.resolved.env));
-  for (const line of formatStatus(page)) print(line);
+  const { context, namespace, name } = installation;
+  if (asJson) printJson({ context, namespace, name, ...page });
+  else for (const line of formatStatus(page)) print(line);
   return page.isGood;
 }
 

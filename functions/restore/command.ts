@@ -1,5 +1,5 @@
 import type { Command } from '../shared/command-line/index.ts';
-import { namespaceOperand, workloadOptions } from '../shared/workload-flags.ts';
+import { findJsonProblems, namespaceOperand, workloadOptions } from '../shared/workload-flags.ts';
 
 export const restore: Command = {
   name: 'restore',
@@ -13,5 +13,6 @@ export const restore: Command = {
     { command: 'image-cloner restore', explanation: 'what would change, in all namespaces' },
     { command: 'image-cloner restore --apply shop', explanation: 'take one namespace out' },
   ],
+  findProblems: findJsonProblems,
   run: async (args) => (await import('./restore.ts')).restore(args),
 };

@@ -14,7 +14,7 @@ import { omitListenerVariables } from '../shared/environment.ts';
 import { applyOrReport, openFleet } from '../shared/fleet.ts';
 import { createStdoutDisplay } from '../shared/progress-display.ts';
 import { createInterruptSignal } from '../shared/run-command.ts';
-import { toWorkloadFlags } from '../shared/workload-flags.ts';
+import { toApplyCommand, toWorkloadFlags } from '../shared/workload-flags.ts';
 
 const fieldManager = 'image-cloner-restore';
 
@@ -43,6 +43,7 @@ export async function restore(args: Arguments): Promise<boolean> {
     ...restore,
     storedWorkloads: await listAll({ store, workloads, namespaces, signal }),
     empty: 'no workload uses an image of the backup',
+    next: toApplyCommand('restore', args),
     print,
     signal,
   });

@@ -8,6 +8,7 @@ import { monotonicClock, sleep } from '../../lib/util/clock.ts';
 import { mapConcurrently } from '../../lib/util/semaphore.ts';
 import { type Env, isInsideCluster } from './environment.ts';
 import { formatTable } from './format-table.ts';
+import { printJson } from './run-command.ts';
 import type { WorkloadFlags } from './workload-flags.ts';
 
 /** What a command needs to change the workloads of a cluster, one after the other. */
@@ -30,6 +31,8 @@ export interface FleetRun extends ApplyToEachOptions {
   ) => Promise<readonly ReportRow[]> | readonly ReportRow[];
   /** Printed if the report has no row. */
   readonly empty: string;
+  /** The command line that changes what the report lists. */
+  readonly next: string;
 }
 
 const maxConcurrentReports = 8;
@@ -54,19 +57,35 @@ export async function openFleet({ env, flags, fieldManager, print }: FleetOption
   };
 }
 
-/** Changes the workloads with `--apply`. Else prints a table with one row for each image of each object. */
-export async function applyOrReport({ apply }: WorkloadFlags, run: FleetRun): Promise<boolean> {
+/** Changes the workloads with `--apply`. Else prints a table, or with `--json` a document, with one row for each image of each object. */
+export async function applyOrReport(
+  { apply, json }: WorkloadFlags,
+  run: FleetRun,
+): Promise<boolean> {
   if (apply) return await applyToEach(run);
-  const { storedWorkloads, report, empty, print, signal } = run;
-  const rows = await mapConcurrently(storedWorkloads, maxConcurrentReports, async (stored) => {
+  const { storedWorkloads, report, empty, next, print, signal } = run;
+  const reports = await mapConcurrently(storedWorkloads, maxConcurrentReports, async (stored) => {
     signal.throwIfAborted();
     return await report(stored, signal);
   });
-  const head = ['NAMESPACE', 'OBJECT', 'CONTAINER', 'IMAGE', 'STATUS'];
-  const body = rows
-    .flat()
-    .map((row) => [row.namespace, row.object, row.container, row.image, row.what]);
-  const lines = body.length === 0 ? [empty] : formatTable([head, ...body]);
-  for (const line of lines) print(line);
+  const rows = reports.flat();
+  if (json) printJson({ rows });
+  else for (const line of rows.length === 0 ? [empty] : formatReport(rows, next)) print(line);
   return true;
+}
+
+/** A table, a summary and the command to type next. */
+export function formatReport(rows: readonly ReportRow[], next: string): readonly string[] {
+  const head = ['NAMESPACE', 'OBJECT', 'CONTAINER', 'IMAGE', 'STATUS'];
+  const body = rows.map((row) => [row.namespace, row.object, row.container, row.image, row.what]);
+  const objects = new Set(rows.map(({ namespace, object }) => `${namespace} ${object}`)).size;
+  const changes = rows.filter(({ what }) => /^(would|in the backup)/.test(what)).length;
+  return [
+    ...formatTable([head, ...body]),
+    `${count(rows.length, 'image')} of ${count(objects, 'object')}, ${changes} to change${changes === 0 ? '' : `: ${next}`}`,
+  ];
+}
+
+function count(number: number, noun: string): string {
+  return number === 1 ? `1 ${noun}` : `${number} ${noun}s`;
 }

@@ -1,4 +1,5 @@
 import type { Arguments, Operand, Option } from './command-line/index.ts';
+import { jsonOption } from './options.ts';
 
 /** The options of the commands that go through the workloads of a cluster. */
 export const workloadOptions = {
@@ -18,6 +19,7 @@ export const workloadOptions = {
     summary: 'how long to wait for each rollout (default 600)',
   },
   'no-wait': { type: 'switch', summary: 'do not wait for rollouts' },
+  json: jsonOption,
 } as const satisfies Readonly<Record<string, Option>>;
 
 export const namespaceOperand: Operand = {
@@ -30,6 +32,7 @@ export const namespaceOperand: Operand = {
 export interface WorkloadFlags {
   readonly namespaces: readonly string[];
   readonly apply: boolean;
+  readonly json: boolean;
   readonly perMinute: number;
   /** Absent: the command does not wait for rollouts. */
   readonly rolloutTimeoutMs?: number;
@@ -49,8 +52,22 @@ export function toWorkloadFlags(args: Arguments): WorkloadFlags {
   return {
     namespaces: [...new Set(positionals)],
     apply: switches.has('apply'),
+    json: switches.has('json'),
     perMinute,
     ...(!switches.has('no-wait') && { rolloutTimeoutMs: seconds * 1000 }),
     problems: [...problems, ...args.problems],
   };
+}
+
+/** The command line that changes what the same one without `--apply` lists. */
+export function toApplyCommand(name: string, { switches, positionals }: Arguments): string {
+  const flags = ['apply', ...[...switches].filter((flag) => flag !== 'json')];
+  return ['image-cloner', name, ...flags.map((flag) => `--${flag}`), ...positionals].join(' ');
+}
+
+/** What `--apply` prints is a record of what happened, line by line. */
+export function findJsonProblems({ switches }: Arguments): readonly string[] {
+  return switches.has('json') && switches.has('apply')
+    ? ['--json lists, and --apply does not']
+    : [];
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readArguments } from '../../../functions/shared/command-line/index.ts';
+import { type Option, readArguments } from '../../../functions/shared/command-line/index.ts';
 import {
   namespaceOperand,
+  toApplyCommand,
   toWorkloadFlags,
   type WorkloadFlags,
   workloadOptions,
@@ -18,6 +19,7 @@ describe('toWorkloadFlags', () => {
     assert.deepEqual(read([]), {
       namespaces: [],
       apply: false,
+      json: false,
       perMinute: 12,
       rolloutTimeoutMs: 600_000,
       problems: [],
@@ -30,6 +32,7 @@ describe('toWorkloadFlags', () => {
     assert.deepEqual(read(args), {
       namespaces: ['shop', 'tools'],
       apply: true,
+      json: false,
       perMinute: 60,
       problems: [],
     });
@@ -45,5 +48,24 @@ describe('toWorkloadFlags', () => {
       'unknown flag --aply; did you mean --apply?',
       '--apply takes no value',
     ]);
+  });
+});
+
+describe('toApplyCommand', () => {
+  it('repeats the namespaces and the switches of a report, and adds --apply', () => {
+    const options: Readonly<Record<string, Option>> = {
+      ...workloadOptions,
+      refresh: { type: 'switch', summary: '' },
+    };
+    const args = readArguments(['--json', '--refresh', 'shop', 'tools'], {
+      name: 'backfill',
+      options,
+      operands: [namespaceOperand],
+    });
+
+    assert.equal(
+      toApplyCommand('backfill', args),
+      'image-cloner backfill --apply --refresh shop tools',
+    );
   });
 });
