@@ -181,6 +181,10 @@ for (const cloner of ['registry', 'docker'] as const) {
         row('shop', 'job/once', 'main', nginx, 'skipped: the template of a Job is immutable'),
       ];
       for (const line of lines) assert.match(stdout, line);
+      assert.match(
+        stdout,
+        /^7 images of 7 objects, 4 to change: image-cloner backfill --apply\n$/m,
+      );
       assert.ok(!stdout.includes('elsewhere'), stdout);
       assert.equal(await writesToBackup(), 0);
       assert.deepEqual(await stored('deployment', 'web'), before);

@@ -113,7 +113,10 @@ describe('generation recipes on real docker-registries', () => {
         const listed = await must(['generations', image]);
         assert.match(listed[2] ?? '', new RegExp(`^${second.slice(0, 19)}  current  20\\d\\d-`));
         assert.match(listed[3] ?? '', new RegExp(`^${first.slice(0, 19)}  `));
-        assert.equal(listed.length, 4);
+        assert.equal(
+          listed[4],
+          `2 generations; to go back: image-cloner rollback ${image} ${first.slice(0, 19)}`,
+        );
 
         await must(['rollback', image, first.slice(0, 19)]);
         assert.equal(await backup.digest(repository, '1'), first);
@@ -220,7 +223,7 @@ describe('generation recipes on real docker-registries', () => {
     await webhook.stop();
 
     const listed = await recipe(['generations', image], strict);
-    assert.equal(listed.stdout.trimEnd().split('\n').length, 4, listed.stdout);
+    assert.equal(listed.stdout.trimEnd().split('\n').length, 5, listed.stdout);
     const end = await recipe(['prune', image, '--apply'], strict, { KEEP_GENERATIONS: '1' });
 
     assert.equal(end.code, 1, end.stdout);

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import * as v from 'valibot';
 import { type ApiServer, startApiServer } from './support/api-server.ts';
 import { runProgram } from './support/program.ts';
+
+const pageSchema = v.object({
+  context: v.string(),
+  namespace: v.literal('image-cloner'),
+  name: v.literal('image-cloner'),
+  isGood: v.boolean(),
+  rows: v.array(v.object({ what: v.string(), isGood: v.boolean(), text: v.string() })),
+  emergency: v.literal('kubectl delete mutatingwebhookconfiguration image-cloner'),
+});
 
 /** Broken installations; test/real/cluster covers a working one. */
 describe('just status of a broken installation', () => {
@@ -36,6 +46,23 @@ describe('just status of a broken installation', () => {
       lines.join('\n'),
     );
     assert.ok(lines.includes('-- certificate not valid: just deploy'), lines.join('\n'));
+  });
+
+  it('status --json prints one document with the installation and its rows', async () => {
+    const { stdout, stderr, code } = await runProgram(
+      'node',
+      ['functions/cli/main.ts', 'status', '--json'],
+      { env: { KUBECONFIG: server.kubeconfig } },
+    );
+
+    assert.deepEqual({ stderr, code }, { stderr: '', code: 1 });
+    const page = v.parse(pageSchema, JSON.parse(stdout));
+    assert.equal(page.isGood, false);
+    assert.deepEqual(page.rows[0], {
+      what: 'webhook',
+      isGood: false,
+      text: 'not registered, so nothing is copied: just deploy',
+    });
   });
 
   it('just status shows a webhook configuration without a webhook as not registered', async () => {
