@@ -15,6 +15,7 @@ export const deploy: Command = {
     { command: 'image-cloner deploy --settings production.env', explanation: 'install, or change' },
     { command: 'ON_ERROR=admit image-cloner deploy', explanation: 'change one setting' },
   ],
+  needsCheckout: true,
   run: async (args) => (await import('./run.ts')).runDeploy(args),
 };
 
@@ -35,6 +36,7 @@ export const render: Command = {
       explanation: 'for Argo CD or Flux',
     },
   ],
+  needsCheckout: true,
   run: async (args) => (await import('./run.ts')).runRender(args),
 };
 

@@ -11,5 +11,6 @@ export const pullSecret: Command = {
       explanation: 'once per namespace; the pipe keeps the password out of the process list',
     },
   ],
+  needsCheckout: true,
   run: async (args) => (await import('./pull-secret.ts')).pullSecret(args),
 };

@@ -1,5 +1,10 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { CloneError, ConfigError } from '../../lib/errors.ts';
 import type { Arguments, Command } from './command-line/index.ts';
+
+/** Of a checkout; a file of the bundle is one folder higher. */
+const manifestsDir = join(import.meta.dirname, '../../knative');
 
 /** `engines` in package.json. */
 const minimumNode = { major: 22, minor: 20 };
@@ -12,9 +17,17 @@ export async function runCommand(
   const { name, isServer = false } = command;
   await runToExit({ name: isServer ? 'image-cloner' : name, isServer }, async () => {
     const given = await readOrHelp(command, args);
-    if (typeof given !== 'string') return await command.run(given);
-    print(given);
-    return true;
+    if (typeof given === 'string') {
+      print(given);
+      return true;
+    }
+    if (command.needsCheckout === true && !existsSync(manifestsDir)) {
+      throw new ConfigError([
+        ...given.problems,
+        `this command needs the manifests in knative/: run "npx image-cloner ${name}" in a checkout, after "npm ci"`,
+      ]);
+    }
+    return await command.run(given);
   });
 }
 

@@ -38,6 +38,16 @@ describe('dist/', () => {
     });
   }
 
+  it('dist/image-cloner.js says which commands need a checkout', async () => {
+    const { code, stderr } = await runProgram('node', ['dist/image-cloner.js', 'pull-secret']);
+
+    assert.equal(code, 2);
+    assert.equal(
+      stderr,
+      'pull-secret: this command needs the manifests in knative/: run "npx image-cloner pull-secret" in a checkout, after "npm ci"\n',
+    );
+  });
+
   it('dist/image-cloner.js clone copies an image between two real registries', async () => {
     const [source, backup] = await Promise.all([startRegistry(), startRegistry({ users: [user] })]);
     try {

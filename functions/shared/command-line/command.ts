@@ -9,6 +9,8 @@ export interface Command extends CommandSyntax {
   readonly exitCodes?: Readonly<Partial<Record<0 | 1 | 2, string>>>;
   /** Runs until a signal, also when its output has no reader, and speaks for the program. @default false */
   readonly isServer?: boolean;
+  /** Reads the manifests of knative/, which the container image does not have. @default false */
+  readonly needsCheckout?: boolean;
   /** Mistakes in a combination of valid arguments. */
   readonly findProblems?: (args: Arguments) => readonly string[];
   /** Resolves with `false` if the command failed. */
