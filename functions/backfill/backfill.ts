@@ -3,6 +3,7 @@ import { listOptedIn } from '../../lib/fleet/list-workloads.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { toExcludedNamespaces } from '../../lib/install/webhook-configuration.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
+import { readInstalledEnv } from '../shared/command-env.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
 import { applyOrReport, openFleet } from '../shared/fleet.ts';
 import { openCopier } from '../shared/open-copier.ts';
@@ -11,7 +12,7 @@ import { createInterruptSignal } from '../shared/run-command.ts';
 import { toApplyCommand, toWorkloadFlags } from '../shared/workload-flags.ts';
 
 export async function backfill(args: Arguments): Promise<boolean> {
-  const { env } = process;
+  const env = await readInstalledEnv(args, process.env);
   const display = createStdoutDisplay();
   const { print } = display;
   const flags = toWorkloadFlags(args);
@@ -21,7 +22,7 @@ export async function backfill(args: Arguments): Promise<boolean> {
   ]);
   const fleet = await openFleet({ env, flags, fieldManager: 'image-cloner-backfill', print });
   const signal = createInterruptSignal(copier.stop);
-  const { name, namespace, workloads } = settings;
+  const { name, namespace, workloads, labelValue } = settings;
   const excluded = [...toExcludedNamespaces(settings), ...copier.policy.excludedNamespaces];
   const { namespaces } = flags;
   const { store } = fleet;
@@ -34,9 +35,15 @@ export async function backfill(args: Arguments): Promise<boolean> {
   });
   return await applyOrReport(flags, {
     ...backfill,
-    storedWorkloads: await listOptedIn({ store, workloads, namespaces, excluded, signal }),
-    empty:
-      'no workload in an opted-in namespace: kubectl label namespace NAME image-cloner=enabled',
+    storedWorkloads: await listOptedIn({
+      store,
+      workloads,
+      labelValue,
+      namespaces,
+      excluded,
+      signal,
+    }),
+    empty: `no workload in an opted-in namespace: kubectl label namespace NAME image-cloner=${labelValue}`,
     next: toApplyCommand('backfill', args),
     print,
     signal,

@@ -1,5 +1,5 @@
 import type { Command } from '../shared/command-line/index.ts';
-import { sharedOption } from '../shared/options.ts';
+import { settingsOption, sharedOption } from '../shared/options.ts';
 import { findJsonProblems, namespaceOperand, workloadOptions } from '../shared/workload-flags.ts';
 
 export const backfill: Command = {
@@ -12,6 +12,7 @@ export const backfill: Command = {
     ...workloadOptions,
     refresh: { type: 'switch', summary: 'also ask the sources for moved tags' },
     shared: sharedOption,
+    settings: settingsOption,
   },
   exitCodes: { 1: 'an image could not be copied, or a workload not rewritten; the others were' },
   examples: [

@@ -2,6 +2,7 @@ import { text } from 'node:stream/consumers';
 import { CloneError } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/index.ts';
 import { allOrProblems } from '../shared/all-or-problems.ts';
+import { readChosenEnv } from '../shared/command-env.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
 import { openCopier } from '../shared/open-copier.ts';
 import { createStdoutDisplay } from '../shared/progress-display.ts';
@@ -9,14 +10,19 @@ import { createInterruptSignal } from '../shared/run-command.ts';
 import { copyImages } from './copy-images.ts';
 import { parseImageList } from './plan-image.ts';
 
-export async function clone({ switches, positionals, problems }: Arguments): Promise<boolean> {
+export async function clone(args: Arguments): Promise<boolean> {
+  const { switches, positionals, problems } = args;
   const images = await readImages(positionals);
   const display = createStdoutDisplay();
   const isEmpty = images.length === 0 && problems.length === 0;
   const missing = isEmpty ? ['standard input names no image'] : [];
   const [copier] = await allOrProblems(
     [...images.flatMap(findProblem), ...problems, ...missing],
-    [openCopier(process.env, display, { shared: switches.has('shared') })],
+    [
+      readChosenEnv(args, process.env).then((env) =>
+        openCopier(env, display, { shared: switches.has('shared') }),
+      ),
+    ],
   );
   return await copyImages({
     images,

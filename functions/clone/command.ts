@@ -1,5 +1,5 @@
 import type { Command } from '../shared/command-line/index.ts';
-import { sharedOption } from '../shared/options.ts';
+import { installationOption, sharedOption } from '../shared/options.ts';
 
 export const clone: Command = {
   name: 'clone',
@@ -16,6 +16,7 @@ export const clone: Command = {
   options: {
     'dry-run': { type: 'switch', summary: 'only check what would be copied' },
     shared: sharedOption,
+    installation: installationOption,
   },
   exitCodes: {
     0: 'the backup holds every image',

@@ -2,16 +2,14 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConfigError } from '../../lib/errors.ts';
 import { createCertificateChain } from '../../lib/install/certificate.ts';
-import type { ResolvedSettings } from '../../lib/install/record/index.ts';
 import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 import { toTlsSecret } from '../../lib/install/tls-secret.ts';
 import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
 import { formatYaml } from '../../lib/install/yaml.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
-import { formatInstallation, openInstallation, readLocalSettings } from '../shared/installation.ts';
+import { readSettings } from '../shared/installation.ts';
 import { print } from '../shared/run-command.ts';
 
 interface OutputFile {
@@ -27,7 +25,10 @@ const clusterIdFile = 'cluster-id';
 
 /** Writes certificates, the TLS Secret and the webhook configuration. */
 export async function gen({ problems, values }: Arguments): Promise<boolean> {
-  const { env, settings: recorded } = await readSettings(values.get('settings'));
+  const { env, settings: recorded } = await readSettings({
+    env: process.env,
+    settingsFile: values.get('settings'),
+  });
   const [settings] = await allOrProblems(problems, [attempt(() => parseSettings(env))]);
   const files = await createFiles(settings, recorded['CLUSTER_ID']);
   await writeFiles(settings.outDir, files);
@@ -40,21 +41,6 @@ export async function gen({ problems, values }: Arguments): Promise<boolean> {
     );
   }
   return true;
-}
-
-/** The files can be made without a cluster. */
-async function readSettings(settingsFile: string | undefined): Promise<ResolvedSettings> {
-  const { env } = process;
-  try {
-    const installation = await openInstallation({ env, settingsFile });
-    process.stderr.write(`${formatInstallation(installation)}\n`);
-    return installation.resolved;
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    const local = await readLocalSettings({ env, settingsFile });
-    process.stderr.write(`Note: ${error.problems.join('; ')}: only the environment counts\n`);
-    return local;
-  }
 }
 
 async function createFiles(

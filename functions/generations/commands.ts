@@ -1,5 +1,5 @@
 import type { Command, Operand } from '../shared/command-line/index.ts';
-import { jsonOption } from '../shared/options.ts';
+import { installationOption, jsonOption } from '../shared/options.ts';
 
 const image: Operand = {
   name: 'IMAGE',
@@ -13,7 +13,7 @@ export const generations: Command = {
   summary: 'list the older copies of a tag',
   description: `When a tag moves at its source, the backup keeps what it held before as a generation. ${variables}`,
   operands: [image],
-  options: { json: jsonOption },
+  options: { json: jsonOption, installation: installationOption },
   exitCodes: { 1: 'the backup has no generation of the image, or it did not answer' },
   examples: [
     { command: 'image-cloner generations nginx:1.27', explanation: 'digests, the newest first' },
@@ -42,6 +42,7 @@ export const rollback: Command = {
       type: 'switch',
       summary: 'end the hold, in place of DIGEST: the tag follows its source',
     },
+    installation: installationOption,
   },
   examples: [
     {
@@ -73,6 +74,7 @@ export const prune: Command = {
   options: {
     apply: { type: 'switch', summary: 'remove them; without it, only list them' },
     json: jsonOption,
+    installation: installationOption,
     used: {
       type: 'text',
       value: 'FILE',

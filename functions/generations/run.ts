@@ -1,4 +1,5 @@
 import { allOrProblems } from '../shared/all-or-problems.ts';
+import { readChosenEnv } from '../shared/command-env.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
 import { print, printJson } from '../shared/run-command.ts';
 import { type Backup, openBackup } from './backup.ts';
@@ -11,15 +12,15 @@ const { signal } = new AbortController();
 /** Resolves with `false` if the backup has none. */
 export async function runGenerations(args: Arguments): Promise<boolean> {
   const [image = ''] = args.positionals;
-  const list = await readGenerations(await open(args.problems), image, signal);
+  const list = await readGenerations(await open(args), image, signal);
   if (args.switches.has('json')) printJson(toGenerationsDocument(list));
   else for (const line of formatGenerations(list, image)) print(line);
   return list.generations.length > 0;
 }
 
-export async function runRollbackOrRelease({ positionals, problems }: Arguments): Promise<boolean> {
-  const [image = '', digest] = positionals;
-  const backup = await open(problems);
+export async function runRollbackOrRelease(args: Arguments): Promise<boolean> {
+  const [image = '', digest] = args.positionals;
+  const backup = await open(args);
   return await runRollback(
     backup,
     image,
@@ -30,7 +31,7 @@ export async function runRollbackOrRelease({ positionals, problems }: Arguments)
 }
 
 export async function runPrune(args: Arguments): Promise<boolean> {
-  const { switches, values, positionals: images, problems } = args;
+  const { switches, values, positionals: images } = args;
   const usedFile = values.get('used');
   const used = usedFile === undefined ? [] : ['--used', usedFile];
   const next = ['image-cloner prune --apply', ...used, ...images].join(' ');
@@ -39,10 +40,11 @@ export async function runPrune(args: Arguments): Promise<boolean> {
     else for (const line of formatPrune(found, next)) print(line);
   };
   const options = { images, apply: switches.has('apply'), usedFile };
-  return await prune(await open(problems), options, report, signal);
+  return await prune(await open(args), options, report, signal);
 }
 
-async function open(problems: readonly string[]): Promise<Backup> {
-  const [backup] = await allOrProblems(problems, [openBackup(process.env)]);
+async function open(args: Arguments): Promise<Backup> {
+  const opened = readChosenEnv(args, process.env).then(openBackup);
+  const [backup] = await allOrProblems(args.problems, [opened]);
   return backup;
 }

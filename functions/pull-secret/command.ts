@@ -1,10 +1,12 @@
 import type { Command } from '../shared/command-line/index.ts';
+import { settingsOption } from '../shared/options.ts';
 
 export const pullSecret: Command = {
   name: 'pull-secret',
   summary: 'print manifests that let a namespace pull from the backup',
   description:
     "Prints the permission for the webhook to read a namespace's pull secrets and, if BACKUP_PULL_SECRET is set, the Secret of that name, made from REGISTRY_AUTH_DIR. Changes nothing in a cluster.",
+  options: { settings: settingsOption },
   examples: [
     {
       command: 'image-cloner pull-secret | kubectl --namespace shop apply --filename -',

@@ -1,14 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Config, parseConfig } from '../../lib/config/config.ts';
+import type { Env } from '../../lib/config/values.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
 import { createCommandLogger, openBackupAccess } from '../shared/backup-access.ts';
+import { withoutPodValues } from '../shared/command-env.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
 import { omitListenerVariables } from '../shared/environment.ts';
+import { readSettings } from '../shared/installation.ts';
 
 const rightsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
 
@@ -16,14 +19,22 @@ const rightsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
  * Prints manifests for `kubectl apply` in a workload namespace: the permission to read its pull secrets and, if BACKUP_PULL_SECRET is set,
  * the Secret that its pods use to pull from the backup.
  */
-export async function pullSecret({ problems }: Arguments): Promise<boolean> {
-  const [config, { namespace }] = await allOrProblems(problems, [
-    attempt(() => parseConfig(omitListenerVariables(process.env))),
-    attempt(() => parseSettings(process.env)),
+export async function pullSecret(args: Arguments): Promise<boolean> {
+  const settingsFile = args.values.get('settings');
+  const { env: resolved } = await readSettings({ env: process.env, settingsFile });
+  const env = withoutPodValues(resolved, process.env);
+  const [config, { namespace }] = await allOrProblems(args.problems, [
+    attempt(() => parseConfig(omitListenerVariables(env))),
+    attempt(() => parseSettings(env)),
   ]);
   const rights = await readRights(namespace);
   const { backupPullSecret: name } = config;
-  const secret = name === undefined ? [] : [formatYaml(await readSecret(name, config))];
+  const secret = name === undefined ? [] : [formatYaml(await readSecret(name, config, env))];
+  if (name === undefined) {
+    process.stderr.write(
+      'Note: BACKUP_PULL_SECRET is not set, so there is no Secret: only the right to read pull secrets\n',
+    );
+  }
   // One write, so that kubectl never applies a part.
   process.stdout.write([...rights, ...secret].join('---\n'));
   return true;
@@ -39,8 +50,11 @@ async function readRights(namespace: string): Promise<readonly string[]> {
 }
 
 /** The credentials of an identity end within hours, so they cannot be in a Secret. */
-async function readSecret(name: string, config: Config): Promise<ReturnType<typeof toPullSecret>> {
-  const { env } = process;
+async function readSecret(
+  name: string,
+  config: Config,
+  env: Env,
+): Promise<ReturnType<typeof toPullSecret>> {
   const logger = createCommandLogger('warn');
   const { auth, credentials } = await openBackupAccess({ config, env, logger });
   const found = auth === 'file' ? await credentials() : undefined;

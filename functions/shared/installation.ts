@@ -54,13 +54,20 @@ export async function openInstallation({
   return { context, name, namespace, isNew: deployed === undefined, resolved };
 }
 
-/** The settings of the environment and the file alone, where no cluster is needed. */
-export async function readLocalSettings({
-  env,
-  settingsFile,
-}: InstallationOptions): Promise<ResolvedSettings> {
+/** The settings for a command that also works without a cluster: then those of the environment and the file, with a note. */
+export async function readSettings(options: InstallationOptions): Promise<ResolvedSettings> {
+  const { env, settingsFile } = options;
   const file = settingsFile === undefined ? {} : await readSettingsFile(settingsFile);
-  return resolveSettings({ env, file });
+  const local = resolveSettings({ env, file });
+  try {
+    const installation = await openInstallation(options);
+    process.stderr.write(`${formatInstallation(installation)}\n`);
+    return installation.resolved;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`Note: ${error.problems.join('; ')}: only the environment counts\n`);
+    return local;
+  }
 }
 
 /** Printed before a command acts, so that a wrong context is seen in time. */

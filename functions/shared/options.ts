@@ -7,6 +7,14 @@ export const settingsOption: Option = {
   summary: 'variables as NAME=value, one per line; the environment wins over them',
 };
 
+export const installationOption: Option = {
+  type: 'text',
+  value: 'NAMESPACE/NAME',
+  isValueOptional: true,
+  summary:
+    "use the settings of this installation in the kubeconfig's cluster; the environment wins",
+};
+
 export const sharedOption: Option = {
   type: 'switch',
   summary: 'also copy what only your own docker login opens: every namespace may use the copy',

@@ -27,6 +27,8 @@ interface ListOptions {
 
 interface ListOptedInOptions extends ListOptions {
   readonly store: Pick<WorkloadStore, 'optedInNamespaces' | 'readNamespace' | 'list'>;
+  /** Of the label `image-cloner` that opts a namespace in. */
+  readonly labelValue: string;
   /** Namespaces that the webhook never reviews. */
   readonly excluded: readonly string[];
 }
@@ -36,9 +38,9 @@ interface ListOptedInOptions extends ListOptions {
  * Rejects with `ConfigError` if the webhook does not review a given namespace.
  */
 export async function listOptedIn(options: ListOptedInOptions): Promise<readonly StoredWorkload[]> {
-  const { store, namespaces, excluded, signal } = options;
+  const { store, namespaces, labelValue, excluded, signal } = options;
   if (namespaces.length === 0) {
-    const optedIn = (await store.optedInNamespaces(signal)).map(({ name }) => name);
+    const optedIn = (await store.optedInNamespaces(labelValue, signal)).map(({ name }) => name);
     const reviewed = optedIn.filter((name) => !excluded.includes(name));
     return await listEach(options, reviewed);
   }
@@ -46,9 +48,9 @@ export async function listOptedIn(options: ListOptedInOptions): Promise<readonly
     if (excluded.includes(name)) return `namespace ${name} is excluded: image-cloner needs it`;
     const namespace = await store.readNamespace(name, signal);
     if (namespace === undefined) return notFound(name);
-    return namespace.labels['image-cloner'] === 'enabled'
+    return namespace.labels['image-cloner'] === labelValue
       ? undefined
-      : `namespace ${name} is not opted in: kubectl label namespace ${name} image-cloner=enabled`;
+      : `namespace ${name} is not opted in: kubectl label namespace ${name} image-cloner=${labelValue}`;
   });
   return await listEach(options, namespaces);
 }

@@ -40,7 +40,7 @@ export type WriteResult =
 /** The workloads of a cluster. Rejects with a sentence for the user if the API server does not answer or denies access. */
 export interface WorkloadStore {
   /** Namespaces with the label `image-cloner: enabled`. */
-  optedInNamespaces(signal: AbortSignal): Promise<readonly Namespace[]>;
+  optedInNamespaces(labelValue: string, signal: AbortSignal): Promise<readonly Namespace[]>;
   readNamespace(name: string, signal: AbortSignal): Promise<Namespace | undefined>;
   /** The workloads of one namespace, or of all if it is `undefined`; none if the cluster lacks the kind. */
   list(

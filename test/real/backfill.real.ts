@@ -77,6 +77,8 @@ for (const cloner of ['registry', 'docker'] as const) {
         REGISTRY_AUTH_DIR: authDir,
         DOCKER_HOST: daemon.dockerHost,
         BACKUP_PULL_SECRET: 'backup',
+        // As an installation from before it had a value of its own.
+        LABEL_VALUE: 'enabled',
       };
       nginx = `${gate.host}/library/nginx:1.27`;
       redis = `${gate.host}/library/redis:7`;

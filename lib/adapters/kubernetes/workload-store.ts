@@ -137,8 +137,8 @@ export function createWorkloadStore({
   }
 
   return {
-    optedInNamespaces: async (signal) => {
-      const selector = encodeURIComponent('image-cloner=enabled');
+    optedInNamespaces: async (labelValue, signal) => {
+      const selector = encodeURIComponent(`image-cloner=${labelValue}`);
       const path = `/api/v1/namespaces?labelSelector=${selector}`;
       return (await listAll(path, 'namespaces', signal)).map(toNamespace);
     },

@@ -86,7 +86,7 @@ describe('functions/pull-secret/main.ts', () => {
       code: 2,
       stdout: '',
       stderr:
-        'pull-secret: BACKUP_PULL_SECRET needs REGISTRY_AUTH=file: with REGISTRY_AUTH=gar there is no lasting password; let the nodes pull with their own role, and unset BACKUP_PULL_SECRET\n',
+        'Note: no cluster is configured: set KUBECONFIG to a file with a current context: only the environment counts\npull-secret: BACKUP_PULL_SECRET needs REGISTRY_AUTH=file: with REGISTRY_AUTH=gar there is no lasting password; let the nodes pull with their own role, and unset BACKUP_PULL_SECRET\n',
     });
   });
 });
