@@ -195,7 +195,6 @@ export function parseSettings(env: Env): InstallSettings {
   const o = result.output;
   const service = toService(o);
   const url = o.WEBHOOK_URL === undefined ? undefined : parseOrigin(o.WEBHOOK_URL);
-  const host = `${service.name}.${service.namespace}.svc`;
   return {
     name: o.NAME,
     namespace: o.NAMESPACE,
@@ -212,11 +211,7 @@ export function parseSettings(env: Env): InstallSettings {
     timeoutSeconds: o.TIMEOUT_SECONDS,
     certificates: o.CERTIFICATES,
     ...registry,
-    hosts:
-      url === undefined
-        ? // The API server verifies the first name, other clients in the cluster the second.
-          [host, `${host}.cluster.local`]
-        : [url.hostname.replace(/^\[(.*)\]$/, '$1')],
+    hosts: url === undefined ? toServiceHosts(service) : [url.hostname.replace(/^\[(.*)\]$/, '$1')],
     cloudIdentities: o.CLOUD_IDENTITY,
     outDir: o.OUT_DIR,
     keepCaKey: o.KEEP_CA_KEY,
@@ -224,6 +219,15 @@ export function parseSettings(env: Env): InstallSettings {
 }
 
 type Output = v.InferOutput<typeof schema>;
+
+/** The API server verifies the first name, other clients in the cluster the second. */
+export function toServiceHosts({
+  name,
+  namespace,
+}: InstallSettings['service']): InstallSettings['hosts'] {
+  const host = `${name}.${namespace}.svc`;
+  return [host, `${host}.cluster.local`];
+}
 
 /** Only Knative has a gateway. */
 function toWiring({ WIRING, SERVING }: Output): InstallSettings['wiring'] {

@@ -1,4 +1,9 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import {
+  isKeyOf,
+  isTrusted as isSignedBy,
+  parseCertificates,
+  type X509Certificate,
+} from '../../../lib/util/x509.ts';
 
 /** Data of a Secret of type `kubernetes.io/tls`, in base64. */
 export type TlsData = Readonly<Record<string, string>>;
@@ -17,12 +22,12 @@ export function findCertificateProblem(
   data: TlsData,
   { host, ca, now }: CertificateUse,
 ): string | undefined {
-  const certificates = readCertificates(data['tls.crt'] ?? '');
+  const certificates = parseCertificates(fromBase64(data['tls.crt']));
   const [certificate] = certificates;
   if (certificate === undefined) return 'there is no certificate';
   if (certificate.checkHost(host) === undefined) return `the certificate is not for ${host}`;
   if (certificate.validToDate <= now) return `the certificate expired at ${certificate.validTo}`;
-  if (!hasKey(certificate, data['tls.key'] ?? '')) {
+  if (!isKeyOf(fromBase64(data['tls.key']), certificate)) {
     return 'the key does not belong to the certificate';
   }
   // A CA that does not match its certificate makes the API server reject every review.
@@ -31,32 +36,10 @@ export function findCertificateProblem(
 
 /** Whether a CA of the PEM bundle signed the first certificate, directly or through the others. */
 export function isTrusted(certificates: readonly X509Certificate[], ca: string): boolean {
-  if (ca === '') return true;
-  const trusted = [...parseCertificates(ca)];
-  for (const certificate of certificates.toReversed()) {
-    if (trusted.some(({ publicKey }) => certificate.verify(publicKey))) trusted.push(certificate);
-  }
-  return certificates.slice(0, 1).every((certificate) => trusted.includes(certificate));
+  return ca === '' || isSignedBy(certificates, parseCertificates(ca));
 }
 
-/** Parses a PEM bundle. Throws if a block is not a certificate. */
-function parseCertificates(pem: string): readonly X509Certificate[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
-  return (blocks ?? []).map((block) => new X509Certificate(block));
-}
-
-function readCertificates(base64: string): readonly X509Certificate[] {
-  try {
-    return parseCertificates(atob(base64));
-  } catch {
-    return [];
-  }
-}
-
-function hasKey(certificate: X509Certificate, base64: string): boolean {
-  try {
-    return certificate.checkPrivateKey(createPrivateKey(atob(base64)));
-  } catch {
-    return false;
-  }
+/** Ignores what is not base64, where `atob` throws. */
+function fromBase64(base64 = ''): string {
+  return Buffer.from(base64, 'base64').toString('latin1');
 }

@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, isMap, isSeq } from 'yaml';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
-import { parseYaml } from '../../../lib/install/yaml.ts';
 import type { DeploySettings } from '../settings.ts';
 import { toDeployment } from './deployment.ts';
+import { edit } from './edit.ts';
 import { joinPolicies, toIdentityPolicy } from './identity.ts';
 import { applyPatches } from './patches.ts';
 import { toPodLabels } from './pod-labels.ts';
@@ -193,16 +193,4 @@ function setName(object: Document, { name, namespace }: InstallSettings['service
 /** The host that the API server calls; also the name of the DomainMapping and its claim. */
 export function toHost({ name, namespace }: InstallSettings['service']): string {
   return `${name}.${namespace}.svc`;
-}
-
-function edit(yaml: string, change: (object: Document) => void): string {
-  const objects = parseYaml(yaml);
-  for (const object of objects) change(object);
-  return toYaml(objects);
-}
-
-/** Joins documents into one YAML stream. */
-export function toYaml(objects: readonly Document[]): string {
-  // Only some documents have their own marker.
-  return objects.map((object) => String(object).replace(/^---\n/, '')).join('---\n');
 }

@@ -5,4 +5,9 @@
 
 export { readInstallation } from './installation-reader.ts';
 export { createNamespaceAnnotations } from './namespace-annotations.ts';
-export { openLeaseStore, openNamespaceReader, openWorkloadStore } from './open.ts';
+export {
+  openCertificateAccess,
+  openLeaseStore,
+  openNamespaceReader,
+  openWorkloadStore,
+} from './open.ts';

@@ -1,6 +1,18 @@
-import { CoordinationV1Api, CoreV1Api } from '@kubernetes/client-node';
+import {
+  AdmissionregistrationV1Api,
+  CoordinationV1Api,
+  CoreV1Api,
+  DiscoveryV1Api,
+} from '@kubernetes/client-node';
 import { ConfigError } from '../../errors.ts';
-import type { LeaseStore, Logger, NamespaceReader, WorkloadStore } from '../../ports/index.ts';
+import type {
+  CertificateStore,
+  LeaseStore,
+  Logger,
+  NamespaceReader,
+  WorkloadStore,
+} from '../../ports/index.ts';
+import { type CertificateStoreDeps, createCertificateStore } from './certificate-store.ts';
 import {
   type KubectlConfigSettings,
   loadKubectlConfig,
@@ -9,6 +21,7 @@ import {
 } from './kubeconfig.ts';
 import { createLeaseStore } from './lease-store.ts';
 import { createNamespaceReader } from './namespace-reader.ts';
+import { createListEndpoints, type ListEndpoints } from './service-endpoints.ts';
 import { createWorkloadStore, type WorkloadStoreDeps } from './workload-store.ts';
 
 export interface ReaderSettings extends ServerConfigSettings {
@@ -60,4 +73,33 @@ export function openWorkloadStore({
   ...deps
 }: StoreSettings): WorkloadStore {
   return createWorkloadStore({ config: loadKubectlConfig({ kubeconfig, insideCluster }), ...deps });
+}
+
+export interface CertificateSettings
+  extends KubectlConfigSettings,
+    Pick<CertificateStoreDeps, 'namespace' | 'secretName' | 'configurationName'> {}
+
+export interface CertificateAccess {
+  readonly store: CertificateStore;
+  readonly listEndpoints: ListEndpoints;
+  /** The context of the kubeconfig. */
+  readonly context: string;
+}
+
+/** The certificate of the webhook in the cluster that kubectl uses. Throws `ConfigError` as `loadKubectlConfig` does. */
+export function openCertificateAccess({
+  kubeconfig,
+  insideCluster,
+  ...names
+}: CertificateSettings): CertificateAccess {
+  const config = loadKubectlConfig({ kubeconfig, insideCluster });
+  return {
+    store: createCertificateStore({
+      api: config.makeApiClient(CoreV1Api),
+      registrations: config.makeApiClient(AdmissionregistrationV1Api),
+      ...names,
+    }),
+    listEndpoints: createListEndpoints({ api: config.makeApiClient(DiscoveryV1Api) }),
+    context: config.getCurrentContext() || 'the cluster of this pod',
+  };
 }

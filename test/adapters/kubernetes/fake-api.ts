@@ -1,6 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
-import { CoordinationV1Api, CoreV1Api, KubeConfig } from '@kubernetes/client-node';
+import {
+  AdmissionregistrationV1Api,
+  CoordinationV1Api,
+  CoreV1Api,
+  DiscoveryV1Api,
+  KubeConfig,
+} from '@kubernetes/client-node';
 
 /** The response for one path; a string body is sent unchanged, `hang` never completes the response. */
 export type FakeAnswer =
@@ -10,6 +16,8 @@ export type FakeAnswer =
 export interface FakeApi {
   readonly api: CoreV1Api;
   readonly coordination: CoordinationV1Api;
+  readonly registrations: AdmissionregistrationV1Api;
+  readonly discovery: DiscoveryV1Api;
   /** The server of a kubeconfig. */
   readonly url: string;
   /** By path below `/api/v1/namespaces/`, or by whole path; other paths get 404. */
@@ -57,6 +65,8 @@ export async function startFakeApi(): Promise<FakeApi> {
   return {
     api: config.makeApiClient(CoreV1Api),
     coordination: config.makeApiClient(CoordinationV1Api),
+    registrations: config.makeApiClient(AdmissionregistrationV1Api),
+    discovery: config.makeApiClient(DiscoveryV1Api),
     url,
     answers,
     requests,
