@@ -19,7 +19,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   ],
   kubernetes: ['fleet/*', 'adapters/{kubernetes,credentials}/*'],
   webhook: [
-    'functions/webhook/{app,attack,body,body-queue,client-certificate,certificate-expiry,flags,server}',
+    'functions/webhook/{app,attack,body,body-queue,client-certificate,certificate-expiry,flags,gateway-certificate,server}',
   ],
   // nock replaces the HTTP client of its whole process, from its import on.
   nock: [

@@ -2,10 +2,11 @@ import type { Metrics } from '../../lib/adapters/metrics.ts';
 import type { Config, Logger } from '../../lib/index.ts';
 import { type Certificates, watchCertificates } from '../shared/certificates.ts';
 import { watchCertificateExpiry } from './certificate-expiry.ts';
+import { watchGatewayCertificate } from './gateway-certificate.ts';
 import { openServer, type ServerOptions } from './server.ts';
 
 export interface ListenerOptions {
-  readonly config: Pick<Config, 'port' | 'tls'>;
+  readonly config: Pick<Config, 'port' | 'tls' | 'gatewayCertFile'>;
   /** The contents of the files of `config.tls`. */
   readonly certificates: Certificates | undefined;
   /** Reviews and probes. */
@@ -26,7 +27,8 @@ export interface Listeners {
 /** Opens one port, or two if `TLS_PORT` is set, and reloads the certificates. */
 export async function openListeners(options: ListenerOptions): Promise<Listeners> {
   const { config, certificates, app, probeApp, metrics, logger } = options;
-  const { port, tls } = config;
+  const { port, tls, gatewayCertFile } = config;
+  const onExpiry = (at: Date): void => metrics.certificateExpires(at);
   const main = await openServer({ fetch: app.fetch, port: tls?.port ?? port, certificates });
   const plain =
     tls?.port === undefined ? undefined : await openServer({ fetch: probeApp.fetch, port });
@@ -35,7 +37,7 @@ export async function openListeners(options: ListenerOptions): Promise<Listeners
     const expiry = watchCertificateExpiry({
       file: tls.certFile,
       cert: certificates.cert,
-      onExpiry: (at) => metrics.certificateExpires(at),
+      onExpiry,
       logger,
     });
     const stop = watchCertificates({
@@ -52,6 +54,8 @@ export async function openListeners(options: ListenerOptions): Promise<Listeners
       stop();
       expiry.stop();
     };
+  } else if (gatewayCertFile !== undefined) {
+    stopWatching = watchGatewayCertificate({ file: gatewayCertFile, onExpiry, logger });
   }
   return {
     port: main.port,

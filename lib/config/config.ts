@@ -59,6 +59,8 @@ export interface Config {
     /** Port of HTTPS; `port` then serves the probes over plain http. Absent: `port` serves HTTPS. */
     readonly port?: number;
   };
+  /** The certificate that a gateway presents; only its expiry matters. */
+  readonly gatewayCertFile?: string;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
   readonly logFormat: 'json' | 'pretty';
 }
@@ -138,6 +140,7 @@ function toConfig(o: Values): Config {
           ...(o.TLS_PORT !== undefined && { port: o.TLS_PORT }),
         },
       }),
+    ...(o.GATEWAY_CERT_FILE !== undefined && { gatewayCertFile: o.GATEWAY_CERT_FILE }),
     logLevel: o.LOG_LEVEL,
     logFormat: o.LOG_FORMAT,
   };

@@ -54,6 +54,7 @@ export const variables = {
   TLS_PRIVATE_KEY_FILE: v.optional(text),
   TLS_PORT: v.optional(wholeNumber(1, 65535)),
   TLS_CLIENT_CA_FILE: v.optional(text),
+  GATEWAY_CERT_FILE: v.optional(text),
   LOG_LEVEL: v.optional(oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal']), 'info'),
   LOG_FORMAT: v.optional(oneOf(['json', 'pretty']), 'json'),
 };

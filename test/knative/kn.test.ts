@@ -151,7 +151,9 @@ async function readYaml(): Promise<unknown> {
     [...spec, 'enableServiceLinks'],
     [...spec, 'responseStartTimeoutSeconds'],
     [...spec, 'volumes', 0, 'secret', 'optional'],
-    // The optional volume image-cloner-files.
+    // The optional volumes image-cloner-tls, of which only one key is mounted, and image-cloner-files.
+    [...spec, 'volumes', 2],
+    [...container, 'volumeMounts', 2],
     [...spec, 'volumes', 1],
     [...container, 'volumeMounts', 1],
   ]) {
@@ -183,6 +185,7 @@ describe('knative/kn.md', () => {
       'responseStartTimeoutSeconds',
       'optional',
       'image-cloner-files',
+      'image-cloner-tls',
       '/livez',
       'hostPath',
     ]) {

@@ -22,9 +22,8 @@ const overlays = variants.flatMap((variant) => [
   { overlay: `direct/${variant}`, variant, isDirect: true },
 ]);
 const tlsEnv = [
-  { name: 'TLS_PORT', value: '8443' },
-  { name: 'TLS_CERT_FILE', value: '/tls/tls.crt' },
   { name: 'TLS_PRIVATE_KEY_FILE', value: '/tls/tls.key' },
+  { name: 'TLS_PORT', value: '8443' },
 ];
 
 const probeSchema = v.object({ httpGet: v.strictObject({ path: v.string() }) });
@@ -63,7 +62,12 @@ const serviceSchema = v.object({
         volumes: v.array(
           v.object({
             name: v.string(),
-            secret: v.optional(v.object({ secretName: v.string() })),
+            secret: v.optional(
+              v.object({
+                secretName: v.string(),
+                items: v.optional(v.array(v.object({ key: v.string() }))),
+              }),
+            ),
             hostPath: v.optional(v.object({ path: v.string(), type: v.literal('Socket') })),
           }),
         ),
@@ -172,7 +176,11 @@ for (const { overlay, variant, isDirect } of overlays) {
       const { env } = await readContainer(overlay);
       const known = configVariables.map(({ name }) => name);
 
-      assert.deepEqual(env, [{ name: 'CLONER', value: variant }, ...(isDirect ? tlsEnv : [])]);
+      assert.deepEqual(env, [
+        { name: isDirect ? 'TLS_CERT_FILE' : 'GATEWAY_CERT_FILE', value: '/tls/tls.crt' },
+        { name: 'CLONER', value: variant },
+        ...(isDirect ? tlsEnv : []),
+      ]);
       for (const { name } of env) {
         assert.ok(known.includes(name), name);
         assert.equal(reservedEnv.includes(name), false, name);
@@ -195,6 +203,15 @@ for (const { overlay, variant, isDirect } of overlays) {
       assert.equal(mount?.mountPath, parseConfig({}).registryAuthDir);
       const files = volumes.find(({ secret }) => secret?.secretName === 'image-cloner-files');
       assert.equal(volumeMounts.find(({ name }) => name === files?.name)?.mountPath, '/files');
+    });
+
+    it(`the Knative Service mounts the certificate ${isDirect ? 'and its key' : 'of the gateway without its key'}`, async () => {
+      const { volumes } = (await readService(overlay)).spec.template.spec;
+      const keys = volumes
+        .filter(({ name }) => name === 'tls')
+        .map(({ secret }) => secret?.items?.map(({ key }) => key));
+
+      assert.deepEqual(keys, [isDirect ? ['tls.crt', 'tls.key'] : ['tls.crt']]);
     });
 
     it('the Knative Service is excluded from the webhook by its namespace and by its label', async () => {

@@ -196,8 +196,8 @@ describe('fillManifests', () => {
     const service = ofKind(filled, 'Service', 'serving.knative.dev/v1');
     const container = ['spec', 'template', 'spec', 'containers', 0];
     assert.equal(service.getIn([...container, 'image']), image);
-    assert.equal(service.getIn([...container, 'env', 0, 'name']), 'REGISTRY');
-    assert.equal(service.getIn([...container, 'env', 0, 'value']), 'registry.example.com');
+    assert.equal(service.getIn([...container, 'env', 1, 'name']), 'REGISTRY');
+    assert.equal(service.getIn([...container, 'env', 1, 'value']), 'registry.example.com');
     const claim = ofKind(filled, 'ClusterDomainClaim');
     const mapping = ofKind(filled, 'DomainMapping');
     assert.equal(claim.getIn(['spec', 'namespace']), 'tools');

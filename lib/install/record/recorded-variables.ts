@@ -12,6 +12,7 @@ const machineVariables: ReadonlySet<string> = new Set([
   'TLS_PORT',
   'TLS_CERT_FILE',
   'TLS_PRIVATE_KEY_FILE',
+  'GATEWAY_CERT_FILE',
   'LOG_LEVEL',
   'LOG_FORMAT',
 ]);

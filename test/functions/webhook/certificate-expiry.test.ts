@@ -8,10 +8,10 @@ const now = Date.UTC(2027, 0, 1);
 const dayMs = 86_400_000;
 
 describe('watchCertificateExpiry', () => {
-  it('the webhook warns once a day in the last 30 days of a certificate, until it is renewed', async (t) => {
+  it('the webhook warns once a day in the last 20 days of a certificate, until it is renewed', async (t) => {
     const inDays = async (days: number): Promise<string> =>
       (await makeCertificate('01', { notAfter: new Date(now + days * dayMs) })).cert;
-    const [first, second] = [await inDays(31.5), await inDays(365)];
+    const [first, second] = [await inDays(21.5), await inDays(365)];
     t.mock.timers.enable({ apis: ['setInterval', 'Date'], now });
     const { logger, lines } = createMemoryLog();
     const reported: string[] = [];
@@ -29,17 +29,17 @@ describe('watchCertificateExpiry', () => {
     assert.deepEqual(
       lines.map(({ level, fields }) => [level, fields['days']]),
       [
-        ['warn', 29],
-        ['warn', 28],
+        ['warn', 19],
+        ['warn', 18],
       ],
     );
     assert.equal(lines[0]?.message, 'the certificate expires soon: renew it');
-    assert.equal(lines[0]?.fields['expiresAt'], '2027-02-01T12:00:00.000Z');
+    assert.equal(lines[0]?.fields['expiresAt'], '2027-01-22T12:00:00.000Z');
 
     watch.renew(second);
     t.mock.timers.tick(dayMs * 3);
     assert.equal(lines.length, 2);
-    assert.deepEqual(reported, ['2027-02-01T12:00:00.000Z', '2028-01-01T00:00:00.000Z']);
+    assert.deepEqual(reported, ['2027-01-22T12:00:00.000Z', '2028-01-01T00:00:00.000Z']);
 
     watch.stop();
     t.mock.timers.tick(dayMs * 365);

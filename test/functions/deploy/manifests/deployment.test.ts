@@ -54,10 +54,10 @@ describe('readManifests with SERVING=deployment', () => {
                   { name: 'https', containerPort: 8443 },
                 ],
                 env: [
-                  { name: 'CLONER', value: 'registry' },
-                  { name: 'TLS_PORT', value: '8443' },
                   { name: 'TLS_CERT_FILE', value: '/tls/tls.crt' },
+                  { name: 'CLONER', value: 'registry' },
                   { name: 'TLS_PRIVATE_KEY_FILE', value: '/tls/tls.key' },
+                  { name: 'TLS_PORT', value: '8443' },
                   { name: 'REGISTRY', value: 'registry.example.com' },
                   { name: 'PULL_SECRETS', value: 'true' },
                 ],
@@ -67,7 +67,18 @@ describe('readManifests with SERVING=deployment', () => {
                 securityContext: { runAsNonRoot: true },
               },
             ],
-            volumes: [{ name: 'tls', secret: { secretName: 'cloner-tls' } }],
+            volumes: [
+              {
+                name: 'tls',
+                secret: {
+                  secretName: 'cloner-tls',
+                  items: [
+                    { key: 'tls.crt', path: 'tls.crt' },
+                    { key: 'tls.key', path: 'tls.key' },
+                  ],
+                },
+              },
+            ],
           },
         },
       },
