@@ -4,6 +4,7 @@ import { deploy, render, status, undeploy } from '../deploy/commands.ts';
 import { gen } from '../gen/command.ts';
 import { generations, prune, rollback } from '../generations/commands.ts';
 import { pullSecret } from '../pull-secret/command.ts';
+import { renew } from '../renew/command.ts';
 import { restore } from '../restore/command.ts';
 import type { CommandGroup } from '../shared/command-line/index.ts';
 import { webhook } from '../webhook/command.ts';
@@ -13,7 +14,7 @@ const groups: readonly CommandGroup[] = [
   { title: 'Serve', commands: [webhook] },
   { title: 'Images and backup', commands: [clone, generations, rollback, prune] },
   { title: 'Workloads of a cluster', commands: [backfill, restore, pullSecret] },
-  { title: 'Installation', commands: [gen, deploy, render, status, undeploy] },
+  { title: 'Installation', commands: [gen, deploy, render, status, undeploy, renew] },
 ];
 
 /** In the order of the help. */

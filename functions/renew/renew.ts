@@ -3,7 +3,7 @@ import { renew as takeSteps } from '../../lib/install/renewal/index.ts';
 import { parseSettings, toServiceHosts } from '../../lib/install/settings.ts';
 import type { ServedCertificate, ServiceName } from '../../lib/ports/index.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
-import type { Arguments } from '../shared/arguments.ts';
+import type { Arguments } from '../shared/command-line/index.ts';
 import { type Env, isInsideCluster } from '../shared/environment.ts';
 import { createInterruptSignal, print } from '../shared/run-command.ts';
 
