@@ -9,15 +9,17 @@ import {
   isRemoval,
   type ResolvedSettings,
 } from '../../lib/install/record/index.ts';
+import type { InstallSettings } from '../../lib/install/settings.ts';
 import { formatInstallation, type Installation } from '../shared/installation.ts';
 import { toSentence } from '../shared/run-command.ts';
 import { chooseCertificate } from './certificates/index.ts';
-import { find } from './kubectl.ts';
-import { readManifests } from './manifests/index.ts';
+import { find, findObject } from './kubectl.ts';
+import { type Manifests, readManifests } from './manifests/index.ts';
+import { serviceAccountObject } from './objects.ts';
 import { checkCluster } from './preflight/index.ts';
 import { withRegistryAuth } from './registry-auth.ts';
 import { type DeploySettings, parseDeploySettings, withRecorded } from './settings.ts';
-import { type Plan, type Step, toSteps } from './steps.ts';
+import { type Step, toSteps } from './steps.ts';
 
 export interface DeployOptions {
   readonly print: (line: string) => void;
@@ -35,13 +37,16 @@ export async function deploy(
 ): Promise<boolean> {
   print(formatInstallation(installation));
   const { resolved } = installation;
-  const settings = await withDerivedSettings(parseDeploySettings(resolved), resolved, print);
-  const plan = await planDeployment(settings, print);
+  const given = await withDerivedSettings(parseDeploySettings(resolved), resolved, print);
+  const settings = { ...given, imagePullSecrets: await readPullSecrets(given.install) };
+  const manifests = await checkDeployment(settings, print);
   if (!(await agree(resolved, settings, { print, confirm }))) {
     print('Nothing was changed.');
     return false;
   }
-  await runSteps(toSteps(plan, print), settings, print);
+  // Not before the question: it may have been open while a renewal ran.
+  const certificate = await chooseCertificate(settings.install);
+  await runSteps(toSteps({ settings, manifests, certificate }, print), settings, print);
   const { name, labelValue } = settings.install;
   print('');
   print(`The webhook reviews workloads in namespaces with the label image-cloner=${labelValue}:`);
@@ -70,6 +75,15 @@ async function withDerivedSettings(
   });
 }
 
+/** Pods with another ServiceAccount than the webhook's need them too. */
+async function readPullSecrets({ namespace }: InstallSettings): Promise<readonly string[]> {
+  const own = `--namespace=${namespace}`;
+  const account = await findObject(serviceAccountObject, 'serviceaccount', 'image-cloner', own)
+    // The preflight reports a missing cluster or permission.
+    .catch(() => undefined);
+  return (account?.imagePullSecrets ?? []).map(({ name }) => name).filter((name) => name !== '');
+}
+
 /** The id that `just gen` created, if it ran here before. */
 async function readClusterId(outDir: string): Promise<string> {
   const text = await readFile(join(outDir, 'cluster-id'), 'utf8').catch(() => '');
@@ -77,10 +91,10 @@ async function readClusterId(outDir: string): Promise<string> {
 }
 
 /** Rejects with `ConfigError` that lists everything that is missing. */
-async function planDeployment(
+async function checkDeployment(
   settings: DeploySettings,
   print: DeployOptions['print'],
-): Promise<Plan> {
+): Promise<Manifests> {
   const manifests = await readManifests(settings);
   const [certificate, { problems, notes }] = await Promise.all([
     chooseCertificate(settings.install).catch(toConfigError),
@@ -91,7 +105,7 @@ async function planDeployment(
     throw new ConfigError([...missing, ...problems, 'nothing was changed']);
   }
   for (const note of notes) print(`Note: ${note}`);
-  return { settings, manifests, certificate };
+  return manifests;
 }
 
 /** Prints what changes and what stays; asks if a change removes what is in force. */

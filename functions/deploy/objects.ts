@@ -21,11 +21,18 @@ const conditions = v.optional(
   [],
 );
 
+export const serviceAccountObject = v.object({
+  imagePullSecrets: v.optional(v.array(v.object({ name: text })), []),
+});
+
 /** Any object. */
 export const anyObject = v.object({ metadata });
 
 /** A ConfigMap or a Secret. */
 export const dataObject = v.object({ data: textMap });
+
+/** A Secret with its annotations. */
+export const secretObject = v.object({ metadata, data: textMap });
 
 export const serviceObject = v.object({ metadata, spec: v.object({ selector: textMap }) });
 
@@ -93,9 +100,11 @@ const clientConfig = v.object({
   service: v.optional(v.object({ name: v.string(), namespace: v.string(), path: text })),
 });
 
+const registeredWebhook = v.object({ failurePolicy: v.string(), clientConfig });
+
 export const webhookConfiguration = v.object({
   metadata,
-  webhooks: v.tuple([v.object({ failurePolicy: v.string(), clientConfig })]),
+  webhooks: v.tupleWithRest([registeredWebhook], registeredWebhook),
 });
 
 export type WebhookConfiguration = v.InferOutput<typeof webhookConfiguration>;

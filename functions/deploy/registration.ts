@@ -47,8 +47,14 @@ export async function trustBoth(webhook: string, { name }: InstallSettings): Pro
         ];
   if (old.caBundle === next.caBundle) return [...moves, 'unchanged'].join('\n');
   const both = btoa(`${atob(old.caBundle)}\n${atob(next.caBundle)}`);
-  const path = '/webhooks/0/clientConfig/caBundle';
-  const patch = JSON.stringify([{ op: 'add', path, value: both }]);
+  // The tests notice a renewal that ran in between.
+  const patch = JSON.stringify(
+    registered.webhooks.flatMap(({ clientConfig: { caBundle } }, index) => {
+      const path = `/webhooks/${index}/clientConfig/caBundle`;
+      const test = caBundle === '' ? [] : [{ op: 'test', path, value: caBundle }];
+      return [...test, { op: 'add', path, value: both }];
+    }),
+  );
   const target = ['mutatingwebhookconfiguration', name];
   const output = await mustKubectl(['patch', ...target, '--type=json', `--patch=${patch}`]);
   return [...moves, output].join('\n');

@@ -21,12 +21,14 @@ export async function render(given: DeploySettings, { withoutCa }: RenderOptions
       'render needs CERTIFICATES=cert-manager, or --without-ca, which leaves the CA and the TLS Secret to "image-cloner renew": a controller that applies the output again would put an old CA back, and the API server would refuse every write in opted-in namespaces',
     ]);
   }
-  const { namespace, access, identity, service, budget, wiring } = await readManifests(settings);
+  const manifests = await readManifests(settings);
+  const { namespace, access, identity, service, budget, wiring, certificates } = manifests;
   return [
     `${toHead(settings)}${namespace.replace(/^---\n/, '')}`,
     formatYaml(toSettingsRecord(install, settings.record)),
     access,
     identity,
+    certificates,
     service,
     budget,
     wiring,

@@ -15,6 +15,8 @@ export interface DeploySettings {
   readonly image: string;
   /** Folder below knative/, and the pod's `CLONER`. */
   readonly variant: 'docker' | 'registry';
+  /** Pull secrets of `image`, which the ServiceAccount of the webhook has. @default none */
+  readonly imagePullSecrets?: readonly string[];
   /** The image of the smoke test's pod. */
   readonly probeImage: string;
   /** Appended to the pods of workloads, and to the smoke test's pod. */

@@ -3,8 +3,8 @@ import { toSettingsRecord } from '../../lib/install/record/index.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
 import { toSentence } from '../shared/run-command.ts';
-import type { ServingCertificate } from './certificates/index.ts';
-import { apply, deleteObjects, find, findObject } from './kubectl.ts';
+import { readIssuedCa, type ServingCertificate } from './certificates/index.ts';
+import { apply, deleteObjects, find, findObject, mustKubectl } from './kubectl.ts';
 import {
   type Manifests,
   toHost,
@@ -15,6 +15,7 @@ import {
 } from './manifests/index.ts';
 import { anyObject } from './objects.ts';
 import { readTestedVersion, register, trustBoth } from './registration.ts';
+import { removeCertManager, removeRenewal } from './remove-renewal.ts';
 import type { DeploySettings } from './settings.ts';
 import { askBackup, callThroughApiServer, runTestPod } from './smoke-test/index.ts';
 import { type Readiness, readReadiness, waitUntilReady } from './status/index.ts';
@@ -29,6 +30,7 @@ export interface Step {
 /** The first start pulls the image. */
 const serviceTimeoutMs = 300_000;
 const mappingTimeoutMs = 60_000;
+
 /** With WIRING=direct the kubelet takes up to two minutes to mount a new certificate. */
 const callTimeoutMs = 180_000;
 
@@ -44,12 +46,14 @@ export function toSteps(
   { settings, manifests, certificate }: Plan,
   print: (line: string) => void,
 ): readonly Step[] {
-  const { namespace, access, identity, service, budget, wiring } = manifests;
+  const { namespace, access, identity, service, budget, wiring, certificates } = manifests;
   const { install } = settings;
   const { name } = install;
   const own = `--namespace=${install.namespace}`;
-  const webhook = formatYaml(toRegistration(settings, certificate.ca));
+  let { ca } = certificate;
+  const toWebhook = (): string => formatYaml(toRegistration(settings, ca));
   const { secret } = certificate;
+  const issued = [`certificates.cert-manager.io/${name}-tls`];
   let version = '';
   return [
     { what: 'namespace and ServiceAccount', run: () => applyNamespace(namespace, install) },
@@ -57,9 +61,22 @@ export function toSteps(
     ...(secret === undefined
       ? []
       : [
-          { what: 'CA of the new certificate', run: () => trustBoth(webhook, install) },
+          { what: 'CA of the new certificate', run: () => trustBoth(toWebhook(), install) },
           { what: 'TLS Secret', run: () => apply(secret) },
         ]),
+    ...(install.certificates === 'cert-manager'
+      ? [
+          {
+            what: 'certificate of cert-manager',
+            run: async () => {
+              const output = await apply(certificates);
+              await mustKubectl(['wait', '--for=condition=Ready', own, '--timeout=2m', ...issued]);
+              ca = await readIssuedCa(install);
+              return output;
+            },
+          },
+        ]
+      : []),
     {
       what: install.serving === 'knative' ? 'Knative Service' : 'Deployment',
       run: async () => {
@@ -88,7 +105,7 @@ export function toSteps(
       what: 'smoke test: the API server calls the webhook for a test pod',
       run: async () => {
         const isTested = (await readTestedVersion(name)) === version;
-        await callThroughApiServer(webhook, name, callTimeoutMs, async () => {
+        await callThroughApiServer(toWebhook(), name, callTimeoutMs, async () => {
           print('answered');
           if (isTested) await askBackup(settings);
           else print(`a node has pulled ${await runTestPod(settings)}`);
@@ -98,8 +115,11 @@ export function toSteps(
     },
     // Not before they have been tried: the next deployment keeps them.
     { what: 'settings', run: () => apply(formatYaml(toSettingsRecord(install, settings.record))) },
-    { what: 'webhook configuration', run: () => register(webhook, version, install) },
-    { what: 'what another SERVING left', run: () => removeOtherServing(install) },
+    { what: 'webhook configuration', run: () => register(toWebhook(), version, install) },
+    ...(install.certificates === 'renew'
+      ? [{ what: 'renewal of the certificate', run: () => apply(certificates) }]
+      : []),
+    { what: 'what other settings left', run: () => removeUnused(install) },
   ];
 }
 
@@ -117,7 +137,16 @@ function describeApply(output: string, before?: number, after?: number): string 
   return before === after ? output.replace(/configured$/m, 'unchanged') : output;
 }
 
-/** The pods of the other kind, once reviews no longer reach them. */
+/** The pods of the other `SERVING`, once reviews no longer reach them, and what another `CERTIFICATES` renewed with. */
+async function removeUnused(install: InstallSettings): Promise<string> {
+  const outputs = [
+    await removeOtherServing(install),
+    ...(install.certificates === 'renew' ? [] : [await removeRenewal(install)]),
+    ...(install.certificates === 'cert-manager' ? [] : [await removeCertManager(install)]),
+  ];
+  return outputs.map((output) => output.trim()).join('\n');
+}
+
 async function removeOtherServing({ serving, name, namespace }: InstallSettings): Promise<string> {
   const own = `--namespace=${namespace}`;
   const pods = toPodSelector({ serving: 'deployment', name });

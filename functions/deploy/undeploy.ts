@@ -2,6 +2,7 @@ import type { InstallSettings } from '../../lib/install/settings.ts';
 import { deleteObjects, find } from './kubectl.ts';
 import { toIdentityPolicy, toPodSelector } from './manifests/index.ts';
 import { findRoutes, removeRoute } from './registration.ts';
+import { removeCertManager, removeRenewal } from './remove-renewal.ts';
 import { toProbeName } from './smoke-test/index.ts';
 
 /**
@@ -28,6 +29,9 @@ export async function undeploy(
   await remove('poddisruptionbudget', name, own);
   await remove('networkpolicy', name, toIdentityPolicy(name), own);
   await remove('rolebinding,role', 'image-cloner-leases', own);
+  for (const output of [await removeRenewal(install), await removeCertManager(install)]) {
+    if (output.trim() !== '') print(output.trim());
+  }
   await remove('secret', `${name}-tls`, own);
   await remove('serviceaccount', 'image-cloner', own);
   await remove('namespace', toProbeName(name));

@@ -67,6 +67,7 @@ async function fill(CLOUD_IDENTITY: string): Promise<Filled> {
       service: await read('base', 'service.yaml'),
       budget: '',
       wiring: '',
+      certificates: '',
     },
     settings,
   );

@@ -136,6 +136,7 @@ async function fill(
       service: service ?? '',
       budget: budget ?? '',
       wiring: wiring ?? '',
+      certificates: '',
     },
     parseDeployEnv({ IMAGE: image, ...env }),
   );

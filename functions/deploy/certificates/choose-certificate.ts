@@ -12,6 +12,9 @@ import { toHost } from '../manifests/index.ts';
 import { findRegistered } from '../registration.ts';
 import { findCertificateProblem, type TlsData } from './check-certificate.ts';
 
+/** The alert fires 20 days before the end: then a deployment renews by itself. */
+const minRemainingMs = 20 * 86_400_000;
+
 /** What the webhook presents, and what the API server trusts. */
 export interface ServingCertificate {
   /** PEM: the CA bundle of the webhook configuration. */
@@ -22,20 +25,29 @@ export interface ServingCertificate {
 
 /**
  * With `CERTIFICATES=renew`, the certificate in the cluster stays while it is good; else a new one replaces it. With `files`, it is
- * the one that `just gen` wrote. Rejects with `ConfigError` if that one is missing or does not fit this installation.
+ * the one that `just gen` wrote. cert-manager issues its own later, see `readIssuedCa`. Rejects with `ConfigError` if that one is missing or does not fit this installation.
  */
 export async function chooseCertificate(install: InstallSettings): Promise<ServingCertificate> {
   const now = new Date();
   if (install.certificates === 'files') return await readFiles(install, now);
+  if (install.certificates === 'cert-manager') return { ca: '' };
   const [registered, data] = await Promise.all([
     findRegistered(install.name),
     readData('secret', `${install.name}-tls`, install.namespace),
   ]);
   const bundle = registered?.webhooks[0].clientConfig.caBundle;
-  const ca = findTrusting([bundle, data['ca.crt']], data, install, now);
+  const later = new Date(now.getTime() + minRemainingMs);
+  const ca = findTrusting([bundle, data['ca.crt']], data, install, later);
   if (ca !== undefined) return { ca };
   const chain = await createCertificateChain({ hosts: install.hosts, now });
   return { ca: chain.ca, secret: formatYaml(toTlsSecret(install, chain)) };
+}
+
+/** The CA of the certificate that cert-manager issued, in PEM. */
+export async function readIssuedCa({ name, namespace }: InstallSettings): Promise<string> {
+  const { 'ca.crt': ca = '' } = await readData('secret', `${name}-tls`, namespace);
+  if (ca === '') throw new Error(`cert-manager wrote no ca.crt into the Secret ${name}-tls`);
+  return atob(ca);
 }
 
 /** The first bundle (base64) that makes the certificate good. A bundle with two CAs belongs to a renewal and stays. */

@@ -3,4 +3,4 @@
  * Reads only; the steps of `deploy` write.
  */
 export { findCertificateProblem, isTrusted } from './check-certificate.ts';
-export { chooseCertificate, type ServingCertificate } from './choose-certificate.ts';
+export { chooseCertificate, readIssuedCa, type ServingCertificate } from './choose-certificate.ts';

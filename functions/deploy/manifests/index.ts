@@ -7,4 +7,5 @@ export { toIdentityPolicy } from './identity.ts';
 export { type Manifests, readManifests, toHost } from './manifests.ts';
 export { applyPatches } from './patches.ts';
 export { toPodLabels, toPodSelector } from './pod-labels.ts';
+export { toRenewalName } from './renewal.ts';
 export { toRegistration } from './webhook.ts';

@@ -1,13 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, isMap, isSeq } from 'yaml';
+import { toCertManagerObjects } from '../../../lib/install/cert-manager.ts';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
+import { formatYaml } from '../../../lib/install/yaml.ts';
 import type { DeploySettings } from '../settings.ts';
 import { toDeployment } from './deployment.ts';
 import { edit } from './edit.ts';
 import { joinPolicies, toIdentityPolicy } from './identity.ts';
 import { applyPatches } from './patches.ts';
 import { toPodLabels } from './pod-labels.ts';
+import { fillRenewal } from './renewal.ts';
 
 /** YAML, applied in this order. The webhook configuration of `just gen` comes last. */
 export interface Manifests {
@@ -23,6 +26,8 @@ export interface Manifests {
   readonly budget: string;
   /** The Service that the API server calls; ClusterDomainClaim and DomainMapping for a gateway, else a NetworkPolicy. */
   readonly wiring: string;
+  /** The CronJob that renews the certificate, or the objects of cert-manager; empty with `CERTIFICATES=files`. */
+  readonly certificates: string;
 }
 
 export const manifestsDir = join(import.meta.dirname, '../../../knative');
@@ -44,7 +49,7 @@ const azureLabel = 'azure.workload.identity/use';
 export async function readManifests(settings: DeploySettings): Promise<Manifests> {
   const { variant, install } = settings;
   const isDirect = install.wiring === 'direct';
-  const [namespace, rbac, networkPolicy, budget, service, wiring, ...identities] =
+  const [namespace, rbac, networkPolicy, budget, service, wiring, certificates, ...identities] =
     await Promise.all([
       readText('namespace.yaml'),
       readText('rbac.yaml'),
@@ -54,11 +59,15 @@ export async function readManifests(settings: DeploySettings): Promise<Manifests
       isDirect
         ? readText('direct', 'service.yaml')
         : readText('gateway', `${install.gateway}.yaml`),
+      install.certificates === 'renew' ? readText('renewal', 'renewal.yaml') : '',
       ...install.cloudIdentities.map(({ kind }) => readText('cloud', `${kind}.yaml`)),
     ]);
   const access = `${rbac}---\n${networkPolicy}`;
   const identity = joinPolicies(identities);
-  return fillManifests({ namespace, access, identity, service, budget, wiring }, settings);
+  return fillManifests(
+    { namespace, access, identity, service, budget, wiring, certificates },
+    settings,
+  );
 }
 
 async function readText(...path: readonly string[]): Promise<string> {
@@ -77,7 +86,7 @@ async function readService(variant: DeploySettings['variant'], isDirect: boolean
 
 /** Fills in the names, image and configuration of this installation. Pure. */
 export function fillManifests(
-  { namespace, access, identity, service, budget, wiring }: Manifests,
+  { namespace, access, identity, service, budget, wiring, certificates }: Manifests,
   settings: DeploySettings,
 ): Manifests {
   const { install } = settings;
@@ -97,6 +106,10 @@ export function fillManifests(
       selectPods(object, ['spec', 'selector'], install);
     }),
     wiring: edit(wiring, (object) => fillWiring(object, install)),
+    certificates:
+      install.certificates === 'cert-manager'
+        ? toCertManagerObjects(install).map(formatYaml).join('---\n')
+        : fillRenewal(certificates, settings),
   };
 }
 

@@ -7,7 +7,7 @@ interface RenewalSettings {
   /** The image of the webhook. */
   readonly image: string;
   /** Pull secrets of that image: those of the ServiceAccount of the webhook do not count for another one. @default none */
-  readonly pullSecrets?: readonly string[];
+  readonly imagePullSecrets?: readonly string[];
 }
 
 const clusterScoped = ['ClusterRole', 'ClusterRoleBinding'];
@@ -47,19 +47,19 @@ export function fillRenewal(yaml: string, settings: RenewalSettings): string {
 
 function fillCronJob(
   object: Document,
-  { install, image, pullSecrets = [] }: RenewalSettings,
+  { install, image, imagePullSecrets = [] }: RenewalSettings,
 ): void {
   object.setIn([...template, 'metadata', 'labels', instance], install.name);
   object.setIn([...template, 'spec', 'serviceAccountName'], toRenewalName(install.name));
   object.setIn([...container, 'image'], image);
   object.setIn([...container, 'env', 0, 'value'], install.name);
   object.setIn([...container, 'env', 1, 'value'], install.namespace);
-  if (pullSecrets.length === 0) return;
-  const names = pullSecrets.map((name) => ({ name }));
+  if (imagePullSecrets.length === 0) return;
+  const names = imagePullSecrets.map((name) => ({ name }));
   object.setIn([...template, 'spec', 'imagePullSecrets'], object.createNode(names));
 }
 
 /** The name of the CronJob, its ServiceAccount and their rights. */
-function toRenewalName(name: string): string {
+export function toRenewalName(name: string): string {
   return `${name}-renewal`;
 }

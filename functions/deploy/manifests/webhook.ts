@@ -1,3 +1,4 @@
+import { toInjectionAnnotation } from '../../../lib/install/cert-manager.ts';
 import { recordAnnotation } from '../../../lib/install/record/index.ts';
 import {
   toWebhookConfiguration,
@@ -15,6 +16,9 @@ export function toRegistration(
   const sorted = Object.fromEntries(
     Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)),
   );
-  const annotations = { [recordAnnotation]: JSON.stringify(sorted) };
+  const annotations = {
+    [recordAnnotation]: JSON.stringify(sorted),
+    ...(install.certificates === 'cert-manager' && toInjectionAnnotation(install)),
+  };
   return { ...configuration, metadata: { ...metadata, annotations } };
 }

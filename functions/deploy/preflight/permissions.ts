@@ -84,7 +84,7 @@ function toPermissions(object: Document, own: string): readonly Permission[] {
   // As client-go's UnsafeGuessKindToResource does.
   const resource = `${kind.toLowerCase().replace(/y$/, 'ie')}s`;
   const namespace = object.getIn(['metadata', 'namespace']);
-  return kind === 'ClusterDomainClaim'
+  return kind.startsWith('Cluster')
     ? toVerbs(group, resource)
     : toVerbs(group, resource, typeof namespace === 'string' ? namespace : own);
 }

@@ -42,6 +42,7 @@ export async function checkCluster(
     Promise.resolve(missing),
     Promise.resolve(findCloudProblems(settings)),
     findMissingFiles(settings),
+    ...(install.certificates === 'cert-manager' ? [findMissingCertManager()] : []),
     ...(variant === 'docker' && install.serving === 'knative' ? [findMissingHostPath()] : []),
     findOwnOptIn(install),
     ...(install.serving === 'knative' ? [findOtherService(install)] : []),
@@ -121,6 +122,13 @@ async function findMissingFiles({
     (key) =>
       `the Secret image-cloner-files in ${namespace} has no ${key}, which the configuration names: kubectl -n ${namespace} create secret generic image-cloner-files --from-file=${key}=PATH`,
   );
+}
+
+async function findMissingCertManager(): Promise<Findings> {
+  const definition = await find('customresourcedefinition', 'certificates.cert-manager.io');
+  return definition === undefined
+    ? 'the cluster does not have certificates.cert-manager.io: install cert-manager, or set CERTIFICATES=renew'
+    : undefined;
 }
 
 async function findMissingHostPath(): Promise<Findings> {

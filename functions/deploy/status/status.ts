@@ -1,8 +1,15 @@
 import type * as v from 'valibot';
+import { readReport } from '../../../lib/install/renewal/index.ts';
 import type { InstallSettings } from '../../../lib/install/settings.ts';
 import { find, findItems, findObject, readData } from '../kubectl.ts';
 import { toHost, toPodSelector } from '../manifests/index.ts';
-import { anyObject, knativeObject, otherConfiguration, podObject } from '../objects.ts';
+import {
+  anyObject,
+  knativeObject,
+  otherConfiguration,
+  podObject,
+  secretObject,
+} from '../objects.ts';
 import { findOtherWebhooks } from '../preflight/index.ts';
 import { findRegistered } from '../registration.ts';
 import { describeCertificate } from './certificate.ts';
@@ -28,7 +35,7 @@ export async function readStatus(install: InstallSettings): Promise<StatusPage> 
   const [live, webhook, tls, labelled, pods, others, configurations] = await Promise.all([
     find('mutatingwebhookconfiguration', name),
     findRegistered(name),
-    readData('secret', `${name}-tls`, namespace),
+    findObject(secretObject, 'secret', `${name}-tls`, `--namespace=${namespace}`),
     findItems(anyObject, 'namespaces', '--selector=image-cloner'),
     findCurrentPods(install),
     findOtherWebhooks(install),
@@ -44,7 +51,8 @@ export async function readStatus(install: InstallSettings): Promise<StatusPage> 
     { what: 'webhook', ...describeRegistration(webhook, live, install) },
     ...serving,
     { what: 'pods', ...describePods(pods, install.minScale) },
-    { what: 'certificate', ...describeCertificate(webhook, tls['tls.crt'], now) },
+    { what: 'certificate', ...describeCertificate(webhook, tls?.data['tls.crt'], install, now) },
+    ...(install.certificates === 'renew' ? [describeRenewal(tls?.metadata.annotations ?? {})] : []),
     { what: 'registry-auth', ...credentials },
     ...toPodRows(metrics, now),
     ...others.map((text) => ({ what: 'other webhook', isGood: false, text })),
@@ -87,6 +95,18 @@ async function findCurrentPods(
   ];
   const pods = await findItems(podObject, 'pods', own, `--selector=${selector.join(',')}`);
   return pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+}
+
+/** What the last daily run found. */
+function describeRenewal(annotations: Readonly<Record<string, string>>): Row {
+  const report = readReport(annotations);
+  if (report === undefined) return { what: 'renewal', isGood: true, text: 'has not run yet' };
+  const since = report.since.toISOString().slice(0, 16).replace('T', ' ');
+  return {
+    what: 'renewal',
+    isGood: report.state !== 'failed',
+    text: `${report.text} (since ${since})`,
+  };
 }
 
 async function describeServing(install: InstallSettings): Promise<readonly Row[]> {

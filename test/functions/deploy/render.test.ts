@@ -43,6 +43,26 @@ describe('render', () => {
     }
   });
 
+  it('render with CERTIFICATES=cert-manager has its objects and lets it write the CA', async () => {
+    const settings = parseDeployEnv({ ...env, CERTIFICATES: 'cert-manager' });
+
+    const documents = parseAllDocuments(await render(settings, { withoutCa: false }));
+
+    const issued = documents.filter((each) => each.get('apiVersion') === 'cert-manager.io/v1');
+    assert.deepEqual(
+      issued.map((each) => [each.get('kind'), each.getIn(['metadata', 'name'])].join(' ')),
+      [
+        'Issuer image-cloner-root',
+        'Certificate image-cloner-ca',
+        'Issuer image-cloner-ca',
+        'Certificate image-cloner-tls',
+      ],
+    );
+    const annotation = ['metadata', 'annotations', 'cert-manager.io/inject-ca-from'];
+    assert.equal(documents.at(-1)?.getIn(annotation), 'image-cloner/image-cloner-tls');
+    assert.ok(documents.every((each) => each.get('kind') !== 'CronJob'));
+  });
+
   it('render names the Secrets that must exist, and has none itself', async () => {
     const text = await render(
       parseDeployEnv({

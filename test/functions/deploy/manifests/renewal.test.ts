@@ -56,7 +56,9 @@ describe('fillRenewal', () => {
   });
 
   it('the CronJob of the renewal runs the image of the webhook once a day, with its own ServiceAccount', () => {
-    const { CronJob } = parse(fillRenewal(yaml, { install, image, pullSecrets: ['tools-pull'] }));
+    const { CronJob } = parse(
+      fillRenewal(yaml, { install, image, imagePullSecrets: ['tools-pull'] }),
+    );
 
     assert.partialDeepStrictEqual(CronJob, {
       metadata: { name: 'cloner-renewal', namespace: 'tools' },

@@ -38,14 +38,24 @@ describe('describeCertificate', () => {
 
   const cases = [
     { days: 10, isGood: true, text: 'valid for 355 days' },
-    { days: 350, isGood: false, text: 'valid for 15 days, renew it: just deploy' },
-    { days: 370, isGood: false, text: 'expired 5 days ago, renew it: just deploy' },
+    { days: 340, isGood: true, text: 'valid for 25 days' },
+    {
+      days: 350,
+      isGood: false,
+      text: 'valid for 15 days, not renewed: image-cloner deploy, or kubectl create job --from=cronjob/image-cloner-renewal renew-now',
+    },
+    {
+      days: 370,
+      isGood: false,
+      text: 'expired 5 days ago, not renewed: image-cloner deploy, or kubectl create job --from=cronjob/image-cloner-renewal renew-now',
+    },
   ];
   for (const { days, isGood, text } of cases) {
     it(`shows a certificate after ${days} days as: ${text}`, () => {
       const state = describeCertificate(
         trusting(chain.ca),
         btoa(chain.certificate),
+        parseSettings({}),
         afterDays(days),
       );
 
@@ -54,7 +64,12 @@ describe('describeCertificate', () => {
   }
 
   it('shows a certificate of another CA than the API server trusts', () => {
-    const state = describeCertificate(trusting(other.ca), btoa(chain.certificate), afterDays(10));
+    const state = describeCertificate(
+      trusting(other.ca),
+      btoa(chain.certificate),
+      parseSettings({}),
+      afterDays(10),
+    );
 
     assert.deepEqual(state, {
       isGood: false,
@@ -67,7 +82,7 @@ describe('describeCertificate', () => {
     { what: 'text that is no certificate', base64: btoa('x'), text: 'not valid: just deploy' },
   ]) {
     it(`shows ${what}`, () => {
-      assert.deepEqual(describeCertificate(undefined, base64, afterDays(1)), {
+      assert.deepEqual(describeCertificate(undefined, base64, parseSettings({}), afterDays(1)), {
         isGood: false,
         text,
       });
