@@ -1,6 +1,13 @@
 import { CloneError } from '../errors.ts';
 import { backupReference, isBackup } from '../image/backup-name.ts';
-import { canonicalReference, type Reference } from '../image/reference.ts';
+import { canonicalReference, formatReference, type Reference } from '../image/reference.ts';
+import {
+  type EditedCopy,
+  type FormerCopy,
+  findEdit,
+  findForbidden,
+  findFormer,
+} from './named-copy.ts';
 import {
   findOriginal,
   isSameTag,
@@ -21,6 +28,8 @@ export interface RequiredImage {
   readonly source: Reference;
   readonly backup: Reference;
   readonly place: ImagePlace;
+  /** The place names a copy, and `source` is its original, see `findEdit` and `findFormer`. */
+  readonly copy?: EditedCopy | FormerCopy;
 }
 
 /** An image that the policy refuses without a registry call. */
@@ -107,10 +116,32 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
   if (isBackup(reference, policy.backup)) {
     // Keeps the annotation's entry, unless it is the entry of another image.
     const records = [context.originals, context.oldOriginals];
-    const original = findOriginal(place, reference, records, policy.backup);
-    return original === undefined ? {} : { recorded: [place.id, original] };
+    const recorded = findOriginal(place, reference, records, policy.backup);
+    if (recorded !== undefined) return { recorded: [place.id, recorded] };
+    const edited =
+      isUnchanged || context.isCloneOnly
+        ? undefined
+        : findEdit(reference, old, context.oldOriginals, policy);
+    if (edited === undefined) return {};
+    return { required: toRequired(place, edited.original, policy, edited) };
   }
+  const records = [context.originals, context.oldOriginals];
+  const former = findFormer(place, reference, records, policy);
+  return former === undefined
+    ? decideSource(place, reference, isUnchanged, context)
+    : decideSource(place, former.original, isUnchanged, context, former);
+}
 
+/** Decides about an image that is not in the backup. */
+function decideSource(
+  place: ImagePlace,
+  reference: Reference,
+  isUnchanged: boolean,
+  context: DecisionContext,
+  former?: FormerCopy,
+): ImageDecision {
+  const { policy } = context;
+  const old = context.oldPlaces.get(place.id);
   const backup = backupReference(reference, policy.backup);
   if (!context.isCloneOnly && old !== undefined && !context.isBackfill) {
     const original =
@@ -118,7 +149,8 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
       // The entry has the position if the container had no name then.
       findOriginal(place, backup, [context.oldOriginals], policy.backup);
     if (isSameWrite(reference, backup, old.image, original)) {
-      return { reused: { place, image: old.image, original: original ?? place.image } };
+      const text = former === undefined ? place.image : formatReference(reference);
+      return { reused: { place, image: old.image, original: original ?? text } };
     }
   }
   const ignoredBy = policy.ignoreImages.find((pattern) => pattern.matches(reference));
@@ -129,12 +161,21 @@ export function decideImage(place: ImagePlace, context: DecisionContext): ImageD
   }
   if (isUnchanged) return { unchanged: place };
 
-  const { sourceRegistries } = policy;
-  if (sourceRegistries.length > 0 && !sourceRegistries.includes(reference.domain)) {
-    const message = `${place.image} may not be used: SOURCE_REGISTRIES does not list ${reference.domain}`;
-    return { refusal: { place, error: new CloneError('REGISTRY_NOT_ALLOWED', message) } };
-  }
-  return { required: { key: canonicalReference(reference), source: reference, backup, place } };
+  const error = findForbidden(place.image, reference, policy);
+  if (error !== undefined) return { refusal: { place, error } };
+  return { required: toRequired(place, reference, policy, former) };
+}
+
+/** An edited name and its original are different questions, so they have different keys. */
+function toRequired(
+  place: ImagePlace,
+  source: Reference,
+  policy: ReviewPolicy,
+  copy?: EditedCopy | FormerCopy,
+): RequiredImage {
+  const key = [copy?.kind ?? [], canonicalReference(source)].flat().join(' ');
+  const backup = backupReference(source, policy.backup);
+  return { key, source, backup, place, ...(copy !== undefined && { copy }) };
 }
 
 /** Another component sets the image later: Kubernetes accepts a space in pod templates for it, and Istio replaces `auto`. */

@@ -109,8 +109,18 @@ async function ensureBackups(
   const common = { pod, namespace, dryRun, uid, isInteractive: isInteractive(username) };
   const outcomes = new Map<string, CloneOutcome>();
   const all = Promise.all(
-    images.map(async ({ key, source, backup }) => {
-      outcomes.set(key, await ensureBackup({ source, backup, ...common, ...deadline }));
+    images.map(async ({ key, source, backup, copy }) => {
+      outcomes.set(
+        key,
+        await ensureBackup({
+          source,
+          backup,
+          ...common,
+          ...deadline,
+          ...(copy?.kind === 'edited' && { backupFirst: { forbidden: copy.forbidden } }),
+          ...(copy?.kind === 'former' && { lastResort: copy.reference }),
+        }),
+      );
     }),
   );
   if (answerWaitMs === undefined) {

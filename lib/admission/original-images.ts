@@ -30,13 +30,21 @@ export function findOriginal(
   records: readonly ReadonlyMap<string, string>[],
   backup: BackupLocation,
 ): string | undefined {
-  const recorded = records
-    .flatMap((record) => [record.get(id), record.get(position)])
-    .find((text) => text !== undefined);
+  const recorded = recordedOf({ id, position }, records);
   if (recorded === undefined) return undefined;
   const original = tryParse(recorded);
   if (original instanceof CloneError) return undefined;
   return isSameTag(backupReference(original, backup), image) ? recorded : undefined;
+}
+
+/** The first entry of a place in `records`, which may be the entry of another image. */
+export function recordedOf(
+  { id, position }: Pick<ImagePlace, 'id' | 'position'>,
+  records: readonly ReadonlyMap<string, string>[],
+): string | undefined {
+  return records
+    .flatMap((record) => [record.get(id), record.get(position)])
+    .find((text) => text !== undefined);
 }
 
 export function tryParse(image: string): Reference | CloneError {

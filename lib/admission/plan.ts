@@ -175,8 +175,8 @@ function groupImages(required: readonly RequiredImage[]): readonly PlannedImage[
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     if (first === undefined) return [];
-    const { key, source, backup } = first;
-    return [{ key, source, backup, places: group.map(({ place }) => place) }];
+    const { place: _, ...image } = first;
+    return [{ ...image, places: group.map(({ place }) => place) }];
   });
 }
 

@@ -1,6 +1,12 @@
 import type { BackupLocation } from '../image/backup-name.ts';
 import type { ImagePattern } from '../image/pattern.ts';
 
+/** `FORMER_BACKUPS`: a registry, and the namespace of the copies if it is known. */
+export interface FormerBackup {
+  readonly domain: string;
+  readonly namespace?: string;
+}
+
 /** The configuration that applies to one review. */
 export interface ReviewPolicy {
   readonly backup: BackupLocation;
@@ -11,6 +17,8 @@ export interface ReviewPolicy {
   readonly ignoreImages: readonly ImagePattern[];
   /** Empty: every registry. */
   readonly sourceRegistries: readonly string[];
+  /** Registries that held the backups before. @default none */
+  readonly formerBackups?: readonly FormerBackup[];
   /** `group/Kind`, or `*`. */
   readonly cloneOnlyOwners: readonly string[];
   readonly backupPullSecret?: string;

@@ -29,6 +29,10 @@ export interface EnsureRequest {
   readonly namespace?: string;
   /** Whether recent failures are retried; controllers repeat their requests by themselves. @default true */
   readonly isInteractive?: boolean;
+  /** Uses what the backup holds under this name, without a question to the source. `forbidden`: why else nothing is copied. */
+  readonly backupFirst?: { readonly forbidden?: CloneError | undefined };
+  /** Another name of the same image, copied if `source` fails and there is no backup. */
+  readonly lastResort?: Reference;
   /** Ends the wait, not the copy. */
   readonly signal: AbortSignal;
   /** For the log. */

@@ -40,6 +40,7 @@ import { createReport } from './report.ts';
 import { type CheckedSource, createCheckSource } from './source/index.ts';
 import { createStartCopy } from './start-copy.ts';
 import { createUseGeneration } from './use-generation.ts';
+import { createUseNamed } from './use-named.ts';
 import { createUseRollback } from './use-rollback.ts';
 
 export interface EnsureDeps {
@@ -89,6 +90,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     workloadSecrets: deps.workloadSecrets,
     now,
   });
+  const useNamed = createUseNamed({ guardBackup, backupCredentials: deps.backupCredentials });
   const askRegistries = createAskRegistries({
     guardBackup,
     breaker,
@@ -125,6 +127,8 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     const outcome = await toOutcome(() =>
       shedder.run(request.namespace ?? '', request.signal, async (signal) => {
         const asked = { ...request, backup, signal };
+        const named = await useNamed(asked, remainingMs);
+        if (named !== undefined) return { ...named, durationMs: now() - startedAt };
         const { access, state, source } = await askRegistries(asked, remainingMs);
         const query = { backup, access, signal, cloner: guardBackup({ ...asked, remainingMs }) };
         const task = { ...asked, access, query, state, remainingMs };
@@ -148,8 +152,27 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
     } catch (error) {
       const isPostponement = error instanceof CloneError && isPostponed(error);
       if (isPostponement || isFailureOf('backup', error)) throw error;
-      return await fallBack(task, error);
+      return await fallBack(task, error).catch((failure: unknown) => useLastResort(task, failure));
     }
+  }
+
+  /** Copies another name of the same image; throws `failure` if that is not possible. */
+  async function useLastResort(
+    task: CloneTask,
+    failure: unknown,
+  ): Promise<UsableBackup | PendingCopy> {
+    const { lastResort, remainingMs, pod, isInteractive, signal } = task;
+    if (lastResort === undefined || isFailureOf('backup', failure)) throw failure;
+    const options = { budgetMs: remainingMs(), hasBackup: Promise.resolve(false), pod };
+    const checked = await checkSource(lastResort, { ...options, isInteractive, signal }).catch(
+      () => {
+        throw failure;
+      },
+    );
+    const used = await useSource({ ...task, source: lastResort }, checked);
+    if ('status' in used) return used;
+    const warning = `${formatReference(task.source)}: copied from a former backup, ${formatReference(lastResort)}`;
+    return { ...used, warnings: [warning, ...used.warnings] };
   }
 
   /** The source exists: copies it unless the backup holds it. */

@@ -21,6 +21,7 @@ export {
   isCopyOf,
   listTags,
   readBackup,
+  readNamed,
 } from './read-backup.ts';
 export { createReferrers, type Referrers } from './referrers.ts';
 export { spellingOf } from './tag-case.ts';

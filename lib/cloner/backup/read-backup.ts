@@ -124,6 +124,22 @@ export async function readManifest(query: BackupQuery, digest: string): Promise<
   return await resolveInTime(query, { digest }, {});
 }
 
+/**
+ * The digest that the backup holds under this very name, whoever wrote it; `undefined` if there is none. Rejects without a clear
+ * answer.
+ */
+export async function readNamed(
+  query: BackupQuery,
+  { tag, digest }: Pick<Reference, 'tag' | 'digest'>,
+): Promise<string | undefined> {
+  const found =
+    digest === undefined
+      ? await readTag(query, tag ?? 'latest', { isFinal: true })
+      : await readManifest(query, digest);
+  if (found instanceof CloneError) throw found;
+  return found;
+}
+
 /** A backup that does not list its tags, or not within `ms`, counts as a backup without tags. */
 export async function listTags(
   { cloner, backup: { domain, path }, access, signal }: BackupQuery,
