@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { isCloud } from '../../lib/config/registry-auth.ts';
 import { ConfigError } from '../../lib/errors.ts';
 import {
+  addFormerBackup,
   describeChange,
   diffSettings,
   isRemoval,
@@ -68,7 +69,9 @@ async function withDerivedSettings(
       `Note: REGISTRY_AUTH=auto means ${auth} here; it is recorded and stays so until you set it`,
     );
   }
+  const former = addFormerBackup(resolved.deployed, settings.record);
   return withRecorded(settings, {
+    ...(former !== undefined && { FORMER_BACKUPS: former }),
     LABEL_VALUE: install.labelValue,
     // Private copies in the backup belong to this id.
     CLUSTER_ID: settings.record['CLUSTER_ID'] ?? (await readClusterId(install.outDir)),

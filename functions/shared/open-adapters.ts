@@ -149,6 +149,7 @@ async function toPolicy({ reading, env }: AdapterOptions, username: string): Pro
     onDeadline: config.onDeadline,
     ignoreImages: config.ignoreImages,
     sourceRegistries: config.sourceRegistries,
+    formerBackups: config.formerBackups,
     cloneOnlyOwners: config.cloneOnlyOwners,
     ...(config.backupPullSecret !== undefined && { backupPullSecret: config.backupPullSecret }),
     excludedNamespaces: [

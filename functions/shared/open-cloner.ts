@@ -50,10 +50,12 @@ async function openRegistry(options: ClonerOptions): Promise<RegistryCloner> {
   const { reading, env, metrics, logger } = options;
   const { config } = reading;
   const { openRegistryCloner, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
-  const { backup, insecureRegistries, sourceRegistries, registryCaFile: file } = config;
+  const { backup, formerBackups, insecureRegistries, sourceRegistries } = config;
+  const { registryCaFile: file } = config;
+  const formerHosts = formerBackups.map(({ domain }) => domain);
   const onStale: OnStale = (isStale) => metrics.fileIsStale('REGISTRY_CA_FILE', isStale);
   return openRegistryCloner({
-    configuredHosts: [backup.domain, ...sourceRegistries],
+    configuredHosts: [backup.domain, ...formerHosts, ...sourceRegistries],
     insecureRegistries,
     trust: file === undefined ? undefined : await openCaBundle({ file, logger, onStale }),
     maxImageBytes: config.maxImageBytes,

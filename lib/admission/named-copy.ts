@@ -1,7 +1,7 @@
 import { CloneError } from '../errors.ts';
 import { backupReference, isBackup, type Naming } from '../image/backup-name.ts';
 import { formatReference, type Reference, type Repository } from '../image/reference.ts';
-import { findOriginal, isSameTag, recordedOf, tryParse } from './original-images.ts';
+import { isSameTag, recordedOf, tryParse } from './original-images.ts';
 import type { FormerBackup, ReviewPolicy } from './policy.ts';
 import type { ImagePlace } from './workload.ts';
 
@@ -35,9 +35,12 @@ export function findEdit(
 ): EditedCopy | undefined {
   const stored = old === undefined ? undefined : parseIfValid(old.image);
   if (old === undefined || stored === undefined) return undefined;
-  if (stored.domain !== reference.domain || stored.path !== reference.path) return undefined;
-  const before = parseIfValid(findOriginal(old, stored, [oldOriginals], policy.backup));
-  if (before === undefined) return undefined;
+  if (!isSameRepository(stored, reference)) return undefined;
+  const before = parseIfValid(recordedOf(old, [oldOriginals]));
+  // Any client can write the annotation, so the entry must be of this copy; its tag may be that of an earlier edit.
+  if (before === undefined || !isSameRepository(backupReference(before, policy.backup), stored)) {
+    return undefined;
+  }
   const { digest, tag = digest === undefined ? undefined : stored.tag } = reference;
   const original = {
     domain: before.domain,
@@ -83,6 +86,10 @@ export function findForbidden(
 function parseIfValid(image: string | undefined): Reference | undefined {
   const reference = image === undefined ? undefined : tryParse(image);
   return reference instanceof CloneError ? undefined : reference;
+}
+
+function isSameRepository(a: Repository, b: Repository): boolean {
+  return a.domain === b.domain && a.path === b.path;
 }
 
 function isInside(reference: Repository, { domain, namespace }: FormerBackup): boolean {

@@ -6,13 +6,17 @@ import { podPathOf } from './workload.ts';
 type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
- * Whether all images of the object are in the backup already, as in most reviews, so that it is not parsed.
+ * Whether all images of the object are in the backup already, and an update leaves them, as in most reviews, so that it is not parsed.
  * `false` means undecided, also for an object that the schemas of `workload.ts` reject.
  */
 export function isUntouched(request: ReviewRequest, backup: BackupLocation): boolean {
   const { object, oldObject, operation } = request;
   const path = podPathOf(request);
-  return hasPod(object, path, backup) && (operation !== 'UPDATE' || hasPod(oldObject, path));
+  if (!hasPod(object, path, backup)) return false;
+  return (
+    operation !== 'UPDATE' ||
+    (hasPod(oldObject, path) && listImages(object, path) === listImages(oldObject, path))
+  );
 }
 
 /** Whether `parseWorkload` accepts the object, and all its images are below `backup`, if that is given. */
@@ -38,6 +42,20 @@ function hasPod(object: unknown, path: readonly string[], backup?: BackupLocatio
     isOptionalText(spec['serviceAccountName']) &&
     isOptionalText(spec['serviceAccount']) &&
     isList(spec['imagePullSecrets'], hasOptionalName)
+  );
+}
+
+/** The images of the containers in one text, to compare them. */
+function listImages(object: unknown, path: readonly string[]): string {
+  let node = object;
+  for (const key of [...path, 'spec']) node = isObject(node) ? node[key] : undefined;
+  const pod = isObject(node) ? node : {};
+  return JSON.stringify(
+    ['containers', 'initContainers', 'ephemeralContainers'].map((list) => {
+      const containers = pod[list];
+      if (!Array.isArray(containers)) return [];
+      return containers.map((container: unknown) => isObject(container) && container['image']);
+    }),
   );
 }
 

@@ -32,6 +32,8 @@ export interface Config {
   readonly ignoreImages: readonly ImagePattern[];
   /** Registries that images may come from; empty allows every registry. */
   readonly sourceRegistries: readonly string[];
+  /** Where the backups were before. */
+  readonly formerBackups: readonly { readonly domain: string; readonly namespace?: string }[];
   readonly sourceAuthFile?: string;
   /** Clouds whose identity opens the sources on their registries. */
   readonly sourceCloudAuth: readonly Cloud[];
@@ -118,6 +120,7 @@ function toConfig(o: Values): Config {
     maxWaiting: o.MAX_WAITING,
     ignoreImages: o.IGNORE_IMAGES,
     sourceRegistries: o.SOURCE_REGISTRIES,
+    formerBackups: o.FORMER_BACKUPS,
     ...(o.SOURCE_AUTH_FILE !== undefined && { sourceAuthFile: o.SOURCE_AUTH_FILE }),
     sourceCloudAuth: o.SOURCE_CLOUD_AUTH,
     pullSecrets: o.PULL_SECRETS,

@@ -95,9 +95,23 @@ export const hosts = v.pipe(
   list,
   v.check(
     (items) => items.every(isRegistry),
-    'must list registry hosts, such as docker.io,quay.io',
+    'must list registry hosts, separated by commas or spaces, such as docker.io,quay.io',
   ),
   v.transform((items) => items.map(normalizeHost)),
+);
+
+/** `registry.example.com` or `registry.example.com/backups`. */
+export const formerBackups = v.pipe(
+  list,
+  v.transform((items) => items.map(splitRegistry)),
+  v.check(
+    (items) =>
+      items.every(({ domain, path }) => isRegistry(domain) && (path === '' || isPath(path))),
+    'must list registries with their namespace, such as registry.example.com/backups, separated by commas or spaces',
+  ),
+  v.transform((items) =>
+    items.map(({ domain, path }) => ({ domain, ...(path !== '' && { namespace: path }) })),
+  ),
 );
 
 export const imagePatterns = v.pipe(
@@ -132,7 +146,7 @@ export const overrides = v.pipe(
   list,
   v.check(
     (items) => items.every((item) => overridable.some((name) => name === item)),
-    'must list ON_ERROR, ON_DEADLINE or both',
+    'must list ON_ERROR, ON_DEADLINE or both, separated by commas or spaces',
   ),
   v.transform((items) => overridable.filter((name) => items.includes(name))),
 );
@@ -141,7 +155,7 @@ export const cloudList = v.pipe(
   list,
   v.check(
     (items) => items.every((item) => clouds.some((cloud) => cloud === item)),
-    'must list ecr, gar or acr',
+    'must list ecr, gar or acr, separated by commas or spaces',
   ),
   v.transform((items) => clouds.filter((cloud) => items.includes(cloud))),
 );

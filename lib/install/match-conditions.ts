@@ -63,7 +63,9 @@ const pods = [
   '?object.?template.?spec',
 ];
 
-const containers = ['?pod.?containers', '?pod.?initContainers', '?pod.?ephemeralContainers'];
+const lists = ['containers', 'initContainers', 'ephemeralContainers'];
+const containers = lists.map((list) => `?pod.?${list}`);
+const oldContainers = `[${lists.map((list) => `?old.?${list}`).join(', ')}]`;
 
 function toOutsideExpression(backup: Backup): string {
   const isOutside = [
@@ -71,12 +73,38 @@ function toOutsideExpression(backup: Backup): string {
     `image != ''`,
     ...toPrefixes(backup).map((prefix) => `!image.startsWith('${prefix}')`),
   ].join(' && ');
-  const anyImage = (lists: readonly string[], image: string): string =>
-    `[${lists.join(', ')}].exists(items, type(items) == list && items.exists(item,
-    [${image}].exists(image, ${isOutside})))`;
   return `[${pods.join(', ')}].exists(pod,
-  ${anyImage(containers, '?item.?image')} ||
-  ${anyImage(['?pod.?volumes'], '?item.?image.?reference')})`;
+  ${anyImage(containers, '?item.?image', isOutside)} ||
+  ${anyImage(['?pod.?volumes'], '?item.?image.?reference', isOutside)})`;
+}
+
+function anyImage(lists: readonly string[], image: string, predicate: string): string {
+  return `[${lists.join(', ')}].exists(items, type(items) == list && items.exists(item,
+    [${image}].exists(image, ${predicate})))`;
+}
+
+/**
+ * Returns the conditions of the updates that change the name of a copy in one container to another one, as `kubectl set image` and `rollout undo` do. The
+ * webhook that reviews them has the failure policy `Ignore`, so they pass while it is down.
+ */
+export function toEditConditions(backup: Backup): readonly MatchCondition[] {
+  const isInside = (image: string): string =>
+    `type(${image}) == string && (${toPrefixes(backup)
+      .map((prefix) => `${image}.startsWith('${prefix}')`)
+      .join(' || ')})`;
+  const oldPods = pods.map((pod) => pod.replace('?object', '?oldObject')).join(', ');
+  const hadAnother = `[${oldPods}].exists(old, ${oldContainers}.exists(others, type(others) == list && others.exists(other,
+      other.?name == item.?name && [?other.?image].exists(before, ${isInside('before')} && before != image))))`;
+  const isEdited = `${isInside('image')} &&
+      ${hadAnother}`;
+  return [
+    { name: 'not-opted-out', expression: notOptedOut },
+    {
+      name: 'copy-edited',
+      expression: `[${pods.join(', ')}].exists(pod,
+  ${anyImage(containers, '?item.?image', isEdited)})`,
+    },
+  ];
 }
 
 /** Every prefix that image names of the backup can have. A prefix that is missing here costs a review, no more. */

@@ -1,5 +1,5 @@
 import { excludedNamespaces } from './excluded-namespaces.ts';
-import { type MatchCondition, toMatchConditions } from './match-conditions.ts';
+import { type MatchCondition, toEditConditions, toMatchConditions } from './match-conditions.ts';
 import { toRules, type WebhookRule } from './rules.ts';
 import type { InstallSettings } from './settings.ts';
 
@@ -8,7 +8,8 @@ export interface WebhookConfiguration {
   readonly apiVersion: 'admissionregistration.k8s.io/v1';
   readonly kind: 'MutatingWebhookConfiguration';
   readonly metadata: { readonly name: string };
-  readonly webhooks: readonly [Webhook];
+  /** The second one reviews edited names of copies; it needs a known backup. */
+  readonly webhooks: readonly [Webhook, ...(readonly Webhook[])];
 }
 
 interface Webhook {
@@ -49,40 +50,64 @@ export function toWebhookConfiguration(
   settings: InstallSettings,
   ca: string,
 ): WebhookConfiguration {
-  const { service } = settings;
+  const { service, workloads, failurePolicy, backup } = settings;
+  // The API server requires at least three DNS labels.
+  const name = `${service.name}.${service.namespace}.svc`;
+  const reviews = toWebhook(settings, ca, {
+    name,
+    failurePolicy,
+    rules: toRules(workloads),
+    matchConditions: toMatchConditions(backup),
+  });
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
     metadata: { name: settings.name },
-    webhooks: [
-      {
-        // The API server requires at least three DNS labels.
-        name: `${service.name}.${service.namespace}.svc`,
-        admissionReviewVersions: ['v1'],
-        sideEffects: 'NoneOnDryRun',
-        timeoutSeconds: settings.timeoutSeconds,
-        failurePolicy: settings.failurePolicy,
-        // Otherwise a sidecar that a later webhook adds would not be reviewed.
-        reinvocationPolicy: 'IfNeeded',
-        matchPolicy: 'Equivalent',
-        namespaceSelector: {
-          matchLabels: { [label]: settings.labelValue },
-          matchExpressions: [
-            {
-              key: 'kubernetes.io/metadata.name',
-              operator: 'NotIn',
-              values: toExcludedNamespaces(settings),
-            },
+    webhooks:
+      backup === undefined
+        ? [reviews]
+        : [
+            reviews,
+            toWebhook(settings, ca, {
+              name: `edits.${name}`,
+              failurePolicy: 'Ignore',
+              rules: toRules(workloads).map((rule) => ({ ...rule, operations: ['UPDATE'] })),
+              matchConditions: toEditConditions(backup),
+            }),
           ],
+  };
+}
+
+function toWebhook(
+  settings: InstallSettings,
+  ca: string,
+  part: Pick<Webhook, 'name' | 'failurePolicy' | 'rules' | 'matchConditions'>,
+): Webhook {
+  return {
+    name: part.name,
+    admissionReviewVersions: ['v1'],
+    sideEffects: 'NoneOnDryRun',
+    timeoutSeconds: settings.timeoutSeconds,
+    failurePolicy: part.failurePolicy,
+    // Otherwise a sidecar that a later webhook adds would not be reviewed.
+    reinvocationPolicy: 'IfNeeded',
+    matchPolicy: 'Equivalent',
+    namespaceSelector: {
+      matchLabels: { [label]: settings.labelValue },
+      matchExpressions: [
+        {
+          key: 'kubernetes.io/metadata.name',
+          operator: 'NotIn',
+          values: toExcludedNamespaces(settings),
         },
-        objectSelector: {
-          matchExpressions: [{ key: label, operator: 'NotIn', values: ['disabled'] }],
-        },
-        rules: toRules(settings.workloads),
-        matchConditions: toMatchConditions(settings.backup),
-        clientConfig: { ...toEndpoint(settings), caBundle: btoa(ca) },
-      },
-    ],
+      ],
+    },
+    objectSelector: {
+      matchExpressions: [{ key: label, operator: 'NotIn', values: ['disabled'] }],
+    },
+    rules: part.rules,
+    matchConditions: part.matchConditions,
+    clientConfig: { ...toEndpoint(settings), caBundle: btoa(ca) },
   };
 }
 

@@ -51,10 +51,10 @@ describe('isUntouched', () => {
     assert.equal(isUntouchedReview({ kind: '/Pod', object: { spec: copied } }), true);
   });
 
-  it('is true for an update whose old object has other images', () => {
+  it('is undecided for an update that changes an image', () => {
     const oldObject = deployment({ containers: [{ name: 'web', image: 'nginx' }] });
 
-    assert.equal(isUntouchedReview({ object: deployment(copied), oldObject }), true);
+    assert.equal(isUntouchedReview({ object: deployment(copied), oldObject }), false);
   });
 
   const others = [

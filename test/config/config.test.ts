@@ -41,6 +41,7 @@ const defaults: Config = {
   maxWaiting: 1_000,
   ignoreImages: [],
   sourceRegistries: [],
+  formerBackups: [],
   sourceCloudAuth: [],
   cloneOnlyOwners: ['*'],
   adoptExisting: false,
@@ -214,7 +215,8 @@ describe('parseConfig', () => {
   const noDocker = 'DOCKER_HOST must be unix:///path/to/docker.sock or tcp://host:port';
   const noOwners =
     'CLONE_ONLY_OWNERS must be * or a list of group/Kind, such as apps/ReplicaSet,argoproj.io/Rollout';
-  const noHosts = 'SOURCE_REGISTRIES must list registry hosts, such as docker.io,quay.io';
+  const noHosts =
+    'SOURCE_REGISTRIES must list registry hosts, separated by commas or spaces, such as docker.io,quay.io';
   const refused: readonly (readonly [name: string, value: string, problem: string])[] = [
     ['REGISTRY', 'https://quay.io', noScheme],
     ['REGISTRY', 'quay.io/UPPER', noHost],
@@ -233,7 +235,16 @@ describe('parseConfig', () => {
     ['REGISTRY_NAMESPACE', 'robot$acme', noNamespace],
     ['REGISTRY_NAMESPACE', 'a'.repeat(129), noNamespace],
     ['REGISTRY_AUTH', 'aws', 'REGISTRY_AUTH must be auto, file, ecr, gar, acr or none'],
-    ['SOURCE_CLOUD_AUTH', 'ecr,aws', 'SOURCE_CLOUD_AUTH must list ecr, gar or acr'],
+    [
+      'SOURCE_CLOUD_AUTH',
+      'ecr,aws',
+      'SOURCE_CLOUD_AUTH must list ecr, gar or acr, separated by commas or spaces',
+    ],
+    [
+      'FORMER_BACKUPS',
+      'acme',
+      'FORMER_BACKUPS must list registries with their namespace, such as registry.example.com/backups, separated by commas or spaces',
+    ],
     ['CLONER', 'podman', 'CLONER must be docker or registry'],
     ['DOCKER_HOST', '/var/run/docker.sock', noDocker],
     ['DOCKER_HOST', 'ssh://host', noDocker],
@@ -248,7 +259,7 @@ describe('parseConfig', () => {
     [
       'NAMESPACE_OVERRIDES',
       'SOURCE_REGISTRIES',
-      'NAMESPACE_OVERRIDES must list ON_ERROR, ON_DEADLINE or both',
+      'NAMESPACE_OVERRIDES must list ON_ERROR, ON_DEADLINE or both, separated by commas or spaces',
     ],
     ['MAX_CLONES', '0', 'MAX_CLONES must be a whole number from 1 to 64'],
     ['MAX_CLONES', '65', 'MAX_CLONES must be a whole number from 1 to 64'],

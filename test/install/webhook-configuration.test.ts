@@ -161,6 +161,27 @@ object.?metadata.?annotations[?'image-cloner/backfill'] != oldObject.?metadata.?
     ]);
   });
 
+  it('reviews edited names of copies by a second webhook that ignores failures, if the backup is known', () => {
+    const settings = parseSettings({ REGISTRY: 'registry.corp', REGISTRY_NAMESPACE: 'acme' });
+
+    const [reviews, edits, ...others] = toWebhookConfiguration(settings, 'the CA').webhooks;
+
+    assert.deepEqual(others, []);
+    assert.equal(reviews.failurePolicy, 'Fail');
+    assert.equal(edits?.name, `edits.${reviews.name}`);
+    assert.equal(edits?.failurePolicy, 'Ignore');
+    assert.deepEqual(edits?.clientConfig, reviews.clientConfig);
+    assert.deepEqual(edits?.namespaceSelector, reviews.namespaceSelector);
+    assert.deepEqual(
+      edits?.rules.map(({ operations }) => operations),
+      [['UPDATE'], ['UPDATE']],
+    );
+    assert.deepEqual(
+      edits?.matchConditions.map(({ name }) => name),
+      ['not-opted-out', 'copy-edited'],
+    );
+  });
+
   it('adds the condition image-outside-backup only if REGISTRY_NAMESPACE is set', () => {
     assert.deepEqual(conditions({ REGISTRY: 'registry.corp:5000' }), [
       'images-may-have-changed',

@@ -78,5 +78,6 @@ function toProbe(webhook: string, name: string): string {
     },
   ]);
   set('matchConditions', []);
+  probe?.deleteIn(['webhooks', 1]);
   return String(probe);
 }

@@ -33,7 +33,8 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
       : allowed(uid, toExtras(plan.warnings, []));
   }
 
-  const problems = plan.images.flatMap((image) => toProblems(image, outcomes.get(image.key)));
+  const [edited, others] = partition(plan.images, ({ copy }) => copy?.kind === 'edited');
+  const problems = others.flatMap((image) => toProblems(image, outcomes.get(image.key)));
   const failed = [
     ...refused.filter((problem) => !isForbidden(problem)),
     ...problems.filter(({ error }) => error !== undefined),
@@ -61,13 +62,21 @@ export function completeReview(plan: ReviewPlan, outcomes: CloneOutcomes): Admis
     return denied(uid, status, toExtras(warnings, []));
   }
 
+  const unheld = edited.flatMap((image) => toProblems(image, outcomes.get(image.key)));
   const admitted = [
+    // The name was the copy's before, so that "kubectl rollout undo" passes whatever a registry says.
+    ...unheld.map((problem) => ({ problem, text: `not in the backup: ${problem.reason}` })),
     ...failed.map((problem) => ({ problem, text: `not backed up: ${problem.reason}` })),
     ...pending.map((problem) => ({ problem, text: `${usedLater}: ${problem.reason}` })),
   ];
   const { whenCopied, whenReused } = plan.pullSecrets;
-  const pullSecrets = ready.length > 0 ? whenCopied : whenReused;
-  const rewrites = [...plan.reused, ...ready.flatMap(toRewrites)];
+  const isCopied = ready.some(({ copy }) => copy?.kind !== 'edited');
+  const pullSecrets = isCopied ? whenCopied : whenReused;
+  const rewrites = [
+    ...plan.reused,
+    ...ready.flatMap(toRewrites),
+    ...edited.flatMap((image) => toRecord(image, outcomes.get(image.key))),
+  ];
   const operations = toPatch(plan, rewrites, pullSecrets);
   return allowed(uid, {
     ...(operations.length > 0 && { patchType: 'JSONPatch', patch: encodePatch(operations) }),
@@ -96,9 +105,27 @@ interface ReadyImage extends PlannedImage {
   readonly outcome: Extract<CloneOutcome, { status: 'ready' }>;
 }
 
-function toRewrites({ places, outcome }: ReadyImage): readonly Rewrite[] {
+function toRewrites({ places, source, copy, outcome }: ReadyImage): readonly Rewrite[] {
   const image = formatReference(outcome.image);
-  return places.map((place) => ({ place, image, original: place.image }));
+  const original = copy === undefined ? undefined : formatReference(source);
+  return places.map((place) => ({ place, image, original: original ?? place.image }));
+}
+
+/** Records the original of an edited name whose copy will be there later; the name stays. */
+function toRecord(
+  { places, source }: PlannedImage,
+  outcome: CloneOutcome | undefined,
+): readonly Rewrite[] {
+  if (outcome !== undefined && outcome.status !== 'pending') return [];
+  const original = formatReference(source);
+  return places.map((place) => ({ place, image: place.image, original }));
+}
+
+function partition<Item>(
+  items: readonly Item[],
+  isFirst: (item: Item) => boolean,
+): readonly [readonly Item[], readonly Item[]] {
+  return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
 }
 
 /** A problem of an object that is admitted, with its consequence. */

@@ -16,10 +16,15 @@ export function toPatch(
   pullSecrets: readonly string[],
 ): readonly PatchOperation[] {
   if (rewrites.length === 0) return [];
-  const images = rewrites.flatMap(({ place, image }): readonly PatchOperation[] => [
-    { op: 'test', path: place.pointer, value: place.image },
-    { op: 'replace', path: place.pointer, value: image },
-  ]);
+  const images = rewrites.flatMap(({ place, image }): readonly PatchOperation[] =>
+    // The name of an edited copy stays; only its original is recorded.
+    image === place.image
+      ? []
+      : [
+          { op: 'test', path: place.pointer, value: place.image },
+          { op: 'replace', path: place.pointer, value: image },
+        ],
+  );
   if (plan.imagesOnly) return images;
   return [...images, ...toAnnotationPatch(plan, rewrites), ...toPullSecretPatch(plan, pullSecrets)];
 }
