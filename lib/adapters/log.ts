@@ -42,9 +42,14 @@ function serializeError(error: unknown): unknown {
     type: name,
     message: message.slice(0, maxTextLength),
     ...('code' in error && typeof error.code === 'string' && { code: error.code }),
-    stack: stack.slice(0, maxTextLength),
+    ...(!isExpected(error) && { stack: stack.slice(0, maxTextLength) }),
     ...(cause !== undefined && { cause: serializeError(cause) }),
   };
+}
+
+/** A failure of a registry, the network or the system: where it was noticed says nothing about its cause. */
+function isExpected(error: Error): boolean {
+  return 'code' in error || error.name === 'RegistryError';
 }
 
 /** `12:00:01 info  review answered uid=… verdict=patched` */

@@ -46,4 +46,14 @@ describe('createLogger', () => {
     assert.match(line, /"cause":\{"type":"Error","message":"inner","code":"ECONNRESET"/);
     assert.doesNotMatch(line, /s3cret/);
   });
+
+  it('logs a stack only for an error that is a bug', () => {
+    const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+
+    assert.doesNotMatch(logged('json', { err: refused }), /"stack"/);
+    assert.match(
+      logged('json', { err: new TypeError('undefined is no function') }),
+      /"stack":"TypeError/,
+    );
+  });
 });

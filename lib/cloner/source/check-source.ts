@@ -175,7 +175,7 @@ async function tryAll(
   if (denial !== undefined && !isAbsent) throw denial;
   throw new CloneError(
     'SOURCE_NOT_FOUND',
-    `${formatReference(source)} does not exist on ${source.domain}`,
+    `${formatReference(withTag(source))} does not exist on ${source.domain}`,
   );
 }
 
@@ -201,4 +201,10 @@ function isLasting(error: unknown): error is CloneError {
 
 function formatSeconds(ms: number): string {
   return `${ms < 1000 ? (ms / 1000).toFixed(2) : (ms / 1000).toFixed(0)} s`;
+}
+
+/** Often only `latest` is missing, which the workload does not name. */
+function withTag(source: Reference): Reference {
+  const { tag, digest } = source;
+  return tag === undefined && digest === undefined ? { ...source, tag: 'latest' } : source;
 }
