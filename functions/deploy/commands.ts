@@ -44,16 +44,25 @@ export const status: Command = {
   name: 'status',
   summary: 'show whether writes pass, and the state of each part',
   description: `Reads the cluster and changes nothing. ${variables}`,
-  options: { settings: settingsOption, json: jsonOption },
+  options: {
+    settings: settingsOption,
+    json: jsonOption,
+    watch: { type: 'switch', summary: 'show it again every five seconds, until Ctrl-C' },
+  },
   exitCodes: { 0: 'every part is good', 1: 'a part is not good, or the cluster did not answer' },
   examples: [
     { command: 'image-cloner status', explanation: 'one line for each part' },
+    { command: 'image-cloner status --watch', explanation: 'in an outage' },
     { command: 'NAME=second image-cloner status', explanation: 'of another installation' },
     {
       command: "image-cloner status --json | jq '.rows[] | select(.isGood | not)'",
       explanation: 'what is not good',
     },
   ],
+  findProblems: ({ switches }) =>
+    switches.has('json') && switches.has('watch')
+      ? ['--json prints one document, and --watch does not end']
+      : [],
   run: async (args) => (await import('./run.ts')).runStatus(args),
 };
 

@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as v from 'valibot';
+import { parseSettings } from '../../lib/install/settings.ts';
+import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
 import { type ApiServer, startApiServer } from './support/api-server.ts';
+import { createTempDir } from './support/janitor.ts';
+import { startProcess } from './support/process.ts';
 import { runProgram } from './support/program.ts';
+import { createTls } from './support/tls.ts';
 
 const pageSchema = v.object({
   context: v.string(),
@@ -79,6 +86,37 @@ describe('just status of a broken installation', () => {
     assert.ok(
       lines.includes('-- webhook not registered, so nothing is copied: just deploy'),
       lines.join('\n'),
+    );
+  });
+
+  it('status says per namespace that writes are refused, names misspelt labels and the way out, also with --watch', async () => {
+    const settings = parseSettings({ WEBHOOK_URL: 'https://127.0.0.1:1' });
+    const configuration = toWebhookConfiguration(settings, (await createTls()).ca);
+    await server.mustKubectl(['delete', 'mutatingwebhookconfiguration', 'image-cloner']);
+    await server.mustKubectl(['create', '--filename=-'], JSON.stringify(configuration));
+    await server.createNamespace('shop', { 'image-cloner': 'image-cloner' });
+    await server.createNamespace('misled', { 'image-cloner': 'true' });
+    const dir = createTempDir('status');
+    const refused = /^-- +namespace shop +writes are refused: failed calling webhook/gm;
+
+    const watching = await startProcess({
+      program: 'node',
+      args: ['functions/cli/main.ts', 'status', '--watch'],
+      dir,
+      env: { KUBECONFIG: server.kubeconfig, WEBHOOK_URL: 'https://127.0.0.1:1' },
+      isReady: async () => {
+        const text = await readFile(join(dir, 'stdout.log'), 'utf8').catch(() => '');
+        return (text.match(refused) ?? []).length >= 2;
+      },
+    });
+    const { code } = await watching.stop('SIGINT');
+
+    const text = watching.stdout();
+    assert.equal(code, 1);
+    assert.match(text, /^-- +namespace misled +no webhook has the label image-cloner=true: /m);
+    assert.match(
+      text,
+      /let every write pass at once: kubectl delete mutatingwebhookconfiguration image-cloner/,
     );
   });
 });
