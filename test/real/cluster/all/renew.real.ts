@@ -34,7 +34,7 @@ describe('the CronJob that renews the certificate', () => {
     await stage.prepare();
   });
   after(async () => {
-    await stage.tryJust('undeploy');
+    await stage.tryJust(['undeploy', '--yes']);
     await stage.close();
   });
 
