@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../lib/config/config.ts';
-import {
-  type InstallSettings,
-  parseSettings,
-  settingVariables,
-} from '../../lib/install/settings.ts';
+import { settingVariables } from '../../lib/install/setting-variables.ts';
+import { type InstallSettings, parseSettings } from '../../lib/install/settings.ts';
 
 const defaults: InstallSettings = {
   name: 'image-cloner',

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { configVariables } from '../../lib/config/variables.ts';
 import { knownWorkloads } from '../../lib/install/rules.ts';
-import { settingVariables } from '../../lib/install/settings.ts';
+import { settingVariables } from '../../lib/install/setting-variables.ts';
 
 const text = await readFile('knative/configuration.md', 'utf8');
 

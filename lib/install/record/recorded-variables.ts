@@ -1,5 +1,5 @@
 import { configVariables } from '../../config/variables.ts';
-import { deployVariables, settingVariables } from '../settings.ts';
+import { deployVariables, settingVariables } from '../setting-variables.ts';
 
 /** Variables of this machine: never recorded, and never inherited from the installation. */
 const machineVariables: ReadonlySet<string> = new Set([
