@@ -155,10 +155,16 @@ describe('oversized manifests', () => {
 
     const answer = pod.send({ object: deployment(Object.fromEntries(names)) });
     await all.promise;
-    runInNewContext('gc()');
-    const kept = process.memoryUsage().arrayBuffers - before;
+    const limit = images * 1024 * 1024;
+    let kept = Number.POSITIVE_INFINITY;
+    // The last chunks are still in transit when they have been sent.
+    for (let round = 0; round < 200 && kept >= limit; round += 1) {
+      await setImmediate();
+      runInNewContext('gc()');
+      kept = process.memoryUsage().arrayBuffers - before;
+    }
 
-    assert.ok(kept < images * 1024 * 1024, String(kept));
+    assert.ok(kept < limit, String(kept));
     ended.resolve(undefined);
     assert.equal((await answer).allowed, false);
   });
