@@ -7,6 +7,7 @@ import {
 import type { ReviewPolicy } from './admission/policy.ts';
 import { createEnsureBackup, type EnsureBackup } from './cloner/ensure-backup.ts';
 import { type Copies, createCopies } from './cloner/queue/index.ts';
+import type { RegistryHealth } from './cloner/registry-health/index.ts';
 import type {
   BackupCredentials,
   CredentialSource,
@@ -46,6 +47,8 @@ export interface AdmissionHandlerDeps {
   readonly now?: () => number;
   /** Milliseconds since 1970, for timestamps in the backup. @default the system clock */
   readonly wallClock?: () => number;
+  /** What is known about registries, for the status page. @default its own */
+  readonly registryHealth?: RegistryHealth;
   /** Schedules background work. @default after two seconds */
   readonly soon?: (work: () => Promise<void>) => void;
 }
@@ -76,6 +79,7 @@ export function toEnsureBackup(deps: Omit<AdmissionHandlerDeps, 'policy'>): Ensu
     clusterId: deps.clusterId ?? '',
     privateToPublic: deps.privateToPublic ?? 'deny',
     wallClock: deps.wallClock,
+    registryHealth: deps.registryHealth,
     ...(deps.soon !== undefined && { soon: deps.soon }),
   });
 }

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { createLogger } from '../../lib/adapters/log.ts';
 import { createMetrics } from '../../lib/adapters/metrics.ts';
 import { type Copies, createCopies } from '../../lib/cloner/queue/index.ts';
+import { createRegistryHealth } from '../../lib/cloner/registry-health/index.ts';
 import { readConfig } from '../../lib/config/config.ts';
 import { createAdmissionHandler } from '../../lib/index.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
@@ -15,6 +16,7 @@ import { openNamespaceOverrides, openSharedCopies } from './kubernetes.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import { createLogOutput } from './log-output.ts';
 import { createOutages } from './outages.ts';
+import { createReplicaStatus } from './status/index.ts';
 
 /** A pod may end 600 s after its deletion, and Knative uses 30 s of them before it sends SIGTERM. */
 const drainMs = 560_000;
@@ -53,7 +55,9 @@ export async function serve(args: Arguments): Promise<boolean> {
     }),
     config.backup.domain,
   );
-  const { metrics } = outages;
+  const status = createReplicaStatus({ config, env, metrics: outages.metrics, logger, now });
+  const { metrics } = status;
+  const registryHealth = createRegistryHealth({ now });
   const adapters = await openAdapters({
     reading: { ...reading, problems: [...args.problems, ...reading.problems] },
     env,
@@ -66,6 +70,7 @@ export async function serve(args: Arguments): Promise<boolean> {
     ...toEnsureBackupDeps(adapters, config),
     ...(await openNamespaceOverrides(config, env, logger)),
     policy: adapters.policy,
+    registryHealth,
     copies,
     now,
     logger,
@@ -89,14 +94,18 @@ export async function serve(args: Arguments): Promise<boolean> {
     logger,
   });
   const { domain, namespace } = adapters.policy.backup;
+  const backup = `${domain}/${namespace}`;
+  const outage = outages.describe;
+  const statusPage = await status.open({ copies, registryHealth, backup, outage });
   logger.info(
     {
       version: packageJson.version,
       cloner: config.cloner,
-      backup: `${domain}/${namespace}`,
+      backup,
       port: listeners.port,
       https: tls !== undefined,
       ...(tls?.port !== undefined && { probes: port }),
+      ...(statusPage !== undefined && { status: statusPage.port }),
     },
     'ready',
   );
@@ -114,7 +123,7 @@ export async function serve(args: Arguments): Promise<boolean> {
       if (!isReady) process.exit(1);
       isReady = false;
       logger.info({ signal }, 'draining');
-      resolve(drain(listeners, copies));
+      resolve(drain([listeners, statusPage], copies));
     });
     process.off(signal, exitAtOnce);
   }
@@ -129,8 +138,11 @@ function exitAtOnce(): void {
 }
 
 /** Answers the requests that have arrived and ends the copies that run. */
-async function drain(listeners: Listeners, copies: Copies): Promise<undefined> {
+async function drain(
+  listeners: readonly (Pick<Listeners, 'close'> | undefined)[],
+  copies: Copies,
+): Promise<undefined> {
   copies.stop({ abort: false });
   setTimeout(() => copies.stop({ abort: true }), drainMs).unref();
-  await Promise.all([listeners.close(), copies.idle()]);
+  await Promise.all([...listeners.map((each) => each?.close()), copies.idle()]);
 }

@@ -8,6 +8,8 @@ import type { Connection } from './probes.ts';
 export interface ServerOptions {
   readonly fetch: (request: Request, connection: Connection) => Response | Promise<Response>;
   readonly port: number;
+  /** The address to listen on. @default every address */
+  readonly host?: string;
   /** Serves HTTPS; plain HTTP without. */
   readonly certificates?: Certificates | undefined;
   /** In milliseconds. @default `defaultLimits` */
@@ -45,6 +47,7 @@ const listenProblems = [
 export async function openServer({
   fetch,
   port,
+  host,
   certificates,
   limits: given = {},
 }: ServerOptions): Promise<WebhookServer> {
@@ -72,7 +75,7 @@ export async function openServer({
     });
     void listener(incoming, outgoing);
   });
-  await listen(server, port);
+  await listen(server, port, host);
 
   return {
     port: portOf(server),
@@ -97,11 +100,11 @@ function hasTrustedCertificate(socket: IncomingMessage['socket']): boolean {
   );
 }
 
-async function listen(server: Server | TlsServer, port: number): Promise<void> {
+async function listen(server: Server | TlsServer, port: number, host?: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
   const onError = (error: Error): void => reject(toListenError(error, port));
   server.once('error', onError);
-  server.listen(port, () => resolve(undefined));
+  server.listen({ port, host }, () => resolve(undefined));
   await promise;
   server.off('error', onError);
 }

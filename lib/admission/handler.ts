@@ -62,11 +62,24 @@ export function createReviewHandler(deps: ReviewHandlerDeps): AdmissionHandler {
       const ms = now() - startedAt;
       logger.info(toLogFields(plan, completed, ms), 'review answered');
       count(plan, verdictOf(completed), ms);
+      if (verdictOf(completed) === 'denied') tellRefusal(plan, completed);
       return completed;
     } catch (error) {
       count(plan, 'error', now() - startedAt);
       throw error;
     }
+  }
+
+  function tellRefusal({ request }: ReviewPlan, { response }: AdmissionReview): void {
+    const { kind, namespace, name, dryRun } = request;
+    const message = response.status?.message ?? '';
+    observer.refused?.({
+      kind: kind.kind,
+      namespace: shorten(namespace),
+      name: shorten(name),
+      dryRun,
+      message,
+    });
   }
 
   function count({ request }: ReviewPlan, verdict: ReviewEvent['verdict'], ms: number): void {

@@ -35,7 +35,7 @@ import { createCopyToBackup } from './copy-to-backup.ts';
 import { previewCopy } from './dry-run.ts';
 import { createFallBack } from './fall-back.ts';
 import { type Copies, createLoadShedder } from './queue/index.ts';
-import { createCircuitBreaker, createRateLimits } from './registry-health/index.ts';
+import { createRegistryHealth, type RegistryHealth } from './registry-health/index.ts';
 import { createReport } from './report.ts';
 import { type CheckedSource, createCheckSource } from './source/index.ts';
 import { createStartCopy } from './start-copy.ts';
@@ -61,6 +61,8 @@ export interface EnsureDeps {
   readonly now: () => number;
   /** Milliseconds since 1970, for tags that record a time. @default the system's clock */
   readonly wallClock?: (() => number) | undefined;
+  /** Read by the status page. @default its own */
+  readonly registryHealth?: RegistryHealth | undefined;
   /** Runs background work, see `createIntegrityCheck`. */
   readonly soon?: IntegrityCheckDeps['soon'];
 }
@@ -78,8 +80,7 @@ export function createEnsureBackup(deps: EnsureDeps): EnsureBackup {
   const report = createReport(deps);
   const immutableTags = createImmutableTags({ now });
   const startCopy = createStartCopy({ ...deps, immutableTags, report, wallClock, backoff });
-  const breaker = createCircuitBreaker({ now });
-  const limits = createRateLimits({ now });
+  const { breaker, limits } = deps.registryHealth ?? createRegistryHealth({ now });
   const shedder = createLoadShedder();
   const guardBackup = createGuardBackup({ ...deps, breaker, limits });
   const checkSource = createCheckSource({

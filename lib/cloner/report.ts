@@ -86,6 +86,7 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
         if (result === 'present' || result === 'fallback') {
           observer.cloned({ result, reason: '', seconds, bytes: 0 });
         }
+        if (result === 'fallback') observer.fellBack?.({ warning: warnings.join('; ') });
         return;
       }
       case 'pending':

@@ -53,6 +53,8 @@ export interface Config {
   readonly registryCaFile?: string;
   readonly maxImageBytes?: number;
   readonly port: number;
+  /** Port of the status page on loopback; 0: no page. @default 8081 in a pod, else no page */
+  readonly statusPort?: number;
   readonly tls?: {
     readonly certFile: string;
     readonly keyFile: string;
@@ -134,6 +136,7 @@ function toConfig(o: Values): Config {
     ...(o.REGISTRY_CA_FILE !== undefined && { registryCaFile: o.REGISTRY_CA_FILE }),
     ...(o.MAX_IMAGE_BYTES !== undefined && { maxImageBytes: o.MAX_IMAGE_BYTES }),
     port: o.PORT,
+    ...(o.STATUS_PORT !== undefined && { statusPort: o.STATUS_PORT }),
     ...(o.TLS_CERT_FILE !== undefined &&
       o.TLS_PRIVATE_KEY_FILE !== undefined && {
         tls: {

@@ -52,6 +52,7 @@ export const variables = {
   REGISTRY_CA_FILE: v.optional(text),
   MAX_IMAGE_BYTES: v.optional(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
   PORT: v.optional(wholeNumber(1, 65535), '8080'),
+  STATUS_PORT: v.optional(wholeNumber(0, 65535)),
   TLS_CERT_FILE: v.optional(text),
   TLS_PRIVATE_KEY_FILE: v.optional(text),
   TLS_PORT: v.optional(wholeNumber(1, 65535)),

@@ -6,6 +6,24 @@ export interface Observer {
   cloned(event: CloneEvent): void;
   /** Whether the last response of the backup registry was usable. */
   backupAnswered(isUp: boolean): void;
+  /** An object was denied, and its writer was not asked to retry. */
+  refused?(event: RefusalEvent): void;
+  /** A backup is used because its source failed. */
+  fellBack?(event: FallbackEvent): void;
+}
+
+export interface RefusalEvent {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly dryRun: boolean;
+  /** As kubectl shows it. */
+  readonly message: string;
+}
+
+export interface FallbackEvent {
+  /** Names the image and why its source failed. */
+  readonly warning: string;
 }
 
 export interface ReviewEvent {

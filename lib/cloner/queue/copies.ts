@@ -77,10 +77,21 @@ export interface Copies {
   /** Aborted by `stop`, for work that no review waits for. */
   readonly stopping: AbortSignal;
   counts(): { readonly running: number; readonly waiting: number };
+  /** Every copy that runs or waits, in the order in which they were started. */
+  list(): readonly CopyStatus[];
   /** Resolves when no copy runs or waits. */
   idle(): Promise<void>;
   /** Drops queued copies; with `abort`, ends running ones too. */
   stop(options: { readonly abort: boolean }): void;
+}
+
+/** One copy of this process, for a person. */
+export interface CopyStatus {
+  /** `host/path:tag` that will move. */
+  readonly target: string;
+  /** The namespace that started it; empty if none did. */
+  readonly namespace: string;
+  readonly copy: Pick<Copy, 'progress' | 'place'>;
 }
 
 export interface CopiesOptions {
@@ -97,6 +108,8 @@ const undeliveredMs = 60_000;
 const maxUndelivered = 1_000;
 
 interface Entry extends Copy {
+  readonly target: string;
+  readonly namespace: string;
   readonly credentialNamespace: string | undefined;
   readonly done: Promise<CopyResult>;
   readonly share: (namespace: string) => void;
@@ -173,6 +186,8 @@ export function createCopies({
     void settled.then(() => unsettled.delete(settled));
 
     const entry: Entry = {
+      target,
+      namespace,
       credentialNamespace,
       done,
       share,
@@ -216,7 +231,14 @@ export function createCopies({
     if (abort) aborting.abort(reason);
   }
 
-  return { start, stopping: stopping.signal, counts: queue.counts, idle, stop };
+  const list = (): readonly CopyStatus[] =>
+    [...entries.values()].map((entry) => ({
+      target: entry.target,
+      namespace: entry.namespace,
+      copy: entry,
+    }));
+
+  return { start, stopping: stopping.signal, counts: queue.counts, list, idle, stop };
 }
 
 /** The same for all requests that one copy serves. */

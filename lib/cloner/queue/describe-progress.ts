@@ -28,7 +28,7 @@ const verbs = { pull: ' pulled', push: ' pushed', copy: '' } as const;
 const ordinals = ['next', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth'];
 
 /** Describes the progress of a copy. The client retries shortly before the copy is expected to be done, after 10 s at most. */
-export function describeProgress(copy: Copy): ProgressReport {
+export function describeProgress(copy: Pick<Copy, 'place' | 'progress'>): ProgressReport {
   const place = copy.place();
   if (place !== undefined) return describePlace(place);
   const reading = copy.progress();

@@ -8,6 +8,7 @@ export {
   type CopyKey,
   type CopyPlace,
   type CopyResult,
+  type CopyStatus,
   createCopies,
   type Find,
   toCopyId,

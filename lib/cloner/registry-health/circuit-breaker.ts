@@ -33,9 +33,11 @@ export interface CircuitBreaker {
   /** Rejects as `work` does, or with `CloneError` `…_UNAVAILABLE` if the circuit is open. */
   call<Answer>(call: GuardedCall, work: (signal: AbortSignal) => Promise<Answer>): Promise<Answer>;
   isOpen(registry: Pick<GuardedCall, 'side' | 'domain'>): boolean;
+  /** One sentence for each registry whose circuit is open. */
+  describe(): readonly string[];
 }
 
-interface Circuit {
+interface Circuit extends Pick<GuardedCall, 'side' | 'domain'> {
   readonly image: string;
   /** `false` after the first failure, unless it is a timeout: the image alone may be at fault. */
   isOpen: boolean;
@@ -124,6 +126,8 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
     const isSecond =
       known !== undefined && known.image !== guarded.image && at - known.failedAt < relatedMs;
     circuits.set(key, {
+      side: guarded.side,
+      domain: guarded.domain,
       image: guarded.image,
       isOpen: timedOut || isSecond,
       timedOut,
@@ -133,7 +137,10 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
     });
   }
 
-  function openError({ side, domain }: GuardedCall, circuit: Circuit): CloneError {
+  function openError(
+    { side, domain }: Pick<GuardedCall, 'side' | 'domain'>,
+    circuit: Circuit,
+  ): CloneError {
     const { failedAt, probeAt, timedOut, probe } = circuit;
     const name = describeRegistry(side, domain);
     const what = timedOut ? 'did not answer' : 'gave no usable answer';
@@ -147,7 +154,14 @@ export function createCircuitBreaker({ now }: { readonly now: () => number }): C
     });
   }
 
-  return { call, isOpen: (registry) => circuits.get(keyOf(registry))?.isOpen === true };
+  return {
+    call,
+    isOpen: (registry) => circuits.get(keyOf(registry))?.isOpen === true,
+    describe: () =>
+      [...circuits.entries()].flatMap(([, circuit]) =>
+        circuit.isOpen ? openError(circuit, circuit).message : [],
+      ),
+  };
 }
 
 function keyOf({ side, domain }: Pick<GuardedCall, 'side' | 'domain'>): string {

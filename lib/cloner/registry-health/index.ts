@@ -5,3 +5,4 @@
 export { type CircuitBreaker, createCircuitBreaker, type GuardedCall } from './circuit-breaker.ts';
 export { createNegativeCache } from './negative-cache.ts';
 export { createRateLimits, type RateLimits } from './rate-limits.ts';
+export { createRegistryHealth, type RegistryHealth } from './registry-health.ts';

@@ -19,6 +19,8 @@ export interface RateLimits {
   /** Rejects as `work` does, or with `CloneError` `…_RATE_LIMITED` without a call. */
   call<Answer>(call: LimitedCall, work: () => Promise<Answer>): Promise<Answer>;
   isLimited(client: Pick<LimitedCall, 'domain' | 'access'>): boolean;
+  /** One sentence for each registry that limits, without the credentials that it limits. */
+  describe(): readonly string[];
 }
 
 export interface RateLimitsDeps {
@@ -37,6 +39,8 @@ const maxLimits = 1_000;
 export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): RateLimits {
   const limits = createCooldown({ now, maxMs: maxLimitMs, maxKeys: maxLimits });
   const pauses = createBoundedMap<string, number>(maxLimits);
+  /** The keys have credentials. */
+  const names = createBoundedMap<string, string>(maxLimits);
 
   async function call<Answer>(limited: LimitedCall, work: () => Promise<Answer>): Promise<Answer> {
     const { access, timeoutMs, signal } = limited;
@@ -57,13 +61,18 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
         if (!isFailureOf(access.side, error, ['RATE_LIMITED'])) throw error;
         // Other calls to the registry may not need the host that limits, and the adapter spares that host.
         key = error.limitedHost === undefined ? ownKey : JSON.stringify([error.limitedHost]);
-        noteLimit(key, error.retryAfterMs);
+        noteLimit(
+          key,
+          error.retryAfterMs,
+          describeRegistry(access.side, error.limitedHost ?? limited.domain),
+        );
         if (limits.remainingMs(key) + (now() - startedAt) > timeoutMs) throw error;
       }
     }
   }
 
-  function noteLimit(key: string, retryAfterMs = 0): void {
+  function noteLimit(key: string, retryAfterMs = 0, name: string): void {
+    names.set(key, name);
     const isUnsaid = retryAfterMs <= 0;
     // Concurrent calls that were refused together are no repetition.
     if (isUnsaid && limits.remainingMs(key) > 0) return;
@@ -72,7 +81,17 @@ export function createRateLimits({ now, sleep = sleepFor }: RateLimitsDeps): Rat
     limits.start(key, isUnsaid ? pauseMs : retryAfterMs);
   }
 
-  return { call, isLimited: (client) => limits.remainingMs(keyOf(client)) > 0 };
+  return {
+    call,
+    isLimited: (client) => limits.remainingMs(keyOf(client)) > 0,
+    describe() {
+      const sentences = [...names.entries()].flatMap(([key, name]) => {
+        const ms = limits.remainingMs(key);
+        return ms > 0 ? `${name} limits requests for ${formatDuration(ms)} more` : [];
+      });
+      return [...new Set(sentences)];
+    },
+  };
 }
 
 function keyOf({

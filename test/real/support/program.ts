@@ -31,6 +31,7 @@ const whereToGet: ReadonlyMap<string, string> = new Map([
   ['crane', 'install it from google/go-containerregistry'],
   ['promtool', 'install Prometheus (Debian: prometheus)'],
   ['htpasswd', "install Apache's tools (Debian: apache2-utils)"],
+  ['chromium', 'install a browser (Debian: chromium)'],
 ]);
 
 /** The path of a program in KUBEBUILDER_ASSETS or PATH. Throws an error that names its package. */

@@ -1,0 +1,32 @@
+import type { Observer } from '../ports/index.ts';
+
+/** Something that happened to one image or object. */
+export interface JournalEntry {
+  /** Milliseconds of a monotonic clock. */
+  readonly at: number;
+  readonly text: string;
+}
+
+/** The last refusals and fallbacks, the newest first. */
+export interface Journal extends Required<Pick<Observer, 'refused' | 'fellBack'>> {
+  readonly refusals: () => readonly JournalEntry[];
+  readonly fallbacks: () => readonly JournalEntry[];
+}
+
+const maxEntries = 50;
+
+export function createJournal({ now }: { readonly now: () => number }): Journal {
+  const refusals: JournalEntry[] = [];
+  const fallbacks: JournalEntry[] = [];
+  const note = (entries: JournalEntry[], text: string): void => {
+    entries.unshift({ at: now(), text });
+    entries.length = Math.min(entries.length, maxEntries);
+  };
+  return {
+    refused: ({ kind, namespace, name, message }) =>
+      note(refusals, `${kind} ${namespace}/${name}: ${message}`),
+    fellBack: ({ warning }) => note(fallbacks, warning),
+    refusals: () => refusals,
+    fallbacks: () => fallbacks,
+  };
+}
