@@ -7,6 +7,7 @@ import { readIssuedCa, type ServingCertificate } from './certificates/index.ts';
 import { apply, deleteObjects, find, findObject, mustKubectl } from './kubectl.ts';
 import {
   type Manifests,
+  toEventsName,
   toHost,
   toIdentityPolicy,
   toPodSelector,
@@ -119,7 +120,7 @@ export function toSteps(
     ...(install.certificates === 'renew'
       ? [{ what: 'renewal of the certificate', run: () => apply(certificates) }]
       : []),
-    { what: 'what other settings left', run: () => removeUnused(install) },
+    { what: 'what other settings left', run: () => removeUnused(settings) },
   ];
 }
 
@@ -138,8 +139,10 @@ function describeApply(output: string, before?: number, after?: number): string 
 }
 
 /** The pods of the other `SERVING`, once reviews no longer reach them, and what another `CERTIFICATES` renewed with. */
-async function removeUnused(install: InstallSettings): Promise<string> {
+async function removeUnused({ install, env }: DeploySettings): Promise<string> {
+  const events = ['clusterrolebinding,clusterrole', toEventsName(install.name)];
   const outputs = [
+    ...(env.get('EVENTS') === 'false' ? [await deleteObjects(...events)] : []),
     await removeOtherServing(install),
     ...(install.certificates === 'renew' ? [] : [await removeRenewal(install)]),
     ...(install.certificates === 'cert-manager' ? [] : [await removeCertManager(install)]),

@@ -1,6 +1,6 @@
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { deleteObjects, find } from './kubectl.ts';
-import { toIdentityPolicy, toPodSelector } from './manifests/index.ts';
+import { toEventsName, toIdentityPolicy, toPodSelector } from './manifests/index.ts';
 import { findRoutes, removeRoute } from './registration.ts';
 import { removeCertManager, removeRenewal } from './remove-renewal.ts';
 import { toProbeName } from './smoke-test/index.ts';
@@ -29,6 +29,7 @@ export async function undeploy(
   await remove('poddisruptionbudget', name, own);
   await remove('networkpolicy', name, toIdentityPolicy(name), own);
   await remove('rolebinding,role', 'image-cloner-leases', own);
+  await remove('clusterrolebinding,clusterrole', toEventsName(name));
   for (const output of [await removeRenewal(install), await removeCertManager(install)]) {
     if (output.trim() !== '') print(output.trim());
   }

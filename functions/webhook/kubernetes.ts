@@ -5,6 +5,12 @@ import {
   type SharedCopies,
   shareCopies,
 } from '../../lib/cloner/replicas/index.ts';
+import {
+  createEventRecorder,
+  createImageEvents,
+  type EventRecorderDeps,
+  type ImageEvents,
+} from '../../lib/events/index.ts';
 import type { AdmissionHandlerDeps, Config, LeaseStore, Logger } from '../../lib/index.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
 import { type Env, isInsideCluster, readPodNamespace } from '../shared/environment.ts';
@@ -37,6 +43,31 @@ export function openSharedCopies(
     clock: monotonicClock,
     logger,
   });
+}
+
+/**
+ * Writes Kubernetes Events behind the reviews; `undefined` outside of a cluster, and with `EVENTS=false`. The SDK is loaded at the
+ * first Event.
+ */
+export function openImageEvents(
+  { events }: Config,
+  env: Env,
+  logger: Logger,
+  onResult: NonNullable<EventRecorderDeps['onResult']>,
+): ImageEvents | undefined {
+  if (!events || !isInsideCluster(env)) return undefined;
+  const { KUBECONFIG: kubeconfigFile, HOSTNAME: instance = 'image-cloner' } = env;
+  const recorder = createEventRecorder({
+    open: async () => {
+      const { openEventSink } = await import('../../lib/adapters/kubernetes/index.ts');
+      return await openEventSink({ kubeconfigFile, insideCluster: true, instance });
+    },
+    now: monotonicClock.now,
+    wallClock: Date.now,
+    logger,
+    onResult,
+  });
+  return createImageEvents(recorder);
 }
 
 /** Loads nothing if `NAMESPACE_OVERRIDES` is empty. Rejects with `ConfigError` if the API server can never be reached. */

@@ -1,10 +1,12 @@
 import { setFlagsFromString } from 'node:v8';
 import { createLogger } from '../../lib/adapters/log.ts';
-import { createMetrics } from '../../lib/adapters/metrics.ts';
+import { createMetrics, type Metrics } from '../../lib/adapters/metrics.ts';
 import { type Copies, createCopies } from '../../lib/cloner/queue/index.ts';
 import { createRegistryHealth } from '../../lib/cloner/registry-health/index.ts';
 import { readConfig } from '../../lib/config/config.ts';
+import type { ImageEvents } from '../../lib/events/index.ts';
 import { createAdmissionHandler } from '../../lib/index.ts';
+import type { Observer } from '../../lib/ports/index.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Arguments } from '../shared/command-line/index.ts';
@@ -12,7 +14,7 @@ import { openAdapters, toEnsureBackupDeps } from '../shared/open-adapters.ts';
 import { toSentence } from '../shared/run-command.ts';
 import { createApp, createProbeApp } from './app.ts';
 import { toVariables } from './command.ts';
-import { openNamespaceOverrides, openSharedCopies } from './kubernetes.ts';
+import { openImageEvents, openNamespaceOverrides, openSharedCopies } from './kubernetes.ts';
 import { type Listeners, openListeners } from './listeners.ts';
 import { createLogOutput } from './log-output.ts';
 import { createOutages } from './outages.ts';
@@ -74,7 +76,7 @@ export async function serve(args: Arguments): Promise<boolean> {
     copies,
     now,
     logger,
-    observer: metrics,
+    observer: withEvents(metrics, openImageEvents(config, env, logger, metrics.eventEnded)),
   });
 
   let isReady = true;
@@ -131,6 +133,18 @@ export async function serve(args: Arguments): Promise<boolean> {
   logger.info({}, 'drained');
   output.flush();
   return true;
+}
+
+/** What happens to images, for metrics, the status page and `kubectl describe`. */
+function withEvents(metrics: Metrics, events: ImageEvents | undefined): Observer {
+  return {
+    ...metrics,
+    reviewEnded(review) {
+      metrics.reviewEnded?.(review);
+      events?.reviewEnded(review);
+    },
+    copyEnded: (copy) => events?.copyEnded(copy),
+  };
 }
 
 function exitAtOnce(): void {

@@ -25,6 +25,8 @@ export interface Metrics extends Observer {
   daemonAnswered(isUp: boolean): void;
   /** Whether the file of `variable` can no longer be read, so that its last valid content is in use. */
   fileIsStale(variable: FileVariable, isStale: boolean): void;
+  /** A Kubernetes Event was written, dropped because of a limit, or failed. */
+  eventEnded(result: 'written' | 'dropped' | 'failed'): void;
   /** Expiry of the serving certificate. */
   certificateExpires(at: Date): void;
   /** The Prometheus text format. */
@@ -111,6 +113,12 @@ export function createMetrics({
     help: 'Bytes copied into the backup.',
     registers,
   });
+  const events = new Counter({
+    name: 'image_cloner_events_total',
+    help: 'Kubernetes Events: written, dropped because of a limit, or failed.',
+    labelNames: ['result'],
+    registers,
+  });
   const requests = new Counter({
     name: 'image_cloner_registry_requests_total',
     help: 'Requests to registries.',
@@ -193,6 +201,7 @@ export function createMetrics({
     backupAnswered(isUp) {
       backupUp.set(isUp ? 1 : 0);
     },
+    eventEnded: (result) => events.inc({ result }),
     daemonAnswered(isUp) {
       daemonUp.set(isUp ? 1 : 0);
     },

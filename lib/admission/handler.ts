@@ -1,6 +1,7 @@
 import type { EnsureBackup } from '../cloner/ensure-backup.ts';
 import type {
   CloneOutcome,
+  EndedReview,
   Logger,
   NamespaceAnnotations,
   Observer,
@@ -62,24 +63,13 @@ export function createReviewHandler(deps: ReviewHandlerDeps): AdmissionHandler {
       const ms = now() - startedAt;
       logger.info(toLogFields(plan, completed, ms), 'review answered');
       count(plan, verdictOf(completed), ms);
-      if (verdictOf(completed) === 'denied') tellRefusal(plan, completed);
+      const isNews = outcomes.size > 0 || !completed.response.allowed;
+      if (isNews) observer.reviewEnded?.(toEnded(plan, outcomes, completed));
       return completed;
     } catch (error) {
       count(plan, 'error', now() - startedAt);
       throw error;
     }
-  }
-
-  function tellRefusal({ request }: ReviewPlan, { response }: AdmissionReview): void {
-    const { kind, namespace, name, dryRun } = request;
-    const message = response.status?.message ?? '';
-    observer.refused?.({
-      kind: kind.kind,
-      namespace: shorten(namespace),
-      name: shorten(name),
-      dryRun,
-      message,
-    });
   }
 
   function count({ request }: ReviewPlan, verdict: ReviewEvent['verdict'], ms: number): void {
@@ -188,6 +178,24 @@ function toLogFields(
       plan.refusals.length > 0 && { refused: formatProblems(plan.refusals.map(toRefusal)) }),
     ...(warnings !== undefined && { warnings: warnings.length }),
     ms: Math.round(ms),
+  };
+}
+
+function toEnded(
+  { request, workload, images }: ReviewPlan,
+  outcomes: CloneOutcomes,
+  completed: AdmissionReview,
+): EndedReview {
+  const { kind, namespace, name, operation, dryRun } = request;
+  const uid = operation === 'CREATE' ? undefined : workload?.uid;
+  return {
+    object: { ...kind, namespace: shorten(namespace), name: shorten(name), uid },
+    dryRun,
+    refusal: verdictOf(completed) === 'denied' ? completed.response.status?.message : undefined,
+    images: images.flatMap(({ key, backup, places: [place] }) => {
+      const outcome = outcomes.get(key);
+      return outcome === undefined ? [] : { image: place?.image ?? '', backup, outcome };
+    }),
   };
 }
 

@@ -83,6 +83,7 @@ function isMetadata(value: unknown): boolean {
   if (isAbsent(value)) return true;
   return (
     isObject(value) &&
+    isOptionalText(value['uid']) &&
     isStringMap(value['labels']) &&
     isStringMap(value['annotations']) &&
     isList(value['ownerReferences'], isOwner)

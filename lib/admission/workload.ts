@@ -26,6 +26,8 @@ export interface ImagePlace {
 
 /** The fields that are read of an object that contains a pod. */
 export interface Workload {
+  /** Absent while the object does not exist. */
+  readonly uid: string | undefined;
   /** Istio is asked to inject into the pod, and replaces the image `auto`. */
   readonly isInjected: boolean;
   /** Labels and annotations contain the names in `relevantNames` only. */
@@ -92,6 +94,7 @@ const podSchema = object({
 const metadataSchema = object({
   metadata: v.nullish(
     object({
+      uid: optionalText,
       labels: stringMap,
       annotations: stringMap,
       ownerReferences: list(
@@ -149,6 +152,7 @@ export function parseWorkload(request: ReviewRequest, field: 'object' | 'oldObje
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);
   const podSpec = ['', ...path, 'spec'].join('/');
   return {
+    uid: metadata?.uid ?? undefined,
     isInjected: isInjected(pod.metadata?.labels) || isInjected(pod.metadata?.annotations),
     labels: toMap(metadata?.labels),
     templateLabels: toMap(pod.metadata?.labels),

@@ -46,7 +46,7 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
   }
 
   async function copy(
-    { uid, source }: ReportSubject,
+    { uid, source, backup }: ReportSubject,
     work: () => Promise<CopyResult>,
   ): Promise<CopyResult> {
     const startedAt = now();
@@ -54,11 +54,13 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
       const copied = await work();
       const seconds = (now() - startedAt) / 1000;
       observer.cloned({ result: 'copied', reason: '', seconds, bytes: copied.bytes });
+      observer.copyEnded?.({ backup });
       return copied;
     } catch (error) {
       if (error instanceof CloneError) {
         const seconds = (now() - startedAt) / 1000;
         observer.cloned({ result: 'failed', reason: error.code, seconds, bytes: 0 });
+        observer.copyEnded?.({ backup, error });
         counted.add(error);
         // Every other failure is logged with the outcome of the reviews.
         if (error.code === 'INTERRUPTED') {
@@ -86,7 +88,6 @@ export function createReport({ logger, observer, now }: ReportDeps): Report {
         if (result === 'present' || result === 'fallback') {
           observer.cloned({ result, reason: '', seconds, bytes: 0 });
         }
-        if (result === 'fallback') observer.fellBack?.({ warning: warnings.join('; ') });
         return;
       }
       case 'pending':

@@ -52,6 +52,8 @@ export interface Config {
   readonly insecureRegistries: readonly string[];
   readonly registryCaFile?: string;
   readonly maxImageBytes?: number;
+  /** Whether a pod writes Kubernetes Events. */
+  readonly events: boolean;
   readonly port: number;
   /** Port of the status page on loopback; 0: no page. @default 8081 in a pod, else no page */
   readonly statusPort?: number;
@@ -135,6 +137,7 @@ function toConfig(o: Values): Config {
     insecureRegistries: o.INSECURE_REGISTRIES,
     ...(o.REGISTRY_CA_FILE !== undefined && { registryCaFile: o.REGISTRY_CA_FILE }),
     ...(o.MAX_IMAGE_BYTES !== undefined && { maxImageBytes: o.MAX_IMAGE_BYTES }),
+    events: o.EVENTS,
     port: o.PORT,
     ...(o.STATUS_PORT !== undefined && { statusPort: o.STATUS_PORT }),
     ...(o.TLS_CERT_FILE !== undefined &&

@@ -51,6 +51,7 @@ export const variables = {
   INSECURE_REGISTRIES: v.optional(hosts, ''),
   REGISTRY_CA_FILE: v.optional(text),
   MAX_IMAGE_BYTES: v.optional(wholeNumber(1, Number.MAX_SAFE_INTEGER)),
+  EVENTS: v.optional(flag, 'true'),
   PORT: v.optional(wholeNumber(1, 65535), '8080'),
   STATUS_PORT: v.optional(wholeNumber(0, 65535)),
   TLS_CERT_FILE: v.optional(text),

@@ -1,4 +1,6 @@
-import type { CloneErrorCode } from '../errors.ts';
+import type { CloneError, CloneErrorCode } from '../errors.ts';
+import type { Reference } from '../image/reference.ts';
+import type { CloneOutcome } from './image-cloner.ts';
 
 /** Events for metrics; the adapter chooses their names. */
 export interface Observer {
@@ -6,24 +8,40 @@ export interface Observer {
   cloned(event: CloneEvent): void;
   /** Whether the last response of the backup registry was usable. */
   backupAnswered(isUp: boolean): void;
-  /** An object was denied, and its writer was not asked to retry. */
-  refused?(event: RefusalEvent): void;
-  /** A backup is used because its source failed. */
-  fellBack?(event: FallbackEvent): void;
+  /** A review that names images to copy, or that was refused. */
+  reviewEnded?(review: EndedReview): void;
+  /** A copy of this process, which reviews may have stopped waiting for. */
+  copyEnded?(copy: EndedCopy): void;
 }
 
-export interface RefusalEvent {
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
+/** What happened to one object, for people. */
+export interface EndedReview {
+  readonly object: {
+    readonly group: string;
+    readonly kind: string;
+    readonly namespace: string;
+    /** Empty for an object with a generated name. */
+    readonly name: string;
+    /** Absent if the object does not exist yet. */
+    readonly uid?: string | undefined;
+  };
   readonly dryRun: boolean;
-  /** As kubectl shows it. */
-  readonly message: string;
+  /** As kubectl shows it; absent if the object was admitted, or its writer was asked to retry. */
+  readonly refusal?: string | undefined;
+  readonly images: readonly ReviewedImage[];
 }
 
-export interface FallbackEvent {
-  /** Names the image and why its source failed. */
-  readonly warning: string;
+interface ReviewedImage {
+  /** As the object names it. */
+  readonly image: string;
+  readonly backup: Reference;
+  readonly outcome: CloneOutcome;
+}
+
+interface EndedCopy {
+  readonly backup: Reference;
+  /** Absent if the copy succeeded. */
+  readonly error?: CloneError;
 }
 
 export interface ReviewEvent {

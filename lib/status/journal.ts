@@ -8,7 +8,7 @@ export interface JournalEntry {
 }
 
 /** The last refusals and fallbacks, the newest first. */
-export interface Journal extends Required<Pick<Observer, 'refused' | 'fellBack'>> {
+export interface Journal extends Required<Pick<Observer, 'reviewEnded'>> {
   readonly refusals: () => readonly JournalEntry[];
   readonly fallbacks: () => readonly JournalEntry[];
 }
@@ -23,9 +23,14 @@ export function createJournal({ now }: { readonly now: () => number }): Journal 
     entries.length = Math.min(entries.length, maxEntries);
   };
   return {
-    refused: ({ kind, namespace, name, message }) =>
-      note(refusals, `${kind} ${namespace}/${name}: ${message}`),
-    fellBack: ({ warning }) => note(fallbacks, warning),
+    reviewEnded({ object: { kind, namespace, name }, refusal, images }) {
+      const object = `${kind} ${namespace}/${name}`;
+      if (refusal !== undefined) note(refusals, `${object}: ${refusal}`);
+      for (const { outcome } of images) {
+        if (outcome.status !== 'ready' || outcome.result !== 'fallback') continue;
+        note(fallbacks, `${object}: ${outcome.warnings.join('; ')}`);
+      }
+    },
     refusals: () => refusals,
     fallbacks: () => fallbacks,
   };

@@ -48,6 +48,7 @@ const defaults: Config = {
   privateToPublic: 'deny',
   insecureRegistries: [],
   pullSecrets: false,
+  events: true,
   port: 8080,
   logLevel: 'info',
   logFormat: 'json',

@@ -101,8 +101,8 @@ describe('createJournal', () => {
     const journal = createJournal({ now: () => at });
 
     for (at = 1; at <= 60; at += 1) {
-      const object = { kind: 'Pod', namespace: 'shop', name: `p${at}`, dryRun: false };
-      journal.refused({ ...object, message: 'no' });
+      const object = { group: '', kind: 'Pod', namespace: 'shop', name: `p${at}` };
+      journal.reviewEnded({ object, dryRun: false, refusal: 'no', images: [] });
     }
 
     assert.equal(journal.refusals().length, 50);

@@ -4,7 +4,7 @@
  */
 export { toYaml } from './edit.ts';
 export { toIdentityPolicy } from './identity.ts';
-export { type Manifests, readManifests, toHost } from './manifests.ts';
+export { type Manifests, readManifests, toEventsName, toHost } from './manifests.ts';
 export { applyPatches } from './patches.ts';
 export { toPodLabels, toPodSelector } from './pod-labels.ts';
 export { toRenewalName } from './renewal.ts';

@@ -49,20 +49,28 @@ const azureLabel = 'azure.workload.identity/use';
 export async function readManifests(settings: DeploySettings): Promise<Manifests> {
   const { variant, install } = settings;
   const isDirect = install.wiring === 'direct';
-  const [namespace, rbac, networkPolicy, budget, service, wiring, certificates, ...identities] =
-    await Promise.all([
-      readText('namespace.yaml'),
-      readText('rbac.yaml'),
-      readText('network-policy.yaml'),
-      install.minScale > 1 ? readText('disruption-budget.yaml') : '',
-      readService(variant, isDirect),
-      isDirect
-        ? readText('direct', 'service.yaml')
-        : readText('gateway', `${install.gateway}.yaml`),
-      install.certificates === 'renew' ? readText('renewal', 'renewal.yaml') : '',
-      ...install.cloudIdentities.map(({ kind }) => readText('cloud', `${kind}.yaml`)),
-    ]);
-  const access = `${rbac}---\n${networkPolicy}`;
+  const [
+    namespace,
+    rbac,
+    events,
+    networkPolicy,
+    budget,
+    service,
+    wiring,
+    certificates,
+    ...identities
+  ] = await Promise.all([
+    readText('namespace.yaml'),
+    readText('rbac.yaml'),
+    settings.env.get('EVENTS') === 'false' ? '' : readText('events.yaml'),
+    readText('network-policy.yaml'),
+    install.minScale > 1 ? readText('disruption-budget.yaml') : '',
+    readService(variant, isDirect),
+    isDirect ? readText('direct', 'service.yaml') : readText('gateway', `${install.gateway}.yaml`),
+    install.certificates === 'renew' ? readText('renewal', 'renewal.yaml') : '',
+    ...install.cloudIdentities.map(({ kind }) => readText('cloud', `${kind}.yaml`)),
+  ]);
+  const access = [rbac, events, networkPolicy].filter((yaml) => yaml !== '').join('---\n');
   const identity = joinPolicies(identities);
   return fillManifests(
     { namespace, access, identity, service, budget, wiring, certificates },
@@ -136,10 +144,12 @@ function selectPods(object: Document, selector: readonly string[], install: Inst
 
 function fillAccess(object: Document, install: InstallSettings): void {
   const { name, namespace, service } = install;
-  object.setIn(['metadata', 'namespace'], namespace);
-  if (object.get('kind') === 'RoleBinding') {
-    object.setIn(['subjects', 0, 'namespace'], namespace);
-  }
+  const kind = String(object.get('kind'));
+  // Cluster-scoped objects have a name for each installation.
+  if (kind.startsWith('Cluster')) object.setIn(['metadata', 'name'], toEventsName(name));
+  else object.setIn(['metadata', 'namespace'], namespace);
+  if (kind === 'ClusterRoleBinding') object.setIn(['roleRef', 'name'], toEventsName(name));
+  if (kind.endsWith('RoleBinding')) object.setIn(['subjects', 0, 'namespace'], namespace);
   if (object.get('kind') !== 'NetworkPolicy') return;
   object.setIn(['metadata', 'name'], name);
   selectPods(object, policyPods, install);
@@ -201,6 +211,11 @@ function fillWiring(object: Document, install: InstallSettings): void {
 function setName(object: Document, { name, namespace }: InstallSettings['service']): void {
   object.setIn(['metadata', 'name'], name);
   object.setIn(['metadata', 'namespace'], namespace);
+}
+
+/** The name of the cluster-scoped right to write Events. */
+export function toEventsName(name: string): string {
+  return `${name}-events`;
 }
 
 /** The host that the API server calls; also the name of the DomainMapping and its claim. */

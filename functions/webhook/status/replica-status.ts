@@ -46,8 +46,7 @@ export function createReplicaStatus(deps: ReplicaStatusDeps): ReplicaStatus {
   return {
     metrics: {
       ...metrics,
-      refused: journal.refused,
-      fellBack: journal.fellBack,
+      reviewEnded: journal.reviewEnded,
       certificateExpires(at) {
         certificateEnds = at;
         metrics.certificateExpires(at);

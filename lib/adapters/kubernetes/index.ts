@@ -7,6 +7,7 @@ export { readInstallation } from './installation-reader.ts';
 export { createNamespaceAnnotations } from './namespace-annotations.ts';
 export {
   openCertificateAccess,
+  openEventSink,
   openLeaseStore,
   openNamespaceReader,
   openWorkloadStore,

@@ -7,12 +7,14 @@ import {
 import { ConfigError } from '../../errors.ts';
 import type {
   CertificateStore,
+  EventSink,
   LeaseStore,
   Logger,
   NamespaceReader,
   WorkloadStore,
 } from '../../ports/index.ts';
 import { type CertificateStoreDeps, createCertificateStore } from './certificate-store.ts';
+import { createEventSink } from './event-sink.ts';
 import {
   type KubectlConfigSettings,
   loadKubectlConfig,
@@ -38,6 +40,17 @@ export async function openNamespaceReader({
 }: ReaderSettings): Promise<NamespaceReader> {
   const config = await loadServerConfig(settings, `${neededBy} cannot work`);
   return createNamespaceReader({ api: config.makeApiClient(CoreV1Api), logger });
+}
+
+export interface EventSettings extends ServerConfigSettings {
+  /** The pod that reports. */
+  readonly instance: string;
+}
+
+/** Rejects with `ConfigError` as `loadServerConfig` does. */
+export async function openEventSink({ instance, ...settings }: EventSettings): Promise<EventSink> {
+  const config = await loadServerConfig(settings, 'Events cannot be written');
+  return createEventSink({ api: config.makeApiClient(CoreV1Api), instance });
 }
 
 export interface LeaseSettings extends ServerConfigSettings {
