@@ -11,16 +11,17 @@ import { createStdoutDisplay } from '../shared/progress-display.ts';
 import { createInterruptSignal } from '../shared/run-command.ts';
 import { toApplyCommand, toWorkloadFlags } from '../shared/workload-flags.ts';
 
+const fieldManager = 'image-cloner-backfill';
+
 export async function backfill(args: Arguments): Promise<boolean> {
   const env = await readInstalledEnv(args, process.env);
   const display = createStdoutDisplay();
-  const { print } = display;
   const flags = toWorkloadFlags(args);
   const [copier, settings] = await allOrProblems(flags.problems, [
     openCopier(env, display, { shared: args.switches.has('shared') }),
     attempt(() => parseSettings(env)),
   ]);
-  const fleet = await openFleet({ env, flags, fieldManager: 'image-cloner-backfill', print });
+  const fleet = await openFleet({ env, flags, fieldManager, print: display.print });
   const signal = createInterruptSignal(copier.stop);
   const { name, namespace, workloads, labelValue } = settings;
   const excluded = [...toExcludedNamespaces(settings), ...copier.policy.excludedNamespaces];
@@ -30,6 +31,7 @@ export async function backfill(args: Arguments): Promise<boolean> {
     ...fleet,
     policy: { ...copier.policy, excludedNamespaces: excluded, ownService: { name, namespace } },
     ensure: copier.ensureBackup,
+    readsPullSecrets: copier.config.pullSecrets,
     newAnnotationValue: () => new Date().toISOString(),
     refresh: args.switches.has('refresh'),
   });
@@ -45,7 +47,7 @@ export async function backfill(args: Arguments): Promise<boolean> {
     }),
     empty: `no workload in an opted-in namespace: kubectl label namespace NAME image-cloner=${labelValue}`,
     next: toApplyCommand('backfill', args),
-    print,
+    display,
     signal,
   });
 }

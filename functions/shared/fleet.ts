@@ -1,13 +1,13 @@
 import { type ApplyToEachOptions, applyToEach } from '../../lib/fleet/apply-to-each.ts';
 import { createAwaitRollout, type FollowRolloutDeps } from '../../lib/fleet/await-rollout.ts';
 import { createRateLimiter, type RateLimiter } from '../../lib/fleet/rate-limiter.ts';
-import type { ReportRow } from '../../lib/fleet/report.ts';
+import type { Effect, Report, ReportRow } from '../../lib/fleet/report.ts';
 import { formatWorkload } from '../../lib/fleet/stored-workload.ts';
 import type { StoredWorkload, WorkloadStore } from '../../lib/ports/index.ts';
 import { monotonicClock, sleep } from '../../lib/util/clock.ts';
-import { mapConcurrently } from '../../lib/util/semaphore.ts';
 import { type Env, isInsideCluster } from './environment.ts';
 import { formatTable } from './format-table.ts';
+import type { ProgressDisplay } from './progress-display.ts';
 import { printJson } from './run-command.ts';
 import type { WorkloadFlags } from './workload-flags.ts';
 
@@ -24,18 +24,27 @@ export interface FleetOptions {
   readonly print: (line: string) => void;
 }
 
-export interface FleetRun extends ApplyToEachOptions {
+export interface FleetRun extends Omit<ApplyToEachOptions, 'onStep' | 'print'> {
   readonly report: (
-    stored: StoredWorkload,
-    signal: AbortSignal,
-  ) => Promise<readonly ReportRow[]> | readonly ReportRow[];
+    storedWorkloads: readonly StoredWorkload[],
+    options: ReportOptions,
+  ) => Promise<Report> | Report;
+  /** Why `storedWorkloads` are not all, one sentence each. */
+  readonly unlisted?: readonly string[];
   /** Printed if the report has no row. */
   readonly empty: string;
   /** The command line that changes what the report lists. */
   readonly next: string;
+  readonly display: ProgressDisplay;
 }
 
-const maxConcurrentReports = 8;
+interface ReportOptions {
+  readonly signal: AbortSignal;
+  readonly onStep: (checked: number, total: number) => void;
+}
+
+/** More names of workloads than these do not help a reader. */
+const maxNames = 3;
 
 export async function openFleet({ env, flags, fieldManager, print }: FleetOptions): Promise<Fleet> {
   const { perMinute, rolloutTimeoutMs: timeoutMs } = flags;
@@ -57,33 +66,74 @@ export async function openFleet({ env, flags, fieldManager, print }: FleetOption
   };
 }
 
-/** Changes the workloads with `--apply`. Else prints a table, or with `--json` a document, with one row for each image of each object. */
+/**
+ * Changes the workloads with `--apply`. Else prints a table, or with `--json` a document with one row for each image of each object.
+ * Resolves with whether every workload was visited and nothing failed.
+ */
 export async function applyOrReport(
   { apply, json }: WorkloadFlags,
-  run: FleetRun,
+  { report, unlisted = [], empty, next, display, ...run }: FleetRun,
 ): Promise<boolean> {
-  if (apply) return await applyToEach(run);
-  const { storedWorkloads, report, empty, next, print, signal } = run;
-  const reports = await mapConcurrently(storedWorkloads, maxConcurrentReports, async (stored) => {
-    signal.throwIfAborted();
-    return await report(stored, signal);
+  const { storedWorkloads, signal } = run;
+  const { print } = display;
+  if (apply) {
+    const onStep = toSteps(display, 'workloads');
+    const isDone = await applyToEach({ ...run, print, onStep });
+    display.remove('workloads');
+    for (const problem of unlisted) print(problem);
+    return isDone && unlisted.length === 0;
+  }
+  const { rows, problems } = await report(storedWorkloads, {
+    signal,
+    onStep: toSteps(display, 'images'),
   });
-  const rows = reports.flat();
-  if (json) printJson({ rows });
+  display.remove('images');
+  const all = [...unlisted, ...problems];
+  if (json) printJson({ rows, problems: all });
   else for (const line of rows.length === 0 ? [empty] : formatReport(rows, next)) print(line);
-  return true;
+  if (!json) for (const problem of all) print(problem);
+  return all.length === 0;
 }
 
-/** A table, a summary and the command to type next. */
+function toSteps(display: ProgressDisplay, what: string): ReportOptions['onStep'] {
+  return (done, total) => display.step(what, { done, total });
+}
+
+/** A table with each image once, a summary and the command to type next. Images that were not checked are only counted. */
 export function formatReport(rows: readonly ReportRow[], next: string): readonly string[] {
-  const head = ['NAMESPACE', 'OBJECT', 'CONTAINER', 'IMAGE', 'STATUS'];
-  const body = rows.map((row) => [row.namespace, row.object, row.container, row.image, row.what]);
-  const objects = new Set(rows.map(({ namespace, object }) => `${namespace} ${object}`)).size;
-  const changes = rows.filter(({ what }) => /^(would|in the backup)/.test(what)).length;
+  const known = rows.filter(({ effect }) => effect !== 'unknown');
+  const groups = Object.values(Object.groupBy(known, ({ image, what }) => `${image} ${what}`));
+  const body = groups.flatMap((group = []) => {
+    const [first] = group;
+    return first === undefined ? [] : [[first.image || '-', listObjects(group), first.what]];
+  });
+  const counts = effectWords.flatMap(([effect, words]) => {
+    const number = rows.filter((row) => row.effect === effect).length;
+    return number === 0 && effect !== 'change' ? [] : [`${number} ${words}`];
+  });
+  const total = `${count(rows.length, 'image')} of ${count(toObjects(rows).length, 'workload')}`;
+  const hasChanges = rows.some(({ effect }) => effect === 'change');
   return [
-    ...formatTable([head, ...body]),
-    `${count(rows.length, 'image')} of ${count(objects, 'object')}, ${changes} to change${changes === 0 ? '' : `: ${next}`}`,
+    ...(body.length === 0 ? [] : formatTable([['IMAGE', 'WORKLOADS', 'STATUS'], ...body])),
+    `${total}: ${counts.join(', ')}${hasChanges ? `: ${next}` : ''}`,
   ];
+}
+
+const effectWords: readonly (readonly [Effect, string])[] = [
+  ['change', 'to change'],
+  ['problem', 'refused'],
+  ['skipped', 'skipped'],
+  ['unknown', 'not checked'],
+];
+
+function listObjects(rows: readonly ReportRow[]): string {
+  const objects = toObjects(rows);
+  const shown = objects.slice(0, maxNames).join(', ');
+  return objects.length > maxNames ? `${shown} and ${objects.length - maxNames} more` : shown;
+}
+
+function toObjects(rows: readonly ReportRow[]): readonly string[] {
+  return [...new Set(rows.map(({ namespace, object }) => `${namespace} ${object}`))];
 }
 
 function count(number: number, noun: string): string {

@@ -8,7 +8,9 @@ export interface ProgressDisplay {
   /** Prints a line that stays on the screen, above the bars. */
   print(text: string): void;
   progress(name: string, progress: CopyProgress): void;
-  /** Ends the progress of a copy. */
+  /** The progress of a command that works through `total` things: `images`. */
+  step(things: string, progress: { readonly done: number; readonly total: number }): void;
+  /** Ends the progress of a copy, or of things. */
   remove(name: string): void;
 }
 
@@ -41,23 +43,32 @@ export function createStdoutDisplay(): ProgressDisplay {
   });
 }
 
+/** What a bar and a line of progress show. */
+interface Shown {
+  readonly done: number;
+  readonly total: number;
+  readonly text: string;
+}
+
 function createLines({ write, now }: ProgressDisplayOptions): ProgressDisplay {
   const nextAt = new Map<string, number>();
+  const show = (name: string, toText: () => string): void => {
+    const due = nextAt.get(name);
+    if (due !== undefined && now() < due) return;
+    nextAt.set(name, now() + lineIntervalMs);
+    // The first line waits for an interval, so that a short copy prints none.
+    if (due !== undefined) write(`${toPrintable(toText())}\n`);
+  };
   return {
     print: (text) => write(`${toPrintable(text)}\n`),
-    progress(name, progress) {
-      const due = nextAt.get(name);
-      if (due !== undefined && now() < due) return;
-      nextAt.set(name, now() + lineIntervalMs);
-      // The first line waits for an interval, so that a short copy prints none.
-      if (due !== undefined) write(`${toPrintable(name)}: ${describe(progress)}\n`);
-    },
+    progress: (name, progress) => show(name, () => toShown(name, progress).text),
+    step: (things, progress) => show(things, () => toSteps(things, progress).text),
     remove: (name) => nextAt.delete(name),
   };
 }
 
 function createBars({ write, now }: ProgressDisplayOptions, columns: number): ProgressDisplay {
-  const running = new Map<string, CopyProgress>();
+  const running = new Map<string, Shown>();
   let drawn = 0;
   let nextAt = 0;
 
@@ -67,27 +78,38 @@ function createBars({ write, now }: ProgressDisplayOptions, columns: number): Pr
     return `${up}\r\u001b[J`;
   };
   const draw = (above: string): void => {
-    const bars = [...running].map(([name, progress]) =>
-      `${toBar(progress)} ${toPrintable(name)}: ${describe(progress)}`.slice(0, columns - 1),
+    const bars = [...running.values()].map((shown) =>
+      `${toBar(shown)} ${toPrintable(shown.text)}`.slice(0, columns - 1),
     );
     write(`${erase()}${above}${bars.map((bar) => `${bar}\n`).join('')}`);
     drawn = bars.length;
     nextAt = now() + drawIntervalMs;
   };
+  const show = (name: string, shown: Shown): void => {
+    running.set(name, shown);
+    if (now() >= nextAt) draw('');
+  };
   return {
     print: (text) => draw(`${toPrintable(text)}\n`),
-    progress(name, progress) {
-      running.set(name, progress);
-      if (now() >= nextAt) draw('');
-    },
+    progress: (name, progress) => show(name, toShown(name, progress)),
+    step: (things, progress) => show(things, toSteps(things, progress)),
     remove(name) {
       if (running.delete(name)) draw('');
     },
   };
 }
 
-function toBar({ doneBytes, totalBytes }: CopyProgress): string {
-  const full = Math.floor(toFraction(doneBytes, totalBytes) * barWidth);
+function toShown(name: string, progress: CopyProgress): Shown {
+  const { doneBytes: done, totalBytes: total } = progress;
+  return { done, total, text: `${name}: ${describe(progress)}` };
+}
+
+function toSteps(things: string, { done, total }: Omit<Shown, 'text'>): Shown {
+  return { done, total, text: `${done} of ${total} ${things}` };
+}
+
+function toBar({ done, total }: Shown): string {
+  const full = Math.floor(toFraction(done, total) * barWidth);
   return `[${'#'.repeat(full)}${'.'.repeat(barWidth - full)}]`;
 }
 

@@ -1,5 +1,6 @@
 import { CloneError } from '../errors.ts';
-import { backupReference, isBackup, type Naming } from '../image/backup-name.ts';
+import { backupReference, isBackup } from '../image/backup-name.ts';
+import { listBackups } from '../image/copy-name.ts';
 import { formatReference, type Reference, type Repository } from '../image/reference.ts';
 import { isSameTag, recordedOf, tryParse } from './original-images.ts';
 import type { FormerBackup, ReviewPolicy } from './policy.ts';
@@ -23,8 +24,6 @@ export interface FormerCopy {
 }
 
 type Originals = ReadonlyMap<string, string>;
-
-const namings: readonly Naming[] = ['flat', 'nested'];
 
 /** `kubectl set image` or `rollout undo` on a rewritten object names another tag or digest of the copy that `old` names. */
 export function findEdit(
@@ -68,7 +67,9 @@ export function findFormer(
   if (former === undefined) return undefined;
   const original = parseIfValid(recordedOf(place, records));
   if (original === undefined) return undefined;
-  const isCopy = namings.some((naming) => isCopyIn(former, naming, original, reference));
+  const isCopy = listBackups(reference)
+    .filter(({ namespace }) => former.namespace === undefined || namespace === former.namespace)
+    .some((backup) => isSameTag(backupReference(original, backup), reference));
   return isCopy ? { kind: 'former', original, reference } : undefined;
 }
 
@@ -96,23 +97,4 @@ function isInside(reference: Repository, { domain, namespace }: FormerBackup): b
   return namespace === undefined
     ? reference.domain === domain
     : isBackup(reference, { domain, namespace, naming: 'flat' });
-}
-
-/** Without a namespace, every namespace of the registry may be the former one. */
-function isCopyIn(
-  { domain, namespace }: FormerBackup,
-  naming: Naming,
-  original: Reference,
-  reference: Reference,
-): boolean {
-  const namespaces = namespace === undefined ? toNamespaces(reference.path) : [namespace];
-  return namespaces.some((each) =>
-    isSameTag(backupReference(original, { domain, namespace: each, naming }), reference),
-  );
-}
-
-/** `a/b/c` → `a`, `a/b` */
-function toNamespaces(path: string): readonly string[] {
-  const parts = path.split('/');
-  return parts.slice(0, -1).map((_, index) => parts.slice(0, index + 1).join('/'));
 }

@@ -17,6 +17,8 @@ export interface ApplyToEachOptions {
   /** Rejects with the signal's reason, or if the API server does not answer. */
   readonly apply: (stored: StoredWorkload, signal: AbortSignal) => Promise<ApplyResult>;
   readonly print: (line: string) => void;
+  /** Receives how many objects are finished. @default no progress is displayed */
+  readonly onStep?: (finished: number, total: number) => void;
   /** Stops the run, also in the middle of an object. */
   readonly signal: AbortSignal;
 }
@@ -26,23 +28,32 @@ export function fail(problem: string): ApplyResult {
   return { state: 'failed', problem, stopsRun: false };
 }
 
+export const untouched: ApplyResult = { state: 'untouched' };
+
+export const gone: ApplyResult = { state: 'done', action: 'deleted meanwhile', notes: [] };
+
+/** One failure may concern thousands of objects, so it names the first ones. */
+const maxNames = 10;
+
 /**
  * Applies a change to one object after the other, prints each result and continues after a failure. Failures are listed again at
- * the end. Resolves with whether every object succeeded.
+ * the end, each once with its objects. Resolves with whether every object succeeded.
  */
 export async function applyToEach({
   storedWorkloads,
   apply,
   print,
+  onStep = () => undefined,
   signal,
 }: ApplyToEachOptions): Promise<boolean> {
   const counts = new Map<string, number>();
-  const failures: string[] = [];
+  const failures = new Map<string, string[]>();
   let finished = 0;
   let stopsRun = false;
 
   for (const stored of storedWorkloads) {
     if (signal.aborted || stopsRun) break;
+    onStep(finished, storedWorkloads.length);
     const result = await apply(stored, signal).catch((error: unknown) => {
       if (signal.aborted) return undefined;
       if (!(error instanceof Error)) throw error;
@@ -57,8 +68,10 @@ export async function applyToEach({
       print(`${name}: ${result.action}`);
       for (const note of result.notes) print(`  ${note}`);
     } else if (result.state === 'failed') {
-      failures.push(`${name}: ${result.problem}`);
-      print(`${name}: failed: ${result.problem}`);
+      const names = failures.get(result.problem) ?? [];
+      failures.set(result.problem, [...names, name]);
+      // A registry that is down fails one object after the other.
+      if (names.length < maxNames) print(`${name}: failed: ${result.problem}`);
       stopsRun = result.stopsRun;
     }
   }
@@ -67,12 +80,18 @@ export async function applyToEach({
   const parts = [...counts].map(([outcome, count]) => `${count} ${outcome}`);
   if (rest > 0) parts.push(`${rest} not reached`);
   print(`${storedWorkloads.length} objects: ${parts.join(', ') || 'nothing to do'}`);
-  if (failures.length > 0) print('failed:');
-  for (const failure of failures) print(`  ${failure}`);
+  if (failures.size > 0) print('failed:');
+  for (const [problem, names] of failures) print(`  ${toNames(names)}: ${problem}`);
   if (stopsRun && rest > 0) {
     print(
       'stopped, because the next workloads could fail in the same way: fix the cause and run again',
     );
   }
-  return failures.length === 0 && rest === 0;
+  return failures.size === 0 && rest === 0;
+}
+
+function toNames(names: readonly string[]): string {
+  const others = names.length - maxNames;
+  const shown = names.slice(0, maxNames).join(', ');
+  return others > 0 ? `${shown} and ${others} more` : shown;
 }

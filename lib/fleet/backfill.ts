@@ -2,20 +2,21 @@ import { type CloneOutcomes, completeReview } from '../admission/answer/index.ts
 import { backfillAnnotation } from '../admission/decide-image.ts';
 import type { ReviewPlan } from '../admission/plan.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
-import type { EnsureUntilDone } from '../cloner/ensure-until-done.ts';
-import { canonicalReference, formatReference } from '../image/reference.ts';
+import { formatReference } from '../image/reference.ts';
 import type { CloneOutcome, StoredWorkload, WorkloadStore } from '../ports/index.ts';
-import { type ApplyResult, fail } from './apply-to-each.ts';
+import { mapConcurrently } from '../util/semaphore.ts';
+import { type ApplyResult, fail, gone, untouched } from './apply-to-each.ts';
+import { type AskOnceDeps, createAskOnce, type Question } from './ask-once.ts';
 import { type Assessment, assess, isRewritable } from './assess.ts';
 import { type FollowRolloutDeps, followRollout } from './await-rollout.ts';
 import { withOriginals } from './originals.ts';
 import type { RateLimiter } from './rate-limiter.ts';
-import { type ReportRow, toReportRows } from './report.ts';
+import { type Report, reportEach, toReportRows } from './report.ts';
+import { createUncalledWebhook, failNotCalled } from './uncalled-webhook.ts';
 
-export interface BackfillDeps extends FollowRolloutDeps {
+export interface BackfillDeps extends FollowRolloutDeps, AskOnceDeps {
   readonly store: Pick<WorkloadStore, 'read' | 'patch'>;
   readonly policy: ReviewPolicy;
-  readonly ensure: EnsureUntilDone;
   readonly rateLimiter: RateLimiter;
   /** Returns a value that the annotation never had. */
   readonly newAnnotationValue: () => string;
@@ -23,25 +24,30 @@ export interface BackfillDeps extends FollowRolloutDeps {
   readonly refresh: boolean;
 }
 
+interface ReportOptions {
+  readonly signal: AbortSignal;
+  /** Receives how many images were checked. */
+  readonly onStep: (checked: number, total: number) => void;
+}
+
 export interface Backfill {
-  /** Changes neither the object nor the backup. */
-  report(stored: StoredWorkload, signal: AbortSignal): Promise<readonly ReportRow[]>;
+  /** Changes neither the objects nor the backup. Contains what is known when the signal fires or the backup is down. */
+  report(storedWorkloads: readonly StoredWorkload[], options: ReportOptions): Promise<Report>;
   /** Copies the images and has the webhook rewrite the object. Rejects with the signal's reason, or if the API server does not answer. */
   apply(stored: StoredWorkload, signal: AbortSignal): Promise<ApplyResult>;
 }
 
-const untouched: ApplyResult = { state: 'untouched' };
+/** Each image costs a few requests to two registries. */
+const maxConcurrentQuestions = 16;
 
 /**
  * Moves existing workloads into the backup: copies their images, then writes an annotation that makes the webhook rewrite the
  * object. So no write waits for a copy, and no other field changes its owner.
  */
 export function createBackfill(deps: BackfillDeps): Backfill {
-  const { store, policy, ensure, rateLimiter, refresh, onProgress } = deps;
-  /** Webhook rules that do not match: no further annotation is written there. */
-  const unmatched = new Set<string>();
-  /** Hundreds of objects name the same few images, and registries limit requests. */
-  const ensureOnce = rememberOutcomes(ensure);
+  const { store, policy, rateLimiter, refresh, onProgress } = deps;
+  const uncalled = createUncalledWebhook();
+  const askOnce = createAskOnce(deps);
 
   /** Assesses the object and, with `refresh`, the object with its original images. */
   function assessBoth(stored: StoredWorkload): readonly [Assessment, Assessment?] {
@@ -52,31 +58,64 @@ export function createBackfill(deps: BackfillDeps): Backfill {
   }
 
   async function report(
-    stored: StoredWorkload,
-    signal: AbortSignal,
-  ): Promise<readonly ReportRow[]> {
-    const [current, original] = assessBoth(stored);
-    const { plan } = original ?? current;
-    const outcomes =
-      current.skipped === undefined
-        ? await ensureAll(plan, ensureOnce, { dryRun: true, signal })
-        : new Map<string, CloneOutcome>();
-    return toReportRows(current, original, outcomes);
+    storedWorkloads: readonly StoredWorkload[],
+    { signal, onStep }: ReportOptions,
+  ): Promise<Report> {
+    const assessed = new Map<StoredWorkload, readonly [Assessment, Assessment?]>();
+    const broken = reportEach(storedWorkloads, (stored) => {
+      assessed.set(stored, assessBoth(stored));
+      return [];
+    });
+    const questions = [...assessed.values()].flatMap(([current, original = current]) =>
+      current.skipped === undefined ? toQuestions(original.plan, { dryRun: true, signal }) : [],
+    );
+    const distinct = [
+      ...new Map(questions.map((question) => [askOnce.keyOf(question), question])).values(),
+    ];
+    const outcomes = new Map<string, CloneOutcome>();
+    let checked = 0;
+    await mapConcurrently(distinct, maxConcurrentQuestions, async (question) => {
+      if (signal.aborted) return;
+      const outcome = await askOnce.ask(question);
+      if (outcome === undefined || outcome.status === 'pending') return;
+      if (outcome.status === 'failed' && askOnce.isOutage(outcome.error)) return;
+      outcomes.set(askOnce.keyOf(question), outcome);
+      checked += 1;
+      onStep(checked, distinct.length);
+    });
+    const rows = [...assessed.values()].flatMap(([current, original]) => {
+      const { plan } = original ?? current;
+      const known = toQuestions(plan, { dryRun: true, signal }).flatMap((question) => {
+        const outcome = outcomes.get(askOnce.keyOf(question));
+        return outcome === undefined ? [] : [[question.key, outcome] as const];
+      });
+      return toReportRows(current, original, new Map(known));
+    });
+    const left = `${distinct.length - checked} of ${distinct.length} images were not checked`;
+    return {
+      rows: [...rows, ...broken],
+      problems: [
+        ...askOnce.outages(),
+        ...(checked < distinct.length ? [`${left}: run again`] : []),
+      ],
+    };
   }
 
   async function apply(listed: StoredWorkload, signal: AbortSignal): Promise<ApplyResult> {
     // A long run reaches an object long after it was listed.
     const stored = await store.read(listed, signal);
-    if (stored === undefined) return untouched;
+    if (stored === undefined) return gone;
     const [current, original = current] = assessBoth(stored);
     const { plan } = original;
     if (current.skipped !== undefined || (plan.images.length === 0 && plan.refusals.length === 0)) {
       return untouched;
     }
-    if (isRewritable(current) && unmatched.has(toRuleKey(stored))) return failNotCalled(stored);
+    if (isRewritable(current) && uncalled.isKnown(stored)) return failNotCalled(stored);
 
-    const outcomes = await ensureAll(plan, ensure, { dryRun: false, signal });
+    const outcomes = await ensureAll(plan, signal);
     signal.throwIfAborted();
+    const outage = askOnce.outage();
+    if (outage !== undefined) return { state: 'failed', problem: outage, stopsRun: true };
     const { response } = completeReview(plan, outcomes);
     if (!response.allowed) return fail(response.status?.message ?? 'refused');
     const warnings = response.warnings ?? [];
@@ -85,6 +124,17 @@ export function createBackfill(deps: BackfillDeps): Backfill {
     if (isIncomplete) return fail(warnings.join('; '));
     const notes = [...warnings, ...listStalePins(current, original, outcomes)];
     return { state: 'done', action: 'refreshed', notes };
+  }
+
+  /** Waits until the backup has every image of a plan. */
+  async function ensureAll(plan: ReviewPlan, signal: AbortSignal): Promise<CloneOutcomes> {
+    const outcomes = await Promise.all(
+      toQuestions(plan, { dryRun: false, signal }).map(async (question) => {
+        const outcome = await askOnce.ask(question);
+        return outcome === undefined ? [] : [[question.key, outcome] as const];
+      }),
+    );
+    return new Map(outcomes.flat());
   }
 
   async function annotate(
@@ -100,12 +150,12 @@ export function createBackfill(deps: BackfillDeps): Backfill {
       { type: 'merge', body },
       { signal, onWait: (message) => onProgress(before, message) },
     );
-    if (result.status === 'gone') return untouched;
+    if (result.status === 'gone') return gone;
     if (result.status === 'refused') return fail(result.message);
     const { stored, warnings } = result;
     if (isRewritable(assess(stored, policy, deps.newAnnotationValue()))) {
       if (warnings.length > 0) return fail(`not rewritten: ${warnings.join('; ')}`);
-      unmatched.add(toRuleKey(before));
+      uncalled.note(before);
       return failNotCalled(before);
     }
     const allNotes = [...new Set([...notes, ...warnings])];
@@ -116,29 +166,12 @@ export function createBackfill(deps: BackfillDeps): Backfill {
   return { report, apply };
 }
 
-/** Waits until the backup has every image of a plan; with `dryRun`, finds out what would be copied. */
-async function ensureAll(
+function toQuestions(
   { images, pod, request: { uid, namespace } }: ReviewPlan,
-  ensure: EnsureUntilDone,
-  { dryRun, signal }: { readonly dryRun: boolean; readonly signal: AbortSignal },
-): Promise<CloneOutcomes> {
-  const outcomes = await Promise.all(
-    images.map(async ({ key, source, backup }) => {
-      return [key, await ensure({ source, backup, pod, dryRun, namespace, signal, uid })] as const;
-    }),
-  );
-  return new Map(outcomes);
-}
-
-/** Keeps one outcome for each image and set of pull secrets, which is accurate enough for a report. */
-function rememberOutcomes(ensure: EnsureUntilDone): EnsureUntilDone {
-  const known = new Map<string, Promise<CloneOutcome>>();
-  return async (request) => {
-    const key = JSON.stringify([canonicalReference(request.source), request.pod]);
-    const outcome = known.get(key) ?? ensure(request);
-    known.set(key, outcome);
-    return await outcome;
-  };
+  { dryRun, signal }: Pick<Question, 'dryRun' | 'signal'>,
+): readonly (Question & { readonly key: string })[] {
+  const request = { pod, dryRun, namespace, signal, uid };
+  return images.map(({ key, source, backup }) => ({ key, source, backup, ...request }));
 }
 
 /** A note for each place that is pinned to another digest than its tag has now: a refresh does not move it. */
@@ -157,15 +190,4 @@ function listStalePins(
       ? []
       : [`${place.label}: stays pinned to ${place.image}; the tag is ${image} now`];
   });
-}
-
-/** A webhook configuration matches by namespace and kind. */
-function toRuleKey({ kind, namespace }: StoredWorkload): string {
-  return `${namespace} ${kind.workload}`;
-}
-
-function failNotCalled({ kind, namespace }: StoredWorkload): ApplyResult {
-  return fail(
-    `the API server does not call the webhook for ${kind.workload} in ${namespace}: check that it is registered and that WORKLOADS has ${kind.workload}`,
-  );
 }

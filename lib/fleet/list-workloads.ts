@@ -1,5 +1,6 @@
 import { ConfigError } from '../errors.ts';
 import type { StoredWorkload, WorkloadKind, WorkloadStore } from '../ports/index.ts';
+import { hasAnnotation } from './stored-workload.ts';
 
 /** Every kind that `WORKLOADS` may list, in the order of the listing. All of them are `v1`. */
 export const workloadKinds: readonly WorkloadKind[] = [
@@ -18,8 +19,6 @@ export const workloadKinds: readonly WorkloadKind[] = [
 
 interface ListOptions {
   readonly store: Pick<WorkloadStore, 'readNamespace' | 'list'>;
-  /** Values of `WORKLOADS`. */
-  readonly workloads: readonly string[];
   /** Namespaces of the command line, possibly none. */
   readonly namespaces: readonly string[];
   readonly signal: AbortSignal;
@@ -29,6 +28,8 @@ interface ListOptedInOptions extends ListOptions {
   readonly store: Pick<WorkloadStore, 'optedInNamespaces' | 'readNamespace' | 'list'>;
   /** Of the label `image-cloner` that opts a namespace in. */
   readonly labelValue: string;
+  /** Values of `WORKLOADS`. */
+  readonly workloads: readonly string[];
   /** Namespaces that the webhook never reviews. */
   readonly excluded: readonly string[];
 }
@@ -55,18 +56,50 @@ export async function listOptedIn(options: ListOptedInOptions): Promise<readonly
   return await listEach(options, namespaces);
 }
 
+interface ListAnnotatedOptions extends ListOptions {
+  /** An object needs one of them. */
+  readonly annotations: readonly string[];
+}
+
+export interface AnnotatedWorkloads {
+  readonly storedWorkloads: readonly StoredWorkload[];
+  /** One sentence for each kind that could not be listed. */
+  readonly problems: readonly string[];
+}
+
+/** Pods are not changed while they run, and a cluster has more of them than of everything else. */
+const changeableKinds = workloadKinds.filter(({ kind }) => kind !== 'Pod');
+
 /**
- * Lists every workload of the given namespaces or of all, opted in or not.
- * Rejects with `ConfigError` if a given namespace does not exist.
+ * Lists every annotated workload of the given namespaces or of all, opted in or not. Rejects with `ConfigError` if a given namespace
+ * does not exist, and as the store does if Deployments cannot be listed.
  */
-export async function listAll(options: ListOptions): Promise<readonly StoredWorkload[]> {
-  const { store, namespaces, signal } = options;
+export async function listAnnotated({
+  store,
+  namespaces,
+  annotations,
+  signal,
+}: ListAnnotatedOptions): Promise<AnnotatedWorkloads> {
   await assertEach(namespaces, async (name) => {
     // The right to list workloads does not include the right to read namespaces.
     const namespace = await store.readNamespace(name, signal).catch(() => 'unknown');
     return namespace === undefined ? notFound(name) : undefined;
   });
-  return await listEach(options, namespaces.length === 0 ? [undefined] : namespaces);
+  const storedWorkloads: StoredWorkload[] = [];
+  const problems: string[] = [];
+  for (const namespace of namespaces.length === 0 ? [undefined] : namespaces) {
+    for (const kind of changeableKinds) {
+      try {
+        const listed = await store.list(kind, namespace, signal);
+        storedWorkloads.push(...listed.filter((stored) => hasAnnotation(stored, annotations)));
+      } catch (error) {
+        // Without a right, every request fails in the same way; without the API server, there is nothing to restore.
+        if (kind.kind === 'Deployment' || signal.aborted || !(error instanceof Error)) throw error;
+        problems.push(`${kind.workload} may hold copies too: ${error.message}`);
+      }
+    }
+  }
+  return { storedWorkloads, problems };
 }
 
 async function assertEach(
@@ -79,8 +112,8 @@ async function assertEach(
 }
 
 async function listEach(
-  { store, workloads, signal }: ListOptions,
-  namespaces: readonly (string | undefined)[],
+  { store, workloads, signal }: ListOptedInOptions,
+  namespaces: readonly string[],
 ): Promise<readonly StoredWorkload[]> {
   const kinds = workloadKinds.filter(({ workload }) => workloads.includes(workload));
   const listed: StoredWorkload[] = [];

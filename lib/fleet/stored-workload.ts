@@ -25,6 +25,12 @@ export function explainImmutable(
   return kind.kind === 'Pod' ? 'a running pod is not changed' : undefined;
 }
 
+/** Whether the object has one of the annotations. It may be malformed in any other respect. */
+export function hasAnnotation({ object }: StoredWorkload, keys: readonly string[]): boolean {
+  const annotations = toRecord(descend(object, '/metadata/annotations'));
+  return keys.some((key) => annotations[key] !== undefined);
+}
+
 /** Returns a copy of the object with the annotation. */
 export function withAnnotation(object: unknown, key: string, value: string): unknown {
   const whole = toRecord(object);
@@ -70,7 +76,13 @@ function replaceBelow(node: unknown, path: readonly string[], value: string): un
   return { ...fields, [head]: replaceBelow(fields[head], rest, value) };
 }
 
+/** Returns what is at a pointer, or `undefined` if it is missing or null. */
+export function descend(object: unknown, pointer: string): unknown {
+  const [, ...path] = pointer.split('/');
+  return path.reduce<unknown>((node, key) => toRecord(node)[key] ?? undefined, object);
+}
+
 /** Returns `value`, or an empty object if it is none. */
-export function toRecord(value: unknown): Readonly<Record<string, unknown>> {
+function toRecord(value: unknown): Readonly<Record<string, unknown>> {
   return v.is(record, value) && !Array.isArray(value) ? value : {};
 }

@@ -23,7 +23,10 @@ function web(image: string, annotations: Readonly<Record<string, string>> = {}):
 
 interface Setting {
   readonly store: FakeStore;
-  readonly outcomes?: Readonly<Record<string, CloneOutcome['status'] | 'planned' | 'fallback'>>;
+  /** `down`: the backup cannot be reached; `away`: the source. */
+  readonly outcomes?: Readonly<
+    Record<string, CloneOutcome['status'] | 'planned' | 'fallback' | 'down' | 'away'>
+  >;
   readonly refresh?: boolean;
   readonly change?: Partial<ReviewPolicy>;
   readonly rollout?: RolloutResult;
@@ -33,7 +36,11 @@ interface Setting {
 
 function open({ store, outcomes = {}, refresh = false, change = {}, rollout, digest }: Setting): {
   readonly apply: (stored: StoredWorkload) => Promise<ApplyResult>;
-  readonly report: (stored: StoredWorkload) => Promise<readonly (readonly string[])[]>;
+  readonly report: (
+    ...stored: readonly StoredWorkload[]
+  ) => Promise<readonly (readonly string[])[]>;
+  /** Sentences of the report beside its rows. */
+  readonly problems: (...stored: readonly StoredWorkload[]) => Promise<readonly string[]>;
   /** Images that were ensured, those of a dry run marked. */
   readonly ensured: readonly string[];
 } {
@@ -47,6 +54,15 @@ function open({ store, outcomes = {}, refresh = false, change = {}, rollout, dig
       const what = outcomes[name] ?? 'ready';
       if (what === 'failed') {
         const error = new CloneError('SOURCE_NOT_FOUND', `${name} does not exist`);
+        return Promise.resolve({ status: 'failed', error });
+      }
+      if (what === 'down' || what === 'away') {
+        const [code, message] =
+          what === 'down'
+            ? (['BACKUP_UNAVAILABLE', 'docker.io'] as const)
+            : (['SOURCE_UNAVAILABLE', `${name}: ${source.domain}`] as const);
+        const options = { isUnreachable: true };
+        const error = new CloneError(code, `${message} cannot be reached`, options);
         return Promise.resolve({ status: 'failed', error });
       }
       const result = what === 'planned' || what === 'fallback' ? what : 'present';
@@ -71,12 +87,12 @@ function open({ store, outcomes = {}, refresh = false, change = {}, rollout, dig
       store.put(given);
       return backfill.apply(given, signal);
     },
-    report: async (given) =>
-      (await backfill.report(given, signal)).map(({ container, image, what }) => [
-        container,
-        image,
-        what,
-      ]),
+    report: async (...given) =>
+      (await backfill.report(given, { signal, onStep: () => undefined })).rows.map(
+        ({ container, image, what }) => [container, image, what],
+      ),
+    problems: async (...given) =>
+      (await backfill.report(given, { signal, onStep: () => undefined })).problems,
     ensured,
   };
 }
@@ -134,7 +150,11 @@ describe('createBackfill apply', () => {
     const gone = createFakeStore(() => ({ status: 'gone' }));
     const { apply } = open({ store: gone });
 
-    assert.deepEqual(await apply(web('nginx:1.27')), { state: 'untouched' });
+    assert.deepEqual(await apply(web('nginx:1.27')), {
+      state: 'done',
+      action: 'deleted meanwhile',
+      notes: [],
+    });
     assert.deepEqual(backfill.ensured, []);
   });
 
@@ -308,10 +328,41 @@ describe('createBackfill report', () => {
   it('a backfill report checks an image once, however many objects name it', async () => {
     const { report, ensured } = open({ store: notRewriting() });
 
-    await report(web('nginx:1.27'));
-    await report(web('nginx:1.27'));
+    await report(web('nginx:1.27'), web('nginx:1.27'), web('docker.io/library/nginx:1.27'));
 
     assert.deepEqual(ensured, ['nginx:1.27 (dry)']);
+  });
+
+  it('a backfill report says in one sentence that the backup is down, and asks for nothing more', async () => {
+    const images = ['a', 'b', 'c', 'd'].map((name) => web(`${name}:1`));
+    const outcomes = Object.fromEntries(
+      ['a:1', 'b:1', 'c:1', 'd:1'].map((name) => [name, 'down' as const]),
+    );
+    const { report } = open({ store: notRewriting(), outcomes });
+    const { problems } = open({ store: notRewriting(), outcomes });
+
+    assert.deepEqual(await problems(...images), [
+      'docker.io cannot be reached',
+      '4 of 4 images were not checked: run again',
+    ]);
+    assert.deepEqual(await report(web('a:1')), [['main', 'a:1', 'not checked']]);
+  });
+
+  it('a backfill report says in one sentence that a source is down, and checks the other images', async () => {
+    const given = [web('quay.io/a:1'), web('quay.io/b:1'), web('nginx:1.27')];
+    const outcomes = { 'quay.io/a:1': 'away', 'quay.io/b:1': 'away' } as const;
+    const { problems } = open({ store: notRewriting(), outcomes });
+    const { report } = open({ store: notRewriting(), outcomes });
+
+    assert.deepEqual(await problems(...given), [
+      'quay.io/a:1: quay.io cannot be reached',
+      '2 of 3 images were not checked: run again',
+    ]);
+    assert.deepEqual(await report(...given), [
+      ['main', 'quay.io/a:1', 'not checked'],
+      ['main', 'quay.io/b:1', 'not checked'],
+      ['main', 'nginx:1.27', 'in the backup'],
+    ]);
   });
 
   it('a backfill report checks no image of an object that is skipped', async () => {

@@ -161,31 +161,21 @@ for (const cloner of ['registry', 'docker'] as const) {
 
       assert.equal(code, 0, stderr);
       const lines = [
-        row('NAMESPACE', 'OBJECT', 'CONTAINER', 'IMAGE', 'STATUS'),
-        row('shop', 'deployment/web', 'main', nginx, 'would be copied'),
-        row('shop', 'deployment/cache', 'main', redis, 'would be copied'),
+        row('IMAGE', 'WORKLOADS', 'STATUS'),
+        row(nginx, 'shop deployment/web, shop daemonset/agent', 'would be copied'),
+        row(redis, 'shop deployment/cache, shop cronjob/nightly', 'would be copied'),
         row(
-          'shop',
-          'deployment/gone',
-          'main',
           `${gate.host}/library/gone:1`,
+          'shop deployment/gone',
           `refused: ${gate.host}/library/gone:1 does not exist on ${gate.host}`,
         ),
-        row(
-          'shop',
-          'deployment/opted-out',
-          'main',
-          nginx,
-          'skipped: it is labelled image-cloner: disabled',
-        ),
-        row('shop', 'daemonset/agent', 'main', nginx, 'would be copied'),
-        row('shop', 'cronjob/nightly', 'main', redis, 'would be copied'),
-        row('shop', 'job/once', 'main', nginx, 'skipped: the template of a Job is immutable'),
+        row(nginx, 'shop deployment/opted-out', 'skipped: it is labelled image-cloner: disabled'),
+        row(nginx, 'shop job/once', 'skipped: the template of a Job is immutable'),
       ];
       for (const line of lines) assert.match(stdout, line);
       assert.match(
         stdout,
-        /^7 images of 7 objects, 4 to change: image-cloner backfill --apply\n$/m,
+        /^7 images of 7 workloads: 4 to change, 1 refused, 2 skipped: image-cloner backfill --apply\n$/m,
       );
       assert.ok(!stdout.includes('elsewhere'), stdout);
       assert.equal(await writesToBackup(), 0);
@@ -314,10 +304,8 @@ for (const cloner of ['registry', 'docker'] as const) {
       assert.match(
         report.stdout,
         row(
-          'shop',
-          'deployment/web',
-          'main',
           image,
+          'shop deployment/web, shop daemonset/agent',
           'already rewritten; the tag has moved and would be copied',
         ),
       );
@@ -364,7 +352,10 @@ for (const cloner of ['registry', 'docker'] as const) {
 
       assert.equal(code, 0, stderr);
       const image = imageOf(before) ?? '';
-      assert.match(stdout, row('shop', 'deployment/web', 'main', image, `would become ${nginx}`));
+      assert.match(
+        stdout,
+        row(image, 'shop deployment/web, shop daemonset/agent', `would become ${nginx}`),
+      );
       assert.deepEqual(await stored('deployment', 'web'), before);
     });
 
@@ -372,14 +363,14 @@ for (const cloner of ['registry', 'docker'] as const) {
       const { code, stdout, stderr } = await run('restore', '--apply', '--rate=6000', namespace);
 
       assert.equal(code, 0, `${stdout}${stderr}`);
-      assert.match(stdout, /^7 objects: 4 restored, 3 untouched$/m);
+      assert.match(stdout, /^4 objects: 4 restored$/m);
       for (const [kind, name, original] of moved) {
         const object = await stored(kind, name);
         assert.equal(imageOf(object), original());
         assert.equal(object.metadata.labels['image-cloner'], 'disabled');
         assert.deepEqual(
           Object.keys(object.metadata.annotations).filter((key) => key.startsWith('image-cloner')),
-          [],
+          ['image-cloner/restored'],
         );
         const pod = object.spec.template ?? object.spec.jobTemplate?.spec.template;
         assert.equal(pod?.spec.imagePullSecrets, undefined);
@@ -394,7 +385,7 @@ for (const cloner of ['registry', 'docker'] as const) {
       const { code, stdout } = await run('restore', '--apply', '--rate=6000', namespace);
 
       assert.equal(code, 0);
-      assert.match(stdout, /^7 objects: 7 untouched$/m);
+      assert.match(stdout, /^4 objects: 4 untouched$/m);
       assert.deepEqual(await stored('deployment', 'web'), before);
     });
 
@@ -423,6 +414,22 @@ for (const cloner of ['registry', 'docker'] as const) {
         imageOf(await stored('deployment', 'late', 'night')),
         `${gate.host}/library/late:1`,
       );
+    });
+
+    it('backfill says in one sentence that the backup is down, fails, and changes nothing', async () => {
+      await backup.stop();
+
+      const report = await run('backfill');
+      const applied = await run('backfill', '--apply', '--rate=6000');
+
+      assert.equal(report.code, 1, report.stderr);
+      assert.match(
+        report.stdout,
+        new RegExp(`^the backup registry ${literally(backup.host)} cannot be reached for `, 'm'),
+      );
+      assert.match(report.stdout, /^1 of 1 images were not checked: run again$/m);
+      assert.equal(applied.code, 1, applied.stderr);
+      assert.match(applied.stdout, /^shop deployment\/gone: failed: .*the backup registry /m);
     });
 
     async function register(): Promise<void> {

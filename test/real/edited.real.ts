@@ -1,19 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as v from 'valibot';
-import { parseSettings } from '../../lib/install/settings.ts';
-import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.ts';
-import { type ApiServer, startApiServer } from './support/api-server.ts';
-import { createAuthDir } from './support/auth-dir.ts';
-import { type Registry, startRegistry } from './support/docker-registry.ts';
-import { eventually } from './support/eventually.ts';
 import { pushImage } from './support/images.ts';
-import { findFreePort } from './support/port.ts';
-import { createTls, type Tls } from './support/tls.ts';
-import { startWebhook, type Webhook } from './support/webhook.ts';
+import { type InstalledWebhook, startInstalledWebhook } from './support/installed-webhook.ts';
 
 const namespace = 'shop';
-const user = { name: 'acme', password: 'secret' };
 
 const deploymentSchema = v.object({
   metadata: v.object({ annotations: v.optional(v.record(v.string(), v.string()), {}) }),
@@ -26,49 +17,18 @@ const deploymentSchema = v.object({
 
 /** `kubectl set image` and `rollout undo` on a rewritten Deployment, with the webhook configuration that `deploy` registers. */
 describe('an edited name of a copy', () => {
-  let source: Registry;
-  let backup: Registry;
-  let apiServer: ApiServer;
-  let tls: Tls;
-  let env: Readonly<Record<string, string>>;
-  let port: number;
-  let webhook: Webhook;
+  let installed: InstalledWebhook;
 
   before(async () => {
-    let authDir: string;
-    [source, backup, apiServer, tls, authDir, port] = await Promise.all([
-      startRegistry(),
-      startRegistry({ users: [user] }),
-      startApiServer(),
-      createTls(),
-      createAuthDir(user),
-      findFreePort(),
-    ]);
-    env = {
-      CLONER: 'registry',
-      REGISTRY: backup.host,
-      REGISTRY_NAMESPACE: 'backups',
-      REGISTRY_AUTH_DIR: authDir,
-    };
+    installed = await startInstalledWebhook({ namespaces: [namespace] });
+    const { source, apiServer } = installed;
     for (const tag of ['1', '2', '3']) await pushImage(source, `team/web:${tag}`);
-    webhook = await startWebhook({ tls, env, port });
-    const settings = parseSettings({ ...env, WEBHOOK_URL: `https://127.0.0.1:${port}` });
-    await apiServer.createNamespace(namespace, { 'image-cloner': 'image-cloner' });
-    await apiServer.mustKubectl(
-      ['create', '--filename=-'],
-      JSON.stringify(toWebhookConfiguration(settings, tls.ca)),
-    );
-    await eventually('the API server calls the webhook', async () => {
-      await apiServer.kubectl(['create', ...inShop, '--dry-run=server', '--filename=-'], toWeb());
-      return webhook.log().some(({ msg }) => msg === 'review answered');
-    });
     await apiServer.mustKubectl(['create', ...inShop, '--filename=-'], toWeb());
     const { image } = await read();
     name = image.replace(/:1$/, '');
   });
   after(async () => {
-    await webhook.stop();
-    await Promise.all([apiServer.stop(), source.stop(), backup.stop()]);
+    await installed.stop();
   });
 
   const inShop = [`--namespace=${namespace}`];
@@ -77,7 +37,7 @@ describe('an edited name of a copy', () => {
   let name: string;
 
   function toWeb(): string {
-    const containers = [{ name: 'web', image: `${source.host}/team/web:1` }];
+    const containers = [{ name: 'web', image: `${installed.source.host}/team/web:1` }];
     return JSON.stringify({
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -92,10 +52,11 @@ describe('an edited name of a copy', () => {
   /** The image of the stored Deployment without its backup, and the recorded original without its host. */
   async function read(): Promise<{ readonly image: string; readonly original: string }> {
     const args = ['get', 'deployment/web', ...inShop, '--output=json'];
-    const object: unknown = JSON.parse(await apiServer.mustKubectl(args));
+    const object: unknown = JSON.parse(await installed.apiServer.mustKubectl(args));
     const { metadata, spec } = v.parse(deploymentSchema, object);
     const [{ image }] = spec.template.spec.containers;
     const record = metadata.annotations['image-cloner/original-images'] ?? '';
+    const { source, backup } = installed;
     return {
       image: image.replace(`${backup.host}/backups/`, ''),
       original: record.replace(`${source.host}/`, ''),
@@ -107,13 +68,13 @@ describe('an edited name of a copy', () => {
     image: string,
   ): Promise<Awaited<ReturnType<typeof read>> & { readonly warnings: string }> {
     const args = ['set', 'image', 'deployment/web', `web=${image}`, ...inShop];
-    const { code, stderr } = await apiServer.kubectl(args);
+    const { code, stderr } = await installed.apiServer.kubectl(args);
     assert.equal(code, 0, stderr);
     return { ...(await read()), warnings: stderr };
   }
 
   function copyOf(tag: string): string {
-    return `${backup.host}/backups/${name}:${tag}`;
+    return `${installed.backup.host}/backups/${name}:${tag}`;
   }
 
   it('copies the original of a tag that the backup does not have', async () => {
@@ -121,11 +82,11 @@ describe('an edited name of a copy', () => {
 
     assert.equal(edited.image, `${name}:2`);
     assert.equal(edited.original, '{"containers/web":"team/web:2"}');
-    assert.notEqual(await backup.digest(`backups/${name}`, '2'), undefined);
+    assert.notEqual(await installed.backup.digest(`backups/${name}`, '2'), undefined);
   });
 
   it('admits a tag that the backup has while the source is down', async () => {
-    await source.stop();
+    await installed.source.stop();
 
     const edited = await set(copyOf('1'));
 
@@ -144,6 +105,7 @@ describe('an edited name of a copy', () => {
   });
 
   it('passes while the webhook and both registries are down', async () => {
+    const { webhook, source, backup, apiServer } = installed;
     await Promise.all([webhook.stop(), backup.stop()]);
 
     const { image } = await set(copyOf('1'));

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ApplyResult } from '../../lib/fleet/apply-to-each.ts';
-import { createRestore, type RestoreDeps } from '../../lib/fleet/restore.ts';
-import type { StoredWorkload } from '../../lib/ports/index.ts';
-import { createFakeStore, type FakeStore, storedWorkload } from '../support/fake-store.ts';
+import type { ApplyResult } from '../../../lib/fleet/apply-to-each.ts';
+import { createRestore, type RestoreDeps } from '../../../lib/fleet/restore/index.ts';
+import type { StoredWorkload } from '../../../lib/ports/index.ts';
+import { createFakeStore, type FakeStore, storedWorkload } from '../../support/fake-store.ts';
 
 const recorded = { 'image-cloner/original-images': '{"containers/main":"nginx:1.27"}' };
 const { signal } = new AbortController();
@@ -56,7 +56,6 @@ function open(
 } {
   const restore = createRestore({
     store,
-    backup: { domain: 'docker.io', namespace: 'acme', naming: 'flat' },
     fieldManager: 'image-cloner-restore',
     rateLimiter: { wait: () => Promise.resolve() },
     onProgress: () => undefined,
@@ -64,7 +63,7 @@ function open(
   });
   return {
     report: (given) =>
-      restore.report(given).map(({ container, image, what }) => [container, image, what]),
+      restore.report([given]).rows.map(({ container, image, what }) => [container, image, what]),
     apply: (given) => {
       store.put(given);
       return restore.apply(given, signal);
@@ -73,7 +72,15 @@ function open(
 }
 
 const keeping = (): FakeStore => createFakeStore((object) => object);
+const disabled = { 'image-cloner': 'disabled' };
+const restoredPath = '/metadata/annotations/image-cloner~1restored';
 const optOut = { op: 'add', path: '/metadata/labels/image-cloner', value: 'disabled' };
+/** Of the object and its pods, with the record for `restore --undo`. */
+const optOuts = [
+  optOut,
+  { op: 'add', path: '/spec/template/metadata', value: { labels: disabled } },
+  { op: 'add', path: restoredPath, value: '["","/spec/template"]' },
+];
 const image = (index: number): string => `/spec/template/spec/containers/${index}/image`;
 
 describe('createRestore apply', () => {
@@ -90,13 +97,13 @@ describe('createRestore apply', () => {
           { op: 'test', path: image(0), value: 'acme/nginx:1.27' },
           { op: 'replace', path: image(0), value: 'nginx:1.27' },
           { op: 'remove', path: annotationPath },
-          optOut,
+          ...optOuts,
         ],
       },
     ]);
   });
 
-  it('restore uses no annotation entry that belongs to another backup than the object names', async () => {
+  it('restore uses no annotation entry of another image than the object names, keeps the record and fails', async () => {
     const store = keeping();
 
     const end = await open(store).apply(
@@ -111,12 +118,10 @@ describe('createRestore apply', () => {
     );
 
     assert.deepEqual(end, {
-      state: 'done',
-      action: 'restored',
-      notes: [
-        'container "forged": acme/redis:7 stays: its original image is unknown',
-        'container "moved": acme/mysql:8 stays: its original image is unknown',
-      ],
+      state: 'failed',
+      problem:
+        'restored, but container "forged": acme/redis:7 stays: it is not named as a copy of evil.example/redis:7, which is recorded; container "moved": acme/mysql:8 stays: it is not named as a copy of mysql:9, which is recorded',
+      stopsRun: false,
     });
     assert.deepEqual(
       store.patches.map(({ body }) => body),
@@ -124,8 +129,7 @@ describe('createRestore apply', () => {
         [
           { op: 'test', path: image(0), value: 'acme/nginx:1.27' },
           { op: 'replace', path: image(0), value: 'nginx:1.27' },
-          { op: 'remove', path: annotationPath },
-          optOut,
+          ...optOuts,
         ],
       ],
     );
@@ -136,7 +140,7 @@ describe('createRestore apply', () => {
 
     assert.deepEqual(await open(store).apply(web({ originals: 'nonsense' })), {
       state: 'failed',
-      problem: 'container "main": acme/nginx:1.27 stays: its original image is unknown',
+      problem: 'container "main": acme/nginx:1.27 stays: its original image is not recorded',
       stopsRun: false,
     });
     assert.deepEqual(store.patches, []);
@@ -201,7 +205,7 @@ describe('createRestore apply', () => {
       await open(store, { backupPullSecret: 'backup' }).apply(web({ pullSecrets }));
 
       const [{ body } = { body: [] }] = store.patches;
-      assert.deepEqual(Array.isArray(body) ? body.slice(2, -2) : body, expected);
+      assert.deepEqual(Array.isArray(body) ? body.slice(2, -4) : body, expected);
     });
   }
 
@@ -237,7 +241,8 @@ describe('createRestore apply', () => {
     assert.deepEqual(Array.isArray(body) ? body.slice(2) : body, [
       { op: 'remove', path: annotationPath },
       { op: 'remove', path: '/metadata/annotations/image-cloner~1backfill' },
-      { op: 'add', path: '/metadata/labels', value: { 'image-cloner': 'disabled' } },
+      { op: 'add', path: '/metadata/labels', value: disabled },
+      ...optOuts.slice(1),
     ]);
   });
 
@@ -260,7 +265,6 @@ describe('createRestore apply', () => {
         },
       });
     const path = '/spec/jobTemplate/metadata';
-    const disabled = { 'image-cloner': 'disabled' };
     const templates = [
       [{}, { op: 'add', path, value: { labels: disabled } }],
       [
@@ -279,25 +283,111 @@ describe('createRestore apply', () => {
 
       const [patch] = store.patches;
       assert.ok(patch?.type === 'json');
-      assert.deepEqual(patch.body.slice(-2), [optOut, operation]);
+      assert.deepEqual(patch.body.slice(-4), [
+        optOut,
+        operation,
+        {
+          op: 'add',
+          path: '/spec/jobTemplate/spec/template/metadata',
+          value: { labels: disabled },
+        },
+        {
+          op: 'add',
+          path: restoredPath,
+          value: '["","/spec/jobTemplate","/spec/jobTemplate/spec/template"]',
+        },
+      ]);
     }
   });
 
-  it('restore opts out the pods of a workload if the webhook reviews pods', async () => {
+  it('restore needs no setting: it recognises a copy by its name on any host, in both namings', async () => {
+    const copies = [
+      'acme/ghcr.io__x__y:2',
+      'old.example:5000/team/ghcr.io/x/y:2',
+      'ecr.example/a/b/ghcr.io__x__y:2.bbbbbbbbbbbb',
+    ];
+    for (const copy of copies) {
+      const store = keeping();
+
+      const end = await open(store).apply(
+        web({ containers: { main: copy }, originals: { 'containers/main': 'ghcr.io/x/y:2' } }),
+      );
+
+      assert.deepEqual(end, { state: 'done', action: 'restored', notes: [] });
+      assert.deepEqual(store.patches[0]?.body, [
+        { op: 'test', path: image(0), value: copy },
+        { op: 'replace', path: image(0), value: 'ghcr.io/x/y:2' },
+        { op: 'remove', path: annotationPath },
+        ...optOuts,
+      ]);
+    }
+  });
+
+  it('restore records no label that the owner of the object had set', async () => {
     const store = keeping();
 
-    await open(store, { arePodsReviewed: true }).apply(web());
+    await open(store).apply(web({ metadata: { labels: disabled, annotations: recorded } }));
 
-    const [patch] = store.patches;
-    assert.ok(patch?.type === 'json');
-    assert.deepEqual(patch.body.slice(-2), [
-      optOut,
-      {
-        op: 'add',
-        path: '/spec/template/metadata',
-        value: { labels: { 'image-cloner': 'disabled' } },
-      },
+    assert.deepEqual(store.patches[0]?.body, [
+      { op: 'test', path: image(0), value: 'acme/nginx:1.27' },
+      { op: 'replace', path: image(0), value: 'nginx:1.27' },
+      { op: 'remove', path: annotationPath },
+      { op: 'add', path: '/spec/template/metadata', value: { labels: disabled } },
+      { op: 'add', path: restoredPath, value: '["/spec/template"]' },
     ]);
+  });
+
+  it('restore plans again if another client changes the object in between, and gives up after three times', async () => {
+    const store = createFakeStore(() => ({ status: 'refused', message: 'testing value failed' }));
+    const read = store.read;
+    let reads = 0;
+    const moving: FakeStore = {
+      ...store,
+      read: async (stored, given) => {
+        reads += 1;
+        const current = await read(stored, given);
+        return (
+          current &&
+          web({
+            containers: { main: `acme/nginx:1.2${reads}` },
+            originals: { 'containers/main': `nginx:1.2${reads}` },
+          })
+        );
+      },
+    };
+
+    assert.deepEqual(await open(moving).apply(web()), {
+      state: 'failed',
+      problem: 'other clients changed it 3 times while it was written: run again',
+      stopsRun: false,
+    });
+  });
+
+  it('restore says what to do if a webhook that is down refuses the write, and does not write it again', async () => {
+    const message = 'Internal error occurred: failed calling webhook "x": connection refused';
+    const store = createFakeStore(() => ({ status: 'refused', message }));
+
+    assert.deepEqual(await open(store).apply(web()), {
+      state: 'failed',
+      problem: `${message}; if that webhook is image-cloner's: image-cloner status names the command that lets writes pass`,
+      stopsRun: false,
+    });
+    assert.equal(store.patches.length, 1);
+  });
+
+  it('restore leaves the objects of a workload to the workload, which is restored itself', async () => {
+    const store = keeping();
+    const replicaSet = {
+      ...web({
+        metadata: {
+          annotations: recorded,
+          ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Deployment', controller: true }],
+        },
+      }),
+    };
+
+    assert.deepEqual(await open(store).apply(replicaSet), { state: 'untouched' });
+    assert.deepEqual(open(store).report(replicaSet), []);
   });
 
   it('restore releases the fields that it owns after the write', async () => {
@@ -382,7 +472,7 @@ describe('createRestore report', () => {
       ),
       [
         ['main', 'acme/nginx:1.27', 'would become nginx:1.27'],
-        ['other', 'acme/redis:7', 'skipped: its original image is unknown'],
+        ['other', 'acme/redis:7', 'stays: its original image is not recorded'],
       ],
     );
   });

@@ -1,11 +1,10 @@
 import * as v from 'valibot';
-import { escapePointer } from '../admission/answer/index.ts';
-import { backfillAnnotation } from '../admission/decide-image.ts';
-import { originalImagesAnnotation } from '../admission/original-images.ts';
-import type { Workload } from '../admission/workload.ts';
-import type { StoredWorkload } from '../ports/index.ts';
-import type { BackupPlace } from './originals.ts';
-import { toRecord } from './stored-workload.ts';
+import { escapePointer } from '../../admission/answer/index.ts';
+import { backfillAnnotation } from '../../admission/decide-image.ts';
+import { originalImagesAnnotation } from '../../admission/original-images.ts';
+import type { Workload } from '../../admission/workload.ts';
+import type { StoredWorkload } from '../../ports/index.ts';
+import type { CopyPlace } from './copy-places.ts';
 
 const managedFieldsSchema = v.object({
   metadata: v.object({
@@ -18,11 +17,11 @@ const managedFieldsSchema = v.object({
 
 /**
  * Returns the operations (RFC 6902) that put the known originals back, guarded by tests of the current values, and remove the
- * traces of the webhook. Empty if no original is known.
+ * traces of the webhook. The record stays as long as it is needed. Empty if no original is known.
  */
 export function toRestoreOperations(
   workload: Workload,
-  places: readonly BackupPlace[],
+  places: readonly CopyPlace[],
   backupPullSecret: string | undefined,
 ): readonly object[] {
   const images = places.flatMap(({ place, original }) =>
@@ -35,9 +34,8 @@ export function toRestoreOperations(
   );
   if (images.length === 0) return [];
   const isComplete = places.every(({ original }) => original !== undefined);
-  const annotations = [originalImagesAnnotation, backfillAnnotation].filter((key) =>
-    workload.annotations.has(key),
-  );
+  const obsolete = [...(isComplete ? [originalImagesAnnotation] : []), backfillAnnotation];
+  const annotations = obsolete.filter((key) => workload.annotations.has(key));
   return [
     ...images,
     ...(isComplete ? toPullSecretOperations(workload, backupPullSecret) : []),
@@ -63,17 +61,6 @@ function toPullSecretOperations(
   ];
 }
 
-/** Returns the operation that opts out what is at `pointer`: '' for the object itself, or a template in it. */
-export function toOptOutOperation(object: unknown, pointer: string): object {
-  const path = `${pointer}/metadata`;
-  const labels = { 'image-cloner': 'disabled' };
-  const metadata = descend(object, path);
-  if (metadata === undefined) return { op: 'add', path, value: { labels } };
-  return descend(metadata, '/labels') === undefined
-    ? { op: 'add', path: `${path}/labels`, value: labels }
-    : { op: 'add', path: `${path}/labels/image-cloner`, value: 'disabled' };
-}
-
 /**
  * Returns the operations that remove a manager's entry from `metadata.managedFields`. As long as it owns the fields, a
  * server-side apply of other values reports a conflict.
@@ -92,10 +79,4 @@ export function toReleaseOperations(
     { op: 'test', path: `${path}/manager`, value: manager },
     { op: 'remove', path },
   ];
-}
-
-/** Returns what is at a pointer, or `undefined` if it is missing or null. */
-function descend(object: unknown, pointer: string): unknown {
-  const [, ...path] = pointer.split('/');
-  return path.reduce<unknown>((node, key) => toRecord(node)[key] ?? undefined, object);
 }
