@@ -4,7 +4,10 @@ import type { RegistryReader } from './registry-reader.ts';
 
 /** Polls the backup's tags and records every digest that they held. */
 export interface TagHistory {
-  /** Whether the backup held a complete copy of ours before that time (ms since 1970). */
+  /**
+   * Whether the tag held a complete copy of ours before that time (ms since 1970). A generation alone says nothing of the tag: a copy
+   * that is pinned to a digest, or whose replica was killed, leaves one.
+   */
   hadCopyBefore(repository: string, tag: string, at: number): boolean;
   /** Polls once more, and checks that every recorded digest is still there and complete. */
   finish(): Promise<void>;
@@ -37,7 +40,7 @@ export function startTagHistory(registryReader: RegistryReader, ledger: Ledger):
   }
 
   async function checkGeneration(repository: string, tag: string, digest: string): Promise<void> {
-    const generation = `${tag}.${digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
+    const generation = toGeneration(tag, digest);
     const held = generationPattern.test(tag)
       ? [await registryReader.digest(repository, tag)]
       : [
@@ -54,12 +57,14 @@ export function startTagHistory(registryReader: RegistryReader, ledger: Ledger):
   return {
     hadCopyBefore: (repository, tag, at) =>
       [...seen].some(([key, seenAt]) => {
-        const [name = '', held = ''] = key.split(' ');
+        const [name = '', held = '', digest = ''] = key.split(' ');
+        const keptAt = seen.get(`${name} ${toGeneration(tag, digest)} ${digest}`);
         return (
-          seenAt < at &&
           name.includes(repository) &&
-          held.startsWith(`${tag}.`) &&
-          generationPattern.test(held)
+          held === tag &&
+          seenAt < at &&
+          keptAt !== undefined &&
+          keptAt < at
         );
       }),
     async finish() {
@@ -79,4 +84,8 @@ export function startTagHistory(registryReader: RegistryReader, ledger: Ledger):
       ledger.count('tags audited', seen.size);
     },
   };
+}
+
+function toGeneration(tag: string, digest: string): string {
+  return `${tag}.${digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
 }
