@@ -9,6 +9,7 @@ const metadata = v.object({
   name: text,
   namespace: text,
   uid: text,
+  resourceVersion: text,
   generation: v.optional(v.number(), 0),
   labels: textMap,
   annotations: textMap,

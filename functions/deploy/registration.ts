@@ -2,7 +2,14 @@ import * as v from 'valibot';
 import { parse } from 'yaml';
 import type { InstallSettings } from '../../lib/install/settings.ts';
 import { parseYaml } from '../../lib/install/yaml.ts';
-import { apply, deleteObjects, find, findItems, findObject, mustKubectl } from './kubectl.ts';
+import {
+  applyUnrecorded,
+  deleteObjects,
+  find,
+  findItems,
+  findObject,
+  mustKubectl,
+} from './kubectl.ts';
 import { toHost, toPodLabels } from './manifests/index.ts';
 import { serviceObject, type WebhookConfiguration, webhookConfiguration } from './objects.ts';
 
@@ -70,7 +77,8 @@ export async function register(
   const previous = registered?.webhooks[0].clientConfig.service;
   const [configuration] = parseYaml(webhook);
   configuration?.setIn(['metadata', 'annotations', testedAnnotation], testedVersion);
-  const output = await apply(String(configuration));
+  const object = ['mutatingwebhookconfiguration', install.name];
+  const output = await applyUnrecorded(String(configuration), ...object);
   if (previous === undefined || toHost(previous) === toHost(install.service)) return output;
   // The Service of the Go original stays.
   if (!(await isRouteTo(previous, install))) return output;

@@ -352,7 +352,10 @@ describe('knative/direct', () => {
     assert.deepEqual(service.toJS(), {
       ...Object(service.toJS()),
       spec: {
-        selector: { 'serving.knative.dev/service': direct.name },
+        selector: {
+          'serving.knative.dev/service': direct.name,
+          'image-cloner/wiring': 'direct',
+        },
         ports: [{ name: 'https', port: 443, targetPort: 8443 }],
       },
     });

@@ -9,7 +9,7 @@ import { toDeployment } from './deployment.ts';
 import { edit } from './edit.ts';
 import { joinPolicies, toIdentityPolicy } from './identity.ts';
 import { applyPatches } from './patches.ts';
-import { toPodLabels } from './pod-labels.ts';
+import { toEndpointLabels, toPodLabels } from './pod-labels.ts';
 import { fillRenewal } from './renewal.ts';
 
 /** YAML, applied in this order. The webhook configuration of `just gen` comes last. */
@@ -189,7 +189,7 @@ function fillWiring(object: Document, install: InstallSettings): void {
       setName(object, service);
       // A gateway's Service selects the pods of the gateway.
       if (wiring === 'direct') {
-        object.setIn(['spec', 'selector'], object.createNode(toPodLabels(install)));
+        object.setIn(['spec', 'selector'], object.createNode(toEndpointLabels(install)));
       }
       break;
     }

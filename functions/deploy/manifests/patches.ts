@@ -18,11 +18,16 @@ export function applyPatches(yaml: string, patches: readonly string[]): string {
     const keys = path
       .split('/')
       .slice(1)
-      .map((key) => (/^\d+$/.test(key) ? Number(key) : key));
+      .map((key) => (/^\d+$/.test(key) ? Number(key) : unescapePart(key)));
     const node = object.createNode(value);
     if (op === 'replace' && !object.hasIn(keys)) throw new Error(`nothing to replace at ${path}`);
     if (keys.at(-1) === '-') object.addIn(keys.slice(0, -1), node);
     else object.setIn(keys, node);
   }
   return String(object);
+}
+
+/** One part of a JSON pointer (RFC 6901). */
+function unescapePart(part: string): string {
+  return part.replaceAll('~1', '/').replaceAll('~0', '~');
 }

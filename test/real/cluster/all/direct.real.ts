@@ -98,6 +98,24 @@ describe('just deploy with WIRING=direct', () => {
     );
   });
 
+  it('just deploy changes from WIRING=gateway to WIRING=direct while pods of the earlier Revision run on', async () => {
+    await stage.just('deploy', direct);
+
+    const pods = await stage.kubectl([
+      'get',
+      'pods',
+      `--namespace=${own}`,
+      '--selector=serving.knative.dev/service=image-cloner,!image-cloner/wiring',
+      '--output=name',
+    ]);
+    assert.match(pods, /^pod\//);
+    for (let review = 0; review < 10; review += 1) {
+      const { code, stderr } = await dryRun();
+      assert.equal(code, 0, stderr);
+    }
+    assert.equal(await readCalledService(), 'image-cloner-webhook.image-cloner');
+  });
+
   it('removes the routes of both wirings with just undeploy', async () => {
     await stage.just(['undeploy', '--yes'], direct);
 
