@@ -84,6 +84,12 @@ gen:
 deploy *ARGS:
     {{ image-cloner }} deploy "$@"
 
+# print what deploy would apply, as one YAML stream: just render --without-ca
+[group("cluster")]
+[positional-arguments]
+render *ARGS:
+    {{ image-cloner }} render "$@"
+
 # show the state of each part; exits with 1 if one is not good
 [group("cluster")]
 [positional-arguments]

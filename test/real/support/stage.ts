@@ -31,8 +31,8 @@ export interface Stage {
   readonly tryJust: (recipe: string | readonly string[], more?: Env) => Promise<ProgramResult>;
   /** As `tryJust` in a shell that has no setting. */
   readonly newShell: (recipe: string | readonly string[], more?: Env) => Promise<ProgramResult>;
-  /** Creates an opted-in namespace whose pods can pull from the backup. */
-  readonly optIn: (namespace: string) => Promise<void>;
+  /** Creates an opted-in namespace whose pods can pull from the backup. `labelValue` is that of a new installation by default. */
+  readonly optIn: (namespace: string, labelValue?: string) => Promise<void>;
   /** Applies a Deployment with imagePullPolicy Always, and waits until its pod runs. */
   readonly run: (namespace: string, name: string, image?: string) => Promise<void>;
   readonly waitForRollout: (namespace: string, name: string) => Promise<void>;
@@ -190,9 +190,9 @@ export async function openStage(): Promise<Stage> {
         stringData: credentials,
       });
     },
-    optIn: async (namespace) => {
+    optIn: async (namespace, labelValue = 'image-cloner') => {
       await kubectl(['create', 'namespace', namespace]);
-      await kubectl(['label', 'namespace', namespace, 'image-cloner=image-cloner']);
+      await kubectl(['label', 'namespace', namespace, `image-cloner=${labelValue}`]);
       await kubectl([
         'create',
         'secret',

@@ -86,9 +86,16 @@ describe('just deploy with CLONER=docker', () => {
       'get',
       'mutatingwebhookconfiguration',
       'image-cloner',
-      '--output=jsonpath={.webhooks[*].clientConfig.service.namespace}',
+      '--output=jsonpath={.webhooks[0].clientConfig.service.namespace}',
     ]);
     assert.equal(calledNamespace, 'kourier-system');
+    const names = await stage.kubectl([
+      'get',
+      'mutatingwebhookconfiguration',
+      'image-cloner',
+      '--output=jsonpath={.webhooks[*].name}',
+    ]);
+    assert.equal(names, 'image-cloner.kourier-system.svc edits.image-cloner.kourier-system.svc');
     // `just deploy` keeps objects of the Go original.
     await stage.kubectl(['get', 'deployment,service', 'image-cloner', '--namespace=default']);
     await stage.kubectl(['delete', 'deployment,service', 'image-cloner', '--namespace=default']);
@@ -97,7 +104,8 @@ describe('just deploy with CLONER=docker', () => {
   });
 
   it('runs a Deployment from the backup while the public registry is down, with CLONER=docker', async () => {
-    await stage.optIn(shop);
+    // As the Go original had it.
+    await stage.optIn(shop, 'enabled');
     await stage.run(shop, 'web');
     assert.match((await stage.stored(shop, 'web')).image, /:5003\/backups\/.*web.*:1\.0$/);
 

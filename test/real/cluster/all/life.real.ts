@@ -19,7 +19,8 @@ describe('the deployed webhook', () => {
   before(async () => {
     stage = await openStage();
     await stage.prepare();
-    await stage.just('deploy');
+    // The tests watch one pod.
+    await stage.just('deploy', { MIN_SCALE: '1' });
     await stage.kubectl(['create', 'namespace', shop]);
     await stage.kubectl(['label', 'namespace', shop, 'image-cloner=image-cloner']);
   });
