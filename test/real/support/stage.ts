@@ -43,6 +43,8 @@ export interface Stage {
   ) => Promise<{ readonly image: string; readonly annotations: Readonly<Record<string, string>> }>;
   /** Pushes the original under another name. */
   readonly pushAs: (name: string) => Promise<string>;
+  /** Pushes an image that shares no layer with another one, so that its copy mounts none. */
+  readonly pushDistinct: (name: string) => Promise<string>;
   /** Number of manifests that the node pulled from the backup. */
   readonly pulls: () => Promise<number>;
   /** Opens a gate in front of the public registry, on port 5004. */
@@ -220,6 +222,12 @@ export async function openStage(): Promise<Stage> {
       await docker('push', image);
       return image;
     },
+    pushDistinct: async (name) => {
+      const image = `${source.host}/${name}`;
+      await importProgram(findProgram('sleep'), { name: image, ...sleep, marker: name }, env);
+      await docker('push', image);
+      return image;
+    },
     pulls: async () => {
       const requests = await backup.requests();
       return requests.filter(
@@ -271,7 +279,14 @@ async function importProgram(
     name,
     to,
     change = '',
-  }: { readonly name: string; readonly to: string; readonly change?: string },
+    marker = '',
+  }: {
+    readonly name: string;
+    readonly to: string;
+    readonly change?: string;
+    /** The content of a file of its own. */
+    readonly marker?: string;
+  },
   env: Env,
 ): Promise<void> {
   const dir = createTempDir('image');
@@ -281,6 +296,7 @@ async function importProgram(
     await mkdir(dirname(path), { recursive: true });
     await cp(from, path, { dereference: true });
   }
+  await writeFile(join(dir, 'root', 'marker'), marker);
   const tar = join(dir, 'root.tar');
   await runOrThrow('tar', ['--directory', join(dir, 'root'), '--create', '--file', tar, '.']);
   const flags = change === '' ? [] : ['--change', change];

@@ -68,6 +68,8 @@ describe('just deploy with CLONER=docker', () => {
   });
   after(async () => {
     await stage.tryJust(['undeploy', '--yes']);
+    // Its label value is that of no later installation.
+    await stage.kubectl(['delete', 'namespace', shop, '--wait=false']);
     await stage.close();
   });
 

@@ -66,7 +66,7 @@ describe('the deployed webhook', () => {
   });
 
   it('the webhook finishes a running copy when its pod terminates', async () => {
-    await stage.pushAs('team/slow:1.0');
+    await stage.pushDistinct('team/slow:1.0');
     const gate = await stage.openGate();
     const image = `${gate.host}/team/slow:1.0`;
     const [pod = ''] = await pods();
