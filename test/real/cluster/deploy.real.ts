@@ -379,6 +379,9 @@ describe('just deploy', () => {
     const first = await stage.newShell('deploy');
     assert.equal(first.code, 0, `${first.stdout}${first.stderr}`);
     const before = await settings();
+    // Kubernetes waits for half of the time that pods have to end, which is ten minutes, before it looks at the namespace again.
+    await stage.kubectl(['delete', 'ksvc', '--all', `--namespace=${own}`]);
+    await stage.kubectl(['delete', 'pods', '--all', '--force', `--namespace=${own}`]);
     await stage.kubectl(['delete', 'namespace', own]);
     await stage.kubectl(['create', 'namespace', own]);
     await stage.kubectl(['create', '--filename=-'], toRegistryAuth(user.password));

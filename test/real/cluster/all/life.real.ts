@@ -120,15 +120,12 @@ describe('the deployed webhook', () => {
     assert.equal(code, 0, stderr);
     await stage.just(['pull-secret', shop], { REGISTRY_AUTH_DIR });
     const another = await stage.pushAs('team/another:1.0');
-    // The kubelet updates mounted files within two minutes.
+    // The kubelet updates mounted files within two minutes. A dry run uploads nothing, so it needs no password.
     await eventually(
       'the backup accepts the new password',
       async () => {
-        const { code } = await stage.tryKubectl(
-          ['create', '--dry-run=server', '--filename=-'],
-          toDeployment(shop, 'another', another),
-        );
-        return code === 0;
+        const deployment = toDeployment(shop, 'another', another);
+        return (await stage.tryKubectl(['apply', '--filename=-'], deployment)).code === 0;
       },
       180_000,
     );
