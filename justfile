@@ -114,6 +114,12 @@ clone *ARGS:
 backfill *ARGS:
     {{ image-cloner }} backfill "$@"
 
+# would every workload start if all public registries were gone? exits with 1 if one would not
+[group("cluster")]
+[positional-arguments]
+verify *ARGS:
+    {{ image-cloner }} verify "$@"
+
 # list workloads to restore to their original images; --apply restores and opts them out
 [group("cluster")]
 [positional-arguments]

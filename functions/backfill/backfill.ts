@@ -35,7 +35,7 @@ export async function backfill(args: Arguments): Promise<boolean> {
     newAnnotationValue: () => new Date().toISOString(),
     refresh: args.switches.has('refresh'),
   });
-  return await applyOrReport(flags, {
+  const isDone = await applyOrReport(flags, {
     ...backfill,
     storedWorkloads: await listOptedIn({
       store,
@@ -50,4 +50,6 @@ export async function backfill(args: Arguments): Promise<boolean> {
     display,
     signal,
   });
+  if (!signal.aborted) await copier.finish();
+  return isDone;
 }

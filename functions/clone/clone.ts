@@ -24,15 +24,18 @@ export async function clone(args: Arguments): Promise<boolean> {
       ),
     ],
   );
-  return await copyImages({
+  const signal = createInterruptSignal(copier.stop);
+  const isComplete = await copyImages({
     images,
     policy: copier.policy,
     ensureBackup: copier.ensureBackup,
     maxConcurrent: copier.config.maxClones,
     dryRun: switches.has('dry-run'),
     print: display.print,
-    signal: createInterruptSignal(copier.stop),
+    signal,
   });
+  if (!signal.aborted) await copier.finish();
+  return isComplete;
 }
 
 async function readImages(positionals: readonly string[]): Promise<readonly string[]> {

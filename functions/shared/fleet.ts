@@ -7,6 +7,7 @@ import type { StoredWorkload, WorkloadStore } from '../../lib/ports/index.ts';
 import { monotonicClock, sleep } from '../../lib/util/clock.ts';
 import { type Env, isInsideCluster } from './environment.ts';
 import { formatTable } from './format-table.ts';
+import { count, listObjects, toObjects } from './list-objects.ts';
 import type { ProgressDisplay } from './progress-display.ts';
 import { printJson } from './run-command.ts';
 import type { WorkloadFlags } from './workload-flags.ts';
@@ -42,9 +43,6 @@ interface ReportOptions {
   readonly signal: AbortSignal;
   readonly onStep: (checked: number, total: number) => void;
 }
-
-/** More names of workloads than these do not help a reader. */
-const maxNames = 3;
 
 export async function openFleet({ env, flags, fieldManager, print }: FleetOptions): Promise<Fleet> {
   const { perMinute, rolloutTimeoutMs: timeoutMs } = flags;
@@ -85,7 +83,8 @@ export async function applyOrReport(
   }
   const { rows, problems } = await report(storedWorkloads, {
     signal,
-    onStep: toSteps(display, 'images'),
+    // Lines of progress would be a part of the document.
+    onStep: json ? () => undefined : toSteps(display, 'images'),
   });
   display.remove('images');
   const all = [...unlisted, ...problems];
@@ -125,17 +124,3 @@ const effectWords: readonly (readonly [Effect, string])[] = [
   ['skipped', 'skipped'],
   ['unknown', 'not checked'],
 ];
-
-function listObjects(rows: readonly ReportRow[]): string {
-  const objects = toObjects(rows);
-  const shown = objects.slice(0, maxNames).join(', ');
-  return objects.length > maxNames ? `${shown} and ${objects.length - maxNames} more` : shown;
-}
-
-function toObjects(rows: readonly ReportRow[]): readonly string[] {
-  return [...new Set(rows.map(({ namespace, object }) => `${namespace} ${object}`))];
-}
-
-function count(number: number, noun: string): string {
-  return number === 1 ? `1 ${noun}` : `${number} ${noun}s`;
-}

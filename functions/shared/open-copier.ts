@@ -18,6 +18,8 @@ export interface Copier {
   readonly policy: ReviewPolicy;
   /** Makes the backup hold an image, and displays the progress. */
   readonly ensureBackup: EnsureUntilDone;
+  /** Resolves when images that were there already are checked, and what the backup has lost of them is copied again. */
+  finish(): Promise<void>;
   /** Aborts the copies that run. Uploaded layers stay in the backup for the next run; no tag has moved. */
   stop(): void;
 }
@@ -50,11 +52,16 @@ export async function openCopier(
         display.progress(nameOf(request.source), progress);
       }),
   };
+  const checks = new Set<Promise<void>>();
   const ensureBackup = toEnsureBackup({
     ...toEnsureBackupDeps({ ...adapters, cloner }, config),
     copies,
     logger,
     now,
+    soon: (check) => {
+      const running = check().finally(() => checks.delete(running));
+      checks.add(running);
+    },
   });
   const ensureUntilDone = createEnsureUntilDone({ ensureBackup, sleep });
   return {
@@ -67,6 +74,7 @@ export async function openCopier(
         display.remove(nameOf(request.source));
       }
     },
+    finish: async () => void (await Promise.all(checks)),
     stop: () => copies.stop({ abort: true }),
   };
 }

@@ -62,12 +62,17 @@ function explainSkipped(
 ): string | undefined {
   const immutable = explainImmutable(stored, workload);
   if (immutable !== undefined || plan.workload !== undefined) return immutable;
+  return explainExempt(stored, workload);
+}
+
+/** Why the webhook ignores an object. */
+export function explainExempt({ namespace }: StoredWorkload, workload: Workload): string {
   const isOptedOut = [workload.labels, workload.templateLabels].some(
     (labels) => labels.get('image-cloner') === 'disabled',
   );
   return isOptedOut
     ? 'it is labelled image-cloner: disabled'
-    : `it or its namespace ${stored.namespace} is excluded`;
+    : `it or its namespace ${namespace} is excluded`;
 }
 
 function assessPlace(place: ImagePlace, plan: ReviewPlan, policy: ReviewPolicy): PlaceAssessment {
