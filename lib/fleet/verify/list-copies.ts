@@ -56,7 +56,9 @@ function list(stored: StoredWorkload, policy: ReviewPolicy): ListedImages {
   for (const assessed of places) {
     const { place } = assessed;
     const { label, image } = place;
-    const copy = assessed.state === 'rewritten' ? parseBackup(image, policy.backup) : undefined;
+    // An edited name of a copy is one that the webhook would look at again.
+    const mayBeCopy = assessed.state === 'rewritten' || assessed.state === 'rewritable';
+    const copy = mayBeCopy ? parseBackup(image, policy.backup) : undefined;
     if (left !== undefined) {
       known.push({ stored, label, image, state: 'left', what: `skipped: ${left}` });
     } else if (copy === undefined) {
