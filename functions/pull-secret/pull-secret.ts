@@ -40,11 +40,14 @@ export async function pullSecret(args: Arguments): Promise<boolean> {
   return true;
 }
 
-/** The ServiceAccount of the webhook is in the namespace of the installation. */
+/** The ServiceAccounts of the webhook and of `verify` are in the namespace of the installation. */
 async function readRights(namespace: string): Promise<readonly string[]> {
   const objects = parseYaml(await readFile(rightsFile, 'utf8'));
   for (const object of objects) {
-    if (object.hasIn(['subjects', 0])) object.setIn(['subjects', 0, 'namespace'], namespace);
+    for (const subject of [0, 1]) {
+      const path = ['subjects', subject];
+      if (object.hasIn(path)) object.setIn([...path, 'namespace'], namespace);
+    }
   }
   return objects.map((object) => String(object).replace(/^---\n/, ''));
 }

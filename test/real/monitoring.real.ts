@@ -12,7 +12,7 @@ describe('knative/monitoring/alerts.yaml', () => {
     ]);
 
     assert.equal(code, 0, `${stdout}${stderr}`);
-    assert.match(stdout, /SUCCESS: 12 rules found/);
+    assert.match(stdout, /SUCCESS: 13 rules found/);
   });
 
   it('the Prometheus alerts pass promtool test rules', async () => {

@@ -3,9 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as v from 'valibot';
+import { toSettingsRecord } from '../../lib/install/record/index.ts';
 import { pushImage } from './support/images.ts';
 import { type InstalledWebhook, startInstalledWebhook } from './support/installed-webhook.ts';
 import { createTempDir } from './support/janitor.ts';
+import { writeKubeconfig } from './support/kubeconfig.ts';
 import { type ProgramResult, runProgram } from './support/program.ts';
 
 const pullSecret = 'backup';
@@ -165,13 +167,13 @@ describe('image-cloner verify', () => {
     const { workloads, images } = v.parse(document, JSON.parse(stdout));
     assert.deepEqual(workloads, { starts: 3, fails: 2, unknown: 0, skipped: 0 });
     assert.deepEqual(
-      images.map(({ object, state, source }) => [object, state, source]).toSorted(),
+      images.map(({ object, state, source = '-' }) => `${object} ${state} ${source}`).toSorted(),
       [
-        ['deployment/cache', 'incomplete', 'same'],
-        ['deployment/gone', 'whole', 'gone'],
-        ['deployment/moved', 'whole', 'moved'],
-        ['deployment/removed', 'absent', undefined],
-        ['deployment/web', 'whole', 'same'],
+        'deployment/cache incomplete same',
+        'deployment/gone whole gone',
+        'deployment/moved whole moved',
+        'deployment/removed absent -',
+        'deployment/web whole same',
       ],
     );
   });
@@ -190,6 +192,49 @@ describe('image-cloner verify', () => {
 
     assert.equal(code, 0, `${copied.stdout}${copied.stderr}${stdout}`);
     assert.match(stdout, /^5 of 5 workloads would start/m);
+  });
+
+  it('the CronJob has the rights that verify needs, and reads pull secrets only where pull-secret allowed it', async () => {
+    const { apiServer, env } = installed;
+    await apiServer.createNamespace('image-cloner');
+    const record = toSettingsRecord(
+      { name: 'image-cloner', namespace: 'image-cloner' },
+      {
+        REGISTRY: env['REGISTRY'] ?? '',
+        REGISTRY_NAMESPACE: 'backups',
+        BACKUP_PULL_SECRET: pullSecret,
+      },
+    );
+    await apiServer.mustKubectl(['create', '--filename=-'], JSON.stringify(record));
+    await kubectl('apply', '--filename=knative/monitoring/verify.yaml');
+    await kubectl('apply', '--filename=knative/pull-secrets.yaml', '--namespace=night');
+    const account = ['image-cloner-verify', '--namespace=image-cloner'];
+    const token = (await kubectl('create', 'token', ...account)).trim();
+    const file = join(createTempDir('account'), 'kubeconfig');
+    const KUBECONFIG = await writeKubeconfig({ file, url: apiServer.url, token });
+
+    const { code, stdout, stderr } = await runProgram(
+      'node',
+      ['--import', 'tsx', 'functions/verify/main.ts'],
+      { env: { KUBECONFIG, REGISTRY_AUTH_DIR: env['REGISTRY_AUTH_DIR'] ?? '' } },
+    );
+
+    assert.equal(code, 1, stderr);
+    assert.match(
+      stdout,
+      /shop deployment\/web +whole; not pulled: RBAC denies its pull secrets: run "just pull-secret shop" +same$/m,
+    );
+    assert.match(
+      stdout,
+      /night deployment\/web +the backup refuses the pull secrets of the pod +same$/m,
+    );
+    assert.match(stdout, /^5 of 7 workloads would start .*; 2 would not$/m);
+    const may = async (...args: readonly string[]): Promise<boolean> => {
+      const as = '--as=system:serviceaccount:image-cloner:image-cloner-verify';
+      return (await apiServer.kubectl(['auth', 'can-i', ...args, as, '-q'])).code === 0;
+    };
+    assert.equal(await may('get', 'secrets', '--namespace=image-cloner'), false);
+    assert.equal(await may('patch', 'deployments', '--namespace=shop'), false);
   });
 
   it('verify says in one sentence that the backup is down, and exits with 1', async () => {

@@ -3,5 +3,5 @@
  * be checked is never reported as good.
  */
 export { formatMetrics } from './metrics.ts';
-export { toDocument, type Verdict, type Verification, type VerifiedImage } from './verification.ts';
-export { createVerify, type Verify, type VerifyDeps } from './verify.ts';
+export { toDocument, type Verification, type VerifiedImage } from './verification.ts';
+export { createVerify, type VerifyDeps } from './verify.ts';

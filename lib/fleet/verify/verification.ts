@@ -34,7 +34,7 @@ export interface VerifiedImage extends BackupFinding {
 }
 
 /** Whether a workload would start. */
-export type Verdict = 'starts' | 'fails' | 'unknown' | 'skipped';
+type Verdict = 'starts' | 'fails' | 'unknown' | 'skipped';
 
 export interface Verification {
   /** The worst first. */

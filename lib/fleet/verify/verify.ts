@@ -40,7 +40,7 @@ interface VerifyOptions {
 }
 
 /** Checks each copy once, however many objects name it, and stops asking a backup that is down. Changes nothing. */
-export type Verify = (
+type Verify = (
   storedWorkloads: readonly StoredWorkload[],
   options: VerifyOptions,
 ) => Promise<Verification>;

@@ -59,7 +59,10 @@ describe('functions/pull-secret/main.ts', () => {
     );
     const subjects: unknown = objects[1]?.toJS();
     assert.partialDeepStrictEqual(subjects, {
-      subjects: [{ kind: 'ServiceAccount', name: 'image-cloner', namespace: 'tools' }],
+      subjects: [
+        { kind: 'ServiceAccount', name: 'image-cloner', namespace: 'tools' },
+        { kind: 'ServiceAccount', name: 'image-cloner-verify', namespace: 'tools' },
+      ],
     });
   });
 
