@@ -108,6 +108,12 @@ undeploy *ARGS:
 clone *ARGS:
     {{ image-cloner }} clone "$@"
 
+# print manifests with their images replaced by copies: just rewrite deployment.yaml, or standard input
+[group("cluster")]
+[positional-arguments]
+rewrite *ARGS:
+    @{{ image-cloner }} rewrite "$@"
+
 # list running workloads of opted-in namespaces; --apply copies their images and lets the webhook rewrite them
 [group("cluster")]
 [positional-arguments]

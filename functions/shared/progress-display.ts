@@ -35,10 +35,18 @@ export function createProgressDisplay(options: ProgressDisplayOptions): Progress
 }
 
 export function createStdoutDisplay(): ProgressDisplay {
-  const { stdout } = process;
+  return createStreamDisplay(process.stdout);
+}
+
+/** For a command whose standard output is its result. */
+export function createStderrDisplay(): ProgressDisplay {
+  return createStreamDisplay(process.stderr);
+}
+
+function createStreamDisplay(stream: NodeJS.WriteStream): ProgressDisplay {
   return createProgressDisplay({
-    write: (text) => stdout.write(text),
-    columns: stdout.isTTY ? stdout.columns : undefined,
+    write: (text) => stream.write(text),
+    columns: stream.isTTY ? stream.columns : undefined,
     now: monotonicClock.now,
   });
 }

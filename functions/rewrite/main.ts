@@ -1,0 +1,4 @@
+import { runCommand } from '../shared/run-command.ts';
+import { rewrite } from './command.ts';
+
+await runCommand(rewrite);
