@@ -5,4 +5,4 @@
  */
 
 export { addResults, type Note } from './resource-list.ts';
-export { type RewriteDeps, type RewrittenText, rewriteManifests } from './rewrite-manifests.ts';
+export { type RewrittenText, rewriteManifests } from './rewrite-manifests.ts';

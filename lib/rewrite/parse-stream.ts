@@ -18,7 +18,7 @@ export interface ManifestObject {
   readonly offset: number;
 }
 
-export interface StreamProblem {
+interface StreamProblem {
   readonly message: string;
   readonly offset: number;
 }

@@ -100,7 +100,17 @@ async function rewriteObject(object: ManifestObject, deps: RewriteDeps): Promise
     plan = planReview(toReview(object, deps), deps.policy);
   } catch (error) {
     if (!(error instanceof CloneError)) throw error;
-    return { ...nothing, problems: [{ message: error.message.replace(/^not an AdmissionReview: (request\.object\.)?/, 'malformed: ') }] };
+    return {
+      ...nothing,
+      problems: [
+        {
+          message: error.message.replace(
+            /^not an AdmissionReview: (request\.object\.)?/,
+            'malformed: ',
+          ),
+        },
+      ],
+    };
   }
   const outcomes = await askAll(plan, deps);
   const absent = await lookUp(plan, deps);

@@ -78,7 +78,7 @@ describe('image-cloner rewrite', () => {
     assert.equal(stdout, '');
     assert.match(
       stderr,
-      /^standard input:4: deployment\/web: containers? "web": \S+\/team\/web:1: .*; container "proxy"|^standard input:4: deployment\/web: .*nothing is copied/m,
+      /^standard input:4: deployment\/web: container "web": the backup does not have \S+\/team\/web:1 as it is now, and nothing is copied: image-cloner clone \S+\/team\/web:1; container "proxy": the backup does not have/m,
     );
     assert.match(stderr, /^nothing was written$/m);
   });
