@@ -37,8 +37,8 @@ export const rewrite: Command = {
     },
     { command: 'image-cloner rewrite --check manifests/*.yaml', explanation: 'in CI' },
     {
-      command: 'helm template web ./chart | image-cloner rewrite --namespace shop > web.yaml',
-      explanation: 'what a chart renders',
+      command: 'image-cloner rewrite --namespace shop < rendered.yaml',
+      explanation: 'what helm template has rendered',
     },
   ],
   findProblems: ({ positionals, switches }) => [
