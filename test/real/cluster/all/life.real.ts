@@ -65,6 +65,28 @@ describe('the deployed webhook', () => {
     assert.equal(answer.trim(), 'yes');
   });
 
+  it('the CronJob of monitoring/verify.yaml says that the workload would start', async () => {
+    const { IMAGE = '' } = stage.env;
+    const ofOwn = `--namespace=${own}`;
+    await stage.kubectl(['apply', '--filename=knative/monitoring/verify.yaml']);
+    const cronJob = 'cronjob/image-cloner-verify';
+    await stage.kubectl(['set', 'image', cronJob, `verify=${IMAGE}`, ofOwn]);
+
+    await stage.kubectl(['create', 'job', 'verify-now', `--from=${cronJob}`, ofOwn]);
+
+    await stage.kubectl([
+      'wait',
+      '--for=condition=Complete',
+      'job/verify-now',
+      ofOwn,
+      '--timeout=90s',
+    ]);
+    const log = await stage.kubectl(['logs', 'job/verify-now', ofOwn]);
+    assert.match(log, /^\S+ +life-shop deployment\/web +whole +same$/m);
+    assert.match(log, /^1 of 1 workload would start if every public registry were gone$/m);
+    await stage.kubectl(['delete', '--filename=knative/monitoring/verify.yaml']);
+  });
+
   it('the webhook finishes a running copy when its pod terminates', async () => {
     await stage.pushDistinct('team/slow:1.0');
     const gate = await stage.openGate();
