@@ -2,13 +2,13 @@ import { createBackfill } from '../../lib/fleet/backfill.ts';
 import { listOptedIn } from '../../lib/fleet/list-workloads.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { toExcludedNamespaces } from '../../lib/install/webhook-configuration.ts';
+import { openCopier } from '../shared/adapters/open-copier.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
-import { readInstalledEnv } from '../shared/command-env.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
 import { applyOrReport, openFleet } from '../shared/fleet.ts';
-import { openCopier } from '../shared/open-copier.ts';
-import { createStdoutDisplay } from '../shared/progress-display.ts';
 import { createInterruptSignal } from '../shared/run-command.ts';
+import { readInstalledEnv } from '../shared/settings/command-env.ts';
+import { createStdoutDisplay } from '../shared/terminal/progress-display.ts';
 import { toApplyCommand, toWorkloadFlags } from '../shared/workload-flags.ts';
 
 const fieldManager = 'image-cloner-backfill';

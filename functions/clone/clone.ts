@@ -1,12 +1,12 @@
 import { text } from 'node:stream/consumers';
 import { CloneError } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/index.ts';
+import { openCopier } from '../shared/adapters/open-copier.ts';
 import { allOrProblems } from '../shared/all-or-problems.ts';
-import { readChosenEnv } from '../shared/command-env.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
-import { openCopier } from '../shared/open-copier.ts';
-import { createStdoutDisplay } from '../shared/progress-display.ts';
 import { createInterruptSignal } from '../shared/run-command.ts';
+import { readChosenEnv } from '../shared/settings/command-env.ts';
+import { createStdoutDisplay } from '../shared/terminal/progress-display.ts';
 import { copyImages } from './copy-images.ts';
 import { parseImageList } from './plan-image.ts';
 

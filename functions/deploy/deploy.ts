@@ -11,8 +11,8 @@ import {
   type ResolvedSettings,
 } from '../../lib/install/record/index.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
-import { formatInstallation, type Installation } from '../shared/installation.ts';
 import { toSentence } from '../shared/run-command.ts';
+import { formatInstallation, type Installation } from '../shared/settings/installation.ts';
 import { chooseCertificate } from './certificates/index.ts';
 import { find, findObject } from './kubectl.ts';
 import { type Manifests, readManifests } from './manifests/index.ts';

@@ -2,9 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ConfigError } from '../../lib/errors.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
-import { confirm } from '../shared/confirm.ts';
-import { formatInstallation, type Installation, openInstallation } from '../shared/installation.ts';
 import { print, printJson, toSentence } from '../shared/run-command.ts';
+import {
+  formatInstallation,
+  type Installation,
+  openInstallation,
+} from '../shared/settings/installation.ts';
+import { confirm } from '../shared/terminal/confirm.ts';
 import { deploy } from './deploy.ts';
 import { render } from './render.ts';
 import { parseDeploySettings } from './settings.ts';

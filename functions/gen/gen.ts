@@ -9,8 +9,8 @@ import { toWebhookConfiguration } from '../../lib/install/webhook-configuration.
 import { formatYaml } from '../../lib/install/yaml.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
-import { readSettings } from '../shared/installation.ts';
 import { print } from '../shared/run-command.ts';
+import { readSettings } from '../shared/settings/installation.ts';
 
 interface OutputFile {
   readonly name: string;

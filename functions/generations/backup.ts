@@ -12,14 +12,14 @@ import {
   createCommandLogger,
   openBackupAccess,
   toBackupLocation,
-} from '../shared/backup-access.ts';
+} from '../shared/adapters/backup-access.ts';
+import { openLogins } from '../shared/adapters/personal-logins.ts';
 import {
   type Env,
   isInsideCluster,
   omitListenerVariables,
   readProxies,
-} from '../shared/environment.ts';
-import { openLogins } from '../shared/personal-logins.ts';
+} from '../shared/settings/environment.ts';
 
 /** The backup registry, with the configuration of the webhook. */
 export interface Backup {

@@ -11,7 +11,7 @@ import { holdTag } from '../../lib/image/tags.ts';
 import type { BackupManifest } from '../../lib/index.ts';
 import { formatBytes } from '../../lib/util/quantity.ts';
 import { mapConcurrently } from '../../lib/util/semaphore.ts';
-import { formatTable } from '../shared/format-table.ts';
+import { formatTable } from '../shared/terminal/format-table.ts';
 import { type Backup, shortenDigest, toBackupTag } from './backup.ts';
 
 /** The generations of one tag of the backup. */

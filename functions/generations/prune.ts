@@ -10,7 +10,7 @@ import {
   removeGeneration,
 } from '../../lib/generations/index.ts';
 import { formatReference, type Repository } from '../../lib/image/reference.ts';
-import { formatTable } from '../shared/format-table.ts';
+import { formatTable } from '../shared/terminal/format-table.ts';
 import { type Backup, shortenDigest, toBackupTag } from './backup.ts';
 
 export interface PruneOptions {

@@ -1,7 +1,7 @@
 import { allOrProblems } from '../shared/all-or-problems.ts';
-import { readChosenEnv } from '../shared/command-env.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
 import { print, printJson } from '../shared/run-command.ts';
+import { readChosenEnv } from '../shared/settings/command-env.ts';
 import { type Backup, openBackup } from './backup.ts';
 import { formatGenerations, readGenerations, toGenerationsDocument } from './list.ts';
 import { formatPrune, type PruneReport, prune } from './prune.ts';

@@ -6,12 +6,12 @@ import { ConfigError } from '../../lib/errors.ts';
 import { toDockerConfig, toPullSecret } from '../../lib/install/pull-secret.ts';
 import { parseSettings } from '../../lib/install/settings.ts';
 import { formatYaml, parseYaml } from '../../lib/install/yaml.ts';
+import { createCommandLogger, openBackupAccess } from '../shared/adapters/backup-access.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
-import { createCommandLogger, openBackupAccess } from '../shared/backup-access.ts';
-import { withoutPodValues } from '../shared/command-env.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
-import { omitListenerVariables } from '../shared/environment.ts';
-import { readSettings } from '../shared/installation.ts';
+import { withoutPodValues } from '../shared/settings/command-env.ts';
+import { omitListenerVariables } from '../shared/settings/environment.ts';
+import { readSettings } from '../shared/settings/installation.ts';
 
 const rightsFile = join(import.meta.dirname, '../../knative/pull-secrets.yaml');
 

@@ -4,8 +4,8 @@ import { parseSettings, toServiceHosts } from '../../lib/install/settings.ts';
 import type { ServedCertificate, ServiceName } from '../../lib/ports/index.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
-import { type Env, isInsideCluster } from '../shared/environment.ts';
 import { createInterruptSignal, print } from '../shared/run-command.ts';
+import { type Env, isInsideCluster } from '../shared/settings/environment.ts';
 
 interface RenewOptions {
   readonly env: Env;

@@ -8,9 +8,9 @@ import {
 import { allOrProblems } from '../shared/all-or-problems.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
 import { applyOrReport, openFleet } from '../shared/fleet.ts';
-import { readSettings } from '../shared/installation.ts';
-import { createStdoutDisplay } from '../shared/progress-display.ts';
 import { createInterruptSignal } from '../shared/run-command.ts';
+import { readSettings } from '../shared/settings/installation.ts';
+import { createStdoutDisplay } from '../shared/terminal/progress-display.ts';
 import { toApplyCommand, toWorkloadFlags } from '../shared/workload-flags.ts';
 
 const fieldManager = 'image-cloner-restore';

@@ -7,13 +7,13 @@ import {
   rewriteManifests,
 } from '../../lib/rewrite/index.ts';
 import { toPrintable } from '../../lib/util/printable.ts';
+import { type Copier, openCopier } from '../shared/adapters/open-copier.ts';
 import { allOrProblems } from '../shared/all-or-problems.ts';
-import { readChosenEnv } from '../shared/command-env.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
-import { count } from '../shared/list-objects.ts';
-import { type Copier, openCopier } from '../shared/open-copier.ts';
-import { createStderrDisplay } from '../shared/progress-display.ts';
 import { createInterruptSignal } from '../shared/run-command.ts';
+import { readChosenEnv } from '../shared/settings/command-env.ts';
+import { count } from '../shared/terminal/list-objects.ts';
+import { createStderrDisplay } from '../shared/terminal/progress-display.ts';
 import { joinTexts, type ManifestFile, readFiles, writeInPlace } from './files.ts';
 
 interface RewrittenFile {

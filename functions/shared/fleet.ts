@@ -5,11 +5,11 @@ import type { Effect, Report, ReportRow } from '../../lib/fleet/report.ts';
 import { formatWorkload } from '../../lib/fleet/stored-workload.ts';
 import type { StoredWorkload, WorkloadStore } from '../../lib/ports/index.ts';
 import { monotonicClock, sleep } from '../../lib/util/clock.ts';
-import { type Env, isInsideCluster } from './environment.ts';
-import { formatTable } from './format-table.ts';
-import { count, listObjects, toObjects } from './list-objects.ts';
-import type { ProgressDisplay } from './progress-display.ts';
 import { printJson } from './run-command.ts';
+import { type Env, isInsideCluster } from './settings/environment.ts';
+import { formatTable } from './terminal/format-table.ts';
+import { count, listObjects, toObjects } from './terminal/list-objects.ts';
+import type { ProgressDisplay } from './terminal/progress-display.ts';
 import type { WorkloadFlags } from './workload-flags.ts';
 
 /** What a command needs to change the workloads of a cluster, one after the other. */

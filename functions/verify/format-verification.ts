@@ -1,7 +1,7 @@
 import { formatWorkload } from '../../lib/fleet/stored-workload.ts';
 import type { Verification, VerifiedImage } from '../../lib/fleet/verify/index.ts';
-import { formatTable } from '../shared/format-table.ts';
-import { count, listObjects } from '../shared/list-objects.ts';
+import { formatTable } from '../shared/terminal/format-table.ts';
+import { count, listObjects } from '../shared/terminal/list-objects.ts';
 
 /** A table with each image once, the worst first, and one sentence with what to type next. */
 export function formatVerification({

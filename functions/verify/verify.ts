@@ -14,15 +14,19 @@ import {
 import { parseSettings } from '../../lib/install/settings.ts';
 import { toExcludedNamespaces } from '../../lib/install/webhook-configuration.ts';
 import { monotonicClock, sleep } from '../../lib/util/clock.ts';
+import { createCommandLogger } from '../shared/adapters/backup-access.ts';
+import { openAdapters } from '../shared/adapters/open-adapters.ts';
+import { openLogins } from '../shared/adapters/personal-logins.ts';
 import { allOrProblems, attempt } from '../shared/all-or-problems.ts';
-import { createCommandLogger } from '../shared/backup-access.ts';
-import { readInstalledEnv } from '../shared/command-env.ts';
 import type { Arguments } from '../shared/command-line/index.ts';
-import { type Env, isInsideCluster, omitListenerVariables } from '../shared/environment.ts';
-import { openAdapters } from '../shared/open-adapters.ts';
-import { openLogins } from '../shared/personal-logins.ts';
-import { createStdoutDisplay } from '../shared/progress-display.ts';
 import { createInterruptSignal, print, printJson } from '../shared/run-command.ts';
+import { readInstalledEnv } from '../shared/settings/command-env.ts';
+import {
+  type Env,
+  isInsideCluster,
+  omitListenerVariables,
+} from '../shared/settings/environment.ts';
+import { createStdoutDisplay } from '../shared/terminal/progress-display.ts';
 import { toWorkloadFlags } from '../shared/workload-flags.ts';
 import { formatVerification } from './format-verification.ts';
 

@@ -13,7 +13,7 @@ import {
 } from '../../lib/events/index.ts';
 import type { AdmissionHandlerDeps, Config, LeaseStore, Logger } from '../../lib/index.ts';
 import { monotonicClock } from '../../lib/util/clock.ts';
-import { type Env, isInsideCluster, readPodNamespace } from '../shared/environment.ts';
+import { type Env, isInsideCluster, readPodNamespace } from '../shared/settings/environment.ts';
 
 /**
  * Shares the copies with the other replicas; `undefined` outside of a cluster, where there is only one. The Kubernetes SDK is loaded at

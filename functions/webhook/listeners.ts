@@ -1,6 +1,6 @@
 import type { Metrics } from '../../lib/adapters/metrics.ts';
 import type { Config, Logger } from '../../lib/index.ts';
-import { type Certificates, watchCertificates } from '../shared/certificates.ts';
+import { type Certificates, watchCertificates } from '../shared/adapters/certificates.ts';
 import { watchCertificateExpiry } from './certificate-expiry.ts';
 import { watchGatewayCertificate } from './gateway-certificate.ts';
 import { openServer, type ServerOptions } from './server.ts';

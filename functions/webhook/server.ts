@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
-import type { Certificates } from '../shared/certificates.ts';
+import type { Certificates } from '../shared/adapters/certificates.ts';
 import type { Connection } from './probes.ts';
 
 export interface ServerOptions {

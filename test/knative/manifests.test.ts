@@ -405,7 +405,7 @@ describe('excludedNamespaces', () => {
   });
 
   it('the excluded namespaces are those that the admission handler uses', async () => {
-    const source = await readFile('functions/shared/open-adapters.ts', 'utf8');
+    const source = await readFile('functions/shared/adapters/open-adapters.ts', 'utf8');
 
     assert.match(source, /excludedNamespaces: \[\n\s+\.\.\.excludedNamespaces,/);
   });

@@ -4,7 +4,7 @@ import type { RegistryHealth } from '../../../lib/cloner/registry-health/index.t
 import type { Config, Logger } from '../../../lib/index.ts';
 import { createJournal, toSections } from '../../../lib/status/index.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { type Env, isInsideCluster } from '../../shared/environment.ts';
+import { type Env, isInsideCluster } from '../../shared/settings/environment.ts';
 import { openStatusListener, type StatusListener } from './listener.ts';
 
 /** What the status page needs of the webhook. */

@@ -1,6 +1,6 @@
 /**
  * The settings of an installation: which variables are recorded in the cluster, and which value applies if the environment, a file
- * and the record differ. Pure; `functions/shared/installation.ts` reads the cluster.
+ * and the record differ. Pure; `functions/shared/settings/installation.ts` reads the cluster.
  */
 export { addFormerBackup } from './former-backups.ts';
 export { inferSettings } from './infer-settings.ts';

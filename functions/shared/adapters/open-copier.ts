@@ -1,16 +1,19 @@
-import { createMetrics } from '../../lib/adapters/metrics.ts';
-import { createEnsureUntilDone, type EnsureUntilDone } from '../../lib/cloner/ensure-until-done.ts';
-import { createCopies } from '../../lib/cloner/queue/index.ts';
-import { type Config, readConfig } from '../../lib/config/config.ts';
-import { toEnsureBackup } from '../../lib/create-admission-handler.ts';
-import { formatReference, type Reference, type ReviewPolicy } from '../../lib/index.ts';
-import type { ImageCloner } from '../../lib/ports/index.ts';
-import { monotonicClock, sleep } from '../../lib/util/clock.ts';
+import { createMetrics } from '../../../lib/adapters/metrics.ts';
+import {
+  createEnsureUntilDone,
+  type EnsureUntilDone,
+} from '../../../lib/cloner/ensure-until-done.ts';
+import { createCopies } from '../../../lib/cloner/queue/index.ts';
+import { type Config, readConfig } from '../../../lib/config/config.ts';
+import { toEnsureBackup } from '../../../lib/create-admission-handler.ts';
+import { formatReference, type Reference, type ReviewPolicy } from '../../../lib/index.ts';
+import type { ImageCloner } from '../../../lib/ports/index.ts';
+import { monotonicClock, sleep } from '../../../lib/util/clock.ts';
+import { type Env, omitListenerVariables } from '../settings/environment.ts';
+import type { ProgressDisplay } from '../terminal/progress-display.ts';
 import { createCommandLogger } from './backup-access.ts';
-import { type Env, omitListenerVariables } from './environment.ts';
 import { openAdapters, toEnsureBackupDeps } from './open-adapters.ts';
 import { openLogins } from './personal-logins.ts';
-import type { ProgressDisplay } from './progress-display.ts';
 
 /** Copies images for a command, with the adapters and the policy of the webhook. */
 export interface Copier {

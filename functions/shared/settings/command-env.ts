@@ -1,6 +1,6 @@
-import type { Env } from '../../lib/config/values.ts';
-import { ConfigError } from '../../lib/errors.ts';
-import type { Arguments } from './command-line/index.ts';
+import type { Env } from '../../../lib/config/values.ts';
+import { ConfigError } from '../../../lib/errors.ts';
+import type { Arguments } from '../command-line/index.ts';
 import { isInsideCluster } from './environment.ts';
 import { formatInstallation, openInstallation } from './installation.ts';
 

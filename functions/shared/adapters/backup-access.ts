@@ -1,20 +1,23 @@
-import type { CloudIdentities } from '../../lib/adapters/cloud/index.ts';
+import type { CloudIdentities } from '../../../lib/adapters/cloud/index.ts';
 import {
   identityTokenUser,
   toKeyringRepository,
-} from '../../lib/adapters/credentials/docker-config.ts';
-import type { PersonalLogins } from '../../lib/adapters/credentials/personal-logins.ts';
-import { hasRegistryAuth, openRegistryAuth } from '../../lib/adapters/credentials/registry-auth.ts';
-import type { OnStale } from '../../lib/adapters/file-reloader.ts';
-import { createLogger } from '../../lib/adapters/log.ts';
-import { toBackupNamespace } from '../../lib/config/backup-registry.ts';
-import { findAuthProblems, type RegistryAuth } from '../../lib/config/registry-auth.ts';
-import { ConfigError } from '../../lib/errors.ts';
-import { cloudOf } from '../../lib/image/cloud-registry.ts';
-import type { BackupLocation, Config, Logger } from '../../lib/index.ts';
-import type { BackupCredentials } from '../../lib/ports/index.ts';
-import { monotonicClock } from '../../lib/util/clock.ts';
-import { type Env, namesAuthDir, readProxies } from './environment.ts';
+} from '../../../lib/adapters/credentials/docker-config.ts';
+import type { PersonalLogins } from '../../../lib/adapters/credentials/personal-logins.ts';
+import {
+  hasRegistryAuth,
+  openRegistryAuth,
+} from '../../../lib/adapters/credentials/registry-auth.ts';
+import type { OnStale } from '../../../lib/adapters/file-reloader.ts';
+import { createLogger } from '../../../lib/adapters/log.ts';
+import { toBackupNamespace } from '../../../lib/config/backup-registry.ts';
+import { findAuthProblems, type RegistryAuth } from '../../../lib/config/registry-auth.ts';
+import { ConfigError } from '../../../lib/errors.ts';
+import { cloudOf } from '../../../lib/image/cloud-registry.ts';
+import type { BackupLocation, Config, Logger } from '../../../lib/index.ts';
+import type { BackupCredentials } from '../../../lib/ports/index.ts';
+import { monotonicClock } from '../../../lib/util/clock.ts';
+import { type Env, namesAuthDir, readProxies } from '../settings/environment.ts';
 
 export interface BackupAccess {
   /** `login`: the one of the person who runs a command. */
@@ -49,7 +52,7 @@ export function createCommandLogger(level: Config['logLevel']): Logger {
 export function createOpenIdentities(env: Env, logger: Logger): OpenIdentities {
   let opened: Promise<CloudIdentities> | undefined;
   return () => {
-    opened ??= import('../../lib/adapters/cloud/index.ts').then(({ openCloudIdentities }) =>
+    opened ??= import('../../../lib/adapters/cloud/index.ts').then(({ openCloudIdentities }) =>
       openCloudIdentities({ proxies: readProxies(env), logger, now: monotonicClock.now }),
     );
     return opened;

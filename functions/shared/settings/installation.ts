@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { parseEnv } from 'node:util';
-import type { Env } from '../../lib/config/values.ts';
-import { ConfigError } from '../../lib/errors.ts';
+import type { Env } from '../../../lib/config/values.ts';
+import { ConfigError } from '../../../lib/errors.ts';
 import {
   inferSettings,
   type ResolvedSettings,
   recordName,
   resolveSettings,
-} from '../../lib/install/record/index.ts';
-import { parseSelection } from '../../lib/install/settings.ts';
+} from '../../../lib/install/record/index.ts';
+import { parseSelection } from '../../../lib/install/settings.ts';
 import { isInsideCluster } from './environment.ts';
 
 /** One installation of a cluster, and the settings that apply to it. */
@@ -37,7 +37,7 @@ export async function openInstallation({
 }: InstallationOptions): Promise<Installation> {
   const file = settingsFile === undefined ? {} : await readSettingsFile(settingsFile);
   const { name, namespace } = parseSelection({ ...file, ...env });
-  const { readInstallation } = await import('../../lib/adapters/kubernetes/index.ts');
+  const { readInstallation } = await import('../../../lib/adapters/kubernetes/index.ts');
   const { context, forbidden, record, ...live } = await readInstallation(
     { kubeconfig: env['KUBECONFIG'], insideCluster: isInsideCluster(env) },
     { name, namespace, record: recordName(name) },

@@ -1,4 +1,4 @@
-import { toPrintable } from '../../lib/util/printable.ts';
+import { toPrintable } from '../../../lib/util/printable.ts';
 
 /** Lines of a table with aligned columns. Cells may hold names from a registry, so control characters are removed. */
 export function formatTable(rows: readonly (readonly string[])[]): readonly string[] {

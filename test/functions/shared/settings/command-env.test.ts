@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readChosenEnv, withoutPodValues } from '../../../functions/shared/command-env.ts';
+import {
+  readChosenEnv,
+  withoutPodValues,
+} from '../../../../functions/shared/settings/command-env.ts';
 
 describe('readChosenEnv', () => {
   it('asks no cluster without --installation', async () => {

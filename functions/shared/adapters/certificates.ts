@@ -2,11 +2,11 @@ import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
-import { readCaFile } from '../../lib/adapters/ca-file.ts';
-import type { OnStale } from '../../lib/adapters/file-reloader.ts';
-import { ConfigError } from '../../lib/errors.ts';
-import type { Config, Logger } from '../../lib/index.ts';
-import { allOrProblems } from './all-or-problems.ts';
+import { readCaFile } from '../../../lib/adapters/ca-file.ts';
+import type { OnStale } from '../../../lib/adapters/file-reloader.ts';
+import { ConfigError } from '../../../lib/errors.ts';
+import type { Config, Logger } from '../../../lib/index.ts';
+import { allOrProblems } from '../all-or-problems.ts';
 
 type TlsFiles = Pick<NonNullable<Config['tls']>, 'certFile' | 'keyFile' | 'clientCaFile'>;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createProgressDisplay } from '../../../functions/shared/progress-display.ts';
+import { createProgressDisplay } from '../../../../functions/shared/terminal/progress-display.ts';
 
 const mebibyte = 1024 * 1024;
 

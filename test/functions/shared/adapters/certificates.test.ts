@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { readCertificates } from '../../../functions/shared/certificates.ts';
-import { makeCertificate, makeClientCa } from '../../support/certificate.ts';
+import { readCertificates } from '../../../../functions/shared/adapters/certificates.ts';
+import { makeCertificate, makeClientCa } from '../../../support/certificate.ts';
 
 describe('readCertificates', () => {
   let dir: string;

@@ -1,7 +1,7 @@
-import type { CopyProgress } from '../../lib/index.ts';
-import { monotonicClock } from '../../lib/util/clock.ts';
-import { toPrintable } from '../../lib/util/printable.ts';
-import { formatBytesOf } from '../../lib/util/quantity.ts';
+import type { CopyProgress } from '../../../lib/index.ts';
+import { monotonicClock } from '../../../lib/util/clock.ts';
+import { toPrintable } from '../../../lib/util/printable.ts';
+import { formatBytesOf } from '../../../lib/util/quantity.ts';
 
 /** Progress bars on a terminal, a line now and then in a pipe. */
 export interface ProgressDisplay {

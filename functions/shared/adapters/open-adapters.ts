@@ -1,9 +1,9 @@
-import { createPullSecrets } from '../../lib/adapters/credentials/pull-secrets.ts';
-import { openSourceAuthFile } from '../../lib/adapters/credentials/source-auth-file.ts';
-import type { OnStale } from '../../lib/adapters/file-reloader.ts';
-import { namespaceOfService } from '../../lib/config/backup-registry.ts';
-import { ConfigError } from '../../lib/errors.ts';
-import { cloudOf } from '../../lib/image/cloud-registry.ts';
+import { createPullSecrets } from '../../../lib/adapters/credentials/pull-secrets.ts';
+import { openSourceAuthFile } from '../../../lib/adapters/credentials/source-auth-file.ts';
+import type { OnStale } from '../../../lib/adapters/file-reloader.ts';
+import { namespaceOfService } from '../../../lib/config/backup-registry.ts';
+import { ConfigError } from '../../../lib/errors.ts';
+import { cloudOf } from '../../../lib/image/cloud-registry.ts';
 import type {
   AdmissionHandlerDeps,
   Config,
@@ -11,11 +11,12 @@ import type {
   ImageCloner,
   ReviewPolicy,
   WorkloadSecrets,
-} from '../../lib/index.ts';
-import { excludedNamespaces } from '../../lib/install/excluded-namespaces.ts';
-import type { BackupCredentials } from '../../lib/ports/index.ts';
-import { monotonicClock } from '../../lib/util/clock.ts';
-import { allOrProblems } from './all-or-problems.ts';
+} from '../../../lib/index.ts';
+import { excludedNamespaces } from '../../../lib/install/excluded-namespaces.ts';
+import type { BackupCredentials } from '../../../lib/ports/index.ts';
+import { monotonicClock } from '../../../lib/util/clock.ts';
+import { allOrProblems } from '../all-or-problems.ts';
+import { isInsideCluster, readPodNamespace } from '../settings/environment.ts';
 import {
   type BackupAccess,
   createOpenIdentities,
@@ -24,7 +25,6 @@ import {
   toBackupLocation,
 } from './backup-access.ts';
 import { type Certificates, readCertificates } from './certificates.ts';
-import { isInsideCluster, readPodNamespace } from './environment.ts';
 import { type ClonerOptions, openCloner } from './open-cloner.ts';
 import { type ByHand, withLogins } from './personal-logins.ts';
 
@@ -168,7 +168,7 @@ async function openPullSecrets({ reading, env, logger }: AdapterOptions): Promis
       'CLUSTER_ID is not set: if another cluster uses the same backup, namespaces with the same name share their private copies; set CLUSTER_ID',
     );
   }
-  const { openNamespaceReader } = await import('../../lib/adapters/kubernetes/index.ts');
+  const { openNamespaceReader } = await import('../../../lib/adapters/kubernetes/index.ts');
   const kubeconfigFile = env['KUBECONFIG'];
   const insideCluster = isInsideCluster(env);
   const reader = await openNamespaceReader({ kubeconfigFile, insideCluster, logger });

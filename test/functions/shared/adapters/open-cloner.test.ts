@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createLazyCloner } from '../../../functions/shared/open-cloner.ts';
-import type { RegistryCloner } from '../../../lib/adapters/registry/index.ts';
+import { createLazyCloner } from '../../../../functions/shared/adapters/open-cloner.ts';
+import type { RegistryCloner } from '../../../../lib/adapters/registry/index.ts';
 
 const digest = `sha256:${'d'.repeat(64)}`;
 const image = { domain: 'registry.example.com', path: 'acme/nginx', tag: '1' };

@@ -1,11 +1,11 @@
-import type { OnStale } from '../../lib/adapters/file-reloader.ts';
-import type { Metrics } from '../../lib/adapters/metrics.ts';
-import type { RegistryCloner } from '../../lib/adapters/registry/index.ts';
-import { cacheResolve } from '../../lib/cloner/source/index.ts';
-import type { ConfigReading } from '../../lib/config/config.ts';
-import type { ImageCloner, Logger } from '../../lib/index.ts';
-import { monotonicClock } from '../../lib/util/clock.ts';
-import { type Env, isInsideCluster, readProxies } from './environment.ts';
+import type { OnStale } from '../../../lib/adapters/file-reloader.ts';
+import type { Metrics } from '../../../lib/adapters/metrics.ts';
+import type { RegistryCloner } from '../../../lib/adapters/registry/index.ts';
+import { cacheResolve } from '../../../lib/cloner/source/index.ts';
+import type { ConfigReading } from '../../../lib/config/config.ts';
+import type { ImageCloner, Logger } from '../../../lib/index.ts';
+import { monotonicClock } from '../../../lib/util/clock.ts';
+import { type Env, isInsideCluster, readProxies } from '../settings/environment.ts';
 
 export interface ClonerOptions {
   readonly reading: ConfigReading;
@@ -29,7 +29,7 @@ export async function openCloner(options: ClonerOptions): Promise<LazyCloner> {
   const { config } = reading;
   if (config.cloner === 'docker') {
     const { createDockerCloner, openDaemon, watchDaemon } = await import(
-      '../../lib/adapters/docker/index.ts'
+      '../../../lib/adapters/docker/index.ts'
     );
     const docker = await openDaemon({ dockerHost: config.dockerHost, logger });
     const cloner = createDockerCloner({ docker });
@@ -49,7 +49,9 @@ export async function openCloner(options: ClonerOptions): Promise<LazyCloner> {
 async function openRegistry(options: ClonerOptions): Promise<RegistryCloner> {
   const { reading, env, metrics, logger } = options;
   const { config } = reading;
-  const { openRegistryCloner, openCaBundle } = await import('../../lib/adapters/registry/index.ts');
+  const { openRegistryCloner, openCaBundle } = await import(
+    '../../../lib/adapters/registry/index.ts'
+  );
   const { backup, formerBackups, insecureRegistries, sourceRegistries } = config;
   const { registryCaFile: file } = config;
   const formerHosts = formerBackups.map(({ domain }) => domain);

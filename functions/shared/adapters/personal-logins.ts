@@ -1,12 +1,12 @@
 import {
   openPersonalLogins,
   type PersonalLogins,
-} from '../../lib/adapters/credentials/personal-logins.ts';
-import { CloneError, isFailureOf } from '../../lib/errors.ts';
-import { formatReference, type Reference } from '../../lib/image/reference.ts';
-import type { CredentialSource, Credentials, ImageCloner, Logger } from '../../lib/index.ts';
-import { type Env, isInsideCluster, namesAuthDir } from './environment.ts';
-import { toSentence } from './run-command.ts';
+} from '../../../lib/adapters/credentials/personal-logins.ts';
+import { CloneError, isFailureOf } from '../../../lib/errors.ts';
+import { formatReference, type Reference } from '../../../lib/image/reference.ts';
+import type { CredentialSource, Credentials, ImageCloner, Logger } from '../../../lib/index.ts';
+import { toSentence } from '../run-command.ts';
+import { type Env, isInsideCluster, namesAuthDir } from '../settings/environment.ts';
 
 /** The logins of the person who runs a command by hand; a pod has none, and `REGISTRY_AUTH_DIR` replaces them. */
 export async function openLogins(env: Env): Promise<PersonalLogins | undefined> {

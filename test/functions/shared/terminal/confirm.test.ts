@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 
 /** Runs a process without a terminal. */
 async function confirmWith(isAgreed: boolean): Promise<object> {
-  const script = `import { confirm } from './functions/shared/confirm.ts';
+  const script = `import { confirm } from './functions/shared/terminal/confirm.ts';
 console.log(await confirm('Remove it?', ${isAgreed}));`;
   const { promise, resolve } = Promise.withResolvers<object>();
   execFile(
