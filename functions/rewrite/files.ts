@@ -1,4 +1,4 @@
-import { readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readFile, realpath, rename, stat, writeFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { ConfigError } from '../../lib/errors.ts';
 
@@ -28,12 +28,13 @@ export async function readFiles(paths: readonly string[]): Promise<readonly Mani
   return files.filter((file) => file !== undefined);
 }
 
-/** A reader never sees half of a file, and its permissions stay. */
+/** A reader never sees half of a file. Its permissions stay, and a link stays a link. */
 export async function writeInPlace(path: string, content: string): Promise<void> {
-  const { mode } = await stat(path);
-  const next = `${path}.${process.pid}`;
+  const file = await realpath(path);
+  const { mode } = await stat(file);
+  const next = `${file}.${process.pid}`;
   await writeFile(next, content, { mode });
-  await rename(next, path);
+  await rename(next, file);
 }
 
 /** One stream of documents. */

@@ -1,6 +1,7 @@
+import { findForbidden } from '../../admission/named-copy.ts';
 import type { ReviewPolicy } from '../../admission/policy.ts';
 import type { CheckSource } from '../../cloner/source/index.ts';
-import { canonicalReference } from '../../image/reference.ts';
+import { canonicalReference, formatReference, type Reference } from '../../image/reference.ts';
 import type {
   BackupCredentials,
   ImageCloner,
@@ -86,6 +87,11 @@ export function createVerify(deps: VerifyDeps): Verify {
     return toVerification(images, [...context.outage.messages(), ...missed]);
   };
 
+  /** The annotation is anybody's to write, so the policy decides about what it names as about an image. */
+  function mayAsk(original: Reference): boolean {
+    return findForbidden(formatReference(original), original, policy) === undefined;
+  }
+
   async function checkUntilAborted(
     users: Users,
     context: Context,
@@ -110,7 +116,7 @@ export function createVerify(deps: VerifyDeps): Verify {
     if (digest === undefined) return users.map((each) => toImage(each, finding));
     const query = { cloner, backup: { ...copy, tag: copy.tag ?? 'latest' }, access, signal };
     const source =
-      original === undefined || checkSource === undefined
+      original === undefined || checkSource === undefined || !mayAsk(original)
         ? undefined
         : await compareSource(checkSource, original, { query, digest }, pod);
     // The same for every object with the same pull secrets.

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { ReviewPolicy } from '../../../lib/admission/policy.ts';
 import { createCheckSource } from '../../../lib/cloner/source/index.ts';
 import { CloneError } from '../../../lib/errors.ts';
 import { createVerify, type Verification } from '../../../lib/fleet/verify/index.ts';
@@ -35,6 +36,7 @@ interface Setting {
   readonly unread?: string;
   readonly backupPullSecret?: string | undefined;
   readonly asksSources?: boolean;
+  readonly change?: Partial<ReviewPolicy>;
   readonly abort?: AbortController;
 }
 
@@ -79,7 +81,7 @@ function open(cloner: FakeCloner, setting: Setting = {}) {
             credentials: { credentialsFor: () => Promise.resolve([]) },
             now: () => 0,
           }),
-    policy: policy(),
+    policy: policy(setting.change),
     secrets,
     backupPullSecret: 'backupPullSecret' in setting ? setting.backupPullSecret : 'regcred',
     rateLimiter: { wait: () => Promise.resolve() },
@@ -161,6 +163,16 @@ describe('createVerify', () => {
       ],
     ]);
     assert.equal(verification.workloads.fails, 2);
+  });
+
+  it('does not ask a source that SOURCE_REGISTRIES does not list', async () => {
+    const cloner = withCopy();
+    const change = { sourceRegistries: ['quay.io'] };
+
+    assert.deepEqual(found(await open(cloner, { change }).verify(copyOf())), [
+      ['whole', 'whole', '-'],
+    ]);
+    assert.ok(!cloner.resolved.some((image) => image.includes('library/nginx')));
   });
 
   it('an edited tag of a copy is looked up as it is written', async () => {

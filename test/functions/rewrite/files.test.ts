@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -40,6 +40,17 @@ describe('files of rewrite', () => {
 
     assert.equal(await readFile(path, 'utf8'), 'a: 2\n');
     assert.equal((await stat(path)).mode & 0o777, 0o640);
+  });
+
+  it('writes the file behind a link', async () => {
+    const [path, link] = [join(dir, 'real.yaml'), join(dir, 'link.yaml')];
+    await writeFile(path, 'a: 1\n');
+    await symlink(path, link);
+
+    await writeInPlace(link, 'a: 2\n');
+
+    assert.equal(await readFile(path, 'utf8'), 'a: 2\n');
+    assert.equal((await lstat(link)).isSymbolicLink(), true);
   });
 
   it('separates the documents of several files', () => {
