@@ -37,6 +37,7 @@ const reasons: readonly (readonly [RegExp, Kinds])[] = [
   [/limits requests|rate limit/, ['status-429']],
   [/too large \(413\)/, ['status-413']],
   [/no (space|storage) left/, ['status-507']],
+  [/keeps another image/, ['lying-digest']],
   [/was not written by image-cloner/, ['status-404', 'status-403', 'lying-digest', 'status-401']],
   [/cannot be reached|returned an error for|did not serve|did not accept/, 'any'],
   [/did not say within|did not answer|gave no usable answer|answered too late/, 'any'],
