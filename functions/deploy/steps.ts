@@ -71,7 +71,7 @@ export function toSteps(
             what: 'certificate of cert-manager',
             run: async () => {
               const output = await apply(certificates);
-              await mustKubectl(['wait', '--for=condition=Ready', own, '--timeout=2m', ...issued]);
+              await waitUntilIssued(issued, own);
               ca = await readIssuedCa(install);
               return output;
             },
@@ -122,6 +122,15 @@ export function toSteps(
       : []),
     { what: 'what other settings left', run: () => removeUnused(settings) },
   ];
+}
+
+async function waitUntilIssued(certificates: readonly string[], own: string): Promise<void> {
+  const args = ['wait', '--for=condition=Ready', own, '--timeout=2m', ...certificates];
+  await mustKubectl(args).catch((error: unknown) => {
+    const describe = `kubectl describe ${own} ${certificates.join(' ')}`;
+    const advice = `cert-manager has not issued it: check that cert-manager runs, and "${describe}"`;
+    throw new Error(`${toSentence(error)}: ${advice}`, { cause: error });
+  });
 }
 
 async function applyBudget(budget: string, { name, namespace }: InstallSettings): Promise<string> {
