@@ -1,17 +1,13 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import * as v from 'valibot';
-import { anyObject, dataObject, parseItems } from './objects.ts';
+import { dataObject, parseItems } from './objects.ts';
 
 interface KubectlResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
-
-const fieldManager = 'image-cloner-deploy';
-/** What `kubectl apply` has applied, by which it finds removed fields. */
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** Runs `kubectl ARGS` in this environment, so that it uses the user's current cluster. */
 export async function kubectl(args: readonly string[], stdin = ''): Promise<KubectlResult> {
@@ -50,23 +46,6 @@ export async function apply(yaml: string): Promise<string> {
   const { code, stdout, stderr } = await kubectl(['apply', '--filename=-'], yaml);
   if (code !== 0) throw new Error(stderr);
   return `${stderr}\n${stdout}`.trim();
-}
-
-/**
- * Applies one object without recording its fields: a later `kubectl apply` removes fields that it recorded and that are no longer in
- * the file, and the CA of the webhook configuration is in no file. Resolves with kubectl's output, in its words for `apply`.
- */
-export async function applyUnrecorded(yaml: string, ...object: readonly string[]): Promise<string> {
-  const before = await findObject(anyObject, ...object);
-  const args = ['apply', '--server-side', '--force-conflicts', `--field-manager=${fieldManager}`];
-  const output = await mustKubectl([...args, '--filename=-'], yaml);
-  if (before?.metadata.annotations[lastApplied] !== undefined) {
-    await mustKubectl(['annotate', ...object, `${lastApplied}-`]);
-  }
-  const after = await findObject(anyObject, ...object);
-  const isSame = before?.metadata.resourceVersion === after?.metadata.resourceVersion;
-  const verb = before === undefined ? 'created' : isSame ? 'unchanged' : 'configured';
-  return output.trim().replace(/serverside-applied$/, verb);
 }
 
 /** The object as JSON, or `undefined` if the object or its kind does not exist. */

@@ -1,17 +1,15 @@
 import * as v from 'valibot';
 import { parse } from 'yaml';
+import { injectionAnnotation } from '../../lib/install/cert-manager.ts';
 import type { InstallSettings } from '../../lib/install/settings.ts';
-import { parseYaml } from '../../lib/install/yaml.ts';
-import {
-  applyUnrecorded,
-  deleteObjects,
-  find,
-  findItems,
-  findObject,
-  mustKubectl,
-} from './kubectl.ts';
+import { deleteObjects, find, findItems, findObject, mustKubectl } from './kubectl.ts';
 import { toHost, toPodLabels } from './manifests/index.ts';
-import { serviceObject, type WebhookConfiguration, webhookConfiguration } from './objects.ts';
+import {
+  anyObject,
+  serviceObject,
+  type WebhookConfiguration,
+  webhookConfiguration,
+} from './objects.ts';
 
 // The webhook configuration, and the objects through which the API server reaches the Knative Service.
 
@@ -19,6 +17,16 @@ type ServiceName = InstallSettings['service'];
 
 /** Annotation of the webhook configuration: the version of the Knative Service that passed the smoke test. */
 const testedAnnotation = 'image-cloner/proved';
+
+/** Removed unless they are written: what `kubectl apply` has recorded, and what makes cert-manager write the CA. */
+const removedAnnotations = {
+  'kubectl.kubernetes.io/last-applied-configuration': null,
+  [injectionAnnotation]: null,
+};
+
+const writtenConfiguration = v.looseObject({
+  metadata: v.looseObject({ annotations: v.record(v.string(), v.string()) }),
+});
 
 /** An administrator can remove the webhook from its configuration in an emergency. */
 const emptyConfiguration = v.object({ webhooks: v.optional(v.strictTuple([]), []) });
@@ -75,14 +83,39 @@ export async function register(
 ): Promise<string> {
   const registered = await findRegistered(install.name);
   const previous = registered?.webhooks[0].clientConfig.service;
-  const [configuration] = parseYaml(webhook);
-  configuration?.setIn(['metadata', 'annotations', testedAnnotation], testedVersion);
-  const object = ['mutatingwebhookconfiguration', install.name];
-  const output = await applyUnrecorded(String(configuration), ...object);
+  const output = await write(webhook, testedVersion, install);
   if (previous === undefined || toHost(previous) === toHost(install.service)) return output;
   // The Service of the Go original stays.
   if (!(await isRouteTo(previous, install))) return output;
   return [output, ...(await removeRoute(previous, install.namespace))].join('\n');
+}
+
+/**
+ * Creates the webhook configuration, or replaces its fields; annotations of others stay. Not `kubectl apply`: a later one would remove
+ * the CA, which is in no file. Not server-side apply: of a webhook whose name changes it would leave the CA that another manager wrote.
+ * Resolves in the words of `kubectl apply`.
+ */
+async function write(
+  webhook: string,
+  testedVersion: string,
+  { name }: InstallSettings,
+): Promise<string> {
+  const { metadata, ...fields } = v.parse(writtenConfiguration, parse(webhook));
+  const annotations = { ...metadata.annotations, [testedAnnotation]: testedVersion };
+  const kind = 'mutatingwebhookconfiguration';
+  const before = await findObject(anyObject, kind, name);
+  if (before === undefined) {
+    const object = JSON.stringify({ ...fields, metadata: { ...metadata, annotations } });
+    return await mustKubectl(['create', '--filename=-'], object);
+  }
+  const patch = JSON.stringify({
+    ...fields,
+    metadata: { annotations: { ...removedAnnotations, ...annotations } },
+  });
+  await mustKubectl(['patch', kind, name, '--type=merge', `--patch=${patch}`]);
+  const after = await findObject(anyObject, kind, name);
+  const isSame = before.metadata.resourceVersion === after?.metadata.resourceVersion;
+  return `${kind}/${name} ${isSame ? 'unchanged' : 'configured'}`;
 }
 
 /** The version of the Knative Service that passed the smoke test before the present registration. */

@@ -57,10 +57,12 @@ function toIssuerRef(name: string): object {
   return { name, kind: 'Issuer', group: 'cert-manager.io' };
 }
 
-/** The annotation of the webhook configuration that makes cert-manager write the CA into every `caBundle`. */
+/** Of the webhook configuration: makes cert-manager write the CA of this Certificate into every `caBundle`. */
+export const injectionAnnotation = 'cert-manager.io/inject-ca-from';
+
 export function toInjectionAnnotation({
   name,
   namespace,
 }: Pick<InstallSettings, 'name' | 'namespace'>): Readonly<Record<string, string>> {
-  return { 'cert-manager.io/inject-ca-from': `${namespace}/${name}-tls` };
+  return { [injectionAnnotation]: `${namespace}/${name}-tls` };
 }
