@@ -11,6 +11,7 @@ import { createBackoff } from '../../util/backoff.ts';
 import { createBoundedMap } from '../../util/bounded-map.ts';
 import { monotonicClock } from '../../util/clock.ts';
 import { createSemaphore, type Semaphore } from '../../util/semaphore.ts';
+import { createTurnBudget } from '../../util/turn-budget.ts';
 import {
   assertNotSchema1,
   type ClientPoolOptions,
@@ -57,6 +58,8 @@ const retryPolicy = {
 /** Of all copies together. */
 const maxBlobsPerHost = 32;
 const maxHosts = 1_000;
+/** Of all copies, between two turns of the event loop: about a millisecond of hashing and writing. A stream would move megabytes. */
+const maxBytesPerTurn = 256 * 1024;
 
 /**
  * Copies from registry to registry: byte for byte, streamed; every platform, unless `platforms` lists some. It uses no disk and
@@ -70,6 +73,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): RegistryCl
   const uploadOnce = createUploadOnce();
   const sharedLayers = createSharedLayers({ now });
   const parts = createBlobParts({ now });
+  const turns = createTurnBudget({ max: maxBytesPerTurn });
   const hostLimits = createBoundedMap<string, Semaphore>(maxHosts);
 
   function hostLimitOf(domain: string): Semaphore {
@@ -120,6 +124,7 @@ export function createRegistryCloner(options: RegistryClonerOptions): RegistryCl
       mountFrom: source.domain === target.domain ? source.path : undefined,
       sharing: sharedLayers.of({ source: source.domain, target, mayShare: mayShareLayers }),
       parts,
+      turns,
       sourceHost: source.domain,
       maxImageBytes,
       isRepair: false,

@@ -1,5 +1,6 @@
 import { isFailureOf } from '../../../errors.ts';
 import type { Backoff } from '../../../util/backoff.ts';
+import type { TurnBudget } from '../../../util/turn-budget.ts';
 import type { Descriptor, RepositoryClient, UploadSession } from '../client/index.ts';
 import { isTransient } from '../errors/index.ts';
 import type { BlobParts, RunningBlob } from './blob-parts.ts';
@@ -14,6 +15,7 @@ export interface BlobCopy {
   readonly mountFrom: string | undefined;
   readonly sharing: LayerSharing;
   readonly parts: BlobParts;
+  readonly turns: TurnBudget;
   /** Of the source's registry. */
   readonly sourceHost: string;
   /** Adds the source's side to an error of its stream. */
@@ -97,7 +99,7 @@ async function upload(
   copy: BlobCopy & Pick<RunningBlob, 'onParts'>,
   session: UploadSession,
 ): Promise<void> {
-  const { source, target, descriptor, parts, sourceHost, backoff, signal } = copy;
+  const { source, target, descriptor, parts, turns, sourceHost, backoff, signal } = copy;
   const { toSourceError, onBytes, onParts } = copy;
   let sent = 0;
   const body = (): AsyncIterable<Uint8Array> =>
@@ -117,6 +119,7 @@ async function upload(
         onBytes(bytes);
       },
       backoff: (attempt) => backoff(attempt, signal),
+      giveWay: turns.spend,
       toError: toSourceError,
     });
   try {

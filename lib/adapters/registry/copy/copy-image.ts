@@ -9,7 +9,10 @@ import type { UploadOnce } from './upload-once.ts';
 /** One copy between two repositories. */
 export interface ImageCopy
   extends ImageGraphOptions,
-    Pick<BlobCopy, 'mountFrom' | 'sharing' | 'parts' | 'sourceHost' | 'toSourceError' | 'backoff'> {
+    Pick<
+      BlobCopy,
+      'mountFrom' | 'sharing' | 'parts' | 'turns' | 'sourceHost' | 'toSourceError' | 'backoff'
+    > {
   /** By digest, for the target's repository. */
   readonly uploadOnce: UploadOnce;
   /** Limits the blobs that all copies read from the source's registry at once. */

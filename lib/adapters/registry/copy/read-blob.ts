@@ -10,6 +10,8 @@ export interface BlobReaderOptions {
   readonly onBytes: (bytes: number) => void;
   /** Waits before a connection is resumed. */
   readonly backoff: (attempt: number) => Promise<void>;
+  /** Resolves when that many bytes may be hashed and written. */
+  readonly giveWay: (bytes: number) => Promise<void>;
   /** Translates errors of the source, the only ones that this throws. */
   readonly toError: (error: unknown) => unknown;
   /** A monotonic clock. */
@@ -29,7 +31,8 @@ const windowMs = 60_000;
  * content never becomes a blob, even in a registry that does not check.
  */
 export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint8Array> {
-  const { descriptor, open, onBytes, backoff, toError, now = monotonicClock.now } = options;
+  const { descriptor, open, onBytes, backoff, giveWay, toError } = options;
+  const { now = monotonicClock.now } = options;
   const { digest, size } = descriptor;
   const algorithm = algorithmOf(digest);
   const hash = createHash(algorithm);
@@ -70,6 +73,7 @@ export async function* readBlob(options: BlobReaderOptions): AsyncGenerator<Uint
       if (chunk.length === 0) continue;
       length += chunk.length;
       if (length > size) throw toError(corrupt('it is longer than the manifest says'));
+      await giveWay(chunk.length);
       hash.update(chunk);
       if (length === size && `${algorithm}:${hash.digest('hex')}` !== digest) {
         throw toError(corrupt('its content does not match its digest'));

@@ -13,6 +13,8 @@ interface Bench {
   readonly pauses: number[];
   readonly closed: number[];
   readonly counted: number[];
+  /** Bytes of a chunk, and how many chunks were passed on before. */
+  readonly gaveWay: (readonly [bytes: number, chunks: number])[];
   readonly chunks: AsyncGenerator<Uint8Array>;
 }
 
@@ -25,6 +27,7 @@ function open(
   const pauses: number[] = [];
   const closed: number[] = [];
   const counted: number[] = [];
+  const gaveWay: Bench['gaveWay'] = [];
   async function* serve(index: number): AsyncGenerator<Uint8Array> {
     try {
       for (const part of parts[index] ?? []) {
@@ -46,9 +49,13 @@ function open(
       return Promise.resolve();
     },
     onBytes: (bytes) => counted.push(bytes),
+    giveWay: async (bytes) => {
+      gaveWay.push([bytes, counted.length]);
+      await Promise.resolve();
+    },
     toError: (error) => new Error('source', { cause: error }),
   });
-  return { offsets, pauses, closed, counted, chunks };
+  return { offsets, pauses, closed, counted, gaveWay, chunks };
 }
 
 async function textOf(chunks: AsyncGenerator<Uint8Array>): Promise<string> {
@@ -88,6 +95,7 @@ async function paced(
     open: () => Promise.resolve(serve()),
     backoff: () => Promise.resolve(),
     onBytes: () => undefined,
+    giveWay: () => Promise.resolve(),
     toError: (error) => new Error('source', { cause: error }),
     now: () => clock.now,
   });
@@ -148,6 +156,17 @@ describe('readBlob', () => {
       assert.deepEqual(bench.pauses, [1, 2, 3].slice(0, offsets.length - 1));
     });
   }
+
+  it('waits for its turn before each chunk is passed on', async () => {
+    const bench = open([['he', 'llo']]);
+
+    await textOf(bench.chunks);
+
+    assert.deepEqual(bench.gaveWay, [
+      [2, 0],
+      [3, 1],
+    ]);
+  });
 
   it('ignores a connection reset after the last byte of a blob', async () => {
     assert.equal(await textOf(open([['hello', reset]]).chunks), 'hello');
