@@ -58,8 +58,8 @@ const retryPolicy = {
 /** Of all copies together. */
 const maxBlobsPerHost = 32;
 const maxHosts = 1_000;
-/** Of all copies, between two turns of the event loop: about a millisecond of hashing and writing. A stream would move megabytes. */
-const maxBytesPerTurn = 256 * 1024;
+/** Of all copies, between two turns of the event loop: one read of a socket. A stream would move megabytes, and reviews wait. */
+const maxBytesPerTurn = 64 * 1024;
 
 /**
  * Copies from registry to registry: byte for byte, streamed; every platform, unless `platforms` lists some. It uses no disk and
