@@ -1,5 +1,5 @@
 import { type CloneOutcomes, completeReview } from '../admission/answer/index.ts';
-import { planReview, type ReviewPlan } from '../admission/plan.ts';
+import { isCertainlyDenied, planReview, type ReviewPlan } from '../admission/plan.ts';
 import type { ReviewPolicy } from '../admission/policy.ts';
 import { CloneError } from '../errors.ts';
 import type { Question } from '../fleet/ask-once.ts';
@@ -42,7 +42,7 @@ export interface RewrittenText {
 interface Rewritten {
   readonly object: ManifestObject;
   readonly operations: readonly Operation[];
-  readonly problems: readonly Pick<Note, 'message'>[];
+  readonly problems: readonly string[];
   readonly warnings: readonly string[];
   readonly images: number;
   readonly missing: readonly string[];
@@ -64,7 +64,7 @@ export async function rewriteManifests(text: string, deps: RewriteDeps): Promise
   );
   const edits: TextEdit[] = [];
   for (const { object, operations, problems: refused } of rewritten) {
-    problems.push(...refused.map(({ message }) => noteAt(object.offset, object.label, message)));
+    problems.push(...refused.map((message) => noteAt(object.offset, object.label, message)));
     try {
       edits.push(...toEdits(text, object, operations));
     } catch (error) {
@@ -100,35 +100,32 @@ async function rewriteObject(object: ManifestObject, deps: RewriteDeps): Promise
     plan = planReview(toReview(object, deps), deps.policy);
   } catch (error) {
     if (!(error instanceof CloneError)) throw error;
-    return {
-      ...nothing,
-      problems: [
-        {
-          message: error.message.replace(
-            /^not an AdmissionReview: (request\.object\.)?/,
-            'malformed: ',
-          ),
-        },
-      ],
-    };
+    const message = error.message.replace(/^not an AdmissionReview: (request\.object\.)?/, '');
+    return { ...nothing, problems: [`malformed: ${message}`] };
   }
-  const outcomes = await askAll(plan, deps);
+  // As in a review, nothing is copied for an object that is denied anyway.
+  const asked = isCertainlyDenied(plan) ? [] : plan.images;
+  const outcomes = await askAll(asked, plan, deps);
   const absent = await lookUp(plan, deps);
-  const failed = plan.images.filter(({ key }) => outcomes.get(key)?.status !== 'ready');
+  const failed = asked.filter(({ key }) => outcomes.get(key)?.status !== 'ready');
   const { response } = completeReview(plan, outcomes);
   const { allowed, patch, status, warnings = [] } = response;
   return {
     object,
     operations: patch === undefined ? [] : parsePatch(patch),
-    problems: allowed ? [] : [{ message: status?.message ?? 'refused' }],
+    problems: allowed ? [] : [status?.message ?? 'refused'],
     warnings,
-    images: plan.images.length,
+    images: asked.length,
     missing: [...failed.map(({ source }) => formatReference(source)), ...absent],
   };
 }
 
-async function askAll(plan: ReviewPlan, deps: RewriteDeps): Promise<CloneOutcomes> {
-  const asked = plan.images.map(async ({ key, source, backup }) => {
+async function askAll(
+  images: ReviewPlan['images'],
+  plan: ReviewPlan,
+  deps: RewriteDeps,
+): Promise<CloneOutcomes> {
+  const asked = images.map(async ({ key, source, backup }) => {
     const outcome = await ask({ source, backup }, plan, deps);
     return [key, outcome] as const;
   });

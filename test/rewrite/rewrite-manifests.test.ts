@@ -478,6 +478,16 @@ describe('rewriteManifests', () => {
     assert.deepEqual(result.missing, ['gone']);
   });
 
+  it('asks for nothing of an object that is denied anyway', async () => {
+    const asked: string[] = [];
+    const text = pod('  containers: [{name: web, image: NGINX}, {name: b, image: nginx}]\n');
+
+    const result = await rewrite(text, { onAsk: (image) => asked.push(image) });
+
+    assert.equal(result.problems.length, 1);
+    assert.deepEqual([asked, result.missing], [[], []]);
+  });
+
   it('without copies, an image that the backup lacks is refused', async () => {
     const result = await rewrite(pod('  containers: [{name: web, image: nginx}]\n'), {
       missing: ['nginx'],

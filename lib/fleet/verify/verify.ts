@@ -98,7 +98,11 @@ export function createVerify(deps: VerifyDeps): Verify {
   ): Promise<readonly VerifiedImage[]> {
     const { outage, signal } = context;
     try {
-      await turns.run(() => rateLimiter.wait(signal), signal);
+      // The last of thousands of copies would otherwise wait for minutes.
+      const wait = async (): Promise<void> => {
+        if (!outage.isKnown()) await rateLimiter.wait(signal);
+      };
+      await turns.run(wait, signal);
       if (!outage.isKnown()) return await checkUsers(users, context);
     } catch (error) {
       if (!signal.aborted) throw error;

@@ -49,6 +49,7 @@ function open(cloner: FakeCloner, setting: Setting = {}) {
     abort = new AbortController(),
   } = setting;
   const asked: string[] = [];
+  const waits: string[] = [];
   const backup: ImageCloner = {
     ...cloner,
     resolve: async (image, access, signal, options) => {
@@ -84,10 +85,16 @@ function open(cloner: FakeCloner, setting: Setting = {}) {
     policy: policy(setting.change),
     secrets,
     backupPullSecret: 'backupPullSecret' in setting ? setting.backupPullSecret : 'regcred',
-    rateLimiter: { wait: () => Promise.resolve() },
+    rateLimiter: {
+      wait: () => {
+        waits.push('wait');
+        return Promise.resolve();
+      },
+    },
   });
   return {
     asked,
+    waits,
     verify: (...stored: readonly StoredWorkload[]): Promise<Verification> =>
       verify(stored, { signal: abort.signal, onStep: () => undefined }),
   };
@@ -264,7 +271,7 @@ describe('createVerify', () => {
     });
     cloner.fail('docker.io', error);
     const copies = Array.from({ length: 20 }, (_, n) => copyOf(`acme/nginx:${n}`));
-    const { asked, verify } = open(cloner);
+    const { asked, waits, verify } = open(cloner);
 
     const { workloads, problems } = await verify(...copies);
 
@@ -272,6 +279,7 @@ describe('createVerify', () => {
     assert.deepEqual(problems.slice(0, 1), ['the backup registry cannot be reached']);
     assert.match(problems[1] ?? '', /^1\d of 20 images were not checked: run again$/);
     assert.ok(asked.length <= 4, `${asked.length} requests`);
+    assert.ok(waits.length < 20, 'copies that are not asked for do not wait for their turn');
   });
 
   it('reports what is known when it is interrupted', async () => {
