@@ -52,6 +52,9 @@ export function isPending(why: string): boolean {
 /** Given without a request while the circuit breaker is open. */
 const outageWords = /(did not answer|gave no usable answer) .* ago/;
 
+/** Faults of the source take time that the backup then lacks. */
+const timeoutWords = /did not answer in time/;
+
 /** The correct response without credentials. */
 export const denial = /denied access to/;
 /** Without the secrets, or with the time that a silent API server has left. */
@@ -119,7 +122,7 @@ function auditReason(
   );
   const justifying = relevant.filter(
     (fault) =>
-      (fault.role === role || fault.kind === 'late') &&
+      (fault.role === role || fault.kind === 'late' || timeoutWords.test(why)) &&
       (kinds === 'any' || kinds.includes(fault.kind)),
   );
   const isForbidden = isForbiddenTo(namespace, requested) && denial.test(why);
